@@ -1,0 +1,20 @@
+//! Sandbar: a multi-tier edge cache whose decisions are WebAssembly policies.
+//!
+//! The guest decides, the host enforces: a policy is asked for judgement (how long, what to drop, what to purge, what
+//! to warm); the host owns every byte, every clock, every bound and every side effect, checks each answer, and has a
+//! built-in answer ready when a guest gives none.
+
+pub mod barrier;
+pub mod body;
+pub mod cache;
+pub mod clock;
+pub mod entry;
+pub mod fleet;
+pub mod gateway;
+pub mod http;
+pub mod key;
+pub mod origin;
+pub mod policy;
+pub mod replay;
+pub mod tenant;
+pub mod tier;

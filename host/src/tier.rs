@@ -1,0 +1,90 @@
+//! Where entries live. L1 is [`memory`]; L2 is anything that implements [`Tier`]: Redis, or a disk.
+
+pub mod codec;
+pub mod disk;
+pub mod memory;
+pub mod redis;
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use crate::clock::Timestamp;
+use crate::entry::Entry;
+use crate::key::CacheKey;
+
+/// A shared or persistent tier below L1.
+///
+/// A tier that is down makes a slower cache, not an outage: each call ends within the tier's own deadline, and a breaker
+/// answers at once while it is known to be down.
+pub trait Tier: Send + Sync + 'static {
+    /// Its name in `Cache-Status`, logs and metrics: `redis`, `disk`.
+    fn name(&self) -> &'static str;
+
+    /// The entries under these keys, in their order; none where there is nothing, or nothing that can be read. What was
+    /// stored under another key's text is not answered.
+    ///
+    /// # Errors
+    /// When the tier could not be asked.
+    fn get<'a>(&'a self, keys: &'a [CacheKey]) -> BoxFuture<'a, Result<Vec<Option<Entry>>, TierError>>;
+
+    /// Stores an entry until `until` at the longest.
+    ///
+    /// # Errors
+    /// When it could not be stored; what was there before may still be there.
+    fn put<'a>(&'a self, key: &'a CacheKey, entry: Arc<Entry>, until: Timestamp) -> BoxFuture<'a, Result<(), TierError>>;
+
+    /// Removes what is stored under a key.
+    ///
+    /// # Errors
+    /// When it could not be removed.
+    fn remove<'a>(&'a self, key: &'a CacheKey) -> BoxFuture<'a, Result<(), TierError>>;
+
+    /// What an operator wants to know of it.
+    fn health(&self) -> TierHealth;
+}
+
+/// What an operator wants to know of a tier.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct TierHealth {
+    /// Whether it is asked at all: false while the breaker is open.
+    pub available: bool,
+    /// Calls that failed since the start.
+    pub errors: u64,
+    /// Stored bytes that could not be read (and were treated as a miss) since the start.
+    pub unreadable: u64,
+    /// Bytes it holds, where it knows.
+    pub stored_bytes: Option<u64>,
+    /// Entries it holds, where it knows.
+    pub entries: Option<u64>,
+    /// Why it was last unavailable.
+    pub last_error: Option<String>,
+}
+
+/// Why a tier could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TierError {
+    /// It did not answer within its deadline.
+    #[error("{tier} did not answer within {deadline_ms} ms")]
+    Deadline {
+        /// The tier's name.
+        tier: &'static str,
+        /// Its deadline in milliseconds.
+        deadline_ms: u64,
+    },
+    /// It was not asked, because it failed just now.
+    #[error("{tier} failed a moment ago and is not asked for now")]
+    Open {
+        /// The tier's name.
+        tier: &'static str,
+    },
+    /// It answered with an error.
+    #[error("{tier}: {reason}")]
+    Failed {
+        /// The tier's name.
+        tier: &'static str,
+        /// What it said.
+        reason: String,
+    },
+}
