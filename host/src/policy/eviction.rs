@@ -12,13 +12,8 @@ pub trait EvictionPolicy: Send {
     ///
     /// # Errors
     /// When it failed; it is not called again then, and what it had pushed does not count.
-    fn advance(
-        &mut self,
-        now_ms: u64,
-        events: &[u64],
-        reclaim_bytes: u64,
-        victims: &mut Vec<u32>,
-    ) -> Result<(), Fault>;
+    fn advance(&mut self, now_ms: u64, events: &[u64], reclaim_bytes: u64, victims: &mut Vec<u32>)
+    -> Result<(), Fault>;
 
     /// Pushes up to `limit` resident slots in eviction order, coldest first, from behind `after`, or from the coldest.
     /// Changes nothing.

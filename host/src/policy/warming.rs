@@ -20,3 +20,12 @@ pub struct Used {
     /// When its freshness ends; none where nothing is stored.
     pub expires: Option<Timestamp>,
 }
+
+/// One target to fetch.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Wanted {
+    /// Scheme and authority.
+    pub site: String,
+    /// Path and query.
+    pub target: String,
+}
