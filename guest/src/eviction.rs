@@ -1,0 +1,143 @@
+//! The role `eviction`: these entries were read, these arrived, these left; which should leave to make room?
+//!
+//! A policy implements [`Eviction`] and is exported with `export_eviction!`. It is told of single events here; that
+//! they cross the boundary in batches of packed words is the business of [`pack`], [`unpack`] and [`advance`].
+//!
+//! ```
+//! use sandbar_guest::eviction::{Arrival, Departure, Eviction};
+//!
+//! /// Evicts the entry that arrived first.
+//! struct FirstInFirstOut { queue: std::collections::VecDeque<Arrival>, bytes: u64, capacity_bytes: u64 }
+//!
+//! impl FirstInFirstOut {
+//!     fn evict(&mut self, bytes: u64, victims: &mut Vec<u32>) {
+//!         let mut freed = 0;
+//!         while freed < bytes && let Some(entry) = self.queue.pop_front() {
+//!             freed += entry.weight_bytes;
+//!             victims.push(entry.slot);
+//!         }
+//!         self.bytes -= freed;
+//!     }
+//! }
+//!
+//! impl Eviction for FirstInFirstOut {
+//!     fn configure(_settings: &str, capacity_bytes: u64, _seed: u64) -> Result<Self, String> {
+//!         Ok(Self { queue: Default::default(), bytes: 0, capacity_bytes })
+//!     }
+//!     fn touched(&mut self, _now_ms: u64, _slot: u32) {}
+//!     fn arrived(&mut self, _now_ms: u64, arrival: Arrival, victims: &mut Vec<u32>) {
+//!         if arrival.weight_bytes > self.capacity_bytes {
+//!             return victims.push(arrival.slot); // Not admitted.
+//!         }
+//!         self.evict((self.bytes + arrival.weight_bytes).saturating_sub(self.capacity_bytes), victims);
+//!         self.bytes += arrival.weight_bytes;
+//!         self.queue.push_back(arrival);
+//!     }
+//!     fn changed(&mut self, _now_ms: u64, slot: u32, weight_bytes: u64, _expires_ms: u64, victims: &mut Vec<u32>) {
+//!         if let Some(entry) = self.queue.iter_mut().find(|entry| entry.slot == slot) {
+//!             self.bytes = self.bytes - entry.weight_bytes + weight_bytes;
+//!             entry.weight_bytes = weight_bytes;
+//!         }
+//!         self.evict(self.bytes.saturating_sub(self.capacity_bytes), victims);
+//!     }
+//!     fn departed(&mut self, slot: u32, _reason: Departure) {
+//!         let bytes = &mut self.bytes;
+//!         self.queue.retain(|entry| entry.slot != slot || { *bytes -= entry.weight_bytes; false });
+//!     }
+//!     fn reclaim(&mut self, _now_ms: u64, bytes: u64, victims: &mut Vec<u32>) {
+//!         self.evict(bytes, victims);
+//!     }
+//!     fn order(&self, after: Option<u32>, limit: u32) -> Vec<u32> {
+//!         let slots = self.queue.iter().map(|entry| entry.slot);
+//!         let behind = slots.skip_while(|slot| after.is_some_and(|after| after != *slot));
+//!         behind.skip(usize::from(after.is_some())).take(limit as usize).collect()
+//!     }
+//! }
+//! # let mut policy = FirstInFirstOut::configure("", 2, 0).unwrap();
+//! # let mut victims = vec![];
+//! # for slot in 0..3 { policy.arrived(0, Arrival { slot, weight_bytes: 1, ..Default::default() }, &mut victims); }
+//! # assert_eq!(victims, [0]);
+//! # assert_eq!(policy.order(Some(1), 9), [2]);
+//! ```
+
+pub mod packed;
+
+pub use packed::{Event, pack, unpack};
+
+/// The expiry of an entry that never expires.
+pub const NEVER_MS: u64 = u64::MAX;
+
+/// A policy of one shard: it orders the resident entries and says which are to leave.
+///
+/// Entries are named by slot. A policy ignores events of slots that it doesn't hold (it evicted them earlier in the same
+/// batch), and takes an arrival in a slot that it does hold as the replacement of what was there.
+pub trait Eviction: Sized {
+    /// Takes the settings (JSON, or an empty text), the shard's capacity and a seed for everything random.
+    ///
+    /// # Errors
+    /// A sentence that names the setting that is wrong.
+    fn configure(settings: &str, capacity_bytes: u64, seed: u64) -> Result<Self, String>;
+
+    /// The entry was read.
+    fn touched(&mut self, now_ms: u64, slot: u32);
+
+    /// The entry is new. Makes room first, so that the sum of weights never exceeds the capacity; the arrival itself may
+    /// be among the victims, it was not admitted then.
+    fn arrived(&mut self, now_ms: u64, arrival: Arrival, victims: &mut Vec<u32>);
+
+    /// The entry's weight or expiry is another one now. Where that makes it too much, something has to leave.
+    fn changed(&mut self, now_ms: u64, slot: u32, weight_bytes: u64, expires_ms: u64, victims: &mut Vec<u32>);
+
+    /// The host removed the entry.
+    fn departed(&mut self, slot: u32, reason: Departure);
+
+    /// Gives up entries worth at least `bytes`, or all of them.
+    fn reclaim(&mut self, now_ms: u64, bytes: u64, victims: &mut Vec<u32>);
+
+    /// Up to `limit` slots in the order in which they would be evicted, coldest first, from behind `after` or from the
+    /// coldest. An approximation is good enough where the true order depends on what happens next.
+    fn order(&self, after: Option<u32>, limit: u32) -> Vec<u32>;
+}
+
+/// A new entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Arrival {
+    /// Its name for as long as it is resident.
+    pub slot: u32,
+    /// The same each time the same key arrives.
+    pub key_hash: u64,
+    /// What it weighs, the host's overhead included.
+    pub weight_bytes: u64,
+    /// How long it took to fetch, in microseconds.
+    pub fetch_cost_us: u64,
+    /// The end of its freshness lifetime in milliseconds since 1970, or [`NEVER_MS`].
+    pub expires_ms: u64,
+}
+
+/// Why the host removed an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// Its lifetime was over.
+    Expired,
+    /// It was purged, or replaced by a newer response.
+    Purged,
+    /// The host needed the room before the policy could answer.
+    Evicted,
+}
+
+/// Takes in a batch of packed events and then reclaims: what the exported function and the native adapter both call.
+pub fn advance<E: Eviction>(policy: &mut E, now_ms: u64, events: &[u64], reclaim_bytes: u64, victims: &mut Vec<u32>) {
+    for event in unpack(events) {
+        match event {
+            Event::Touched { slot } => policy.touched(now_ms, slot),
+            Event::Arrived(arrival) => policy.arrived(now_ms, arrival, victims),
+            Event::Changed { slot, weight_bytes, expires_ms } => {
+                policy.changed(now_ms, slot, weight_bytes, expires_ms, victims);
+            }
+            Event::Departed { slot, reason } => policy.departed(slot, reason),
+        }
+    }
+    if reclaim_bytes > 0 {
+        policy.reclaim(now_ms, reclaim_bytes, victims);
+    }
+}

@@ -1,0 +1,168 @@
+//! Events as 64-bit words, exactly as `wit/0.1.0/eviction.wit` says.
+
+use super::{Arrival, Departure};
+
+/// What happened to an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// It was read.
+    Touched {
+        /// The entry.
+        slot: u32,
+    },
+    /// It is new.
+    Arrived(Arrival),
+    /// Its weight or expiry is another one now.
+    Changed {
+        /// The entry.
+        slot: u32,
+        /// What it weighs now.
+        weight_bytes: u64,
+        /// When its lifetime ends now, in milliseconds since 1970.
+        expires_ms: u64,
+    },
+    /// The host removed it.
+    Departed {
+        /// The entry.
+        slot: u32,
+        /// Why.
+        reason: Departure,
+    },
+}
+
+/// The largest number of words of one event.
+pub const EVENT_WORDS_MAX: usize = 5;
+
+const TOUCHED: u64 = 0;
+const ARRIVED: u64 = 1;
+const CHANGED: u64 = 2;
+const DEPARTED: u64 = 3;
+
+/// Appends an event to a batch.
+#[inline]
+pub fn pack(event: Event, words: &mut Vec<u64>) {
+    let head = |code: u64, slot: u32| code | u64::from(slot) << 32;
+    match event {
+        Event::Touched { slot } => words.push(head(TOUCHED, slot)),
+        Event::Arrived(Arrival { slot, key_hash, weight_bytes, fetch_cost_us, expires_ms }) => {
+            words.extend_from_slice(&[head(ARRIVED, slot), key_hash, weight_bytes, fetch_cost_us, expires_ms]);
+        }
+        Event::Changed { slot, weight_bytes, expires_ms } => {
+            words.extend_from_slice(&[head(CHANGED, slot), weight_bytes, expires_ms]);
+        }
+        Event::Departed { slot, reason } => words.push(head(DEPARTED, slot) | code_of(reason) << 8),
+    }
+}
+
+/// Reads a batch. Ends at a code that this version does not know and at an event whose words are not all there.
+#[inline]
+pub fn unpack(words: &[u64]) -> Events<'_> {
+    Events { words }
+}
+
+/// The events of a batch; made by [`unpack`].
+#[derive(Clone, Debug)]
+pub struct Events<'a> {
+    words: &'a [u64],
+}
+
+impl Iterator for Events<'_> {
+    type Item = Event;
+
+    #[inline]
+    fn next(&mut self) -> Option<Event> {
+        let (&head, rest) = self.words.split_first()?;
+        let slot = (head >> 32) as u32;
+        let (event, rest) = match (head & 0xff, rest) {
+            (TOUCHED, rest) => (Event::Touched { slot }, rest),
+            (ARRIVED, &[key_hash, weight_bytes, fetch_cost_us, expires_ms, ref rest @ ..]) => {
+                (Event::Arrived(Arrival { slot, key_hash, weight_bytes, fetch_cost_us, expires_ms }), rest)
+            }
+            (CHANGED, &[weight_bytes, expires_ms, ref rest @ ..]) => {
+                (Event::Changed { slot, weight_bytes, expires_ms }, rest)
+            }
+            (DEPARTED, rest) => (Event::Departed { slot, reason: reason_of(head >> 8) }, rest),
+            _ => {
+                self.words = &[];
+                return None;
+            }
+        };
+        self.words = rest;
+        Some(event)
+    }
+}
+
+fn code_of(reason: Departure) -> u64 {
+    match reason {
+        Departure::Expired => 0,
+        Departure::Purged => 1,
+        Departure::Evicted => 2,
+    }
+}
+
+/// A reason added later still means that the entry is gone.
+fn reason_of(bits: u64) -> Departure {
+    match bits & 0xff {
+        0 => Departure::Expired,
+        1 => Departure::Purged,
+        _ => Departure::Evicted,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn samples() -> Vec<Event> {
+        let arrival = Arrival { slot: 7, key_hash: !0, weight_bytes: 1 << 40, fetch_cost_us: 3, expires_ms: !0 };
+        vec![
+            Event::Touched { slot: u32::MAX },
+            Event::Arrived(arrival),
+            Event::Changed { slot: 7, weight_bytes: 9, expires_ms: 10 },
+            Event::Departed { slot: 7, reason: Departure::Expired },
+            Event::Departed { slot: 8, reason: Departure::Purged },
+            Event::Departed { slot: 9, reason: Departure::Evicted },
+            Event::Touched { slot: 0 },
+        ]
+    }
+
+    fn packed(events: &[Event]) -> Vec<u64> {
+        let mut words = vec![];
+        events.iter().for_each(|event| pack(*event, &mut words));
+        words
+    }
+
+    #[test]
+    fn what_was_packed_is_unpacked() {
+        let words = packed(&samples());
+        assert_eq!(words.len(), 1 + 5 + 3 + 1 + 1 + 1 + 1);
+        assert_eq!(unpack(&words).collect::<Vec<_>>(), samples());
+    }
+
+    #[test]
+    fn words_are_laid_out_as_documented() {
+        assert_eq!(packed(&[Event::Departed { slot: 3, reason: Departure::Evicted }]), [3 | 2 << 8 | 3 << 32]);
+        let arrival = Arrival { slot: 2, key_hash: 11, weight_bytes: 12, fetch_cost_us: 13, expires_ms: 14 };
+        assert_eq!(packed(&[Event::Arrived(arrival)]), [1 | 2 << 32, 11, 12, 13, 14]);
+        assert_eq!(packed(&[Event::Changed { slot: 2, weight_bytes: 5, expires_ms: 6 }]), [2 | 2 << 32, 5, 6]);
+    }
+
+    #[test]
+    fn an_unknown_code_ends_the_batch() {
+        let mut words = packed(&samples()[..1]);
+        words.push(4);
+        words.extend(packed(&samples()));
+        assert_eq!(unpack(&words).collect::<Vec<_>>(), samples()[..1]);
+    }
+
+    #[test]
+    fn a_truncated_batch_yields_the_whole_events_before_the_cut() {
+        let words = packed(&samples());
+        for len in 0..words.len() {
+            let mut events = unpack(&words[..len]);
+            let seen: Vec<_> = events.by_ref().collect();
+            assert_eq!(seen, samples()[..seen.len()]);
+            assert_eq!(events.next(), None);
+        }
+    }
+}
