@@ -60,6 +60,8 @@
 //! # assert_eq!(policy.order(Some(1), 9), [2]);
 //! ```
 
+pub mod ghosts;
+pub mod list;
 pub mod packed;
 
 pub use packed::{Event, pack, unpack};

@@ -1,1 +1,3 @@
-//! Placeholder.
+//! The stock policies, native and as built components.
+
+pub mod eviction;

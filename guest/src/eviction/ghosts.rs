@@ -1,0 +1,242 @@
+//! What left a short while ago: the keys' hashes and weights, without the entries.
+//!
+//! A ghost costs 24 bytes and its place in the index 6 to 11. Everything is O(1).
+
+const NIL: u32 = u32::MAX;
+
+/// A queue of ghosts, oldest first, bounded in bytes of the entries that they stand for.
+#[derive(Clone, Debug)]
+pub struct Ghosts {
+    nodes: Vec<Node>,
+    /// Open addressing with linear probing: numbers of nodes, found by their hashes.
+    table: Vec<u32>,
+    oldest: u32,
+    newest: u32,
+    /// Unused nodes, linked through `newer`.
+    free: u32,
+    len: u32,
+    bytes: u64,
+    capacity_bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Node {
+    key_hash: u64,
+    weight_bytes: u64,
+    older: u32,
+    newer: u32,
+}
+
+impl Ghosts {
+    /// No ghosts yet; the oldest go when they stand for more than `capacity_bytes`.
+    pub fn new(capacity_bytes: u64) -> Self {
+        Self {
+            nodes: vec![],
+            table: vec![NIL; 16],
+            oldest: NIL,
+            newest: NIL,
+            free: NIL,
+            len: 0,
+            bytes: 0,
+            capacity_bytes,
+        }
+    }
+
+    /// Remembers an entry as the newest; one that is heavier than all ghosts may be together is not.
+    pub fn push(&mut self, key_hash: u64, weight_bytes: u64) {
+        self.take(key_hash);
+        if weight_bytes > self.capacity_bytes {
+            return;
+        }
+        while self.bytes + weight_bytes > self.capacity_bytes {
+            self.pop();
+        }
+        let number = self.allocate(Node { key_hash, weight_bytes, older: self.newest, newer: NIL });
+        match self.newest {
+            NIL => self.oldest = number,
+            newest => self.nodes[newest as usize].newer = number,
+        }
+        self.newest = number;
+        self.len += 1;
+        self.bytes += weight_bytes;
+        self.index(number);
+    }
+
+    /// Forgets an entry and says what it weighed, if it was remembered.
+    #[inline]
+    pub fn take(&mut self, key_hash: u64) -> Option<u64> {
+        let place = self.find(key_hash)?;
+        Some(self.remove(place))
+    }
+
+    /// Whether the entry is remembered.
+    #[inline]
+    pub fn contains(&self, key_hash: u64) -> bool {
+        self.find(key_hash).is_some()
+    }
+
+    /// Forgets the oldest and says what it weighed.
+    pub fn pop(&mut self) -> Option<u64> {
+        let oldest = self.nodes.get(self.oldest as usize)?;
+        let place = self.find(oldest.key_hash)?;
+        Some(self.remove(place))
+    }
+
+    /// What the entries that are remembered weighed together.
+    #[inline]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// How many are remembered.
+    #[inline]
+    pub fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// Whether none is remembered.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    fn allocate(&mut self, node: Node) -> u32 {
+        match self.free {
+            NIL => {
+                self.nodes.push(node);
+                self.nodes.len() as u32 - 1
+            }
+            number => {
+                self.free = self.nodes[number as usize].newer;
+                self.nodes[number as usize] = node;
+                number
+            }
+        }
+    }
+
+    fn remove(&mut self, place: usize) -> u64 {
+        let number = self.table[place];
+        let Node { older, newer, weight_bytes, .. } = self.nodes[number as usize];
+        match older {
+            NIL => self.oldest = newer,
+            older => self.nodes[older as usize].newer = newer,
+        }
+        match newer {
+            NIL => self.newest = older,
+            newer => self.nodes[newer as usize].older = older,
+        }
+        self.nodes[number as usize].newer = self.free;
+        self.free = number;
+        self.len -= 1;
+        self.bytes -= weight_bytes;
+        self.close_gap(place);
+        weight_bytes
+    }
+
+    fn find(&self, key_hash: u64) -> Option<usize> {
+        let mut place = self.home(key_hash);
+        loop {
+            match self.table[place] {
+                NIL => return None,
+                number if self.nodes[number as usize].key_hash == key_hash => return Some(place),
+                _ => place = self.next(place),
+            }
+        }
+    }
+
+    fn index(&mut self, number: u32) {
+        if self.len as usize * 4 > self.table.len() * 3 {
+            self.table = vec![NIL; self.table.len() * 2];
+            let mut each = self.oldest;
+            while each != NIL {
+                self.put(each);
+                each = self.nodes[each as usize].newer;
+            }
+        } else {
+            self.put(number);
+        }
+    }
+
+    fn put(&mut self, number: u32) {
+        let mut place = self.home(self.nodes[number as usize].key_hash);
+        while self.table[place] != NIL {
+            place = self.next(place);
+        }
+        self.table[place] = number;
+    }
+
+    /// Moves later entries of the same run up, so that none is cut off from its home.
+    fn close_gap(&mut self, mut gap: usize) {
+        let mask = self.table.len() - 1;
+        let mut place = gap;
+        loop {
+            place = self.next(place);
+            let number = self.table[place];
+            if number == NIL {
+                break;
+            }
+            let home = self.home(self.nodes[number as usize].key_hash);
+            if place.wrapping_sub(home) & mask >= place.wrapping_sub(gap) & mask {
+                self.table[gap] = number;
+                gap = place;
+            }
+        }
+        self.table[gap] = NIL;
+    }
+
+    /// The table's length is a power of two; the multiplication spreads keys that are not hashed well.
+    #[inline]
+    fn home(&self, key_hash: u64) -> usize {
+        (key_hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize & (self.table.len() - 1)
+    }
+
+    #[inline]
+    fn next(&self, place: usize) -> usize {
+        (place + 1) & (self.table.len() - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::*;
+
+    #[test]
+    fn the_oldest_go_first() {
+        let mut ghosts = Ghosts::new(10);
+        for key in 1..=5 {
+            ghosts.push(key, 3);
+        }
+        assert!(!ghosts.contains(2));
+        assert_eq!((ghosts.len(), ghosts.bytes()), (3, 9));
+        assert_eq!(ghosts.pop(), Some(3));
+        assert_eq!((ghosts.take(4), ghosts.take(4), ghosts.take(5)), (Some(3), None, Some(3)));
+        assert!(ghosts.is_empty() && ghosts.pop().is_none());
+        ghosts.push(9, 11);
+        assert!(ghosts.is_empty(), "too heavy");
+    }
+
+    #[test]
+    fn it_does_what_a_plain_queue_does() {
+        let mut ghosts = Ghosts::new(300);
+        let mut plain: VecDeque<(u64, u64)> = VecDeque::new();
+        let mut state = 1u64;
+        for _ in 0..100_000 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let (key, weight) = (state >> 56, 1 + (state >> 50 & 3));
+            if state >> 40 & 3 == 0 {
+                let expected = plain.iter().position(|ghost| ghost.0 == key).and_then(|at| plain.remove(at));
+                assert_eq!(ghosts.take(key), expected.map(|ghost| ghost.1));
+            } else {
+                plain.retain(|ghost| ghost.0 != key);
+                plain.push_back((key, weight));
+                while plain.iter().map(|ghost| ghost.1).sum::<u64>() > 300 {
+                    plain.pop_front();
+                }
+                ghosts.push(key, weight);
+            }
+            assert_eq!(ghosts.len() as usize, plain.len());
+        }
+    }
+}
