@@ -125,12 +125,9 @@ impl Entry {
                     response.plan.surrogate_keys.iter().map(|key| key.len() + size_of::<String>() + ALLOCATION).sum();
                 response.body.len() + fields + surrogate_keys + 2 * ALLOCATION
             }
-            Self::Variants(variants) => variants
-                .sets
-                .iter()
-                .flatten()
-                .map(|name| name.len() + size_of::<String>() + ALLOCATION)
-                .sum(),
+            Self::Variants(variants) => {
+                variants.sets.iter().flatten().map(|name| name.len() + size_of::<String>() + ALLOCATION).sum()
+            }
         };
         (size_of::<Self>() + self.key().len() + ALLOCATION + heap) as u64
     }

@@ -32,7 +32,12 @@ pub trait Tier: Send + Sync + 'static {
     ///
     /// # Errors
     /// When it could not be stored; what was there before may still be there.
-    fn put<'a>(&'a self, key: &'a CacheKey, entry: Arc<Entry>, until: Timestamp) -> BoxFuture<'a, Result<(), TierError>>;
+    fn put<'a>(
+        &'a self,
+        key: &'a CacheKey,
+        entry: Arc<Entry>,
+        until: Timestamp,
+    ) -> BoxFuture<'a, Result<(), TierError>>;
 
     /// Removes what is stored under a key.
     ///

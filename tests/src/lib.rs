@@ -1,1 +1,3 @@
-//! Placeholder.
+//! The harness of the tests that need more than one module.
+
+pub mod redis_server;

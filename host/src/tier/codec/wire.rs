@@ -1,0 +1,228 @@
+//! What is stored of an entry beside its body. These structs *are* the format: they change as [`super`] says, whatever
+//! becomes of the types they are made from.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde::{Deserialize, Serialize};
+
+use super::Unreadable;
+use super::pack::Payload;
+use crate::clock::Timestamp;
+use crate::entry::{Directives, Entry, StoredResponse, Variants};
+use crate::policy::Digest;
+use crate::policy::freshness::{EarlyRefresh, Plan};
+
+#[derive(Serialize, Deserialize)]
+enum Meta<'a> {
+    #[serde(borrow)]
+    Response(Box<Response<'a>>),
+    #[serde(borrow)]
+    Variants(Selecting<'a>),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Response<'a> {
+    key: &'a str,
+    status: u16,
+    #[serde(borrow)]
+    fields: Vec<(&'a str, &'a [u8])>,
+    requested_ms: u64,
+    received_ms: u64,
+    initial_age_ms: u64,
+    fetch_time_us: u64,
+    plan: WirePlan<'a>,
+    /// 1: no-cache, 2: must-revalidate, 4: immutable.
+    directives: u8,
+    sequence: u64,
+    policy: Option<[u8; 32]>,
+    extras: Vec<Extra<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WirePlan<'a> {
+    l1: bool,
+    l2: bool,
+    freshness_lifetime_ms: u64,
+    stale_while_revalidate_ms: u64,
+    stale_if_error_ms: u64,
+    early_refresh: WireRefresh,
+    #[serde(borrow)]
+    surrogate_keys: Vec<&'a str>,
+}
+
+#[derive(Serialize, Deserialize)]
+enum WireRefresh {
+    Never,
+    Window { window_ms: u64, odds_ppm: u32 },
+    Xfetch { fetch_ms: u32, beta_milli: u32 },
+}
+
+#[derive(Serialize, Deserialize)]
+struct Selecting<'a> {
+    key: &'a str,
+    #[serde(borrow)]
+    sets: Vec<Vec<&'a str>>,
+    sequence: u64,
+    extras: Vec<Extra<'a>>,
+}
+
+/// A field that came later: an even tag may be ignored, an odd one may not.
+type Extra<'a> = (u16, &'a [u8]);
+
+/// Meta and body of an entry.
+pub(super) fn write(entry: &Entry, shift_ms: i64) -> (Vec<u8>, &[u8]) {
+    let (meta, body) = match entry {
+        Entry::Response(response) => (Meta::Response(Box::new(from_response(response, shift_ms))), &response.body[..]),
+        Entry::Variants(variants) => (Meta::Variants(from_variants(variants)), &[][..]),
+    };
+    (postcard::to_allocvec(&meta).expect("plain data in a growing buffer always serialises"), body)
+}
+
+/// The entry of a payload.
+pub(super) fn read(payload: &Payload, key_text: &str, shift_ms: i64) -> Result<Entry, Unreadable> {
+    match postcard::from_bytes(&payload.meta).map_err(|_| Unreadable::Malformed)? {
+        Meta::Response(response) => {
+            check(response.key, key_text, &response.extras)?;
+            to_response(&response, payload, shift_ms).map(Entry::Response)
+        }
+        Meta::Variants(variants) => {
+            check(variants.key, key_text, &variants.extras)?;
+            to_variants(&variants).map(Entry::Variants)
+        }
+    }
+}
+
+fn check(key: &str, key_text: &str, extras: &[Extra<'_>]) -> Result<(), Unreadable> {
+    if key != key_text {
+        return Err(Unreadable::OtherKey);
+    }
+    // No tag has been given out yet: each odd one is from the future.
+    if extras.iter().any(|(tag, _)| tag % 2 == 1) { Err(Unreadable::Malformed) } else { Ok(()) }
+}
+
+fn from_response(response: &StoredResponse, shift_ms: i64) -> Response<'_> {
+    let Directives { no_cache, must_revalidate, immutable } = response.directives;
+    Response {
+        key: &response.key,
+        status: response.status.as_u16(),
+        fields: response.fields.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect(),
+        requested_ms: response.requested.as_millis().saturating_add_signed(shift_ms),
+        received_ms: response.received.as_millis().saturating_add_signed(shift_ms),
+        initial_age_ms: millis(response.initial_age),
+        fetch_time_us: u64::try_from(response.fetch_time.as_micros()).unwrap_or(u64::MAX),
+        plan: from_plan(&response.plan),
+        directives: u8::from(no_cache) | u8::from(must_revalidate) << 1 | u8::from(immutable) << 2,
+        sequence: response.sequence,
+        policy: response.policy.map(|digest| digest.0),
+        extras: Vec::new(),
+    }
+}
+
+fn to_response(from: &Response<'_>, payload: &Payload, shift_ms: i64) -> Result<StoredResponse, Unreadable> {
+    let back_ms = shift_ms.saturating_neg();
+    Ok(StoredResponse {
+        key: Arc::from(from.key),
+        status: StatusCode::from_u16(from.status).map_err(|_| Unreadable::Malformed)?,
+        fields: to_fields(&from.fields)?,
+        body: own(payload),
+        requested: Timestamp::from_millis(from.requested_ms.saturating_add_signed(back_ms)),
+        received: Timestamp::from_millis(from.received_ms.saturating_add_signed(back_ms)),
+        initial_age: Duration::from_millis(from.initial_age_ms),
+        fetch_time: Duration::from_micros(from.fetch_time_us),
+        plan: to_plan(&from.plan),
+        directives: Directives {
+            no_cache: from.directives & 1 != 0,
+            must_revalidate: from.directives & 2 != 0,
+            immutable: from.directives & 4 != 0,
+        },
+        sequence: from.sequence,
+        policy: from.policy.map(Digest),
+    })
+}
+
+/// The body, sharing the payload's memory unless meta is so large a part of it that a copy is cheaper to keep.
+fn own(payload: &Payload) -> Bytes {
+    if payload.body.len() / 16 >= payload.meta.len() {
+        payload.body.clone()
+    } else {
+        Bytes::copy_from_slice(&payload.body)
+    }
+}
+
+fn to_fields(from: &[(&str, &[u8])]) -> Result<HeaderMap, Unreadable> {
+    let mut fields = HeaderMap::new();
+    for (name, value) in from {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Unreadable::Malformed)?;
+        let value = HeaderValue::from_bytes(value).map_err(|_| Unreadable::Malformed)?;
+        // A map has a most of its own; `append` would panic past it.
+        fields.try_append(name, value).map_err(|_| Unreadable::Malformed)?;
+    }
+    Ok(fields)
+}
+
+fn from_plan(plan: &Plan) -> WirePlan<'_> {
+    WirePlan {
+        l1: plan.l1,
+        l2: plan.l2,
+        freshness_lifetime_ms: plan.freshness_lifetime_ms,
+        stale_while_revalidate_ms: plan.stale_while_revalidate_ms,
+        stale_if_error_ms: plan.stale_if_error_ms,
+        early_refresh: match plan.early_refresh {
+            EarlyRefresh::Never => WireRefresh::Never,
+            EarlyRefresh::Window { window_ms, odds_ppm } => WireRefresh::Window { window_ms, odds_ppm },
+            EarlyRefresh::Xfetch { fetch_ms, beta_milli } => WireRefresh::Xfetch { fetch_ms, beta_milli },
+        },
+        surrogate_keys: plan.surrogate_keys.iter().map(String::as_str).collect(),
+    }
+}
+
+fn to_plan(from: &WirePlan<'_>) -> Plan {
+    Plan {
+        l1: from.l1,
+        l2: from.l2,
+        freshness_lifetime_ms: from.freshness_lifetime_ms,
+        stale_while_revalidate_ms: from.stale_while_revalidate_ms,
+        stale_if_error_ms: from.stale_if_error_ms,
+        early_refresh: match from.early_refresh {
+            WireRefresh::Never => EarlyRefresh::Never,
+            WireRefresh::Window { window_ms, odds_ppm } => EarlyRefresh::Window { window_ms, odds_ppm },
+            WireRefresh::Xfetch { fetch_ms, beta_milli } => EarlyRefresh::Xfetch { fetch_ms, beta_milli },
+        },
+        surrogate_keys: from.surrogate_keys.iter().map(|&key| key.to_owned()).collect(),
+    }
+}
+
+fn from_variants(variants: &Variants) -> Selecting<'_> {
+    Selecting {
+        key: &variants.key,
+        sets: variants.sets.iter().map(|set| set.iter().map(String::as_str).collect()).collect(),
+        sequence: variants.sequence,
+        extras: Vec::new(),
+    }
+}
+
+fn to_variants(from: &Selecting<'_>) -> Result<Variants, Unreadable> {
+    if from.sets.len() > Variants::SETS_MAX {
+        return Err(Unreadable::Malformed);
+    }
+    let sets = from.sets.iter().map(|set| set.iter().map(|&name| name.to_owned()).collect()).collect();
+    Ok(Variants { key: Arc::from(from.key), sets, sequence: from.sequence })
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The meta of a program that knows one field more.
+#[cfg(test)]
+pub(super) fn with_extra(meta: &[u8], tag: u16) -> Vec<u8> {
+    let mut meta = postcard::from_bytes(meta).expect("meta");
+    match &mut meta {
+        Meta::Response(response) => response.extras.push((tag, b"later")),
+        Meta::Variants(variants) => variants.extras.push((tag, b"later")),
+    }
+    postcard::to_allocvec(&meta).expect("plain data")
+}
