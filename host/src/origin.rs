@@ -34,7 +34,7 @@ pub enum OriginError {
     Deadline {
         /// The origin's URL.
         origin: String,
-        /// `connect`, `first-byte` or `total`.
+        /// `connect`, `request-body`, `first-byte`, `idle-body` or `total`.
         what: &'static str,
         /// The deadline in milliseconds.
         deadline_ms: u64,

@@ -1,1 +1,170 @@
-//! TODO
+//! An origin that is asked over HTTP/1.1 or HTTP/2, with pooled connections, a deadline for each phase, and bodies that
+//! are streamed both ways: a slow reader slows the origin down, not memory.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use sandbar::body;
+//! use sandbar::origin::Origin;
+//! use sandbar::origin::http::{HttpOrigin, OriginConfig};
+//!
+//! let origin = HttpOrigin::new(&OriginConfig::new("http://127.0.0.1:3000".parse()?))?;
+//! let response = origin.fetch(http::Request::get("http://shop.example/a?b=c").body(body::empty())?).await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod body;
+mod config;
+mod connect;
+mod exchange;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ::http::uri::Authority;
+use ::http::{HeaderValue, Request, Response, Uri, header};
+use futures_util::future::BoxFuture;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::sync::Semaphore;
+
+use self::body::Upload;
+use self::connect::Dial;
+use super::{Origin, OriginError};
+use crate::body::Body;
+
+pub use self::config::{BadOriginUrl, HostHeader, OriginConfig, OriginUrl, Protocol, url_or_table};
+
+/// An HTTP origin.
+pub struct HttpOrigin {
+    config: OriginConfig,
+    name: String,
+    pooled: Client<Dial, Upload>,
+    /// Makes a new connection for each request: a retry must not meet the next dead one.
+    fresh: Client<Dial, Upload>,
+    slots: Arc<Semaphore>,
+}
+
+/// Why an origin can't be used at all.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadOrigin {
+    /// The certificates to trust could not be read.
+    #[error("tls_ca_file {file:?} could not be read: {reason}; it must hold certificates in PEM form")]
+    CaFile {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// There is nothing to trust.
+    #[error(
+        "this machine trusts no certificates, so no https origin can be reached; install its CA certificates (the \
+         package ca-certificates) or name a tls_ca_file"
+    )]
+    NoRoots,
+    /// TLS could not be set up.
+    #[error("TLS could not be set up: {reason}")]
+    Tls {
+        /// What rustls said.
+        reason: String,
+    },
+}
+
+impl HttpOrigin {
+    /// An origin with these settings. Nothing is connected before the first request.
+    ///
+    /// # Errors
+    /// When there is no way to trust an `https` origin.
+    pub fn new(config: &OriginConfig) -> Result<Self, BadOrigin> {
+        let dial = Dial::new(config)?;
+        let client = |idle_connections_max| {
+            let mut builder = Client::builder(TokioExecutor::new());
+            builder
+                .timer(TokioTimer::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(config.keep_idle)
+                .pool_max_idle_per_host(idle_connections_max)
+                .http2_only(config.http == Protocol::Http2)
+                .http2_adaptive_window(true);
+            builder.build(dial.clone())
+        };
+        Ok(Self {
+            name: config.url.to_string(),
+            pooled: client(config.idle_connections_max),
+            fresh: client(0),
+            slots: Arc::new(Semaphore::new(config.requests_max.min(Semaphore::MAX_PERMITS))),
+            config: config.clone(),
+        })
+    }
+
+    /// Its URL, as in errors.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Connects once and says what went wrong, for a warning at the start.
+    ///
+    /// # Errors
+    /// When no TCP connection could be made within the connect deadline.
+    pub async fn probe(&self) -> Result<(), OriginError> {
+        let authority = self.config.url.authority();
+        let port = authority.port_u16().unwrap_or(if self.config.url.is_https() { 443 } else { 80 });
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        let connecting = tokio::net::TcpStream::connect((host, port));
+        match tokio::time::timeout(self.config.connect_deadline, connecting).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(OriginError::Connect { origin: self.name.clone(), reason: error.to_string() }),
+            Err(_) => Err(self.missed("connect", self.config.connect_deadline)),
+        }
+    }
+
+    /// Points a request at the origin.
+    ///
+    /// The authority of the URI becomes `:authority` on HTTP/2, where it must be the host that is asked for (RFC 9113
+    /// section 8.3.1), and names the pool of connections on both; so on plain HTTP/1.1, where `Host` does the asking,
+    /// it stays the origin's and all hosts share one pool.
+    fn address<B>(&self, request: &mut Request<B>) -> Result<(), OriginError> {
+        let own = self.config.url.authority().clone();
+        let host = match self.config.host_header {
+            HostHeader::Preserve => asked_authority(request).unwrap_or_else(|| own.clone()),
+            HostHeader::Origin => own.clone(),
+        };
+        let may_be_h2 =
+            self.config.http == Protocol::Http2 || (self.config.http == Protocol::Auto && self.config.url.is_https());
+        let host_field = HeaderValue::from_str(host.as_str()).map_err(|error| self.broken(error.to_string()))?;
+        request.headers_mut().insert(header::HOST, host_field);
+        let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+        *request.uri_mut() = self
+            .config
+            .url
+            .at(if may_be_h2 { host } else { own }, target)
+            .ok_or_else(|| self.broken(format!("{target:?} can't be joined to its URL")))?;
+        *request.version_mut() = ::http::Version::HTTP_11;
+        Ok(())
+    }
+
+    fn broken(&self, reason: String) -> OriginError {
+        OriginError::Broken { origin: self.name.clone(), reason }
+    }
+
+    fn missed(&self, what: &'static str, deadline: std::time::Duration) -> OriginError {
+        let deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
+        OriginError::Deadline { origin: self.name.clone(), what, deadline_ms }
+    }
+}
+
+/// The host that was asked for: the URI's authority, else `Host`.
+fn asked_authority<B>(request: &Request<B>) -> Option<Authority> {
+    let uri: &Uri = request.uri();
+    let field = || request.headers().get(header::HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    uri.authority().cloned().or_else(field)
+}
+
+impl Origin for HttpOrigin {
+    fn fetch(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, OriginError>> {
+        Box::pin(exchange::exchange(self, request))
+    }
+}

@@ -1,0 +1,116 @@
+//! Bodies on their way to and from the origin, watched for silence.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+use parking_lot::Mutex;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::body::{Body, BoxError};
+use crate::origin::OriginError;
+
+/// A request body that notes when it last moved: the origin owes nothing while the client is still sending.
+pub(super) struct Upload {
+    inner: Body,
+    progress: Arc<Progress>,
+}
+
+/// When a request body last moved, and whether it has ended.
+pub(super) struct Progress(Mutex<(Instant, bool)>);
+
+impl Progress {
+    pub(super) fn state(&self) -> (Instant, bool) {
+        *self.0.lock()
+    }
+}
+
+impl Upload {
+    pub(super) fn new(inner: Body) -> (Self, Arc<Progress>) {
+        let progress = Arc::new(Progress(Mutex::new((Instant::now(), inner.is_end_stream()))));
+        (Self { inner, progress: Arc::clone(&progress) }, progress)
+    }
+}
+
+impl http_body::Body for Upload {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        if let Poll::Ready(frame) = &polled {
+            *self.progress.0.lock() = (Instant::now(), frame.is_none() || self.inner.is_end_stream());
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// A response body with its deadlines. Silence counts only while somebody waits for the next part: a slow reader is not
+/// the origin's fault.
+pub(super) struct Download {
+    pub(super) inner: Incoming,
+    pub(super) origin: Arc<str>,
+    pub(super) idle_deadline: Duration,
+    pub(super) total_deadline: Duration,
+    pub(super) total_at: Instant,
+    pub(super) waiting: Option<Pin<Box<Sleep>>>,
+    /// Held until the body has ended: it counts as under way.
+    pub(super) _slot: OwnedSemaphorePermit,
+}
+
+impl Download {
+    fn missed(&self, what: &'static str, deadline: Duration) -> BoxError {
+        let deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
+        OriginError::Deadline { origin: self.origin.to_string(), what, deadline_ms }.into()
+    }
+
+    /// Nothing came: for how long may that go on?
+    fn poll_deadlines(&mut self, cx: &mut Context<'_>) -> Poll<BoxError> {
+        let (idle, total_at) = (self.idle_deadline, self.total_at);
+        let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep_until(total_at.min(Instant::now() + idle))));
+        std::task::ready!(waiting.as_mut().poll(cx));
+        Poll::Ready(if Instant::now() >= self.total_at {
+            self.missed("total", self.total_deadline)
+        } else {
+            self.missed("idle-body", self.idle_deadline)
+        })
+    }
+}
+
+impl http_body::Body for Download {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) {
+            self.waiting = None;
+            let broken = |error: hyper::Error| {
+                let reason = super::exchange::reason(&error);
+                BoxError::from(OriginError::Broken { origin: self.origin.to_string(), reason })
+            };
+            return Poll::Ready(frame.map(|frame| frame.map_err(broken)));
+        }
+        self.poll_deadlines(cx).map(|missed| Some(Err(missed)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

@@ -1,0 +1,164 @@
+//! One exchange with the origin: send, wait within the deadlines, and try once more where that is safe.
+
+use std::error::Error as StdError;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::request::Parts;
+use http::{Request, Response};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use hyper_util::client::legacy::connect::capture_connection;
+use hyper_util::client::legacy::{Client, Error};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::HttpOrigin;
+use super::body::{Download, Progress, Upload};
+use super::connect::{ConnectDeadline, Dial, died_unanswered};
+use crate::body::{self, Body};
+use crate::origin::OriginError;
+
+/// Why an attempt brought no response.
+enum Failed {
+    Sending(Error),
+    Deadline(&'static str, Duration),
+}
+
+pub(super) async fn exchange(origin: &HttpOrigin, request: Request<Body>) -> Result<Response<Body>, OriginError> {
+    let slot = slot(origin)?;
+    let total_at = Instant::now() + origin.config.total_deadline;
+    let response = timeout_at(total_at, attempts(origin, request))
+        .await
+        .map_err(|_| origin.missed("total", origin.config.total_deadline))??;
+    Ok(response.map(|inner| {
+        body::boxed(Download {
+            inner,
+            origin: origin.name.as_str().into(),
+            idle_deadline: origin.config.idle_body_deadline,
+            total_deadline: origin.config.total_deadline,
+            total_at,
+            waiting: None,
+            _slot: slot,
+        })
+    }))
+}
+
+fn slot(origin: &HttpOrigin) -> Result<OwnedSemaphorePermit, OriginError> {
+    Arc::clone(&origin.slots).try_acquire_owned().map_err(|_| OriginError::Refused {
+        origin: origin.name.clone(),
+        reason: format!("{} requests are under way already (requests_max)", origin.config.requests_max),
+    })
+}
+
+/// A request without a body whose method is idempotent may be sent twice (RFC 9110 section 9.2.2): it is, once, if an
+/// old connection died under it before a byte of the response had come.
+async fn attempts(origin: &HttpOrigin, mut request: Request<Body>) -> Result<Response<Incoming>, OriginError> {
+    origin.address(&mut request)?;
+    let replayable = request.method().is_idempotent() && request.body().is_end_stream();
+    let (head, body) = request.into_parts();
+    let again = replayable.then(|| copy(&head));
+    let failed = match attempt(&origin.pooled, Request::from_parts(head, body), origin).await {
+        Ok(response) => return Ok(response),
+        Err(failed) => failed,
+    };
+    let failed = match (again, failed) {
+        (Some(again), Failed::Sending(error)) if error.connect_info().is_some_and(died_unanswered) => {
+            tracing::debug!(origin = origin.name, %error, "a kept connection was closed; asking again on a new one");
+            match attempt(&origin.fresh, again, origin).await {
+                Ok(response) => return Ok(response),
+                Err(failed) => failed,
+            }
+        }
+        (_, failed) => failed,
+    };
+    Err(explain(origin, &failed))
+}
+
+fn copy(head: &Parts) -> Request<Body> {
+    let mut copy = Request::new(body::empty());
+    *copy.method_mut() = head.method.clone();
+    *copy.uri_mut() = head.uri.clone();
+    *copy.headers_mut() = head.headers.clone();
+    copy
+}
+
+async fn attempt(
+    client: &Client<Dial, Upload>,
+    request: Request<Body>,
+    origin: &HttpOrigin,
+) -> Result<Response<Incoming>, Failed> {
+    let (head, body) = request.into_parts();
+    let (upload, progress) = Upload::new(body);
+    let mut request = Request::from_parts(head, upload);
+    let mut connection = capture_connection(&mut request);
+    let mut sending = pin!(client.request(request));
+    // Connecting has its own deadline.
+    tokio::select! {
+        biased;
+        sent = &mut sending => return sent.map_err(Failed::Sending),
+        _ = connection.wait_for_connection_metadata() => {}
+    }
+    let connected = Instant::now();
+    tokio::select! {
+        biased;
+        sent = &mut sending => sent.map_err(Failed::Sending),
+        missed = overdue(connected, &progress, origin) => Err(missed),
+    }
+}
+
+/// Ends when the request's body has not moved, or since it was sent no response has begun, for too long.
+async fn overdue(connected: Instant, progress: &Progress, origin: &HttpOrigin) -> Failed {
+    loop {
+        let (moved, ended) = progress.state();
+        let (what, deadline) = if ended {
+            ("first-byte", origin.config.first_byte_deadline)
+        } else {
+            ("request-body", origin.config.idle_body_deadline)
+        };
+        let at = connected.max(moved) + deadline;
+        if at <= Instant::now() {
+            return Failed::Deadline(what, deadline);
+        }
+        // The body may end meanwhile, and the shorter deadline count from then: look again in good time.
+        sleep_until(at.min(Instant::now() + origin.config.first_byte_deadline)).await;
+    }
+}
+
+fn explain(origin: &HttpOrigin, failed: &Failed) -> OriginError {
+    let error = match failed {
+        Failed::Deadline(what, deadline) => return origin.missed(what, *deadline),
+        Failed::Sending(error) => error,
+    };
+    if error.is_connect() && causes(error).any(|cause| cause.is::<ConnectDeadline>() || is_timed_out(cause)) {
+        return origin.missed("connect", origin.config.connect_deadline);
+    }
+    if error.is_connect() {
+        return OriginError::Connect { origin: origin.name.clone(), reason: reason(error) };
+    }
+    origin.broken(reason(error))
+}
+
+/// The error and what caused it, the deepest cause last.
+fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |error: &&'a (dyn StdError + 'static)| (*error).source())
+}
+
+fn is_timed_out(error: &(dyn StdError + 'static)) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut)
+}
+
+/// What an error says, from where it was first noticed.
+pub(super) fn reason(error: &(dyn StdError + 'static)) -> String {
+    let mut said: Vec<String> = Vec::new();
+    for error in causes(error) {
+        let text = error.to_string();
+        // Many errors repeat their source.
+        said.retain(|outer| !outer.contains(&text));
+        said.push(text);
+    }
+    // The outermost words name a step inside the client library.
+    let outermost = usize::from(said.len() > 1 && said[0].starts_with("client error"));
+    said.split_off(outermost).join(": ")
+}
