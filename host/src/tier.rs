@@ -28,6 +28,21 @@ pub trait Tier: Send + Sync + 'static {
     /// When the tier could not be asked.
     fn get<'a>(&'a self, keys: &'a [CacheKey]) -> BoxFuture<'a, Result<Vec<Option<Entry>>, TierError>>;
 
+    /// As [`Self::get`], and in the same round trip, behind the entries, the tenant's highest purge sequence; none where
+    /// the tier keeps no barriers. An entry is to be judged by all barriers up to that number, and a fill that follows
+    /// carries it.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    fn get_with_sequence<'a>(
+        &'a self,
+        tenant: &'a str,
+        keys: &'a [CacheKey],
+    ) -> BoxFuture<'a, Result<(Vec<Option<Entry>>, Option<u64>), TierError>> {
+        let _ = tenant;
+        Box::pin(async move { Ok((self.get(keys).await?, None)) })
+    }
+
     /// Stores an entry until `until` at the longest.
     ///
     /// # Errors
