@@ -1,1 +1,3 @@
-//! TODO
+//! HTTP: what the standards say ([`semantics`]).
+
+pub mod semantics;

@@ -1,0 +1,57 @@
+//! HTTP dates (RFC 9110 section 5.6.7) in all three forms.
+
+use std::time::SystemTime;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::clock::Timestamp;
+
+/// The last second that the date forms can show: 9999-12-31T23:59:59Z.
+const LAST: Timestamp = Timestamp::from_millis(253_402_300_799_000);
+
+const SECONDS_PER_YEAR: u64 = 31_556_952;
+
+/// The date in `value`; none where it is not one of the three forms, or a day that never was.
+///
+/// `now` settles the century of the obsolete RFC 850 form.
+pub fn parse(value: &HeaderValue, now: Timestamp) -> Option<Timestamp> {
+    let text = value.to_str().ok()?.trim();
+    let time = match four_digit_year(text, now) {
+        Some(text) => httpdate::parse_http_date(&text),
+        None => httpdate::parse_http_date(text),
+    };
+    time.ok().map(Timestamp::from)
+}
+
+/// The date in the first line of field `name`.
+pub fn field(fields: &HeaderMap, name: &HeaderName, now: Timestamp) -> Option<Timestamp> {
+    parse(fields.get(name)?, now)
+}
+
+/// `time` as an IMF-fixdate, the only form that is generated.
+pub fn format(time: Timestamp) -> HeaderValue {
+    let text = httpdate::fmt_http_date(SystemTime::from(time.min(LAST)));
+    HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT"))
+}
+
+/// An RFC 850 date as an IMF-fixdate; none where `text` is not one.
+///
+/// RFC 9110 section 5.6.7: "Recipients of a timestamp value in rfc850-date format, which uses a two-digit year, MUST
+/// interpret a timestamp that appears to be more than 50 years in the future as representing the most recent year in the
+/// past that had the same last two digits."
+fn four_digit_year(text: &str, now: Timestamp) -> Option<String> {
+    let (day_name, rest) = text.split_once(", ")?;
+    let (date, time) = rest.split_once(' ')?;
+    let mut parts = date.split('-');
+    let (day, month, year) = (parts.next()?, parts.next()?, parts.next()?);
+    let known = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"].contains(&day_name);
+    if !known || parts.next().is_some() || year.len() != 2 || !year.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let this_year = 1970 + now.as_secs() / SECONDS_PER_YEAR;
+    let mut full_year = this_year / 100 * 100 + year.parse::<u64>().ok()?;
+    if full_year > this_year + 50 {
+        full_year -= 100;
+    }
+    Some(format!("{}, {day} {month} {full_year} {time}", &day_name[..3]))
+}

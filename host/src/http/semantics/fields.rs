@@ -1,0 +1,110 @@
+//! Which fields travel on: to the origin, into storage, to the client (RFC 9110 section 7.6, RFC 9111 section 3.1).
+
+use std::time::Duration;
+
+use http::header::{
+    AGE, CONNECTION, DATE, EXPECT, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    VIA,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
+
+use super::targeted::effective;
+use super::{StoreRules, date};
+use crate::clock::Timestamp;
+
+/// Fields of one connection, whatever `Connection` names (RFC 9110 section 7.6.1), and those of a proxy that RFC 9111
+/// section 3.1 forbids to store.
+const HOP_BY_HOP: [HeaderName; 11] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    PROXY_AUTHENTICATE,
+    HeaderName::from_static("proxy-authentication-info"),
+    PROXY_AUTHORIZATION,
+    HeaderName::from_static("http2-settings"),
+];
+
+/// Removes what belongs to one connection: the well-known fields, and those that `Connection` names.
+pub fn strip_hop_by_hop(fields: &mut HeaderMap) {
+    for name in connection_named(fields) {
+        fields.remove(name);
+    }
+    for name in &HOP_BY_HOP {
+        fields.remove(name);
+    }
+}
+
+fn connection_named(fields: &HeaderMap) -> Vec<HeaderName> {
+    let lines = fields.get_all(CONNECTION).iter();
+    let members = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    members.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()).collect()
+}
+
+/// The fields of a request as they go on to the origin. `Expect` is answered here, not there: the body is passed on as it
+/// comes.
+pub fn origin_fields(fields: &HeaderMap) -> HeaderMap {
+    let mut forwarded = fields.clone();
+    strip_hop_by_hop(&mut forwarded);
+    forwarded.remove(EXPECT);
+    forwarded
+}
+
+/// The fields of a response as they are stored: without those of the connection, without `Age` (the entry knows its age)
+/// and without those that `no-cache="..."` or `private="..."` names; with a `Date`.
+pub fn stored_fields(fields: &HeaderMap, received: Timestamp, rules: &StoreRules) -> HeaderMap {
+    let mut stored = fields.clone();
+    strip_hop_by_hop(&mut stored);
+    stored.remove(AGE);
+    for name in effective(fields, &rules.targets).directives.withheld {
+        stored.remove(name);
+    }
+    // RFC 9110 section 6.6.1: "A recipient with a clock that receives a response message without a Date header field MUST
+    // record the time it was received and append a corresponding Date header field".
+    if date::field(&stored, &DATE, received).is_none() {
+        stored.insert(DATE, date::format(received));
+    }
+    stored
+}
+
+/// The fields of a response as they go to the client: those of the connection and those of `withheld` (surrogate keys,
+/// for instance) left out. `age` is the age of a stored response; RFC 9111 section 5.1 has it generated whenever a stored
+/// response answers.
+pub fn downstream_fields(fields: &HeaderMap, age: Option<Duration>, withheld: &[HeaderName]) -> HeaderMap {
+    let mut sent = fields.clone();
+    strip_hop_by_hop(&mut sent);
+    for name in withheld {
+        sent.remove(name);
+    }
+    if let Some(age) = age {
+        sent.insert(AGE, HeaderValue::from(age.as_secs().min(1 << 31)));
+    }
+    sent
+}
+
+/// Appends this hop to `Via` (RFC 9110 section 7.6.3): the version it was received in, and the pseudonym.
+pub fn append_via(fields: &mut HeaderMap, version: Version, pseudonym: &str) {
+    let version = match version {
+        Version::HTTP_09 => "0.9",
+        Version::HTTP_10 => "1.0",
+        Version::HTTP_2 => "2",
+        Version::HTTP_3 => "3",
+        _ => "1.1",
+    };
+    if let Ok(hop) = HeaderValue::from_str(&format!("{version} {pseudonym}")) {
+        fields.append(VIA, hop);
+    }
+}
+
+/// Whether a request has come through `pseudonym` before: it goes round in circles.
+pub fn via_loops(fields: &HeaderMap, pseudonym: &str) -> bool {
+    fields.get_all(VIA).iter().any(|line| {
+        line.as_bytes().split(|byte| *byte == b',').any(|hop| {
+            let mut words = hop.split(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty());
+            words.nth(1) == Some(pseudonym.as_bytes())
+        })
+    })
+}

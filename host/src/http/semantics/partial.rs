@@ -1,0 +1,173 @@
+//! Storing and combining parts (RFC 9111 sections 3.3 and 3.4). A stored part is one run of bytes: `status` is 206, and
+//! `Content-Range` says which.
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, IF_RANGE, RANGE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+
+use super::RequestHead;
+use super::precondition::{is_strong, strong_match};
+use super::ranges::{ByteRange, asked, if_range_holds};
+use crate::entry::StoredResponse;
+
+/// Which part of what a 206 holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContentRange {
+    /// The part.
+    pub range: ByteRange,
+    /// Length of the whole in bytes, where it is known.
+    pub complete: Option<u64>,
+}
+
+/// What became of two parts.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Combined {
+    /// They are the whole: a response with status 200.
+    Complete(StoredResponse),
+    /// They are one longer part.
+    Part(StoredResponse),
+    /// They do not belong or fit together; the newer one replaces the older.
+    Apart,
+}
+
+/// Whether a 206 can be stored: it is one part, and says which.
+pub fn is_storable(fields: &HeaderMap) -> bool {
+    content_range(fields).is_some()
+}
+
+/// The `Content-Range` of a 206 (RFC 9110 section 14.4); none where it is missing, repeated or makes no sense.
+pub fn content_range(fields: &HeaderMap) -> Option<ContentRange> {
+    let mut lines = fields.get_all(CONTENT_RANGE).iter();
+    let line = lines.next()?;
+    if lines.next().is_some() {
+        return None;
+    }
+    let (unit, rest) = line.to_str().ok()?.trim().split_once(' ')?;
+    if !unit.eq_ignore_ascii_case("bytes") {
+        return None;
+    }
+    let (range, complete) = rest.split_once('/')?;
+    let (first, last) = range.split_once('-')?;
+    let range = ByteRange { first: number(first)?, last: number(last)? };
+    let complete = if complete == "*" { None } else { Some(number(complete)?) };
+    // "A Content-Range field value is invalid if it contains a range-resp that has a last-pos value less than its
+    // first-pos value, or a complete-length value less than or equal to its last-pos value."
+    let sound = range.first <= range.last && range.last < u64::MAX && complete.is_none_or(|all| range.last < all);
+    sound.then_some(ContentRange { range, complete })
+}
+
+fn number(text: &str) -> Option<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if digits { text.parse().ok() } else { None }
+}
+
+/// The content that a stored part has for a request with `Range`, and the `Content-Range` to send with it; none where the
+/// request asks for all, for several ranges, or for bytes that are not there.
+///
+/// Section 3.3: a cache "MUST NOT use an incomplete response to answer requests unless the response has been completed,
+/// or the request is partial and specifies a range wholly within the incomplete response."
+pub fn part_answers(stored: &StoredResponse, request: &RequestHead<'_>) -> Option<(Bytes, HeaderValue)> {
+    let held = sound_part(stored)?;
+    let is_get = *request.method == Method::GET;
+    let specs = asked(request.fields).filter(|_| is_get && if_range_holds(stored, request.fields))?;
+    let [spec] = specs.as_slice() else { return None };
+    // Without the length of the whole, only a range with both ends is known to be held.
+    let wanted = match (held.complete, spec) {
+        (Some(complete), spec) => spec.of(complete)?,
+        (None, super::ranges::RangeSpec::From { first, last: Some(last) }) => ByteRange { first: *first, last: *last },
+        (None, _) => return None,
+    };
+    if wanted.first < held.range.first || wanted.last > held.range.last {
+        return None;
+    }
+    let inner = ByteRange { first: wanted.first - held.range.first, last: wanted.last - held.range.first };
+    let content = super::multipart::slice(&stored.body, inner)?;
+    let complete = held.complete.map_or_else(|| "*".to_owned(), |complete| complete.to_string());
+    let value = HeaderValue::from_str(&format!("bytes {}-{}/{complete}", wanted.first, wanted.last)).ok()?;
+    Some((content, value))
+}
+
+/// Makes a request for what a stored part still lacks at its end: `Range` with `If-Range`. False, and nothing changed,
+/// where the part does not begin at the beginning or has no strong validator (section 3.4).
+pub fn completion_fields(stored: &StoredResponse, fields: &mut HeaderMap) -> bool {
+    let Some(held) = sound_part(stored).filter(|held| held.range.first == 0) else { return false };
+    let Some(tag) = stored.fields.get(ETAG).filter(|tag| is_strong(tag)) else { return false };
+    let Ok(range) = HeaderValue::from_str(&format!("bytes={}-", held.range.last + 1)) else { return false };
+    super::validate::validation_fields(&[], fields);
+    fields.insert(RANGE, range);
+    fields.insert(IF_RANGE, tag.clone());
+    true
+}
+
+/// Combines a stored response with a part that was just received, both under the same key.
+///
+/// Section 3.4: "A cache MAY combine [...] if they all share the same strong validator", and "the cache MUST use the
+/// header fields provided in the new response, aside from Content-Range, to replace all instances of the corresponding
+/// header fields in the stored response."
+pub fn combine(stored: &StoredResponse, part: &StoredResponse) -> Combined {
+    let (Some(old), Some(new)) = (held_by(stored), sound_part(part)) else { return Combined::Apart };
+    let same_length = match (old.complete, new.complete) {
+        (Some(one), Some(other)) => one == other,
+        _ => true,
+    };
+    let same_content = match (stored.fields.get(ETAG), part.fields.get(ETAG)) {
+        (Some(one), Some(other)) => strong_match(one, other),
+        _ => false,
+    };
+    let touching = new.range.first <= old.range.last + 1 && old.range.first <= new.range.last + 1;
+    if !same_length || !same_content || !touching {
+        return Combined::Apart;
+    }
+    let range = ByteRange { first: old.range.first.min(new.range.first), last: old.range.last.max(new.range.last) };
+    let complete = old.complete.or(new.complete);
+    let Some(body) = joined((old.range, &stored.body), (new.range, &part.body)) else { return Combined::Apart };
+    labelled(stored, part, body, ContentRange { range, complete })
+}
+
+/// The content of two ranges that touch, the newer one on top.
+fn joined(old: (ByteRange, &Bytes), new: (ByteRange, &Bytes)) -> Option<Bytes> {
+    let (before, after) = if old.0.first <= new.0.first { (old, new) } else { (new, old) };
+    let overlap = usize::try_from(before.0.last + 1 - after.0.first).ok()?;
+    if overlap >= after.1.len() {
+        return Some(before.1.clone());
+    }
+    let mut body = BytesMut::with_capacity(before.1.len() + after.1.len() - overlap);
+    body.extend_from_slice(before.1);
+    body.extend_from_slice(&after.1[overlap..]);
+    Some(body.freeze())
+}
+
+fn labelled(stored: &StoredResponse, part: &StoredResponse, body: Bytes, held: ContentRange) -> Combined {
+    let mut fields = stored.fields.clone();
+    for name in part.fields.keys() {
+        fields.remove(name);
+    }
+    fields.extend(part.fields.clone());
+    fields.remove(CONTENT_RANGE);
+    fields.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    let whole = held.range.first == 0 && held.complete == Some(held.range.last + 1);
+    if !whole {
+        let complete = held.complete.map_or_else(|| "*".to_owned(), |complete| complete.to_string());
+        let text = format!("bytes {}-{}/{complete}", held.range.first, held.range.last);
+        let Ok(value) = HeaderValue::from_str(&text) else { return Combined::Apart };
+        fields.insert(CONTENT_RANGE, value);
+    }
+    let status = if whole { StatusCode::OK } else { StatusCode::PARTIAL_CONTENT };
+    let combined = StoredResponse { status, fields, body, ..part.clone() };
+    if whole { Combined::Complete(combined) } else { Combined::Part(combined) }
+}
+
+/// What a stored response holds: a whole one everything.
+fn held_by(stored: &StoredResponse) -> Option<ContentRange> {
+    if stored.status == StatusCode::OK {
+        let last = (stored.body.len() as u64).checked_sub(1)?;
+        return Some(ContentRange { range: ByteRange { first: 0, last }, complete: Some(last + 1) });
+    }
+    sound_part(stored)
+}
+
+/// The range of a part whose content is as long as it says.
+fn sound_part(stored: &StoredResponse) -> Option<ContentRange> {
+    let is_part = stored.status == StatusCode::PARTIAL_CONTENT;
+    content_range(&stored.fields).filter(|held| is_part && held.range.len() == stored.body.len() as u64)
+}

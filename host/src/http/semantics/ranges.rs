@@ -1,0 +1,187 @@
+//! Answering `Range` and `If-Range` from a complete stored response (RFC 9110 section 14, RFC 9111 section 3.3).
+
+use http::header::{DATE, ETAG, IF_RANGE, LAST_MODIFIED, RANGE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+
+use super::precondition::strong_match;
+use super::{RequestHead, date};
+use crate::entry::StoredResponse;
+
+/// With more ranges than this the whole is sent: RFC 9110 section 14.2 allows to ignore "requests [...] that would be
+/// abusive".
+pub const RANGES_MAX: usize = 16;
+
+/// A range of bytes, both ends included; `first <= last`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByteRange {
+    /// Position of the first byte.
+    pub first: u64,
+    /// Position of the last byte.
+    pub last: u64,
+}
+
+impl ByteRange {
+    /// How many bytes it has.
+    pub const fn len(self) -> u64 {
+        self.last - self.first + 1
+    }
+
+    /// Never: a range has at least one byte.
+    pub const fn is_empty(self) -> bool {
+        false
+    }
+
+    /// The value of `Content-Range` for this part of `complete` bytes (RFC 9110 section 14.4).
+    pub fn content_range(self, complete: u64) -> HeaderValue {
+        let text = format!("bytes {}-{}/{complete}", self.first, self.last);
+        HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("bytes */*"))
+    }
+}
+
+/// The value of `Content-Range` in a 416 (RFC 9110 section 15.5.17).
+pub fn unsatisfied_range(complete: u64) -> HeaderValue {
+    HeaderValue::from_str(&format!("bytes */{complete}")).unwrap_or_else(|_| HeaderValue::from_static("bytes */*"))
+}
+
+/// What of a complete stored response answers a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ranges {
+    /// All of it: 200.
+    Full,
+    /// One part: 206 with `Content-Range`.
+    Single(ByteRange),
+    /// Several: 206 as `multipart/byteranges`. At most [`RANGES_MAX`], none of which overlap.
+    Multi(Vec<ByteRange>),
+    /// No range begins within it: 416.
+    Unsatisfiable,
+}
+
+/// What of a complete stored response answers a request; preconditions come first (RFC 9110 section 13.2.2).
+pub fn ranges(stored: &StoredResponse, request: &RequestHead<'_>) -> Ranges {
+    // Section 14.2: "A server MUST ignore a Range header field received with a request method that is unrecognized or for
+    // which range handling is not defined. For this specification, GET is the only method for which range handling is
+    // defined."
+    if *request.method != Method::GET || stored.status != StatusCode::OK || !if_range_holds(stored, request.fields) {
+        return Ranges::Full;
+    }
+    match asked(request.fields) {
+        Some(specs) => select(&specs, stored.body.len() as u64),
+        None => Ranges::Full,
+    }
+}
+
+/// One `range-spec` of the unit `bytes`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RangeSpec {
+    /// `first-last`, or `first-`.
+    From {
+        /// Position of the first byte.
+        first: u64,
+        /// Position of the last byte, where it was given.
+        last: Option<u64>,
+    },
+    /// `-length`: so many bytes from the end.
+    Suffix {
+        /// How many.
+        length: u64,
+    },
+}
+
+impl RangeSpec {
+    /// The bytes it means of `complete`; none where it can't be satisfied (section 14.1.2).
+    pub fn of(self, complete: u64) -> Option<ByteRange> {
+        let end = complete.checked_sub(1)?;
+        match self {
+            Self::From { first, .. } if first > end => None,
+            Self::From { first, last } => Some(ByteRange { first, last: last.unwrap_or(end).min(end) }),
+            Self::Suffix { length: 0 } => None,
+            Self::Suffix { length } => Some(ByteRange { first: complete.saturating_sub(length), last: end }),
+        }
+    }
+}
+
+/// The ranges a request asks for; none where it asks for none, or not in a way that is understood: section 14.2, "A
+/// server that supports range requests MAY ignore or reject a Range header field that contains an invalid
+/// ranges-specifier".
+pub fn asked(fields: &HeaderMap) -> Option<Vec<RangeSpec>> {
+    let mut lines = fields.get_all(RANGE).iter();
+    let line = lines.next()?;
+    if lines.next().is_some() {
+        return None;
+    }
+    let text = line.to_str().ok()?;
+    let (unit, set) = text.split_once('=')?;
+    if !unit.trim().eq_ignore_ascii_case("bytes") {
+        return None;
+    }
+    let members = set.split(',').map(str::trim).filter(|member| !member.is_empty());
+    let specs: Option<Vec<RangeSpec>> = members.map(spec).collect();
+    specs.filter(|specs| !specs.is_empty() && specs.len() <= RANGES_MAX)
+}
+
+fn spec(text: &str) -> Option<RangeSpec> {
+    let (first, last) = text.split_once('-')?;
+    match (first, last) {
+        ("", length) => Some(RangeSpec::Suffix { length: position(length)? }),
+        (first, "") => Some(RangeSpec::From { first: position(first)?, last: None }),
+        (first, last) => {
+            let (first, last) = (position(first)?, position(last)?);
+            // "An int-range is invalid if the last-pos value is present and less than first-pos."
+            (first <= last).then_some(RangeSpec::From { first, last: Some(last) })
+        }
+    }
+}
+
+/// `1*DIGIT`; what is too large for any content is as large as can be.
+fn position(text: &str) -> Option<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().unwrap_or(u64::MAX))
+}
+
+fn select(specs: &[RangeSpec], complete: u64) -> Ranges {
+    let satisfiable: Vec<ByteRange> = specs.iter().filter_map(|spec| spec.of(complete)).collect();
+    match coalesced(satisfiable).as_slice() {
+        // Nothing can be said of a part of nothing but that it is all there.
+        [] if complete == 0 && specs.iter().any(|spec| matches!(spec, RangeSpec::Suffix { length: 1.. })) => {
+            Ranges::Full
+        }
+        [] => Ranges::Unsatisfiable,
+        [only] => Ranges::Single(*only),
+        several => Ranges::Multi(several.to_vec()),
+    }
+}
+
+/// Section 15.3.7.2: "A server that generates a multipart/byteranges response [...] MAY coalesce any of the ranges that
+/// overlap": then they come in their own order, else in the client's.
+fn coalesced(ranges: Vec<ByteRange>) -> Vec<ByteRange> {
+    let mut sorted = ranges.clone();
+    sorted.sort_unstable_by_key(|range| (range.first, range.last));
+    let mut merged: Vec<ByteRange> = Vec::with_capacity(sorted.len());
+    for range in sorted {
+        match merged.last_mut() {
+            Some(before) if range.first <= before.last.saturating_add(1) => before.last = before.last.max(range.last),
+            _ => merged.push(range),
+        }
+    }
+    if merged.len() == ranges.len() { ranges } else { merged }
+}
+
+/// RFC 9110 section 13.1.5: `Range` counts only where `If-Range` is absent or names the very representation.
+pub(super) fn if_range_holds(stored: &StoredResponse, fields: &HeaderMap) -> bool {
+    let mut conditions = fields.get_all(IF_RANGE).iter();
+    let Some(condition) = conditions.next() else { return true };
+    if conditions.next().is_some() {
+        return false;
+    }
+    if condition.as_bytes().contains(&b'"') {
+        // "A client MUST NOT generate an If-Range header field containing an entity tag that is marked as weak."
+        return stored.fields.get(ETAG).is_some_and(|tag| strong_match(tag, condition));
+    }
+    let of = |name| date::field(&stored.fields, &name, stored.received);
+    let (Some(modified), Some(asked)) = (of(LAST_MODIFIED), date::parse(condition, stored.received)) else {
+        return false;
+    };
+    // Section 8.8.2.2: a Last-Modified is a strong validator only where it is at least a second older than Date.
+    let is_strong = of(DATE).unwrap_or(stored.received).as_secs() > modified.as_secs();
+    is_strong && modified == asked
+}

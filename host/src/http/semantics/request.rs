@@ -1,0 +1,95 @@
+//! What is asked of a request before it meets the cache: is it framed soundly, is its method safe, may the origin be
+//! asked, may the answer be stored?
+
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::{HeaderMap, Method, Version};
+
+use super::cache_control::RequestDirectives;
+
+/// Whether the client accepts nothing but a stored response: without one it gets 504 (RFC 9111 section 5.2.1.7).
+pub fn only_if_cached(fields: &HeaderMap) -> bool {
+    RequestDirectives::of(fields).only_if_cached
+}
+
+/// Whether the client forbids to store the answer (RFC 9111 section 5.2.1.5).
+pub fn request_no_store(fields: &HeaderMap) -> bool {
+    RequestDirectives::of(fields).no_store
+}
+
+/// Whether the method is safe (RFC 9110 section 9.2.1): it asks for no change of state. An unknown one is not.
+pub fn is_safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE)
+}
+
+/// Whether a stored response to GET may answer the method.
+pub fn is_cacheable(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
+/// Why a request is answered with 400 and never forwarded: two recipients could disagree on where it ends, or on whom
+/// it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Ambiguous {
+    /// RFC 9112 section 6.1: "A server MAY reject a request that contains both Content-Length and Transfer-Encoding".
+    #[error("both Content-Length and Transfer-Encoding")]
+    BothLengths,
+    /// RFC 9110 section 8.6: several lengths that differ, or one that is no number.
+    #[error("Content-Length is not one number")]
+    ContentLength,
+    /// RFC 9112 section 6.3: a transfer coding of a request must end in `chunked`, and only HTTP/1.1 has any.
+    #[error("a transfer coding other than chunked")]
+    TransferEncoding,
+    /// RFC 9112 section 3.2: "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message
+    /// that lacks a Host header field and to any request message that contains more than one Host header field line".
+    #[error("not exactly one Host")]
+    Host,
+}
+
+impl Ambiguous {
+    /// The stable word for it in `Cache-Status`, logs and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BothLengths => "both-lengths",
+            Self::ContentLength => "bad-content-length",
+            Self::TransferEncoding => "bad-transfer-encoding",
+            Self::Host => "bad-host",
+        }
+    }
+}
+
+/// Checks that a request is framed in one way only.
+///
+/// # Errors
+/// The first ambiguity that was found.
+pub fn check_framing(version: Version, fields: &HeaderMap) -> Result<(), Ambiguous> {
+    let hosts = fields.get_all(HOST).iter().count();
+    if hosts > 1 || hosts == 0 && version == Version::HTTP_11 {
+        return Err(Ambiguous::Host);
+    }
+    let coded = fields.contains_key(TRANSFER_ENCODING);
+    let mut lengths = fields.get_all(CONTENT_LENGTH).iter();
+    let length = lengths.next();
+    if coded && length.is_some() {
+        return Err(Ambiguous::BothLengths);
+    }
+    if let Some(first) = length {
+        let number = first.as_bytes();
+        if number.is_empty()
+            || number.len() > 19
+            || !number.iter().all(u8::is_ascii_digit)
+            || lengths.any(|next| next != first)
+        {
+            return Err(Ambiguous::ContentLength);
+        }
+    }
+    if coded && (version != Version::HTTP_11 || !is_chunked(fields)) {
+        return Err(Ambiguous::TransferEncoding);
+    }
+    Ok(())
+}
+
+fn is_chunked(fields: &HeaderMap) -> bool {
+    let mut lines = fields.get_all(TRANSFER_ENCODING).iter();
+    let only = lines.next().is_some_and(|line| line.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"));
+    only && lines.next().is_none()
+}

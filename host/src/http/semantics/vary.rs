@@ -1,0 +1,77 @@
+//! `Vary` (RFC 9110 section 12.5.5) and the normalised values of the fields that it names (RFC 9111 section 4.1).
+
+use http::header::{ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, VARY};
+use http::{HeaderMap, HeaderName};
+
+/// The value of a selecting field that the request does not have. No field value holds this character.
+///
+/// RFC 9111 section 4.1: "If (after any normalization that might take place) a header field is absent from a request, it
+/// can only match another request if it is also absent there."
+pub const ABSENT: &str = "\0";
+
+/// What a response says about which request fields it depends on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Vary {
+    /// None.
+    None,
+    /// `*`, or a name that is none: no other request is known to match.
+    Any,
+    /// These, in lower case, sorted, each once.
+    Names(Vec<String>),
+}
+
+/// Reads all lines of `Vary`.
+pub fn vary(response: &HeaderMap) -> Vary {
+    let mut names = Vec::new();
+    for line in response.get_all(VARY) {
+        for member in line.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            match member {
+                b"" => {}
+                // Section 4.1: "A stored response with a Vary header field value containing a member "*" always fails to
+                // match."
+                b"*" => return Vary::Any,
+                name => match HeaderName::from_bytes(name) {
+                    Ok(name) => names.push(name.as_str().to_owned()),
+                    Err(_) => return Vary::Any,
+                },
+            }
+        }
+    }
+    names.sort_unstable();
+    names.dedup();
+    if names.is_empty() { Vary::None } else { Vary::Names(names) }
+}
+
+/// The values that select a variant, in the order of `names`: repeated lines combined, white space and case normalised
+/// where the field's own grammar says that they mean nothing.
+pub fn selecting_values(names: &[String], request: &HeaderMap) -> Vec<(String, String)> {
+    names.iter().map(|name| (name.clone(), selecting_value(name, request))).collect()
+}
+
+fn selecting_value(name: &str, request: &HeaderMap) -> String {
+    let mut lines = request.get_all(name).iter().peekable();
+    if lines.peek().is_none() {
+        return ABSENT.to_owned();
+    }
+    let mut value = String::new();
+    for line in lines {
+        if !value.is_empty() {
+            value.push_str(", ");
+        }
+        value.extend(line.as_bytes().trim_ascii().iter().map(|byte| char::from(*byte)));
+    }
+    let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else { return value };
+    if PREFERENCES.contains(&name) { preferences(&value) } else { value }
+}
+
+/// Lists of case-insensitive members whose order says nothing: their weights do (RFC 9110 section 12.4.2).
+const PREFERENCES: [HeaderName; 3] = [ACCEPT_ENCODING, ACCEPT_LANGUAGE, ACCEPT_CHARSET];
+
+/// The members in lower case, without white space and empty ones, sorted.
+fn preferences(value: &str) -> String {
+    let bare = |member: &str| member.chars().filter(|c| !matches!(c, ' ' | '\t')).collect::<String>();
+    let mut members: Vec<String> = value.to_ascii_lowercase().split(',').map(bare).collect();
+    members.retain(|member| !member.is_empty());
+    members.sort_unstable();
+    members.join(",")
+}
