@@ -61,8 +61,11 @@
 //! ```
 
 pub mod ghosts;
+pub mod heap;
 pub mod list;
 pub mod packed;
+pub mod random;
+pub mod sketch;
 
 pub use packed::{Event, pack, unpack};
 

@@ -46,10 +46,32 @@ impl Native {
 
 /// All of them.
 pub const NATIVE: &[Native] = &[
-    entry::<sandbar_policy_lru::Lru>("lru", "The entry read longest ago leaves first."),
+    entry::<sandbar_policy_2q::TwoQ>(
+        "2q",
+        "What is asked for again after it left the queue of new entries is kept by recency.",
+    ),
+    entry::<sandbar_policy_arc::Arc>(
+        "arc",
+        "Learns from what it evicted too early how much room recent and frequent entries need.",
+    ),
+    entry::<sandbar_policy_clock::Clock>("clock", "First in, first out, but what was read gets another round."),
+    entry::<sandbar_policy_fifo::Fifo>("fifo", "The entry that arrived first leaves first."),
+    entry::<sandbar_policy_gdsf::Gdsf>("gdsf", "What is read often, costs much to fetch and is small stays."),
+    entry::<sandbar_policy_lfu::Lfu>("lfu", "The entry that was read least leaves first; old popularity ages."),
+    entry::<sandbar_policy_lru::Lru>("lru", "The entry that was read longest ago leaves first."),
+    entry::<sandbar_policy_random::AnyOne>("random", "Any entry leaves, each as likely as another."),
     entry::<sandbar_policy_s3_fifo::S3Fifo>(
         "s3-fifo",
         "New entries are on probation in a small queue; what is read there stays.",
+    ),
+    entry::<sandbar_policy_sieve::Sieve>(
+        "sieve",
+        "A hand moves over the queue and takes what was not read since it passed.",
+    ),
+    entry::<sandbar_policy_ttl::Ttl>("ttl", "The entry that expires soonest leaves first."),
+    entry::<sandbar_policy_w_tinylfu::WTinyLfu>(
+        "w-tinylfu",
+        "A newcomer has to be asked for more often than what it would replace.",
     ),
 ];
 

@@ -228,6 +228,23 @@ impl<T: Copy + Default> Lists<T> {
         slots
     }
 
+    /// As [`Self::order`], but those of rank 0 first, then those of rank 1, and so on up to `rank_max`. The rank is made
+    /// of an entry's list and mark.
+    pub fn order_by(&self, after: Option<u32>, limit: u32, rank_max: u8, rank: impl Fn(u8, u8) -> u8) -> Vec<u32> {
+        const SLICE: u32 = 256;
+        let rank_of = |slot: u32| self.list(slot).map(|list| rank(list, self.mark(slot)));
+        let mut slots = Vec::new();
+        let (mut place, mut now) = (after, after.map_or(Some(0), rank_of).unwrap_or(u8::MAX));
+        while now <= rank_max && slots.len() < limit as usize {
+            let slice = self.order(place, SLICE);
+            place = slice.last().copied();
+            now += u8::from(place.is_none());
+            let missing = limit as usize - slots.len();
+            slots.extend(slice.into_iter().filter(|slot| rank_of(*slot) == Some(now)).take(missing));
+        }
+        slots
+    }
+
     #[inline]
     fn move_after(&mut self, to: u8, slot: u32, anchor: u32) {
         let Some(from) = self.list(slot) else { return };
@@ -329,6 +346,23 @@ mod tests {
         assert_eq!(lists.order(Some(2), 2), [9]);
         assert!(lists.order(Some(9), 2).is_empty());
         assert!(lists.order(Some(77), 2).is_empty(), "an unknown slot has nothing behind it");
+    }
+
+    #[test]
+    fn order_by_rank_is_read_in_slices() {
+        let mut lists = Lists::new(2);
+        (0..1000).for_each(|slot| lists.push((slot % 2) as u8, slot, 1, ()));
+        (0..1000).for_each(|slot| lists.set_mark(slot, (slot % 3) as u8));
+        let rank = |_, mark: u8| 2 - mark;
+        let mut seen: Vec<u32> = vec![];
+        while seen.len() < 1000 {
+            let slice = lists.order_by(seen.last().copied(), 70, 2, rank);
+            assert!(!slice.is_empty());
+            seen.extend(slice);
+        }
+        assert_eq!(seen[..3], [2, 8, 14]);
+        assert!(seen.is_sorted_by_key(|slot| (2 - slot % 3, slot % 2, *slot)));
+        assert!(lists.order_by(seen.last().copied(), 70, 2, rank).is_empty());
     }
 
     #[test]

@@ -1,0 +1,114 @@
+//! How often was a key asked for lately? A count-min sketch with 4-bit counters that are halved now and then.
+//!
+//! G. Cormode, S. Muthukrishnan: An improved data stream summary: the count-min sketch and its applications. Journal of
+//! Algorithms 55(1), 2005. Halving: G. Einziger, R. Friedman, B. Manes: TinyLFU. ACM Transactions on Storage 13(4), 2017.
+//!
+//! 8 to 16 bytes per entry that it was made for; counts up to 15.
+
+/// Approximate counts of keys.
+#[derive(Clone, Debug)]
+pub struct Sketch {
+    /// 16 counters a word; a power of two of words.
+    table: Vec<u64>,
+    additions: u64,
+    /// Halved after this many additions.
+    sample: u64,
+}
+
+const ROWS: usize = 4;
+const COUNT_MAX: u64 = 15;
+const ENTRIES_MIN: u64 = 64;
+
+impl Sketch {
+    /// All counts are 0. They are halved after `sample` additions.
+    pub fn new(entries: u64, sample: u64) -> Self {
+        Self { table: vec![0; entries.max(ENTRIES_MIN).next_power_of_two() as usize], additions: 0, sample }
+    }
+
+    /// Makes it large enough for so many entries; counts stay what they are.
+    pub fn grow(&mut self, entries: u64) {
+        while (self.table.len() as u64) < entries {
+            self.table.extend_from_within(..);
+        }
+    }
+
+    /// Sets after how many additions the counts are halved.
+    pub fn set_sample(&mut self, sample: u64) {
+        self.sample = sample;
+    }
+
+    /// Counts a key once more. Says whether that made all counts be halved.
+    #[inline]
+    pub fn add(&mut self, key_hash: u64) -> bool {
+        let mut added = false;
+        for row in 0..ROWS {
+            let (word, shift) = self.counter(key_hash, row);
+            if self.table[word] >> shift & COUNT_MAX < COUNT_MAX {
+                self.table[word] += 1 << shift;
+                added = true;
+            }
+        }
+        self.additions += u64::from(added);
+        let is_full = self.additions >= self.sample;
+        if is_full {
+            self.halve();
+        }
+        is_full
+    }
+
+    /// At least how often the key was counted, up to 15 and less what halving took.
+    #[inline]
+    pub fn count(&self, key_hash: u64) -> u64 {
+        let count = |row| {
+            let (word, shift) = self.counter(key_hash, row);
+            self.table[word] >> shift & COUNT_MAX
+        };
+        (0..ROWS).map(count).min().unwrap_or(0)
+    }
+
+    /// Each row has four of a word's counters. The low bits pick the word, so that doubling the table keeps what is in
+    /// it.
+    #[inline]
+    fn counter(&self, key_hash: u64, row: usize) -> (usize, u32) {
+        const SEEDS: [u64; ROWS] =
+            [0xc3a5_c85c_97cb_3127, 0xb492_b66f_be98_f273, 0x9ae1_6a3b_2f90_404f, 0xcbf2_9ce4_8422_2325];
+        let mut hash = (key_hash ^ key_hash >> 32).wrapping_mul(SEEDS[row]);
+        hash ^= hash >> 32;
+        let nibble = (row as u32) << 2 | (hash >> 62) as u32;
+        (hash as usize & (self.table.len() - 1), nibble << 2)
+    }
+
+    fn halve(&mut self) {
+        for word in &mut self.table {
+            *word = *word >> 1 & 0x7777_7777_7777_7777;
+        }
+        self.additions /= 2;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_never_too_low_and_survive_growth() {
+        let mut sketch = Sketch::new(512, 100_000);
+        for key in 0..100u64 {
+            (0..key % 15).for_each(|_| assert!(!sketch.add(key << 20)));
+        }
+        let counts: Vec<u64> = (0..100u64).map(|key| sketch.count(key << 20)).collect();
+        assert!((0..100).all(|key| counts[key] >= key as u64 % 15));
+        assert!(counts.iter().sum::<u64>() < (0..100).map(|key| key % 15).sum::<u64>() + 20);
+        sketch.grow(4096);
+        assert!((0..100u64).all(|key| sketch.count(key << 20) == counts[key as usize]));
+    }
+
+    #[test]
+    fn counts_end_at_15_and_are_halved() {
+        let mut sketch = Sketch::new(64, 64);
+        (0..40).for_each(|_| assert!(!sketch.add(7)));
+        assert_eq!(sketch.count(7), 15, "what doesn't change a count doesn't age the others");
+        assert!((8..).take(1000).any(|key| sketch.add(key)));
+        assert!(sketch.count(7) < 9);
+    }
+}

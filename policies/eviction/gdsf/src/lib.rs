@@ -1,0 +1,204 @@
+//! `gdsf`: what is read often, costs much to fetch and is small stays.
+//!
+//! L. Cherkasova: Improving WWW proxies performance with Greedy-Dual-Size-Frequency caching policy. HP Labs technical
+//! report HPL-98-69R1, 1998.
+//!
+//! An entry's priority is `L + reads × cost / weight`, where `L`, the priority of the last victim, makes it age. O(log n)
+//! per event, 56 bytes per entry.
+
+use sandbar_guest::eviction::heap::Heap;
+use sandbar_guest::eviction::{Arrival, Departure, Eviction};
+use serde::Deserialize;
+
+/// What an entry is worth, and to whom.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Whether an entry that takes longer to fetch is worth more.
+    pub cost: Cost,
+    /// Whether an entry comes in that is worth less than all it would replace.
+    pub admission: Admission,
+}
+
+/// `fetch` or `off`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cost {
+    /// In proportion to the time that the fetch took.
+    #[default]
+    Fetch,
+    /// All cost the same, which makes the misses few rather than cheap.
+    Off,
+}
+
+/// `worth` or `all`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Admission {
+    /// A poor arrival is its own victim.
+    #[default]
+    Worth,
+    /// Room is made for every arrival.
+    All,
+}
+
+/// The policy of one shard.
+#[derive(Debug)]
+pub struct Gdsf {
+    /// By priority, then by the last read.
+    order: Heap<(Priority, u64)>,
+    /// By slot.
+    entries: Vec<Entry>,
+    bytes: u64,
+    last_victim: f64,
+    events: u64,
+    capacity_bytes: u64,
+    settings: Settings,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Entry {
+    weight_bytes: u64,
+    cost: f32,
+    reads: u32,
+}
+
+/// The usual order of floats, made a total one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Priority(f64);
+
+/// What an entry costs where costs are off.
+const COST_OFF: f32 = 1e6;
+
+impl Gdsf {
+    fn evict_down_to(&mut self, bytes: u64, victims: &mut Vec<u32>) {
+        while self.bytes > bytes {
+            let Some((slot, (Priority(priority), _))) = self.order.min() else { break };
+            self.last_victim = priority;
+            self.remove(slot);
+            victims.push(slot);
+        }
+    }
+
+    fn remove(&mut self, slot: u32) {
+        if self.order.remove(slot).is_some() {
+            self.bytes -= self.entries[slot as usize].weight_bytes;
+        }
+    }
+
+    fn push(&mut self, slot: u32, entry: Entry) {
+        if slot as usize >= self.entries.len() {
+            self.entries.resize(slot as usize + 1, Entry::default());
+        }
+        self.entries[slot as usize] = entry;
+        self.bytes += entry.weight_bytes;
+        self.rank(slot);
+    }
+
+    fn rank(&mut self, slot: u32) {
+        let Entry { weight_bytes, cost, reads } = self.entries[slot as usize];
+        let value = f64::from(reads) * f64::from(cost) / weight_bytes.max(1) as f64;
+        self.events += 1;
+        self.order.set(slot, (Priority(self.last_victim + value), self.events));
+    }
+}
+
+impl Eviction for Gdsf {
+    fn configure(settings: &str, capacity_bytes: u64, _seed: u64) -> Result<Self, String> {
+        let settings = sandbar_guest::settings::parse(settings)?;
+        let order = Heap::default();
+        Ok(Self { order, entries: vec![], bytes: 0, last_victim: 0.0, events: 0, capacity_bytes, settings })
+    }
+
+    fn touched(&mut self, _now_ms: u64, slot: u32) {
+        if self.order.key(slot).is_some() {
+            let reads = &mut self.entries[slot as usize].reads;
+            *reads = reads.saturating_add(1);
+            self.rank(slot);
+        }
+    }
+
+    fn arrived(&mut self, _now_ms: u64, arrival: Arrival, victims: &mut Vec<u32>) {
+        let Arrival { slot, weight_bytes, fetch_cost_us, .. } = arrival;
+        self.remove(slot);
+        if weight_bytes > self.capacity_bytes {
+            return victims.push(slot);
+        }
+        let cost = match self.settings.cost {
+            Cost::Fetch => fetch_cost_us.max(1) as f32,
+            Cost::Off => COST_OFF,
+        };
+        let entry = Entry { weight_bytes, cost, reads: 1 };
+        match self.settings.admission {
+            Admission::Worth => {
+                self.push(slot, entry);
+                self.evict_down_to(self.capacity_bytes, victims);
+            }
+            Admission::All => {
+                self.evict_down_to(self.capacity_bytes - weight_bytes, victims);
+                self.push(slot, entry);
+            }
+        }
+    }
+
+    fn changed(&mut self, _now_ms: u64, slot: u32, weight_bytes: u64, _expires_ms: u64, victims: &mut Vec<u32>) {
+        if self.order.remove(slot).is_some() {
+            let entry = self.entries[slot as usize];
+            self.bytes -= entry.weight_bytes;
+            self.push(slot, Entry { weight_bytes, ..entry });
+            self.evict_down_to(self.capacity_bytes, victims);
+        }
+    }
+
+    fn departed(&mut self, slot: u32, _reason: Departure) {
+        self.remove(slot);
+    }
+
+    fn reclaim(&mut self, _now_ms: u64, bytes: u64, victims: &mut Vec<u32>) {
+        self.evict_down_to(self.bytes.saturating_sub(bytes), victims);
+    }
+
+    fn order(&self, after: Option<u32>, limit: u32) -> Vec<u32> {
+        self.order.order(after, limit)
+    }
+}
+
+impl Eq for Priority {}
+
+impl PartialOrd for Priority {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Priority {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arrive(policy: &mut Gdsf, slot: u32, weight_bytes: u64, fetch_cost_us: u64) -> Vec<u32> {
+        let mut victims = vec![];
+        policy.arrived(0, Arrival { slot, weight_bytes, fetch_cost_us, ..Arrival::default() }, &mut victims);
+        victims
+    }
+
+    #[test]
+    fn large_and_cheap_entries_leave_first() {
+        let mut policy = Gdsf::configure("", 100, 0).unwrap();
+        arrive(&mut policy, 0, 60, 600);
+        arrive(&mut policy, 1, 10, 200);
+        arrive(&mut policy, 2, 10, 50);
+        assert_eq!(policy.order(None, 9), [2, 0, 1]);
+        assert_eq!(arrive(&mut policy, 3, 40, 500), [2, 0]);
+        assert_eq!(arrive(&mut policy, 4, 70, 1), [4], "a poor arrival is its own victim");
+        let mut policy = Gdsf::configure(r#"{"cost": "off", "admission": "all"}"#, 100, 0).unwrap();
+        arrive(&mut policy, 0, 50, 9000);
+        arrive(&mut policy, 1, 49, 1);
+        assert_eq!(arrive(&mut policy, 2, 90, 1), [0, 1]);
+    }
+}

@@ -1,0 +1,59 @@
+//! Hill climbing: keep changing the window in the same direction while the hit ratio gets better.
+
+/// Finds the window's share.
+#[derive(Debug)]
+pub(crate) struct Climber {
+    share: f64,
+    step: f64,
+    hits: u64,
+    requests: u64,
+    last_hit_ratio: f64,
+}
+
+/// Requests per entry after which the share is changed.
+const SAMPLE_FACTOR: u64 = 10;
+const STEP: f64 = 0.0625;
+/// Steps get smaller, so that the climb ends ...
+const STEP_DECAY: f64 = 0.98;
+/// ... and begin anew when the hit ratio changes by this much, because the workload did.
+const RESTART: f64 = 0.05;
+const SHARE_MAX: f64 = 0.8;
+
+impl Climber {
+    pub(crate) fn new(share: f64) -> Self {
+        Self { share, step: STEP, hits: 0, requests: 0, last_hit_ratio: 0.0 }
+    }
+
+    /// Counts a request; answers with the window's new share where it is to change.
+    pub(crate) fn note(&mut self, is_hit: bool, entries: u64) -> Option<f64> {
+        self.requests += 1;
+        self.hits += u64::from(is_hit);
+        if self.requests < SAMPLE_FACTOR * entries.max(100) {
+            return None;
+        }
+        let hit_ratio = self.hits as f64 / self.requests as f64;
+        let change = hit_ratio - self.last_hit_ratio;
+        let direction = if change >= 0.0 { self.step.signum() } else { -self.step.signum() };
+        let size = if change.abs() >= RESTART { STEP } else { self.step.abs() * STEP_DECAY };
+        (self.step, self.last_hit_ratio, self.hits, self.requests) = (direction * size, hit_ratio, 0, 0);
+        self.share = (self.share + self.step).clamp(0.0, SHARE_MAX);
+        Some(self.share)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_finds_the_top_and_stays_near_it() {
+        let mut climber = Climber::new(0.01);
+        let mut share = 0.01;
+        for request in 0..400_000u64 {
+            let hit_ratio = 0.7 - (share - 0.4f64).abs();
+            let is_hit = request.wrapping_mul(0x9e37_79b9_7f4a_7c15) as f64 / u64::MAX as f64 <= hit_ratio;
+            share = climber.note(is_hit, 100).unwrap_or(share);
+        }
+        assert!((share - 0.4).abs() < 0.1, "{share}");
+    }
+}
