@@ -1,0 +1,72 @@
+//! Events on their way to the policy, in the order in which they happened, in a bounded queue.
+//!
+//! Past the bound reads are dropped. Arrivals and departures are not: the table itself remembers them (an untold entry
+//! is marked by its hand-over number, a departed one keeps its slot), and writes them down when the policy is next asked.
+
+use sandbar_guest::eviction::{Event, pack, packed::EVENT_WORDS_MAX};
+
+/// Bound of the queue in 64-bit words: 64 KiB, some 1,600 arrivals.
+const WORDS_MAX: usize = 8192;
+
+/// The queue.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    words: Vec<u64>,
+    overflowed: bool,
+    /// Weight of everything that came or grew since the last hand-over, in bytes; what left again included.
+    pub(super) came_bytes: u64,
+}
+
+impl Pending {
+    /// Queues a read; false if there is no room for it.
+    #[inline]
+    pub(super) fn touched(&mut self, slot: u32) -> bool {
+        let has_room = !self.overflowed && self.words.len() < WORDS_MAX;
+        if has_room {
+            pack(Event::Touched { slot }, &mut self.words);
+        }
+        has_room
+    }
+
+    /// Queues an event; false if it was the first one for which there was no room. From then on nothing is queued.
+    #[inline]
+    pub(super) fn push(&mut self, event: Event) -> bool {
+        if self.overflowed {
+            return true;
+        }
+        self.overflowed = self.words.len() + EVENT_WORDS_MAX > WORDS_MAX;
+        if !self.overflowed {
+            pack(event, &mut self.words);
+        }
+        !self.overflowed
+    }
+
+    /// Words in the queue.
+    pub(super) fn len(&self) -> usize {
+        self.words.len()
+    }
+
+    /// Whether events were left to the table to remember.
+    pub(super) const fn has_overflowed(&self) -> bool {
+        self.overflowed
+    }
+
+    /// Whether there is nothing to hand over.
+    pub(super) fn is_empty(&self) -> bool {
+        self.words.is_empty() && !self.overflowed
+    }
+
+    /// Hands the words over to `words`, which is empty, and starts anew.
+    pub(super) fn take(&mut self, words: &mut Vec<u64>) {
+        debug_assert!(words.is_empty(), "words of an earlier hand-over are lost");
+        std::mem::swap(&mut self.words, words);
+        self.clear();
+    }
+
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        self.words.clear();
+        self.overflowed = false;
+        self.came_bytes = 0;
+    }
+}

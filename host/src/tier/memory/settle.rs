@@ -1,0 +1,147 @@
+//! A shard asks its policy and does what it says, within the bounds.
+
+use sandbar_guest::eviction::{Departure, Event, pack};
+
+use super::seat::{Occupant, Seat};
+use super::shard::{Shard, take_in_by_force};
+use super::slab::State;
+use super::stats::SeatCounts;
+use super::table::{Candidate, Table};
+use crate::clock::Timestamp;
+use crate::policy::Fault;
+
+/// An arrival that waits for the policy's answer to be taken in.
+pub(super) struct Arriving<V> {
+    pub(super) candidate: Candidate,
+    pub(super) value: V,
+    pub(super) slot: u32,
+}
+
+impl<V: Clone> Shard<V> {
+    /// Moves everything that happened into the seat. Readers that hand over reads alone disturb no other reader.
+    pub(super) fn take_events(&self, seat: &mut Seat) {
+        let Seat { words, released, .. } = seat;
+        {
+            let table = self.table.read();
+            if table.pending.is_empty() {
+                self.reads.drain(|slot| pack(Event::Touched { slot }, words));
+                SeatCounts::add(&self.counts.reads_noted, words.len() as u64);
+                return;
+            }
+        }
+        self.write().take_pending(words, released);
+    }
+
+    /// Asks the policy, whose events are in the seat, and does what it says. Answers whether the arrival was taken in.
+    pub(super) fn answer(
+        &self,
+        seat: &mut Seat,
+        now: Timestamp,
+        reclaim_bytes: u64,
+        arriving: Option<Arriving<V>>,
+        garbage: &mut Vec<V>,
+    ) -> bool {
+        match seat.ask(now, reclaim_bytes) {
+            Ok(calls) => {
+                SeatCounts::add(&self.counts.advances, calls);
+                self.apply(seat, now, arriving, garbage)
+            }
+            Err(fault) => {
+                self.note_fault(seat, &fault);
+                self.stand_in(seat, now, garbage);
+                let Some(Arriving { candidate, value, slot }) = arriving else { return false };
+                let mut table = self.write();
+                table.slab.release(slot);
+                take_in_by_force(&mut table, &candidate, value, garbage)
+            }
+        }
+    }
+
+    /// Removes the victims in the seat, takes the arrival in, and keeps the bound whatever the policy said.
+    pub(super) fn apply(
+        &self,
+        seat: &mut Seat,
+        now: Timestamp,
+        arriving: Option<Arriving<V>>,
+        garbage: &mut Vec<V>,
+    ) -> bool {
+        if seat.victims.is_empty() && seat.released.is_empty() && arriving.is_none() {
+            let table = self.table.read();
+            if table.capacity_bytes == seat.capacity_bytes && !is_too_full(&table, 0) {
+                return true;
+            }
+        }
+        let (is_in, nonsense) = self.apply_exclusively(seat, arriving, garbage);
+        if let Some(nonsense) = nonsense {
+            self.note_fault(seat, &Fault::Nonsense(nonsense));
+            if matches!(seat.occupant, Occupant::Bound(_)) && !seat.bound.is_trusted() {
+                self.stand_in(seat, now, garbage);
+            }
+        }
+        is_in
+    }
+
+    fn apply_exclusively(
+        &self,
+        seat: &mut Seat,
+        arriving: Option<Arriving<V>>,
+        garbage: &mut Vec<V>,
+    ) -> (bool, Option<String>) {
+        let mut table = self.write();
+        let arriving_slot = arriving.as_ref().map(|arriving| arriving.slot);
+        let mut nonsense = None;
+        let mut refused = false;
+        for victim in seat.victims.drain(..) {
+            match table.evict_victim(victim) {
+                Ok(value) => garbage.extend(value),
+                Err(State::Reserved) if arriving_slot == Some(victim) && !refused => refused = true,
+                Err(State::Departing) => {}
+                Err(_) => nonsense = Some(format!("victim {victim} is not resident, or was named twice")),
+            }
+        }
+        for slot in seat.released.drain(..) {
+            table.slab.release(slot);
+        }
+        table.capacity_bytes = seat.capacity_bytes;
+        let coming_bytes = arriving.as_ref().filter(|_| !refused).map_or(0, |arriving| arriving.candidate.weight_bytes);
+        if is_too_full(&table, coming_bytes) {
+            if !matches!(seat.occupant, Occupant::Nobody) {
+                nonsense = Some("too few victims".to_owned());
+            }
+            let limit_bytes = table.capacity_bytes.saturating_add(table.pending.came_bytes).min(table.limit_bytes());
+            table.make_room(coming_bytes, limit_bytes, garbage);
+        }
+        let is_in = match arriving {
+            Some(Arriving { value, slot, .. }) if refused => {
+                table.slab.release(slot);
+                table.counts.not_admitted += 1;
+                garbage.push(value);
+                false
+            }
+            Some(Arriving { candidate, value, slot }) => {
+                // Another one of its key may have come meanwhile.
+                if let Some(other) = table.find(candidate.key) {
+                    garbage.extend(table.depart(other, Departure::Purged));
+                }
+                let limit_bytes = table.limit_bytes();
+                table.make_room(candidate.weight_bytes, limit_bytes, garbage);
+                table.settle_in(slot, value);
+                true
+            }
+            None => true,
+        };
+        (is_in, nonsense)
+    }
+
+    /// Counts a fault and tells the maker of the policy.
+    pub(super) fn note_fault(&self, seat: &Seat, fault: &Fault) {
+        SeatCounts::add(&self.counts.faults, 1);
+        seat.maker().faulted(fault);
+    }
+}
+
+/// Whether the policy has left more than it may: what came after it was asked does not count.
+fn is_too_full<V>(table: &Table<V>, coming_bytes: u64) -> bool {
+    let held_bytes = table.resident_bytes.saturating_add(coming_bytes);
+    held_bytes > table.capacity_bytes.saturating_add(table.pending.came_bytes) || held_bytes > table.limit_bytes()
+}

@@ -1,0 +1,225 @@
+//! One shard: a table behind a readers-writer lock, a read buffer, and the policy behind a lock of its own.
+//!
+//! The locks are taken in the order policy, table, and no policy is called while the table's is held.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use parking_lot::{Mutex, MutexGuard, RwLock, RwLockWriteGuard};
+use sandbar_guest::eviction::{Departure, Event, pack};
+
+use super::reads::{Noted, ReadBuffer};
+use super::seat::Seat;
+use super::settle::Arriving;
+use super::slab::State;
+use super::stats::SeatCounts;
+use super::table::{Candidate, Slack, Table, Taken};
+use crate::clock::Timestamp;
+use crate::key::KeyHash;
+use crate::policy::eviction::EvictionFactory;
+
+/// A part of a memory tier, on cache lines of its own.
+#[repr(align(128))]
+pub(super) struct Shard<V> {
+    pub(super) table: RwLock<Table<V>>,
+    pub(super) reads: ReadBuffer,
+    pub(super) seat: Mutex<Seat>,
+    /// Words of events with which it pays to ask the policy.
+    batch_words: usize,
+    pub(super) counts: SeatCounts,
+}
+
+impl<V: Clone> Shard<V> {
+    pub(super) fn new(capacity_bytes: u64, read_buffer_len: usize, seed: u64, bound: Arc<dyn EvictionFactory>) -> Self {
+        let batches = read_buffer_len > 1;
+        Self {
+            table: RwLock::new(Table::new(capacity_bytes, if batches { Slack::Batching } else { Slack::None })),
+            reads: ReadBuffer::new(read_buffer_len),
+            seat: Mutex::new(Seat::new(bound, capacity_bytes, seed)),
+            batch_words: if batches { read_buffer_len.saturating_mul(4) } else { 1 },
+            counts: SeatCounts::default(),
+        }
+    }
+
+    /// The value of a key, noted as read.
+    #[inline]
+    pub(super) fn get(&self, key: KeyHash, now: Timestamp) -> Option<V> {
+        let table = self.table.read();
+        let slot = table.find(key)?;
+        let value = table.slab.at(slot).value.clone();
+        let noted = self.reads.note(slot);
+        drop(table);
+        if noted != Noted::Kept {
+            self.drain(noted, now);
+        }
+        value
+    }
+
+    /// The value of a key.
+    pub(super) fn peek(&self, key: KeyHash) -> Option<V> {
+        let table = self.table.read();
+        table.find(key).and_then(|slot| table.slab.at(slot).value.clone())
+    }
+
+    /// The table, with the reads that were noted before queued.
+    pub(super) fn write(&self) -> RwLockWriteGuard<'_, Table<V>> {
+        let mut table = self.table.write();
+        table.absorb(&self.reads);
+        table
+    }
+
+    /// Hands the full buffer over, unless somebody else is with the policy.
+    #[cold]
+    fn drain(&self, noted: Noted, now: Timestamp) {
+        if noted == Noted::Dropped {
+            self.counts.reads_dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        self.try_settle(now, &mut Vec::new());
+    }
+
+    /// Takes an entry in; false if it was not.
+    pub(super) fn insert(&self, candidate: &Candidate, value: V, now: Timestamp) -> bool {
+        let mut garbage = Vec::new();
+        let (taken, is_due) = {
+            let mut table = self.write();
+            let taken = table.insert(candidate, value, &mut garbage);
+            (taken, self.is_answer_due(&table))
+        };
+        match taken {
+            Taken::TooLarge(_) => return false,
+            Taken::NoRoom(value) => return self.insert_where_room_is_short(candidate, value, now, &mut garbage),
+            Taken::Instead(old) => garbage.push(old),
+            Taken::In => {}
+        }
+        if is_due {
+            self.try_settle(now, &mut garbage);
+        }
+        true
+    }
+
+    fn is_answer_due(&self, table: &Table<V>) -> bool {
+        table.pending.len() >= self.batch_words
+            || table.pending.has_overflowed()
+            || table.resident_bytes > table.capacity_bytes + table.slack_bytes() / 2
+    }
+
+    /// The policy makes room for the arrival, or refuses it; where it is busy the host makes room.
+    fn insert_where_room_is_short(
+        &self,
+        candidate: &Candidate,
+        value: V,
+        now: Timestamp,
+        garbage: &mut Vec<V>,
+    ) -> bool {
+        let Some(mut seat) = self.seat.try_lock() else {
+            return take_in_by_force(&mut self.write(), candidate, value, garbage);
+        };
+        self.attend(&mut seat, now, garbage);
+        let slot = {
+            let mut table = self.write();
+            let Some(slot) = table.reserve(candidate) else { return false };
+            let Seat { words, released, .. } = &mut *seat;
+            table.take_pending(words, released);
+            let handed = table.handed;
+            table.slab.at_mut(slot).told_in = handed;
+            pack(Event::Arrived(table.arrival(slot)), words);
+            slot
+        };
+        self.answer(&mut seat, now, 0, Some(Arriving { candidate: *candidate, value, slot }), garbage)
+    }
+
+    /// Removes a key's entry if `condition` holds of it.
+    pub(super) fn remove_where(
+        &self,
+        key: KeyHash,
+        reason: Departure,
+        now: Timestamp,
+        condition: impl FnOnce(&V) -> bool,
+    ) -> Option<V> {
+        self.table.read().find(key)?;
+        let (value, is_due) = {
+            let mut table = self.write();
+            let slot = table.find(key)?;
+            if !table.slab.at(slot).value.as_ref().is_some_and(condition) {
+                return None;
+            }
+            table.counts.removed += 1;
+            (table.depart(slot, reason), self.is_answer_due(&table))
+        };
+        if is_due {
+            self.try_settle(now, &mut Vec::new());
+        }
+        value
+    }
+
+    /// Removes the entries of the slots from `first` on that are not to be kept; false if there are no slots left.
+    pub(super) fn sweep_slice(
+        &self,
+        first: u32,
+        slots: u32,
+        now: Timestamp,
+        keep: &impl Fn(KeyHash, &V) -> bool,
+        garbage: &mut Vec<V>,
+    ) -> bool {
+        let goes = |table: &Table<V>, slot: u32| {
+            let entry = table.slab.at(slot);
+            entry.state == State::Resident && entry.value.as_ref().is_some_and(|value| !keep(entry.key, value))
+        };
+        let useless: Vec<u32> = {
+            let table = self.table.read();
+            let end = first.saturating_add(slots).min(table.slab.len());
+            if first >= end {
+                return false;
+            }
+            (first..end).filter(|slot| goes(&table, *slot)).collect()
+        };
+        if !useless.is_empty() {
+            let mut table = self.write();
+            for slot in useless {
+                // It may be another entry by now.
+                if goes(&table, slot) {
+                    table.counts.removed += 1;
+                    garbage.extend(table.depart(slot, Departure::Purged));
+                }
+            }
+        }
+        self.try_settle_if_due(now, garbage);
+        true
+    }
+
+    fn try_settle_if_due(&self, now: Timestamp, garbage: &mut Vec<V>) {
+        let is_due = self.is_answer_due(&self.table.read());
+        if is_due {
+            self.try_settle(now, garbage);
+        }
+    }
+
+    /// Tells the policy everything and does what it says, unless somebody else is with it.
+    fn try_settle(&self, now: Timestamp, garbage: &mut Vec<V>) {
+        if let Some(seat) = self.seat.try_lock() {
+            self.settle(seat, now, garbage);
+        }
+    }
+
+    fn settle(&self, mut seat: MutexGuard<'_, Seat>, now: Timestamp, garbage: &mut Vec<V>) {
+        self.attend(&mut seat, now, garbage);
+        self.take_events(&mut seat);
+        self.answer(&mut seat, now, 0, None, garbage);
+    }
+}
+
+/// Takes an entry in that fits into the shard; what was inserted first makes room for it.
+pub(super) fn take_in_by_force<V>(table: &mut Table<V>, candidate: &Candidate, value: V, garbage: &mut Vec<V>) -> bool {
+    if let Some(other) = table.find(candidate.key) {
+        garbage.extend(table.depart(other, Departure::Purged));
+    }
+    let limit_bytes = table.limit_bytes();
+    table.make_room(candidate.weight_bytes, limit_bytes, garbage);
+    match table.place(candidate, value) {
+        Taken::Instead(value) | Taken::NoRoom(value) | Taken::TooLarge(value) => {
+            garbage.push(value);
+            false
+        }
+        Taken::In => true,
+    }
+}

@@ -1,0 +1,397 @@
+//! What a shard's readers-writer lock guards: keys to slots, the entries, their order of insertion, the bytes they
+//! weigh, and the events that the policy has not been told of. Nothing here calls a policy or drops a value.
+
+use hashbrown::HashTable;
+use sandbar_guest::eviction::{Arrival, Departure, Event, pack};
+
+use super::Facts;
+use super::pending::Pending;
+use super::reads::ReadBuffer;
+use super::slab::{NO_SLOT, Slab, Slot, State};
+use super::stats::TableCounts;
+use crate::key::KeyHash;
+
+/// The resident entries of a shard.
+#[derive(Debug)]
+pub(super) struct Table<V> {
+    map: HashTable<u32>,
+    pub(super) slab: Slab<V>,
+    oldest: u32,
+    newest: u32,
+    pub(super) resident_bytes: u64,
+    pub(super) capacity_bytes: u64,
+    slack: Slack,
+    pub(super) pending: Pending,
+    /// Slots whose departure the policy has not been told.
+    departing: Vec<u32>,
+    /// How many of them departed before the queue overflowed.
+    departing_queued: usize,
+    /// Resident entries that arrived after the queue overflowed.
+    untold_unqueued: usize,
+    /// Number of the last hand-over: the policy knows the entries that carry this number or a lower one.
+    pub(super) handed: u64,
+    /// Number that entries get which arrive now.
+    hand_over: u64,
+    pub(super) counts: TableCounts,
+}
+
+/// How far entries may exceed the capacity until the policy has answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Slack {
+    /// Not at all: the policy is asked before an entry is taken in.
+    None,
+    /// By one part in 64 (1.6 %).
+    Batching,
+}
+
+impl Slack {
+    /// The slack of this capacity in bytes.
+    pub(super) const fn bytes(self, capacity_bytes: u64) -> u64 {
+        match self {
+            Self::None => 0,
+            Self::Batching => capacity_bytes / 64,
+        }
+    }
+}
+
+/// What became of an entry that was to be taken in.
+#[derive(Debug)]
+pub(super) enum Taken<V> {
+    /// It is resident.
+    In,
+    /// It is resident in place of this one.
+    Instead(V),
+    /// It needs room first. Nothing is left of an older entry of its key.
+    NoRoom(V),
+    /// It can never be taken in. Nothing is left of an older entry of its key.
+    TooLarge(V),
+}
+
+/// An entry that is to be taken in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Candidate {
+    pub(super) key: KeyHash,
+    /// Overhead included.
+    pub(super) weight_bytes: u64,
+    pub(super) facts: Facts,
+}
+
+impl<V> Table<V> {
+    pub(super) fn new(capacity_bytes: u64, slack: Slack) -> Self {
+        Self {
+            map: HashTable::new(),
+            slab: Slab::new(),
+            oldest: NO_SLOT,
+            newest: NO_SLOT,
+            resident_bytes: 0,
+            capacity_bytes,
+            slack,
+            pending: Pending::default(),
+            departing: Vec::new(),
+            departing_queued: 0,
+            untold_unqueued: 0,
+            handed: 0,
+            hand_over: 1,
+            counts: TableCounts::default(),
+        }
+    }
+
+    /// The slot of a key's resident entry.
+    #[inline]
+    pub(super) fn find(&self, key: KeyHash) -> Option<u32> {
+        self.map.find(table_hash(key), |slot| self.slab.at(*slot).key == key).copied()
+    }
+
+    /// Number of resident entries.
+    pub(super) fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    /// Bytes by which the capacity may be exceeded until the policy has answered.
+    pub(super) const fn slack_bytes(&self) -> u64 {
+        self.slack.bytes(self.capacity_bytes)
+    }
+
+    /// The most bytes there may ever be.
+    pub(super) const fn limit_bytes(&self) -> u64 {
+        self.capacity_bytes.saturating_add(self.slack_bytes())
+    }
+
+    fn has_room(&self, weight_bytes: u64) -> bool {
+        self.resident_bytes.saturating_add(weight_bytes) <= self.limit_bytes()
+    }
+
+    /// Takes an entry in if there is room for it. Values that leave go to `garbage`.
+    pub(super) fn insert(&mut self, candidate: &Candidate, value: V, garbage: &mut Vec<V>) -> Taken<V> {
+        let too_large = candidate.weight_bytes > self.capacity_bytes;
+        if let Some(slot) = self.find(candidate.key) {
+            if !too_large && self.may_replace(slot, candidate.weight_bytes) {
+                return self.replace(slot, candidate, value);
+            }
+            garbage.extend(self.depart(slot, Departure::Purged));
+        }
+        if too_large {
+            self.counts.not_admitted += 1;
+            return Taken::TooLarge(value);
+        }
+        if !self.has_room(candidate.weight_bytes) {
+            return Taken::NoRoom(value);
+        }
+        self.place(candidate, value)
+    }
+
+    /// A change that can't be queued is told as a departure and an arrival instead.
+    fn may_replace(&self, slot: u32, weight_bytes: u64) -> bool {
+        let grows_by = weight_bytes.saturating_sub(self.slab.at(slot).weight_bytes);
+        self.has_room(grows_by) && !self.pending.has_overflowed()
+    }
+
+    fn replace(&mut self, slot: u32, candidate: &Candidate, value: V) -> Taken<V> {
+        let Candidate { weight_bytes, facts, .. } = *candidate;
+        let event = Event::Changed { slot, weight_bytes, expires_ms: facts.expires.as_millis() };
+        if !self.pending.push(event) {
+            self.overflow();
+            let old = self.depart(slot, Departure::Purged);
+            let taken = self.place(candidate, value);
+            return match (taken, old) {
+                (Taken::In, Some(old)) => Taken::Instead(old),
+                (taken, _) => taken,
+            };
+        }
+        let entry = self.slab.at_mut(slot);
+        let before = std::mem::replace(&mut entry.weight_bytes, weight_bytes);
+        entry.expires = facts.expires;
+        entry.fetch_cost_us = cost_us(facts);
+        entry.changed = true;
+        let old = entry.value.replace(value);
+        self.resident_bytes = self.resident_bytes - before + weight_bytes;
+        self.pending.came_bytes += weight_bytes.saturating_sub(before);
+        self.counts.replacements += 1;
+        old.map_or(Taken::In, Taken::Instead)
+    }
+
+    /// Takes in an entry of a key that has none, and for which there is room.
+    pub(super) fn place(&mut self, candidate: &Candidate, value: V) -> Taken<V> {
+        let Some(slot) = self.reserve(candidate) else {
+            self.counts.not_admitted += 1;
+            return Taken::TooLarge(value);
+        };
+        if !self.pending.push(Event::Arrived(self.arrival(slot))) {
+            self.overflow();
+        }
+        let hand_over = self.hand_over;
+        self.slab.at_mut(slot).told_in = hand_over;
+        self.untold_unqueued += usize::from(self.pending.has_overflowed());
+        self.pending.came_bytes += candidate.weight_bytes;
+        self.settle_in(slot, value);
+        Taken::In
+    }
+
+    /// Gives an entry a slot, but nothing that a reader sees; none where all slots are taken.
+    pub(super) fn reserve(&mut self, candidate: &Candidate) -> Option<u32> {
+        let slot = self.slab.take()?;
+        let entry = self.slab.at_mut(slot);
+        entry.key = candidate.key;
+        entry.weight_bytes = candidate.weight_bytes;
+        entry.expires = candidate.facts.expires;
+        entry.fetch_cost_us = cost_us(candidate.facts);
+        entry.told_in = self.handed;
+        entry.state = State::Reserved;
+        Some(slot)
+    }
+
+    /// Makes a reserved entry resident.
+    pub(super) fn settle_in(&mut self, slot: u32, value: V) {
+        let newest = std::mem::replace(&mut self.newest, slot);
+        let entry = self.slab.at_mut(slot);
+        entry.state = State::Resident;
+        entry.value = Some(value);
+        entry.older = newest;
+        entry.newer = NO_SLOT;
+        self.resident_bytes += entry.weight_bytes;
+        let hash = table_hash(entry.key);
+        match newest {
+            NO_SLOT => self.oldest = slot,
+            newest => self.slab.at_mut(newest).newer = slot,
+        }
+        self.counts.insertions += 1;
+        let slab = &self.slab;
+        self.map.insert_unique(hash, slot, |slot| table_hash(slab.at(*slot).key));
+    }
+
+    /// Removes a resident entry and notes the departure: its slot stays taken until the policy has been told.
+    pub(super) fn depart(&mut self, slot: u32, reason: Departure) -> Option<V> {
+        let untold = self.pending.has_overflowed() && self.slab.at(slot).told_in >= self.hand_over;
+        self.untold_unqueued -= usize::from(untold);
+        if !self.pending.push(Event::Departed { slot, reason }) {
+            self.overflow();
+        }
+        let value = self.unlink(slot);
+        self.slab.at_mut(slot).state = State::Departing;
+        self.departing.push(slot);
+        if !self.pending.has_overflowed() {
+            self.departing_queued = self.departing.len();
+        }
+        value
+    }
+
+    /// Removes a resident entry of which the policy knows that it leaves; its slot is free at once.
+    pub(super) fn evict(&mut self, slot: u32) -> Option<V> {
+        let value = self.unlink(slot);
+        self.slab.release(slot);
+        value
+    }
+
+    /// Evicts a victim that the policy named.
+    ///
+    /// # Errors
+    /// What the slot is used for, where that isn't an entry that the policy was told of.
+    pub(super) fn evict_victim(&mut self, slot: u32) -> Result<Option<V>, State> {
+        let Some(entry) = self.slab.find(slot) else { return Err(State::Free) };
+        match entry.state {
+            State::Resident if entry.told_in > self.handed => Err(State::Free),
+            // It was told of in this very hand-over.
+            State::Resident if entry.told_in == self.handed => {
+                self.counts.not_admitted += 1;
+                Ok(self.evict(slot))
+            }
+            State::Resident => {
+                self.counts.evicted_by_policy += 1;
+                Ok(self.evict(slot))
+            }
+            other => Err(other),
+        }
+    }
+
+    /// Evicts the entry that was inserted first.
+    pub(super) fn evict_oldest(&mut self) -> Option<V> {
+        if self.oldest == NO_SLOT {
+            return None;
+        }
+        self.counts.evicted_by_host += 1;
+        self.depart(self.oldest, Departure::Evicted)
+    }
+
+    /// Evicts what was inserted first until `weight_bytes` more would not exceed `limit_bytes`.
+    pub(super) fn make_room(&mut self, weight_bytes: u64, limit_bytes: u64, garbage: &mut Vec<V>) {
+        while self.resident_bytes.saturating_add(weight_bytes) > limit_bytes && self.oldest != NO_SLOT {
+            garbage.extend(self.evict_oldest());
+        }
+    }
+
+    /// Takes an entry out of the map, the order of insertion and the sum of weights.
+    fn unlink(&mut self, slot: u32) -> Option<V> {
+        let entry = self.slab.at_mut(slot);
+        let (hash, older, newer) = (table_hash(entry.key), entry.older, entry.newer);
+        let value = entry.value.take();
+        self.resident_bytes -= entry.weight_bytes;
+        if let Ok(found) = self.map.find_entry(hash, |at| *at == slot) {
+            found.remove();
+        }
+        match older {
+            NO_SLOT => self.oldest = newer,
+            older => self.slab.at_mut(older).newer = newer,
+        }
+        match newer {
+            NO_SLOT => self.newest = older,
+            newer => self.slab.at_mut(newer).older = older,
+        }
+        value
+    }
+
+    /// From now on the table remembers what came and went: entries of the next hand-over's number are the ones that are
+    /// not in the queue.
+    fn overflow(&mut self) {
+        self.hand_over += 1;
+        self.departing_queued = self.departing.len();
+        self.counts.event_overflows += 1;
+    }
+
+    /// Moves all pending events into `words` and the slots that are free once the policy has been told into `released`.
+    pub(super) fn take_pending(&mut self, words: &mut Vec<u64>, released: &mut Vec<u32>) {
+        let overflowed = self.pending.has_overflowed();
+        self.pending.take(words);
+        if overflowed {
+            self.write_down(words);
+        }
+        self.forget_pending(released);
+    }
+
+    /// Starts a new hand-over without writing down what the last one would have told.
+    pub(super) fn forget_pending(&mut self, released: &mut Vec<u32>) {
+        self.pending.clear();
+        self.handed = self.hand_over;
+        self.hand_over += 1;
+        self.untold_unqueued = 0;
+        self.departing_queued = 0;
+        released.append(&mut self.departing);
+    }
+
+    fn write_down(&self, words: &mut Vec<u64>) {
+        for slot in &self.departing[self.departing_queued..] {
+            if self.slab.at(*slot).told_in < self.hand_over {
+                pack(Event::Departed { slot: *slot, reason: Departure::Evicted }, words);
+            }
+        }
+        let unqueued = |_, entry: &Slot<V>| entry.told_in >= self.hand_over;
+        self.write_newest(self.untold_unqueued, unqueued, words);
+    }
+
+    /// Writes down the arrival of the `count` newest entries that `are_due`, in the order of insertion.
+    pub(super) fn write_newest(&self, count: usize, is_due: impl Fn(u32, &Slot<V>) -> bool, words: &mut Vec<u64>) {
+        let mut due = Vec::with_capacity(count);
+        let mut at = self.newest;
+        while due.len() < count && at != NO_SLOT {
+            let entry = self.slab.at(at);
+            if is_due(at, entry) {
+                due.push(at);
+            }
+            at = entry.older;
+        }
+        for slot in due.into_iter().rev() {
+            pack(Event::Arrived(self.arrival(slot)), words);
+        }
+    }
+
+    /// What the policy is told of an arrival.
+    pub(super) fn arrival(&self, slot: u32) -> Arrival {
+        let entry = self.slab.at(slot);
+        Arrival {
+            slot,
+            key_hash: table_hash(entry.key),
+            weight_bytes: entry.weight_bytes,
+            fetch_cost_us: u64::from(entry.fetch_cost_us),
+            expires_ms: entry.expires.as_millis(),
+        }
+    }
+
+    /// Queues the reads that were noted: what is queued next happened after them.
+    #[inline]
+    pub(super) fn absorb(&mut self, reads: &ReadBuffer) {
+        if reads.is_empty() {
+            return;
+        }
+        let (pending, counts) = (&mut self.pending, &mut self.counts);
+        reads.drain(|slot| match pending.touched(slot) {
+            true => counts.reads_noted += 1,
+            false => counts.reads_dropped += 1,
+        });
+    }
+
+    /// The slots of the resident entries from the oldest on.
+    #[cfg(test)]
+    pub(super) fn in_order_of_insertion(&self) -> impl Iterator<Item = u32> {
+        let some = |slot: u32| (slot != NO_SLOT).then_some(slot);
+        std::iter::successors(some(self.oldest), move |slot| some(self.slab.at(*slot).newer))
+    }
+}
+
+/// The half of the key's hash that the table and the policy use; the other half selects the shard.
+#[inline]
+fn table_hash(key: KeyHash) -> u64 {
+    (key.0 >> 64) as u64
+}
+
+fn cost_us(facts: Facts) -> u32 {
+    u32::try_from(facts.fetch_cost_us).unwrap_or(u32::MAX)
+}
