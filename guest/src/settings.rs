@@ -2,13 +2,13 @@
 
 use serde::de::DeserializeOwned;
 
-/// Reads settings into a policy's own type; an empty text stands for the type's defaults. Put `#[serde(default,
+/// Reads settings into a policy's own type; an empty text (or `null`) stands for the type's defaults. Put `#[serde(default,
 /// deny_unknown_fields)]` on the type, so that a misspelt setting is an error.
 ///
 /// # Errors
 /// A sentence that names the setting that is wrong.
 pub fn parse<T: DeserializeOwned + Default>(text: &str) -> Result<T, String> {
-    if text.trim().is_empty() {
+    if matches!(text.trim(), "" | "null") {
         return Ok(T::default());
     }
     let mut json = serde_json::Deserializer::from_str(text);

@@ -3,6 +3,8 @@
 //! The domain types of a role ([`freshness`], [`eviction`], [`invalidation`], [`warming`]) know nothing of WebAssembly.
 
 mod binding;
+pub mod build;
+mod check;
 mod engine;
 mod error;
 pub mod eviction;
@@ -13,6 +15,7 @@ mod tenant;
 pub mod warming;
 
 pub use binding::{Binding, BoundBy, BoundInfo, Choice, Source, State};
+pub use check::{COMPONENT_BYTES_MAX, Checked, LOG_INTERFACE, check};
 pub use engine::{Engine, EngineConfig, EngineError};
 pub use error::BindError;
 pub use tenant::{Prepared, TenantPolicies};

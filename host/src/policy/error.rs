@@ -22,8 +22,11 @@ pub enum BindError {
     /// It wants to call what no policy may.
     #[error("it imports `{0}`; a policy may import nothing but `sandbar:policy/log@0.1.0`")]
     ForbiddenImport(String),
-    /// It has not the role, but perhaps others.
-    #[error("it has not the role {role}; {}", has(.roles))]
+    /// It has no role.
+    #[error("it has no role: it exports none of the interfaces of `sandbar:policy@0.1.0`")]
+    NoRole,
+    /// It has not the role, but others.
+    #[error("it has not the role {role}; it has {}", has(.roles))]
     LacksRole {
         /// The role asked for.
         role: Role,
@@ -83,8 +86,5 @@ impl BindError {
 }
 
 fn has(roles: &[Role]) -> String {
-    match roles {
-        [] => "it has none".to_owned(),
-        roles => format!("it has {}", roles.iter().map(|role| role.name()).collect::<Vec<_>>().join(", ")),
-    }
+    roles.iter().map(|role| role.name()).collect::<Vec<_>>().join(", ")
 }

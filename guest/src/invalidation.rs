@@ -1,0 +1,82 @@
+//! The role `invalidation`: this was written, what must be purged?
+
+use crate::field;
+
+/// An invalidation policy. Export it with [`export_invalidation!`](crate::export_invalidation!).
+pub trait Invalidation: Sized {
+    /// Takes its settings (a JSON text, or an empty one) and a seed for everything random.
+    ///
+    /// # Errors
+    /// With a sentence that tells the tenant what is wrong with the settings; the policy is not bound then.
+    fn configure(settings: &str, seed: u64) -> Result<Self, String>;
+
+    /// Names of the header fields that [`Invalidation::purges`] wants to see; at most 32.
+    fn fields(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// What to purge because of this write, beyond what RFC 9111 section 4.4 purges anyway: at most 256 purges, the
+    /// rest is dropped and counted. `now_ms` is the wall clock in milliseconds since 1970.
+    fn purges(&mut self, now_ms: u64, written: &Written) -> Vec<Purge>;
+}
+
+/// A write: an unsafe request that the origin answered with a 2xx or 3xx status, or an event from another system.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// The method of the request, or the name of the event.
+    pub method: String,
+    /// Scheme and authority: `https://shop.example:8443`.
+    pub site: String,
+    /// Path and query: `/a/b?page=2`.
+    pub target: String,
+    /// Status code that the origin answered with; 200 for an event.
+    pub status: u16,
+    /// The request and response fields that the policy asked for, names in lower case, one pair per field line.
+    pub fields: Vec<(String, String)>,
+}
+
+impl Written {
+    /// The first value of a field, by its name in lower case.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        field(&self.fields, name)
+    }
+
+    /// The target without its query.
+    pub fn path(&self) -> &str {
+        self.target.split('?').next().unwrap_or_default()
+    }
+}
+
+/// What a purge reaches. It never leaves its tenant.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// One target of the written site, with all its variants: `/a/b?page=2`.
+    Target(String),
+    /// Every target of the written site that begins so: `/a/`.
+    Prefix(String),
+    /// Every entry with this surrogate key.
+    SurrogateKey(String),
+    /// Everything the tenant has.
+    Everything,
+}
+
+impl Scope {
+    /// Its purge, after which what it reaches is gone.
+    pub const fn hard(self) -> Purge {
+        Purge { scope: self, soft: false }
+    }
+
+    /// Its purge, after which what it reaches is stale and can still be served while it is validated.
+    pub const fn soft(self) -> Purge {
+        Purge { scope: self, soft: true }
+    }
+}
+
+/// One thing to purge.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Purge {
+    /// What it reaches.
+    pub scope: Scope,
+    /// Whether what it reaches stays, but stale, rather than going.
+    pub soft: bool,
+}

@@ -1,0 +1,138 @@
+//! Running cargo: from a crate to a core module.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use super::{BuildError, read};
+
+/// What policies are compiled for: it has no system interface, so that a policy has no imports.
+pub(super) const TARGET: &str = "wasm32-unknown-unknown";
+
+/// The profile, whatever the crate's own one is: fast code without debug information, but with the names of functions,
+/// so that the backtrace of a trap says something.
+pub(super) const PROFILE: [(&str, &str); 7] = [
+    ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "3"),
+    ("CARGO_PROFILE_RELEASE_LTO", "fat"),
+    ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
+    ("CARGO_PROFILE_RELEASE_PANIC", "abort"),
+    ("CARGO_PROFILE_RELEASE_STRIP", "debuginfo"),
+    ("CARGO_PROFILE_RELEASE_DEBUG", "false"),
+    ("CARGO_PROFILE_RELEASE_INCREMENTAL", "false"),
+];
+
+/// Whether cargo may change the lock file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lock {
+    /// It may.
+    AsNeeded,
+    /// It may not.
+    Kept,
+}
+
+/// A core module.
+pub(super) struct Module {
+    /// The name of its crate.
+    pub(super) name: String,
+    /// Its bytes.
+    pub(super) bytes: Vec<u8>,
+}
+
+/// Compiles the crate in `dir` to a core module.
+pub(super) fn compile(dir: &Path, lock: Lock) -> Result<Module, BuildError> {
+    let manifest = dir.join("Cargo.toml");
+    if !manifest.is_file() {
+        return Err(BuildError::NoCrate(dir.to_owned()));
+    }
+    find_target()?;
+    let workspace = workspace(dir, &manifest)?;
+    let mut command = Command::new(cargo());
+    command
+        .args(["rustc", "--lib", "--release", "--target", TARGET, "--crate-type", "cdylib"])
+        .args(["--message-format", "json-render-diagnostics", "--color", "never"])
+        .arg("--manifest-path")
+        .arg(&manifest)
+        .arg("--target-dir")
+        .arg(target_dir(&workspace))
+        .envs(PROFILE)
+        .env("CARGO_ENCODED_RUSTFLAGS", reproducible(&workspace));
+    if lock == Lock::Kept {
+        command.arg("--locked");
+    }
+    let output = run(&mut command)?;
+    if !output.status.success() {
+        let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(BuildError::Compile { dir: dir.to_owned(), message });
+    }
+    let (name, path) = artifact(&output.stdout)
+        .ok_or_else(|| BuildError::Garbled { path: manifest, reason: "cargo made no module of it".to_owned() })?;
+    Ok(Module { name, bytes: read(&path)? })
+}
+
+fn cargo() -> OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+fn run(command: &mut Command) -> Result<Output, BuildError> {
+    command
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| BuildError::NoCargo { program: command.get_program().to_string_lossy().into_owned(), error })
+}
+
+/// Looks for the target's standard library.
+fn find_target() -> Result<(), BuildError> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = run(Command::new(rustc).args(["--print", "target-libdir", "--target", TARGET]))?;
+    let libraries = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+    if output.status.success() && libraries.is_dir() { Ok(()) } else { Err(BuildError::NoTarget) }
+}
+
+/// The root of the crate's workspace, which is the crate itself where it has none.
+fn workspace(dir: &Path, manifest: &Path) -> Result<PathBuf, BuildError> {
+    let mut command = Command::new(cargo());
+    command.args(["locate-project", "--workspace", "--message-format", "plain", "--manifest-path"]).arg(manifest);
+    let output = run(&mut command)?;
+    if !output.status.success() {
+        let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(BuildError::Compile { dir: dir.to_owned(), message });
+    }
+    let root = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+    Ok(root.parent().unwrap_or(dir).to_owned())
+}
+
+/// A directory of its own: a policy's profile is not the workspace's, and cargo would build everything anew each time.
+fn target_dir(workspace: &Path) -> PathBuf {
+    let shared = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
+    shared.join("policies")
+}
+
+/// Flags that keep the machine's paths out of the module, so that the same source gives the same component everywhere.
+fn reproducible(workspace: &Path) -> OsString {
+    let home = std::env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
+    let mut flags = OsString::from("--remap-path-prefix=");
+    flags.push(workspace);
+    flags.push("=/policy");
+    if let Some(home) = home {
+        flags.push("\u{1f}--remap-path-prefix=");
+        flags.push(home);
+        flags.push("=/cargo");
+    }
+    flags
+}
+
+/// The crate's name and its module, from what cargo tells machines: the last module is the crate's own.
+fn artifact(messages: &[u8]) -> Option<(String, PathBuf)> {
+    String::from_utf8_lossy(messages)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|message| message["reason"] == "compiler-artifact")
+        .filter_map(|message| {
+            let files = message["filenames"].as_array()?;
+            let module = files.iter().filter_map(|file| file.as_str()).find(|file| file.ends_with(".wasm"))?;
+            Some((message["target"]["name"].as_str()?.to_owned(), PathBuf::from(module)))
+        })
+        .next_back()
+}
