@@ -22,7 +22,7 @@ pub struct Checked {
 }
 
 /// The interface that a component exports to have a role.
-pub const fn interface(role: Role) -> &'static str {
+pub(crate) const fn interface(role: Role) -> &'static str {
     match role {
         Role::Freshness => "sandbar:policy/freshness@0.1.0",
         Role::Eviction => "sandbar:policy/eviction@0.1.0",

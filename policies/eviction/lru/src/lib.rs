@@ -72,6 +72,8 @@ impl Eviction for Lru {
     }
 }
 
+sandbar_guest::export_eviction!(Lru);
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -144,6 +144,8 @@ impl Eviction for S3Fifo {
     }
 }
 
+sandbar_guest::export_eviction!(S3Fifo);
+
 #[cfg(test)]
 mod tests {
     use super::*;
