@@ -8,6 +8,7 @@ pub mod barrier;
 pub mod body;
 pub mod cache;
 pub mod clock;
+pub mod demo;
 pub mod entry;
 pub mod fleet;
 pub mod gateway;
