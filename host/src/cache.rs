@@ -1,1 +1,153 @@
-//! TODO
+//! The cache: the read path, the write path, and what keeps them right.
+//!
+//! [`Cache::respond`] is the whole of it: a request in, a response out, never an error.
+
+mod asked;
+mod cached;
+mod fill;
+mod flight;
+mod lookup;
+mod outcome;
+mod pass;
+mod purge;
+mod read;
+mod refresh;
+mod serve;
+mod store;
+mod tail;
+mod write;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use cached::Cached;
+pub use purge::PurgeReport;
+pub use write::PutError;
+
+use crate::barrier::BarrierStore;
+use crate::clock::Clock;
+use crate::key::KeyHash;
+use crate::tenant::Tenant;
+use crate::tier::{Tier, TierHealth};
+use flight::Flights;
+use outcome::Outcome;
+
+/// How long a task waits before it asks a store again that has just failed.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+
+/// What a cache is made of.
+pub struct CacheParts {
+    /// Its tenants.
+    pub tenants: Vec<Arc<Tenant>>,
+    /// The tier below L1; none for a cache in memory alone.
+    pub l2: Option<Arc<dyn Tier>>,
+    /// Where barriers outlive the process; it belongs to the L2.
+    pub barriers: Option<Arc<dyn BarrierStore>>,
+    /// Where time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Its bounds.
+    pub limits: Limits,
+}
+
+/// Bounds of a cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Keys that are remembered as not storable, so that nobody waits for another's fetch of them.
+    pub learned_keys: u64,
+    /// For how long they are.
+    pub learned_for: Duration,
+    /// Bytes that are kept of a body that has outgrown its bound, for waiters that read it behind the fastest.
+    pub window_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { learned_keys: 65_536, learned_for: Duration::from_secs(120), window_bytes: 1 << 20 }
+    }
+}
+
+/// A multi-tier cache. Cheap to clone: all clones are the same cache.
+#[derive(Clone)]
+pub struct Cache {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    tenants: Vec<Arc<Tenant>>,
+    l2: Option<Arc<dyn Tier>>,
+    barriers: Option<Arc<dyn BarrierStore>>,
+    clock: Arc<dyn Clock>,
+    limits: Limits,
+    flights: Arc<Flights<Outcome>>,
+    /// Keys whose responses turned out not to be storable.
+    learned: mini_moka::sync::Cache<KeyHash, ()>,
+    pending: purge::Pending,
+    delivering: AtomicBool,
+    tasks: TaskTracker,
+    stopping: CancellationToken,
+}
+
+impl Cache {
+    /// Puts a cache together. Barriers are read from their store before the first lookup in L2.
+    pub fn new(parts: CacheParts) -> Self {
+        let learned = mini_moka::sync::Cache::builder()
+            .max_capacity(parts.limits.learned_keys)
+            .time_to_live(parts.limits.learned_for)
+            .build();
+        Self {
+            inner: Arc::new(Inner {
+                tenants: parts.tenants,
+                l2: parts.l2,
+                barriers: parts.barriers,
+                clock: parts.clock,
+                limits: parts.limits,
+                flights: Flights::new(),
+                learned,
+                pending: purge::Pending::default(),
+                delivering: AtomicBool::new(false),
+                tasks: TaskTracker::new(),
+                stopping: CancellationToken::new(),
+            }),
+        }
+    }
+
+    /// Its tenants.
+    pub fn tenants(&self) -> &[Arc<Tenant>] {
+        &self.inner.tenants
+    }
+
+    /// The tenant of that name.
+    pub fn tenant(&self, name: &str) -> Option<&Arc<Tenant>> {
+        self.inner.tenants.iter().find(|tenant| *tenant.name == *name)
+    }
+
+    /// Name and health of the L2.
+    pub fn l2_health(&self) -> Option<(&'static str, TierHealth)> {
+        self.inner.l2.as_ref().map(|l2| (l2.name(), l2.health()))
+    }
+
+    /// Where its time comes from.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.inner.clock
+    }
+
+    /// Waits for fills, refreshes and sweeps under way, so that what they fetched is stored. Purges that wait for their
+    /// store are given up: it will not have seen them.
+    pub async fn drain(&self) {
+        self.inner.stopping.cancel();
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
+        if self.purges_pending() > 0 {
+            tracing::error!(purges = self.purges_pending(), "stopped before these purges could be recorded");
+        }
+    }
+
+    /// Sleeps; true where the cache is being stopped.
+    async fn sleep_or_stopped(&self, pause: Duration) -> bool {
+        tokio::time::timeout(pause, self.inner.stopping.cancelled()).await.is_ok()
+    }
+}

@@ -54,6 +54,11 @@ impl CacheKey {
         Self::from_text(text)
     }
 
+    /// The key of an entry that carries this text.
+    pub fn stored_as(text: &Arc<str>) -> Self {
+        Self { hash: KeyHash::of(text), text: Arc::clone(text) }
+    }
+
     fn from_text(text: String) -> Self {
         Self { hash: KeyHash::of(&text), text: text.into() }
     }

@@ -58,6 +58,16 @@ pub enum OriginError {
 }
 
 impl OriginError {
+    /// The stable word for it in `Cache-Status`, logs and metrics.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Connect { .. } => "origin-unreachable",
+            Self::Deadline { .. } => "origin-timeout",
+            Self::Broken { .. } => "origin-broken",
+            Self::Refused { .. } => "origin-protected",
+        }
+    }
+
     /// Whether it is a timeout, which is answered with 504 rather than 502 (RFC 9110 section 15.6.5).
     pub const fn is_timeout(&self) -> bool {
         matches!(self, Self::Deadline { .. })

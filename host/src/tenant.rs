@@ -1,1 +1,249 @@
-//! TODO
+//! A tenant: its name, its share of memory, its classes, its policies, its origin. Nothing is shared between tenants
+//! but the machine.
+
+pub mod class;
+pub mod config;
+pub mod counters;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use http::HeaderName;
+use serde::Serialize;
+
+use crate::barrier::Barriers;
+use crate::cache::Cached;
+use crate::clock::Clock;
+use crate::http::key::KeyRules;
+use crate::http::semantics::StoreRules;
+use crate::origin::Origin;
+use crate::policy::{BindError, Binding, BoundInfo, Role, TenantPolicies};
+use crate::tier::memory::{Memory, MemoryConfig, MemoryStats};
+use class::{ClassError, Classes};
+use config::TenantConfig;
+use counters::{CounterValues, Counters};
+
+/// A tenant.
+pub struct Tenant {
+    /// Its name.
+    pub name: Box<str>,
+    /// Its settings.
+    pub settings: Settings,
+    /// Its L1.
+    pub memory: Memory<Arc<Cached>>,
+    /// The purges it has heard of.
+    pub barriers: Barriers,
+    /// Its policies.
+    pub policies: TenantPolicies,
+    /// Its origin.
+    pub origin: Arc<dyn Origin>,
+    /// What its traffic came to.
+    pub counters: Counters,
+    pub(crate) sweeps_wanted: AtomicU64,
+    pub(crate) plan_epoch: AtomicU64,
+    /// The highest barrier number read from a shared store, plus one; 0 where none was read yet.
+    pub(crate) barriers_read: AtomicU64,
+    clock: Arc<dyn Clock>,
+}
+
+/// Settings of a tenant, checked.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What joins the cache key.
+    pub key: KeyRules,
+    /// Its classes.
+    pub classes: Classes,
+    /// The largest body that is stored, in bytes.
+    pub body_bytes_max: u64,
+    /// How long a request waits for another one's fetch.
+    pub waiter_deadline: Duration,
+    /// Fields obeyed before `Cache-Control`.
+    pub targets: Vec<HeaderName>,
+    /// The longest heuristic freshness lifetime.
+    pub heuristic_max: Duration,
+    /// Whether surrogate keys are left in responses.
+    pub show_surrogate_keys: bool,
+    /// Whether `Cache-Status` names the key.
+    pub show_key: bool,
+}
+
+/// Why a tenant's settings are refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SettingsError {
+    /// The name can't be part of a key.
+    #[error("tenant name {0:?}: use 1 to 64 of a-z, 0-9, \"-\" and \"_\"")]
+    Name(String),
+    /// A class is wrong.
+    #[error("tenant {tenant:?}: {source}")]
+    Class {
+        /// The tenant.
+        tenant: String,
+        /// What is wrong.
+        source: ClassError,
+    },
+    /// A target is no field name.
+    #[error("tenant {tenant:?}: targets: {target:?} is not a header field name")]
+    Target {
+        /// The tenant.
+        tenant: String,
+        /// The wrong name.
+        target: String,
+    },
+    /// Two classes have the same name, or one has none.
+    #[error("tenant {tenant:?}: class {class:?}: each class needs a name of its own")]
+    ClassName {
+        /// The tenant.
+        tenant: String,
+        /// The name.
+        class: String,
+    },
+}
+
+impl TryFrom<&TenantConfig> for Settings {
+    type Error = SettingsError;
+
+    fn try_from(config: &TenantConfig) -> Result<Self, SettingsError> {
+        let tenant = || config.name.clone();
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+        if config.name.is_empty() || config.name.len() > 64 || !config.name.chars().all(allowed) {
+            return Err(SettingsError::Name(tenant()));
+        }
+        let mut names = BTreeSet::new();
+        for class in &config.classes {
+            if class.name.is_empty() || !names.insert(&class.name) {
+                return Err(SettingsError::ClassName { tenant: tenant(), class: class.name.clone() });
+            }
+        }
+        let targets = config.targets.iter().map(|target| {
+            let wrong = |_| SettingsError::Target { tenant: tenant(), target: target.clone() };
+            HeaderName::from_bytes(target.as_bytes()).map_err(wrong)
+        });
+        Ok(Self {
+            key: config.key.clone(),
+            classes: Classes::new(&config.classes)
+                .map_err(|source| SettingsError::Class { tenant: tenant(), source })?,
+            body_bytes_max: config.body_max.as_u64(),
+            waiter_deadline: config.waiter_deadline.0,
+            targets: targets.collect::<Result<_, _>>()?,
+            heuristic_max: config.heuristic_max.0,
+            show_surrogate_keys: config.show_surrogate_keys,
+            show_key: config.show_key,
+        })
+    }
+}
+
+impl Tenant {
+    /// A tenant with an empty L1.
+    ///
+    /// # Errors
+    /// When a setting is wrong.
+    pub fn new(
+        config: &TenantConfig,
+        policies: TenantPolicies,
+        origin: Arc<dyn Origin>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, SettingsError> {
+        let settings = Settings::try_from(config)?;
+        let memory = MemoryConfig { capacity_bytes: config.l1.as_u64(), ..MemoryConfig::default() };
+        Ok(Arc::new(Self {
+            name: config.name.as_str().into(),
+            settings,
+            memory: Memory::new(&memory, policies.eviction()),
+            barriers: Barriers::new(&config.name),
+            policies,
+            origin,
+            counters: Counters::default(),
+            sweeps_wanted: AtomicU64::new(0),
+            plan_epoch: AtomicU64::new(0),
+            barriers_read: AtomicU64::new(0),
+            clock,
+        }))
+    }
+
+    /// Binds a policy while the traffic runs. An eviction policy takes over the entries of the one before it; where it
+    /// can't, nothing changes.
+    ///
+    /// # Errors
+    /// When the component does not validate, lacks the role, or refuses its settings; nothing has changed then.
+    pub async fn bind(self: &Arc<Self>, binding: Binding) -> Result<BoundInfo, BindError> {
+        let tenant = Arc::clone(self);
+        blocking(move || {
+            let prepared = tenant.policies.prepare(binding)?;
+            if let Some(eviction) = prepared.eviction() {
+                tenant.memory.swap_eviction(eviction, tenant.clock.now())?;
+            }
+            tenant.policies.commit(prepared)
+        })
+        .await
+    }
+
+    /// Goes back to what the configuration says, or to the native default where it says nothing.
+    ///
+    /// # Errors
+    /// When the configured policy can't be bound any more; nothing has changed then.
+    pub async fn unbind(self: &Arc<Self>, role: Role) -> Result<BoundInfo, BindError> {
+        let tenant = Arc::clone(self);
+        blocking(move || {
+            let prepared = tenant.policies.prepare_unbind(role)?;
+            if let Some(eviction) = prepared.eviction() {
+                tenant.memory.swap_eviction(eviction, tenant.clock.now())?;
+            }
+            tenant.policies.commit(prepared)
+        })
+        .await
+    }
+
+    /// Has the bound freshness policy asked again for every entry that an older one planned, before it is next used.
+    pub fn replan(&self) {
+        self.plan_epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// What decides about storing a response to `target`.
+    pub(crate) fn store_rules(&self, target: &str) -> StoreRules {
+        StoreRules {
+            targets: self.settings.targets.clone(),
+            store_set_cookie: self.settings.classes.of(target).store_set_cookie,
+            heuristic_max: self.settings.heuristic_max,
+            understood_only: false,
+        }
+    }
+
+    /// What an operator wants to know of it.
+    pub fn report(&self) -> TenantReport {
+        TenantReport {
+            name: self.name.clone(),
+            counters: self.counters.values(),
+            memory: self.memory.stats(),
+            policies: self.policies.list(),
+        }
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, BindError> + Send + 'static,
+) -> Result<T, BindError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(BindError::Panicked(error.to_string())))
+}
+
+impl fmt::Debug for Tenant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tenant").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// A tenant as an operator sees it.
+#[derive(Clone, Debug, Serialize)]
+pub struct TenantReport {
+    /// Its name.
+    pub name: Box<str>,
+    /// Its counters.
+    pub counters: CounterValues,
+    /// Its L1.
+    pub memory: MemoryStats,
+    /// What is bound to its roles.
+    pub policies: Vec<BoundInfo>,
+}

@@ -34,6 +34,11 @@ pub trait BarrierStore: Send + Sync + 'static {
         at: Timestamp,
     ) -> BoxFuture<'a, Result<u64, TierError>>;
 
+    /// Whether other nodes raise barriers in it: then it is asked at every lookup, else once.
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     /// The barriers of a tenant with a number higher than `above`, in any order.
     ///
     /// # Errors

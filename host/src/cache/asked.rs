@@ -1,0 +1,52 @@
+//! What a client asked for: the request without its body, and what follows from it.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Method, Uri};
+
+use crate::clock::Timestamp;
+use crate::http::key::Keyed;
+use crate::http::semantics::RequestHead;
+use crate::key::CacheKey;
+use crate::tenant::Tenant;
+
+/// A request, shared between the client's future and the fill's task.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) tenant: Arc<Tenant>,
+    pub(crate) method: Method,
+    pub(crate) uri: Uri,
+    pub(crate) fields: HeaderMap,
+    /// The primary key.
+    pub(crate) key: CacheKey,
+    /// Scheme and authority.
+    pub(crate) site: String,
+    /// Path and query, as they stand in the key.
+    pub(crate) target: String,
+    pub(crate) received: Timestamp,
+}
+
+impl Asked {
+    pub(crate) fn new(
+        tenant: &Arc<Tenant>,
+        head: &http::request::Parts,
+        keyed: Keyed,
+        received: Timestamp,
+    ) -> Arc<Self> {
+        let Keyed { key, site, target } = keyed;
+        Arc::new(Self {
+            tenant: Arc::clone(tenant),
+            method: head.method.clone(),
+            uri: head.uri.clone(),
+            fields: head.headers.clone(),
+            key,
+            site,
+            target,
+            received,
+        })
+    }
+
+    pub(crate) fn head(&self) -> RequestHead<'_> {
+        RequestHead { method: &self.method, uri: &self.uri, fields: &self.fields }
+    }
+}

@@ -1,0 +1,367 @@
+//! A fill: one task that looks into L2, asks the origin, has the response planned, and stores it while it streams to
+//! whoever waits. It belongs to no client and goes on when all of them are gone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
+use http_body::Body as _;
+use http_body_util::BodyExt;
+
+use super::Cache;
+use super::asked::Asked;
+use super::flight::Obligation;
+use super::outcome::{Arriving, Found, Outcome, Unshared};
+use super::serve::CACHE;
+use super::tail::{Appended, Tail};
+use crate::body::{self, Body};
+use crate::entry::StoredResponse;
+use crate::http::key::strip_unkeyed;
+use crate::http::semantics::fields::append_via;
+use crate::http::semantics::{
+    Combined, ResponseHead, Reuse, Times, Vary, combine, freshen, may_serve_on_error, origin_fields, reuse, standard, stored_fields,
+    validation_fields, vary,
+};
+use crate::key::{CacheKey, KeyHash};
+use crate::policy::freshness::{Planned, Standard};
+use crate::tenant::counters::count;
+
+/// What is to be fetched.
+pub(crate) struct Fill {
+    pub(crate) asked: Arc<Asked>,
+    /// The key as far as it is known: the primary one, or a variant's.
+    pub(crate) key: CacheKey,
+    /// What L1 has, and may not serve as it is.
+    pub(crate) basis: Option<Found>,
+    pub(crate) purpose: Purpose,
+}
+
+/// What a fill is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A client waits.
+    Answer,
+    /// A client waits for a range of something of which nothing is stored: the range goes to the origin as it is.
+    Part,
+    /// A client was served; this is for the next ones. What L2 has is no better than what L1 had.
+    Refresh,
+}
+
+/// A response of the origin that has been judged.
+pub(crate) struct Judged {
+    pub(crate) stored: StoredResponse,
+    vary: Vec<String>,
+    /// Why it is not stored; none where it is.
+    obstacle: Option<&'static str>,
+}
+
+impl Cache {
+    /// Runs a fill in a task of its own.
+    pub(crate) fn start_fill(&self, fill: Fill, obligation: Obligation<Outcome>) {
+        let cache = self.clone();
+        self.inner.tasks.spawn(async move { cache.run_fill(fill, obligation).await });
+    }
+
+    async fn run_fill(&self, mut fill: Fill, obligation: Obligation<Outcome>) {
+        // Before anything is read: a purge from here on makes what comes invisible.
+        let sequence = fill.asked.tenant.barriers.current();
+        if fill.purpose != Purpose::Refresh
+            && let Some(found) = self.look_in_l2(&fill.asked).await
+        {
+            if self.is_reusable(&fill.asked, &found) {
+                self.promote(&fill.asked, &found);
+                return obligation.land(Outcome::Found(found));
+            }
+            fill.basis = newer(fill.basis.take(), found);
+        }
+        self.ask_origin(fill, sequence, obligation).await;
+    }
+
+    /// Whether what L2 has can be served as it is.
+    pub(crate) fn is_reusable(&self, asked: &Asked, found: &Found) -> bool {
+        let now = self.inner.clock.now();
+        let reusable = found.cached.response().is_some_and(|stored| {
+            matches!(reuse(stored, &asked.head(), now, found.soft_purged), Reuse::Fresh | Reuse::Stale(_))
+        });
+        count(if reusable { &asked.tenant.counters.hits_l2 } else { &asked.tenant.counters.misses_l2 });
+        reusable
+    }
+
+    async fn ask_origin(&self, fill: Fill, sequence: u64, obligation: Obligation<Outcome>) {
+        let asked = &fill.asked;
+        let basis = fill.basis.as_ref().and_then(|found| found.cached.response());
+        let (requested, started) = (self.inner.clock.now(), self.inner.clock.monotonic());
+        count(&asked.tenant.counters.origin_requests);
+        let response = match asked.tenant.origin.fetch(asked.origin_request(basis, fill.purpose)).await {
+            Ok(response) => response,
+            Err(error) => {
+                count(&asked.tenant.counters.origin_errors);
+                tracing::warn!(tenant = &*asked.tenant.name, target = asked.target, %error, "the origin failed");
+                return obligation.land(Outcome::Failed(Arc::new(error)));
+            }
+        };
+        let times = Times { requested, received: self.inner.clock.now() };
+        let fetch_time = self.inner.clock.monotonic().saturating_sub(started);
+        let now = times.received;
+        match (response.status(), fill.basis.as_ref().zip(basis)) {
+            (StatusCode::NOT_MODIFIED, Some((_, basis))) => {
+                count(&asked.tenant.counters.origin_validated);
+                let freshened = self.freshened(asked, basis, response.headers(), times, fetch_time, sequence);
+                let found = self.store_or_keep(asked, freshened).await;
+                obligation.land(Outcome::Validated(found));
+            }
+            (status, Some((found, basis)))
+                if is_error(status) && may_serve_on_error(basis, &asked.head(), now, found.soft_purged) =>
+            {
+                obligation.land(Outcome::ErrorStatus(Unshared::new(response, "stale-if-error")));
+            }
+            _ => self.take_in(fill, response, times, fetch_time, sequence, obligation).await,
+        }
+    }
+
+    /// Has a response judged, hands it to those who wait and stores it if it may be.
+    async fn take_in(
+        &self,
+        fill: Fill,
+        response: Response<Body>,
+        times: Times,
+        fetch_time: Duration,
+        sequence: u64,
+        mut obligation: Obligation<Outcome>,
+    ) {
+        let asked = &fill.asked;
+        let (head, content) = response.into_parts();
+        let judged = self.judge(asked, head.status, &head.headers, content.size_hint().exact(), times, fetch_time, sequence);
+        let unasked_part = head.status == StatusCode::PARTIAL_CONTENT && fill.purpose != Purpose::Part;
+        if let Some(reason) = judged.obstacle.or(unasked_part.then_some("partial")) {
+            self.learn_unshared(asked, reason);
+            return obligation.land(Outcome::Unshared(Unshared::new(Response::from_parts(head, content), reason)));
+        }
+        self.inner.learned.invalidate(&asked.key.hash());
+        let tail = Tail::new(asked.tenant.settings.body_bytes_max, self.inner.limits.window_bytes);
+        let arriving = Arc::new(Arriving {
+            stored: judged.stored,
+            vary: judged.vary,
+            body_bytes: content.size_hint().exact(),
+            tail: Arc::clone(&tail),
+        });
+        if !arriving.vary.is_empty() {
+            // From here on others know by what the response was selected, and come to this flight by it.
+            self.announce_variants(asked, &arriving.vary, sequence);
+            obligation.rekey(KeyHash::of(&arriving.stored.key));
+        }
+        obligation.land(Outcome::Arriving(Arc::clone(&arriving)));
+        if spool(content, &tail, &mut obligation, asked).await
+            && let Some(content) = tail.complete()
+        {
+            let stored = StoredResponse { body: content, ..arriving.stored.clone() };
+            self.store(asked, &arriving.vary, self.with_stored_part(asked, stored)).await;
+        }
+        asked.tenant.counters.waiters_cut.fetch_add(tail.cut(), std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// A part together with what is stored already (RFC 9111 section 3.4); anything else as it is.
+    fn with_stored_part(&self, asked: &Asked, new: StoredResponse) -> StoredResponse {
+        if new.status != StatusCode::PARTIAL_CONTENT {
+            return new;
+        }
+        let old = asked.tenant.memory.peek(KeyHash::of(&new.key));
+        match old.as_deref().and_then(super::Cached::response).map(|old| combine(old, &new)) {
+            Some(Combined::Complete(whole)) | Some(Combined::Part(whole)) => whole,
+            Some(Combined::Apart) | None => new,
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "each is a fact of the response; a struct would only name them twice")]
+    pub(crate) fn judge(
+        &self,
+        asked: &Asked,
+        status: StatusCode,
+        fields: &HeaderMap,
+        body_bytes: Option<u64>,
+        times: Times,
+        fetch_time: Duration,
+        sequence: u64,
+    ) -> Judged {
+        let head = ResponseHead { status, fields };
+        let rules = asked.tenant.store_rules(&asked.target);
+        let standard = standard(&asked.head(), &head, times, &rules);
+        let planned = asked.tenant.policies.plan(&asked.fill(status, fields, body_bytes, fetch_time), &standard);
+        let too_large = body_bytes.is_some_and(|bytes| bytes > asked.tenant.settings.body_bytes_max);
+        let obstacle = obstacle(&standard, &planned, too_large);
+        if obstacle.is_some() {
+            count(if too_large { &asked.tenant.counters.too_large } else { &asked.tenant.counters.not_stored });
+        }
+        let vary = match vary(fields) {
+            Vary::Names(names) => names,
+            Vary::None | Vary::Any => Vec::new(),
+        };
+        let stored = StoredResponse {
+            key: super::store::key_for(asked, &vary).shared_text(),
+            status,
+            fields: stored_fields(fields, times.received, &rules),
+            body: bytes::Bytes::new(),
+            requested: times.requested,
+            received: times.received,
+            initial_age: standard.initial_age,
+            fetch_time,
+            plan: planned.plan,
+            directives: standard.directives,
+            sequence,
+            policy: planned.policy,
+        };
+        Judged { stored, vary, obstacle }
+    }
+
+    /// The stored response with the fields of a 304 (RFC 9111 section 4.3.4), planned anew.
+    fn freshened(
+        &self,
+        asked: &Asked,
+        basis: &StoredResponse,
+        fields: &HeaderMap,
+        times: Times,
+        fetch_time: Duration,
+        sequence: u64,
+    ) -> Judged {
+        let merged = freshen(basis, fields, times);
+        let length = Some(basis.body.len() as u64);
+        let mut judged = self.judge(asked, basis.status, &merged, length, times, fetch_time, sequence);
+        judged.stored.body = basis.body.clone();
+        // What fetching it whole took is what it would cost to lose it.
+        judged.stored.fetch_time = basis.fetch_time;
+        judged
+    }
+
+    /// Stores a freshened response; one that may not be stored any more serves those who wait and is forgotten.
+    pub(crate) async fn store_or_keep(&self, asked: &Asked, judged: Judged) -> Found {
+        if judged.obstacle.is_none() {
+            return self.store(asked, &judged.vary, judged.stored).await;
+        }
+        let key = super::store::key_for(asked, &judged.vary);
+        asked.tenant.memory.remove(key.hash(), crate::tier::memory::Departure::Purged, self.inner.clock.now());
+        if let Some(l2) = &self.inner.l2
+            && l2.remove(&key).await.is_err()
+        {
+            count(&asked.tenant.counters.l2_errors);
+        }
+        let cached = Arc::new(super::Cached::new(crate::entry::Entry::Response(judged.stored), 0));
+        Found { cached, soft_purged: false, tier: super::outcome::L1 }
+    }
+
+    /// Nobody waits for another's fetch of this key for a while: the response is for one request only.
+    fn learn_unshared(&self, asked: &Asked, reason: &'static str) {
+        tracing::debug!(tenant = &*asked.tenant.name, target = asked.target, reason, "not stored");
+        self.inner.learned.insert(asked.key.hash(), ());
+    }
+}
+
+/// Moves a body into the tail; true where all of it came and all of it is kept.
+async fn spool(mut content: Body, tail: &Tail, obligation: &mut Obligation<Outcome>, asked: &Asked) -> bool {
+    let mut passing = false;
+    while let Some(frame) = content.frame().await {
+        let chunk = match frame.map(http_body::Frame::into_data) {
+            Ok(Ok(chunk)) => chunk,
+            // Trailers may be dropped (RFC 9110 section 6.5.1), and mean that the content has ended.
+            Ok(Err(_trailers)) => continue,
+            Err(error) => {
+                tracing::warn!(tenant = &*asked.tenant.name, target = asked.target, %error, "the body broke off");
+                count(&asked.tenant.counters.bodies_broken);
+                tail.broken();
+                return false;
+            }
+        };
+        match tail.append(chunk).await {
+            Appended::Kept => {}
+            Appended::Passing if passing => {}
+            Appended::Passing => {
+                passing = true;
+                count(&asked.tenant.counters.too_large);
+                obligation.close();
+            }
+            Appended::Unread => {
+                tail.broken();
+                return false;
+            }
+        }
+    }
+    if passing {
+        tail.complete();
+    }
+    !passing
+}
+
+impl Asked {
+    /// What a policy is shown of a response to this request.
+    pub(crate) fn fill<'a>(
+        &'a self,
+        status: StatusCode,
+        response: &'a HeaderMap,
+        body_bytes: Option<u64>,
+        fetch_time: Duration,
+    ) -> crate::policy::freshness::Fill<'a> {
+        crate::policy::freshness::Fill {
+            method: &self.method,
+            site: &self.site,
+            target: &self.target,
+            class: &self.tenant.settings.classes.of(&self.target).name,
+            request: &self.fields,
+            status,
+            response,
+            body_bytes,
+            fetch_time,
+        }
+    }
+
+    /// The request that gets a whole response that may be stored: without the client's own conditions and ranges, with
+    /// those that validate what is stored (RFC 9111 section 4.3.1).
+    fn origin_request(&self, basis: Option<&StoredResponse>, purpose: Purpose) -> Request<Body> {
+        let mut fields = origin_fields(&self.fields);
+        for name in [IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE] {
+            fields.remove(name);
+        }
+        if purpose != Purpose::Part {
+            fields.remove(IF_RANGE);
+            fields.remove(RANGE);
+        }
+        append_via(&mut fields, Version::HTTP_11, CACHE);
+        strip_unkeyed(&self.tenant.settings.key, &mut fields);
+        if let Some(basis) = basis.filter(|basis| basis.status != StatusCode::PARTIAL_CONTENT) {
+            validation_fields(&[basis], &mut fields);
+        }
+        let mut request = Request::new(body::empty());
+        *request.method_mut() = Method::GET;
+        *request.uri_mut() = self.origin_uri();
+        *request.headers_mut() = fields;
+        request
+    }
+
+    /// The target as the key holds it, on the site of the request.
+    pub(crate) fn origin_uri(&self) -> http::Uri {
+        let absolute = format!("{}{}", self.site, self.target);
+        absolute.parse().unwrap_or_else(|_| self.uri.clone())
+    }
+}
+
+fn obstacle(standard: &Standard, planned: &Planned, too_large: bool) -> Option<&'static str> {
+    if too_large {
+        Some("body-too-large")
+    } else if planned.plan.stores() {
+        None
+    } else {
+        Some(standard.obstacles.first().map_or("policy", |obstacle| obstacle.as_str()))
+    }
+}
+
+/// RFC 5861 section 4: these four, and no response at all, are errors.
+fn is_error(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 500 | 502 | 503 | 504)
+}
+
+fn newer(a: Option<Found>, b: Found) -> Option<Found> {
+    let received = |found: &Found| found.cached.response().map(|stored| stored.received);
+    match a {
+        Some(a) if received(&a) >= received(&b) => Some(a),
+        _ => Some(b),
+    }
+}

@@ -1,0 +1,137 @@
+//! Looking a request up: the primary key, then the variant that its selecting fields name (RFC 9111 section 4.1).
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::Cache;
+use super::asked::Asked;
+use super::cached::Cached;
+use super::outcome::{Found, L1};
+use crate::barrier::Verdict;
+use crate::clock::Timestamp;
+use crate::entry::{Entry, Variants};
+use crate::http::semantics::selecting_values;
+use crate::key::CacheKey;
+use crate::tenant::Tenant;
+use crate::tenant::counters::count;
+
+/// What a lookup came to.
+pub(crate) struct Looked {
+    /// The key that the response is, or would be, stored under as far as is known.
+    pub(crate) key: CacheKey,
+    /// The stored response.
+    pub(crate) found: Option<Found>,
+    /// Whether other variants of the key are stored.
+    pub(crate) varies: bool,
+}
+
+impl Cache {
+    /// Looks into L1.
+    pub(crate) fn look_in_l1(&self, asked: &Asked, now: Timestamp) -> Looked {
+        let primary = self.visible_in_l1(&asked.tenant, &asked.key, now);
+        let Some(Cached { entry: Entry::Variants(variants), .. }) = primary.as_deref() else {
+            return Looked { key: asked.key.clone(), found: primary.map(|cached| self.found(cached)), varies: false };
+        };
+        let keys = variant_keys(asked, variants);
+        for key in &keys {
+            if let Some(cached) = self.visible_in_l1(&asked.tenant, key, now)
+                && cached.response().is_some()
+            {
+                return Looked { key: key.clone(), found: Some(self.found(cached)), varies: true };
+            }
+        }
+        Looked { key: keys.into_iter().next().unwrap_or_else(|| asked.key.clone()), found: None, varies: true }
+    }
+
+    fn found(&self, cached: Arc<Cached>) -> Found {
+        let soft_purged = cached.is_soft_purged();
+        Found { cached, soft_purged, tier: L1 }
+    }
+
+    fn visible_in_l1(&self, tenant: &Arc<Tenant>, key: &CacheKey, now: Timestamp) -> Option<Arc<Cached>> {
+        let cached = tenant.memory.get(key.hash(), now)?;
+        if **cached.entry.key() != *key.text() {
+            return None;
+        }
+        match cached.verdict(&tenant.barriers) {
+            Verdict::Gone => {
+                self.drop_if_gone(tenant, key.hash());
+                None
+            }
+            _ => Some(cached),
+        }
+    }
+
+    /// Looks into L2. What is found there is not in L1 yet.
+    pub(crate) async fn look_in_l2(&self, asked: &Asked) -> Option<Found> {
+        let primary = self.visible_in_l2(asked, std::slice::from_ref(&asked.key)).await.pop().flatten()?;
+        let Entry::Variants(variants) = &primary.entry else { return Some(self.found_in_l2(primary)) };
+        let keys = variant_keys(asked, variants);
+        let variant = self.visible_in_l2(asked, &keys).await.into_iter().flatten();
+        let found = variant.into_iter().find(|cached| cached.response().is_some())?;
+        self.remember_variants(asked, primary);
+        Some(self.found_in_l2(found))
+    }
+
+    fn found_in_l2(&self, cached: Arc<Cached>) -> Found {
+        let soft_purged = cached.is_soft_purged();
+        Found { cached, soft_purged, tier: self.inner.l2.as_ref().map_or("l2", |l2| l2.name()) }
+    }
+
+    async fn visible_in_l2(&self, asked: &Asked, keys: &[CacheKey]) -> Vec<Option<Arc<Cached>>> {
+        let Some(l2) = &self.inner.l2 else { return Vec::new() };
+        let (entries, barriers) = tokio::join!(l2.get(keys), self.hear_of_barriers(&asked.tenant));
+        let (Ok(entries), true) = (entries, barriers) else {
+            count(&asked.tenant.counters.l2_errors);
+            return Vec::new();
+        };
+        let epoch = asked.tenant.plan_epoch.load(Ordering::Acquire);
+        let visible = |entry: Entry| {
+            let epoch = self.epoch_of(&asked.tenant, &entry, epoch);
+            let cached = Cached::new(entry, epoch);
+            (cached.verdict(&asked.tenant.barriers) != Verdict::Gone).then(|| Arc::new(cached))
+        };
+        entries.into_iter().map(|entry| entry.and_then(visible)).collect()
+    }
+
+    /// An entry of another policy than the bound one is as old as can be where a replan is wanted.
+    fn epoch_of(&self, tenant: &Tenant, entry: &Entry, epoch: u64) -> u64 {
+        match entry {
+            Entry::Response(response) if response.policy != tenant.policies.digest(crate::policy::Role::Freshness) => 0,
+            _ => epoch,
+        }
+    }
+
+    /// Learns the barriers that were raised since the last look; false where the store could not be asked, so that
+    /// nothing read beside it can be trusted. Asked once where no other node shares the store.
+    async fn hear_of_barriers(&self, tenant: &Tenant) -> bool {
+        let Some(store) = &self.inner.barriers else { return true };
+        let read = tenant.barriers_read.load(Ordering::Acquire);
+        if read > 0 && !store.is_shared() {
+            return true;
+        }
+        match store.raised_since(&tenant.name, read.saturating_sub(1)).await {
+            Ok(barriers) => {
+                let highest = barriers.iter().map(|barrier| barrier.sequence).max().unwrap_or(0);
+                barriers.iter().for_each(|barrier| tenant.barriers.learn(barrier));
+                tenant.barriers_read.fetch_max(highest.max(read.saturating_sub(1)) + 1, Ordering::AcqRel);
+                true
+            }
+            Err(error) => {
+                tracing::debug!(tenant = &*tenant.name, %error, "barriers could not be read");
+                false
+            }
+        }
+    }
+}
+
+/// The keys under which the variant that a request selects may be stored, the likeliest first.
+pub(crate) fn variant_keys(asked: &Asked, variants: &Variants) -> Vec<CacheKey> {
+    variants.sets.iter().map(|names| variant_key(asked, names)).collect()
+}
+
+/// The key of the variant that a request selects by these fields.
+pub(crate) fn variant_key(asked: &Asked, names: &[String]) -> CacheKey {
+    let values = selecting_values(names, &asked.fields);
+    asked.key.variant(values.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+}

@@ -1,0 +1,102 @@
+//! Requests that go through to the origin as they are, with their conditions and ranges, and whose responses are not
+//! stored.
+
+use std::sync::Arc;
+
+use http::{Request, Response, StatusCode, Version};
+
+use super::Cache;
+use super::asked::Asked;
+use super::outcome::Found;
+use super::serve::{Answered, CACHE};
+use crate::body::{self, Body};
+use crate::http::key::strip_unkeyed;
+use crate::http::semantics::fields::append_via;
+use crate::http::semantics::{FwdReason, HeadUpdate, Times, freshen_from_head, only_if_cached, origin_fields};
+use crate::key::KeyHash;
+use crate::origin::OriginError;
+use crate::tier::memory::Departure;
+use crate::tenant::counters::count;
+
+impl Cache {
+    /// HEAD: from a stored response to GET (RFC 9110 section 9.3.2), else from the origin.
+    pub(crate) async fn read_head(&self, asked: Arc<Asked>) -> Response<Body> {
+        let miss = match self.hit(&asked) {
+            Ok(response) => return response,
+            Err(miss) => miss,
+        };
+        if let Some(response) = self.hit_in_l2(&asked, &miss).await {
+            return response;
+        }
+        if only_if_cached(&asked.fields) {
+            return self.bad_gateway(&asked, StatusCode::GATEWAY_TIMEOUT, "only-if-cached");
+        }
+        let requested = self.inner.clock.now();
+        match self.pass(&asked, body::empty()).await {
+            Ok(response) => {
+                count(&asked.tenant.counters.fetched);
+                let times = Times { requested, received: self.inner.clock.now() };
+                self.update_from_head(&asked, miss.basis.as_ref(), &response, times).await;
+                self.serve_forwarded(&asked, response, Answered::forwarded(miss.reason))
+            }
+            Err(error) => self
+                .stale_on_error(&asked, miss.basis.as_ref())
+                .unwrap_or_else(|| self.origin_failed(&asked, &error)),
+        }
+    }
+
+    /// RFC 9111 section 4.3.5: what a HEAD says of the stored response to GET.
+    async fn update_from_head(&self, asked: &Asked, basis: Option<&Found>, head: &Response<Body>, times: Times) {
+        let Some(stored) = basis.and_then(|found| found.cached.response()) else { return };
+        if head.status() != stored.status {
+            return;
+        }
+        match freshen_from_head(stored, head.headers(), times) {
+            HeadUpdate::Freshened(fields) => {
+                let length = Some(stored.body.len() as u64);
+                let sequence = stored.sequence;
+                let mut judged = self.judge(asked, stored.status, &fields, length, times, stored.fetch_time, sequence);
+                judged.stored.body = stored.body.clone();
+                self.store_or_keep(asked, judged).await;
+            }
+            HeadUpdate::Outdated => {
+                let key = KeyHash::of(&stored.key);
+                asked.tenant.memory.remove(key, Departure::Purged, self.inner.clock.now());
+            }
+        }
+    }
+
+    /// A request that only the origin can answer, though its method is one that is stored.
+    pub(crate) async fn pass_on(&self, asked: &Asked) -> Response<Body> {
+        count(&asked.tenant.counters.bypassed);
+        match self.pass(asked, body::empty()).await {
+            Ok(response) => self.serve_forwarded(asked, response, Answered::forwarded(FwdReason::Request)),
+            Err(error) => self.origin_failed(asked, &error),
+        }
+    }
+
+    /// Sends a request on as it came.
+    pub(crate) async fn pass(&self, asked: &Asked, content: Body) -> Result<Response<Body>, OriginError> {
+        let mut request = Request::new(content);
+        *request.method_mut() = asked.method.clone();
+        *request.uri_mut() = asked.passing_uri();
+        *request.headers_mut() = origin_fields(&asked.fields);
+        strip_unkeyed(&asked.tenant.settings.key, request.headers_mut());
+        append_via(request.headers_mut(), Version::HTTP_11, CACHE);
+        count(&asked.tenant.counters.origin_requests);
+        let response = asked.tenant.origin.fetch(request).await;
+        if let Err(error) = &response {
+            count(&asked.tenant.counters.origin_errors);
+            tracing::warn!(tenant = &*asked.tenant.name, target = asked.target, %error, "the origin failed");
+        }
+        response
+    }
+}
+
+impl Asked {
+    /// The target as the client sent it, on the site of the request.
+    fn passing_uri(&self) -> http::Uri {
+        let target = self.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+        format!("{}{target}", self.site).parse().unwrap_or_else(|_| self.uri.clone())
+    }
+}

@@ -1,0 +1,287 @@
+//! The read path: L1, then one fetch per key that everybody shares, then whatever a stored response may still do when
+//! that fails.
+
+use std::sync::Arc;
+
+use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE, RANGE};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+
+use super::Cache;
+use super::asked::Asked;
+use super::fill::{Fill, Purpose};
+use super::flight::{Abandoned, Boarding, Flights};
+use super::lookup::Looked;
+use super::outcome::{Arriving, Found, Outcome, Unshared};
+use super::serve::Answered;
+use crate::body::{self, Body};
+use crate::http::key::{NoKey, keyed};
+use crate::http::semantics::cache_status::Outcome as Status;
+use crate::http::semantics::{
+    FwdReason, Reuse, StaleReason, may_serve_on_error, only_if_cached, part_answers, reuse,
+};
+use crate::key::CacheKey;
+use crate::origin::OriginError;
+use crate::tenant::Tenant;
+use crate::tenant::counters::count;
+
+/// How often a request may find its flight abandoned, or its response meant for others, before it fetches alone.
+const ROUNDS_MAX: usize = 3;
+
+/// Why the request could not be answered from L1, and what is there all the same.
+pub(crate) struct Miss {
+    pub(crate) reason: FwdReason,
+    pub(crate) key: CacheKey,
+    pub(crate) basis: Option<Found>,
+}
+
+/// What to do where a fetch came to nothing that this request can use.
+enum Retry {
+    /// Look again: there may be another leader, or another variant.
+    Again,
+    /// Fetch without waiting for anybody.
+    Alone,
+}
+
+impl Cache {
+    /// Answers a request of a tenant: from a tier, from another request's fetch, or from the origin. Always answers.
+    pub async fn respond(&self, tenant: &Arc<Tenant>, request: Request<Body>) -> Response<Body> {
+        let started = self.inner.clock.monotonic();
+        count(&tenant.counters.requests);
+        let response = self.route(tenant, request).await;
+        tenant.counters.latency.note(self.inner.clock.monotonic().saturating_sub(started));
+        response
+    }
+
+    async fn route(&self, tenant: &Arc<Tenant>, request: Request<Body>) -> Response<Body> {
+        let (head, content) = request.into_parts();
+        let keyed = match keyed(&tenant.name, &tenant.settings.key, &head.uri, &head.headers, "http") {
+            Ok(keyed) => keyed,
+            Err(reason) => return self.refuse(tenant, reason),
+        };
+        let asked = Asked::new(tenant, &head, keyed, self.inner.clock.now());
+        // Content of a GET has no meaning that could join the key (RFC 9110 section 9.3.1): it is not answered from the
+        // cache, nor does its response get in.
+        let plain = http_body::Body::is_end_stream(&content);
+        match head.method {
+            Method::GET | Method::HEAD if plain && for_origin(&head.headers) => self.pass_on(&asked).await,
+            Method::GET if plain => self.read(asked).await,
+            Method::HEAD if plain => self.read_head(asked).await,
+            _ => self.write(&asked, content).await,
+        }
+    }
+
+    fn refuse(&self, tenant: &Tenant, reason: NoKey) -> Response<Body> {
+        count(&tenant.counters.synthesized);
+        let mut response = Response::new(body::full(format!("{reason}\n")));
+        *response.status_mut() = StatusCode::BAD_REQUEST;
+        response
+    }
+
+    /// Answers from L1, or says why not.
+    pub(crate) fn hit(&self, asked: &Arc<Asked>) -> Result<Response<Body>, Miss> {
+        let now = self.inner.clock.now();
+        let Looked { key, found, varies } = self.look_in_l1(asked, now);
+        let Some(found) = found.map(|found| self.replan(asked, found)) else {
+            let reason = if varies { FwdReason::VaryMiss } else { FwdReason::UriMiss };
+            return Err(Miss { reason, key, basis: None });
+        };
+        let Some(stored) = found.cached.response() else {
+            return Err(Miss { reason: FwdReason::UriMiss, key, basis: None });
+        };
+        if stored.status == StatusCode::PARTIAL_CONTENT && part_answers(stored, &asked.head()).is_none() {
+            return Err(Miss { reason: FwdReason::Partial, key, basis: None });
+        }
+        match reuse(stored, &asked.head(), now, found.soft_purged) {
+            Reuse::Fresh => self.maybe_refresh_early(asked, &key, &found, now),
+            Reuse::Stale(StaleReason::WhileRevalidate) => {
+                count(&asked.tenant.counters.hits_stale);
+                self.refresh_behind(asked, &key, &found);
+            }
+            Reuse::Stale(StaleReason::MaxStale) => count(&asked.tenant.counters.hits_stale),
+            Reuse::Validate(reason) => return Err(Miss { reason, key, basis: Some(found) }),
+        }
+        count(&asked.tenant.counters.hits_l1);
+        Ok(self.serve_found(asked, &found, Answered::hit(found.tier)))
+    }
+
+    async fn read(&self, asked: Arc<Asked>) -> Response<Body> {
+        let mut alone = false;
+        for _ in 0..ROUNDS_MAX {
+            let miss = match self.hit(&asked) {
+                Ok(response) => return response,
+                Err(miss) => miss,
+            };
+            if only_if_cached(&asked.fields) {
+                return self.only_if_cached(&asked, &miss).await;
+            }
+            let ranged = asked.fields.contains_key(RANGE) && miss.basis.is_none();
+            alone |= ranged || self.inner.learned.contains_key(&asked.key.hash());
+            match self.fetch(&asked, &miss, alone, ranged).await {
+                Ok(response) => return response,
+                Err(Retry::Alone) => alone = true,
+                Err(Retry::Again) => {}
+            }
+        }
+        self.bad_gateway(&asked, StatusCode::SERVICE_UNAVAILABLE, "abandoned")
+    }
+
+    /// RFC 9111 section 5.2.1.7: from a tier, or 504.
+    async fn only_if_cached(&self, asked: &Arc<Asked>, miss: &Miss) -> Response<Body> {
+        match self.hit_in_l2(asked, miss).await {
+            Some(response) => response,
+            None => self.bad_gateway(asked, StatusCode::GATEWAY_TIMEOUT, "only-if-cached"),
+        }
+    }
+
+    /// Answers from L2, without a fetch.
+    pub(crate) async fn hit_in_l2(&self, asked: &Arc<Asked>, miss: &Miss) -> Option<Response<Body>> {
+        count(&asked.tenant.counters.misses_l1);
+        let found = self.look_in_l2(asked).await.filter(|found| self.is_reusable(asked, found))?;
+        self.promote(asked, &found);
+        Some(self.serve_found(asked, &found, Answered::hit(found.tier)))
+    }
+
+    /// Leads the fetch of a key or waits for it.
+    async fn fetch(
+        &self,
+        asked: &Arc<Asked>,
+        miss: &Miss,
+        alone: bool,
+        ranged: bool,
+    ) -> Result<Response<Body>, Retry> {
+        let (leads, waiter) = match self.board(miss, alone) {
+            Boarding::Lead(obligation) => {
+                count(&asked.tenant.counters.misses_l1);
+                let waiter = obligation.waiter();
+                let fill = Fill {
+                    asked: Arc::clone(asked),
+                    key: miss.key.clone(),
+                    basis: miss.basis.clone(),
+                    purpose: if ranged { Purpose::Part } else { Purpose::Answer },
+                };
+                self.start_fill(fill, obligation);
+                (true, waiter)
+            }
+            Boarding::Wait(waiter) => (false, waiter),
+        };
+        let outcome = if leads {
+            // The origin's own deadlines end it.
+            waiter.outcome().await
+        } else {
+            match tokio::time::timeout(asked.tenant.settings.waiter_deadline, waiter.outcome()).await {
+                Ok(outcome) => outcome,
+                Err(_elapsed) => return self.stale_on_error(asked, miss.basis.as_ref()).ok_or(Retry::Alone),
+            }
+        };
+        match outcome {
+            Ok(outcome) => {
+                let shared = !matches!(outcome, Outcome::Unshared(_) | Outcome::ErrorStatus(_));
+                let retry = if shared { Retry::Again } else { Retry::Alone };
+                self.answer(asked, miss, outcome, leads).ok_or(retry)
+            }
+            Err(Abandoned) => Err(Retry::Again),
+        }
+    }
+
+    fn board(&self, miss: &Miss, alone: bool) -> Boarding<Outcome> {
+        if alone { Boarding::Lead(Flights::alone().0) } else { self.inner.flights.board(miss.key.hash()) }
+    }
+
+    /// Answers with what a fetch came to; none where that is of no use to this request.
+    fn answer(&self, asked: &Arc<Asked>, miss: &Miss, outcome: Outcome, leads: bool) -> Option<Response<Body>> {
+        let collapsed = !leads;
+        match outcome {
+            Outcome::Found(found) => {
+                let stored = found.cached.response()?;
+                let now = self.inner.clock.now();
+                if collapsed && matches!(reuse(stored, &asked.head(), now, found.soft_purged), Reuse::Validate(_)) {
+                    return None;
+                }
+                if collapsed {
+                    count(&asked.tenant.counters.collapsed);
+                }
+                if !self.still_fresh(asked, &found) {
+                    self.refresh_behind(asked, &miss.key, &found);
+                }
+                Some(self.serve_found(asked, &found, Answered::hit(found.tier)))
+            }
+            Outcome::Validated(found) => {
+                if collapsed && !self.is_for(asked, found.cached.response()?) {
+                    return None;
+                }
+                count(if collapsed { &asked.tenant.counters.collapsed } else { &asked.tenant.counters.fetched });
+                let answered = forwarded(miss.reason, Some(StatusCode::NOT_MODIFIED), collapsed);
+                Some(self.serve_found(asked, &found, answered))
+            }
+            Outcome::Arriving(arriving) => self.follow(asked, miss, &arriving, collapsed),
+            Outcome::Unshared(unshared) if leads => self.serve_unshared(asked, miss, &unshared),
+            Outcome::Unshared(_) => None,
+            Outcome::ErrorStatus(unshared) => self
+                .stale_on_error(asked, miss.basis.as_ref())
+                .or_else(|| if leads { self.serve_unshared(asked, miss, &unshared) } else { None }),
+            Outcome::Failed(error) => {
+                Some(self.stale_on_error(asked, miss.basis.as_ref()).unwrap_or_else(|| self.origin_failed(asked, &error)))
+            }
+        }
+    }
+
+    fn still_fresh(&self, asked: &Asked, found: &Found) -> bool {
+        found.cached.response().is_some_and(|stored| {
+            reuse(stored, &asked.head(), self.inner.clock.now(), found.soft_purged)
+                != Reuse::Stale(StaleReason::WhileRevalidate)
+        })
+    }
+
+    /// Follows a response that arrives, if it is one for this request too.
+    fn follow(&self, asked: &Asked, miss: &Miss, arriving: &Arc<Arriving>, collapsed: bool) -> Option<Response<Body>> {
+        if collapsed {
+            let same_variant = super::store::key_for(asked, &arriving.vary).text() == &*arriving.stored.key;
+            if !same_variant || !self.is_for(asked, &arriving.stored) {
+                return None;
+            }
+        }
+        let content = arriving.tail.read()?;
+        count(if collapsed { &asked.tenant.counters.collapsed } else { &asked.tenant.counters.fetched });
+        let answered = forwarded(miss.reason, None, collapsed);
+        Some(self.serve_arriving(asked, arriving, body::boxed(content.with_length(arriving.body_bytes)), answered))
+    }
+
+    /// Whether a response that another request caused may be reused for this one (RFC 9111 section 4).
+    fn is_for(&self, asked: &Asked, stored: &crate::entry::StoredResponse) -> bool {
+        !matches!(reuse(stored, &asked.head(), self.inner.clock.now(), false), Reuse::Validate(_))
+    }
+
+    fn serve_unshared(&self, asked: &Asked, miss: &Miss, unshared: &Unshared) -> Option<Response<Body>> {
+        let response = unshared.take()?;
+        count(&asked.tenant.counters.fetched);
+        let answered = Answered { detail: Some(unshared.reason), ..Answered::forwarded(miss.reason) };
+        Some(self.serve_forwarded(asked, response, answered))
+    }
+
+    /// RFC 5861 section 4: a stale response, if the origin fails and the plan allows it.
+    pub(crate) fn stale_on_error(&self, asked: &Asked, basis: Option<&Found>) -> Option<Response<Body>> {
+        let found = basis?;
+        let stored = found.cached.response()?;
+        if !may_serve_on_error(stored, &asked.head(), self.inner.clock.now(), found.soft_purged) {
+            return None;
+        }
+        count(&asked.tenant.counters.stale_if_error);
+        let answered = Answered { detail: Some("stale-if-error"), ..Answered::forwarded(FwdReason::Stale) };
+        Some(self.serve_found(asked, found, answered))
+    }
+
+    pub(crate) fn origin_failed(&self, asked: &Asked, error: &OriginError) -> Response<Body> {
+        let status = if error.is_timeout() { StatusCode::GATEWAY_TIMEOUT } else { StatusCode::BAD_GATEWAY };
+        self.bad_gateway(asked, status, error.reason())
+    }
+}
+
+/// RFC 9111 section 4.3.2: If-Match and If-Unmodified-Since "only apply to an origin server".
+fn for_origin(fields: &HeaderMap) -> bool {
+    fields.contains_key(IF_MATCH) || fields.contains_key(IF_UNMODIFIED_SINCE)
+}
+
+/// Answered by a fetch whose response is stored; `status` is the origin's where it differs from what is sent.
+fn forwarded(reason: FwdReason, status: Option<StatusCode>, collapsed: bool) -> Answered {
+    Answered { outcome: Status::Fwd { reason, status, stored: true, collapsed }, detail: None }
+}

@@ -1,0 +1,56 @@
+//! Refreshing behind an answer: before an entry is stale, or while a stale one is still allowed.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::Cache;
+use super::asked::Asked;
+use super::fill::{Fill, Purpose};
+use super::flight::Boarding;
+use super::outcome::Found;
+use crate::clock::Timestamp;
+use crate::entry::{Entry, StoredResponse};
+use crate::http::semantics::{ResponseHead, Times, refresh_early, standard};
+use crate::key::CacheKey;
+use crate::policy::freshness::EarlyRefresh;
+use crate::tenant::counters::count;
+
+impl Cache {
+    /// Starts a refresh if the plan's odds say so.
+    pub(crate) fn maybe_refresh_early(&self, asked: &Arc<Asked>, key: &CacheKey, found: &Found, now: Timestamp) {
+        let Some(stored) = found.cached.response() else { return };
+        if stored.plan.early_refresh != EarlyRefresh::Never && refresh_early(stored, now, 1.0 - fastrand::f64()) {
+            self.refresh_behind(asked, key, found);
+        }
+    }
+
+    /// Starts a fetch that no client waits for, unless one is under way.
+    pub(crate) fn refresh_behind(&self, asked: &Arc<Asked>, key: &CacheKey, found: &Found) {
+        if let Boarding::Lead(obligation) = self.inner.flights.board(key.hash()) {
+            count(&asked.tenant.counters.origin_refreshes);
+            let fill = Fill {
+                asked: Arc::clone(asked),
+                key: key.clone(),
+                basis: Some(found.clone()),
+                purpose: Purpose::Refresh,
+            };
+            self.start_fill(fill, obligation);
+        }
+    }
+
+    /// Asks the bound policy again for an entry that an older one planned, where that is wanted, and keeps the answer.
+    pub(crate) fn replan(&self, asked: &Asked, found: Found) -> Found {
+        let epoch = asked.tenant.plan_epoch.load(Ordering::Acquire);
+        let Some(stored) = found.cached.response().filter(|_| found.cached.plan_epoch < epoch) else { return found };
+        let head = ResponseHead { status: stored.status, fields: &stored.fields };
+        let times = Times { requested: stored.requested, received: stored.received };
+        let standard = standard(&asked.head(), &head, times, &asked.tenant.store_rules(&asked.target));
+        let fill = asked.fill(stored.status, &stored.fields, Some(stored.body.len() as u64), stored.fetch_time);
+        let planned = asked.tenant.policies.plan(&fill, &standard);
+        let renewed = StoredResponse { plan: planned.plan, policy: planned.policy, ..stored.clone() };
+        let cached = Arc::new(super::Cached::new(Entry::Response(renewed), epoch));
+        let renewed = Found { cached, ..found };
+        self.promote(asked, &renewed);
+        renewed
+    }
+}

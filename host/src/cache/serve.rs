@@ -1,0 +1,206 @@
+//! From what was found or fetched to the response that the client gets: preconditions, ranges, `Age`, `Cache-Status`.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream;
+use http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, EXPIRES, VARY,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
+use http_body::Frame;
+use http_body_util::StreamBody;
+
+use super::Cache;
+use super::asked::Asked;
+use super::outcome::{Arriving, Found};
+use crate::body::{self, Body};
+use crate::entry::StoredResponse;
+use crate::http::semantics::cache_status::{CacheStatus, Outcome};
+use crate::http::semantics::fields::append_via;
+use crate::http::semantics::multipart::{multipart, slice};
+use crate::http::semantics::ranges::unsatisfied_range;
+use crate::http::semantics::surrogate::{CACHE_TAG, SURROGATE_KEY};
+use crate::http::semantics::{FwdReason, Precondition, Ranges, date, downstream_fields, part_answers, precondition, ranges};
+use crate::tenant::counters::count;
+
+/// This cache's name in `Cache-Status` and `Via`.
+pub(crate) const CACHE: &str = "sandbar";
+
+/// How a request was answered, and one word more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answered {
+    pub(crate) outcome: Outcome,
+    pub(crate) detail: Option<&'static str>,
+}
+
+impl Answered {
+    pub(crate) const fn hit(tier: &'static str) -> Self {
+        Self { outcome: Outcome::Hit, detail: Some(tier) }
+    }
+
+    pub(crate) const fn forwarded(reason: FwdReason) -> Self {
+        Self { outcome: Outcome::fwd(reason), detail: None }
+    }
+}
+
+impl Cache {
+    /// Serves a stored response.
+    pub(crate) fn serve_found(&self, asked: &Asked, found: &Found, answered: Answered) -> Response<Body> {
+        let Some(stored) = found.cached.response() else {
+            return self.bad_gateway(asked, StatusCode::INTERNAL_SERVER_ERROR, "no-response");
+        };
+        let now = self.inner.clock.now();
+        let mut fields = self.fields(asked, &stored.fields, Some(stored.age(now)));
+        self.mark(asked, &mut fields, answered, Some(stored));
+        if precondition(stored, &asked.head()) == Precondition::NotModified {
+            return not_modified(fields);
+        }
+        let response = if stored.status == StatusCode::PARTIAL_CONTENT {
+            part(asked, stored, fields)
+        } else {
+            selected(asked, stored, fields)
+        };
+        let bytes = http_body::Body::size_hint(response.body()).exact().unwrap_or(0);
+        asked.tenant.counters.hit_bytes.fetch_add(bytes, Ordering::Relaxed);
+        response
+    }
+
+    /// Serves a response while it arrives.
+    pub(crate) fn serve_arriving(
+        &self,
+        asked: &Asked,
+        arriving: &Arc<Arriving>,
+        content: Body,
+        answered: Answered,
+    ) -> Response<Body> {
+        let stored = &arriving.stored;
+        // RFC 9111 section 5.1: an Age means that the origin was not asked for this request; pass on what it said itself.
+        let now = self.inner.clock.now();
+        let age = Some(stored.age(now)).filter(|age| *age >= Duration::from_secs(1));
+        let mut fields = self.fields(asked, &stored.fields, age);
+        self.mark(asked, &mut fields, answered, Some(stored));
+        if precondition(stored, &asked.head()) == Precondition::NotModified {
+            return not_modified(fields);
+        }
+        respond(stored.status, fields, content)
+    }
+
+    /// Serves a response of the origin that is not stored.
+    pub(crate) fn serve_forwarded(&self, asked: &Asked, response: Response<Body>, answered: Answered) -> Response<Body> {
+        let (head, content) = response.into_parts();
+        let mut fields = self.fields(asked, &head.headers, None);
+        if !fields.contains_key(DATE) {
+            // RFC 9110 section 6.6.1: a recipient with a clock adds it before it forwards the response.
+            fields.insert(DATE, date::format(self.inner.clock.now()));
+        }
+        self.mark(asked, &mut fields, answered, None);
+        respond(head.status, fields, content)
+    }
+
+    /// An answer of the cache's own: there was nothing to serve.
+    pub(crate) fn bad_gateway(&self, asked: &Asked, status: StatusCode, reason: &'static str) -> Response<Body> {
+        count(&asked.tenant.counters.synthesized);
+        let mut fields = HeaderMap::new();
+        let answered = Answered { detail: Some(reason), ..Answered::forwarded(FwdReason::Miss) };
+        self.mark(asked, &mut fields, answered, None);
+        fields.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        fields.insert(DATE, date::format(self.inner.clock.now()));
+        respond(status, fields, body::full(format!("{reason}\n")))
+    }
+
+    fn fields(&self, asked: &Asked, fields: &HeaderMap, age: Option<Duration>) -> HeaderMap {
+        const KEYS: [HeaderName; 2] = [SURROGATE_KEY, CACHE_TAG];
+        let withheld: &[HeaderName] = if asked.tenant.settings.show_surrogate_keys { &[] } else { &KEYS };
+        downstream_fields(fields, age, withheld)
+    }
+
+    fn mark(&self, asked: &Asked, fields: &mut HeaderMap, answered: Answered, stored: Option<&StoredResponse>) {
+        let mut status = CacheStatus::new(CACHE, answered.outcome);
+        status.detail = answered.detail;
+        status.key = asked.tenant.settings.show_key.then(|| asked.key.text());
+        status.ttl_secs = stored.map(|stored| {
+            let age_ms = i64::try_from(stored.age(self.inner.clock.now()).as_millis()).unwrap_or(i64::MAX);
+            let lifetime_ms = i64::try_from(stored.plan.freshness_lifetime_ms).unwrap_or(i64::MAX);
+            lifetime_ms.saturating_sub(age_ms).div_euclid(1000)
+        });
+        status.append_to(fields);
+        append_via(fields, Version::HTTP_11, CACHE);
+    }
+}
+
+/// A complete stored response: all of it, or the ranges asked for (RFC 9110 section 14).
+fn selected(asked: &Asked, stored: &StoredResponse, mut fields: HeaderMap) -> Response<Body> {
+    let complete = stored.body.len() as u64;
+    match ranges(stored, &asked.head()) {
+        Ranges::Full => {
+            if stored.status == StatusCode::OK && !fields.contains_key(ACCEPT_RANGES) {
+                fields.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+            }
+            whole(asked, stored.status, fields, stored.body.clone())
+        }
+        Ranges::Single(range) => {
+            fields.insert(CONTENT_RANGE, range.content_range(complete));
+            let content = slice(&stored.body, range).unwrap_or_default();
+            whole(asked, StatusCode::PARTIAL_CONTENT, fields, content)
+        }
+        Ranges::Multi(ranges) => {
+            let parts = multipart(stored, &ranges);
+            fields.insert(CONTENT_TYPE, parts.content_type);
+            fields.insert(CONTENT_LENGTH, HeaderValue::from(parts.length));
+            let frames = parts.chunks.into_iter().map(|chunk| Ok::<_, body::BoxError>(Frame::data(chunk)));
+            let content = body::boxed(StreamBody::new(stream::iter(frames)));
+            respond(StatusCode::PARTIAL_CONTENT, fields, content)
+        }
+        Ranges::Unsatisfiable => {
+            fields.insert(CONTENT_RANGE, unsatisfied_range(complete));
+            fields.remove(CONTENT_TYPE);
+            whole(asked, StatusCode::RANGE_NOT_SATISFIABLE, fields, Bytes::new())
+        }
+    }
+}
+
+/// A stored part, of which the request wants no more than it holds; the lookup has made sure of that.
+fn part(asked: &Asked, stored: &StoredResponse, mut fields: HeaderMap) -> Response<Body> {
+    let (content, content_range) = part_answers(stored, &asked.head()).unwrap_or_else(|| {
+        let range = stored.fields.get(CONTENT_RANGE).cloned();
+        (stored.body.clone(), range.unwrap_or_else(|| HeaderValue::from_static("bytes */*")))
+    });
+    fields.insert(CONTENT_RANGE, content_range);
+    whole(asked, StatusCode::PARTIAL_CONTENT, fields, content)
+}
+
+fn whole(asked: &Asked, status: StatusCode, mut fields: HeaderMap, content: Bytes) -> Response<Body> {
+    fields.insert(CONTENT_LENGTH, HeaderValue::from(content.len()));
+    let content = if asked.method == Method::HEAD { body::empty() } else { body::full(content) };
+    respond(status, fields, content)
+}
+
+/// RFC 9110 section 15.4.5: what a 304 carries, and nothing else of the representation.
+fn not_modified(mut fields: HeaderMap) -> Response<Body> {
+    let kept = [CACHE_CONTROL, CONTENT_LOCATION, DATE, ETAG, EXPIRES, VARY];
+    let about_content: Vec<_> = fields
+        .keys()
+        .filter(|name| name.as_str().starts_with("content-") || **name == http::header::LAST_MODIFIED)
+        .filter(|name| !kept.contains(name))
+        .cloned()
+        .collect();
+    let has_tag = fields.contains_key(ETAG);
+    for name in about_content {
+        // Without an entity tag, Last-Modified is what lets the recipient tell which of its responses is meant.
+        if has_tag || name != http::header::LAST_MODIFIED {
+            fields.remove(name);
+        }
+    }
+    respond(StatusCode::NOT_MODIFIED, fields, body::empty())
+}
+
+fn respond(status: StatusCode, fields: HeaderMap, content: Body) -> Response<Body> {
+    let mut response = Response::new(content);
+    *response.status_mut() = status;
+    *response.headers_mut() = fields;
+    response
+}

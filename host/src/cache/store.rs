@@ -1,0 +1,106 @@
+//! Storing: a response under its key, and beside it the list of fields that select among the variants.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::Cache;
+use super::asked::Asked;
+use super::cached::Cached;
+use super::lookup::variant_key;
+use super::outcome::{Found, L1};
+use crate::barrier::Verdict;
+use crate::clock::Timestamp;
+use crate::entry::{Entry, StoredResponse, Variants};
+use crate::key::CacheKey;
+use crate::tenant::counters::count;
+use crate::tier::memory::Facts;
+
+impl Cache {
+    /// Stores a response in the tiers of its plan, for a request whose fields `vary` names. Not, if it was purged since
+    /// its fill began. Answers with what L1 holds, or would hold.
+    pub(crate) async fn store(&self, asked: &Asked, vary: &[String], stored: StoredResponse) -> Found {
+        let plan_epoch = asked.tenant.plan_epoch.load(Ordering::Acquire);
+        let (l1, l2, until) = (stored.plan.l1, stored.plan.l2, stored.useless_after());
+        let key = key_for(asked, vary);
+        let cached = Arc::new(Cached::new(Entry::Response(stored), plan_epoch));
+        let found = Found { cached: Arc::clone(&cached), soft_purged: false, tier: L1 };
+        if cached.verdict(&asked.tenant.barriers) == Verdict::Gone {
+            count(&asked.tenant.counters.fills_purged);
+            return found;
+        }
+        count(&asked.tenant.counters.stored);
+        let marker = (!vary.is_empty()).then(|| self.variants_with(asked, vary, cached.entry.sequence()));
+        if l1 {
+            if let Some(marker) = &marker {
+                self.put_in_l1(asked, &asked.key, Arc::new(Cached::new(Entry::Variants(marker.clone()), plan_epoch)), until);
+            }
+            self.put_in_l1(asked, &key, Arc::clone(&cached), until);
+        }
+        if l2 {
+            if let Some(marker) = marker {
+                self.put_in_l2(asked, &asked.key, Arc::new(Entry::Variants(marker)), until).await;
+            }
+            self.put_in_l2(asked, &key, Arc::new(cached.entry.clone()), until).await;
+        }
+        found
+    }
+
+    /// Takes what L2 had into L1.
+    pub(crate) fn promote(&self, asked: &Asked, found: &Found) {
+        if let Some(response) = found.cached.response()
+            && response.plan.l1
+        {
+            self.put_in_l1(asked, &CacheKey::stored_as(&response.key), Arc::clone(&found.cached), response.useless_after());
+        }
+    }
+
+    /// Takes L2's list of variants into L1, so that the next lookup finds them there.
+    pub(crate) fn remember_variants(&self, asked: &Asked, variants: Arc<Cached>) {
+        let until = self.inner.clock.now().saturating_add(Duration::from_secs(3600));
+        self.put_in_l1(asked, &asked.key, variants, until);
+    }
+
+    /// Notes that the key's responses vary before the first of them is whole.
+    pub(crate) fn announce_variants(&self, asked: &Asked, vary: &[String], sequence: u64) {
+        let variants = Entry::Variants(self.variants_with(asked, vary, sequence));
+        self.remember_variants(asked, Arc::new(Cached::new(variants, 0)));
+    }
+
+    fn put_in_l1(&self, asked: &Asked, key: &CacheKey, cached: Arc<Cached>, until: Timestamp) {
+        let (expires, fetch_time) = match &cached.entry {
+            Entry::Response(response) => (response.expires(), response.fetch_time),
+            Entry::Variants(_) => (until, Duration::ZERO),
+        };
+        let facts = Facts {
+            weight_bytes: cached.entry.weight_bytes(),
+            fetch_cost_us: u64::try_from(fetch_time.as_micros()).unwrap_or(u64::MAX),
+            expires,
+        };
+        asked.tenant.memory.insert(key.hash(), cached, facts, self.inner.clock.now());
+    }
+
+    async fn put_in_l2(&self, asked: &Asked, key: &CacheKey, entry: Arc<Entry>, until: Timestamp) {
+        let Some(l2) = &self.inner.l2 else { return };
+        if let Err(error) = l2.put(key, entry, until).await {
+            count(&asked.tenant.counters.l2_errors);
+            tracing::debug!(tenant = &*asked.tenant.name, %error, "not stored in L2");
+        }
+    }
+
+    /// The list of the key's variants, with `vary` as its newest.
+    fn variants_with(&self, asked: &Asked, vary: &[String], sequence: u64) -> Variants {
+        let known = asked.tenant.memory.peek(asked.key.hash());
+        let mut sets = vec![vary.to_vec()];
+        if let Some(Cached { entry: Entry::Variants(known), .. }) = known.as_deref() {
+            sets.extend(known.sets.iter().filter(|set| *set != vary).cloned());
+        }
+        sets.truncate(Variants::SETS_MAX);
+        Variants { key: asked.key.shared_text(), sets, sequence }
+    }
+}
+
+/// The key under which a response with this `Vary` is stored for a request.
+pub(crate) fn key_for(asked: &Asked, vary: &[String]) -> CacheKey {
+    if vary.is_empty() { asked.key.clone() } else { variant_key(asked, vary) }
+}

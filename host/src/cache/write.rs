@@ -1,0 +1,158 @@
+//! The write path: requests that may change something go to the origin first, and what they changed is purged before
+//! the client hears of it (RFC 9111 section 4.4).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Response, StatusCode};
+
+use super::Cache;
+use super::asked::Asked;
+use super::serve::Answered;
+use super::store::key_for;
+use crate::barrier::{Purge, PurgeMode, Scope};
+use crate::body::Body;
+use crate::entry::StoredResponse;
+use crate::http::key::{KeyRules, NoKey, keyed};
+use crate::http::semantics::request::is_safe;
+use crate::http::semantics::{
+    FwdReason, ResponseHead, Times, Vary, group_invalidations, invalidated, standard, stored_fields, vary,
+};
+use crate::policy::freshness::Obstacle;
+use crate::policy::invalidation::Written;
+use crate::tenant::Tenant;
+use crate::tenant::counters::count;
+
+impl Cache {
+    /// Sends any other request than a plain GET or HEAD to the origin, and purges what it made invalid.
+    pub(crate) async fn write(&self, asked: &Asked, content: Body) -> Response<Body> {
+        count(&asked.tenant.counters.bypassed);
+        let response = match self.pass(asked, content).await {
+            Ok(response) => response,
+            Err(error) => return self.origin_failed(asked, &error),
+        };
+        if !is_safe(&asked.method) {
+            self.purge_written(asked, response.status(), response.headers()).await;
+        }
+        self.serve_forwarded(asked, response, Answered::forwarded(FwdReason::Method))
+    }
+
+    /// A successful unsafe request purges its target and what its response names, and what the tenant's policy adds.
+    async fn purge_written(&self, asked: &Asked, status: StatusCode, fields: &HeaderMap) {
+        let response = ResponseHead { status, fields };
+        let mut purges: Vec<_> = invalidated(&asked.head(), &asked.site, &response)
+            .into_iter()
+            .map(|(site, target)| Purge { scope: Scope::Target { site, target }, mode: PurgeMode::Hard })
+            .collect();
+        purges.extend(group_invalidations(&asked.head(), &response).into_iter().map(|key| Purge {
+            scope: Scope::SurrogateKey(key),
+            // RFC 9875 section 3 makes them invalid, not gone: they may still be served stale where that is allowed.
+            mode: PurgeMode::Soft,
+        }));
+        if status.is_success() || status.is_redirection() {
+            purges.extend(asked.tenant.policies.purges(&Written {
+                method: &asked.method,
+                site: &asked.site,
+                target: &asked.target,
+                status,
+                request: &asked.fields,
+                response: fields,
+            }));
+        }
+        let report = self.purge(&asked.tenant, &purges).await;
+        if let Some(reason) = report.reason {
+            tracing::warn!(tenant = &*asked.tenant.name, target = asked.target, reason, "a purge waits for its store");
+        }
+    }
+
+    /// Stores a response for `target` on `site` as if the origin had just given it to a GET without fields of its own.
+    ///
+    /// # Errors
+    /// When it may not be stored: why not. When `site` or `target` makes no key.
+    pub async fn put(
+        &self,
+        tenant: &Arc<Tenant>,
+        site: &str,
+        target: &str,
+        response: Response<Bytes>,
+    ) -> Result<(), PutError> {
+        let asked = self.asked_for(tenant, site, target)?;
+        let (head, content) = response.into_parts();
+        let now = self.inner.clock.now();
+        let sequence = tenant.barriers.current();
+        if content.len() as u64 > tenant.settings.body_bytes_max {
+            return Err(PutError::TooLarge {
+                body_bytes: content.len() as u64,
+                body_bytes_max: tenant.settings.body_bytes_max,
+            });
+        }
+        let times = Times { requested: now, received: now };
+        let of = ResponseHead { status: head.status, fields: &head.headers };
+        let standard = standard(&asked.head(), &of, times, &tenant.store_rules(target));
+        let length = Some(content.len() as u64);
+        let fill = asked.fill(head.status, &head.headers, length, std::time::Duration::ZERO);
+        let planned = tenant.policies.plan(&fill, &standard);
+        if !planned.plan.stores() {
+            return Err(PutError::NotStorable(standard.obstacles.first().copied()));
+        }
+        let vary = match vary(&head.headers) {
+            Vary::Names(names) => names,
+            Vary::None | Vary::Any => Vec::new(),
+        };
+        let stored = StoredResponse {
+            key: key_for(&asked, &vary).shared_text(),
+            status: head.status,
+            fields: stored_fields(&head.headers, now, &tenant.store_rules(target)),
+            body: content,
+            requested: now,
+            received: now,
+            initial_age: standard.initial_age,
+            fetch_time: std::time::Duration::ZERO,
+            plan: planned.plan,
+            directives: standard.directives,
+            sequence,
+            policy: planned.policy,
+        };
+        self.store(&asked, &vary, stored).await;
+        Ok(())
+    }
+
+    /// Forgets what is stored for `target` on `site`, all variants of it.
+    pub async fn delete(&self, tenant: &Arc<Tenant>, site: &str, target: &str) -> super::PurgeReport {
+        let scope = Scope::Target { site: site.into(), target: target.into() };
+        self.purge(tenant, &[Purge { scope, mode: PurgeMode::Hard }]).await
+    }
+
+    fn asked_for(&self, tenant: &Arc<Tenant>, site: &str, target: &str) -> Result<Arc<Asked>, PutError> {
+        let uri = format!("{site}{target}");
+        let uri = uri.parse().map_err(|_| PutError::NoKey(uri.clone(), NoKey::BadHost))?;
+        let mut request = http::Request::new(());
+        *request.method_mut() = Method::GET;
+        *request.uri_mut() = uri;
+        let (head, ()) = request.into_parts();
+        let rules: &KeyRules = &tenant.settings.key;
+        let keyed = keyed(&tenant.name, rules, &head.uri, &head.headers, "http")
+            .map_err(|reason| PutError::NoKey(head.uri.to_string(), reason))?;
+        Ok(Asked::new(tenant, &head, keyed, self.inner.clock.now()))
+    }
+}
+
+/// Why something put into the cache was not stored.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PutError {
+    /// The URL makes no key.
+    #[error("{0:?} is not the URL of an entry: {1}; write http://host/path?query")]
+    NoKey(String, NoKey),
+    /// RFC 9111 or the tenant's policy forbids it.
+    #[error("it may not be stored: {}", .0.map_or("the policy says so", |obstacle| obstacle.as_str()))]
+    NotStorable(Option<Obstacle>),
+    /// The body is larger than the tenant's bound.
+    #[error("its body has {body_bytes} bytes, body_max is {body_bytes_max}")]
+    TooLarge {
+        /// Its size in bytes.
+        body_bytes: u64,
+        /// The bound in bytes.
+        body_bytes_max: u64,
+    },
+}

@@ -1,0 +1,107 @@
+//! The `[[tenant]]` table of the configuration.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use serde::{Deserialize, Serialize};
+
+use crate::http::key::KeyRules;
+use crate::policy::Role;
+use crate::policy::freshness::Grant;
+
+/// A tenant: whose hosts, which origin, how much memory, which policies.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TenantConfig {
+    /// Its name: 1 to 64 of `a-z`, `0-9`, `-` and `_`. It is part of every key.
+    pub name: String,
+    /// Host names it answers for: exact, `*.example`, or `*` for all that no other tenant has.
+    pub hosts: Vec<String>,
+    /// URL of its origin: scheme and authority, no path.
+    pub origin: String,
+    /// Its share of L1, in bytes.
+    pub l1: ByteSize,
+    /// The largest body that is stored, in bytes; a larger one is passed through.
+    pub body_max: ByteSize,
+    /// How long a request waits for another one's fetch before it makes its own.
+    pub waiter_deadline: HumanDuration,
+    /// The longest heuristic freshness lifetime (RFC 9111 section 4.2.2).
+    pub heuristic_max: HumanDuration,
+    /// Names of the targeted fields that are obeyed before `Cache-Control` (RFC 9213), the most specific first.
+    pub targets: Vec<String>,
+    /// Whether surrogate keys are left in responses to clients.
+    pub show_surrogate_keys: bool,
+    /// Whether `Cache-Status` names the key.
+    pub show_key: bool,
+    /// What joins the cache key.
+    pub key: KeyRules,
+    /// What its freshness policy may do beyond RFC 9111.
+    pub grants: BTreeSet<Grant>,
+    /// Classes of targets; the first whose pattern matches counts.
+    #[serde(rename = "class")]
+    pub classes: Vec<ClassConfig>,
+    /// Its policies, by role; a role left out uses the native default.
+    pub policy: BTreeMap<Role, PolicyConfig>,
+}
+
+
+/// A duration that is written as text: `"2s"`, `"250ms"`, `"1h 30m"`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct HumanDuration(#[serde(with = "humantime_serde")] pub Duration);
+
+impl From<Duration> for HumanDuration {
+    fn from(duration: Duration) -> Self {
+        Self(duration)
+    }
+}
+
+/// A `[[tenant.class]]` table: targets that are treated alike.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClassConfig {
+    /// Its name: policies see it.
+    pub name: String,
+    /// Pattern of the path: `*` stands for any characters but `/`, `**` for any.
+    pub path: String,
+    /// Whether responses that set a cookie may be stored.
+    pub store_set_cookie: bool,
+}
+
+/// A `[tenant.policy.ROLE]` table.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PolicyConfig {
+    /// Name of a stock policy.
+    pub stock: Option<String>,
+    /// Path of a component.
+    pub file: Option<PathBuf>,
+    /// Run the stock policy compiled in, rather than as a guest (eviction only).
+    pub native: bool,
+    /// Its settings.
+    #[serde(skip_serializing_if = "serde_json::Value::is_null")]
+    pub settings: serde_json::Value,
+}
+
+impl Default for TenantConfig {
+    fn default() -> Self {
+        Self {
+            name: "default".into(),
+            hosts: vec!["*".into()],
+            origin: String::new(),
+            l1: ByteSize::mib(64),
+            body_max: ByteSize::mib(16),
+            waiter_deadline: Duration::from_secs(10).into(),
+            heuristic_max: Duration::from_secs(24 * 3600).into(),
+            targets: vec!["cdn-cache-control".into()],
+            show_surrogate_keys: false,
+            show_key: false,
+            key: KeyRules::default(),
+            grants: BTreeSet::new(),
+            classes: Vec::new(),
+            policy: BTreeMap::new(),
+        }
+    }
+}
