@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Method, Uri};
 
-use crate::clock::Timestamp;
 use crate::http::key::Keyed;
 use crate::http::semantics::RequestHead;
 use crate::key::CacheKey;
@@ -23,7 +22,6 @@ pub(crate) struct Asked {
     pub(crate) site: String,
     /// Path and query, as they stand in the key.
     pub(crate) target: String,
-    pub(crate) received: Timestamp,
 }
 
 impl Asked {
@@ -31,7 +29,6 @@ impl Asked {
         tenant: &Arc<Tenant>,
         head: &http::request::Parts,
         keyed: Keyed,
-        received: Timestamp,
     ) -> Arc<Self> {
         let Keyed { key, site, target } = keyed;
         Arc::new(Self {
@@ -42,7 +39,6 @@ impl Asked {
             key,
             site,
             target,
-            received,
         })
     }
 

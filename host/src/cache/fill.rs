@@ -23,15 +23,13 @@ use crate::http::semantics::{
     Combined, ResponseHead, Reuse, Times, Vary, combine, freshen, may_serve_on_error, origin_fields, reuse, standard, stored_fields,
     validation_fields, vary,
 };
-use crate::key::{CacheKey, KeyHash};
+use crate::key::KeyHash;
 use crate::policy::freshness::{Planned, Standard};
 use crate::tenant::counters::count;
 
 /// What is to be fetched.
 pub(crate) struct Fill {
     pub(crate) asked: Arc<Asked>,
-    /// The key as far as it is known: the primary one, or a variant's.
-    pub(crate) key: CacheKey,
     /// What L1 has, and may not serve as it is.
     pub(crate) basis: Option<Found>,
     pub(crate) purpose: Purpose,

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use http::{Request, Response, StatusCode, Version};
+use http::{HeaderMap, Request, Response, StatusCode, Version};
 
 use super::Cache;
 use super::asked::Asked;
@@ -25,7 +25,7 @@ impl Cache {
             Ok(response) => return response,
             Err(miss) => miss,
         };
-        if let Some(response) = self.hit_in_l2(&asked, &miss).await {
+        if let Some(response) = self.hit_in_l2(&asked).await {
             return response;
         }
         if only_if_cached(&asked.fields) {
@@ -36,7 +36,7 @@ impl Cache {
             Ok(response) => {
                 count(&asked.tenant.counters.fetched);
                 let times = Times { requested, received: self.inner.clock.now() };
-                self.update_from_head(&asked, miss.basis.as_ref(), &response, times).await;
+                self.update_from_head(&asked, miss.basis.as_ref(), response.status(), response.headers(), times).await;
                 self.serve_forwarded(&asked, response, Answered::forwarded(miss.reason))
             }
             Err(error) => self
@@ -46,12 +46,19 @@ impl Cache {
     }
 
     /// RFC 9111 section 4.3.5: what a HEAD says of the stored response to GET.
-    async fn update_from_head(&self, asked: &Asked, basis: Option<&Found>, head: &Response<Body>, times: Times) {
+    async fn update_from_head(
+        &self,
+        asked: &Asked,
+        basis: Option<&Found>,
+        status: StatusCode,
+        fields: &HeaderMap,
+        times: Times,
+    ) {
         let Some(stored) = basis.and_then(|found| found.cached.response()) else { return };
-        if head.status() != stored.status {
+        if status != stored.status {
             return;
         }
-        match freshen_from_head(stored, head.headers(), times) {
+        match freshen_from_head(stored, fields, times) {
             HeadUpdate::Freshened(fields) => {
                 let length = Some(stored.body.len() as u64);
                 let sequence = stored.sequence;

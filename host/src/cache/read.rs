@@ -58,7 +58,7 @@ impl Cache {
             Ok(keyed) => keyed,
             Err(reason) => return self.refuse(tenant, reason),
         };
-        let asked = Asked::new(tenant, &head, keyed, self.inner.clock.now());
+        let asked = Asked::new(tenant, &head, keyed);
         // Content of a GET has no meaning that could join the key (RFC 9110 section 9.3.1): it is not answered from the
         // cache, nor does its response get in.
         let plain = http_body::Body::is_end_stream(&content);
@@ -112,7 +112,7 @@ impl Cache {
                 Err(miss) => miss,
             };
             if only_if_cached(&asked.fields) {
-                return self.only_if_cached(&asked, &miss).await;
+                return self.only_if_cached(&asked).await;
             }
             let ranged = asked.fields.contains_key(RANGE) && miss.basis.is_none();
             alone |= ranged || self.inner.learned.contains_key(&asked.key.hash());
@@ -126,15 +126,15 @@ impl Cache {
     }
 
     /// RFC 9111 section 5.2.1.7: from a tier, or 504.
-    async fn only_if_cached(&self, asked: &Arc<Asked>, miss: &Miss) -> Response<Body> {
-        match self.hit_in_l2(asked, miss).await {
+    async fn only_if_cached(&self, asked: &Arc<Asked>) -> Response<Body> {
+        match self.hit_in_l2(asked).await {
             Some(response) => response,
             None => self.bad_gateway(asked, StatusCode::GATEWAY_TIMEOUT, "only-if-cached"),
         }
     }
 
     /// Answers from L2, without a fetch.
-    pub(crate) async fn hit_in_l2(&self, asked: &Arc<Asked>, miss: &Miss) -> Option<Response<Body>> {
+    pub(crate) async fn hit_in_l2(&self, asked: &Arc<Asked>) -> Option<Response<Body>> {
         count(&asked.tenant.counters.misses_l1);
         let found = self.look_in_l2(asked).await.filter(|found| self.is_reusable(asked, found))?;
         self.promote(asked, &found);
@@ -155,7 +155,6 @@ impl Cache {
                 let waiter = obligation.waiter();
                 let fill = Fill {
                     asked: Arc::clone(asked),
-                    key: miss.key.clone(),
                     basis: miss.basis.clone(),
                     purpose: if ranged { Purpose::Part } else { Purpose::Answer },
                 };

@@ -30,7 +30,6 @@ impl Cache {
             count(&asked.tenant.counters.origin_refreshes);
             let fill = Fill {
                 asked: Arc::clone(asked),
-                key: key.clone(),
                 basis: Some(found.clone()),
                 purpose: Purpose::Refresh,
             };

@@ -133,7 +133,7 @@ impl Cache {
         let rules: &KeyRules = &tenant.settings.key;
         let keyed = keyed(&tenant.name, rules, &head.uri, &head.headers, "http")
             .map_err(|reason| PutError::NoKey(head.uri.to_string(), reason))?;
-        Ok(Asked::new(tenant, &head, keyed, self.inner.clock.now()))
+        Ok(Asked::new(tenant, &head, keyed))
     }
 }
 

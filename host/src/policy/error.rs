@@ -68,6 +68,9 @@ pub enum BindError {
     /// There is no engine: this process runs native policies only.
     #[error("this process runs no guests: only native policies can be bound")]
     NoEngine,
+    /// The host failed while it bound it.
+    #[error("the host failed: {0}")]
+    Panicked(String),
     /// It could not be kept for the next start. The host's trouble, not the tenant's.
     #[error("can't keep the binding in {}: {error}", path.display())]
     NotKept {

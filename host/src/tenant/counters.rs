@@ -6,11 +6,11 @@ use std::time::Duration;
 use serde::Serialize;
 
 macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
+    ($(#[doc = $doc:literal] $name:ident,)*) => {
         /// Counters of one tenant since the start.
         #[derive(Debug, Default)]
         pub struct Counters {
-            $($(#[$doc])* pub $name: AtomicU64,)*
+            $(#[doc = $doc] pub $name: AtomicU64,)*
             /// Time from a request to the head of its response.
             pub latency: Latency,
         }
@@ -18,7 +18,7 @@ macro_rules! counters {
         /// The counters at one instant.
         #[derive(Clone, Debug, Default, PartialEq, Serialize)]
         pub struct CounterValues {
-            $($(#[$doc])* pub $name: u64,)*
+            $(#[doc = $doc] pub $name: u64,)*
             /// Median time from a request to the head of its response, in microseconds.
             pub latency_p50_us: u64,
             /// 99th percentile of it.
@@ -39,7 +39,7 @@ macro_rules! counters {
         impl CounterValues {
             /// Name, meaning and value of each counter, in the order of declaration.
             pub fn each(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
-                [$((stringify!($name), concat!($($doc,)*), self.$name),)*].into_iter()
+                [$((stringify!($name), $doc, self.$name),)*].into_iter()
             }
         }
     };
