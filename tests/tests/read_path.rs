@@ -33,7 +33,6 @@ fn says(status: u16, fields: Fields, body: &'static str) -> Says {
 /// What the origin was asked.
 #[derive(Clone, Debug)]
 struct Heard {
-    method: Method,
     target: String,
     fields: HeaderMap,
 }
@@ -70,7 +69,7 @@ async fn origin(script: Arc<Script>, request: Request<Body>) -> Result<Response<
     let (head, content) = request.into_parts();
     let _ = content.collect().await;
     let target = head.uri.path_and_query().unwrap().to_string();
-    script.heard.lock().await.push(Heard { method: head.method, target, fields: head.headers });
+    script.heard.lock().await.push(Heard { target, fields: head.headers });
     let Some(says) = script.says.lock().await.pop_front() else {
         return Err(std::io::Error::other("the origin has no more to say"));
     };
@@ -110,9 +109,11 @@ impl Scene {
         }
         let response: Result<_, Infallible> = self.service.clone().call(request).await;
         let (head, content) = response.unwrap().into_parts();
-        let body = content.collect().await.map(|body| body.to_bytes().to_vec()).unwrap_or_else(|error| {
-            format!("broken: {error}").into_bytes()
-        });
+        let body = content
+            .collect()
+            .await
+            .map(|body| body.to_bytes().to_vec())
+            .unwrap_or_else(|error| format!("broken: {error}").into_bytes());
         self.settle().await;
         Got { status: head.status.as_u16(), fields: head.headers, body: String::from_utf8(body).unwrap() }
     }

@@ -291,6 +291,11 @@ impl Tier for DiskTier {
 }
 
 impl BarrierStore for DiskTier {
+    /// One process has the directory open.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     fn raise<'a>(
         &'a self,
         tenant: &'a str,
