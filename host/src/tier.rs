@@ -28,9 +28,7 @@ pub trait Tier: Send + Sync + 'static {
     /// When the tier could not be asked.
     fn get<'a>(&'a self, keys: &'a [CacheKey]) -> BoxFuture<'a, Result<Vec<Option<Entry>>, TierError>>;
 
-    /// As [`Self::get`], and in the same round trip, behind the entries, the tenant's highest purge sequence; none where
-    /// the tier keeps no barriers. An entry is to be judged by all barriers up to that number, and a fill that follows
-    /// carries it.
+    /// As [`Self::get`], and in the same round trip the tenant's highest purge sequence.
     ///
     /// # Errors
     /// As [`Self::get`].
@@ -38,9 +36,9 @@ pub trait Tier: Send + Sync + 'static {
         &'a self,
         tenant: &'a str,
         keys: &'a [CacheKey],
-    ) -> BoxFuture<'a, Result<(Vec<Option<Entry>>, Option<u64>), TierError>> {
+    ) -> BoxFuture<'a, Result<Found, TierError>> {
         let _ = tenant;
-        Box::pin(async move { Ok((self.get(keys).await?, None)) })
+        Box::pin(async move { Ok(Found { entries: self.get(keys).await?, sequence: None }) })
     }
 
     /// Stores an entry until `until` at the longest.
@@ -54,6 +52,23 @@ pub trait Tier: Send + Sync + 'static {
         until: Timestamp,
     ) -> BoxFuture<'a, Result<(), TierError>>;
 
+    /// As [`Self::put`], for an entry that was found visible under every barrier up to `judged_at`: a tier that keeps
+    /// barriers may refuse it where there are newer ones, so that a fill begun before a purge does not take the place of
+    /// one begun after it.
+    ///
+    /// # Errors
+    /// As [`Self::put`].
+    fn put_judged<'a>(
+        &'a self,
+        key: &'a CacheKey,
+        entry: Arc<Entry>,
+        until: Timestamp,
+        judged_at: u64,
+    ) -> BoxFuture<'a, Result<Stored, TierError>> {
+        let _ = judged_at;
+        Box::pin(async move { self.put(key, entry, until).await.map(|()| Stored::Yes) })
+    }
+
     /// Removes what is stored under a key.
     ///
     /// # Errors
@@ -62,6 +77,25 @@ pub trait Tier: Send + Sync + 'static {
 
     /// What an operator wants to know of it.
     fn health(&self) -> TierHealth;
+}
+
+/// What a tier has under some keys.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Found {
+    /// The entries, in the order of the keys.
+    pub entries: Vec<Option<Entry>>,
+    /// The tenant's highest purge sequence, read behind the entries: they are to be judged by every barrier up to it, and
+    /// a fill that follows carries it. None where the tier keeps no barriers.
+    pub sequence: Option<u64>,
+}
+
+/// What became of an entry that was to be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// It is stored, or its time is over already.
+    Yes,
+    /// Nothing was stored: there are barriers up to this sequence by now. To be judged again, and then offered again.
+    Behind(u64),
 }
 
 /// What an operator wants to know of a tier.
@@ -79,6 +113,8 @@ pub struct TierHealth {
     pub entries: Option<u64>,
     /// Why it was last unavailable.
     pub last_error: Option<String>,
+    /// How far the tier's clock is ahead of the node's, in milliseconds, where it has one.
+    pub clock_skew_ms: Option<i64>,
 }
 
 /// Why a tier could not do what it was asked.

@@ -68,7 +68,7 @@ impl RedisServer {
     /// When no directory or port can be had.
     pub fn prepare(arguments: &[&str]) -> anyhow::Result<Self> {
         let dir = tempfile::tempdir().context("a directory for redis-server")?;
-        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        let port = free_port()?;
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
         Ok(Self { dir, port, arguments, child: None })
     }
@@ -202,6 +202,14 @@ impl RedisServer {
     fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("redis.log")).unwrap_or_default()
     }
+}
+
+/// A port of the loopback interface that nobody listened on a moment ago.
+///
+/// # Errors
+/// When there is none.
+pub fn free_port() -> anyhow::Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
 impl Drop for RedisServer {

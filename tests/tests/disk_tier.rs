@@ -83,8 +83,8 @@ async fn entries_purges_and_removals_survive_a_restart() -> anyhow::Result<()> {
     for n in 0..50 {
         assert_eq!(has(&tier, n, 10_000).await?, n != 7, "entry {n}");
     }
-    let (entries, sequence) = tier.get_with_sequence("shop", &[key("shop", 1), key("shop", 99)]).await?;
-    assert_eq!((entries[0].is_some(), entries[1].is_some(), sequence), (true, false, Some(5)));
+    let found = tier.get_with_sequence("shop", &[key("shop", 1), key("shop", 99)]).await?;
+    assert_eq!((found.entries[0].is_some(), found.entries[1].is_some(), found.sequence), (true, false, Some(5)));
     let raised = tier.raised_since("shop", 4).await?;
     assert_eq!((raised.len(), &raised[0].purge, raised[0].sequence), (1, &product(1), 5));
     assert_eq!(tier.raise("shop", &product(2), 0, NOW).await?, 6, "a sequence is not used twice");

@@ -32,7 +32,7 @@ use self::log::{Gauges, Limits, Log};
 use self::segment::Segment;
 use self::writer::{NotDone, QueueLimits, Writer};
 use super::codec::{self, Encoding, Unreadable};
-use super::{Tier, TierError, TierHealth};
+use super::{Found, Tier, TierError, TierHealth};
 use crate::barrier::{Barrier, BarrierStore, Purge};
 use crate::clock::{Clock, Timestamp};
 use crate::entry::Entry;
@@ -169,7 +169,7 @@ impl DiskTier {
         let mut found = Vec::new();
         for (position, key) in keys.iter().enumerate() {
             if let Some((segment, place)) = self.index.find(key.hash(), now) {
-                found.push(Found { position, key: key.clone(), segment, place });
+                found.push(Placed { position, key: key.clone(), segment, place });
             }
         }
         let mut entries: Vec<Option<Entry>> = keys.iter().map(|_| None).collect();
@@ -182,7 +182,7 @@ impl DiskTier {
             let permit = permit?.map_err(|_| closed())?;
             let task = tokio::task::spawn_blocking(move || {
                 let _permit = permit;
-                found.into_iter().map(Found::read).collect::<Vec<_>>()
+                found.into_iter().map(Placed::read).collect::<Vec<_>>()
             });
             task.await.map_err(|error| TierError::Failed { tier: NAME, reason: error.to_string() })
         });
@@ -260,8 +260,12 @@ impl Tier for DiskTier {
         &'a self,
         tenant: &'a str,
         keys: &'a [CacheKey],
-    ) -> BoxFuture<'a, Result<(Vec<Option<Entry>>, Option<u64>), TierError>> {
-        async move { Ok((self.count(self.read(keys).await)?, Some(self.book.sequence(tenant)))) }.boxed()
+    ) -> BoxFuture<'a, Result<Found, TierError>> {
+        async move {
+            let entries = self.count(self.read(keys).await)?;
+            Ok(Found { entries, sequence: Some(self.book.sequence(tenant)) })
+        }
+        .boxed()
     }
 
     fn put<'a>(
@@ -286,6 +290,7 @@ impl Tier for DiskTier {
             stored_bytes: Some(self.gauges.stored_bytes.load(Ordering::Relaxed)),
             entries: Some(self.index.len() as u64),
             last_error: counters.last_error.lock().clone(),
+            clock_skew_ms: None,
         }
     }
 }
@@ -318,14 +323,14 @@ impl BarrierStore for DiskTier {
     }
 }
 
-struct Found {
+struct Placed {
     position: usize,
     key: CacheKey,
     segment: Arc<Segment>,
     place: Place,
 }
 
-impl Found {
+impl Placed {
     fn read(self) -> (Self, Result<Entry, Unreadable>) {
         let value = self.segment.value(u64::from(self.place.offset), self.place.value_bytes);
         let entry = value

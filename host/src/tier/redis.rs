@@ -1,1 +1,395 @@
-//! TODO
+//! The shared L2: one Redis (or Valkey) for a fleet.
+//!
+//! A read costs one round trip for all its keys and the tenant's purge sequence. Trouble makes a slower cache and no
+//! more: each call ends within [`RedisConfig::deadline`], a breaker answers at once while the server is known to be
+//! down, and the connection comes back by itself, also where there was none at the start. What can't be read is a miss
+//! and counted.
+
+mod barriers;
+mod breaker;
+pub(crate) mod keys;
+pub(crate) mod link;
+mod target;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::{BoxFuture, FutureExt, try_join_all};
+use redis::aio::ConnectionLike;
+use redis::{Cmd, Pipeline, RedisResult, Value};
+
+pub use self::breaker::{Breaker, BreakerConfig};
+use self::link::{Link, LinkConfig};
+use self::target::{Connection, Target};
+use super::codec::{self, Encoding};
+use super::{Found, Stored, Tier, TierError, TierHealth};
+use crate::barrier::{Barrier, BarrierStore, Purge};
+use crate::clock::{Clock, Timestamp};
+use crate::entry::Entry;
+use crate::key::CacheKey;
+
+const NAME: &str = "redis";
+/// Larger entries are encoded on a blocking thread, so that compression holds up nobody else.
+const ENCODE_HERE_BYTES_MAX: u64 = 64 << 10;
+
+/// A Redis tier's settings.
+#[derive(Clone)]
+pub struct RedisConfig {
+    /// `redis://[user:password@]host:port/db`, `rediss://…` (TLS), `redis+unix:///path?user=…&pass=…`,
+    /// `redis-sentinel://[user:password@]host:port,…/service[/db]`, `redis-cluster://[user:password@]host:port,…`, the last
+    /// two also with `rediss-`.
+    pub url: String,
+    /// Certificates (PEM) that a server's may be signed with; the system's by default.
+    pub ca_file: Option<PathBuf>,
+    /// How long a read or a write may take; 100 ms by default.
+    pub deadline: Duration,
+    /// How long recording a purge, or reading those of others, may take; 1 s by default.
+    pub purge_deadline: Duration,
+    /// How long making a connection may take; 500 ms by default. Nobody waits for it.
+    pub connect_deadline: Duration,
+    /// When the server is left alone and when it is tried again.
+    pub breaker: BreakerConfig,
+    /// Larger entries, in encoded bytes, are neither stored nor read; 8 MiB by default.
+    pub value_max_bytes: usize,
+    /// From how many bytes on entries are compressed; 16 KiB by default.
+    pub compress_above_bytes: Option<usize>,
+    /// Calls at the same time; 4,096 by default. More fail at once.
+    pub calls_max: usize,
+    /// Bytes of entries on their way to the server; 64 MiB by default. More are not stored.
+    pub put_bytes_max: u64,
+    /// No entry is kept for longer, and no purge record needs to be; 30 days by default.
+    pub lifetime_max: Duration,
+}
+
+impl RedisConfig {
+    /// The defaults for a server.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            ca_file: None,
+            deadline: Duration::from_millis(100),
+            purge_deadline: Duration::from_secs(1),
+            connect_deadline: Duration::from_millis(500),
+            breaker: BreakerConfig::default(),
+            value_max_bytes: 8 << 20,
+            compress_above_bytes: Some(16 << 10),
+            calls_max: 4096,
+            put_bytes_max: 64 << 20,
+            lifetime_max: Duration::from_secs(30 * 86_400),
+        }
+    }
+}
+
+impl fmt::Debug for RedisConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What stands before the last `@` may be a password.
+        let host = self.url.rsplit('@').next().unwrap_or("");
+        f.debug_struct("RedisConfig").field("host", &host).field("deadline", &self.deadline).finish_non_exhaustive()
+    }
+}
+
+/// The shared L2.
+#[derive(Debug)]
+pub struct RedisTier {
+    link: Arc<Link>,
+    clock: Arc<dyn Clock>,
+    config: RedisConfig,
+    spread: bool,
+    unreadable: AtomicU64,
+    put_bytes: AtomicU64,
+    dropped_puts: AtomicU64,
+}
+
+impl RedisTier {
+    /// Begins to connect and answers at once, whether the server is up or not: see [`Self::ready`].
+    ///
+    /// # Errors
+    /// When the URL or the certificates are wrong, in words for an operator.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
+    pub fn connect(config: &RedisConfig, clock: Arc<dyn Clock>) -> Result<Arc<Self>, TierError> {
+        let (target, spread) = target(config)?;
+        let link_config = LinkConfig {
+            name: NAME,
+            connect_deadline: config.connect_deadline,
+            deadline: config.deadline,
+            calls_max: config.calls_max,
+            breaker: config.breaker,
+        };
+        Ok(Arc::new(Self {
+            link: Link::start(target, link_config, Arc::clone(&clock)),
+            clock,
+            spread,
+            config: config.clone(),
+            unreadable: AtomicU64::new(0),
+            put_bytes: AtomicU64::new(0),
+            dropped_puts: AtomicU64::new(0),
+        }))
+    }
+
+    /// Waits until the server is there, at most for `deadline`; false if it is not.
+    pub async fn ready(&self, deadline: Duration) -> bool {
+        let mut state = self.link.watch();
+        tokio::time::timeout(deadline, state.wait_for(|state| state.available)).await.is_ok_and(|state| state.is_ok())
+    }
+
+    /// Entries that were not stored because too many bytes were on their way, or too large, since the start.
+    pub fn dropped_puts(&self) -> u64 {
+        self.dropped_puts.load(Ordering::Relaxed)
+    }
+
+    async fn read(&self, tenant: Option<&str>, keys: &[CacheKey]) -> Result<Found, TierError> {
+        let commands = self.commands(tenant, keys);
+        if commands.is_empty() {
+            return Ok(Found::default());
+        }
+        let mut values = self.link.call(|connection| ask(connection, commands)).await?;
+        let sequence = tenant.and_then(|_| values.pop());
+        // Missing is none yet; anything but a number is nonsense, and 0 is what it is worth.
+        let sequence = sequence.map(|value| barriers::number(&value).unwrap_or(0));
+        if values.len() != keys.len() {
+            return Err(self.link.failed(format!("{} answers to {} questions", values.len(), keys.len())));
+        }
+        let shift_ms = self.link.correction_ms();
+        let entries = keys.iter().zip(values).map(|(key, value)| self.decode(key, value, shift_ms)).collect();
+        Ok(Found { entries, sequence })
+    }
+
+    /// One bounded read per key, then the sequence: it must not be older than what the entries are judged by.
+    fn commands(&self, tenant: Option<&str>, keys: &[CacheKey]) -> Vec<Cmd> {
+        let mut commands = Vec::with_capacity(keys.len() + 1);
+        for key in keys {
+            let mut command = redis::cmd("GETRANGE");
+            // Not GET: whatever somebody may have put there, no more than an entry's worth of it comes back.
+            command.arg(keys::entry(key.tenant(), key.hash(), self.spread)).arg(0).arg(self.config.value_max_bytes);
+            commands.push(command);
+        }
+        if let Some(tenant) = tenant {
+            let mut command = redis::cmd("GET");
+            command.arg(keys::control(tenant, "seq"));
+            commands.push(command);
+        }
+        commands
+    }
+
+    fn decode(&self, key: &CacheKey, value: Value, shift_ms: i64) -> Option<Entry> {
+        let bytes = match value {
+            Value::Nil => return None,
+            Value::BulkString(bytes) if bytes.is_empty() => return None,
+            Value::BulkString(bytes) if bytes.len() <= self.config.value_max_bytes => Bytes::from(bytes),
+            // Too large, or another type of key altogether.
+            _ => {
+                self.unreadable.fetch_add(1, Ordering::Relaxed);
+                return None;
+            }
+        };
+        let entry = codec::decode_shared(&bytes, key.text(), shift_ms);
+        entry.inspect_err(|_| _ = self.unreadable.fetch_add(1, Ordering::Relaxed)).ok()
+    }
+
+    async fn write(
+        &self,
+        key: &CacheKey,
+        entry: Arc<Entry>,
+        until: Timestamp,
+        judged_at: Option<u64>,
+    ) -> Result<Stored, TierError> {
+        let lifetime = until.saturating_since(self.clock.now()).min(self.config.lifetime_max);
+        let lifetime_ms = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
+        if lifetime_ms == 0 {
+            return Ok(Stored::Yes);
+        }
+        if !self.link.is_available() {
+            return Err(TierError::Open { tier: NAME });
+        }
+        let _held = self.hold(entry.weight_bytes())?;
+        let value = self.encode(entry).await?;
+        if value.len() > self.config.value_max_bytes {
+            return Err(self.dropped(format!("an entry of {} bytes is too large", value.len())));
+        }
+        let name = keys::entry(key.tenant(), key.hash(), self.spread);
+        match judged_at {
+            // On a Cluster the two keys are on different servers: the entry is judged when it is read.
+            Some(judged_at) if !self.spread => {
+                let mut script = barriers::STORE.key(name);
+                script.key(keys::control(key.tenant(), "seq")).arg(judged_at).arg(value).arg(lifetime_ms);
+                let answer: i64 = self.link.call(|mut to| async move { script.invoke_async(&mut to).await }).await?;
+                Ok(u64::try_from(answer).map_or(Stored::Yes, Stored::Behind))
+            }
+            _ => {
+                let mut command = redis::cmd("SET");
+                command.arg(name).arg(value).arg("PX").arg(lifetime_ms);
+                self.link.call(|mut to| async move { command.query_async::<()>(&mut to).await }).await?;
+                Ok(Stored::Yes)
+            }
+        }
+    }
+
+    async fn encode(&self, entry: Arc<Entry>) -> Result<Vec<u8>, TierError> {
+        let compress_above_bytes = self.config.compress_above_bytes;
+        let encoding = Encoding { compress_above_bytes, shift_ms: self.link.correction_ms() };
+        if entry.weight_bytes() <= ENCODE_HERE_BYTES_MAX || compress_above_bytes.is_none() {
+            return Ok(codec::encode_with(&entry, &encoding));
+        }
+        let encoding = tokio::task::spawn_blocking(move || codec::encode_with(&entry, &encoding));
+        encoding.await.map_err(|error| self.link.failed(error.to_string()))
+    }
+
+    fn hold(&self, bytes: u64) -> Result<Held<'_>, TierError> {
+        let before = self.put_bytes.fetch_add(bytes, Ordering::AcqRel);
+        let held = Held { of: &self.put_bytes, bytes };
+        if before > 0 && before + bytes > self.config.put_bytes_max {
+            return Err(self.dropped("too many bytes are on their way".to_owned()));
+        }
+        Ok(held)
+    }
+
+    fn dropped(&self, reason: String) -> TierError {
+        self.dropped_puts.fetch_add(1, Ordering::Relaxed);
+        self.link.failed(reason)
+    }
+
+    async fn record(&self, tenant: &str, purge: &Purge, above: u64, at: Timestamp) -> Result<u64, TierError> {
+        if above >= barriers::SEQUENCE_MAX {
+            return Err(self.link.failed(format!("the purge sequence {above} is out of range")));
+        }
+        let mut script = barriers::RAISE.key(keys::control(tenant, "seq"));
+        script.key(keys::control(tenant, "barriers")).key(keys::control(tenant, "raised"));
+        script.arg(above).arg(barriers::member(purge));
+        script.arg(at.as_millis().saturating_add_signed(self.link.correction_ms()));
+        script.arg(u64::try_from(self.config.lifetime_max.as_millis()).unwrap_or(u64::MAX));
+        script.arg(barriers::BARRIERS_MAX).arg(barriers::member(&barriers::everything()));
+        let deadline = self.config.purge_deadline;
+        self.link.call_within(deadline, |mut to| async move { script.invoke_async(&mut to).await }).await
+    }
+
+    async fn recorded_since(&self, tenant: &str, above: u64) -> Result<Vec<Barrier>, TierError> {
+        let mut script = barriers::RAISED_SINCE.key(keys::control(tenant, "barriers"));
+        script.key(keys::control(tenant, "raised")).arg(above);
+        let deadline = self.config.purge_deadline;
+        let rows: Vec<Value> =
+            self.link.call_within(deadline, |mut to| async move { script.invoke_async(&mut to).await }).await?;
+        barriers::read(&rows).ok_or_else(|| self.link.failed("the purge records make no sense".to_owned()))
+    }
+}
+
+impl Tier for RedisTier {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn get<'a>(&'a self, keys: &'a [CacheKey]) -> BoxFuture<'a, Result<Vec<Option<Entry>>, TierError>> {
+        async { Ok(self.read(None, keys).await?.entries) }.boxed()
+    }
+
+    fn get_with_sequence<'a>(
+        &'a self,
+        tenant: &'a str,
+        keys: &'a [CacheKey],
+    ) -> BoxFuture<'a, Result<Found, TierError>> {
+        self.read(Some(tenant), keys).boxed()
+    }
+
+    fn put<'a>(
+        &'a self,
+        key: &'a CacheKey,
+        entry: Arc<Entry>,
+        until: Timestamp,
+    ) -> BoxFuture<'a, Result<(), TierError>> {
+        async move { self.write(key, entry, until, None).await.map(|_| ()) }.boxed()
+    }
+
+    fn put_judged<'a>(
+        &'a self,
+        key: &'a CacheKey,
+        entry: Arc<Entry>,
+        until: Timestamp,
+        judged_at: u64,
+    ) -> BoxFuture<'a, Result<Stored, TierError>> {
+        self.write(key, entry, until, Some(judged_at)).boxed()
+    }
+
+    fn remove<'a>(&'a self, key: &'a CacheKey) -> BoxFuture<'a, Result<(), TierError>> {
+        let name = keys::entry(key.tenant(), key.hash(), self.spread);
+        async move {
+            let mut command = redis::cmd("UNLINK");
+            command.arg(name);
+            self.link.call(|mut to| async move { command.query_async::<()>(&mut to).await }).await
+        }
+        .boxed()
+    }
+
+    fn health(&self) -> TierHealth {
+        TierHealth {
+            available: self.link.is_available(),
+            errors: self.link.errors(),
+            unreadable: self.unreadable.load(Ordering::Relaxed),
+            stored_bytes: None,
+            entries: None,
+            last_error: self.link.last_error(),
+            clock_skew_ms: Some(self.link.skew_ms()),
+        }
+    }
+}
+
+impl BarrierStore for RedisTier {
+    fn raise<'a>(
+        &'a self,
+        tenant: &'a str,
+        purge: &'a Purge,
+        above: u64,
+        at: Timestamp,
+    ) -> BoxFuture<'a, Result<u64, TierError>> {
+        self.record(tenant, purge, above, at).boxed()
+    }
+
+    fn raised_since<'a>(&'a self, tenant: &'a str, above: u64) -> BoxFuture<'a, Result<Vec<Barrier>, TierError>> {
+        self.recorded_since(tenant, above).boxed()
+    }
+}
+
+/// Bytes on their way, for as long as it lives.
+struct Held<'a> {
+    of: &'a AtomicU64,
+    bytes: u64,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.of.fetch_sub(self.bytes, Ordering::AcqRel);
+    }
+}
+
+fn target(config: &RedisConfig) -> Result<(Target, bool), TierError> {
+    let failed = |reason: String| TierError::Failed { tier: NAME, reason };
+    let ca_pem = match &config.ca_file {
+        Some(path) => Some(std::fs::read(path).map_err(|error| failed(format!("{}: {error}", path.display())))?),
+        None => None,
+    };
+    let target = Target::parse(&config.url, ca_pem, config.connect_deadline)
+        .map_err(|error| failed(format!("the URL can't be used: {error}")))?;
+    let spread = matches!(target, Target::Cluster(_));
+    Ok((target, spread))
+}
+
+/// Asks all questions in one round trip; on a Cluster one each, at the same time.
+async fn ask(mut connection: Connection, commands: Vec<Cmd>) -> RedisResult<Vec<Value>> {
+    if connection.is_cluster() {
+        let each = commands.into_iter().map(|command| {
+            let mut connection = connection.clone();
+            async move { connection.req_packed_command(&command).await }
+        });
+        return try_join_all(each).await;
+    }
+    let mut pipeline = Pipeline::with_capacity(commands.len());
+    let count = commands.len();
+    for command in commands {
+        pipeline.add_command(command);
+    }
+    connection.req_packed_commands(&pipeline, 0, count).await
+}

@@ -1,0 +1,182 @@
+//! Which Redis: one server (TCP, TLS or Unix socket), a master that Sentinels name, or a Cluster.
+
+use std::fmt;
+use std::time::Duration;
+
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::cluster::ClusterClient;
+use redis::cluster_async::ClusterConnection;
+use redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo, Pipeline, RedisConnectionInfo, RedisFuture, RedisResult,
+    TlsCertificates, TlsMode, Value,
+};
+use tokio::sync::Mutex;
+
+/// Commands on their way inside a connection, past which callers wait.
+const PIPELINE_LEN: usize = 256;
+
+/// Where to connect to.
+pub(crate) enum Target {
+    Single(Client),
+    /// Locked while the Sentinels are asked: one probe at a time.
+    Sentinel(Mutex<SentinelClient>),
+    Cluster(Box<ClusterClient>),
+}
+
+/// A multiplexed connection; clones share it.
+#[derive(Clone)]
+pub(crate) enum Connection {
+    Single(MultiplexedConnection),
+    Cluster(ClusterConnection),
+}
+
+impl Target {
+    /// Parses a URL. `redis://`, `rediss://` and `redis+unix://` name one server;
+    /// `redis-sentinel://[user:password@]host:port,…/service[/db]` a master; `redis-cluster://[user:password@]host:port,…`
+    /// a Cluster; `rediss-` the last two over TLS. Certificates are checked against `ca_pem`, or the system's store.
+    pub(super) fn parse(url: &str, ca_pem: Option<Vec<u8>>, connect: Duration) -> Result<Self, String> {
+        // The two TLS back ends that may be linked would make rustls refuse to choose.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let certificates = TlsCertificates { client_tls: None, root_cert: ca_pem };
+        let (scheme, rest) = url.split_once("://").ok_or("it has no scheme; redis://host:port is the usual form")?;
+        let node_scheme = if scheme.starts_with("rediss") { "rediss" } else { "redis" };
+        let parsed = match scheme {
+            "redis-cluster" | "rediss-cluster" => cluster(node_scheme, rest, certificates, connect),
+            "redis-sentinel" | "rediss-sentinel" => sentinel(node_scheme, rest),
+            _ if scheme == "rediss" && certificates.root_cert.is_some() => {
+                Client::build_with_tls(url, certificates).map(Self::Single)
+            }
+            _ => Client::open(url).map(Self::Single),
+        };
+        parsed.map_err(|error| error.to_string())
+    }
+
+    /// Makes a connection. `connect` bounds each step of it, `answer` the handshake's answers.
+    pub(super) async fn connect(&self, connect: Duration, answer: Duration) -> RedisResult<Connection> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(connect))
+            .set_response_timeout(Some(answer))
+            .set_pipeline_buffer_size(PIPELINE_LEN);
+        match self {
+            Self::Single(client) => {
+                client.get_multiplexed_async_connection_with_config(&config).await.map(Connection::Single)
+            }
+            Self::Sentinel(client) => {
+                client.lock().await.get_async_connection_with_config(&config).await.map(Connection::Single)
+            }
+            Self::Cluster(client) => client.get_async_connection().await.map(Connection::Cluster),
+        }
+    }
+}
+
+fn cluster(scheme: &str, rest: &str, certificates: TlsCertificates, connect: Duration) -> RedisResult<Target> {
+    let (credentials, hosts) = split_credentials(rest);
+    let hosts = hosts.trim_end_matches('/');
+    let nodes: Vec<String> = hosts.split(',').map(|host| format!("{scheme}://{credentials}{host}")).collect();
+    let mut builder = ClusterClient::builder(nodes).connection_timeout(connect).retries(2).max_retry_wait(50);
+    if scheme == "rediss" {
+        builder = builder.tls(TlsMode::Secure).certs(certificates);
+    }
+    builder.build().map(|client| Target::Cluster(Box::new(client)))
+}
+
+fn sentinel(scheme: &str, rest: &str) -> RedisResult<Target> {
+    let (credentials, hosts) = split_credentials(rest);
+    let (hosts, service) = hosts.split_once('/').unwrap_or((hosts, "mymaster"));
+    let (service, db) = service.split_once('/').unwrap_or((service, "0"));
+    // Sentinels are asked without the credentials, which are the server's.
+    let sentinels: Vec<String> = hosts.split(',').map(|host| format!("{scheme}://{host}")).collect();
+    let node = format!("{scheme}://{credentials}localhost/{db}").into_connection_info()?;
+    let mut info = SentinelNodeConnectionInfo::default()
+        .set_redis_connection_info(RedisConnectionInfo::clone(node.redis_settings()));
+    if scheme == "rediss" {
+        info = info.set_tls_mode(TlsMode::Secure);
+    }
+    let client = SentinelClient::build(sentinels, service, Some(info), SentinelServerType::Master)?;
+    Ok(Target::Sentinel(Mutex::new(client)))
+}
+
+/// `user:password@` with its `@`, or nothing, and the rest.
+fn split_credentials(rest: &str) -> (&str, &str) {
+    rest.rfind('@').map_or(("", rest), |at| rest.split_at(at + 1))
+}
+
+// Neither says more: there are passwords inside.
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Single(_) => "Target(single)",
+            Self::Sentinel(_) => "Target(sentinel)",
+            Self::Cluster(_) => "Target(cluster)",
+        })
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_cluster() { "Connection(cluster)" } else { "Connection(single)" })
+    }
+}
+
+impl Connection {
+    /// Whether keys are spread over several servers.
+    pub(crate) const fn is_cluster(&self) -> bool {
+        matches!(self, Self::Cluster(_))
+    }
+}
+
+impl ConnectionLike for Connection {
+    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        match self {
+            Self::Single(connection) => connection.req_packed_command(cmd),
+            Self::Cluster(connection) => connection.req_packed_command(cmd),
+        }
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        match self {
+            Self::Single(connection) => connection.req_packed_commands(pipeline, offset, count),
+            Self::Cluster(connection) => connection.req_packed_commands(pipeline, offset, count),
+        }
+    }
+
+    fn get_db(&self) -> i64 {
+        match self {
+            Self::Single(connection) => connection.get_db(),
+            Self::Cluster(connection) => connection.get_db(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(url: &str) -> Result<Target, String> {
+        Target::parse(url, None, Duration::from_millis(500))
+    }
+
+    #[test]
+    fn url_names_one_server_a_master_or_a_cluster() {
+        for url in ["redis://host", "rediss://user:word@host:1/2", "redis+unix:///run/redis.sock"] {
+            assert!(matches!(parse(url), Ok(Target::Single(_))), "{url}");
+        }
+        assert!(matches!(parse("redis-sentinel://user:p%40ss@a:1,b:2/main/3"), Ok(Target::Sentinel(_))));
+        assert!(matches!(parse("redis-cluster://:word@a:1,b:2"), Ok(Target::Cluster(_))));
+        assert!(matches!(parse("rediss-cluster://a:1,b:2/"), Ok(Target::Cluster(_))));
+    }
+
+    #[test]
+    fn wrong_url_is_an_error_in_words() {
+        assert!(parse("localhost:6379").unwrap_err().contains("no scheme"));
+        for url in ["http://host", "redis://host:port", "redis-cluster://a:x"] {
+            assert!(parse(url).is_err(), "{url}");
+        }
+    }
+}
