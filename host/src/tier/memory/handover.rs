@@ -89,11 +89,7 @@ impl<V: Clone> Shard<V> {
             return;
         }
         self.attend(&mut seat, now, &mut garbage);
-        self.take_events(&mut seat);
-        self.answer(&mut seat, now, 0, None, &mut garbage);
-        let reclaim_bytes = self.table.read().resident_bytes.saturating_sub(capacity_bytes);
         seat.capacity_bytes = capacity_bytes;
-        self.answer(&mut seat, now, reclaim_bytes, None, &mut garbage);
         if self.renew(&mut seat, now, &mut garbage).is_err() {
             self.stand_in(&mut seat, now, &mut garbage);
         }
@@ -137,6 +133,7 @@ impl<V: Clone> Shard<V> {
             && let Ok(policy) = fallback.make(seat.capacity_bytes, seat.seed)
         {
             seat.occupant = Occupant::StandIn(fallback, policy);
+            seat.made_for_bytes = seat.capacity_bytes;
         }
         seat.victims.clear();
         if let (_, Err(fault)) = self.bring_up_to_date(seat, &Known::default(), now) {
@@ -165,12 +162,14 @@ impl<V: Clone> Shard<V> {
         garbage: &mut Vec<V>,
     ) -> Result<(Occupant, Known), Fault> {
         self.take_events(seat);
-        self.answer(seat, now, 0, None, garbage);
+        self.answer(seat, now, None, garbage);
         let known = self.tell_in_order(seat, &mut next, now)?;
         let before = std::mem::replace(&mut seat.occupant, next);
+        let before_made_for_bytes = std::mem::replace(&mut seat.made_for_bytes, seat.capacity_bytes);
         let (known_before, up_to_date) = self.bring_up_to_date(seat, &known, now);
         let Err(fault) = up_to_date else { return Ok((before, known_before)) };
         seat.occupant = before;
+        seat.made_for_bytes = before_made_for_bytes;
         if let (_, Err(fault)) = self.bring_up_to_date(seat, &known_before, now) {
             self.note_fault(seat, &fault);
             self.stand_in(seat, now, garbage);

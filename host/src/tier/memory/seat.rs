@@ -20,8 +20,10 @@ pub(super) struct Seat {
     pub(super) bound: Arc<dyn EvictionFactory>,
     pub(super) occupant: Occupant,
     pub(super) seed: u64,
-    /// The capacity that the policy was configured with, in bytes.
+    /// What the entries may weigh, in bytes.
     pub(super) capacity_bytes: u64,
+    /// The capacity that the policy was made for, in bytes: another one only while the capacity is being changed.
+    pub(super) made_for_bytes: u64,
     /// Events on their way to the policy; empty between calls.
     pub(super) words: Vec<u64>,
     /// Its answer; empty between calls.
@@ -60,6 +62,7 @@ impl Seat {
             occupant: Occupant::Vacant,
             seed,
             capacity_bytes,
+            made_for_bytes: capacity_bytes,
             words: Vec::new(),
             victims: Vec::new(),
             released: Vec::new(),
@@ -74,6 +77,7 @@ impl Seat {
     pub(super) fn fill(&mut self) -> Result<(), Fault> {
         if matches!(self.occupant, Occupant::Vacant) {
             self.occupant = Occupant::Bound(self.bound.make(self.capacity_bytes, self.seed)?);
+            self.made_for_bytes = self.capacity_bytes;
         }
         Ok(())
     }

@@ -37,10 +37,10 @@ impl<V: Clone> Shard<V> {
         &self,
         seat: &mut Seat,
         now: Timestamp,
-        reclaim_bytes: u64,
         arriving: Option<Arriving<V>>,
         garbage: &mut Vec<V>,
     ) -> bool {
+        let reclaim_bytes = self.beyond_capacity(seat, arriving.as_ref());
         match seat.ask(now, reclaim_bytes) {
             Ok(calls) => {
                 SeatCounts::add(&self.counts.advances, calls);
@@ -57,6 +57,16 @@ impl<V: Clone> Shard<V> {
         }
     }
 
+    /// What a policy that was made for more than the capacity of now has to give up, in bytes.
+    fn beyond_capacity(&self, seat: &Seat, arriving: Option<&Arriving<V>>) -> u64 {
+        if seat.made_for_bytes <= seat.capacity_bytes {
+            return 0;
+        }
+        let coming_bytes = arriving.map_or(0, |arriving| arriving.candidate.weight_bytes);
+        let told_bytes = self.table.read().resident_bytes.saturating_add(coming_bytes).min(seat.made_for_bytes);
+        told_bytes.saturating_sub(seat.capacity_bytes)
+    }
+
     /// Removes the victims in the seat, takes the arrival in, and keeps the bound whatever the policy said.
     pub(super) fn apply(
         &self,
@@ -67,7 +77,7 @@ impl<V: Clone> Shard<V> {
     ) -> bool {
         if seat.victims.is_empty() && seat.released.is_empty() && arriving.is_none() {
             let table = self.table.read();
-            if table.capacity_bytes == seat.capacity_bytes && !is_too_full(&table, 0) {
+            if table.capacity_bytes == seat.capacity_bytes && table.resident_bytes <= allowed_bytes(&table) {
                 return true;
             }
         }
@@ -104,13 +114,16 @@ impl<V: Clone> Shard<V> {
         }
         table.capacity_bytes = seat.capacity_bytes;
         let coming_bytes = arriving.as_ref().filter(|_| !refused).map_or(0, |arriving| arriving.candidate.weight_bytes);
-        if is_too_full(&table, coming_bytes) {
+        let allowed_bytes = allowed_bytes(&table);
+        if table.resident_bytes.saturating_add(coming_bytes) > allowed_bytes {
             if !matches!(seat.occupant, Occupant::Nobody) {
                 nonsense = Some("too few victims".to_owned());
             }
-            let limit_bytes = table.capacity_bytes.saturating_add(table.pending.came_bytes).min(table.limit_bytes());
-            table.make_room(coming_bytes, limit_bytes, garbage);
+            table.make_room(coming_bytes, allowed_bytes, garbage);
         }
+        // What came meanwhile is no fault of the policy, but bound is bound.
+        let limit_bytes = table.limit_bytes();
+        table.make_room(coming_bytes, limit_bytes, garbage);
         let is_in = match arriving {
             Some(Arriving { value, slot, .. }) if refused => {
                 table.slab.release(slot);
@@ -123,8 +136,6 @@ impl<V: Clone> Shard<V> {
                 if let Some(other) = table.find(candidate.key) {
                     garbage.extend(table.depart(other, Departure::Purged));
                 }
-                let limit_bytes = table.limit_bytes();
-                table.make_room(candidate.weight_bytes, limit_bytes, garbage);
                 table.settle_in(slot, value);
                 true
             }
@@ -140,8 +151,7 @@ impl<V: Clone> Shard<V> {
     }
 }
 
-/// Whether the policy has left more than it may: what came after it was asked does not count.
-fn is_too_full<V>(table: &Table<V>, coming_bytes: u64) -> bool {
-    let held_bytes = table.resident_bytes.saturating_add(coming_bytes);
-    held_bytes > table.capacity_bytes.saturating_add(table.pending.came_bytes) || held_bytes > table.limit_bytes()
+/// What the policy may leave behind, in bytes: its capacity, and what came after it was asked.
+fn allowed_bytes<V>(table: &Table<V>) -> u64 {
+    table.capacity_bytes.saturating_add(table.pending.came_bytes)
 }

@@ -125,7 +125,7 @@ impl<V: Clone> Shard<V> {
             pack(Event::Arrived(table.arrival(slot)), words);
             slot
         };
-        self.answer(&mut seat, now, 0, Some(Arriving { candidate: *candidate, value, slot }), garbage)
+        self.answer(&mut seat, now, Some(Arriving { candidate: *candidate, value, slot }), garbage)
     }
 
     /// Removes a key's entry if `condition` holds of it.
@@ -204,7 +204,7 @@ impl<V: Clone> Shard<V> {
     fn settle(&self, mut seat: MutexGuard<'_, Seat>, now: Timestamp, garbage: &mut Vec<V>) {
         self.attend(&mut seat, now, garbage);
         self.take_events(&mut seat);
-        self.answer(&mut seat, now, 0, None, garbage);
+        self.answer(&mut seat, now, None, garbage);
     }
 }
 

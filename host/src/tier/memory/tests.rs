@@ -1,4 +1,9 @@
 //! The engine against policies that are honest, hostile, slow and watchful.
 
 mod basics;
+mod faults;
+mod hostile;
+mod model;
+mod stress;
 mod support;
+mod swap;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::Mutex;
 use sandbar_guest::eviction::{Arrival, Departure, Event, Eviction, advance, unpack};
 
+use super::super::slab::State;
 use super::super::{Facts, Memory, MemoryConfig};
 use crate::clock::Timestamp;
 use crate::key::KeyHash;
@@ -37,6 +38,40 @@ pub(super) fn batched(capacity_bytes: u64) -> MemoryConfig {
 
 pub(super) fn keys_of<V: Clone + Send + Sync + 'static>(memory: &Memory<V>, below: u64) -> Vec<u64> {
     (0..below).filter(|number| memory.peek(key(*number)).is_some()).collect()
+}
+
+/// The table's parts agree with each other.
+pub(super) fn assert_consistent<V: Clone + Send + Sync + 'static>(memory: &Memory<V>) {
+    for shard in &memory.shards {
+        let table = shard.table.read();
+        let ordered: Vec<u32> = table.in_order_of_insertion().collect();
+        assert_eq!(ordered.len(), table.len(), "the order of insertion and the map hold the same entries");
+        let mut weight_bytes = 0;
+        for slot in &ordered {
+            let entry = table.slab.at(*slot);
+            assert_eq!((entry.state, entry.value.is_some()), (State::Resident, true));
+            assert_eq!(table.find(entry.key), Some(*slot));
+            weight_bytes += entry.weight_bytes;
+        }
+        assert_eq!(weight_bytes, table.resident_bytes);
+        assert!(table.resident_bytes <= table.limit_bytes());
+        let states = (0..table.slab.len()).map(|slot| table.slab.at(slot));
+        assert_eq!(states.clone().filter(|entry| entry.state == State::Resident).count(), ordered.len());
+        assert_eq!(states.clone().filter(|entry| entry.state == State::Reserved).count(), 0);
+        assert!(states.filter(|entry| entry.state != State::Resident).all(|entry| entry.value.is_none()));
+    }
+}
+
+/// A small generator (SplitMix64).
+pub(super) struct Random(pub(super) u64);
+
+impl Random {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % bound
+    }
 }
 
 /// Least recently used, by a clock of events.
@@ -78,6 +113,7 @@ impl Eviction for Lru {
     }
 
     fn arrived(&mut self, _now_ms: u64, arrival: Arrival, victims: &mut Vec<u32>) {
+        self.departed(arrival.slot, Departure::Purged);
         self.evict((self.bytes + arrival.weight_bytes).saturating_sub(self.capacity_bytes), victims);
         self.clock += 1;
         self.bytes += arrival.weight_bytes;
@@ -190,6 +226,19 @@ impl Factory {
         make: impl Fn(u64, u64) -> Result<Box<dyn EvictionPolicy>, Fault> + Send + Sync + 'static,
     ) -> Arc<Self> {
         Self::with(name, Box::new(make), Arc::default(), Arc::default(), Some(Self::watchful_lru()))
+    }
+
+    pub(super) fn with_fallback(
+        name: &'static str,
+        make: impl Fn(u64, u64) -> Result<Box<dyn EvictionPolicy>, Fault> + Send + Sync + 'static,
+        fallback: Arc<Self>,
+    ) -> Arc<Self> {
+        Self::with(name, Box::new(make), Arc::default(), Arc::default(), Some(fallback))
+    }
+
+    /// One policy of the capacity.
+    pub(super) fn watchful_lru_of(capacity_bytes: u64, seed: u64) -> Result<Box<dyn EvictionPolicy>, Fault> {
+        Self::watchful_lru().make(capacity_bytes, seed)
     }
 
     /// Least recently used, watched and logged.
