@@ -1,1 +1,123 @@
-//! TODO
+//! The ready-made gateway: listeners for clients and operators around a cache, put together from settings.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::time::Duration;
+//!
+//! use sandbar::gateway::{self, GatewayConfig};
+//!
+//! let mut config = GatewayConfig::default();
+//! config.set_origin("http://127.0.0.1:3000".parse()?)?;
+//! let gateway = gateway::start(config).await?;
+//! println!("http://{}", gateway.listen_addr());
+//! gateway.shutdown(Duration::from_secs(30)).await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod admin;
+mod advice;
+mod assemble;
+pub mod config;
+mod error;
+mod front;
+pub mod hosts;
+mod listen;
+mod metrics;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+
+pub use self::config::{ConfigError, GatewayConfig};
+pub use self::error::StartError;
+use self::front::Front;
+use self::listen::{Bounds, Listener, Running};
+use crate::cache::Cache;
+
+/// A gateway that runs. Dropped without [`Gateway::shutdown`] it stops at once.
+pub struct Gateway {
+    cache: Cache,
+    clients: Running,
+    admin: Option<Running>,
+    admin_state: Arc<admin::Admin>,
+}
+
+/// Starts a gateway: checks the settings, binds its addresses, opens the tiers, compiles the policies, and only then
+/// accepts the first connection. An origin or a Redis that can't be reached is a warning in the log, not an error.
+///
+/// # Errors
+/// When it can't work as configured: one sentence with what to do.
+pub async fn start(config: GatewayConfig) -> Result<Gateway, StartError> {
+    config.validate()?;
+    let token = config.admin_token()?;
+    let clients = Listener::bind(config.gateway.listen, "gateway.listen or --listen").await?;
+    let operators = match config.admin.enabled {
+        true => Some(Listener::bind(config.admin.listen, "admin.listen or --admin").await?),
+        false => None,
+    };
+    let parts = assemble::assemble(&config).await?;
+    let bounds = Bounds::from(&config.limits);
+    let front = Arc::new(Front {
+        cache: parts.cache.clone(),
+        hosts: parts.hosts,
+        scheme: config.gateway.scheme.to_uri(),
+        access: config.log.access,
+    });
+    let admin_state = Arc::new(admin::Admin::new(parts.cache.clone(), config.gateway.scheme, token));
+    let clients = clients.run(&bounds, move |peer| {
+        let front = Arc::clone(&front);
+        service_fn(move |request: http::Request<Incoming>| {
+            let front = Arc::clone(&front);
+            async move { Ok::<_, std::convert::Infallible>(front.answer(request, peer).await) }
+        })
+    });
+    let admin = operators.map(|listener| {
+        let router = admin::router(Arc::clone(&admin_state), config.limits.admin_body_max.as_u64());
+        listener.run(&bounds, move |_peer| hyper_util::service::TowerToHyperService::new(router.clone()))
+    });
+    tracing::info!(listen = %clients.address(), admin = ?admin.as_ref().map(Running::address), "listening");
+    Ok(Gateway { cache: parts.cache, clients, admin, admin_state })
+}
+
+impl Gateway {
+    /// Where clients are listened to.
+    pub const fn listen_addr(&self) -> SocketAddr {
+        self.clients.address()
+    }
+
+    /// Where operators are; none where the admin listener is off.
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(Running::address)
+    }
+
+    /// The cache behind it.
+    pub const fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// Stops: accepts no further connection, lets requests under way end within `grace`, cuts the rest, and waits until
+    /// what was fetched is stored. The admin API answers until the clients are done (`/readyz` says no).
+    /// True where nothing had to be cut.
+    pub async fn shutdown(self, grace: Duration) -> bool {
+        self.admin_state.drain_begins();
+        let drained = self.clients.stop(grace).await;
+        if tokio::time::timeout(grace, self.cache.drain()).await.is_err() {
+            tracing::warn!("stopped before everything that was fetched could be stored");
+        }
+        if let Some(admin) = self.admin {
+            admin.stop(Duration::from_secs(1)).await;
+        }
+        drained
+    }
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (listen, admin) = (self.listen_addr(), self.admin_addr());
+        f.debug_struct("Gateway").field("listen", &listen).field("admin", &admin).finish_non_exhaustive()
+    }
+}

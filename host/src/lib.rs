@@ -7,6 +7,7 @@
 pub mod barrier;
 pub mod body;
 pub mod cache;
+pub mod cli;
 pub mod clock;
 pub mod demo;
 pub mod entry;

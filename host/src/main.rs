@@ -1,1 +1,5 @@
-fn main() {}
+//! The `sandbar` program.
+
+fn main() -> std::process::ExitCode {
+    sandbar::cli::main()
+}

@@ -1,15 +1,15 @@
 //! The `[[tenant]]` table of the configuration.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
 use crate::http::key::KeyRules;
-use crate::policy::Role;
+use crate::origin::http::{OriginConfig, url_or_table};
 use crate::policy::freshness::Grant;
+use crate::policy::{Choice, Role};
 
 /// A tenant: whose hosts, which origin, how much memory, which policies.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,8 +19,9 @@ pub struct TenantConfig {
     pub name: String,
     /// Host names it answers for: exact, `*.example`, or `*` for all that no other tenant has.
     pub hosts: Vec<String>,
-    /// URL of its origin: scheme and authority, no path.
-    pub origin: String,
+    /// Its origin: the URL alone, or a table of settings. The gateway needs one; a layer has its service instead.
+    #[serde(deserialize_with = "url_or_table", skip_serializing_if = "Option::is_none")]
+    pub origin: Option<OriginConfig>,
     /// Its share of L1, in bytes.
     pub l1: ByteSize,
     /// The largest body that is stored, in bytes; a larger one is passed through.
@@ -43,9 +44,8 @@ pub struct TenantConfig {
     #[serde(rename = "class")]
     pub classes: Vec<ClassConfig>,
     /// Its policies, by role; a role left out uses the native default.
-    pub policy: BTreeMap<Role, PolicyConfig>,
+    pub policy: BTreeMap<Role, Choice>,
 }
-
 
 /// A duration that is written as text: `"2s"`, `"250ms"`, `"1h 30m"`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -70,27 +70,12 @@ pub struct ClassConfig {
     pub store_set_cookie: bool,
 }
 
-/// A `[tenant.policy.ROLE]` table.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct PolicyConfig {
-    /// Name of a stock policy.
-    pub stock: Option<String>,
-    /// Path of a component.
-    pub file: Option<PathBuf>,
-    /// Run the stock policy compiled in, rather than as a guest (eviction only).
-    pub native: bool,
-    /// Its settings.
-    #[serde(skip_serializing_if = "serde_json::Value::is_null")]
-    pub settings: serde_json::Value,
-}
-
 impl Default for TenantConfig {
     fn default() -> Self {
         Self {
             name: "default".into(),
             hosts: vec!["*".into()],
-            origin: String::new(),
+            origin: None,
             l1: ByteSize::mib(64),
             body_max: ByteSize::mib(16),
             waiter_deadline: Duration::from_secs(10).into(),

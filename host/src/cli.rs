@@ -1,0 +1,81 @@
+//! The command line: arguments become settings or calls of the admin API. One file per subcommand.
+
+mod admin_client;
+mod config;
+mod policy;
+mod purge;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A multi-tier edge cache whose decisions are WebAssembly policies.
+#[derive(Debug, Parser)]
+#[command(name = "sandbar", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway in front of an origin.
+    Serve(serve::ServeArgs),
+    /// Print the commented default settings.
+    Config(config::ConfigArgs),
+    /// See, bind, build and check policies.
+    Policy(policy::PolicyArgs),
+    /// Purge stored responses.
+    Purge(purge::PurgeArgs),
+}
+
+/// What went wrong, and whose it is to mend.
+#[derive(Debug)]
+pub enum Failure {
+    /// Arguments or settings: exit code 2.
+    Usage(anyhow::Error),
+    /// Everything else: exit code 1.
+    Runtime(anyhow::Error),
+}
+
+impl Failure {
+    pub(crate) fn usage(error: impl Into<anyhow::Error>) -> Self {
+        Self::Usage(error.into())
+    }
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Runtime(error.into())
+    }
+}
+
+/// Runs what the arguments of the process say.
+pub fn main() -> ExitCode {
+    // Usage errors end here, with exit code 2.
+    let cli = Cli::parse();
+    match run(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Usage(error)) => complain(&error, 2),
+        Err(Failure::Runtime(error)) => complain(&error, 1),
+    }
+}
+
+fn complain(error: &anyhow::Error, code: u8) -> ExitCode {
+    eprintln!("sandbar: {error:#}");
+    ExitCode::from(code)
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Config(args) => config::run(&args),
+        Command::Serve(args) => block_on(serve::run(args)),
+        Command::Policy(args) => policy::run(args),
+        Command::Purge(args) => block_on(purge::run(args)),
+    }
+}
+
+fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}

@@ -1,0 +1,93 @@
+//! Talks to the admin API of a gateway that runs.
+
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use bytes::Bytes;
+use clap::Args;
+use http::{Method, Request, header};
+use http_body_util::{BodyExt, Limited};
+use serde_json::Value;
+
+use crate::body;
+use crate::gateway::config::Secret;
+use crate::origin::Origin;
+use crate::origin::http::{HttpOrigin, OriginConfig, OriginUrl};
+
+/// Answers that are larger are not read.
+const ANSWER_BYTES_MAX: usize = 16 << 20;
+
+/// Which gateway, and what lets one in.
+#[derive(Debug, Args)]
+pub(super) struct AdminArgs {
+    /// Where the gateway's admin API is.
+    #[arg(long, value_name = "URL", env = "SANDBAR_ADMIN", default_value = "http://127.0.0.1:8081")]
+    admin: OriginUrl,
+    /// Its token; better given as SANDBAR_ADMIN_TOKEN.
+    #[arg(long, env = "SANDBAR_ADMIN_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+}
+
+/// A client of the admin API.
+pub(super) struct AdminClient {
+    origin: HttpOrigin,
+    token: Option<Secret>,
+}
+
+impl AdminArgs {
+    pub(super) fn client(self) -> anyhow::Result<AdminClient> {
+        let config = OriginConfig { total_deadline: Duration::from_secs(90), ..OriginConfig::new(self.admin) };
+        Ok(AdminClient { origin: HttpOrigin::new(&config)?, token: self.token.map(Secret::new) })
+    }
+}
+
+impl AdminClient {
+    pub(super) async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        self.ask(Method::GET, path, None).await
+    }
+
+    pub(super) async fn delete(&self, path: &str) -> anyhow::Result<Value> {
+        self.ask(Method::DELETE, path, None).await
+    }
+
+    pub(super) async fn send_json(&self, method: Method, path: &str, value: &Value) -> anyhow::Result<Value> {
+        self.ask(method, path, Some(("application/json", value.to_string().into()))).await
+    }
+
+    /// Sends a request. An answer that is no success becomes an error with the reason the gateway gave.
+    pub(super) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        content: Option<(&str, Bytes)>,
+    ) -> anyhow::Result<Value> {
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(token) = &self.token {
+            let value = header::HeaderValue::from_str(&format!("Bearer {}", token.expose()));
+            request = request.header(header::AUTHORIZATION, value.context("the token can't be sent")?);
+        }
+        let request = match content {
+            Some((kind, bytes)) => request.header(header::CONTENT_TYPE, kind).body(body::full(bytes))?,
+            None => request.body(body::empty())?,
+        };
+        let response = self.origin.fetch(request).await.map_err(|error| {
+            anyhow!("{error}; is a gateway running there? start one with `sandbar serve`, or name another with --admin")
+        })?;
+        let status = response.status();
+        let read = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+        let bytes = read.map_err(|error| anyhow!("the answer could not be read: {error}"))?.to_bytes();
+        let value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        if status.is_success() {
+            return Ok(value);
+        }
+        match value.get("error").and_then(Value::as_str) {
+            Some(reason) => Err(anyhow!("{reason}")),
+            None => Err(anyhow!("{} answered {status}, which is no admin API of a gateway", self.origin.name())),
+        }
+    }
+}
+
+/// A part of a path, so that no name reaches into the next part.
+pub(super) fn segment(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}

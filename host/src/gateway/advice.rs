@@ -1,0 +1,156 @@
+//! What an operator should look at, in plain words: from the same numbers that the dashboard shows.
+
+use serde::Serialize;
+
+use crate::policy::State;
+use crate::tenant::TenantReport;
+use crate::tier::TierHealth;
+
+/// One thing to look at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Advice {
+    /// Which tenant it is about; none where it is about all.
+    tenant: Option<String>,
+    /// What is the matter, and what to do.
+    text: String,
+}
+
+/// Requests below which a share says nothing.
+const REQUESTS_MIN: u64 = 200;
+
+/// What there is to do at the moment; the most urgent first.
+pub(super) fn advice(tenants: &[TenantReport], l2: Option<(&str, &TierHealth)>, purges_pending: usize) -> Vec<Advice> {
+    let shared = l2.and_then(|(name, health)| l2_advice(name, health)).into_iter().chain(pending(purges_pending));
+    let shared = shared.map(|text| Advice { tenant: None, text });
+    let own = tenants.iter().flat_map(|report| {
+        let said = policies(report).chain(origin(report)).chain(memory(report)).chain(bodies(report));
+        said.map(|text| Advice { tenant: Some(report.name.to_string()), text })
+    });
+    shared.chain(own).collect()
+}
+
+fn l2_advice(name: &str, health: &TierHealth) -> Option<String> {
+    if !health.available {
+        let reason = health.last_error.as_deref().unwrap_or("no reason is known");
+        return Some(format!(
+            "{name} is not available ({reason}): misses in memory go to the origins; bring it back, the rest heals by itself"
+        ));
+    }
+    None
+}
+
+fn pending(purges: usize) -> Option<String> {
+    (purges > 0).then(|| {
+        format!(
+            "{purges} purges are done here but not recorded in the L2 yet: other nodes may still serve what they reach"
+        )
+    })
+}
+
+fn policies(report: &TenantReport) -> impl Iterator<Item = String> {
+    report.policies.iter().filter_map(|bound| {
+        let (role, name) = (bound.role, &bound.name);
+        if let State::Quarantined { .. } = bound.state {
+            return Some(format!(
+                "the {role} policy {name} failed {} times and is in quarantine, the native default answers; look at its \
+                 log, or bind another",
+                bound.faults
+            ));
+        }
+        if bound.no_instance > 0 {
+            return Some(format!(
+                "there was no instance for the {role} policy {name} {} times, the native default answered; raise \
+                 policy.instances_max",
+                bound.no_instance
+            ));
+        }
+        None
+    })
+}
+
+fn origin(report: &TenantReport) -> Option<String> {
+    let counters = &report.counters;
+    let (asked, failed) = (counters.origin_requests, counters.origin_errors);
+    (asked >= REQUESTS_MIN && failed * 20 > asked)
+        .then(|| format!("the origin failed {failed} of {asked} requests; look at it first"))
+}
+
+fn memory(report: &TenantReport) -> Option<String> {
+    let memory = &report.memory;
+    if memory.shards_standing_in > 0 {
+        return Some(format!(
+            "the eviction policy {} has failed in {} of {} shards, a native one stands in there",
+            memory.policy, memory.shards_standing_in, memory.shards
+        ));
+    }
+    let evicted = memory.evicted_by_policy + memory.evicted_by_host;
+    if evicted >= REQUESTS_MIN && memory.evicted_by_host * 4 > evicted {
+        return Some(format!(
+            "the host had to evict {} of {evicted} entries itself: the policy {} is too slow or names too few",
+            memory.evicted_by_host, memory.policy
+        ));
+    }
+    let counters = &report.counters;
+    let misses = counters.misses_l1.max(1);
+    let churns = memory.resident_bytes * 10 > memory.capacity_bytes * 9 && evicted * 2 > memory.insertions;
+    (counters.requests >= REQUESTS_MIN && churns && misses * 2 > counters.requests).then(|| {
+        "memory is full and more than half of the requests miss it: raise the tenant's l1, or try another eviction \
+         policy with `sandbar replay`"
+            .to_owned()
+    })
+}
+
+fn bodies(report: &TenantReport) -> Option<String> {
+    let counters = &report.counters;
+    (counters.too_large >= REQUESTS_MIN && counters.too_large * 10 > counters.stored).then(|| {
+        format!("{} bodies were larger than body_max and not stored; raise it if memory allows", counters.too_large)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn healthy() -> TenantReport {
+        TenantReport {
+            name: "shop".into(),
+            counters: crate::tenant::counters::CounterValues { requests: 10_000, misses_l1: 100, ..Default::default() },
+            memory: crate::tier::memory::MemoryStats { shards: 4, capacity_bytes: 1000, ..Default::default() },
+            policies: Vec::new(),
+        }
+    }
+
+    fn said(report: TenantReport) -> Vec<String> {
+        advice(&[report], None, 0).into_iter().map(|advice| advice.text).collect()
+    }
+
+    #[test]
+    fn a_healthy_cache_needs_nothing() {
+        let health = TierHealth { available: true, ..TierHealth::default() };
+        assert_eq!(advice(&[healthy()], Some(("disk", &health)), 0), Vec::new());
+    }
+
+    #[test]
+    fn each_trouble_is_named_with_what_to_do() {
+        let mut report = healthy();
+        report.counters.origin_requests = 1000;
+        report.counters.origin_errors = 60;
+        assert!(said(report)[0].contains("failed 60 of 1000"));
+
+        let mut report = healthy();
+        report.memory.evicted_by_host = 300;
+        report.memory.evicted_by_policy = 300;
+        assert!(said(report)[0].contains("evict 300 of 600"));
+
+        let mut report = healthy();
+        report.counters.misses_l1 = 9000;
+        report.memory.resident_bytes = 990;
+        (report.memory.insertions, report.memory.evicted_by_policy) = (9000, 8000);
+        assert!(said(report)[0].contains("raise the tenant's l1"));
+
+        let down = TierHealth { last_error: Some("refused".into()), ..TierHealth::default() };
+        let said = advice(&[], Some(("redis", &down)), 3);
+        assert!(said[0].text.contains("redis is not available (refused)"));
+        assert!(said[1].text.contains("3 purges"));
+    }
+}

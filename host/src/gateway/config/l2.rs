@@ -1,0 +1,118 @@
+//! `[l2]`: the tier below memory.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use serde::{Deserialize, Serialize};
+
+use super::Secret;
+
+/// `[l2]`: the tier below memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct L2Config {
+    /// Which tier it is.
+    pub kind: L2Kind,
+    /// `[l2.disk]`.
+    pub disk: DiskSettings,
+    /// `[l2.redis]`.
+    pub redis: RedisSettings,
+}
+
+/// Which tier lies below memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum L2Kind {
+    /// The embedded one, in the data directory.
+    #[default]
+    Disk,
+    /// Redis or Valkey.
+    Redis,
+    /// None: what leaves memory is gone.
+    None,
+}
+
+/// `[l2.disk]`: the embedded tier.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DiskSettings {
+    /// What it may take up on the disk, in bytes. Default 1 GiB.
+    pub capacity: ByteSize,
+    /// Its directory. Default: `l2` in the data directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+}
+
+impl Default for DiskSettings {
+    fn default() -> Self {
+        Self { capacity: ByteSize::gib(1), path: None }
+    }
+}
+
+/// `[l2.redis]`: a tier that nodes share.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RedisSettings {
+    /// Its URL: `redis://` or, with TLS, `rediss://`. It may hold a password.
+    pub url: Secret,
+    /// A call that takes longer is given up. Default 100 ms.
+    #[serde(with = "humantime_serde")]
+    pub deadline: Duration,
+    /// The largest entry that is stored, in bytes. Default 8 MiB.
+    pub value_max: ByteSize,
+}
+
+impl Default for RedisSettings {
+    fn default() -> Self {
+        Self {
+            url: Secret::new("redis://127.0.0.1:6379"),
+            deadline: Duration::from_millis(100),
+            value_max: ByteSize::mib(8),
+        }
+    }
+}
+
+/// What `--l2` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum L2Choice {
+    /// The embedded tier.
+    Disk,
+    /// None.
+    None,
+    /// Redis at this URL.
+    Redis(Secret),
+}
+
+impl FromStr for L2Choice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "disk" => Ok(Self::Disk),
+            "none" => Ok(Self::None),
+            url if is_redis(url) => Ok(Self::Redis(Secret::new(url))),
+            other => Err(format!("{other:?} is no tier; write disk, none, or a URL such as redis://127.0.0.1:6379")),
+        }
+    }
+}
+
+/// Whether a URL is one of Redis, in any of its forms: `redis`, `rediss`, `redis+unix`, `redis-sentinel`, …
+pub(super) fn is_redis(url: &str) -> bool {
+    url.split_once("://").is_some_and(|(scheme, rest)| scheme.starts_with("redis") && !rest.is_empty())
+}
+
+impl L2Config {
+    /// Takes what the command line says.
+    pub fn choose(&mut self, choice: L2Choice) {
+        self.kind = match choice {
+            L2Choice::Disk => L2Kind::Disk,
+            L2Choice::None => L2Kind::None,
+            L2Choice::Redis(url) => {
+                self.redis.url = url;
+                L2Kind::Redis
+            }
+        };
+    }
+}

@@ -1,0 +1,164 @@
+//! The small sections.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::Secret;
+
+/// `[gateway]`: where clients are listened to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ListenConfig {
+    /// The address, HTTP/1.1 and HTTP/2 without TLS alike. Default `127.0.0.1:8080`; port 0 takes a free one.
+    #[serde(deserialize_with = "address")]
+    pub listen: SocketAddr,
+    /// The scheme that clients use: `https` where something in front ends their TLS. It is part of every cache key.
+    pub scheme: Scheme,
+}
+
+/// A scheme.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scheme {
+    /// `http`.
+    #[default]
+    Http,
+    /// `https`.
+    Https,
+}
+
+impl Scheme {
+    /// As in a URI.
+    pub fn to_uri(self) -> http::uri::Scheme {
+        match self {
+            Self::Http => http::uri::Scheme::HTTP,
+            Self::Https => http::uri::Scheme::HTTPS,
+        }
+    }
+}
+
+impl Default for ListenConfig {
+    fn default() -> Self {
+        Self { listen: (Ipv4Addr::LOCALHOST, 8080).into(), scheme: Scheme::Http }
+    }
+}
+
+/// `[admin]`: where operators are listened to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdminConfig {
+    /// Whether there is an admin listener at all. Default yes.
+    pub enabled: bool,
+    /// The address. Default `127.0.0.1:8081`. Beyond loopback a token is required.
+    #[serde(deserialize_with = "address")]
+    pub listen: SocketAddr,
+    /// The bearer token. Better kept in a file or in the environment (`SANDBAR_ADMIN_TOKEN`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<Secret>,
+    /// A file that holds the token alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_file: Option<PathBuf>,
+}
+
+impl Default for AdminConfig {
+    fn default() -> Self {
+        Self { enabled: true, listen: (Ipv4Addr::LOCALHOST, 8081).into(), token: None, token_file: None }
+    }
+}
+
+/// `[l1]`: memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct L1Config {
+    /// What the shares of all tenants may add up to, in bytes. Default 1 GiB.
+    pub total: ByteSize,
+}
+
+impl Default for L1Config {
+    fn default() -> Self {
+        Self { total: ByteSize::gib(1) }
+    }
+}
+
+/// `[limits]`: what clients may use up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsConfig {
+    /// Connections of clients at once; further ones wait to be accepted. Default 8192.
+    pub connections_max: usize,
+    /// Size of a request's head in bytes. Default 64 KiB.
+    pub head_max: ByteSize,
+    /// Fields of a request. Default 128.
+    pub fields_max: usize,
+    /// Time for a request's head, and for the first bytes of a connection. Default 10 s.
+    #[serde(with = "humantime_serde")]
+    pub head_deadline: Duration,
+    /// Requests at once on one HTTP/2 connection. Default 200.
+    pub streams_max: u32,
+    /// Size in bytes of what is sent to the admin API. Default 16 MiB.
+    pub admin_body_max: ByteSize,
+    /// Time for requests under way when the gateway is stopped. Default 30 s.
+    #[serde(with = "humantime_serde")]
+    pub grace: Duration,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            connections_max: 8192,
+            head_max: ByteSize::kib(64),
+            fields_max: 128,
+            head_deadline: Duration::from_secs(10),
+            streams_max: 200,
+            admin_body_max: ByteSize::mib(16),
+            grace: Duration::from_secs(30),
+        }
+    }
+}
+
+/// `[log]`: what is told, on standard error.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// A `tracing` filter: `info`, `debug`, `sandbar=debug,warn`. The environment's `SANDBAR_LOG` comes first.
+    pub level: String,
+    /// How lines look.
+    pub format: LogFormat,
+    /// Whether each request is told. Default no.
+    pub access: bool,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines.
+    Json,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { level: "info".into(), format: LogFormat::Text, access: false }
+    }
+}
+
+/// Reads an address to listen on.
+///
+/// # Errors
+/// With a sentence, where it is none.
+pub(crate) fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        format!("{text:?} is not an address to listen on; write an IP address and a port, such as 127.0.0.1:8080 or [::]:8080")
+    })
+}
+
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    parse_address(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+}

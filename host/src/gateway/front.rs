@@ -1,0 +1,118 @@
+//! The clients' side: from a request to its tenant, and from there into the cache.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::uri::{PathAndQuery, Scheme};
+use http::{Method, Request, Response, StatusCode, Uri, header};
+use hyper::body::Incoming;
+
+use super::hosts::Hosts;
+use crate::body::{self, Body};
+use crate::cache::Cache;
+use crate::http::key;
+use crate::tenant::Tenant;
+
+/// Answers clients.
+pub(super) struct Front {
+    pub(super) cache: Cache,
+    pub(super) hosts: Hosts<Arc<Tenant>>,
+    pub(super) scheme: Scheme,
+    pub(super) access: bool,
+}
+
+impl Front {
+    /// A request always gets an answer.
+    pub(super) async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+        let began = self.access.then(|| (Access::of(&request), self.cache.clock().monotonic()));
+        let (tenant, response) = match self.route(request) {
+            Ok((tenant, request)) => (Some(tenant), self.cache.respond(tenant, request).await),
+            Err(refused) => (None, refused),
+        };
+        if let Some((access, began)) = began {
+            let took = self.cache.clock().monotonic().saturating_sub(began);
+            access.tell(peer, tenant.map_or("-", |tenant| &tenant.name), &response, took);
+        }
+        response
+    }
+
+    /// Whose request it is. Its URI becomes absolute, with the scheme that clients use: no client can choose another
+    /// key for the same thing.
+    fn route(&self, request: Request<Incoming>) -> Result<(&Arc<Tenant>, Request<Body>), Response<Body>> {
+        if request.method() == Method::CONNECT {
+            return Err(refuse(StatusCode::NOT_IMPLEMENTED, "this gateway opens no tunnels"));
+        }
+        let (mut head, incoming) = request.into_parts();
+        let bad = |reason: String| refuse(StatusCode::BAD_REQUEST, &reason);
+        head.uri = rebuilt(&head.uri, head.uri.authority().map(ToString::to_string), &self.scheme)
+            .ok_or_else(|| bad("the request's target makes no URL".into()))?;
+        let scheme = self.scheme.as_str();
+        let site = key::site(&head.uri, &head.headers, scheme).map_err(|error| bad(error.to_string()))?;
+        let host = site.split_once("://").map_or(site.as_str(), |(_, host)| host);
+        let Some(tenant) = self.hosts.find(host) else {
+            // RFC 9110 section 15.5.20: this server can't answer for that authority.
+            let text = format!("no tenant of this gateway answers for the host {host:?}");
+            return Err(refuse(StatusCode::MISDIRECTED_REQUEST, &text));
+        };
+        head.uri = rebuilt(&head.uri, Some(host.to_owned()), &self.scheme)
+            .ok_or_else(|| bad("the request's target makes no URL".into()))?;
+        Ok((tenant, Request::from_parts(head, body::boxed(incoming))))
+    }
+}
+
+/// The same target on this authority, with this scheme; unchanged where there is no authority, or the target is `*`.
+fn rebuilt(uri: &Uri, authority: Option<String>, scheme: &Scheme) -> Option<Uri> {
+    let target = uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+    match authority {
+        Some(authority) if target.as_str() != "*" => {
+            Uri::builder().scheme(scheme.clone()).authority(authority).path_and_query(target).build().ok()
+        }
+        _ => Some(uri.clone()),
+    }
+}
+
+fn refuse(status: StatusCode, reason: &str) -> Response<Body> {
+    let mut response = Response::new(body::full(format!("{reason}\n")));
+    *response.status_mut() = status;
+    let plain = header::HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, plain);
+    response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    response
+}
+
+/// What the access log tells of a request.
+struct Access {
+    method: Method,
+    host: String,
+    target: String,
+    version: http::Version,
+}
+
+impl Access {
+    fn of(request: &Request<Incoming>) -> Self {
+        let field = || Some(request.headers().get(header::HOST)?.to_str().ok()?.to_owned());
+        Self {
+            method: request.method().clone(),
+            host: request.uri().authority().map(ToString::to_string).or_else(field).unwrap_or_default(),
+            target: request.uri().path_and_query().map_or("/", PathAndQuery::as_str).to_owned(),
+            version: request.version(),
+        }
+    }
+
+    fn tell(self, peer: SocketAddr, tenant: &str, response: &Response<Body>, took: std::time::Duration) {
+        let cache = response.headers().get("cache-status").and_then(|value| value.to_str().ok()).unwrap_or("-");
+        tracing::info!(
+            target: "sandbar::access",
+            %peer,
+            tenant,
+            method = %self.method,
+            host = self.host,
+            target = self.target,
+            version = ?self.version,
+            status = response.status().as_u16(),
+            cache,
+            first_byte_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            "request"
+        );
+    }
+}

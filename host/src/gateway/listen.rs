@@ -1,0 +1,221 @@
+//! A listener: accepts connections up to a bound, speaks HTTP/1.1 and HTTP/2 on them, and drains them when it stops.
+
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::service::Service;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use super::StartError;
+use super::config::LimitsConfig;
+use crate::body::BoxError;
+
+/// How long to wait before the next connection when the operating system has no more room for one.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// An HTTP/2 client that does not answer a ping for this long is gone.
+const PING_EVERY: Duration = Duration::from_secs(20);
+
+/// What the connections of a listener may use up.
+pub(super) struct Bounds {
+    connections_max: usize,
+    head_deadline: Duration,
+    server: auto::Builder<TokioExecutor>,
+}
+
+impl From<&LimitsConfig> for Bounds {
+    fn from(limits: &LimitsConfig) -> Self {
+        let head_bytes = usize::try_from(limits.head_max.as_u64()).unwrap_or(usize::MAX);
+        let mut server = auto::Builder::new(TokioExecutor::new());
+        server
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.head_deadline)
+            .max_headers(limits.fields_max)
+            .max_buf_size(head_bytes);
+        server
+            .http2()
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PING_EVERY)
+            .keep_alive_timeout(PING_EVERY)
+            .max_concurrent_streams(limits.streams_max)
+            .max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX));
+        Self { connections_max: limits.connections_max, head_deadline: limits.head_deadline, server }
+    }
+}
+
+/// An address that is bound, and not served yet.
+pub(super) struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+}
+
+impl Listener {
+    /// Binds an address; `setting` is what sets it.
+    pub(super) async fn bind(address: SocketAddr, setting: &'static str) -> Result<Self, StartError> {
+        let failed = |error: std::io::Error| match error.kind() {
+            std::io::ErrorKind::AddrInUse => StartError::InUse { address, setting },
+            _ => StartError::Listen { address, reason: error.to_string(), setting },
+        };
+        let socket = TcpListener::bind(address).await.map_err(failed)?;
+        let address = socket.local_addr().map_err(failed)?;
+        Ok(Self { socket, address })
+    }
+
+    /// Serves it; `service_for` makes the service of each connection.
+    pub(super) fn run<S, B>(self, bounds: &Bounds, service_for: impl Fn(SocketAddr) -> S + Send + 'static) -> Running
+    where
+        S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Into<BoxError>,
+        B: http_body::Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<BoxError>,
+    {
+        let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
+        let connections = TaskTracker::new();
+        let slots = Arc::new(Semaphore::new(bounds.connections_max.min(Semaphore::MAX_PERMITS)));
+        let kept = Kept {
+            server: bounds.server.clone(),
+            head_deadline: bounds.head_deadline,
+            stop: stop.clone(),
+            cut: cut.clone(),
+        };
+        let (tracker, address) = (connections.clone(), self.address);
+        connections.spawn(async move {
+            while let Some((stream, peer, slot)) = accept(&self.socket, &slots, &kept.stop).await {
+                tracker.spawn(kept.clone().serve(stream, slot, service_for(peer)));
+            }
+        });
+        Running { address, connections, stop, cut: cut.drop_guard() }
+    }
+}
+
+/// The next connection that there is room for; none when it is time to stop.
+async fn accept(
+    socket: &TcpListener,
+    slots: &Arc<Semaphore>,
+    stop: &CancellationToken,
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let slot = tokio::select! {
+        slot = Arc::clone(slots).acquire_owned() => slot.ok()?,
+        () = stop.cancelled() => return None,
+    };
+    loop {
+        let accepted = tokio::select! {
+            accepted = socket.accept() => accepted,
+            () = stop.cancelled() => return None,
+        };
+        match accepted {
+            Ok((stream, peer)) => return Some((stream, peer, slot)),
+            Err(error) => {
+                // A connection that is gone already, or no file descriptor left: the next one may do better.
+                tracing::warn!(%error, "could not accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// What every connection needs.
+#[derive(Clone)]
+struct Kept {
+    server: auto::Builder<TokioExecutor>,
+    head_deadline: Duration,
+    stop: CancellationToken,
+    cut: CancellationToken,
+}
+
+impl Kept {
+    async fn serve<S, B>(self, stream: TcpStream, _slot: OwnedSemaphorePermit, service: S)
+    where
+        S: Service<Request<Incoming>, Response = Response<B>> + Send,
+        S::Future: Send + 'static,
+        S::Error: Into<BoxError>,
+        B: http_body::Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<BoxError>,
+    {
+        let _ = stream.set_nodelay(true);
+        let begun = Arc::new(AtomicBool::new(false));
+        let service = Begun { service, begun: Arc::clone(&begun) };
+        let mut connection = pin!(self.server.serve_connection(TokioIo::new(stream), service));
+        let mut silence = pin!(tokio::time::sleep(self.head_deadline));
+        let (mut stopping, mut waiting) = (false, true);
+        loop {
+            tokio::select! {
+                biased;
+                () = self.cut.cancelled() => return,
+                ended = connection.as_mut() => {
+                    if let Err(error) = ended {
+                        tracing::debug!(%error, "a client connection ended with an error");
+                    }
+                    return;
+                }
+                () = self.stop.cancelled(), if !stopping => {
+                    stopping = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                // hyper's own deadline starts when it knows the protocol: a client that says nothing has none.
+                () = silence.as_mut(), if waiting => {
+                    waiting = false;
+                    if !begun.load(Ordering::Relaxed) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Notes that the first request has arrived.
+struct Begun<S> {
+    service: S,
+    begun: Arc<AtomicBool>,
+}
+
+impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for Begun<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn call(&self, request: Request<Incoming>) -> S::Future {
+        self.begun.store(true, Ordering::Relaxed);
+        self.service.call(request)
+    }
+}
+
+/// A listener that is served. Dropped, it stops at once.
+pub(super) struct Running {
+    address: SocketAddr,
+    connections: TaskTracker,
+    stop: CancellationToken,
+    cut: DropGuard,
+}
+
+impl Running {
+    /// Where it listens.
+    pub(super) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Accepts nothing more, waits up to `grace` for requests under way, then cuts the rest. True where there was none.
+    pub(super) async fn stop(self, grace: Duration) -> bool {
+        self.stop.cancel();
+        self.connections.close();
+        let drained = tokio::time::timeout(grace, self.connections.wait()).await.is_ok();
+        drop(self.cut);
+        self.connections.wait().await;
+        drained
+    }
+}

@@ -1,0 +1,206 @@
+//! The metrics: each is declared once, here, with its meaning and its unit. The counters of a tenant are declared where
+//! they are counted ([`crate::tenant::counters`]).
+//!
+//! All names begin with `sandbar_`. OpenMetrics adds `_total` to counters, and the unit is part of the name.
+
+use std::fmt;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::cache::Cache;
+use crate::policy::{BoundInfo, State};
+use crate::tenant::TenantReport;
+use crate::tier::TierHealth;
+use crate::tier::memory::MemoryStats;
+
+/// What [`text()`] is.
+pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// A metric of something: its name without prefix and unit, its meaning, its unit, and how it is read.
+struct Metric<T> {
+    name: &'static str,
+    help: &'static str,
+    unit: Option<Unit>,
+    value: Value<T>,
+}
+
+enum Value<T> {
+    Counter(fn(&T) -> u64),
+    Gauge(fn(&T) -> f64),
+}
+
+const fn counter<T>(name: &'static str, help: &'static str, read: fn(&T) -> u64) -> Metric<T> {
+    Metric { name, help, unit: None, value: Value::Counter(read) }
+}
+
+const fn gauge<T>(name: &'static str, help: &'static str, unit: Option<Unit>, read: fn(&T) -> f64) -> Metric<T> {
+    Metric { name, help, unit, value: Value::Gauge(read) }
+}
+
+/// Of a tenant; label `tenant`.
+fn of_tenants() -> [Metric<TenantReport>; 2] {
+    let p50 = "Median time from a request to the head of its response, since the start";
+    let p99 = "99th percentile of the time from a request to the head of its response, since the start";
+    [
+        gauge("latency_p50", p50, Some(Unit::Seconds), |tenant| tenant.counters.latency_p50_us as f64 / 1e6),
+        gauge("latency_p99", p99, Some(Unit::Seconds), |tenant| tenant.counters.latency_p99_us as f64 / 1e6),
+    ]
+}
+
+/// Of a tenant's L1; label `tenant`.
+fn of_memory() -> [Metric<MemoryStats>; 14] {
+    let bytes = || Some(Unit::Bytes);
+    [
+        gauge("l1_resident", "What the entries in memory weigh, overhead included", bytes(), |l1| {
+            l1.resident_bytes as f64
+        }),
+        gauge("l1_capacity", "What they may weigh", bytes(), |l1| l1.capacity_bytes as f64),
+        gauge("l1_entries", "Entries in memory", None, |l1| l1.entries as f64),
+        gauge("l1_shards_standing_in", "Shards where the bound policy failed and a native one stands in", None, |l1| {
+            l1.shards_standing_in as f64
+        }),
+        counter("l1_insertions", "Entries taken in", |l1| l1.insertions),
+        counter("l1_replacements", "Entries that took the place of an older one of their key", |l1| l1.replacements),
+        counter("l1_not_admitted", "Entries not taken in: too large, or the policy did not want them", |l1| {
+            l1.not_admitted
+        }),
+        counter("l1_evicted_by_policy", "Entries that the policy named as victims", |l1| l1.evicted_by_policy),
+        counter(
+            "l1_evicted_by_host",
+            "Entries that the host evicted: the policy was busy, failed, or named too few",
+            |l1| l1.evicted_by_host,
+        ),
+        counter("l1_removed", "Entries that expired or were purged", |l1| l1.removed),
+        counter("l1_reads_noted", "Reads that the policy was told of", |l1| l1.reads_noted),
+        counter("l1_reads_dropped", "Reads that found the read buffer full", |l1| l1.reads_dropped),
+        counter("l1_policy_calls", "Calls of the eviction policy", |l1| l1.advances),
+        counter("l1_policy_faults", "Faults of the eviction policy: errors, and answers that made no sense", |l1| {
+            l1.faults
+        }),
+    ]
+}
+
+/// Of a bound policy; labels `tenant`, `role`, `policy`.
+fn of_policies() -> [Metric<BoundInfo>; 6] {
+    [
+        counter("policy_calls", "Calls of a policy", |bound| bound.calls),
+        counter("policy_faults", "Calls that it failed; the native default answered", |bound| bound.faults),
+        counter("policy_clamped", "Answers that the host had to narrow", |bound| bound.clamped),
+        counter("policy_no_instance", "Times it was not asked for want of an instance", |bound| bound.no_instance),
+        counter("policy_log_dropped", "Lines of its log that were dropped or cut", |bound| bound.log_dropped),
+        gauge("policy_quarantined", "1 while it is in quarantine", None, |bound| {
+            f64::from(u8::from(matches!(bound.state, State::Quarantined { .. })))
+        }),
+    ]
+}
+
+/// Of the L2; label `tier`.
+fn of_l2() -> [Metric<TierHealth>; 5] {
+    [
+        gauge("l2_available", "1 while the L2 is asked", None, |l2| f64::from(u8::from(l2.available))),
+        gauge("l2_stored", "What it holds, where it knows", Some(Unit::Bytes), |l2| {
+            l2.stored_bytes.unwrap_or(0) as f64
+        }),
+        gauge("l2_entries", "Entries it holds, where it knows", None, |l2| l2.entries.unwrap_or(0) as f64),
+        counter("l2_calls_failed", "Calls of the L2 that failed", |l2| l2.errors),
+        counter("l2_unreadable", "Stored bytes that could not be read and were treated as a miss", |l2| l2.unreadable),
+    ]
+}
+
+/// The metrics in OpenMetrics text.
+///
+/// # Errors
+/// When it can't be written.
+pub(super) fn text(cache: &Cache) -> Result<String, fmt::Error> {
+    let mut registry = Registry::with_prefix("sandbar");
+    registry.register_collector(Box::new(Snapshot {
+        tenants: cache.tenants().iter().map(|tenant| tenant.report()).collect(),
+        l2: cache.l2_health(),
+        purges_pending: cache.purges_pending() as u64,
+    }));
+    let mut out = String::new();
+    text::encode(&mut out, &registry)?;
+    Ok(out)
+}
+
+/// Everything at one instant.
+#[derive(Debug)]
+struct Snapshot {
+    tenants: Vec<TenantReport>,
+    l2: Option<(&'static str, TierHealth)>,
+    purges_pending: u64,
+}
+
+/// Labels by name.
+type Labels = Vec<(&'static str, String)>;
+
+impl Collector for Snapshot {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        let encoder = &mut encoder;
+        self.encode_counters(encoder)?;
+        let tenants = || self.tenants.iter().map(|tenant| (vec![("tenant", tenant.name.to_string())], tenant));
+        encode_all(encoder, &of_tenants(), tenants)?;
+        encode_all(encoder, &of_memory(), || tenants().map(|(labels, tenant)| (labels, &tenant.memory)))?;
+        encode_all(encoder, &of_policies(), || {
+            tenants().flat_map(|(labels, tenant)| {
+                tenant.policies.iter().map(move |bound| {
+                    let own = [("role", bound.role.to_string()), ("policy", bound.name.to_string())];
+                    (labels.iter().cloned().chain(own).collect(), bound)
+                })
+            })
+        })?;
+        encode_all(encoder, &of_l2(), || {
+            self.l2.iter().map(|(name, health)| (vec![("tier", (*name).to_owned())], health))
+        })?;
+        let pending = gauge("purges_pending", "Purges that wait for the L2 to record them", None, |n: &u64| *n as f64);
+        encode_all(encoder, &[pending], || std::iter::once((Vec::new(), &self.purges_pending)))
+    }
+}
+
+impl Snapshot {
+    /// The counters name and explain themselves.
+    fn encode_counters(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
+        let values: Vec<(Labels, Vec<_>)> = self
+            .tenants
+            .iter()
+            .map(|tenant| (vec![("tenant", tenant.name.to_string())], tenant.counters.each().collect()))
+            .collect();
+        let Some((_, first)) = values.first() else { return Ok(()) };
+        for (index, (name, help, _)) in first.iter().enumerate() {
+            let help = help.trim_end_matches('.');
+            let metric = ConstCounter::new(0_u64);
+            let mut family = encoder.encode_descriptor(name, help, None, metric.metric_type())?;
+            for (labels, counters) in &values {
+                ConstCounter::new(counters[index].2).encode(family.encode_family(&labels.as_slice())?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn encode_all<'a, T: 'a, I: Iterator<Item = (Labels, &'a T)>>(
+    encoder: &mut DescriptorEncoder,
+    metrics: &[Metric<T>],
+    of: impl Fn() -> I,
+) -> fmt::Result {
+    for metric in metrics {
+        let kind = match metric.value {
+            Value::Counter(_) => ConstCounter::new(0_u64).metric_type(),
+            Value::Gauge(_) => ConstGauge::new(0_f64).metric_type(),
+        };
+        let mut family = encoder.encode_descriptor(metric.name, metric.help, metric.unit.as_ref(), kind)?;
+        for (labels, measured) in of() {
+            let labels = labels.as_slice();
+            let one = family.encode_family(&labels)?;
+            match metric.value {
+                Value::Counter(read) => ConstCounter::new(read(measured)).encode(one)?,
+                Value::Gauge(read) => ConstGauge::new(read(measured)).encode(one)?,
+            }
+        }
+    }
+    Ok(())
+}
