@@ -30,6 +30,7 @@ pub mod early_refresh;
 pub mod fields;
 pub mod freshness;
 pub mod invalidate;
+pub mod location;
 pub mod multipart;
 pub mod partial;
 pub mod precondition;
@@ -41,6 +42,7 @@ pub mod storable;
 pub mod surrogate;
 pub mod targeted;
 pub mod validate;
+pub mod validator;
 pub mod vary;
 
 use std::time::Duration;

@@ -115,7 +115,7 @@ impl<'a> CacheStatus<'a> {
 
     /// The member as a structured item. What can't be in one is replaced by `?`.
     pub fn to_value(&self) -> HeaderValue {
-        HeaderValue::try_from(self.to_text()).unwrap_or_else(|_| HeaderValue::from_static("sandbar"))
+        HeaderValue::try_from(self.text()).unwrap_or_else(|_| HeaderValue::from_static("sandbar"))
     }
 
     /// Adds the member behind those of the caches nearer to the origin (section 2).
@@ -123,7 +123,7 @@ impl<'a> CacheStatus<'a> {
         fields.append(CACHE_STATUS, self.to_value());
     }
 
-    fn to_text(&self) -> String {
+    fn text(&self) -> String {
         let item = ItemSerializer::new();
         let mut item = match TokenRef::from_str(self.cache) {
             Ok(token) => item.bare_item(token),

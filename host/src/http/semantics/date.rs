@@ -9,6 +9,8 @@ use crate::clock::Timestamp;
 /// The last second that the date forms can show: 9999-12-31T23:59:59Z.
 const LAST: Timestamp = Timestamp::from_millis(253_402_300_799_000);
 
+const IMF_FIXDATE_LEN: usize = "Sun, 06 Nov 1994 08:49:37 GMT".len();
+
 const SECONDS_PER_YEAR: u64 = 31_556_952;
 
 /// The date in `value`; none where it is not one of the three forms, or a day that never was.
@@ -16,11 +18,15 @@ const SECONDS_PER_YEAR: u64 = 31_556_952;
 /// `now` settles the century of the obsolete RFC 850 form.
 pub fn parse(value: &HeaderValue, now: Timestamp) -> Option<Timestamp> {
     let text = value.to_str().ok()?.trim();
-    let time = match four_digit_year(text, now) {
-        Some(text) => httpdate::parse_http_date(&text),
-        None => httpdate::parse_http_date(text),
-    };
-    time.ok().map(Timestamp::from)
+    // The common form needs no allocation.
+    if let Ok(time) = httpdate::parse_http_date(text).map(Timestamp::from)
+        && text.len() == IMF_FIXDATE_LEN
+    {
+        return Some(time);
+    }
+    let text = in_its_own_case(text);
+    let text = four_digit_year(&text, now).unwrap_or(text);
+    httpdate::parse_http_date(&text).ok().map(Timestamp::from)
 }
 
 /// The date in the first line of field `name`.
@@ -32,6 +38,21 @@ pub fn field(fields: &HeaderMap, name: &HeaderName, now: Timestamp) -> Option<Ti
 pub fn format(time: Timestamp) -> HeaderValue {
     let text = httpdate::fmt_http_date(SystemTime::from(time.min(LAST)));
     HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT"))
+}
+
+/// The names of days and months as they should have been written.
+///
+/// RFC 9111 section 4.2: "Although all date formats are specified to be case-sensitive, a cache recipient SHOULD match the
+/// field value case-insensitively", and "SHOULD consider a date with a zone abbreviation other than "GMT" to be invalid".
+fn in_its_own_case(text: &str) -> String {
+    let mut within_word = false;
+    let cased = text.chars().map(|c| {
+        let shown = if within_word { c.to_ascii_lowercase() } else { c.to_ascii_uppercase() };
+        within_word = c.is_ascii_alphabetic();
+        shown
+    });
+    let cased: String = cased.collect();
+    cased.strip_suffix("Gmt").map_or(cased.clone(), |rest| format!("{rest}GMT"))
 }
 
 /// An RFC 850 date as an IMF-fixdate; none where `text` is not one.

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use http::header::{
-    AGE, CONNECTION, DATE, EXPECT, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
-    VIA,
+    AGE, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, EXPECT,
+    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
+use super::cache_control::DELTA_SECONDS_MAX;
 use super::targeted::effective;
 use super::{StoreRules, date};
 use crate::clock::Timestamp;
@@ -70,19 +71,33 @@ pub fn stored_fields(fields: &HeaderMap, received: Timestamp, rules: &StoreRules
     stored
 }
 
-/// The fields of a response as they go to the client: those of the connection and those of `withheld` (surrogate keys,
-/// for instance) left out. `age` is the age of a stored response; RFC 9111 section 5.1 has it generated whenever a stored
-/// response answers.
+/// The fields of a response as they go to the client, those of `withheld` (surrogate keys, for instance) left out.
+///
+/// `age` is the age of a stored response, whose fields were stripped when it was stored: RFC 9111 section 4 has `Age`
+/// generated whenever one "is used to satisfy a request without validation". Without an age the response comes straight
+/// from the origin, which may have given one of its own.
 pub fn downstream_fields(fields: &HeaderMap, age: Option<Duration>, withheld: &[HeaderName]) -> HeaderMap {
     let mut sent = fields.clone();
-    strip_hop_by_hop(&mut sent);
     for name in withheld {
         sent.remove(name);
     }
-    if let Some(age) = age {
-        sent.insert(AGE, HeaderValue::from(age.as_secs().min(1 << 31)));
+    match age {
+        // RFC 9111 section 1.2.2: 2^31 stands for anything larger.
+        Some(age) => drop(sent.insert(AGE, HeaderValue::from(age.as_secs().min(DELTA_SECONDS_MAX.into())))),
+        None => strip_hop_by_hop(&mut sent),
     }
     sent
+}
+
+/// Makes the fields of a 304 from those of the response that the client has: without what describes its content.
+///
+/// RFC 9110 section 15.4.5: "The server generating a 304 response MUST generate any of the following header fields that
+/// would have been sent in a 200 (OK) response to the same request: Content-Location, Date, ETag, and Vary; Cache-Control
+/// and Expires"; and "a sender SHOULD NOT generate representation metadata other than the above listed fields".
+pub fn retain_for_not_modified(fields: &mut HeaderMap) {
+    for name in [CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE] {
+        fields.remove(name);
+    }
 }
 
 /// Appends this hop to `Via` (RFC 9110 section 7.6.3): the version it was received in, and the pseudonym.

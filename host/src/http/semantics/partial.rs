@@ -2,12 +2,13 @@
 //! `Content-Range` says which.
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, IF_RANGE, RANGE};
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, IF_RANGE, RANGE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::RequestHead;
-use super::precondition::{is_strong, strong_match};
-use super::ranges::{ByteRange, asked, if_range_holds};
+use super::multipart::slice;
+use super::ranges::{ByteRange, RangeSpec, asked, if_range_holds};
+use super::validator::{same_representation, strong_validator};
 use crate::entry::StoredResponse;
 
 /// Which part of what a 206 holds.
@@ -66,36 +67,51 @@ fn number(text: &str) -> Option<u64> {
 ///
 /// Section 3.3: a cache "MUST NOT use an incomplete response to answer requests unless the response has been completed,
 /// or the request is partial and specifies a range wholly within the incomplete response."
+///
+/// A part that is shorter than its `Content-Range` says is taken at its word at the end that the request counts from.
 pub fn part_answers(stored: &StoredResponse, request: &RequestHead<'_>) -> Option<(Bytes, HeaderValue)> {
-    let held = sound_part(stored)?;
+    let held = labelled_range(stored)?;
     let is_get = *request.method == Method::GET;
     let specs = asked(request.fields).filter(|_| is_get && if_range_holds(stored, request.fields))?;
     let [spec] = specs.as_slice() else { return None };
-    // Without the length of the whole, only a range with both ends is known to be held.
-    let wanted = match (held.complete, spec) {
-        (Some(complete), spec) => spec.of(complete)?,
-        (None, super::ranges::RangeSpec::From { first, last: Some(last) }) => ByteRange { first: *first, last: *last },
-        (None, _) => return None,
-    };
-    if wanted.first < held.range.first || wanted.last > held.range.last {
-        return None;
+    let (wanted, inner) = wanted(held, *spec, stored.body.len() as u64)?;
+    Some((slice(&stored.body, inner)?, label(ContentRange { range: wanted, ..held })?))
+}
+
+/// The bytes a request means, and where they are in the `length` bytes of the part.
+fn wanted(held: ContentRange, spec: RangeSpec, length: u64) -> Option<(ByteRange, ByteRange)> {
+    let to_the_end = held.complete.is_some_and(|complete| held.range.last + 1 == complete);
+    match spec {
+        RangeSpec::Suffix { length: 0 } => None,
+        RangeSpec::Suffix { length: wanted } => {
+            let range = spec.of(held.complete.filter(|_| to_the_end)?)?;
+            (wanted <= length).then(|| (range, ByteRange { first: length - wanted, last: length - 1 }))
+        }
+        // Without the length of the whole, only a range with both ends is known to be held.
+        RangeSpec::From { last: None, .. } if !to_the_end => None,
+        RangeSpec::From { first, last } => {
+            let end = held.range.first + length - 1;
+            let last = match (last, held.complete) {
+                (Some(last), Some(complete)) => last.min(complete - 1),
+                (Some(last), None) => last,
+                (None, _) => end,
+            };
+            let within = held.range.first <= first && first <= last && last <= end;
+            let inner = || ByteRange { first: first - held.range.first, last: last - held.range.first };
+            within.then(|| (ByteRange { first, last }, inner()))
+        }
     }
-    let inner = ByteRange { first: wanted.first - held.range.first, last: wanted.last - held.range.first };
-    let content = super::multipart::slice(&stored.body, inner)?;
-    let complete = held.complete.map_or_else(|| "*".to_owned(), |complete| complete.to_string());
-    let value = HeaderValue::from_str(&format!("bytes {}-{}/{complete}", wanted.first, wanted.last)).ok()?;
-    Some((content, value))
 }
 
 /// Makes a request for what a stored part still lacks at its end: `Range` with `If-Range`. False, and nothing changed,
 /// where the part does not begin at the beginning or has no strong validator (section 3.4).
 pub fn completion_fields(stored: &StoredResponse, fields: &mut HeaderMap) -> bool {
     let Some(held) = sound_part(stored).filter(|held| held.range.first == 0) else { return false };
-    let Some(tag) = stored.fields.get(ETAG).filter(|tag| is_strong(tag)) else { return false };
+    let Some(validator) = strong_validator(stored) else { return false };
     let Ok(range) = HeaderValue::from_str(&format!("bytes={}-", held.range.last + 1)) else { return false };
     super::validate::validation_fields(&[], fields);
     fields.insert(RANGE, range);
-    fields.insert(IF_RANGE, tag.clone());
+    fields.insert(IF_RANGE, validator);
     true
 }
 
@@ -110,10 +126,7 @@ pub fn combine(stored: &StoredResponse, part: &StoredResponse) -> Combined {
         (Some(one), Some(other)) => one == other,
         _ => true,
     };
-    let same_content = match (stored.fields.get(ETAG), part.fields.get(ETAG)) {
-        (Some(one), Some(other)) => strong_match(one, other),
-        _ => false,
-    };
+    let same_content = same_representation(stored, part);
     let touching = new.range.first <= old.range.last + 1 && old.range.first <= new.range.last + 1;
     if !same_length || !same_content || !touching {
         return Combined::Apart;
@@ -147,9 +160,7 @@ fn labelled(stored: &StoredResponse, part: &StoredResponse, body: Bytes, held: C
     fields.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     let whole = held.range.first == 0 && held.complete == Some(held.range.last + 1);
     if !whole {
-        let complete = held.complete.map_or_else(|| "*".to_owned(), |complete| complete.to_string());
-        let text = format!("bytes {}-{}/{complete}", held.range.first, held.range.last);
-        let Ok(value) = HeaderValue::from_str(&text) else { return Combined::Apart };
+        let Some(value) = label(held) else { return Combined::Apart };
         fields.insert(CONTENT_RANGE, value);
     }
     let status = if whole { StatusCode::OK } else { StatusCode::PARTIAL_CONTENT };
@@ -168,6 +179,17 @@ fn held_by(stored: &StoredResponse) -> Option<ContentRange> {
 
 /// The range of a part whose content is as long as it says.
 fn sound_part(stored: &StoredResponse) -> Option<ContentRange> {
+    labelled_range(stored).filter(|held| held.range.len() == stored.body.len() as u64)
+}
+
+/// The range of a part whose content is not empty, and not longer than it says.
+fn labelled_range(stored: &StoredResponse) -> Option<ContentRange> {
+    let length = stored.body.len() as u64;
     let is_part = stored.status == StatusCode::PARTIAL_CONTENT;
-    content_range(&stored.fields).filter(|held| is_part && held.range.len() == stored.body.len() as u64)
+    content_range(&stored.fields).filter(|held| is_part && (1..=held.range.len()).contains(&length))
+}
+
+fn label(held: ContentRange) -> Option<HeaderValue> {
+    let complete = held.complete.map_or_else(|| "*".to_owned(), |complete| complete.to_string());
+    HeaderValue::from_str(&format!("bytes {}-{}/{complete}", held.range.first, held.range.last)).ok()
 }

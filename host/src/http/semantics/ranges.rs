@@ -1,9 +1,9 @@
 //! Answering `Range` and `If-Range` from a complete stored response (RFC 9110 section 14, RFC 9111 section 3.3).
 
-use http::header::{DATE, ETAG, IF_RANGE, LAST_MODIFIED, RANGE};
+use http::header::{ETAG, IF_RANGE, RANGE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
-use super::precondition::strong_match;
+use super::validator::{strong_last_modified, strong_match};
 use super::{RequestHead, date};
 use crate::entry::StoredResponse;
 
@@ -177,11 +177,6 @@ pub(super) fn if_range_holds(stored: &StoredResponse, fields: &HeaderMap) -> boo
         // "A client MUST NOT generate an If-Range header field containing an entity tag that is marked as weak."
         return stored.fields.get(ETAG).is_some_and(|tag| strong_match(tag, condition));
     }
-    let of = |name| date::field(&stored.fields, &name, stored.received);
-    let (Some(modified), Some(asked)) = (of(LAST_MODIFIED), date::parse(condition, stored.received)) else {
-        return false;
-    };
-    // Section 8.8.2.2: a Last-Modified is a strong validator only where it is at least a second older than Date.
-    let is_strong = of(DATE).unwrap_or(stored.received).as_secs() > modified.as_secs();
-    is_strong && modified == asked
+    let asked = date::parse(condition, stored.received);
+    asked.is_some() && strong_last_modified(stored) == asked
 }

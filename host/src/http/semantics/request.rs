@@ -4,6 +4,7 @@
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Version};
 
+use super::RequestHead;
 use super::cache_control::RequestDirectives;
 
 /// Whether the client accepts nothing but a stored response: without one it gets 504 (RFC 9111 section 5.2.1.7).
@@ -24,6 +25,13 @@ pub fn is_safe(method: &Method) -> bool {
 /// Whether a stored response to GET may answer the method.
 pub fn is_cacheable(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
+}
+
+/// The authority a request is for: that of its target, else `Host`; empty where there is neither.
+pub fn host(request: &RequestHead<'_>) -> String {
+    let of_target = request.uri.authority().map(|authority| authority.as_str().to_ascii_lowercase());
+    let named = || request.fields.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_ascii_lowercase);
+    of_target.or_else(named).unwrap_or_default()
 }
 
 /// Why a request is answered with 400 and never forwarded: two recipients could disagree on where it ends, or on whom

@@ -40,7 +40,7 @@ pub fn reuse(stored: &StoredResponse, request: &RequestHead<'_>, now: Timestamp,
     }
     // Section 5.2.1.4: "the client prefers a stored response not be used to satisfy the request without successful
     // validation on the origin server."
-    if asked.no_cache || !old_enough_is_young_enough(stored, &asked, now) {
+    if asked.no_cache || !young_enough(stored, &asked, now) {
         return Reuse::Validate(FwdReason::Request);
     }
     match staleness(stored, now, soft_purged) {
@@ -52,7 +52,7 @@ pub fn reuse(stored: &StoredResponse, request: &RequestHead<'_>, now: Timestamp,
 
 /// Section 5.2.1.1: "the client prefers a response whose age is less than or equal to the specified number of seconds."
 /// No stored response has the age zero.
-fn old_enough_is_young_enough(stored: &StoredResponse, asked: &RequestDirectives, now: Timestamp) -> bool {
+fn young_enough(stored: &StoredResponse, asked: &RequestDirectives, now: Timestamp) -> bool {
     match asked.max_age.seconds() {
         _ if !asked.max_age.is_present() => true,
         Some(seconds) => seconds > 0 && stored.age(now) <= Duration::from_secs(seconds.into()),

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, ETAG, LAST_MODIFIED, SET_COOKIE};
+use http::header::{AUTHORIZATION, CONTENT_LOCATION, EXPIRES, SET_COOKIE};
 use http::{Method, StatusCode};
 
 use super::cache_control::ResponseDirectives;
+use super::location::same_origin_target;
 use super::targeted::{Effective, effective};
 use super::{
-    RequestHead, ResponseHead, StoreRules, Times, Vary, age, date, freshness, partial, request, stale, surrogate,
+    RequestHead, ResponseHead, StoreRules, Times, Vary, age, freshness, partial, request, stale, surrogate, validator,
 };
 use crate::policy::freshness::{EarlyRefresh, LifetimeSource, Obstacle, Plan, Standard};
 
@@ -51,7 +52,7 @@ fn obstacles(
     let no_store = directives.no_store && !(directives.must_understand && understood);
     let sets_cookie = response.fields.contains_key(SET_COOKIE) && !directives.withheld.contains(&SET_COOKIE);
     let checks = [
-        (Obstacle::Method, *request.method != Method::GET),
+        (Obstacle::Method, *request.method != Method::GET && !is_storable_post(request, response, directives)),
         (Obstacle::Status, !is_storable(request, response.status) || must_understand && !understood),
         (Obstacle::NoStore, no_store),
         (Obstacle::RequestNoStore, request::request_no_store(request.fields)),
@@ -62,6 +63,22 @@ fn obstacles(
         (Obstacle::Partial, response.status == StatusCode::PARTIAL_CONTENT && !partial::is_storable(response.fields)),
     ];
     checks.into_iter().filter(|(_, holds)| *holds).map(|(obstacle, _)| obstacle).collect()
+}
+
+/// RFC 9110 section 9.3.3: "Responses to POST requests are only cacheable when they include explicit freshness information
+/// [...] and a Content-Location header field that has the same value as the POST's target URI": it then answers GET.
+fn is_storable_post(request: &RequestHead<'_>, response: &ResponseHead<'_>, directives: &ResponseDirectives) -> bool {
+    let explicit = directives.s_maxage.is_present() || directives.max_age.is_present();
+    if *request.method != Method::POST || !(explicit || response.fields.contains_key(EXPIRES)) {
+        return false;
+    }
+    let reference = response.fields.get(CONTENT_LOCATION).and_then(|value| value.to_str().ok());
+    let host = request::host(request);
+    let names_target = |scheme: &str| {
+        let target = reference.and_then(|it| same_origin_target(it, &format!("{scheme}://{host}"), request.uri));
+        target.as_deref() == Some(request.uri.path_and_query().map_or("/", |target| target.as_str()))
+    };
+    response.status.is_success() && (names_target("https") || names_target("http"))
 }
 
 /// Section 3: "the response status code is final", and what each status code says itself.
@@ -106,8 +123,7 @@ fn is_useless(
     let has_ground = source != LifetimeSource::Missing
         || effective.directives.public
         || freshness::heuristically_cacheable(response.status);
-    let can_be_validated =
-        response.fields.contains_key(ETAG) || date::field(response.fields, &LAST_MODIFIED, times.received).is_some();
+    let can_be_validated = validator::can_be_validated(response.status, response.fields, times.received);
     let served_unvalidated = !longest.is_zero() && !effective.directives.no_cache;
     !has_ground || !can_be_validated && !served_unvalidated
 }

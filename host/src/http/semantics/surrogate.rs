@@ -1,6 +1,5 @@
 //! Surrogate keys: what a response can be purged by besides its target.
 
-use http::header::HOST;
 use http::{HeaderMap, HeaderName};
 use sfv::{BareItem, List, ListEntry, Parser};
 
@@ -26,7 +25,7 @@ pub fn surrogate_keys(request: &RequestHead<'_>, response: &HeaderMap) -> Vec<St
     separated(response, &SURROGATE_KEY, |c| c.is_ascii_whitespace(), &mut keys);
     separated(response, &CACHE_TAG, |c| c == ',', &mut keys);
     if response.contains_key(CACHE_GROUPS) {
-        keys.extend(groups(response, &CACHE_GROUPS).iter().map(|group| group_key(&host(request), group)));
+        keys.extend(groups(response, &CACHE_GROUPS).iter().map(|group| group_key(&request::host(request), group)));
     }
     keys.retain(|key| !key.is_empty() && key.len() <= KEY_BYTES_MAX);
     keys.truncate(KEYS_MAX);
@@ -43,19 +42,13 @@ pub fn group_invalidations(request: &RequestHead<'_>, response: &ResponseHead<'_
     if request::is_safe(request.method) || !response.fields.contains_key(CACHE_GROUP_INVALIDATION) {
         return Vec::new();
     }
-    let host = host(request);
+    let host = request::host(request);
     groups(response.fields, &CACHE_GROUP_INVALIDATION).iter().map(|group| group_key(&host, group)).collect()
 }
 
 /// The surrogate key that stands for a group of a host: groups of different hosts are different groups.
 pub fn group_key(host: &str, group: &str) -> String {
     format!("group:{}:{group}", host.to_ascii_lowercase())
-}
-
-fn host(request: &RequestHead<'_>) -> String {
-    let of_target = request.uri.authority().map(|authority| authority.as_str().to_owned());
-    let named = || request.fields.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
-    of_target.or_else(named).unwrap_or_default()
 }
 
 fn separated(fields: &HeaderMap, name: &HeaderName, separator: impl Fn(char) -> bool, keys: &mut Vec<String>) {

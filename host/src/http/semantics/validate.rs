@@ -7,7 +7,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::fields::strip_hop_by_hop;
-use super::precondition::{is_strong, strong_match, weak_match};
+use super::validator::{can_be_validated, is_strong, strong_match, weak_match};
 use super::{Times, date};
 use crate::entry::StoredResponse;
 
@@ -21,11 +21,13 @@ const BOUND_TO_CONTENT: [HeaderName; 3] = [CONTENT_LENGTH, CONTENT_ENCODING, CON
 /// Turns a forwarded request into one that validates the stored responses of a key: the client's own conditions and its
 /// `Range` make way for the cache's (section 4.3.1).
 ///
-/// Without a validator the request becomes unconditional.
+/// Where nothing can be validated the request becomes unconditional.
 pub fn validation_fields(stored: &[&StoredResponse], fields: &mut HeaderMap) {
     for name in &CONDITIONS {
         fields.remove(name);
     }
+    let valid = |one: &&&StoredResponse| can_be_validated(one.status, &one.fields, one.received);
+    let stored: Vec<&StoredResponse> = stored.iter().filter(valid).copied().collect();
     // "MUST send the relevant entity tags (using If-Match, If-None-Match, or If-Range) if the entity tags were provided in
     // the stored response(s) being validated."
     let tags: Vec<&[u8]> = stored.iter().filter_map(|one| one.fields.get(ETAG)).map(HeaderValue::as_bytes).collect();
@@ -36,7 +38,7 @@ pub fn validation_fields(stored: &[&StoredResponse], fields: &mut HeaderMap) {
     }
     // "SHOULD send the Last-Modified value (using If-Modified-Since) if the request is not for a subrange, a single stored
     // response is being validated, and that response contains a Last-Modified value."
-    if let [only] = stored
+    if let [only] = stored.as_slice()
         && let Some(modified) = only.fields.get(LAST_MODIFIED)
         && date::parse(modified, only.received).is_some()
     {
@@ -61,7 +63,10 @@ pub fn selected_by_304(stored: &[&StoredResponse], response_304: &HeaderMap) -> 
         // "If the new response contains no strong validators but does contain one or more weak validators, and if those
         // validators correspond to one of the stored responses, then the most recent of those matching stored responses is
         // identified for update."
-        Some(tag) => first(matching(&|one| one.fields.get(ETAG).is_some_and(|stored| weak_match(stored, tag)))),
+        // An origin that leaves the quotes off is understood where it says the same again.
+        Some(tag) => {
+            first(matching(&|one| one.fields.get(ETAG).is_some_and(|stored| weak_match(stored, tag) || stored == tag)))
+        }
         None => match response_304.get(LAST_MODIFIED) {
             Some(modified) => first(matching(&|one| one.fields.get(LAST_MODIFIED) == Some(modified))),
             // "If the new response does not include any form of validator [...], and there is only one stored response, and

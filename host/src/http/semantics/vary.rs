@@ -1,6 +1,9 @@
 //! `Vary` (RFC 9110 section 12.5.5) and the normalised values of the fields that it names (RFC 9111 section 4.1).
 
-use http::header::{ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, VARY};
+use http::header::{
+    ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, COOKIE, DATE, IF_MODIFIED_SINCE,
+    IF_UNMODIFIED_SINCE, REFERER, USER_AGENT, VARY,
+};
 use http::{HeaderMap, HeaderName};
 
 /// The value of a selecting field that the request does not have. No field value holds this character.
@@ -60,12 +63,19 @@ fn selecting_value(name: &str, request: &HeaderMap) -> String {
         }
         value.extend(line.as_bytes().trim_ascii().iter().map(|byte| char::from(*byte)));
     }
-    let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else { return value };
-    if PREFERENCES.contains(&name) { preferences(&value) } else { value }
+    match HeaderName::from_bytes(name.as_bytes()) {
+        Ok(name) if PREFERENCES.contains(&name) => preferences(&value),
+        Ok(name) if !SINGLETONS.contains(&name) => list(&value),
+        _ => value,
+    }
 }
 
 /// Lists of case-insensitive members whose order says nothing: their weights do (RFC 9110 section 12.4.2).
 const PREFERENCES: [HeaderName; 3] = [ACCEPT_ENCODING, ACCEPT_LANGUAGE, ACCEPT_CHARSET];
+
+/// Fields that are no lists: a comma within them, and the space after it, is part of the value.
+const SINGLETONS: [HeaderName; 7] =
+    [AUTHORIZATION, COOKIE, DATE, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, REFERER, USER_AGENT];
 
 /// The members in lower case, without white space and empty ones, sorted.
 fn preferences(value: &str) -> String {
@@ -74,4 +84,24 @@ fn preferences(value: &str) -> String {
     members.retain(|member| !member.is_empty());
     members.sort_unstable();
     members.join(",")
+}
+
+/// A list without the white space around its commas (RFC 9110 section 5.6.1); what is in quotes stays as it is. A field
+/// that nobody knows is taken for a list: its lines may be combined on the way in any case (section 5.3).
+fn list(value: &str) -> String {
+    let mut bare = String::with_capacity(value.len());
+    let (mut quoted, mut escaped) = (false, false);
+    let mut after_comma = false;
+    for c in value.chars() {
+        match c {
+            ' ' | '\t' if after_comma => continue,
+            ',' if !quoted => bare.truncate(bare.trim_end_matches([' ', '\t']).len()),
+            '"' if !escaped => quoted = !quoted,
+            _ => {}
+        }
+        escaped = quoted && c == '\\' && !escaped;
+        after_comma = c == ',' && !quoted;
+        bare.push(c);
+    }
+    bare
 }

@@ -1,0 +1,138 @@
+//! Any bytes through every field parser. The fuzz target runs it on what the fuzzer makes up, an ordinary test on the
+//! saved corpus.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
+use sandbar::clock::Timestamp;
+use sandbar::entry::StoredResponse;
+use sandbar::http::semantics::{self, CacheStatus, Ranges, RequestHead, ResponseHead, Reuse, StoreRules, Times, Vary};
+
+/// Fields from bytes, a line each; lines that are none are passed over.
+pub(crate) fn fields_of(bytes: &[u8]) -> HeaderMap {
+    let mut fields = HeaderMap::new();
+    for line in bytes.split(|byte| *byte == b'\n').take(64) {
+        let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
+        let name = HeaderName::from_bytes(&line[..colon]);
+        let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii());
+        if let (Ok(name), Ok(value)) = (name, value) {
+            fields.append(name, value);
+        }
+    }
+    fields
+}
+
+/// Has every parser read the same bytes, as the request and as the response, and checks what must hold of any answer.
+///
+/// # Panics
+/// When it does not.
+pub(crate) fn parse_everything(bytes: &[u8]) {
+    let mut fields = fields_of(bytes);
+    // The bytes as such, in each of the fields that is parsed.
+    if fields.is_empty()
+        && let Ok(value) = HeaderValue::from_bytes(bytes)
+    {
+        for name in PARSED {
+            fields.insert(HeaderName::from_static(name), value.clone());
+        }
+    }
+    let now = Timestamp::from_millis(1_767_225_600_000);
+    let times = Times { requested: now, received: now };
+    let (method, uri) = (http::Method::GET, Uri::from_static("/a/b?q"));
+    let request = RequestHead { method: &method, uri: &uri, fields: &fields };
+    let rules = StoreRules::default();
+    for status in [200, 206, 304, 404, 599] {
+        let status = StatusCode::from_u16(status).unwrap_or_default();
+        let response = ResponseHead { status, fields: &fields };
+        let standard = semantics::standard(&request, &response, times, &rules);
+        assert!(standard.plan.freshness_lifetime_ms <= MILLIS_MAX, "no lifetime is longer than a date can say");
+        let stored = StoredResponse {
+            key: "key".into(),
+            status,
+            fields: semantics::stored_fields(&fields, now, &rules),
+            body: Bytes::from_static(b"0123456789"),
+            requested: now,
+            received: now,
+            initial_age: standard.initial_age,
+            fetch_time: Duration::ZERO,
+            plan: standard.plan,
+            directives: standard.directives,
+            sequence: 0,
+            policy: None,
+        };
+        questions(&stored, &request, &fields, times);
+    }
+    let post = http::Method::POST;
+    let write = RequestHead { method: &post, uri: &uri, fields: &fields };
+    let answer = ResponseHead { status: StatusCode::CREATED, fields: &fields };
+    assert!(!semantics::invalidated(&write, "http://a.example", &answer).is_empty(), "the target itself is invalid");
+    semantics::group_invalidations(&write, &answer);
+    semantics::standard(&write, &answer, times, &rules);
+    _ = semantics::request::check_framing(http::Version::HTTP_11, &fields);
+    semantics::fields::via_loops(&fields, "sandbar");
+    semantics::origin_fields(&fields);
+    let status = CacheStatus::new(std::str::from_utf8(bytes).unwrap_or("x"), semantics::cache_status::Outcome::Hit);
+    let text = CacheStatus { key: Some(status.cache), detail: Some(status.cache), ..status }.to_value();
+    assert!(sfv::Parser::new(text.as_bytes()).parse::<sfv::List>().is_ok(), "{text:?}");
+}
+
+/// Everything that can be asked of a stored response.
+fn questions(stored: &StoredResponse, request: &RequestHead<'_>, fields: &HeaderMap, times: Times) {
+    let later = times.received.saturating_add(Duration::from_secs(30));
+    for now in [times.received, later, Timestamp::default()] {
+        let found = semantics::reuse(stored, request, now, false);
+        if found == Reuse::Fresh {
+            assert!(stored.age(now) < Duration::from_millis(stored.plan.freshness_lifetime_ms));
+            assert!(!stored.directives.no_cache);
+        }
+        semantics::may_serve_on_error(stored, request, now, true);
+        semantics::refresh_early(stored, now, 0.5);
+    }
+    semantics::precondition(stored, request);
+    semantics::part_answers(stored, request);
+    semantics::combine(stored, stored);
+    semantics::partial::completion_fields(stored, &mut fields.clone());
+    match semantics::ranges(stored, request) {
+        Ranges::Single(range) => assert!(range.last < 10),
+        Ranges::Multi(ranges) => {
+            assert_eq!(semantics::multipart::multipart(stored, &ranges).chunks.len(), 2 * ranges.len() + 1)
+        }
+        Ranges::Full | Ranges::Unsatisfiable => {}
+    }
+    let merged = semantics::freshen(stored, fields, times);
+    assert!(merged.contains_key(http::header::DATE));
+    semantics::freshen_from_head(stored, fields, times);
+    semantics::selected_by_304(&[stored], fields);
+    semantics::validation_fields(&[stored], &mut fields.clone());
+    semantics::downstream_fields(&stored.fields, Some(stored.age(later)), &[]);
+    if let Vary::Names(names) = semantics::vary(fields) {
+        assert_eq!(semantics::selecting_values(&names, fields).len(), names.len());
+    }
+}
+
+/// A lifetime is at most 2^31 seconds, or the span of the date forms.
+const MILLIS_MAX: u64 = 253_402_300_800_000;
+
+const PARSED: [&str; 20] = [
+    "age",
+    "cache-control",
+    "cache-groups",
+    "cache-tag",
+    "cdn-cache-control",
+    "connection",
+    "content-location",
+    "content-range",
+    "date",
+    "etag",
+    "expires",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "last-modified",
+    "location",
+    "pragma",
+    "range",
+    "surrogate-key",
+    "vary",
+];

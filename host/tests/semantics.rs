@@ -1,0 +1,30 @@
+//! What `sandbar::http::semantics` decides, one table per question, each case with the section that decides it. Time is
+//! stepped.
+
+#![allow(unused_crate_dependencies, reason = "the library's dependencies are not the tests'")]
+
+mod semantics {
+    mod age;
+    mod cache_control;
+    mod cache_status;
+    mod corpus;
+    mod date;
+    mod differential;
+    mod early_refresh;
+    mod fields;
+    mod fresh;
+    mod invalidate;
+    mod partial;
+    mod precondition;
+    mod properties;
+    mod ranges;
+    mod request;
+    mod reusable;
+    mod stale;
+    mod storable;
+    mod support;
+    mod surrogate;
+    mod targeted;
+    mod validate;
+    mod vary;
+}

@@ -1,0 +1,173 @@
+//! Which fields travel on? RFC 9110 sections 6.6.1 and 7.6, RFC 9111 section 3.1.
+
+use std::time::Duration;
+
+use http::header::{CACHE_CONTROL, VIA};
+use http::{HeaderMap, HeaderName, Version};
+use sandbar::http::semantics::fields::{append_via, retain_for_not_modified, via_loops};
+use sandbar::http::semantics::{StoreRules, downstream_fields, origin_fields, stored_fields};
+
+use super::support::{NOW, date_from_now, fields, text};
+
+/// `name: value` of all lines, sorted, without `Date`.
+fn shown(fields: &HeaderMap) -> Vec<String> {
+    let lines = fields.iter().filter(|(name, _)| *name != "date");
+    let mut shown: Vec<String> = lines.map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+    shown.sort();
+    shown
+}
+
+const HOP_BY_HOP: [(&str, &[&str]); 14] = [
+    ("Connection: close", &[]),
+    ("Keep-Alive: timeout=5", &[]),
+    ("Proxy-Connection: keep-alive", &[]),
+    ("TE: trailers", &[]),
+    ("Trailer: x", &[]),
+    ("Transfer-Encoding: chunked", &[]),
+    ("Upgrade: h2c", &[]),
+    ("Proxy-Authenticate: Basic", &[]),
+    ("Proxy-Authentication-Info: x", &[]),
+    ("Proxy-Authorization: Basic x", &[]),
+    ("HTTP2-Settings: x", &[]),
+    ("Connection: a, B\nA: 1\nb: 2\nc: 3", &["c: 3"]),
+    ("Connection: a\nConnection: b\nA: 1\nb: 2\nc: 3", &["c: 3"]),
+    ("Connection: , (bad), c\nA: 1\nc: 3\nc: 4", &["a: 1"]),
+];
+
+#[test]
+fn fields_of_a_connection_stay_behind() {
+    for (sent, expected) in HOP_BY_HOP {
+        let sent = fields(sent);
+        assert_eq!(shown(&origin_fields(&sent)), expected, "9110 7.6.1: {sent:?}");
+        assert_eq!(shown(&stored_fields(&sent, NOW, &StoreRules::default())), expected, "9111 3.1: {sent:?}");
+        assert_eq!(shown(&downstream_fields(&sent, None, &[])), expected, "9110 7.6.1: {sent:?}");
+    }
+}
+
+#[test]
+fn fields_towards_the_origin() {
+    for (section, sent, expected) in [
+        ("9110 10.1.1: answered here", "Expect: 100-continue\nA: 1", &["a: 1"][..]),
+        ("9110 7.6.1", "Connection: te, close\nTE: trailers\nA: 1", &["a: 1"]),
+        (
+            "all else",
+            "Cookie: a\nAuthorization: b\nAccept: c\nAccept: d",
+            &["accept: c", "accept: d", "authorization: b", "cookie: a"],
+        ),
+        ("9110 7.6.3: Via goes on", "Via: 1.1 a", &["via: 1.1 a"]),
+    ] {
+        assert_eq!(shown(&origin_fields(&fields(sent))), expected, "{section}: {sent:?}");
+    }
+}
+
+#[test]
+fn fields_that_are_stored() {
+    for (section, received, expected) in [
+        ("9111 5.1: the entry knows its age", "Age: 5\nA: 1", &["a: 1"][..]),
+        ("9111 5.2.2.4", "Cache-Control: no-cache=\"a\"\nA: 1\nB: 2", &["b: 2", "cache-control: no-cache=\"a\""]),
+        (
+            "9111 5.2.2.7",
+            "Cache-Control: private=\"a, b\"\nA: 1\nB: 2\nC: 3",
+            &["c: 3", "cache-control: private=\"a, b\""],
+        ),
+        (
+            "9111 3.1: all others",
+            "Set-Cookie: a=b\nX-Unknown: 1\nContent-Range: x",
+            &["content-range: x", "set-cookie: a=b", "x-unknown: 1"],
+        ),
+        ("9110 5.3: every line", "Link: a\nLink: b", &["link: a", "link: b"]),
+        (
+            "9213 2.2: the targeted field withholds",
+            "CDN-Cache-Control: private=\"a\"\nCache-Control: private=\"b\"\nA: 1\nB: 2",
+            &["b: 2", "cache-control: private=\"b\"", "cdn-cache-control: private=\"a\""],
+        ),
+    ] {
+        assert_eq!(
+            shown(&stored_fields(&fields(received), NOW, &StoreRules::default())),
+            expected,
+            "{section}: {received:?}"
+        );
+    }
+    for (section, received, expected) in [
+        ("9110 6.6.1: kept", "Date: @-5", -5),
+        ("9110 6.6.1: kept, even from the future", "Date: @3600", 3600),
+        ("9110 6.6.1: missing", "", 0),
+        ("9110 6.6.1: garbage", "Date: foo", 0),
+    ] {
+        let stored = stored_fields(&fields(received), NOW, &StoreRules::default());
+        assert_eq!(stored.get("date"), Some(&date_from_now(expected)), "{section}: {received:?}");
+    }
+}
+
+#[test]
+fn fields_towards_the_client() {
+    let key = HeaderName::from_static("surrogate-key");
+    for (section, stored, age_ms, withheld, expected) in [
+        ("9111 4: Age is generated", "A: 1", Some(0), &[][..], &["a: 1", "age: 0"][..]),
+        ("9111 5.1: in whole seconds", "A: 1", Some(1999), &[], &["a: 1", "age: 1"]),
+        ("9111 5.1: in the place of another", "Age: 9", Some(30_000), &[], &["age: 30"]),
+        ("9111 1.2.2", "", Some(u64::MAX), &[], &["age: 2147483648"]),
+        ("straight from the origin", "Age: 9", None, &[], &["age: 9"]),
+        (
+            "as configured",
+            "Surrogate-Key: a\nSurrogate-Key: b\nA: 1",
+            Some(0),
+            std::slice::from_ref(&key),
+            &["a: 1", "age: 0"],
+        ),
+        (
+            "9213 2: other caches may need it",
+            "CDN-Cache-Control: max-age=1",
+            None,
+            &[],
+            &["cdn-cache-control: max-age=1"],
+        ),
+    ] {
+        let found = downstream_fields(&fields(stored), age_ms.map(Duration::from_millis), withheld);
+        assert_eq!(shown(&found), expected, "{section}: {stored:?}");
+    }
+}
+
+#[test]
+fn fields_of_a_304() {
+    let mut found = fields(
+        "Date: @0\nETag: \"a\"\nCache-Control: x\nExpires: 0\nVary: a\nContent-Location: /x\nContent-Length: 5\n\
+         Content-Type: t\nContent-Encoding: gzip\nContent-Language: de\nContent-Range: r\nX: 1",
+    );
+    retain_for_not_modified(&mut found);
+    let expected = ["cache-control: x", "content-location: /x", "etag: \"a\"", "expires: 0", "vary: a", "x: 1"];
+    assert_eq!(shown(&found), expected, "9110 15.4.5");
+    assert!(found.contains_key("date"), "9110 15.4.5");
+}
+
+#[test]
+fn via() {
+    for (version, expected) in [
+        (Version::HTTP_09, "0.9 sandbar"),
+        (Version::HTTP_10, "1.0 sandbar"),
+        (Version::HTTP_11, "1.1 sandbar"),
+        (Version::HTTP_2, "2 sandbar"),
+        (Version::HTTP_3, "3 sandbar"),
+    ] {
+        let mut sent = fields("Via: 1.1 a");
+        append_via(&mut sent, version, "sandbar");
+        let lines: Vec<_> = sent.get_all(VIA).iter().map(|line| line.to_str().unwrap()).collect();
+        assert_eq!(lines, ["1.1 a", expected], "9110 7.6.3");
+    }
+    let mut sent = HeaderMap::new();
+    append_via(&mut sent, Version::HTTP_11, "bad\nname");
+    assert!(sent.is_empty(), "what can't be a value is left out");
+    for (sent, loops) in [
+        ("", false),
+        ("Via: 1.1 a", false),
+        ("Via: 1.1 sandbar", true),
+        ("Via: 1.1 a, HTTP/2 sandbar (comment)", true),
+        ("Via: 1.1 a\nVia: 1.1 sandbar", true),
+        ("Via: sandbar", false),
+        ("Via: 1.1 sandbar2", false),
+        ("Via:   1.1    sandbar  , 1.1 b", true),
+    ] {
+        assert_eq!(via_loops(&fields(sent), "sandbar"), loops, "9110 7.6.3: {sent:?}");
+    }
+    assert_eq!(text(&fields("Cache-Control: a"), CACHE_CONTROL.as_str()), "a");
+}

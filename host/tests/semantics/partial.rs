@@ -1,0 +1,208 @@
+//! Storing and combining parts: RFC 9111 sections 3.3 and 3.4, RFC 9110 sections 14.4 and 15.3.7.
+
+use http::HeaderMap;
+use sandbar::entry::StoredResponse;
+use sandbar::http::semantics::partial::{completion_fields, content_range};
+use sandbar::http::semantics::{ByteRange, Combined, combine, part_answers};
+
+use super::support::{Asked, fields, stored_with_body, text};
+
+#[test]
+fn content_range_field() {
+    for (section, value, expected) in [
+        ("9110 14.4", "bytes 0-4/10", Some((0, 4, Some(10)))),
+        ("9110 14.4", "bytes 4-4/5", Some((4, 4, Some(5)))),
+        ("9110 14.4: unknown length", "bytes 0-4/*", Some((0, 4, None))),
+        ("9110 14.1: any case", "BYTES 0-4/10", Some((0, 4, Some(10)))),
+        ("9110 14.4: unsatisfied", "bytes */10", None),
+        ("9110 14.4: backwards", "bytes 5-4/10", None),
+        ("9110 14.4: beyond", "bytes 0-10/10", None),
+        ("9110 14.4: another unit", "lines 0-4/10", None),
+        ("9110 14.4: no unit", "0-4/10", None),
+        ("9110 14.4: no length", "bytes 0-4", None),
+        ("9110 14.4: open", "bytes 0-/10", None),
+        ("9110 14.4: suffix", "bytes -4/10", None),
+        ("9110 14.4: garbage", "bytes a-b/c", None),
+        ("9110 14.4: overflow", "bytes 0-18446744073709551615/*", None),
+        ("9110 14.4: overflow", "bytes 0-99999999999999999999999/*", None),
+        ("9110 14.4: = for a space", "bytes=0-4/10", None),
+    ] {
+        let found = content_range(&fields(&format!("Content-Range: {value}")));
+        let found = found.map(|found| (found.range.first, found.range.last, found.complete));
+        assert_eq!(found, expected, "{section}: {value:?}");
+    }
+}
+
+fn part(label: &str, extra: &str, body: &str) -> StoredResponse {
+    let response = format!("Date: @0\nCache-Control: max-age=60\nContent-Range: bytes {label}\n{extra}");
+    stored_with_body(206, &response, body)
+}
+
+#[test]
+fn a_part_answers_what_lies_within_it() {
+    for (section, label, body, request, expected) in [
+        ("9111 3.3", "2-6/10", "23456", "Range: bytes=2-6", Some(("23456", "bytes 2-6/10"))),
+        ("9111 3.3", "2-6/10", "23456", "Range: bytes=3-4", Some(("34", "bytes 3-4/10"))),
+        ("9111 3.3: sticks out", "2-6/10", "23456", "Range: bytes=3-7", None),
+        ("9111 3.3: sticks out", "2-6/10", "23456", "Range: bytes=0-3", None),
+        ("9111 3.3: sticks out", "2-6/10", "23456", "Range: bytes=3-", None),
+        ("9111 3.3: sticks out", "2-6/10", "23456", "Range: bytes=-3", None),
+        ("9111 3.3: beside", "2-6/10", "23456", "Range: bytes=8-9", None),
+        ("9111 3.3: all", "2-6/10", "23456", "", None),
+        ("9111 3.3: several", "2-6/10", "23456", "Range: bytes=2-3,5-6", None),
+        ("9111 3.3: to the end", "5-9/10", "56789", "Range: bytes=6-", Some(("6789", "bytes 6-9/10"))),
+        ("9111 3.3: to the end", "5-9/10", "56789", "Range: bytes=6-99", Some(("6789", "bytes 6-9/10"))),
+        ("9111 3.3: suffix", "5-9/10", "56789", "Range: bytes=-5", Some(("56789", "bytes 5-9/10"))),
+        ("9111 3.3: suffix", "5-9/10", "56789", "Range: bytes=-1", Some(("9", "bytes 9-9/10"))),
+        ("9111 3.3: a longer suffix", "5-9/10", "56789", "Range: bytes=-6", None),
+        ("9111 3.3: no suffix", "5-9/10", "56789", "Range: bytes=-0", None),
+        ("9111 3.3: length unknown", "5-9/*", "56789", "Range: bytes=6-8", Some(("678", "bytes 6-8/*"))),
+        ("9111 3.3: length unknown", "5-9/*", "56789", "Range: bytes=6-", None),
+        ("9111 3.3: length unknown", "5-9/*", "56789", "Range: bytes=-1", None),
+        ("9111 3.3: length unknown", "5-9/*", "56789", "Range: bytes=6-99", None),
+        (
+            "shorter than it says, from its beginning",
+            "4-9/10",
+            "01234",
+            "Range: bytes=6-8",
+            Some(("234", "bytes 6-8/10")),
+        ),
+        (
+            "shorter than it says, from its beginning",
+            "4-9/10",
+            "01234",
+            "Range: bytes=6-",
+            Some(("234", "bytes 6-8/10")),
+        ),
+        ("shorter than it says, from its end", "4-9/10", "01234", "Range: bytes=-5", Some(("01234", "bytes 5-9/10"))),
+        ("shorter than it says, from its end", "4-9/10", "01234", "Range: bytes=-1", Some(("4", "bytes 9-9/10"))),
+        ("shorter than it says, beyond what there is", "4-9/10", "01234", "Range: bytes=8-9", None),
+        ("longer than it says", "4-9/10", "0123456", "Range: bytes=4-5", None),
+        ("empty", "4-9/10", "", "Range: bytes=4-5", None),
+    ] {
+        let found = part_answers(&part(label, "", body), &Asked::get(request).head());
+        let found = found.map(|(content, label)| (String::from_utf8(content.to_vec()).unwrap(), label));
+        let expected = expected.map(|(content, label)| (content.to_owned(), label.parse().unwrap()));
+        assert_eq!(found, expected, "{section}: {label} for {request:?}");
+    }
+    let held = part("2-6/10", "ETag: \"a\"", "23456");
+    for (request, answers) in [
+        ("Range: bytes=2-3\nIf-Range: \"a\"", true),
+        ("Range: bytes=2-3\nIf-Range: \"b\"", false),
+        ("Range: bytes=2-3\nIf-Range: W/\"a\"", false),
+    ] {
+        assert_eq!(part_answers(&held, &Asked::get(request).head()).is_some(), answers, "9110 13.1.5: {request:?}");
+    }
+    let head = Asked::new("HEAD", "Range: bytes=2-3");
+    assert_eq!(part_answers(&held, &head.head()), None, "9110 14.2: only GET");
+}
+
+/// `C:` and content where the whole is there, `P:`, label and content where a part is, `-` where nothing was combined.
+fn shown(combined: &Combined) -> String {
+    let content = |one: &StoredResponse| String::from_utf8(one.body.to_vec()).unwrap();
+    match combined {
+        Combined::Complete(whole) => {
+            assert_eq!((whole.status.as_u16(), text(&whole.fields, "content-range")), (200, ""));
+            assert_eq!(text(&whole.fields, "content-length"), whole.body.len().to_string());
+            format!("C:{}", content(whole))
+        }
+        Combined::Part(part) => {
+            assert_eq!(part.status.as_u16(), 206);
+            assert_eq!(text(&part.fields, "content-length"), part.body.len().to_string());
+            format!("P:{}:{}", text(&part.fields, "content-range"), content(part))
+        }
+        Combined::Apart => "-".to_owned(),
+    }
+}
+
+#[test]
+fn parts_of_one_representation_combine() {
+    let tag = "ETag: \"a\"";
+    for (section, (old, old_extra, old_body), (new, new_extra, new_body), expected) in [
+        ("9111 3.4: adjacent", ("0-4/10", tag, "01234"), ("5-9/10", tag, "56789"), "C:0123456789"),
+        ("9111 3.4: adjacent, reversed", ("5-9/10", tag, "56789"), ("0-4/10", tag, "01234"), "C:0123456789"),
+        ("9111 3.4: overlapping", ("0-6/10", tag, "0123456"), ("4-9/10", tag, "456789"), "C:0123456789"),
+        ("9111 3.4: a longer part", ("2-4/10", tag, "234"), ("5-6/10", tag, "56"), "P:bytes 2-6/10:23456"),
+        ("9111 3.4: one within the other", ("2-6/10", tag, "23456"), ("3-4/10", tag, "34"), "P:bytes 2-6/10:23456"),
+        ("9111 3.4: one around the other", ("3-4/10", tag, "34"), ("2-6/10", tag, "23456"), "P:bytes 2-6/10:23456"),
+        ("9111 3.4: the length is learnt", ("0-4/*", tag, "01234"), ("5-9/10", tag, "56789"), "C:0123456789"),
+        (
+            "9111 3.4: the length is unknown",
+            ("0-4/*", tag, "01234"),
+            ("5-9/*", tag, "56789"),
+            "P:bytes 0-9/*:0123456789",
+        ),
+        ("9111 3.4: a gap", ("0-3/10", tag, "0123"), ("5-9/10", tag, "56789"), "-"),
+        ("9111 3.4: another length", ("0-4/10", tag, "01234"), ("5-9/11", tag, "56789"), "-"),
+        ("9111 3.4: another tag", ("0-4/10", tag, "01234"), ("5-9/10", "ETag: \"b\"", "56789"), "-"),
+        ("9111 3.4: weak tags", ("0-4/10", "ETag: W/\"a\"", "01234"), ("5-9/10", "ETag: W/\"a\"", "56789"), "-"),
+        ("9111 3.4: no validator", ("0-4/10", "", "01234"), ("5-9/10", "", "56789"), "-"),
+        ("9111 3.4: only one tag", ("0-4/10", tag, "01234"), ("5-9/10", "", "56789"), "-"),
+        (
+            "9110 8.8.2.2: a strong date",
+            ("0-4/10", "Last-Modified: @-9", "01234"),
+            ("5-9/10", "Last-Modified: @-9", "56789"),
+            "C:0123456789",
+        ),
+        (
+            "9110 8.8.2.2: a weak date",
+            ("0-4/10", "Last-Modified: @0", "01234"),
+            ("5-9/10", "Last-Modified: @0", "56789"),
+            "-",
+        ),
+        (
+            "9111 3.4: another date",
+            ("0-4/10", "Last-Modified: @-9", "01234"),
+            ("5-9/10", "Last-Modified: @-8", "56789"),
+            "-",
+        ),
+        ("shorter than it says", ("0-4/10", tag, "0123"), ("5-9/10", tag, "56789"), "-"),
+        ("longer than it says", ("0-4/10", tag, "01234"), ("5-9/10", tag, "567890"), "-"),
+    ] {
+        let found = combine(&part(old, old_extra, old_body), &part(new, new_extra, new_body));
+        assert_eq!(shown(&found), expected, "{section}: {old} and {new}");
+    }
+}
+
+#[test]
+fn newer_fields_win() {
+    let old = part("0-4/10", "ETag: \"a\"\nX-A: 1\nX-B: 1\nX-C: 1\nX-C: 2", "01234");
+    let new = part("5-9/10", "ETag: \"a\"\nX-A: 2\nX-C: 3", "56789");
+    let Combined::Complete(whole) = combine(&old, &new) else { panic!("they fit") };
+    assert_eq!((text(&whole.fields, "x-a"), text(&whole.fields, "x-b")), ("2", "1"), "9111 3.4");
+    assert_eq!(whole.fields.get_all("x-c").iter().count(), 1, "9111 3.4: all instances are replaced");
+}
+
+#[test]
+fn a_part_joins_the_whole() {
+    let whole = stored_with_body(200, "Date: @0\nETag: \"a\"", "0123456789");
+    let found = combine(&whole, &part("2-3/10", "ETag: \"a\"\nX: 1", "23"));
+    assert_eq!(shown(&found), "C:0123456789", "9111 3.4");
+    assert_eq!(combine(&whole, &part("2-3/11", "ETag: \"a\"", "23")), Combined::Apart);
+    assert_eq!(combine(&whole, &whole), Combined::Apart, "the new one is no part");
+    let not_found = stored_with_body(404, "Date: @0\nETag: \"a\"", "0123456789");
+    assert_eq!(combine(&not_found, &part("2-3/10", "ETag: \"a\"", "23")), Combined::Apart);
+}
+
+#[test]
+fn what_is_lacking_is_asked_for() {
+    for (section, label, extra, expected) in [
+        ("9111 3.3", "0-4/10", "ETag: \"a\"", Some(("bytes=5-", "\"a\"".to_owned()))),
+        ("9111 3.3: length unknown", "0-4/*", "ETag: \"a\"", Some(("bytes=5-", "\"a\"".to_owned()))),
+        ("9110 13.1.5: by date", "0-4/10", "Last-Modified: @-9", {
+            Some(("bytes=5-", super::support::date_from_now(-9).to_str().unwrap().to_owned()))
+        }),
+        ("9110 13.1.5: weak", "0-4/10", "ETag: W/\"a\"\nLast-Modified: @-9", None),
+        ("9111 3.4: no validator", "0-4/10", "", None),
+        ("the beginning is lacking", "1-5/10", "ETag: \"a\"", None),
+    ] {
+        let mut sent = fields("If-None-Match: \"client\"");
+        let asked = completion_fields(&part(label, extra, "01234"), &mut sent);
+        let found = asked.then(|| (text(&sent, "range"), text(&sent, "if-range").to_owned()));
+        assert_eq!(found, expected, "{section}: {label} {extra:?}");
+        assert_eq!(sent.contains_key("if-none-match"), !asked, "{section}: the client's conditions make way");
+    }
+    let whole = stored_with_body(200, "ETag: \"a\"", "0123456789");
+    assert!(!completion_fields(&whole, &mut HeaderMap::new()), "nothing is lacking");
+    assert_eq!(ByteRange { first: 0, last: 4 }.len(), 5);
+}
