@@ -1,7 +1,7 @@
 //! What `sandbar::http::semantics` decides, one table per question, each case with the section that decides it. Time is
 //! stepped.
 
-#![allow(unused_crate_dependencies, reason = "the library's dependencies are not the tests'")]
+#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 mod semantics {
     mod age;

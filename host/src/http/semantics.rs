@@ -26,6 +26,7 @@ pub mod age;
 pub mod cache_control;
 pub mod cache_status;
 pub mod date;
+pub mod directive;
 pub mod early_refresh;
 pub mod fields;
 pub mod freshness;

@@ -1,9 +1,8 @@
 //! Reading `Cache-Control`, RFC 9111 section 5.2.
 
 use http::header::CACHE_CONTROL;
-use sandbar::http::semantics::cache_control::{
-    DELTA_SECONDS_MAX, Delta, RequestDirectives, ResponseDirectives, delta_seconds, each_directive,
-};
+use sandbar::http::semantics::cache_control::{RequestDirectives, ResponseDirectives};
+use sandbar::http::semantics::directive::{DELTA_SECONDS_MAX, Delta, delta_seconds, each_directive};
 
 use super::support::fields;
 

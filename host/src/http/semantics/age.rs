@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use http::header::{AGE, DATE};
 
-use super::cache_control::delta_seconds;
+use super::directive::delta_seconds;
 use super::{Times, date};
 
 /// `age_value`: what the response says of its age; zero where it says nothing sensible.

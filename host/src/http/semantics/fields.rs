@@ -8,7 +8,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
-use super::cache_control::DELTA_SECONDS_MAX;
+use super::directive::DELTA_SECONDS_MAX;
 use super::targeted::effective;
 use super::{StoreRules, date};
 use crate::clock::Timestamp;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 use http::header::{DATE, EXPIRES, LAST_MODIFIED};
 
-use super::cache_control::Delta;
+use super::directive::Delta;
 use super::targeted::Effective;
 use super::{ResponseHead, StoreRules, date};
 use crate::clock::Timestamp;

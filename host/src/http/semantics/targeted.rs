@@ -5,7 +5,8 @@ use http::header::CACHE_CONTROL;
 use http::{HeaderMap, HeaderName};
 use sfv::{BareItem, Dictionary, ListEntry, Parser};
 
-use super::cache_control::{DELTA_SECONDS_MAX, Delta, ResponseDirectives};
+use super::cache_control::ResponseDirectives;
+use super::directive::{DELTA_SECONDS_MAX, Delta};
 
 /// The field for content delivery networks (RFC 9213 section 3.1).
 pub const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
