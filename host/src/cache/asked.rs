@@ -25,11 +25,7 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    pub(crate) fn new(
-        tenant: &Arc<Tenant>,
-        head: &http::request::Parts,
-        keyed: Keyed,
-    ) -> Arc<Self> {
+    pub(crate) fn new(tenant: &Arc<Tenant>, head: &http::request::Parts, keyed: Keyed) -> Arc<Self> {
         let Keyed { key, site, target } = keyed;
         Arc::new(Self {
             tenant: Arc::clone(tenant),

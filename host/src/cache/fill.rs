@@ -20,8 +20,8 @@ use crate::entry::StoredResponse;
 use crate::http::key::strip_unkeyed;
 use crate::http::semantics::fields::append_via;
 use crate::http::semantics::{
-    Combined, ResponseHead, Reuse, Times, Vary, combine, freshen, may_serve_on_error, origin_fields, reuse, standard, stored_fields,
-    validation_fields, vary,
+    Combined, ResponseHead, Reuse, Times, Vary, combine, freshen, may_serve_on_error, origin_fields, reuse, standard,
+    stored_fields, validation_fields, vary,
 };
 use crate::key::KeyHash;
 use crate::policy::freshness::{Planned, Standard};
@@ -130,7 +130,8 @@ impl Cache {
     ) {
         let asked = &fill.asked;
         let (head, content) = response.into_parts();
-        let judged = self.judge(asked, head.status, &head.headers, content.size_hint().exact(), times, fetch_time, sequence);
+        let judged =
+            self.judge(asked, head.status, &head.headers, content.size_hint().exact(), times, fetch_time, sequence);
         let unasked_part = head.status == StatusCode::PARTIAL_CONTENT && fill.purpose != Purpose::Part;
         if let Some(reason) = judged.obstacle.or(unasked_part.then_some("partial")) {
             self.learn_unshared(asked, reason);
@@ -140,6 +141,7 @@ impl Cache {
         let tail = Tail::new(asked.tenant.settings.body_bytes_max, self.inner.limits.window_bytes);
         let arriving = Arc::new(Arriving {
             stored: judged.stored,
+            received: head.headers,
             vary: judged.vary,
             body_bytes: content.size_hint().exact(),
             tail: Arc::clone(&tail),
@@ -171,7 +173,10 @@ impl Cache {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "each is a fact of the response; a struct would only name them twice")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a fact of the response; a struct would only name them twice"
+    )]
     pub(crate) fn judge(
         &self,
         asked: &Asked,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::Response;
+use http::{HeaderMap, Response};
 use parking_lot::Mutex;
 
 use super::cached::Cached;
@@ -28,8 +28,10 @@ pub(crate) const L1: &str = "l1";
 /// A response that is being stored while it arrives.
 #[derive(Debug)]
 pub(crate) struct Arriving {
-    /// All but the body.
+    /// All but the body, as it will be stored.
     pub(crate) stored: StoredResponse,
+    /// The fields as they came: for the request that caused the fetch.
+    pub(crate) received: HeaderMap,
     /// Names of the selecting fields, sorted.
     pub(crate) vary: Vec<String>,
     /// Length of the body in bytes where the origin announced it.

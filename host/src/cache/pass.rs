@@ -15,8 +15,8 @@ use crate::http::semantics::fields::append_via;
 use crate::http::semantics::{FwdReason, HeadUpdate, Times, freshen_from_head, only_if_cached, origin_fields};
 use crate::key::KeyHash;
 use crate::origin::OriginError;
-use crate::tier::memory::Departure;
 use crate::tenant::counters::count;
+use crate::tier::memory::Departure;
 
 impl Cache {
     /// HEAD: from a stored response to GET (RFC 9110 section 9.3.2), else from the origin.
@@ -39,9 +39,9 @@ impl Cache {
                 self.update_from_head(&asked, miss.basis.as_ref(), response.status(), response.headers(), times).await;
                 self.serve_forwarded(&asked, response, Answered::forwarded(miss.reason))
             }
-            Err(error) => self
-                .stale_on_error(&asked, miss.basis.as_ref())
-                .unwrap_or_else(|| self.origin_failed(&asked, &error)),
+            Err(error) => {
+                self.stale_on_error(&asked, miss.basis.as_ref()).unwrap_or_else(|| self.origin_failed(&asked, &error))
+            }
         }
     }
 

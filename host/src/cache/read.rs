@@ -16,9 +16,7 @@ use super::serve::Answered;
 use crate::body::{self, Body};
 use crate::http::key::{NoKey, keyed};
 use crate::http::semantics::cache_status::Outcome as Status;
-use crate::http::semantics::{
-    FwdReason, Reuse, StaleReason, may_serve_on_error, only_if_cached, part_answers, reuse,
-};
+use crate::http::semantics::{FwdReason, Reuse, StaleReason, may_serve_on_error, only_if_cached, part_answers, reuse};
 use crate::key::CacheKey;
 use crate::origin::OriginError;
 use crate::tenant::Tenant;
@@ -142,13 +140,7 @@ impl Cache {
     }
 
     /// Leads the fetch of a key or waits for it.
-    async fn fetch(
-        &self,
-        asked: &Arc<Asked>,
-        miss: &Miss,
-        alone: bool,
-        ranged: bool,
-    ) -> Result<Response<Body>, Retry> {
+    async fn fetch(&self, asked: &Arc<Asked>, miss: &Miss, alone: bool, ranged: bool) -> Result<Response<Body>, Retry> {
         let (leads, waiter) = match self.board(miss, alone) {
             Boarding::Lead(obligation) => {
                 count(&asked.tenant.counters.misses_l1);
@@ -218,9 +210,9 @@ impl Cache {
             Outcome::ErrorStatus(unshared) => self
                 .stale_on_error(asked, miss.basis.as_ref())
                 .or_else(|| if leads { self.serve_unshared(asked, miss, &unshared) } else { None }),
-            Outcome::Failed(error) => {
-                Some(self.stale_on_error(asked, miss.basis.as_ref()).unwrap_or_else(|| self.origin_failed(asked, &error)))
-            }
+            Outcome::Failed(error) => Some(
+                self.stale_on_error(asked, miss.basis.as_ref()).unwrap_or_else(|| self.origin_failed(asked, &error)),
+            ),
         }
     }
 

@@ -28,11 +28,7 @@ impl Cache {
     pub(crate) fn refresh_behind(&self, asked: &Arc<Asked>, key: &CacheKey, found: &Found) {
         if let Boarding::Lead(obligation) = self.inner.flights.board(key.hash()) {
             count(&asked.tenant.counters.origin_refreshes);
-            let fill = Fill {
-                asked: Arc::clone(asked),
-                basis: Some(found.clone()),
-                purpose: Purpose::Refresh,
-            };
+            let fill = Fill { asked: Arc::clone(asked), basis: Some(found.clone()), purpose: Purpose::Refresh };
             self.start_fill(fill, obligation);
         }
     }

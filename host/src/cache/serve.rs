@@ -7,7 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream;
 use http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, EXPIRES, VARY,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, EXPIRES,
+    VARY,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
 use http_body::Frame;
@@ -23,7 +24,9 @@ use crate::http::semantics::fields::append_via;
 use crate::http::semantics::multipart::{multipart, slice};
 use crate::http::semantics::ranges::unsatisfied_range;
 use crate::http::semantics::surrogate::{CACHE_TAG, SURROGATE_KEY};
-use crate::http::semantics::{FwdReason, Precondition, Ranges, date, downstream_fields, part_answers, precondition, ranges};
+use crate::http::semantics::{
+    FwdReason, Precondition, Ranges, date, downstream_fields, part_answers, precondition, ranges,
+};
 use crate::tenant::counters::count;
 
 /// This cache's name in `Cache-Status` and `Via`.
@@ -68,7 +71,8 @@ impl Cache {
         response
     }
 
-    /// Serves a response while it arrives.
+    /// Serves a response while it arrives: as it came to the request that caused the fetch, as it will be stored to the
+    /// others.
     pub(crate) fn serve_arriving(
         &self,
         asked: &Asked,
@@ -77,10 +81,12 @@ impl Cache {
         answered: Answered,
     ) -> Response<Body> {
         let stored = &arriving.stored;
-        // RFC 9111 section 5.1: an Age means that the origin was not asked for this request; pass on what it said itself.
-        let now = self.inner.clock.now();
-        let age = Some(stored.age(now)).filter(|age| *age >= Duration::from_secs(1));
-        let mut fields = self.fields(asked, &stored.fields, age);
+        let shared = matches!(answered.outcome, Outcome::Fwd { collapsed: true, .. });
+        let mut fields = if shared {
+            self.fields(asked, &stored.fields, Some(stored.age(self.inner.clock.now())))
+        } else {
+            self.forwarded_fields(asked, &arriving.received)
+        };
         self.mark(asked, &mut fields, answered, Some(stored));
         if precondition(stored, &asked.head()) == Precondition::NotModified {
             return not_modified(fields);
@@ -89,13 +95,14 @@ impl Cache {
     }
 
     /// Serves a response of the origin that is not stored.
-    pub(crate) fn serve_forwarded(&self, asked: &Asked, response: Response<Body>, answered: Answered) -> Response<Body> {
+    pub(crate) fn serve_forwarded(
+        &self,
+        asked: &Asked,
+        response: Response<Body>,
+        answered: Answered,
+    ) -> Response<Body> {
         let (head, content) = response.into_parts();
-        let mut fields = self.fields(asked, &head.headers, None);
-        if !fields.contains_key(DATE) {
-            // RFC 9110 section 6.6.1: a recipient with a clock adds it before it forwards the response.
-            fields.insert(DATE, date::format(self.inner.clock.now()));
-        }
+        let mut fields = self.forwarded_fields(asked, &head.headers);
         self.mark(asked, &mut fields, answered, None);
         respond(head.status, fields, content)
     }
@@ -110,6 +117,16 @@ impl Cache {
         fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         fields.insert(DATE, date::format(self.inner.clock.now()));
         respond(status, fields, body::full(format!("{reason}\n")))
+    }
+
+    /// The fields of a response that is passed on as it came, `Age` included.
+    fn forwarded_fields(&self, asked: &Asked, received: &HeaderMap) -> HeaderMap {
+        let mut fields = self.fields(asked, received, None);
+        if !fields.contains_key(DATE) {
+            // RFC 9110 section 6.6.1: a recipient with a clock adds it before it forwards the response.
+            fields.insert(DATE, date::format(self.inner.clock.now()));
+        }
+        fields
     }
 
     fn fields(&self, asked: &Asked, fields: &HeaderMap, age: Option<Duration>) -> HeaderMap {

@@ -33,7 +33,12 @@ impl Cache {
         let marker = (!vary.is_empty()).then(|| self.variants_with(asked, vary, cached.entry.sequence()));
         if l1 {
             if let Some(marker) = &marker {
-                self.put_in_l1(asked, &asked.key, Arc::new(Cached::new(Entry::Variants(marker.clone()), plan_epoch)), until);
+                self.put_in_l1(
+                    asked,
+                    &asked.key,
+                    Arc::new(Cached::new(Entry::Variants(marker.clone()), plan_epoch)),
+                    until,
+                );
             }
             self.put_in_l1(asked, &key, Arc::clone(&cached), until);
         }
@@ -51,7 +56,12 @@ impl Cache {
         if let Some(response) = found.cached.response()
             && response.plan.l1
         {
-            self.put_in_l1(asked, &CacheKey::stored_as(&response.key), Arc::clone(&found.cached), response.useless_after());
+            self.put_in_l1(
+                asked,
+                &CacheKey::stored_as(&response.key),
+                Arc::clone(&found.cached),
+                response.useless_after(),
+            );
         }
     }
 

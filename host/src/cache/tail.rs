@@ -246,10 +246,7 @@ impl Body for TailBody {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let mut state = self.tail.state.lock();
         let Some(index) = state.readers.iter().position(|reader| reader.id == self.id) else {
             return Poll::Ready(Some(Err(TailError::Cut.into())));

@@ -59,13 +59,7 @@ pub enum NoKey {
 ///
 /// # Errors
 /// When the request does not say clearly which host it is for.
-pub fn keyed(
-    tenant: &str,
-    rules: &KeyRules,
-    uri: &Uri,
-    fields: &HeaderMap,
-    scheme: &str,
-) -> Result<Keyed, NoKey> {
+pub fn keyed(tenant: &str, rules: &KeyRules, uri: &Uri, fields: &HeaderMap, scheme: &str) -> Result<Keyed, NoKey> {
     let site = site(uri, fields, scheme)?;
     let target = target(rules, uri);
     let primary = CacheKey::new(tenant, &site, &target);
@@ -133,7 +127,8 @@ fn normal_query<'a>(rules: &KeyRules, query: &'a str) -> Cow<'a, str> {
     if !rules.touches_query() {
         return query.into();
     }
-    let mut params: Vec<_> = query.split('&').filter(|param| !param.is_empty() && rules.keeps(name_of(param))).collect();
+    let mut params: Vec<_> =
+        query.split('&').filter(|param| !param.is_empty() && rules.keeps(name_of(param))).collect();
     if rules.sort_query {
         // A stable sort: the order of values of one name can matter to an origin.
         params.sort_by_key(|param| name_of(param));
@@ -250,7 +245,8 @@ mod tests {
 
     #[test]
     fn query_rules() {
-        let rules = KeyRules { sort_query: true, ignore_params: vec!["utm_*".into(), "x".into()], ..Default::default() };
+        let rules =
+            KeyRules { sort_query: true, ignore_params: vec!["utm_*".into(), "x".into()], ..Default::default() };
         let check = |uri: &str, want: &str| {
             let text = text(&rules, uri, &[("host", "h")]).unwrap();
             assert_eq!(text.split('\n').nth(2), Some(want));
@@ -262,8 +258,7 @@ mod tests {
 
     #[test]
     fn fields_and_cookies_join_the_key() {
-        let rules =
-            KeyRules { fields: vec!["X-Device".into()], cookies: vec!["lang".into()], ..Default::default() };
+        let rules = KeyRules { fields: vec!["X-Device".into()], cookies: vec!["lang".into()], ..Default::default() };
         let plain = text(&rules, "/", &[("host", "h")]).unwrap();
         let device = text(&rules, "/", &[("host", "h"), ("x-device", "phone")]).unwrap();
         let lang = text(&rules, "/", &[("host", "h"), ("cookie", "id=7; lang=de")]).unwrap();

@@ -37,7 +37,7 @@ use http::{Request, Response};
 use tower::{Layer, Service, ServiceExt};
 
 use crate::barrier::BarrierStore;
-use crate::body::{self, BoxError, Body};
+use crate::body::{self, Body, BoxError};
 use crate::cache::{Cache, CacheParts, Limits};
 use crate::clock::{Clock, SystemClock};
 use crate::origin::{Origin, OriginError};
