@@ -62,8 +62,6 @@ impl Cache {
     }
 
     async fn run_fill(&self, mut fill: Fill, obligation: Obligation<Outcome>) {
-        // Before anything is read: a purge from here on makes what comes invisible.
-        let sequence = fill.asked.tenant.barriers.current();
         if fill.purpose != Purpose::Refresh
             && let Some(found) = self.look_in_l2(&fill.asked).await
         {
@@ -73,6 +71,9 @@ impl Cache {
             }
             fill.basis = newer(fill.basis.take(), found);
         }
+        // After L2 was asked, which told of the purges there were before, and before the origin is: a purge from here on
+        // makes invisible what comes.
+        let sequence = fill.asked.tenant.barriers.current();
         self.ask_origin(fill, sequence, obligation).await;
     }
 

@@ -1,0 +1,93 @@
+//! A cache over the embedded disk tier: what a restart keeps, and what it must not bring back.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use sandbar::barrier::{Purge, PurgeMode, Scope};
+use sandbar::body::{self, Body};
+use sandbar::clock::SystemClock;
+use sandbar::http::{CacheLayer, CacheService};
+use sandbar::tenant::config::TenantConfig;
+use sandbar::tier::disk::{DiskConfig, DiskTier};
+use tower::{Layer, Service, service_fn};
+
+/// A cache whose origin numbers its responses.
+struct Run {
+    service: CacheService,
+    fetches: Arc<AtomicUsize>,
+}
+
+impl Run {
+    fn start(directory: &Path, first: usize) -> Self {
+        let disk = DiskTier::open(&DiskConfig::new(directory, 8 << 20), Arc::new(SystemClock)).unwrap();
+        let fetches = Arc::new(AtomicUsize::new(first));
+        let counted = Arc::clone(&fetches);
+        let origin = service_fn(move |_request: Request<Body>| {
+            let number = counted.fetch_add(1, Ordering::SeqCst);
+            async move {
+                let response = Response::builder()
+                    .header("cache-control", "max-age=600")
+                    .header("surrogate-key", "all")
+                    .header("vary", "accept-language");
+                Ok::<_, std::convert::Infallible>(response.body(body::full(number.to_string())).unwrap())
+            }
+        });
+        let layer = CacheLayer::new(TenantConfig::default()).unwrap().with_l2(disk);
+        Self { service: layer.layer(origin), fetches }
+    }
+
+    async fn get(&self, target: &str) -> (String, String) {
+        let request = Request::get(format!("http://h{target}")).body(body::empty()).unwrap();
+        let response = self.service.clone().call(request).await.unwrap();
+        let status = response.headers()["cache-status"].to_str().unwrap().to_owned();
+        let content = response.into_body().collect().await.unwrap().to_bytes();
+        (String::from_utf8(content.to_vec()).unwrap(), status)
+    }
+
+    async fn stop(self) -> usize {
+        self.service.cache().drain().await;
+        self.fetches.load(Ordering::SeqCst)
+    }
+}
+
+#[tokio::test]
+async fn what_was_stored_before_a_restart_is_served_after_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let before = Run::start(directory.path(), 0);
+    assert_eq!(before.get("/a").await.0, "0");
+    assert_eq!(before.stop().await, 1);
+    let after = Run::start(directory.path(), 100);
+    let (content, status) = after.get("/a").await;
+    assert_eq!(content, "0");
+    assert!(status.contains("hit") && status.contains("detail=disk"), "{status}");
+    assert!(after.get("/a").await.1.contains("detail=l1"), "promoted");
+    assert_eq!(after.stop().await, 100);
+}
+
+#[tokio::test]
+async fn a_restart_does_not_bring_back_what_was_purged() {
+    for scope in [
+        Scope::SurrogateKey("all".into()),
+        Scope::Prefix { site: Some("http://h".into()), prefix: "/a".into() },
+        Scope::Target { site: "http://h".into(), target: "/a".into() },
+        Scope::Everything,
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let before = Run::start(directory.path(), 0);
+        before.get("/a").await;
+        let purge = Purge { scope: scope.clone(), mode: PurgeMode::Hard };
+        let report = before.service.cache().purge(before.service.tenant(), &[purge]).await;
+        assert_eq!((report.recorded, report.pending), (1, 0), "{report:?}");
+        before.stop().await;
+        let after = Run::start(directory.path(), 100);
+        assert_eq!(after.get("/a").await.0, "100", "{scope:?}");
+        assert_eq!(after.get("/a").await.0, "100", "and what came after the purge stays");
+        after.stop().await;
+        let again = Run::start(directory.path(), 200);
+        assert_eq!(again.get("/a").await.0, "100", "across another restart too");
+        again.stop().await;
+    }
+}
