@@ -2,6 +2,7 @@
 
 mod admin_client;
 mod config;
+mod demo;
 mod policy;
 mod purge;
 mod serve;
@@ -22,6 +23,8 @@ pub struct Cli {
 enum Command {
     /// Run the gateway in front of an origin.
     Serve(serve::ServeArgs),
+    /// See it at work: an origin, two tenants, a load, and a policy swapped half way.
+    Demo(demo::DemoArgs),
     /// Print the commented default settings.
     Config(config::ConfigArgs),
     /// See, bind, build and check policies.
@@ -70,6 +73,7 @@ fn complain(error: &anyhow::Error, code: u8) -> ExitCode {
 fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Config(args) => config::run(&args),
+        Command::Demo(args) => block_on(demo::run(args)),
         Command::Serve(args) => block_on(serve::run(args)),
         Command::Policy(args) => policy::run(args),
         Command::Purge(args) => block_on(purge::run(args)),

@@ -3,7 +3,6 @@
 //! Everything goes over real sockets. The origin is a database-backed server with a thread of its own; visitors compare
 //! every byte that comes out of the cache with what the origin must have sent, and at the end the visitors' count, the
 //! gateway's and the origin's are compared with each other.
-#![allow(dead_code)]
 
 mod aside;
 mod board;
@@ -14,7 +13,167 @@ mod lines;
 mod load;
 mod origin;
 mod random;
+mod scene;
+mod screen;
+mod stage;
 mod summary;
 mod swap;
 mod view;
 mod workload;
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use tokio::time::MissedTickBehavior;
+
+use board::Board;
+use screen::Screen;
+use stage::{Stage, Watch};
+use summary::{Summary, SwapSummary};
+
+/// How the demo is played.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// How many seconds it lasts; none: until it is ended.
+    pub seconds: Option<u64>,
+    /// Whether standard output gets the summary as JSON, and nothing else.
+    pub json: bool,
+}
+
+/// Between two pictures.
+const TICK: Duration = Duration::from_millis(500);
+/// Between two looks at the keyboard.
+const KEYS: Duration = Duration::from_millis(50);
+/// When the swap is, in a demo without an end.
+const SWAP_AFTER: Duration = Duration::from_secs(30);
+/// The longest window that is compared before and after the swap.
+const WINDOW_MAX: Duration = Duration::from_secs(10);
+
+/// Plays the demo until its time is over, it is left, or the process is told to end; then prints a summary. Its data is
+/// in a temporary directory that is removed.
+///
+/// # Errors
+/// When it can't be set up, when a request failed, or when the counts of visitors, gateway and origin don't agree.
+pub async fn run(options: Options) -> anyhow::Result<()> {
+    let stage = Stage::set().await?;
+    let mut board = Board::new(stage.listen(), stage.admin()?, options.seconds);
+    let played = play(options, &mut board, stage.watch()).await;
+    let (last, watch) = stage.clear().await?;
+    played?;
+    let summary = Summary::of(&last, watch.through.percentiles(), board.swap);
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&summary)?);
+    } else {
+        println!("{summary}");
+    }
+    ensure!(summary.failed_requests == 0, "{} of {} requests failed", summary.failed_requests, summary.requests);
+    ensure!(summary.reconciliation.balanced, "the counts of visitors, gateway and origin don't agree");
+    Ok(())
+}
+
+/// Shows what happens until the end, and swaps the policy half way.
+async fn play(options: Options, board: &mut Board, watch: &Watch) -> anyhow::Result<()> {
+    let half = options.seconds.map_or(SWAP_AFTER, |seconds| Duration::from_secs(seconds) / 2);
+    let window = window(options.seconds);
+    let mut screen = Screen::open(options.json)?;
+    board.tell(format!("gateway on http://{}, admin API on http://{}", board.listen, board.admin));
+    board.tell(board.try_it());
+    let mut ticks = tokio::time::interval(TICK);
+    let mut keys = tokio::time::interval(KEYS);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    keys.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut told_to_end = std::pin::pin!(told_to_end());
+    loop {
+        tokio::select! {
+            _ = &mut told_to_end => return Ok(()),
+            _ = keys.tick() => {
+                if screen.is_left()? {
+                    return Ok(());
+                }
+                continue;
+            }
+            _ = ticks.tick() => look(board, watch),
+        }
+        let elapsed = watch.elapsed();
+        match &mut board.swap {
+            None if elapsed >= half => swap(board, window).await?,
+            Some(swap) if elapsed.as_secs_f64() >= swap.at_seconds + window.as_secs_f64() => {
+                swap.after(&board.film.recent(scene::SWAPPED, window));
+            }
+            _ => {}
+        }
+        screen.show(board)?;
+        if options.seconds.is_some_and(|seconds| elapsed >= Duration::from_secs(seconds)) {
+            return Ok(());
+        }
+    }
+}
+
+/// The window before and after the swap: a quarter of the demo, in whole rounds of the crawler.
+fn window(seconds: Option<u64>) -> Duration {
+    let quarter = seconds.map_or(WINDOW_MAX, |seconds| Duration::from_secs(seconds) / 4).min(WINDOW_MAX);
+    let rounds = quarter.as_millis() / scene::SCAN_EVERY.as_millis();
+    if rounds == 0 { quarter } else { scene::SCAN_EVERY * u32::try_from(rounds).unwrap_or(1) }
+}
+
+fn look(board: &mut Board, watch: &Watch) {
+    board.film.add(watch.picture());
+    board.with_cache = watch.through.percentiles();
+    for (whose, tally) in [("through the gateway", &watch.through), ("past the gateway", &watch.past)] {
+        if let Some(complaint) = tally.take_complaint() {
+            board.tell(format!("failed {whose}: {complaint}"));
+        }
+    }
+}
+
+async fn swap(board: &mut Board, window: Duration) -> anyhow::Result<()> {
+    let Some(tenant) = board.film.last().and_then(|last| last.tenants.get(scene::SWAPPED)).cloned() else {
+        return Ok(());
+    };
+    let mut swap = SwapSummary {
+        tenant: tenant.name.clone(),
+        from: tenant.eviction,
+        to: format!("{} (guest)", scene::SWAPPED_TO),
+        at_seconds: board.film.last().map_or(0.0, |last| last.elapsed.as_secs_f64()),
+        window_seconds: window.as_secs_f64(),
+        ..SwapSummary::default()
+    };
+    swap.before(&board.film.recent(scene::SWAPPED, window));
+    let took = swap::bind_eviction(board.admin, &tenant.name, scene::SWAPPED_TO).await?;
+    swap.took_ms = took.as_secs_f64() * 1000.0;
+    let SwapSummary { tenant, from, to, took_ms, .. } = &swap;
+    board.tell(format!("swap: {tenant}'s evictions from {from} to {to} over the admin API, in {took_ms:.0} ms"));
+    board.swap = Some(swap);
+    Ok(())
+}
+
+/// Ctrl-C, or the signal that service managers send.
+async fn told_to_end() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_are_whole_rounds_of_the_crawler() {
+        let seconds = |seconds| window(seconds).as_secs_f64();
+        assert_eq!(seconds(None), 10.0);
+        assert_eq!(seconds(Some(3600)), 10.0);
+        assert_eq!(seconds(Some(20)), 5.0);
+        assert_eq!(seconds(Some(11)), 2.5);
+        assert_eq!(seconds(Some(4)), 1.0);
+    }
+}

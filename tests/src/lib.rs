@@ -1,7 +1,10 @@
 //! The harness of the tests that need more than one module: an origin that does as it is told ([`origin`]), a client
-//! ([`client`]), a Redis of the test's own ([`redis_server`]), and what is stored in tiers ([`entries`]).
+//! ([`client`]), a gateway ([`gateway`]) and a Redis ([`redis_server`]) of the test's own, and what is stored in tiers
+//! ([`entries`]).
 
 pub mod client;
 pub mod entries;
+pub mod gateway;
 pub mod origin;
 pub mod redis_server;
+pub mod wait;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use http::header::HOST;
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -20,7 +20,6 @@ pub(super) struct Client {
 /// A response that is all there.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
-    pub(super) fields: HeaderMap,
     pub(super) body: Bytes,
 }
 
@@ -52,7 +51,7 @@ impl Client {
         let body = body.collect().await?.to_bytes();
         // Only after a whole answer can the connection take another request.
         self.connection = Some(connection);
-        Ok(Answer { status: parts.status, fields: parts.headers, body })
+        Ok(Answer { status: parts.status, body })
     }
 
     async fn connected(&mut self) -> anyhow::Result<SendRequest<Full<Bytes>>> {

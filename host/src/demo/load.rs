@@ -155,8 +155,6 @@ fn check(id: u64, answer: anyhow::Result<Answer>) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderMap;
-
     use super::super::origin::Origin;
     use super::*;
 
@@ -172,7 +170,7 @@ mod tests {
 
     #[test]
     fn wrong_bytes_and_wrong_statuses_are_failures() {
-        let answer = |status, body: Vec<u8>| Ok(Answer { status, fields: HeaderMap::new(), body: body.into() });
+        let answer = |status, body: Vec<u8>| Ok(Answer { status, body: body.into() });
         let mut flipped = catalogue::body(3);
         *flipped.last_mut().unwrap() ^= 1;
         assert_eq!(check(3, answer(StatusCode::OK, catalogue::body(3))), Ok(()));

@@ -19,11 +19,6 @@ impl Random {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// Evenly from 0 to `end`, without `end`.
-    pub(super) fn below(&mut self, end: u64) -> u64 {
-        (self.unit() * end as f64) as u64
-    }
-
     /// From the normal distribution with mean 0 and deviation 1 (Box and Muller 1958).
     pub(super) fn normal(&mut self) -> f64 {
         let radius = (-2.0 * (1.0 - self.unit()).ln()).sqrt();

@@ -4,23 +4,19 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use bytes::Bytes;
 use http::Method;
 
 use super::client::Client;
 use crate::clock::{Clock, SystemClock};
 
-/// Sends a component to the admin API, for `tenant`'s evictions; answers with how long that took.
-pub(super) async fn bind_eviction(
-    admin: SocketAddr,
-    tenant: &str,
-    component: &'static [u8],
-) -> anyhow::Result<Duration> {
+/// Has the admin API bind a stock policy, as a guest, to `tenant`'s evictions; answers with how long that took.
+pub(super) async fn bind_eviction(admin: SocketAddr, tenant: &str, stock: &str) -> anyhow::Result<Duration> {
     let start = SystemClock.monotonic();
     let target = format!("/tenants/{tenant}/policies/eviction");
-    let fields = [("content-type", "application/wasm")];
+    let body = serde_json::json!({ "stock": stock }).to_string();
+    let fields = [("content-type", "application/json")];
     let answer = Client::new(admin, &admin.to_string())
-        .send(Method::PUT, &target, &fields, Bytes::from_static(component))
+        .send(Method::PUT, &target, &fields, body.into())
         .await
         .with_context(|| format!("PUT {target}"))?;
     ensure!(answer.status.is_success(), "PUT {target}: {}: {}", answer.status, String::from_utf8_lossy(&answer.body));

@@ -1,0 +1,74 @@
+//! Where the demo is shown: a terminal, or lines.
+
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use ratatui::DefaultTerminal;
+use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
+
+use super::board::Board;
+use super::{lines, view};
+
+/// Where the demo is shown.
+pub(super) enum Screen {
+    /// A terminal: drawn anew with every picture.
+    Live(DefaultTerminal),
+    /// A line a second, and each event once. On standard error where standard output is for machines.
+    Lines { to_stderr: bool, told: usize, second: u64 },
+}
+
+impl Screen {
+    /// A terminal if standard output is one and is not wanted for `json`.
+    pub(super) fn open(json: bool) -> std::io::Result<Self> {
+        if !json && std::io::stdout().is_terminal() {
+            return Ok(Self::Live(ratatui::try_init()?));
+        }
+        Ok(Self::Lines { to_stderr: json, told: 0, second: 0 })
+    }
+
+    /// Shows the board.
+    pub(super) fn show(&mut self, board: &Board) -> std::io::Result<()> {
+        match self {
+            Self::Live(terminal) => terminal.draw(|frame| view::draw(frame, board)).map(drop),
+            Self::Lines { to_stderr, told, second } => {
+                let out: &mut dyn Write = if *to_stderr { &mut std::io::stderr() } else { &mut std::io::stdout() };
+                for event in board.events(board.told() - *told) {
+                    writeln!(out, "{event}")?;
+                }
+                *told = board.told();
+                let now = board.film.last().map_or(0, |last| last.elapsed.as_secs());
+                if now > *second {
+                    *second = now;
+                    writeln!(out, "{}", lines::line(&board.film))?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether a key was pressed that ends the demo. Does not wait for one.
+    pub(super) fn is_left(&self) -> std::io::Result<bool> {
+        if !matches!(self, Self::Live(_)) {
+            return Ok(false);
+        }
+        while event::poll(Duration::ZERO)? {
+            if let Event::Key(key) = event::read()?
+                && key.kind == KeyEventKind::Press
+            {
+                let control_c = key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
+                if control_c || matches!(key.code, KeyCode::Char('q') | KeyCode::Esc) {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        if matches!(self, Self::Live(_)) {
+            ratatui::restore();
+        }
+    }
+}

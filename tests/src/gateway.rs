@@ -1,0 +1,141 @@
+//! A gateway of the test's own: on free ports, with its data in a directory that goes away with it.
+//!
+//! ```no_run
+//! # async fn example() -> anyhow::Result<()> {
+//! use sandbar_tests::gateway::{TestGateway, one_tenant};
+//! use sandbar_tests::origin::{Origin, Reply};
+//!
+//! let origin = Origin::start(|_| Reply::ok("hello").field("cache-control", "max-age=60")).await?;
+//! let gateway = TestGateway::start(&one_tenant(&origin.url(), "")).await?;
+//! let mut client = gateway.client("shop.test");
+//! assert!(!client.get("/").await?.is_hit());
+//! assert!(client.get("/").await?.is_hit());
+//! # Ok(()) }
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use bytes::Bytes;
+use sandbar::cache::Cache;
+use sandbar::gateway::{self, Gateway, GatewayConfig};
+use sandbar::key::CacheKey;
+use sandbar::tenant::Tenant;
+use tempfile::TempDir;
+
+use crate::client::{Answer, Client};
+
+/// Name of the tenant that [`one_tenant`] sets up.
+pub const TENANT: &str = "default";
+
+/// A running gateway.
+#[derive(Debug)]
+pub struct TestGateway {
+    gateway: Gateway,
+    settings: String,
+    data_dir: TempDir,
+}
+
+/// Settings for a gateway without L2 that has one tenant, for all hosts. `more` is added to the tenant's table.
+pub fn one_tenant(origin_url: &str, more: &str) -> String {
+    one_tenant_over("[l2]\nkind = \"none\"\n", origin_url, more)
+}
+
+/// [`one_tenant`] with a section `[l2]`.
+pub fn one_tenant_over(l2: &str, origin_url: &str, more: &str) -> String {
+    format!("{l2}\n[[tenant]]\nname = \"{TENANT}\"\nhosts = [\"*\"]\norigin = \"{origin_url}\"\n{more}\n")
+}
+
+impl TestGateway {
+    /// Starts one with these settings (`sandbar.toml` without `data_dir` and addresses).
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start(settings: &str) -> anyhow::Result<Self> {
+        let data_dir = tempfile::tempdir().context("a directory for the gateway")?;
+        let gateway = start(settings, &data_dir).await?;
+        Ok(Self { gateway, settings: settings.to_owned(), data_dir })
+    }
+
+    /// Shuts it down as an operator would, and starts another on the same data, on other ports.
+    ///
+    /// # Errors
+    /// When it does not start again.
+    pub async fn restart(self) -> anyhow::Result<Self> {
+        let Self { gateway, settings, data_dir } = self;
+        gateway.shutdown(Duration::from_secs(10)).await;
+        let gateway = start(&settings, &data_dir).await?;
+        Ok(Self { gateway, settings, data_dir })
+    }
+
+    /// A client that calls it `host`.
+    pub fn client(&self, host: &str) -> Client {
+        Client::new(self.gateway.listen_addr(), host)
+    }
+
+    /// The gateway itself.
+    pub const fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
+    /// The cache behind it.
+    pub const fn cache(&self) -> &Cache {
+        self.gateway.cache()
+    }
+
+    /// A tenant.
+    ///
+    /// # Panics
+    /// When there is none of that name.
+    pub fn tenant(&self, name: &str) -> &Arc<Tenant> {
+        self.cache().tenant(name).expect("a tenant of that name")
+    }
+
+    /// Empties L1 of the tenant [`TENANT`].
+    pub fn drop_l1(&self) {
+        self.tenant(TENANT).memory.clear(self.cache().clock().now());
+    }
+
+    /// Whether L1 of the tenant [`TENANT`] holds something for a target on `host`.
+    pub fn is_in_l1(&self, host: &str, target: &str) -> bool {
+        let key = CacheKey::new(TENANT, &format!("http://{host}"), target);
+        self.tenant(TENANT).memory.peek(key.hash()).is_some()
+    }
+
+    /// Calls the admin API.
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub async fn admin(
+        &self,
+        method: &str,
+        target: &str,
+        kind: &str,
+        body: impl Into<Bytes>,
+    ) -> anyhow::Result<Answer> {
+        let address = self.gateway.admin_addr().context("an admin listener")?;
+        let fields: &[_] = if kind.is_empty() { &[] } else { &[("content-type", kind)] };
+        Client::new(address, &address.to_string()).send(method, target, fields, body).await
+    }
+
+    /// Binds a stock policy to a role of the tenant [`TENANT`], as a guest, over the admin API.
+    ///
+    /// # Errors
+    /// When that is refused.
+    pub async fn bind_stock(&self, role: &str, stock: &str) -> anyhow::Result<serde_json::Value> {
+        let body = serde_json::json!({ "stock": stock }).to_string();
+        let answer = self.admin("PUT", &format!("/tenants/{TENANT}/policies/{role}"), "application/json", body).await?;
+        ensure!(answer.status.is_success(), "{}: {}", answer.status, answer.text());
+        Ok(serde_json::from_slice(&answer.body)?)
+    }
+}
+
+async fn start(settings: &str, data_dir: &TempDir) -> anyhow::Result<Gateway> {
+    let text = format!(
+        "data_dir = {:?}\n[gateway]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n{settings}",
+        data_dir.path().join("data")
+    );
+    let config = GatewayConfig::from_toml(&text, "the test's settings")?;
+    Ok(gateway::start(config).await?)
+}

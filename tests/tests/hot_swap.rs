@@ -1,0 +1,187 @@
+//! Policies swapped while the traffic runs: nobody notices, and what they decide really changes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use sandbar::entry::StoredResponse;
+use sandbar::key::CacheKey;
+use sandbar::policy::freshness::EarlyRefresh;
+use sandbar_tests::client::Client;
+use sandbar_tests::gateway::{TENANT, TestGateway, one_tenant};
+use sandbar_tests::origin::{Origin, Reply};
+use tokio::task::JoinSet;
+
+const HOST: &str = "shop.test";
+
+/// The content of a target, of a length that depends on it.
+fn content(target: &str) -> Vec<u8> {
+    let hash = blake3::hash(target.as_bytes());
+    hash.as_bytes().iter().copied().cycle().take(1000 + usize::from(hash.as_bytes()[0]) * 40).collect()
+}
+
+async fn origin() -> anyhow::Result<Origin> {
+    Origin::start(|request| Reply::ok(content(request.path())).field("cache-control", "max-age=600")).await
+}
+
+async fn get(client: &mut Client, target: &str) -> anyhow::Result<bool> {
+    let answer = client.get(target).await?;
+    anyhow::ensure!(answer.status == 200, "{target}: {}", answer.status);
+    anyhow::ensure!(answer.body == content(target), "{target}: wrong bytes");
+    Ok(answer.is_hit())
+}
+
+/// What L1 holds for a target.
+fn stored(gateway: &TestGateway, target: &str) -> StoredResponse {
+    let key = CacheKey::new(TENANT, &format!("http://{HOST}"), target);
+    let cached = gateway.tenant(TENANT).memory.peek(key.hash()).expect("L1 holds it");
+    cached.response().expect("it is a response").clone()
+}
+
+/// Asks for one of 2,000 targets after the other, the early ones more often, until it is told to stop.
+async fn visit(mut client: Client, seed: u64, stop: Arc<AtomicBool>, requests: Arc<AtomicU64>) -> anyhow::Result<()> {
+    let mut random = seed;
+    while !stop.load(Ordering::Relaxed) {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let unit = (random >> 11) as f64 / (1_u64 << 53) as f64;
+        get(&mut client, &format!("/{}", (2000.0 * unit.powi(3)) as u64)).await?;
+        requests.fetch_add(1, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_swaps_in_ten_seconds_at_full_load_fail_no_request() -> anyhow::Result<()> {
+    let origin = origin().await?;
+    // About a quarter of what is asked for fits.
+    let gateway = TestGateway::start(&one_tenant(&origin.url(), "l1 = \"4MiB\"\n")).await?;
+    let (stop, requests) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let mut visitors = JoinSet::new();
+    for seed in 0..16 {
+        visitors.spawn(visit(gateway.client(HOST), seed, Arc::clone(&stop), Arc::clone(&requests)));
+    }
+    let memory = &gateway.tenant(TENANT).memory;
+    for swap in 0..10 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let (stock, entries) = (["lru", "s3-fifo"][swap % 2], memory.stats().entries);
+        let bound = gateway.bind_stock("eviction", stock).await?;
+        assert_eq!(bound["name"], stock);
+        let stats = memory.stats();
+        assert_eq!(stats.policy, stock);
+        assert!(stats.policy_digest.is_some(), "it runs as a guest");
+        assert!(stats.entries * 10 >= entries * 9, "{entries} entries before the swap, {} after", stats.entries);
+        assert!(stats.resident_bytes <= stats.capacity_bytes + stats.slack_bytes, "{stats:?}");
+    }
+    stop.store(true, Ordering::Relaxed);
+    for visited in visitors.join_all().await {
+        visited?;
+    }
+    let requests = requests.load(Ordering::Relaxed);
+    println!("{requests} requests during 10 swaps, none failed");
+    let values = gateway.tenant(TENANT).counters.values();
+    assert_eq!((values.requests, values.synthesized), (requests, 0));
+    assert_eq!(memory.stats().faults, 0);
+    assert!(requests > 2000, "that was no load: {requests} requests");
+    Ok(())
+}
+
+/// Reads 40 targets often, lets a crawler read 1,000 others once, and counts how many of the 40 are still there.
+async fn survivors_of_a_crawl(gateway: &TestGateway, round: usize) -> anyhow::Result<usize> {
+    let mut client = gateway.client(HOST);
+    let often = |at: usize| format!("/often/{round}/{at}");
+    for _ in 0..6 {
+        for at in 0..40 {
+            get(&mut client, &often(at)).await?;
+        }
+    }
+    for at in 0..1000 {
+        get(&mut client, &format!("/once/{round}/{at}")).await?;
+    }
+    Ok((0..40).filter(|at| gateway.is_in_l1(HOST, &often(*at))).count())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_eviction_policy_decides_as_soon_as_it_is_bound() -> anyhow::Result<()> {
+    let origin = origin().await?;
+    let gateway = TestGateway::start(&one_tenant(&origin.url(), "l1 = \"2MiB\"\n")).await?;
+    gateway.bind_stock("eviction", "lru").await?;
+    let with_lru = survivors_of_a_crawl(&gateway, 0).await?;
+    gateway.bind_stock("eviction", "s3-fifo").await?;
+    let with_s3_fifo = survivors_of_a_crawl(&gateway, 1).await?;
+    gateway.bind_stock("eviction", "lru").await?;
+    let with_lru_again = survivors_of_a_crawl(&gateway, 2).await?;
+    assert_eq!((with_lru, with_lru_again), (0, 0), "a crawl drives everything out of an LRU");
+    assert!(with_s3_fifo >= 36, "S3-FIFO keeps what is read often: {with_s3_fifo} of 40");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_freshness_policy_plans_as_soon_as_it_is_bound() -> anyhow::Result<()> {
+    let origin = origin().await?;
+    let gateway = TestGateway::start(&one_tenant(&origin.url(), "")).await?;
+    let mut client = gateway.client(HOST);
+    get(&mut client, "/native").await?;
+    assert_eq!(
+        (stored(&gateway, "/native").plan.early_refresh, stored(&gateway, "/native").policy),
+        (EarlyRefresh::Never, None)
+    );
+
+    let bound = gateway.bind_stock("freshness", "early-refresh").await?;
+    get(&mut client, "/early").await?;
+    let early = stored(&gateway, "/early");
+    assert_eq!(early.plan.early_refresh, EarlyRefresh::Window { window_ms: 120_000, odds_ppm: 100_000 });
+    assert_eq!(early.policy.map(|digest| digest.to_string()).as_deref(), bound["digest"].as_str());
+    assert_eq!(stored(&gateway, "/native").policy, None, "old plans stay");
+
+    gateway.bind_stock("freshness", "standard").await?;
+    get(&mut client, "/standard").await?;
+    assert_eq!(stored(&gateway, "/standard").plan.early_refresh, EarlyRefresh::Never);
+
+    let answer = gateway.admin("DELETE", &format!("/tenants/{TENANT}/policies/freshness"), "", "").await?;
+    assert!(answer.status.is_success(), "{}", answer.text());
+    get(&mut client, "/native/again").await?;
+    assert_eq!(stored(&gateway, "/native/again").policy, None);
+    assert_eq!(origin.requests(), 4, "nothing that was stored was lost");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_wrong_with_a_component_is_said_and_changes_nothing() -> anyhow::Result<()> {
+    let origin = origin().await?;
+    let gateway = TestGateway::start(&one_tenant(&origin.url(), "")).await?;
+    gateway.bind_stock("eviction", "lru").await?;
+    let listed =
+        async || anyhow::Ok(gateway.admin("GET", &format!("/tenants/{TENANT}/policies"), "", "").await?.text());
+    let before = listed().await?;
+    let freshness = sandbar_policies::find("freshness", "standard").expect("a stock policy").component;
+    let wrong: [(&str, &str, Vec<u8>); 5] = [
+        ("no component", "application/wasm", b"hello".to_vec()),
+        ("half a component", "application/wasm", freshness[..freshness.len() / 2].to_vec()),
+        ("the role is missing", "application/wasm", freshness.to_vec()),
+        ("no such policy", "application/json", br#"{"stock": "nonesuch"}"#.to_vec()),
+        ("settings refused", "application/json", br#"{"stock": "lru", "settings": {"nonesuch": 1}}"#.to_vec()),
+    ];
+    for (what, kind, body) in wrong {
+        let answer = gateway.admin("PUT", &format!("/tenants/{TENANT}/policies/eviction"), kind, body).await?;
+        assert!(answer.status.is_client_error(), "{what}: {} {}", answer.status, answer.text());
+        assert!(answer.text().len() > 30, "{what}: the reason is missing: {}", answer.text());
+        assert_eq!(listed().await?, before, "{what}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_bound_over_the_api_survives_a_restart() -> anyhow::Result<()> {
+    let origin = origin().await?;
+    let settings = one_tenant(&origin.url(), "[tenant.policy.eviction]\nstock = \"lru\"\n");
+    let gateway = TestGateway::start(&settings).await?;
+    assert_eq!(gateway.tenant(TENANT).memory.stats().policy, "lru");
+    gateway.bind_stock("eviction", "s3-fifo").await?;
+    let gateway = gateway.restart().await?;
+    assert_eq!(gateway.tenant(TENANT).memory.stats().policy, "s3-fifo", "it outranks the file");
+    gateway.admin("DELETE", &format!("/tenants/{TENANT}/policies/eviction"), "", "").await?;
+    assert_eq!(gateway.tenant(TENANT).memory.stats().policy, "lru", "the file counts again");
+    let gateway = gateway.restart().await?;
+    assert_eq!(gateway.tenant(TENANT).memory.stats().policy, "lru");
+    Ok(())
+}
