@@ -11,7 +11,7 @@ use super::support::{Asked, INSTANT, at, date_from_now, fields, judge_at, stored
 
 #[test]
 fn conditions_that_are_sent() {
-    let modified = format!("{}", date_from_now(-3600).to_str().unwrap());
+    let modified = date_from_now(-3600).to_str().unwrap().to_owned();
     for (section, status, response, none_match, modified_since) in [
         ("9111 4.3.1", 200, "ETag: \"a\"", "\"a\"", ""),
         ("9111 4.3.1: weak is good enough", 200, "ETag: W/\"a\"", "W/\"a\"", ""),
