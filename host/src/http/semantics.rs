@@ -99,8 +99,8 @@ pub struct Times {
 /// What an operator decides where RFC 9111 leaves a choice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreRules {
-    /// Targeted fields (RFC 9213 section 2.2), the most specific first: the first valid one replaces `Cache-Control` and
-    /// `Expires`. By default `CDN-Cache-Control` alone.
+    /// Targeted fields (RFC 9213 section 2.2), the most specific first: the first valid one replaces `Cache-Control`
+    /// and `Expires`. By default `CDN-Cache-Control` alone.
     pub targets: Vec<HeaderName>,
     /// Whether a response that sets a cookie may be stored, cookie and all. Off by default.
     pub store_set_cookie: bool,

@@ -23,6 +23,7 @@ fn conditions_that_are_sent() {
         ("9110 13.2.1: no 2xx", 404, "ETag: \"a\"\nLast-Modified: @-3600", "", ""),
         ("9110 13.2.1: no 2xx", 301, "ETag: \"a\"", "", ""),
         ("9110 13.2.1", 203, "ETag: \"a\"", "\"a\"", ""),
+        ("9111 4.3.2: a part is not validated", 206, "ETag: \"a\"\nContent-Range: bytes 0-9/10", "", ""),
     ] {
         let mut sent =
             fields("If-None-Match: \"client\"\nIf-Modified-Since: @-1\nRange: bytes=0-1\nIf-Range: \"c\"\nAccept: x");

@@ -49,8 +49,8 @@ impl ResponseDirectives {
         directives
     }
 
-    /// Takes in one directive; an unknown one is ignored (RFC 9111 section 5.2: "A cache MUST ignore unrecognized cache
-    /// directives").
+    /// Takes in one directive; an unknown one is ignored (RFC 9111 section 5.2.3: "A cache MUST ignore unrecognized
+    /// cache directives").
     pub(super) fn take(&mut self, name: &[u8], argument: Option<&[u8]>) {
         let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
         if is("max-age") {
@@ -99,8 +99,8 @@ impl ResponseDirectives {
         }
     }
 
-    /// RFC 9111 section 4.2.1: "Caches are encouraged to consider responses that have invalid freshness information [...]
-    /// to be stale."
+    /// RFC 9111 section 4.2.1: "Caches are encouraged to consider responses that have invalid freshness information
+    /// [...] to be stale."
     fn distrust(&mut self) {
         for delta in [&mut self.max_age, &mut self.s_maxage] {
             if delta.is_present() {
@@ -167,8 +167,8 @@ impl RequestDirectives {
     }
 }
 
-/// RFC 9111 section 5.4: "When the Cache-Control header field is also present and understood in a request, Pragma is
-/// ignored"; of a response it says nothing.
+/// RFC 9111 section 5.4 deprecates `Pragma`: it counts in a request without `Cache-Control` only, and in a response
+/// never did.
 fn pragma_no_cache(line: &HeaderValue) -> bool {
     let mut found = false;
     each_directive(line.as_bytes(), |name, _| found |= name.eq_ignore_ascii_case(b"no-cache"));

@@ -42,8 +42,9 @@ pub fn format(time: Timestamp) -> HeaderValue {
 
 /// The names of days and months as they should have been written.
 ///
-/// RFC 9111 section 4.2: "Although all date formats are specified to be case-sensitive, a cache recipient SHOULD match the
-/// field value case-insensitively", and "SHOULD consider a date with a zone abbreviation other than "GMT" to be invalid".
+/// RFC 9111 section 4.2: "Although all date formats are specified to be case-sensitive, a cache recipient SHOULD match
+/// the field value case-insensitively", and "SHOULD consider a date with a zone abbreviation other than "GMT" to be
+/// invalid".
 fn in_its_own_case(text: &str) -> String {
     let mut within_word = false;
     let cased = text.chars().map(|c| {
@@ -58,8 +59,8 @@ fn in_its_own_case(text: &str) -> String {
 /// An RFC 850 date as an IMF-fixdate; none where `text` is not one.
 ///
 /// RFC 9110 section 5.6.7: "Recipients of a timestamp value in rfc850-date format, which uses a two-digit year, MUST
-/// interpret a timestamp that appears to be more than 50 years in the future as representing the most recent year in the
-/// past that had the same last two digits."
+/// interpret a timestamp that appears to be more than 50 years in the future as representing the most recent year in
+/// the past that had the same last two digits."
 fn four_digit_year(text: &str, now: Timestamp) -> Option<String> {
     let (day_name, rest) = text.split_once(", ")?;
     let (date, time) = rest.split_once(' ')?;

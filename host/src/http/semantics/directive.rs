@@ -1,5 +1,5 @@
-//! The elements of a `Cache-Control` line (RFC 9111 section 5.2) and the seconds they may carry (section 1.2.2): names in
-//! any case, quoted and unquoted arguments.
+//! The elements of a `Cache-Control` line (RFC 9111 section 5.2) and the seconds they may carry (section 1.2.2): names
+//! in any case, quoted and unquoted arguments.
 
 /// The largest delta-seconds: RFC 9111 section 1.2.2, "If a cache receives a delta-seconds value greater than the
 /// greatest integer it can represent, or if any of its subsequent calculations overflows, the cache MUST consider the
@@ -60,8 +60,8 @@ pub fn delta_seconds(text: &[u8]) -> Option<u32> {
     Some(u32::try_from(value).unwrap_or(u32::MAX).min(DELTA_SECONDS_MAX))
 }
 
-/// Calls `take` with the name and the unquoted argument of each element of a line; false where a quoted string never ends
-/// (what follows it is then read as if the quote were not there, so that no restriction is lost).
+/// Calls `take` with the name and the unquoted argument of each element of a line; false where a quoted string never
+/// ends (what follows it is then read as if the quote were not there, so that no restriction is lost).
 pub fn each_directive(line: &[u8], mut take: impl FnMut(&[u8], Option<&[u8]>)) -> bool {
     let mut sound = true;
     let mut rest = line;
@@ -76,8 +76,8 @@ pub fn each_directive(line: &[u8], mut take: impl FnMut(&[u8], Option<&[u8]>)) -
     sound
 }
 
-/// Where the element at the beginning of `rest` ends: at a comma outside quotes, or at the end of the line; none where a
-/// quoted string never ends.
+/// Where the element at the beginning of `rest` ends: at a comma outside quotes, or at the end of the line; none where
+/// a quoted string never ends.
 fn element_end(rest: &[u8]) -> Option<usize> {
     let mut quoted = false;
     let mut escaped = false;

@@ -8,10 +8,10 @@ use crate::policy::freshness::EarlyRefresh;
 
 /// Whether this hit on a fresh entry starts a refresh; `random` is uniform in (0, 1].
 ///
-/// XFetch (Vattani, Chierichetti, Lowenstein, "Optimal Probabilistic Cache Stampede Prevention", VLDB 2015): refresh when
-/// `now - delta * beta * ln(random) >= expiry`.
+/// XFetch (Vattani, Chierichetti, Lowenstein, "Optimal Probabilistic Cache Stampede Prevention", VLDB 2015): refresh
+/// when `now - delta * beta * ln(random) >= expiry`.
 pub fn refresh_early(stored: &StoredResponse, now: Timestamp, random: f64) -> bool {
-    // RFC 8246 section 2: caches "SHOULD skip conditionally revalidating fresh responses" that are immutable.
+    // RFC 8246 section 2: proxies "SHOULD skip conditionally revalidating fresh responses" that are immutable.
     if stored.directives.immutable {
         return false;
     }

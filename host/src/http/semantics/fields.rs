@@ -45,8 +45,8 @@ fn connection_named(fields: &HeaderMap) -> Vec<HeaderName> {
     members.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()).collect()
 }
 
-/// The fields of a request as they go on to the origin. `Expect` is answered here, not there: the body is passed on as it
-/// comes.
+/// The fields of a request as they go on to the origin. `Expect` is answered here, not there: the body is passed on as
+/// it comes.
 pub fn origin_fields(fields: &HeaderMap) -> HeaderMap {
     let mut forwarded = fields.clone();
     strip_hop_by_hop(&mut forwarded);
@@ -54,8 +54,8 @@ pub fn origin_fields(fields: &HeaderMap) -> HeaderMap {
     forwarded
 }
 
-/// The fields of a response as they are stored: without those of the connection, without `Age` (the entry knows its age)
-/// and without those that `no-cache="..."` or `private="..."` names; with a `Date`.
+/// The fields of a response as they are stored: without those of the connection, without `Age` (the entry knows its
+/// age) and without those that `no-cache="..."` or `private="..."` names; with a `Date`.
 pub fn stored_fields(fields: &HeaderMap, received: Timestamp, rules: &StoreRules) -> HeaderMap {
     let mut stored = fields.clone();
     strip_hop_by_hop(&mut stored);
@@ -63,8 +63,9 @@ pub fn stored_fields(fields: &HeaderMap, received: Timestamp, rules: &StoreRules
     for name in effective(fields, &rules.targets).directives.withheld {
         stored.remove(name);
     }
-    // RFC 9110 section 6.6.1: "A recipient with a clock that receives a response message without a Date header field MUST
-    // record the time it was received and append a corresponding Date header field".
+    // RFC 9110 section 6.6.1: "A recipient with a clock that receives a response message without a Date header field
+    // MUST record the time it was received and append a corresponding Date header field"; one that is invalid "MAY" be
+    // replaced.
     if date::field(&stored, &DATE, received).is_none() {
         stored.insert(DATE, date::format(received));
     }
@@ -92,8 +93,9 @@ pub fn downstream_fields(fields: &HeaderMap, age: Option<Duration>, withheld: &[
 /// Makes the fields of a 304 from those of the response that the client has: without what describes its content.
 ///
 /// RFC 9110 section 15.4.5: "The server generating a 304 response MUST generate any of the following header fields that
-/// would have been sent in a 200 (OK) response to the same request: Content-Location, Date, ETag, and Vary; Cache-Control
-/// and Expires"; and "a sender SHOULD NOT generate representation metadata other than the above listed fields".
+/// would have been sent in a 200 (OK) response to the same request: Content-Location, Date, ETag, and Vary;
+/// Cache-Control and Expires"; and "a sender SHOULD NOT generate representation metadata other than the above listed
+/// fields".
 pub fn retain_for_not_modified(fields: &mut HeaderMap) {
     for name in [CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE] {
         fields.remove(name);

@@ -1,5 +1,5 @@
-//! How long a response is fresh (RFC 9111 section 4.2.1): `s-maxage`, else `max-age`, else `Expires`, else a guess where
-//! section 4.2.2 allows one. Never a default.
+//! How long a response is fresh (RFC 9111 section 4.2.1): `s-maxage`, else `max-age`, else `Expires`, else a guess
+//! where section 4.2.2 allows one. Never a default.
 
 use std::time::Duration;
 
@@ -57,8 +57,8 @@ fn explicit(response: &ResponseHead<'_>, effective: &Effective, received: Timest
 }
 
 /// Section 4.2.2: "A cache MUST NOT use heuristics to determine freshness when an explicit expiration time is present",
-/// and may use them only where the status code is "defined as heuristically cacheable" or the response is "explicitly
-/// marked as cacheable (e.g., with a public response directive)".
+/// and may use them only where the status code is "defined as heuristically cacheable" or the response has "been marked
+/// as explicitly cacheable (e.g., with a public response directive)".
 fn heuristic(response: &ResponseHead<'_>, effective: &Effective, received: Timestamp) -> Option<Duration> {
     if !heuristically_cacheable(response.status) && !effective.directives.public {
         return None;

@@ -8,12 +8,12 @@ use super::{RequestHead, ResponseHead, request};
 /// The targets (site, path and query) whose stored responses are invalid after this exchange; none where the method is
 /// safe or the response is an error. `site` is the scheme and authority of the request.
 ///
-/// "A cache MUST invalidate the target URI (Section 7.1 of HTTP) when it receives a non-error status code in response to
-/// an unsafe request method (including methods whose safety is unknown)", where "a "non-error response" is one with a 2xx
-/// (Successful) or 3xx (Redirection) status code"; and it "MAY invalidate other URIs [...] In particular, the URI(s) in the
-/// Location and Content-Location response header fields (if present) are candidates for invalidation", but it "MUST NOT
-/// trigger an invalidation under these conditions if the origin (Section 4.3.1 of HTTP) of the URI to be invalidated
-/// differs from that of the target URI. This helps prevent denial-of-service attacks."
+/// "A cache MUST invalidate the target URI (Section 7.1 of HTTP) when it receives a non-error status code in response
+/// to an unsafe request method (including methods whose safety is unknown)", where "a "non-error response" is one with
+/// a 2xx (Successful) or 3xx (Redirection) status code"; and it "MAY invalidate other URIs [...] In particular, the
+/// URI(s) in the Location and Content-Location response header fields (if present) are candidates for invalidation",
+/// but it "MUST NOT trigger an invalidation under these conditions if the origin (Section 4.3.1 of HTTP) of the URI to
+/// be invalidated differs from that of the target URI. This helps prevent denial-of-service attacks."
 pub fn invalidated(request: &RequestHead<'_>, site: &str, response: &ResponseHead<'_>) -> Vec<(String, String)> {
     if request::is_safe(request.method) || !matches!(response.status.as_u16(), 200..=399) {
         return Vec::new();

@@ -1,5 +1,5 @@
-//! URI references in response fields, resolved against the target of the request (RFC 3986 section 5.2, RFC 9110 sections
-//! 8.7 and 10.2.2).
+//! URI references in response fields, resolved against the target of the request (RFC 3986 section 5.2, RFC 9110
+//! sections 8.7 and 10.2.2).
 
 use http::Uri;
 

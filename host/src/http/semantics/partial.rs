@@ -62,11 +62,11 @@ fn number(text: &str) -> Option<u64> {
     if digits { text.parse().ok() } else { None }
 }
 
-/// The content that a stored part has for a request with `Range`, and the `Content-Range` to send with it; none where the
-/// request asks for all, for several ranges, or for bytes that are not there.
+/// The content that a stored part has for a request with `Range`, and the `Content-Range` to send with it; none where
+/// the request asks for all, for several ranges, or for bytes that are not there.
 ///
-/// Section 3.3: a cache "MUST NOT use an incomplete response to answer requests unless the response has been completed,
-/// or the request is partial and specifies a range wholly within the incomplete response."
+/// Section 3.3: a cache "MUST NOT use an incomplete response to answer requests unless the response has been made
+/// complete, or the request is partial and specifies a range wholly within the incomplete response."
 ///
 /// A part that is shorter than its `Content-Range` says is taken at its word at the end that the request counts from.
 pub fn part_answers(stored: &StoredResponse, request: &RequestHead<'_>) -> Option<(Bytes, HeaderValue)> {
@@ -117,9 +117,9 @@ pub fn completion_fields(stored: &StoredResponse, fields: &mut HeaderMap) -> boo
 
 /// Combines a stored response with a part that was just received, both under the same key.
 ///
-/// Section 3.4: "A cache MAY combine [...] if they all share the same strong validator", and "the cache MUST use the
-/// header fields provided in the new response, aside from Content-Range, to replace all instances of the corresponding
-/// header fields in the stored response."
+/// Section 3.4: "A cache MAY combine these ranges into a single stored response [...] if they all share the same strong
+/// validator", and then it "MUST update the stored response header fields using the header fields provided in the new
+/// response, as per Section 3.2."
 pub fn combine(stored: &StoredResponse, part: &StoredResponse) -> Combined {
     let (Some(old), Some(new)) = (held_by(stored), sound_part(part)) else { return Combined::Apart };
     let same_length = match (old.complete, new.complete) {

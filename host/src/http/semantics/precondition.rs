@@ -39,16 +39,16 @@ pub fn precondition(stored: &StoredResponse, request: &RequestHead<'_>) -> Preco
     if unmodified { Precondition::NotModified } else { Precondition::Serve }
 }
 
-/// Section 13.1.3: "A recipient MUST ignore the If-Modified-Since header field if the received field value is not a valid
-/// HTTP-date, the field value has more than one member".
+/// Section 13.1.3: "A recipient MUST ignore the If-Modified-Since header field if the received field value is not a
+/// valid HTTP-date, the field value has more than one member".
 fn only_line(fields: &HeaderMap) -> Option<&HeaderValue> {
     let mut lines = fields.get_all(IF_MODIFIED_SINCE).iter();
     lines.next().filter(|_| lines.next().is_none())
 }
 
-/// RFC 9111 section 4.3.2: "If a request contains an If-Modified-Since header field and the Last-Modified header field is
-/// not present in a stored response, a cache SHOULD use the stored response's Date field value (or, if no Date field is
-/// present, the time that the stored response was received) to evaluate the conditional."
+/// RFC 9111 section 4.3.2: "If a request contains an If-Modified-Since header field and the Last-Modified header field
+/// is not present in a stored response, a cache SHOULD use the stored response's Date field value (or, if no Date field
+/// is present, the time that the stored response was received) to evaluate the conditional."
 fn modified_since(stored: &StoredResponse, since: &HeaderValue) -> bool {
     let Some(since) = date::parse(since, stored.received) else { return true };
     let of = |name| date::field(&stored.fields, &name, stored.received);

@@ -7,8 +7,8 @@ use super::validator::{strong_last_modified, strong_match};
 use super::{RequestHead, date};
 use crate::entry::StoredResponse;
 
-/// With more ranges than this the whole is sent: RFC 9110 section 14.2 allows to ignore "requests [...] that would be
-/// abusive".
+/// With more ranges than this the whole is sent: RFC 9110 section 17.15, servers "ought to ignore, coalesce, or reject
+/// egregious range requests".
 pub const RANGES_MAX: usize = 16;
 
 /// A range of bytes, both ends included; `first <= last`.
@@ -58,9 +58,9 @@ pub enum Ranges {
 
 /// What of a complete stored response answers a request; preconditions come first (RFC 9110 section 13.2.2).
 pub fn ranges(stored: &StoredResponse, request: &RequestHead<'_>) -> Ranges {
-    // Section 14.2: "A server MUST ignore a Range header field received with a request method that is unrecognized or for
-    // which range handling is not defined. For this specification, GET is the only method for which range handling is
-    // defined."
+    // Section 14.2: "A server MUST ignore a Range header field received with a request method that is unrecognized or
+    // for which range handling is not defined. For this specification, GET is the only method for which range handling
+    // is defined."
     if *request.method != Method::GET || stored.status != StatusCode::OK || !if_range_holds(stored, request.fields) {
         return Ranges::Full;
     }
@@ -151,8 +151,8 @@ fn select(specs: &[RangeSpec], complete: u64) -> Ranges {
     }
 }
 
-/// Section 15.3.7.2: "A server that generates a multipart/byteranges response [...] MAY coalesce any of the ranges that
-/// overlap": then they come in their own order, else in the client's.
+/// Section 15.3.7.2: "When multiple ranges are requested, a server MAY coalesce any of the ranges that overlap": then
+/// they come in their own order, else in the client's.
 fn coalesced(ranges: Vec<ByteRange>) -> Vec<ByteRange> {
     let mut sorted = ranges.clone();
     sorted.sort_unstable_by_key(|range| (range.first, range.last));

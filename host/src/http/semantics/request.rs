@@ -47,8 +47,9 @@ pub enum Ambiguous {
     /// RFC 9112 section 6.3: a transfer coding of a request must end in `chunked`, and only HTTP/1.1 has any.
     #[error("a transfer coding other than chunked")]
     TransferEncoding,
-    /// RFC 9112 section 3.2: "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message
-    /// that lacks a Host header field and to any request message that contains more than one Host header field line".
+    /// RFC 9112 section 3.2: "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request
+    /// message that lacks a Host header field and to any request message that contains more than one Host header field
+    /// line".
     #[error("not exactly one Host")]
     Host,
 }

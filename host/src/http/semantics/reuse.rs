@@ -34,7 +34,8 @@ pub enum StaleReason {
 /// A request without `Cache-Control` and `Pragma` costs two look-ups in its fields.
 pub fn reuse(stored: &StoredResponse, request: &RequestHead<'_>, now: Timestamp, soft_purged: bool) -> Reuse {
     let asked = RequestDirectives::of(request.fields);
-    // Section 5.2.2.4: the response "MUST NOT be used to satisfy any other request without forwarding it for validation".
+    // Section 5.2.2.4: the response "MUST NOT be used to satisfy any other request without forwarding it for
+    // validation".
     if stored.directives.no_cache {
         return Reuse::Validate(FwdReason::Stale);
     }

@@ -29,8 +29,8 @@ pub const fn insistence(response: &ResponseDirectives) -> Directives {
 /// The windows that a response asks for, empty where it forbids stale reuse itself.
 ///
 /// RFC 9111 section 4.2.4: "A cache MUST NOT generate a stale response if it is prohibited by an explicit in-protocol
-/// directive (e.g., by a no-cache response directive, a must-revalidate response directive, or an applicable s-maxage or
-/// proxy-revalidate response directive [...])."
+/// directive (e.g., by a no-cache response directive, a must-revalidate response directive, or an applicable s-maxage
+/// or proxy-revalidate response directive [...])."
 pub fn windows(response: &ResponseDirectives) -> Windows {
     if forbids(insistence(response)) {
         return Windows::default();
@@ -47,8 +47,8 @@ pub const fn forbids(directives: Directives) -> bool {
     directives.no_cache || directives.must_revalidate
 }
 
-/// How long it has been stale; none while it is fresh. What was purged softly is stale whatever its age: for no time, as
-/// long as its lifetime has not passed.
+/// How long it has been stale; none while it is fresh. What was purged softly is stale whatever its age: for no time,
+/// as long as its lifetime has not passed.
 pub fn staleness(stored: &StoredResponse, now: Timestamp, soft_purged: bool) -> Option<Duration> {
     let lifetime = Duration::from_millis(stored.plan.freshness_lifetime_ms);
     match stored.age(now).checked_sub(lifetime) {
@@ -59,9 +59,10 @@ pub fn staleness(stored: &StoredResponse, now: Timestamp, soft_purged: bool) -> 
 
 /// Whether the stored response may answer after the origin failed: with a 5xx, not at all, or not in time.
 ///
-/// Being disconnected is no licence of its own here, although section 4.2.4 would make it one: it takes `stale-if-error`
-/// in the response (RFC 5861 section 4) or in the request, or `max-stale` in the request. A response that is still fresh
-/// (the client asked for a younger one) may answer too, unless the client or the origin insists on validation.
+/// Being disconnected is no licence of its own here, although section 4.2.4 would make it one: it takes
+/// `stale-if-error` in the response (RFC 5861 section 4) or in the request, or `max-stale` in the request. A response
+/// that is still fresh (the client asked for a younger one) may answer too, unless the client or the origin insists on
+/// validation.
 pub fn may_serve_on_error(
     stored: &StoredResponse,
     request: &RequestHead<'_>,

@@ -46,7 +46,7 @@ fn obstacles(
     rules: &StoreRules,
 ) -> Vec<Obstacle> {
     // Section 5.2.2.3: must-understand "limits caching of the response to a cache that understands and conforms to the
-    // requirements for that response's status code", and then "the cache SHOULD ignore the no-store response directive".
+    // requirements for that response's status code", and then "the cache SHOULD ignore the no-store directive".
     let understood = understands(response.status);
     let must_understand = directives.must_understand || rules.understood_only;
     let no_store = directives.no_store && !(directives.must_understand && understood);
@@ -65,8 +65,9 @@ fn obstacles(
     checks.into_iter().filter(|(_, holds)| *holds).map(|(obstacle, _)| obstacle).collect()
 }
 
-/// RFC 9110 section 9.3.3: "Responses to POST requests are only cacheable when they include explicit freshness information
-/// [...] and a Content-Location header field that has the same value as the POST's target URI": it then answers GET.
+/// RFC 9110 section 9.3.3: "Responses to POST requests are only cacheable when they include explicit freshness
+/// information [...] and a Content-Location header field that has the same value as the POST's target URI": it then
+/// answers GET.
 fn is_storable_post(request: &RequestHead<'_>, response: &ResponseHead<'_>, directives: &ResponseDirectives) -> bool {
     let explicit = directives.s_maxage.is_present() || directives.max_age.is_present();
     if *request.method != Method::POST || !(explicit || response.fields.contains_key(EXPIRES)) {
@@ -96,23 +97,24 @@ fn is_storable(request: &RequestHead<'_>, status: StatusCode) -> bool {
     }
 }
 
-/// Whether this cache knows what a status code asks of caches: those of RFC 9110 and the registered ones that ask nothing
-/// more.
+/// Whether this cache knows what a status code asks of caches: those of RFC 9110 and the registered ones that ask
+/// nothing more.
 pub fn understands(status: StatusCode) -> bool {
     matches!(status.as_u16(),
         200..=206 | 300..=303 | 305 | 307 | 308 | 400..=417 | 421 | 422 | 425 | 426 | 451 | 500..=505)
 }
 
-/// Section 3.5: "A shared cache MUST NOT use a cached response to a request with an Authorization header field [...]
-/// unless the response contains a Cache-Control field with a response directive [...] that allows it to be stored by a
-/// shared cache [...]: must-revalidate, public, and s-maxage."
+/// Section 3.5: "A shared cache MUST NOT use a cached response to a request with an Authorization header field [...] to
+/// satisfy any subsequent request unless the response contains a Cache-Control field with a response directive [...]
+/// that allows it to be stored by a shared cache", which are "must-revalidate [...], public [...], and s-maxage".
 const fn allows_sharing(directives: &ResponseDirectives) -> bool {
     directives.must_revalidate || directives.public || directives.s_maxage.is_present()
 }
 
-/// Whether nothing would come of storing it: it is never fresh, nor of use when stale, and nothing could validate it; or
-/// section 3 finds no ground to store it at all ("a public response directive", "an Expires header field", "a max-age
-/// response directive", "an s-maxage response directive", "a status code that is defined as heuristically cacheable").
+/// Whether nothing would come of storing it: it is never fresh, nor of use when stale, and nothing could validate it;
+/// or section 3 finds no ground to store it at all ("a public response directive", "an Expires header field", "a
+/// max-age response directive", "an s-maxage response directive", "a status code that is defined as heuristically
+/// cacheable").
 fn is_useless(
     response: &ResponseHead<'_>,
     effective: &Effective,

@@ -37,7 +37,8 @@ pub fn surrogate_keys(request: &RequestHead<'_>, response: &HeaderMap) -> Vec<St
 /// The surrogate keys of the groups that a response to a write makes invalid.
 ///
 /// RFC 9875 section 3: "The Cache-Group-Invalidation header field MUST be ignored on responses to requests that have a
-/// safe method"; it reaches "stored responses [...] that share groups (based on the request URI's origin)".
+/// safe method"; otherwise a cache "MAY invalidate any stored responses that share groups" with it, those of the same
+/// origin.
 pub fn group_invalidations(request: &RequestHead<'_>, response: &ResponseHead<'_>) -> Vec<String> {
     if request::is_safe(request.method) || !response.fields.contains_key(CACHE_GROUP_INVALIDATION) {
         return Vec::new();
@@ -58,8 +59,8 @@ fn separated(fields: &HeaderMap, name: &HeaderName, separator: impl Fn(char) -> 
     }
 }
 
-/// The strings of a structured list; none where it can't be parsed or holds anything else (RFC 9651 section 3.1: a field
-/// that fails to parse is ignored).
+/// The strings of a structured list; none where it can't be parsed or holds anything else (RFC 9651 section 3.1: a
+/// field that fails to parse is ignored).
 fn groups(fields: &HeaderMap, name: &HeaderName) -> Vec<String> {
     let mut text = Vec::new();
     for line in fields.get_all(name) {

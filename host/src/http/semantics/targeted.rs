@@ -1,5 +1,5 @@
-//! Targeted cache control (RFC 9213): a field for this kind of cache, parsed as a structured dictionary, takes the place
-//! of `Cache-Control` and `Expires`.
+//! Targeted cache control (RFC 9213): a field for this kind of cache, parsed as a structured dictionary, takes the
+//! place of `Cache-Control` and `Expires`.
 
 use http::header::CACHE_CONTROL;
 use http::{HeaderMap, HeaderName};
@@ -28,9 +28,9 @@ pub fn effective(fields: &HeaderMap, targets: &[HeaderName]) -> Effective {
     }
 }
 
-/// RFC 9213 section 2.1: "If a targeted field in a given response is empty or a parsing error is encountered, that field
-/// MUST be ignored by the cache (i.e., it behaves as if the field were not present, likely falling back to other cache
-/// control mechanisms present)."
+/// RFC 9213 section 2.1: "If a targeted field in a given response is empty or a parsing error is encountered, that
+/// field MUST be ignored by the cache (i.e., it behaves as if the field were not present, likely falling back to other
+/// cache control mechanisms present)."
 fn targeted(fields: &HeaderMap, target: &HeaderName) -> Option<ResponseDirectives> {
     let mut lines = fields.get_all(target).iter().map(|line| line.as_bytes());
     let mut text = lines.next()?.to_vec();

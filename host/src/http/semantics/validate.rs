@@ -28,16 +28,16 @@ pub fn validation_fields(stored: &[&StoredResponse], fields: &mut HeaderMap) {
     }
     let valid = |one: &&&StoredResponse| can_be_validated(one.status, &one.fields, one.received);
     let stored: Vec<&StoredResponse> = stored.iter().filter(valid).copied().collect();
-    // "MUST send the relevant entity tags (using If-Match, If-None-Match, or If-Range) if the entity tags were provided in
-    // the stored response(s) being validated."
+    // "MUST send the relevant entity tags (using If-Match, If-None-Match, or If-Range) if the entity tags were provided
+    // in the stored response(s) being validated."
     let tags: Vec<&[u8]> = stored.iter().filter_map(|one| one.fields.get(ETAG)).map(HeaderValue::as_bytes).collect();
     if let Ok(tags) = HeaderValue::from_bytes(&tags.join(&b", "[..]))
         && !tags.is_empty()
     {
         fields.insert(IF_NONE_MATCH, tags);
     }
-    // "SHOULD send the Last-Modified value (using If-Modified-Since) if the request is not for a subrange, a single stored
-    // response is being validated, and that response contains a Last-Modified value."
+    // "SHOULD send the Last-Modified value (using If-Modified-Since) if the request is not for a subrange, a single
+    // stored response is being validated, and that response contains a Last-Modified value."
     if let [only] = stored.as_slice()
         && let Some(modified) = only.fields.get(LAST_MODIFIED)
         && date::parse(modified, only.received).is_some()
@@ -53,25 +53,26 @@ pub fn selected_by_304(stored: &[&StoredResponse], response_304: &HeaderMap) -> 
         stored.iter().enumerate().filter(|(_, one)| matches(one)).map(|(index, _)| index).collect::<Vec<_>>()
     };
     match response_304.get(ETAG) {
-        // "If the new response contains one or more strong validators, then each of those strong validators identifies a
-        // selected representation for update. All the stored responses with one of those same strong validators are
-        // identified for update. If none of the stored responses contain at least one of the same strong validators, then
-        // the cache MUST NOT use the new response to update any stored responses."
+        // "If the new response contains one or more strong validators, then each of those strong validators identifies
+        // a selected representation for update. All the stored responses in the initial set with one of those same
+        // strong validators are identified for update. If none of the initial set contains at least one of the same
+        // strong validators, then the cache MUST NOT use the new response to update any stored responses."
         Some(tag) if is_strong(tag) => {
             matching(&|one| one.fields.get(ETAG).is_some_and(|stored| strong_match(stored, tag)))
         }
-        // "If the new response contains no strong validators but does contain one or more weak validators, and if those
-        // validators correspond to one of the stored responses, then the most recent of those matching stored responses is
-        // identified for update."
-        // An origin that leaves the quotes off is understood where it says the same again.
+        // "If the new response contains no strong validators but does contain one or more weak validators, and those
+        // validators correspond to one of the initial set's stored responses, then the most recent of those matching
+        // stored responses is identified for update." An origin that leaves the quotes off is understood where it says
+        // the same again.
         Some(tag) => {
             first(matching(&|one| one.fields.get(ETAG).is_some_and(|stored| weak_match(stored, tag) || stored == tag)))
         }
         None => match response_304.get(LAST_MODIFIED) {
             Some(modified) => first(matching(&|one| one.fields.get(LAST_MODIFIED) == Some(modified))),
-            // "If the new response does not include any form of validator [...], and there is only one stored response, and
-            // that stored response also lacks a validator, then that stored response is identified for update."
-            // An origin that answers 304 to our validators and repeats none of them is taken at its word.
+            // "If the new response does not include any form of validator [...], and there is only one stored response
+            // in the initial set, and that stored response also lacks a validator, then that stored response is
+            // identified for update." An origin that answers 304 to our validators and repeats none of them is taken at
+            // its word too.
             None if stored.len() == 1 => vec![0],
             None => Vec::new(),
         },
@@ -83,8 +84,8 @@ fn first(mut indices: Vec<usize>) -> Vec<usize> {
     indices
 }
 
-/// The fields of a stored response after a 304 (sections 3.2 and 4.3.4): every field of the 304 replaces the stored lines
-/// of its name, other than what belongs to the connection or to the stored content.
+/// The fields of a stored response after a 304 (sections 3.2 and 4.3.4): every field of the 304 replaces the stored
+/// lines of its name, other than what belongs to the connection or to the stored content.
 ///
 /// `Age` is that of the 304 alone and `Date` never older than its exchange, so that the age can be worked out anew from
 /// the result (`standard`).
@@ -111,12 +112,13 @@ pub fn freshen(stored: &StoredResponse, response_304: &HeaderMap, times: Times) 
 pub enum HeadUpdate {
     /// It describes the same content: these are its fields from now on.
     Freshened(HeaderMap),
-    /// It describes other content: "the cache MUST consider the stored response to be stale".
+    /// It describes other content: "the cache SHOULD consider the stored response to be stale".
     Outdated,
 }
 
-/// "The cache SHOULD update the stored response using the header fields provided in the HEAD response" where "each
-/// corresponding stored response" has "the same values for received validators and Content-Length".
+/// The stored response is updated where both "have matching values for any received validator fields (ETag and
+/// Last-Modified) and, if the HEAD response has a Content-Length header field, the value of Content-Length matches that
+/// of the stored response".
 pub fn freshen_from_head(stored: &StoredResponse, head: &HeaderMap, times: Times) -> HeadUpdate {
     let same = |name: &HeaderName| head.get(name).is_none_or(|new| stored.fields.get(name) == Some(new));
     let same_length = match head.get(CONTENT_LENGTH) {

@@ -9,11 +9,13 @@ use crate::entry::StoredResponse;
 
 /// Whether a conditional request can find out that a response with this head is still good.
 ///
-/// RFC 9110 section 13.2.1: a server ignores preconditions "when received with a request [...] that would have resulted in
-/// a status code other than a 2xx (Successful)": an error or a redirect can't be validated, and a 304 that is the answer of
-/// something that has appeared since would keep it alive.
+/// RFC 9110 section 13.2.1: a server ignores preconditions where the answer without them "would have been a status code
+/// other than a 2xx (Successful)": an error or a redirect can't be validated, and a 304 that is the answer of something
+/// that has appeared since would keep it alive.
 pub fn can_be_validated(status: StatusCode, fields: &HeaderMap, received: Timestamp) -> bool {
-    status.is_success() && (fields.contains_key(ETAG) || date::field(fields, &LAST_MODIFIED, received).is_some())
+    // RFC 9111 section 4.3.2: the entity tag of a part "MUST NOT" be sent unless the request is for a range within it.
+    let whole = status.is_success() && status != StatusCode::PARTIAL_CONTENT;
+    whole && (fields.contains_key(ETAG) || date::field(fields, &LAST_MODIFIED, received).is_some())
 }
 
 /// The entity tags of a list. A comma within quotes is part of a tag; what is no tag is passed over.
@@ -59,8 +61,8 @@ pub fn weak_match(one: &HeaderValue, other: &HeaderValue) -> bool {
     opaque(one.as_bytes()).is_some_and(|one| opaque(other.as_bytes()) == Some(one))
 }
 
-/// The `Last-Modified` of a stored response where it is a strong validator: RFC 9110 section 8.8.2.2, where "the
-/// Last-Modified time is at least one second earlier than the Date value".
+/// The `Last-Modified` of a stored response where it is a strong validator: where its `Date` is at least a second later
+/// (RFC 9110 section 8.8.2.2).
 pub fn strong_last_modified(stored: &StoredResponse) -> Option<Timestamp> {
     let of = |name| date::field(&stored.fields, &name, stored.received);
     let modified = of(LAST_MODIFIED)?;

@@ -8,8 +8,8 @@ use http::{HeaderMap, HeaderName};
 
 /// The value of a selecting field that the request does not have. No field value holds this character.
 ///
-/// RFC 9111 section 4.1: "If (after any normalization that might take place) a header field is absent from a request, it
-/// can only match another request if it is also absent there."
+/// RFC 9111 section 4.1: "If (after any normalization that might take place) a header field is absent from a request,
+/// it can only match another request if it is also absent there."
 pub const ABSENT: &str = "\0";
 
 /// What a response says about which request fields it depends on.
@@ -30,8 +30,8 @@ pub fn vary(response: &HeaderMap) -> Vary {
         for member in line.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
             match member {
                 b"" => {}
-                // Section 4.1: "A stored response with a Vary header field value containing a member "*" always fails to
-                // match."
+                // Section 4.1: "A stored response with a Vary header field value containing a member "*" always fails
+                // to match."
                 b"*" => return Vary::Any,
                 name => match HeaderName::from_bytes(name) {
                     Ok(name) => names.push(name.as_str().to_owned()),
