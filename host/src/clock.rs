@@ -114,3 +114,9 @@ impl Clock for ManualClock {
         Duration::from_millis(self.now_ms.load(Ordering::SeqCst))
     }
 }
+
+/// Processor time that the calling thread has used: what tells a guest that runs for long from one that was not run.
+pub fn thread_cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+}

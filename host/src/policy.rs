@@ -5,14 +5,20 @@
 mod binding;
 pub mod build;
 mod check;
+mod clamp;
 mod engine;
 mod error;
 pub mod eviction;
 pub mod freshness;
+mod guest;
 pub mod invalidation;
+mod kept;
+mod ledger;
 pub mod native;
+mod quarantine;
 mod tenant;
 pub mod warming;
+mod wit;
 
 pub use binding::{Binding, BoundBy, BoundInfo, Choice, Source, State};
 pub use check::{COMPONENT_BYTES_MAX, Checked, LOG_INTERFACE, check};

@@ -1,87 +1,101 @@
 //! The policies of one tenant: who answers which role, now.
 
-use std::collections::BTreeSet;
-use std::path::Path;
+mod bound;
+mod open;
+
+pub use bound::Prepared;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+
+use self::bound::{Answer, Bound};
+use super::clamp::{clamp, may_store};
 use super::eviction::EvictionFactory;
 use super::freshness::{Fill, Grant, Planned, Standard};
 use super::invalidation::Written;
-use super::native::NativeEviction;
+use super::kept::Kept;
 use super::warming::{Used, Wanted};
-use super::{BindError, Binding, BoundInfo, Digest, Engine, Role};
+use super::{BindError, Binding, BoundBy, BoundInfo, Digest, Engine, Role};
 use crate::barrier::Purge;
 use crate::clock::{Clock, Timestamp};
 
-/// Everything that is bound for one tenant. Reading takes no lock.
-#[derive(Debug)]
+/// Everything that is bound for one tenant. Reading takes no lock, and calls that are under way while a policy is
+/// replaced end on the old one.
+///
+/// Nothing here fails a request: where a policy has no answer, or none that is allowed, the native default is the answer.
 pub struct TenantPolicies {
     tenant: Arc<str>,
-}
-
-/// A policy that could be bound: compiled, validated, its settings taken. Nothing has changed yet.
-#[derive(Debug)]
-pub struct Prepared {
-    role: Role,
-}
-
-impl Prepared {
-    /// The role it would take.
-    pub fn role(&self) -> Role {
-        self.role
-    }
-
-    /// The eviction policy that would be bound; none for the other roles.
-    pub fn eviction(&self) -> Option<Arc<dyn EvictionFactory>> {
-        (self.role == Role::Eviction).then(|| Arc::new(NativeEviction) as Arc<dyn EvictionFactory>)
-    }
+    engine: Option<Arc<Engine>>,
+    grants: BTreeSet<Grant>,
+    clock: Arc<dyn Clock>,
+    configured: BTreeMap<Role, Binding>,
+    kept: Option<Kept>,
+    bound: [ArcSwap<Bound>; Role::ALL.len()],
+    /// Held while a binding changes.
+    changing: Mutex<()>,
 }
 
 impl TenantPolicies {
-    /// Native policies only, and no engine: nothing can be bound but native policies.
-    pub fn native(tenant: &str) -> Self {
-        Self { tenant: tenant.into() }
-    }
-
-    /// The policies that `configured` names, or those that were bound over the API before and kept under `kept`.
-    ///
-    /// # Errors
-    /// When a configured policy can't be bound.
-    pub fn open(
-        engine: Arc<Engine>,
-        tenant: &str,
-        configured: &[Binding],
-        grants: BTreeSet<Grant>,
-        kept: Option<&Path>,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self, BindError> {
-        let _ = (engine, configured, grants, kept, clock);
-        Ok(Self::native(tenant))
-    }
-
     /// The tenant's name.
     pub fn tenant(&self) -> &str {
         &self.tenant
     }
 
     /// What becomes of a response. Never fails: the standard plan is the answer when a policy has none.
-    pub fn plan(&self, _fill: &Fill<'_>, standard: &Standard) -> Planned {
-        Planned { plan: standard.plan.clone(), policy: None }
+    pub fn plan(&self, fill: &Fill<'_>, standard: &Standard) -> Planned {
+        let native = || Planned { plan: standard.plan.clone(), policy: None };
+        let bound = self.bound(Role::Freshness);
+        let Answer::Freshness(guest, digest) = &bound.answer else { return native() };
+        if !may_store(standard, &self.grants) || !bound.ledger.is_trusted() {
+            return native();
+        }
+        let Ok(asked) = guest.plan(self.clock.now(), fill, &standard.plan) else { return native() };
+        let (plan, clamped) = clamp(standard, asked, &self.grants);
+        bound.ledger.clamped(clamped);
+        Planned { plan, policy: Some(*digest) }
     }
 
     /// What to purge because of a write, beyond what RFC 9111 section 4.4 says. Never fails.
-    pub fn purges(&self, _written: &Written<'_>) -> Vec<Purge> {
-        Vec::new()
+    pub fn purges(&self, written: &Written<'_>) -> Vec<Purge> {
+        let bound = self.bound(Role::Invalidation);
+        let Answer::Invalidation(guest) = &bound.answer else { return Vec::new() };
+        if !bound.ledger.is_trusted() {
+            return Vec::new();
+        }
+        let (purges, dropped) = guest.purges(self.clock.now(), written).unwrap_or_default();
+        bound.ledger.clamped(dropped);
+        purges
     }
 
     /// What to fetch before anyone asks, most wanted first. Never fails.
-    pub fn wanted(&self, _now: Timestamp, _usage: &[Used], _limit: u32) -> Vec<Wanted> {
-        Vec::new()
+    pub fn wanted(&self, now: Timestamp, usage: &[Used], limit: u32) -> Vec<Wanted> {
+        let bound = self.bound(Role::Warming);
+        let Answer::Warming(guest) = &bound.answer else { return Vec::new() };
+        if !bound.ledger.is_trusted() {
+            return Vec::new();
+        }
+        let (wanted, dropped) = guest.wanted(now, usage, limit).unwrap_or_default();
+        bound.ledger.clamped(dropped);
+        wanted
     }
 
     /// Makes the eviction policies of the tenant's shards.
     pub fn eviction(&self) -> Arc<dyn EvictionFactory> {
-        Arc::new(NativeEviction)
+        self.bound(Role::Eviction).eviction()
+    }
+
+    /// What is bound to each role.
+    pub fn list(&self) -> Vec<BoundInfo> {
+        Role::ALL.into_iter().map(|role| self.bound(role).info()).collect()
+    }
+
+    /// The digest of the policy that answers a role; none where it is native.
+    pub fn digest(&self, role: Role) -> Option<Digest> {
+        self.bound(role).digest
     }
 
     /// Compiles a policy, validates it and has it take its settings. Changes nothing. Takes tens of milliseconds:
@@ -90,7 +104,7 @@ impl TenantPolicies {
     /// # Errors
     /// When it can't be bound.
     pub fn prepare(&self, binding: Binding) -> Result<Prepared, BindError> {
-        Ok(Prepared { role: binding.role })
+        self.prepare_as(binding, BoundBy::Api, None)
     }
 
     /// The same for what would rule after [`TenantPolicies::unbind`]: the configured policy or, where none is
@@ -99,7 +113,11 @@ impl TenantPolicies {
     /// # Errors
     /// When that can't be bound.
     pub fn prepare_unbind(&self, role: Role) -> Result<Prepared, BindError> {
-        Ok(Prepared { role })
+        let rules = self.bound(role).by;
+        match self.configured.get(&role) {
+            Some(binding) if rules != BoundBy::Config => self.prepare_as(binding.clone(), BoundBy::Config, None),
+            _ => Ok(Prepared::native_default(&self.tenant, role, Arc::clone(&self.clock))),
+        }
     }
 
     /// Binds it. Calls that are under way end on the old policy. A binding made so is kept and survives a restart.
@@ -108,8 +126,42 @@ impl TenantPolicies {
     /// # Errors
     /// When it can't be kept; nothing was changed then.
     pub fn commit(&self, prepared: Prepared) -> Result<BoundInfo, BindError> {
-        let _ = prepared;
-        Err(BindError::NoEngine)
+        self.commit_with(prepared, |_| Ok(()))
+    }
+
+    /// The same, with something to be done in between that may fail: `hand_over` is given the eviction policy that is
+    /// bound now, if it is one, and has the memory tier hand its entries over to it. Changes of one tenant's bindings
+    /// happen one after the other, and each altogether or not at all.
+    ///
+    /// # Errors
+    /// When it can't be kept or handed over; nothing was changed then.
+    pub fn commit_with(
+        &self,
+        prepared: Prepared,
+        hand_over: impl FnOnce(Option<Arc<dyn EvictionFactory>>) -> Result<(), BindError>,
+    ) -> Result<BoundInfo, BindError> {
+        let _turn = self.changing.lock();
+        let role = prepared.role();
+        let undo = match &self.kept {
+            None => None,
+            Some(kept) => Some(match prepared.to_keep() {
+                Some(keep) => kept.put(&keep)?,
+                None => kept.remove(role)?,
+            }),
+        };
+        if let Err(error) = hand_over(prepared.eviction()) {
+            if let Some(undo) = undo {
+                undo.undo();
+            }
+            return Err(error);
+        }
+        self.bound[role as usize].store(prepared.into_bound());
+        if let Some(kept) = &self.kept {
+            kept.tidy();
+        }
+        let info = self.bound(role).info();
+        tracing::info!(tenant = &*self.tenant, %role, policy = &*info.name, by = ?info.by, "bound a policy");
+        Ok(info)
     }
 
     /// [`TenantPolicies::prepare`] and [`TenantPolicies::commit`] in one.
@@ -129,13 +181,19 @@ impl TenantPolicies {
         self.commit(self.prepare_unbind(role)?)
     }
 
-    /// What is bound to each role.
-    pub fn list(&self) -> Vec<BoundInfo> {
-        Vec::new()
-    }
-
-    /// The digest of the policy that answers a role; none where it is native.
-    pub fn digest(&self, _role: Role) -> Option<Digest> {
-        None
+    fn bound(&self, role: Role) -> arc_swap::Guard<Arc<Bound>> {
+        self.bound[role as usize].load()
     }
 }
+
+impl fmt::Debug for TenantPolicies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TenantPolicies")
+            .field("tenant", &self.tenant)
+            .field("bound", &self.list())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -64,6 +64,7 @@ impl From<&PolicyConfig> for EngineConfig {
             memory_bytes: config.memory.as_u64(),
             component_bytes_max: config.component_max.as_u64(),
             compiled_bytes_max: config.compiled_max.as_u64(),
+            ..Self::default()
         }
     }
 }

@@ -1,0 +1,80 @@
+//! How the engine is configured, and the pool that instances are taken from.
+
+use wasmtime::{Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, WasmBacktraceDetails};
+
+use super::EngineConfig;
+use super::limits::Limits;
+
+/// Core modules of a component: the policy's own and those that link it to the log.
+pub(super) const CORE_INSTANCES: u32 = 4;
+/// Linear memories of a component.
+pub(super) const MEMORIES: u32 = 1;
+/// Tables of a component: the policy's own and that of the link to the log.
+pub(super) const TABLES: u32 = 2;
+/// Elements of a table: functions that may be called indirectly.
+pub(super) const TABLE_ELEMENTS: usize = 8_192;
+
+/// Bytes that an engine's structures for one instance may have.
+const INSTANCE_BYTES: usize = 256 << 10;
+
+/// Address space of one memory: all that 32 bits can address, so that generated code needs no bounds checks.
+const WIDE_BYTES: u64 = 4 << 30;
+
+/// An engine whose instances come from a pool, or, where no pool can be reserved, are made on demand.
+pub(super) fn engine(config: &EngineConfig, limits: &Limits) -> wasmtime::Result<wasmtime::Engine> {
+    let instances = limits.instances_max();
+    let wide = WIDE_BYTES.saturating_mul(instances.into());
+    if limits.has_address_space(wide) {
+        let mut pooling = base();
+        pooling.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(config, instances)));
+        match wasmtime::Engine::new(&pooling) {
+            Ok(engine) => return Ok(engine),
+            Err(error) => tracing::warn!(error = format!("{error:#}"), instances, "{ON_DEMAND}"),
+        }
+    } else {
+        tracing::warn!(reason = "the address space of this process is limited", instances, "{ON_DEMAND}");
+    }
+    let mut on_demand = base();
+    on_demand.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+    // Small reservations, so that many instances fit a small address space; memories move as they grow.
+    on_demand.memory_reservation(0).memory_guard_size(64 << 10).memory_reservation_for_growth(1 << 20);
+    wasmtime::Engine::new(&on_demand)
+}
+
+const ON_DEMAND: &str = "can't reserve the pool of policy instances; making them on demand, which is slower";
+
+fn base() -> Config {
+    let mut config = Config::new();
+    config
+        .epoch_interruption(true)
+        .cranelift_opt_level(OptLevel::Speed)
+        .wasm_component_model(true)
+        .concurrency_support(false)
+        // Policies are plain computations on one memory. What they don't need can't be used against the host.
+        .gc_support(false)
+        .wasm_memory64(false)
+        .wasm_multi_memory(false)
+        .wasm_relaxed_simd(false)
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
+        .native_unwind_info(false);
+    config
+}
+
+fn pool(config: &EngineConfig, instances: u32) -> PoolingAllocationConfig {
+    let memory_bytes = config.memory_bytes.max(config.eviction_memory_bytes_max);
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(instances)
+        .total_core_instances(instances.saturating_mul(CORE_INSTANCES))
+        .total_memories(instances.saturating_mul(MEMORIES))
+        .total_tables(instances.saturating_mul(TABLES))
+        .max_component_instance_size(INSTANCE_BYTES)
+        .max_core_instance_size(INSTANCE_BYTES)
+        .max_core_instances_per_component(CORE_INSTANCES)
+        .max_memories_per_component(MEMORIES)
+        .max_tables_per_component(TABLES)
+        .max_memories_per_module(MEMORIES)
+        .max_tables_per_module(TABLES)
+        .table_elements(TABLE_ELEMENTS)
+        .max_memory_size(usize::try_from(memory_bytes).unwrap_or(usize::MAX));
+    pool
+}

@@ -1,0 +1,227 @@
+//! From a binding to a policy that answers.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use super::TenantPolicies;
+use super::bound::{Answer, Bound, Prepared, rules};
+use crate::clock::{Clock, SystemClock};
+use crate::policy::engine::Maker;
+use crate::policy::freshness::Grant;
+use crate::policy::guest::{EvictionGuest, FreshnessGuest, InvalidationGuest, WarmingGuest};
+use crate::policy::kept::{Found, Kept};
+use crate::policy::ledger::Ledger;
+use crate::policy::native::NativeEviction;
+use crate::policy::{BindError, Binding, BoundBy, Digest, Engine, Role, Source};
+
+impl TenantPolicies {
+    /// Native policies only, and no engine: nothing can be bound but native policies.
+    pub fn native(tenant: &str) -> Self {
+        Self::unbound(None, tenant, BTreeSet::new(), None, Arc::new(SystemClock))
+    }
+
+    /// The policies that `configured` names, or those that were bound over the API before and kept under `kept`. One
+    /// that was kept but can't be bound any more is warned of, and the configured one rules.
+    ///
+    /// # Errors
+    /// When a configured policy can't be bound.
+    pub fn open(
+        engine: Arc<Engine>,
+        tenant: &str,
+        configured: &[Binding],
+        grants: BTreeSet<Grant>,
+        kept: Option<&Path>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, BindError> {
+        let mut policies = Self::unbound(Some(engine), tenant, grants, kept.map(|dir| Kept::new(dir, tenant)), clock);
+        policies.configured = configured.iter().map(|binding| (binding.role, binding.clone())).collect();
+        for role in Role::ALL {
+            if let Some(prepared) = policies.at_start(role)? {
+                policies.bound[role as usize].store(prepared.into_bound());
+            }
+        }
+        Ok(policies)
+    }
+
+    fn unbound(
+        engine: Option<Arc<Engine>>,
+        tenant: &str,
+        grants: BTreeSet<Grant>,
+        kept: Option<Kept>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let tenant: Arc<str> = tenant.into();
+        let bound =
+            Role::ALL.map(|role| ArcSwap::from_pointee(Bound::native_default(&tenant, role, Arc::clone(&clock))));
+        Self { tenant, engine, grants, clock, configured: Default::default(), kept, bound, changing: Mutex::new(()) }
+    }
+
+    /// What rules a role after a start.
+    fn at_start(&self, role: Role) -> Result<Option<Prepared>, BindError> {
+        match self.kept_binding(role) {
+            Ok(Some(prepared)) => return Ok(Some(prepared)),
+            Ok(None) => {}
+            Err(reason) => {
+                let tenant = &*self.tenant;
+                tracing::warn!(tenant, %role, reason, "the kept binding can't be used; the configured policy rules");
+            }
+        }
+        let configured = self.configured.get(&role).cloned();
+        configured.map(|binding| self.prepare_as(binding, BoundBy::Config, None)).transpose()
+    }
+
+    fn kept_binding(&self, role: Role) -> Result<Option<Prepared>, String> {
+        let found = self.kept.as_ref().map_or(Ok(None), |kept| kept.find(role))?;
+        let prepare = |found: Found| {
+            let binding = found.binding.clone();
+            self.prepare_as(binding, BoundBy::Api, Some(found)).map_err(|error| error.to_string())
+        };
+        found.map(prepare).transpose()
+    }
+
+    /// Compiles a policy and has it take its settings. `found` says what is known of it where it was kept.
+    pub(super) fn prepare_as(
+        &self,
+        binding: Binding,
+        by: BoundBy,
+        found: Option<Found>,
+    ) -> Result<Prepared, BindError> {
+        let policy = Policy::of(&binding)?;
+        let name = found.as_ref().and_then(|found| found.name.clone()).unwrap_or_else(|| policy.name(&binding));
+        let ledger = self.ledger(name.into(), binding.role);
+        let settings = settings_text(&binding.settings);
+        let (answer, digest) = match &policy {
+            Policy::Native(name) => (native(name, binding.role, &settings)?, None),
+            Policy::Guest { bytes, .. } => {
+                let (answer, digest) = self.guest(bytes, binding.role, settings, &ledger)?;
+                (answer, Some(digest))
+            }
+        };
+        let since = found.map_or_else(|| self.clock.now(), |found| found.since);
+        let role = binding.role;
+        let settings = binding.settings.clone();
+        let bound = Arc::new(Bound { role, answer, digest, by, since, settings, ledger });
+        Ok(Prepared { bound, binding: Some(binding), component: policy.component() })
+    }
+
+    fn ledger(&self, name: Arc<str>, role: Role) -> Arc<Ledger> {
+        let config = self.engine.as_ref().map(|engine| engine.config().clone()).unwrap_or_default();
+        Arc::new(Ledger::new(Arc::clone(&self.tenant), name, role, rules(&config), Arc::clone(&self.clock)))
+    }
+
+    fn guest(
+        &self,
+        bytes: &[u8],
+        role: Role,
+        settings: String,
+        ledger: &Arc<Ledger>,
+    ) -> Result<(Answer, Digest), BindError> {
+        let engine = self.engine.clone().ok_or(BindError::NoEngine)?;
+        let compiled = engine.compile(bytes, role)?;
+        let digest = compiled.checked.digest;
+        let maker = Maker { engine, compiled, ledger: Arc::clone(ledger) };
+        let seed = seed(&self.tenant, role);
+        let answer = match role {
+            Role::Freshness => Answer::Freshness(FreshnessGuest::open(maker, settings, seed)?, digest),
+            Role::Eviction => Answer::Eviction(Arc::new(EvictionGuest::open(maker, settings)?)),
+            Role::Invalidation => Answer::Invalidation(InvalidationGuest::open(maker, settings, seed)?),
+            Role::Warming => Answer::Warming(WarmingGuest::open(maker, settings, seed)?),
+        };
+        Ok((answer, digest))
+    }
+}
+
+/// Where the answers come from.
+enum Policy {
+    /// Compiled in, under this name.
+    Native(String),
+    /// A component.
+    Guest { bytes: Bytes, is_stock: bool },
+}
+
+impl Policy {
+    fn of(binding: &Binding) -> Result<Self, BindError> {
+        match &binding.source {
+            Source::Stock(name) if binding.native => Ok(Self::Native(name.clone())),
+            Source::Stock(name) => {
+                let found = sandbar_policies::find(binding.role.name(), name);
+                let stock = found.ok_or_else(|| unknown(binding.role, name))?;
+                Ok(Self::Guest { bytes: Bytes::from_static(stock.component), is_stock: true })
+            }
+            Source::Component(bytes) => Ok(Self::Guest { bytes: bytes.clone(), is_stock: false }),
+            Source::File(path) => {
+                let unreadable = |error| BindError::Unreadable { path: path.clone(), error };
+                Ok(Self::Guest { bytes: read_bounded(path).map_err(unreadable)?.into(), is_stock: false })
+            }
+        }
+    }
+
+    fn name(&self, binding: &Binding) -> String {
+        let digest = || match self {
+            Self::Guest { bytes, .. } => Digest::of(bytes).to_string()[..12].to_owned(),
+            Self::Native(name) => name.clone(),
+        };
+        match &binding.source {
+            Source::Stock(name) => name.clone(),
+            Source::File(path) => path.file_stem().map_or_else(digest, |stem| stem.to_string_lossy().into_owned()),
+            Source::Component(_) => digest(),
+        }
+    }
+
+    fn component(self) -> Option<Bytes> {
+        match self {
+            Self::Guest { bytes, is_stock: false } => Some(bytes),
+            Self::Guest { .. } | Self::Native(_) => None,
+        }
+    }
+}
+
+/// A file, or so much of it that it is seen to be too large for a component.
+fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// More than any engine takes.
+const FILE_BYTES_MAX: u64 = 1 << 30;
+
+/// A policy that is compiled in. Of the freshness policies only `standard` is: it is the native default.
+fn native(name: &str, role: Role, settings: &str) -> Result<Answer, BindError> {
+    let not_native = || match sandbar_policies::find(role.name(), name) {
+        Some(_) => BindError::NotNative { role, name: name.to_owned() },
+        None => unknown(role, name),
+    };
+    match role {
+        Role::Eviction => {
+            let made = NativeEviction::new(name, settings).ok_or_else(not_native)?;
+            Ok(Answer::Eviction(Arc::new(made.map_err(BindError::Settings)?)))
+        }
+        Role::Freshness if name == "standard" => Ok(Answer::Native),
+        _ => Err(not_native()),
+    }
+}
+
+fn unknown(role: Role, name: &str) -> BindError {
+    let of_role = sandbar_policies::stock().iter().filter(|stock| stock.role == role.name());
+    let known = of_role.map(|stock| stock.name).collect::<Vec<_>>().join(", ");
+    BindError::UnknownStock { role, name: name.to_owned(), known }
+}
+
+/// Settings as a guest takes them.
+fn settings_text(settings: &serde_json::Value) -> String {
+    if settings.is_null() { String::new() } else { settings.to_string() }
+}
+
+/// The same each time the same tenant binds the same role.
+fn seed(tenant: &str, role: Role) -> u64 {
+    let digest = Digest::of(format!("{tenant}\0{role}").as_bytes());
+    digest.0.iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte))
+}

@@ -1,0 +1,285 @@
+//! `sandbar:policy@0.1.0`.
+
+use wasmtime::component::{HasSelf, Instance, Linker};
+use wasmtime::{Result, Store};
+
+use crate::barrier::{Purge, PurgeMode, Scope};
+use crate::clock::Timestamp;
+use crate::policy::engine::{Compiled, GuestState};
+use crate::policy::warming::{Used, Wanted};
+use crate::policy::{freshness, invalidation};
+
+mod freshness_world {
+    wasmtime::component::bindgen!({
+        path: "../wit/0.1.0",
+        world: "freshness-policy",
+        ownership: Borrowing { duplicate_if_necessary: true },
+    });
+}
+
+mod eviction_world {
+    wasmtime::component::bindgen!({
+        path: "../wit/0.1.0",
+        world: "eviction-policy",
+        with: { "sandbar:policy/log": super::freshness_world::sandbar::policy::log },
+    });
+}
+
+mod invalidation_world {
+    wasmtime::component::bindgen!({
+        path: "../wit/0.1.0",
+        world: "invalidation-policy",
+        ownership: Borrowing { duplicate_if_necessary: true },
+        with: { "sandbar:policy/log": super::freshness_world::sandbar::policy::log },
+    });
+}
+
+mod warming_world {
+    wasmtime::component::bindgen!({
+        path: "../wit/0.1.0",
+        world: "warming-policy",
+        ownership: Borrowing { duplicate_if_necessary: true },
+        with: { "sandbar:policy/log": super::freshness_world::sandbar::policy::log },
+    });
+}
+
+use eviction_world::{EvictionPolicy, EvictionPolicyIndices};
+use freshness_world::exports::sandbar::policy::freshness as f;
+use freshness_world::sandbar::policy::log;
+use freshness_world::{FreshnessPolicy, FreshnessPolicyIndices};
+use invalidation_world::exports::sandbar::policy::invalidation as i;
+use invalidation_world::{InvalidationPolicy, InvalidationPolicyIndices};
+use warming_world::exports::sandbar::policy::warming as w;
+use warming_world::{WarmingPolicy, WarmingPolicyIndices};
+
+/// What a guest answers when it is handed its settings: itself, or a sentence.
+pub(crate) type Taken<T> = std::result::Result<T, String>;
+/// Header fields, names in lower case.
+pub(crate) type Fields<'a> = [(&'a str, &'a str)];
+
+/// Makes the log callable.
+pub(crate) fn link_log(linker: &mut Linker<GuestState>) -> Result<()> {
+    log::add_to_linker::<_, HasSelf<_>>(linker, |state| state)
+}
+
+impl log::Host for GuestState {
+    fn write(&mut self, level: log::Level, message: String) {
+        let level = match level {
+            log::Level::Debug => tracing::Level::DEBUG,
+            log::Level::Info => tracing::Level::INFO,
+            log::Level::Warn => tracing::Level::WARN,
+            log::Level::Error => tracing::Level::ERROR,
+        };
+        self.ledger.log(level, &message);
+    }
+}
+
+/// The functions of the role `eviction`.
+pub(crate) struct Eviction(EvictionPolicy);
+
+impl Eviction {
+    pub(crate) fn find(compiled: &Compiled, store: &mut Store<GuestState>, instance: &Instance) -> Result<Self> {
+        EvictionPolicyIndices::new(&compiled.pre)?.load(store, instance).map(Self)
+    }
+
+    pub(crate) fn configure(
+        &self,
+        store: &mut Store<GuestState>,
+        settings: &str,
+        capacity_bytes: u64,
+        seed: u64,
+    ) -> Result<Taken<()>> {
+        self.0.sandbar_policy_eviction().call_configure(store, settings, capacity_bytes, seed)
+    }
+
+    pub(crate) fn advance(
+        &self,
+        store: &mut Store<GuestState>,
+        now_ms: u64,
+        events: &[u64],
+        reclaim_bytes: u64,
+    ) -> Result<Vec<u32>> {
+        self.0.sandbar_policy_eviction().call_advance(store, now_ms, events, reclaim_bytes)
+    }
+
+    pub(crate) fn order(&self, store: &mut Store<GuestState>, after: Option<u32>, limit: u32) -> Result<Vec<u32>> {
+        self.0.sandbar_policy_eviction().call_order(store, after.unwrap_or(u32::MAX), limit)
+    }
+}
+
+/// The functions of the role `freshness`.
+pub(crate) struct Freshness(FreshnessPolicy);
+
+impl Freshness {
+    pub(crate) fn find(compiled: &Compiled, store: &mut Store<GuestState>, instance: &Instance) -> Result<Self> {
+        FreshnessPolicyIndices::new(&compiled.pre)?.load(store, instance).map(Self)
+    }
+
+    pub(crate) fn configure(
+        &self,
+        store: &mut Store<GuestState>,
+        settings: &str,
+        seed: u64,
+    ) -> Result<Taken<Vec<String>>> {
+        self.0.sandbar_policy_freshness().call_configure(store, settings, seed)
+    }
+
+    pub(crate) fn plan(
+        &self,
+        store: &mut Store<GuestState>,
+        now: Timestamp,
+        fill: &freshness::Fill<'_>,
+        fields: (&Fields<'_>, &Fields<'_>),
+        standard: &freshness::Plan,
+    ) -> Result<freshness::Plan> {
+        let request = f::Request {
+            method: fill.method.as_str(),
+            site: fill.site,
+            target: fill.target,
+            class: fill.class,
+            fields: fields.0,
+        };
+        let response = f::Response {
+            status: fill.status.as_u16(),
+            body_bytes: fill.body_bytes,
+            fetch_ms: u32::try_from(fill.fetch_time.as_millis()).unwrap_or(u32::MAX),
+            fields: fields.1,
+        };
+        let keys: Vec<&str> = standard.surrogate_keys.iter().map(String::as_str).collect();
+        let standard = f::PlanParam {
+            tiers: tiers(standard),
+            freshness_lifetime_ms: standard.freshness_lifetime_ms,
+            stale_while_revalidate_ms: standard.stale_while_revalidate_ms,
+            stale_if_error_ms: standard.stale_if_error_ms,
+            early_refresh: lowered(standard.early_refresh),
+            surrogate_keys: &keys,
+        };
+        let plan = self.0.sandbar_policy_freshness().call_amend(store, now.as_millis(), request, response, standard)?;
+        Ok(freshness::Plan {
+            l1: plan.tiers.contains(f::Tiers::L1),
+            l2: plan.tiers.contains(f::Tiers::L2),
+            freshness_lifetime_ms: plan.freshness_lifetime_ms,
+            stale_while_revalidate_ms: plan.stale_while_revalidate_ms,
+            stale_if_error_ms: plan.stale_if_error_ms,
+            early_refresh: lifted(plan.early_refresh),
+            surrogate_keys: plan.surrogate_keys,
+        })
+    }
+}
+
+fn tiers(plan: &freshness::Plan) -> f::Tiers {
+    let tier = |may: bool, tier| if may { tier } else { f::Tiers::empty() };
+    tier(plan.l1, f::Tiers::L1) | tier(plan.l2, f::Tiers::L2)
+}
+
+fn lowered(early_refresh: freshness::EarlyRefresh) -> f::EarlyRefresh {
+    match early_refresh {
+        freshness::EarlyRefresh::Never => f::EarlyRefresh::Never,
+        freshness::EarlyRefresh::Window { window_ms, odds_ppm } => {
+            f::EarlyRefresh::Window(f::RefreshWindow { window_ms, odds_ppm })
+        }
+        freshness::EarlyRefresh::Xfetch { fetch_ms, beta_milli } => {
+            f::EarlyRefresh::Xfetch(f::Xfetch { fetch_ms, beta_milli })
+        }
+    }
+}
+
+fn lifted(early_refresh: f::EarlyRefresh) -> freshness::EarlyRefresh {
+    match early_refresh {
+        f::EarlyRefresh::Never => freshness::EarlyRefresh::Never,
+        f::EarlyRefresh::Window(f::RefreshWindow { window_ms, odds_ppm }) => {
+            freshness::EarlyRefresh::Window { window_ms, odds_ppm }
+        }
+        f::EarlyRefresh::Xfetch(f::Xfetch { fetch_ms, beta_milli }) => {
+            freshness::EarlyRefresh::Xfetch { fetch_ms, beta_milli }
+        }
+    }
+}
+
+/// The functions of the role `invalidation`.
+pub(crate) struct Invalidation(InvalidationPolicy);
+
+impl Invalidation {
+    pub(crate) fn find(compiled: &Compiled, store: &mut Store<GuestState>, instance: &Instance) -> Result<Self> {
+        InvalidationPolicyIndices::new(&compiled.pre)?.load(store, instance).map(Self)
+    }
+
+    pub(crate) fn configure(
+        &self,
+        store: &mut Store<GuestState>,
+        settings: &str,
+        seed: u64,
+    ) -> Result<Taken<Vec<String>>> {
+        self.0.sandbar_policy_invalidation().call_configure(store, settings, seed)
+    }
+
+    pub(crate) fn purges(
+        &self,
+        store: &mut Store<GuestState>,
+        now: Timestamp,
+        written: &invalidation::Written<'_>,
+        fields: &Fields<'_>,
+    ) -> Result<Vec<Purge>> {
+        let site = written.site;
+        let written = i::Written {
+            method: written.method.as_str(),
+            site,
+            target: written.target,
+            status: written.status.as_u16(),
+            fields,
+        };
+        let purges = self.0.sandbar_policy_invalidation().call_purges(store, now.as_millis(), written)?;
+        Ok(purges.into_iter().map(|purge| purge_of(purge, site)).collect())
+    }
+}
+
+fn purge_of(purge: i::Purge, site: &str) -> Purge {
+    let scope = match purge.scope {
+        i::Scope::Target(target) => Scope::Target { site: site.to_owned(), target },
+        i::Scope::Prefix(prefix) => Scope::Prefix { site: Some(site.to_owned()), prefix },
+        i::Scope::SurrogateKey(key) => Scope::SurrogateKey(key),
+        i::Scope::Everything => Scope::Everything,
+    };
+    let mode = match purge.mode {
+        i::Mode::Hard => PurgeMode::Hard,
+        i::Mode::Soft => PurgeMode::Soft,
+    };
+    Purge { scope, mode }
+}
+
+/// The functions of the role `warming`.
+pub(crate) struct Warming(WarmingPolicy);
+
+impl Warming {
+    pub(crate) fn find(compiled: &Compiled, store: &mut Store<GuestState>, instance: &Instance) -> Result<Self> {
+        WarmingPolicyIndices::new(&compiled.pre)?.load(store, instance).map(Self)
+    }
+
+    pub(crate) fn configure(&self, store: &mut Store<GuestState>, settings: &str, seed: u64) -> Result<Taken<()>> {
+        self.0.sandbar_policy_warming().call_configure(store, settings, seed)
+    }
+
+    pub(crate) fn wanted(
+        &self,
+        store: &mut Store<GuestState>,
+        now: Timestamp,
+        usage: &[Used],
+        limit: u32,
+    ) -> Result<Vec<Wanted>> {
+        let usage: Vec<w::Used<'_>> = usage.iter().map(used).collect();
+        let wanted = self.0.sandbar_policy_warming().call_wanted(store, now.as_millis(), &usage, limit)?;
+        Ok(wanted.into_iter().map(|want| Wanted { site: want.site, target: want.target }).collect())
+    }
+}
+
+fn used(used: &Used) -> w::Used<'_> {
+    w::Used {
+        site: &used.site,
+        target: &used.target,
+        requests: used.requests,
+        last_ms: used.last.as_millis(),
+        fetch_cost_us: used.fetch_cost_us,
+        body_bytes: used.body_bytes,
+        expires_ms: used.expires.map_or(0, Timestamp::as_millis),
+    }
+}
