@@ -4,6 +4,7 @@
 pub mod class;
 pub mod config;
 pub mod counters;
+pub mod tally;
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -25,7 +25,7 @@ use crate::http::semantics::{
 };
 use crate::key::KeyHash;
 use crate::policy::freshness::{Planned, Standard};
-use crate::tenant::counters::count;
+use crate::tenant::counters::{count, not_stored};
 
 /// What is to be fetched.
 pub(crate) struct Fill {
@@ -113,7 +113,7 @@ impl Cache {
             (status, Some((found, basis)))
                 if is_error(status) && may_serve_on_error(basis, &asked.head(), now, found.soft_purged) =>
             {
-                obligation.land(Outcome::ErrorStatus(Unshared::new(response, "stale-if-error")));
+                obligation.land(Outcome::ErrorStatus(Unshared::new(response, not_stored::STALE_IF_ERROR)));
             }
             _ => self.take_in(fill, response, times, fetch_time, sequence, obligation).await,
         }
@@ -134,7 +134,7 @@ impl Cache {
         let judged =
             self.judge(asked, head.status, &head.headers, content.size_hint().exact(), times, fetch_time, sequence);
         let unasked_part = head.status == StatusCode::PARTIAL_CONTENT && fill.purpose != Purpose::Part;
-        if let Some(reason) = judged.obstacle.or(unasked_part.then_some("partial")) {
+        if let Some(reason) = judged.obstacle.or(unasked_part.then_some(not_stored::UNASKED_PART)) {
             self.learn_unshared(asked, reason);
             return obligation.land(Outcome::Unshared(Unshared::new(Response::from_parts(head, content), reason)));
         }
@@ -194,7 +194,8 @@ impl Cache {
         let planned = asked.tenant.policies.plan(&asked.fill(status, fields, body_bytes, fetch_time), &standard);
         let too_large = body_bytes.is_some_and(|bytes| bytes > asked.tenant.settings.body_bytes_max);
         let obstacle = obstacle(&standard, &planned, too_large);
-        if obstacle.is_some() {
+        if let Some(reason) = obstacle {
+            asked.tenant.counters.reasons.count(reason);
             count(if too_large { &asked.tenant.counters.too_large } else { &asked.tenant.counters.not_stored });
         }
         let vary = match vary(fields) {
@@ -349,11 +350,11 @@ impl Asked {
 
 fn obstacle(standard: &Standard, planned: &Planned, too_large: bool) -> Option<&'static str> {
     if too_large {
-        Some("body-too-large")
+        Some(not_stored::TOO_LARGE)
     } else if planned.plan.stores() {
         None
     } else {
-        Some(standard.obstacles.first().map_or("policy", |obstacle| obstacle.as_str()))
+        Some(standard.obstacles.first().map_or(not_stored::POLICY, |obstacle| obstacle.as_str()))
     }
 }
 

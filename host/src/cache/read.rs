@@ -20,7 +20,7 @@ use crate::http::semantics::{FwdReason, Reuse, StaleReason, may_serve_on_error, 
 use crate::key::CacheKey;
 use crate::origin::OriginError;
 use crate::tenant::Tenant;
-use crate::tenant::counters::count;
+use crate::tenant::counters::{count, not_stored};
 
 /// How often a request may find its flight abandoned, or its response meant for others, before it fetches alone.
 const ROUNDS_MAX: usize = 3;
@@ -257,7 +257,7 @@ impl Cache {
             return None;
         }
         count(&asked.tenant.counters.stale_if_error);
-        let answered = Answered { detail: Some("stale-if-error"), ..Answered::forwarded(FwdReason::Stale) };
+        let answered = Answered { detail: Some(not_stored::STALE_IF_ERROR), ..Answered::forwarded(FwdReason::Stale) };
         Some(self.serve_found(asked, found, answered))
     }
 

@@ -136,6 +136,7 @@ impl Cache {
     }
 
     fn mark(&self, asked: &Asked, fields: &mut HeaderMap, answered: Answered, stored: Option<&StoredResponse>) {
+        asked.tenant.counters.answers.count(answered.outcome.as_str());
         let mut status = CacheStatus::new(CACHE, answered.outcome);
         status.detail = answered.detail;
         status.key = asked.tenant.settings.show_key.then(|| asked.key.text());

@@ -11,6 +11,7 @@ use super::hosts::Hosts;
 use crate::body::{self, Body};
 use crate::cache::Cache;
 use crate::http::key;
+use crate::http::semantics::request::check_framing;
 use crate::tenant::Tenant;
 
 /// Answers clients.
@@ -44,6 +45,7 @@ impl Front {
         }
         let (mut head, incoming) = request.into_parts();
         let bad = |reason: String| refuse(StatusCode::BAD_REQUEST, &reason);
+        check_framing(head.version, &head.headers).map_err(|ambiguous| bad(ambiguous.to_string()))?;
         head.uri = rebuilt(&head.uri, head.uri.authority().map(ToString::to_string), &self.scheme)
             .ok_or_else(|| bad("the request's target makes no URL".into()))?;
         let scheme = self.scheme.as_str();

@@ -3,6 +3,7 @@
 //!
 //! All names begin with `sandbar_`. OpenMetrics adds `_total` to counters, and the unit is part of the name.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use prometheus_client::collector::Collector;
@@ -142,6 +143,10 @@ impl Collector for Snapshot {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let encoder = &mut encoder;
         self.encode_counters(encoder)?;
+        let answers = "Answers by what Cache-Status said: hit, or why the origin was asked";
+        self.encode_tally(encoder, "answers", answers, "outcome", |tenant| &tenant.counters.answers)?;
+        let reasons = "Responses of the origin that were not stored, by reason";
+        self.encode_tally(encoder, "responses_not_stored", reasons, "reason", |tenant| &tenant.counters.reasons)?;
         let tenants = || self.tenants.iter().map(|tenant| (vec![("tenant", tenant.name.to_string())], tenant));
         encode_all(encoder, &of_tenants(), tenants)?;
         encode_all(encoder, &of_memory(), || tenants().map(|(labels, tenant)| (labels, &tenant.memory)))?;
@@ -162,6 +167,26 @@ impl Collector for Snapshot {
 }
 
 impl Snapshot {
+    /// One counter for each word; the labels are `tenant` and `label`.
+    fn encode_tally(
+        &self,
+        encoder: &mut DescriptorEncoder,
+        name: &str,
+        help: &str,
+        label: &'static str,
+        tally: impl Fn(&TenantReport) -> &BTreeMap<&'static str, u64>,
+    ) -> fmt::Result {
+        let kind = ConstCounter::new(0_u64).metric_type();
+        let mut family = encoder.encode_descriptor(name, help, None, kind)?;
+        for tenant in &self.tenants {
+            for (word, count) in tally(tenant) {
+                let labels = [("tenant", tenant.name.to_string()), (label, (*word).to_owned())];
+                ConstCounter::new(*count).encode(family.encode_family(&labels.as_slice())?)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The counters name and explain themselves.
     fn encode_counters(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
         let values: Vec<(Labels, Vec<_>)> = self

@@ -107,6 +107,20 @@ pub enum Obstacle {
 }
 
 impl Obstacle {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Method,
+        Self::Status,
+        Self::NoStore,
+        Self::RequestNoStore,
+        Self::Private,
+        Self::Authorization,
+        Self::SetCookie,
+        Self::VaryAny,
+        Self::NoLifetime,
+        Self::Partial,
+    ];
+
     /// The stable word for it in `Cache-Status`, logs and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,24 +1,70 @@
 //! What a tenant's traffic came to: plain counters, read by metrics, dashboard and demo.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use serde::Serialize;
 
+use super::tally::Tally;
+use crate::http::semantics::FwdReason;
+use crate::http::semantics::cache_status::Outcome;
+use crate::policy::freshness::Obstacle;
+
+/// Why a response was not stored, beside what RFC 9111 says.
+pub(crate) mod not_stored {
+    /// The policy did not want it.
+    pub(crate) const POLICY: &str = "policy";
+    /// Its body is larger than `body_max`.
+    pub(crate) const TOO_LARGE: &str = "body-too-large";
+    /// It is a part, and nobody asked for one.
+    pub(crate) const UNASKED_PART: &str = "unasked-part";
+    /// A stale response was served in its place.
+    pub(crate) const STALE_IF_ERROR: &str = "stale-if-error";
+}
+
+fn answers() -> impl Iterator<Item = &'static str> {
+    std::iter::once(Outcome::Hit.as_str()).chain(FwdReason::ALL.map(FwdReason::as_str))
+}
+
+fn reasons() -> impl Iterator<Item = &'static str> {
+    use not_stored::{POLICY, STALE_IF_ERROR, TOO_LARGE, UNASKED_PART};
+    Obstacle::ALL.map(Obstacle::as_str).into_iter().chain([POLICY, TOO_LARGE, UNASKED_PART, STALE_IF_ERROR])
+}
+
 macro_rules! counters {
     ($(#[doc = $doc:literal] $name:ident,)*) => {
         /// Counters of one tenant since the start.
-        #[derive(Debug, Default)]
+        #[derive(Debug)]
         pub struct Counters {
             $(#[doc = $doc] pub $name: AtomicU64,)*
+            /// Answers by what `Cache-Status` said of them: `hit`, or the reason for asking the origin.
+            pub answers: Tally,
+            /// Responses of the origin that were not stored, by the reason that `Cache-Status` gave.
+            pub reasons: Tally,
             /// Time from a request to the head of its response.
             pub latency: Latency,
+        }
+
+        impl Default for Counters {
+            fn default() -> Self {
+                Self {
+                    $($name: AtomicU64::new(0),)*
+                    answers: Tally::of(answers()),
+                    reasons: Tally::of(reasons()),
+                    latency: Latency::default(),
+                }
+            }
         }
 
         /// The counters at one instant.
         #[derive(Clone, Debug, Default, PartialEq, Serialize)]
         pub struct CounterValues {
             $(#[doc = $doc] pub $name: u64,)*
+            /// Answers by outcome.
+            pub answers: BTreeMap<&'static str, u64>,
+            /// Responses not stored, by reason.
+            pub reasons: BTreeMap<&'static str, u64>,
             /// Median time from a request to the head of its response, in microseconds.
             pub latency_p50_us: u64,
             /// 99th percentile of it.
@@ -30,6 +76,8 @@ macro_rules! counters {
             pub fn values(&self) -> CounterValues {
                 CounterValues {
                     $($name: self.$name.load(Relaxed),)*
+                    answers: self.answers.values(),
+                    reasons: self.reasons.values(),
                     latency_p50_us: self.latency.quantile_us(0.50),
                     latency_p99_us: self.latency.quantile_us(0.99),
                 }
