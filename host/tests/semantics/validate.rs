@@ -87,6 +87,13 @@ fn fields_of_a_304_replace_the_stored_ones() {
         ("9111 3.2: excepted", "Content-Length: 99", "content-length", "10"),
         ("9111 3.2: bound to the stored content", "Content-Encoding: br", "content-encoding", "gzip"),
         ("9111 3.2: bound to the stored content", "Content-Range: bytes 0-1/2", "content-range", ""),
+        ("9111 3.2: names the stored content", "ETag: \"b\"", "etag", "\"a\""),
+        (
+            "9111 3.2: nothing named it yet",
+            "Content-MD5: rL0Y20zC+Fzt72VPzMSk2A==",
+            "content-md5",
+            "rL0Y20zC+Fzt72VPzMSk2A==",
+        ),
         ("9111 3.1: of the connection", "Connection: close", "connection", ""),
         ("9111 3.1: of the connection", "Keep-Alive: timeout=5", "keep-alive", ""),
         ("9111 3.1: named by Connection", "Connection: x-hop\nX-Hop: 1", "x-hop", ""),

@@ -18,6 +18,15 @@ const CONDITIONS: [HeaderName; 6] = [IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_MATCH,
 /// received with describes that content.
 const BOUND_TO_CONTENT: [HeaderName; 3] = [CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_RANGE];
 
+/// Fields that name the stored content: where it has such a name, a 304 can't give it another one (section 3.2, "header
+/// fields that the cache's stored response depends upon").
+const NAMES_OF_CONTENT: [HeaderName; 4] = [
+    ETAG,
+    HeaderName::from_static("content-md5"),
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("repr-digest"),
+];
+
 /// Turns a forwarded request into one that validates the stored responses of a key: the client's own conditions and its
 /// `Range` make way for the cache's (section 4.3.1).
 ///
@@ -93,6 +102,9 @@ pub fn freshen(stored: &StoredResponse, response_304: &HeaderMap, times: Times) 
     let mut update = response_304.clone();
     strip_hop_by_hop(&mut update);
     for name in &BOUND_TO_CONTENT {
+        update.remove(name);
+    }
+    for name in NAMES_OF_CONTENT.iter().filter(|name| stored.fields.contains_key(*name)) {
         update.remove(name);
     }
     if date::field(&update, &DATE, times.received).is_none() {
