@@ -13,6 +13,7 @@
 //! # Ok(()) }
 //! ```
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,90 +53,18 @@ impl TestGateway {
     ///
     /// # Errors
     /// When it does not start.
-    pub async fn start(settings: &str) -> anyhow::Result<Self> {
-        let data_dir = tempfile::tempdir().context("a directory for the gateway")?;
-        let gateway = start(settings, &data_dir).await?;
-        Ok(Self { gateway, settings: settings.to_owned(), data_dir })
-    }
-
-    /// Shuts it down as an operator would, and starts another on the same data, on other ports.
-    ///
-    /// # Errors
-    /// When it does not start again.
-    pub async fn restart(self) -> anyhow::Result<Self> {
-        let Self { gateway, settings, data_dir } = self;
-        gateway.shutdown(Duration::from_secs(10)).await;
-        let gateway = start(&settings, &data_dir).await?;
-        Ok(Self { gateway, settings, data_dir })
-    }
-
-    /// A client that calls it `host`.
-    pub fn client(&self, host: &str) -> Client {
-        Client::new(self.gateway.listen_addr(), host)
-    }
-
-    /// The gateway itself.
-    pub const fn gateway(&self) -> &Gateway {
-        &self.gateway
-    }
-
-    /// The cache behind it.
-    pub const fn cache(&self) -> &Cache {
-        self.gateway.cache()
-    }
-
-    /// A tenant.
-    ///
-    /// # Panics
-    /// When there is none of that name.
-    pub fn tenant(&self, name: &str) -> &Arc<Tenant> {
-        self.cache().tenant(name).expect("a tenant of that name")
-    }
-
-    /// Empties L1 of the tenant [`TENANT`].
-    pub fn drop_l1(&self) {
-        self.tenant(TENANT).memory.clear(self.cache().clock().now());
-    }
-
-    /// Whether L1 of the tenant [`TENANT`] holds something for a target on `host`.
-    pub fn is_in_l1(&self, host: &str, target: &str) -> bool {
-        let key = CacheKey::new(TENANT, &format!("http://{host}"), target);
-        self.tenant(TENANT).memory.peek(key.hash()).is_some()
-    }
-
-    /// Calls the admin API.
-    ///
-    /// # Errors
-    /// When no answer came.
-    pub async fn admin(
-        &self,
-        method: &str,
-        target: &str,
-        kind: &str,
-        body: impl Into<Bytes>,
-    ) -> anyhow::Result<Answer> {
-        let address = self.gateway.admin_addr().context("an admin listener")?;
-        let fields: &[_] = if kind.is_empty() { &[] } else { &[("content-type", kind)] };
-        Client::new(address, &address.to_string()).send(method, target, fields, body).await
-    }
-
-    /// Binds a stock policy to a role of the tenant [`TENANT`], as a guest, over the admin API.
-    ///
-    /// # Errors
-    /// When that is refused.
-    pub async fn bind_stock(&self, role: &str, stock: &str) -> anyhow::Result<serde_json::Value> {
-        let body = serde_json::json!({ "stock": stock }).to_string();
-        let answer = self.admin("PUT", &format!("/tenants/{TENANT}/policies/{role}"), "application/json", body).await?;
-        ensure!(answer.status.is_success(), "{}: {}", answer.status, answer.text());
-        Ok(serde_json::from_slice(&answer.body)?)
-    }
+    pub /// Settings (`sandbar.toml` without `data_dir` and addresses) for free ports and this directory.
+///
+/// # Errors
+/// When they can't be read.
+pub fn config(settings: &str, data_dir: &TempDir) -> anyhow::Result<GatewayConfig> {
+    let mut config = GatewayConfig::from_toml(settings, "the test's settings")?;
+    config.data_dir = data_dir.path().join("data");
+    config.gateway.listen = (Ipv4Addr::LOCALHOST, 0).into();
+    config.admin.listen = (Ipv4Addr::LOCALHOST, 0).into();
+    Ok(config)
 }
 
 async fn start(settings: &str, data_dir: &TempDir) -> anyhow::Result<Gateway> {
-    let text = format!(
-        "data_dir = {:?}\n[gateway]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n{settings}",
-        data_dir.path().join("data")
-    );
-    let config = GatewayConfig::from_toml(&text, "the test's settings")?;
-    Ok(gateway::start(config).await?)
+    Ok(gateway::start(config(settings, data_dir)?).await?)
 }

@@ -1,0 +1,124 @@
+//! Starting and stopping: what can't work says so, and what is under way ends well.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use sandbar::gateway::{self, StartError};
+use sandbar_tests::gateway::{TestGateway, config, one_tenant};
+use sandbar_tests::origin::{Gate, Origin, Reply};
+use tempfile::TempDir;
+
+/// Far longer than anything here takes.
+const LONG: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn what_is_under_way_ends_before_the_gateway_does() -> anyhow::Result<()> {
+    let (gate, held) = (Gate::closed(), Gate::closed());
+    let (gate_of_origin, held_of_origin) = (gate.clone(), held.clone());
+    let origin = Origin::start(move |seen| match seen.path() {
+        "/head" => Reply::ok("late head").when(&gate_of_origin),
+        _ => Reply::ok("a body in two parts").rest_when(6, &held_of_origin),
+    })
+    .await?;
+    let served = TestGateway::start(&one_tenant(&origin.url(), "")).await?;
+    let (address, admin) = (served.address(), served.admin_address());
+    let mut head = served.client("shop.test");
+    let late = tokio::spawn(async move { head.get("/head").await });
+    let mut client = served.client("shop.test");
+    let mut body = client.open("GET", "/body", &[], "").await?.into_body();
+    assert!(body.frame().await.expect("a part")?.is_data());
+    while origin.requests() < 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+
+    let stopping = tokio::spawn(served.into_gateway().shutdown(LONG));
+    let mut probe = sandbar_tests::client::Client::new(admin, &admin.to_string());
+    while probe.get("/readyz").await?.status != 503 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    while tokio::net::TcpStream::connect(address).await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(!stopping.is_finished(), "two requests are under way");
+    gate.open();
+    held.open();
+    assert_eq!(late.await??.text(), "late head");
+    assert_eq!(body.collect().await?.to_bytes(), " in two parts");
+    assert!(tokio::time::timeout(LONG, stopping).await??, "nothing was cut");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_does_not_end_in_time_is_cut() -> anyhow::Result<()> {
+    let never = Gate::closed();
+    let gate = never.clone();
+    let origin = Origin::start(move |_| Reply::ok("never").when(&gate)).await?;
+    let served = TestGateway::start(&one_tenant(&origin.url(), "")).await?;
+    let mut client = served.client("shop.test");
+    let waiting = tokio::spawn(async move { client.get("/").await });
+    while origin.requests() < 1 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let drained = tokio::time::timeout(LONG, served.into_gateway().shutdown(Duration::from_millis(100))).await?;
+    assert!(!drained, "a request was cut");
+    assert!(waiting.await?.is_err(), "and its client knows");
+    Ok(())
+}
+
+/// Starts a gateway that should not start.
+async fn refusal(settings: &str, change: impl FnOnce(&mut gateway::GatewayConfig)) -> anyhow::Result<StartError> {
+    let data_dir = TempDir::new()?;
+    let mut config = config(settings, &data_dir)?;
+    change(&mut config);
+    match gateway::start(config).await {
+        Ok(_) => anyhow::bail!("it started"),
+        Err(error) => Ok(error),
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_work_is_one_sentence_with_what_to_do() -> anyhow::Result<()> {
+    let origin = Origin::start(|_| Reply::ok("")).await?;
+    let tenant = one_tenant(&origin.url(), "");
+
+    let taken = TcpListener::bind("127.0.0.1:0")?;
+    let address = taken.local_addr()?;
+    let error = refusal(&tenant, |config| config.gateway.listen = address).await?;
+    let expected = format!(
+        "another program listens at {address} already; stop it, or choose another address with gateway.listen or --listen"
+    );
+    assert_eq!((error.to_string(), error.is_config()), (expected, false));
+
+    let error = refusal(&tenant, |config| config.data_dir = "/proc/nowhere".into()).await?.to_string();
+    assert!(error.contains("can't use the data directory /proc/nowhere"), "{error}");
+    assert!(error.contains("make it writable, or choose another with data_dir"), "{error}");
+
+    let stock = format!("{tenant}policy.eviction.stock = \"lfru\"\n");
+    let error = refusal(&stock, |_| ()).await?;
+    assert!(error.is_config());
+    assert!(error.to_string().contains("there is no stock eviction policy `lfru`; there are"), "{error}");
+
+    let both = format!("{tenant}policy.eviction = {{ stock = \"lru\", file = \"lru.wasm\" }}\n");
+    let error = refusal(&both, |_| ()).await?.to_string();
+    assert!(error.contains("tenant \"default\", role eviction: the eviction policy needs either `stock`"), "{error}");
+
+    let missing = format!("{tenant}policy.freshness.file = \"/no/such.wasm\"\n");
+    let error = refusal(&missing, |_| ()).await?.to_string();
+    assert!(error.contains("can't read the component /no/such.wasm"), "{error}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_origin_that_is_down_is_answered_for_and_comes_back() -> anyhow::Result<()> {
+    let mut origin = Origin::start(|_| Reply::ok("up")).await?;
+    origin.stop();
+    let served = TestGateway::start(&one_tenant(&origin.url(), "")).await?;
+    let mut client = served.client("shop.test");
+    let answer = client.get("/").await?;
+    assert_eq!(answer.status, 502);
+    assert!(answer.text().contains("origin-unreachable"), "{}", answer.text());
+    origin.restart().await?;
+    assert_eq!(client.get("/").await?.text(), "up");
+    Ok(())
+}
