@@ -53,7 +53,104 @@ impl TestGateway {
     ///
     /// # Errors
     /// When it does not start.
-    pub /// Settings (`sandbar.toml` without `data_dir` and addresses) for free ports and this directory.
+    pub async fn start(settings: &str) -> anyhow::Result<Self> {
+        let data_dir = tempfile::tempdir().context("a directory for the gateway")?;
+        let gateway = start(settings, &data_dir).await?;
+        Ok(Self { gateway, settings: settings.to_owned(), data_dir })
+    }
+
+    /// Shuts it down as an operator would, and starts another on the same data, on other ports.
+    ///
+    /// # Errors
+    /// When it does not start again.
+    pub async fn restart(self) -> anyhow::Result<Self> {
+        let Self { gateway, settings, data_dir } = self;
+        gateway.shutdown(Duration::from_secs(10)).await;
+        let gateway = start(&settings, &data_dir).await?;
+        Ok(Self { gateway, settings, data_dir })
+    }
+
+    /// A client that calls it `host`.
+    pub fn client(&self, host: &str) -> Client {
+        Client::new(self.gateway.listen_addr(), host)
+    }
+
+    /// Where clients are listened to.
+    pub const fn address(&self) -> SocketAddr {
+        self.gateway.listen_addr()
+    }
+
+    /// Where operators are.
+    ///
+    /// # Panics
+    /// Where the settings turn the admin API off.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.gateway.admin_addr().expect("an admin listener")
+    }
+
+    /// The gateway alone, to be shut down; its directory goes away.
+    pub fn into_gateway(self) -> Gateway {
+        self.gateway
+    }
+
+    /// The gateway itself.
+    pub const fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
+    /// The cache behind it.
+    pub const fn cache(&self) -> &Cache {
+        self.gateway.cache()
+    }
+
+    /// A tenant.
+    ///
+    /// # Panics
+    /// When there is none of that name.
+    pub fn tenant(&self, name: &str) -> &Arc<Tenant> {
+        self.cache().tenant(name).expect("a tenant of that name")
+    }
+
+    /// Empties L1 of the tenant [`TENANT`].
+    pub fn drop_l1(&self) {
+        self.tenant(TENANT).memory.clear(self.cache().clock().now());
+    }
+
+    /// Whether L1 of the tenant [`TENANT`] holds something for a target on `host`.
+    pub fn is_in_l1(&self, host: &str, target: &str) -> bool {
+        let key = CacheKey::new(TENANT, &format!("http://{host}"), target);
+        self.tenant(TENANT).memory.peek(key.hash()).is_some()
+    }
+
+    /// Calls the admin API.
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub async fn admin(
+        &self,
+        method: &str,
+        target: &str,
+        kind: &str,
+        body: impl Into<Bytes>,
+    ) -> anyhow::Result<Answer> {
+        let address = self.admin_address();
+        let fields: &[_] = if kind.is_empty() { &[] } else { &[("content-type", kind)] };
+        Client::new(address, &address.to_string()).send(method, target, fields, body).await
+    }
+
+    /// Binds a stock policy to a role of the tenant [`TENANT`], as a guest, over the admin API.
+    ///
+    /// # Errors
+    /// When that is refused.
+    pub async fn bind_stock(&self, role: &str, stock: &str) -> anyhow::Result<serde_json::Value> {
+        let body = serde_json::json!({ "stock": stock }).to_string();
+        let answer = self.admin("PUT", &format!("/tenants/{TENANT}/policies/{role}"), "application/json", body).await?;
+        ensure!(answer.status.is_success(), "{}: {}", answer.status, answer.text());
+        Ok(serde_json::from_slice(&answer.body)?)
+    }
+}
+
+/// Settings (`sandbar.toml` without `data_dir` and addresses) for free ports and this directory.
 ///
 /// # Errors
 /// When they can't be read.
