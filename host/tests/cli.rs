@@ -1,8 +1,8 @@
 //! The program: what it says and with which code it ends when something is wrong, and that it ends well on a signal.
 
-use std::io::{BufRead, BufReader, Read};
-use std::net::TcpListener;
-use std::process::{Child, Command, Output, Stdio};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -73,31 +73,59 @@ fn the_default_settings_are_printed_and_can_be_read_again() {
 }
 
 /// A gateway as a process; killed where the test fails.
-struct Serving(Child);
+struct Serving {
+    process: Child,
+    lines: BufReader<ChildStderr>,
+    said: String,
+}
+
+impl Serving {
+    fn start(more: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sandbar"));
+        let arguments =
+            ["serve", "--origin", "http://127.0.0.1:1", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+        let mut process = command.args(arguments).args(more).stderr(Stdio::piped()).spawn().expect("it runs");
+        let lines = BufReader::new(process.stderr.take().expect("standard error"));
+        Self { process, lines, said: String::new() }
+    }
+
+    /// Reads what it says until it has said all of this.
+    fn until(&mut self, parts: &[&str]) {
+        while !parts.iter().all(|part| self.said.contains(part)) {
+            assert_ne!(self.lines.read_line(&mut self.said).expect("a line"), 0, "it ended: {}", self.said);
+        }
+    }
+
+    fn address(&self) -> &str {
+        let rest = self.said.split_once("Listening at http://").expect("its address").1;
+        rest.split_once(".\n").expect("an end").0
+    }
+}
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
 #[test]
 fn it_starts_with_origin_and_redis_down_and_ends_well_on_a_signal() {
     let dir = TempDir::new().expect("a directory");
-    let data = dir.path().display().to_string();
-    let arguments = ["serve", "--origin", "http://127.0.0.1:1", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sandbar"));
-    command.args(arguments).args(["--data-dir", &data, "--l2", "redis://127.0.0.1:1"]).stderr(Stdio::piped());
-    let mut serving = Serving(command.spawn().expect("it runs"));
-    let mut lines = BufReader::new(serving.0.stderr.take().expect("standard error"));
-    let mut said = String::new();
-    while !(said.contains("Dashboard") && said.contains("origin can't be reached") && said.contains("Redis can't be")) {
-        assert_ne!(lines.read_line(&mut said).expect("a line"), 0, "it ended: {said}");
-    }
-    let pid = Pid::from_child(&serving.0);
-    kill_process(pid, Signal::TERM).expect("a signal");
-    lines.read_to_string(&mut said).expect("the rest");
-    assert!(serving.0.wait().expect("an end").success(), "{said}");
-    assert!(said.contains("Stopping"), "{said}");
+    let mut serving = Serving::start(&["--data-dir", &dir.path().display().to_string(), "--l2", "redis://127.0.0.1:1"]);
+    serving.until(&["Dashboard", "the origin can't be reached", "Redis can't be reached"]);
+    kill_process(Pid::from_child(&serving.process), Signal::TERM).expect("a signal");
+    serving.until(&["Stopping"]);
+    assert!(serving.process.wait().expect("an end").success(), "{}", serving.said);
+}
+
+#[test]
+fn each_request_is_told_where_that_is_wanted() {
+    let dir = TempDir::new().expect("a directory");
+    let mut serving =
+        Serving::start(&["--data-dir", &dir.path().display().to_string(), "--l2", "none", "--access-log"]);
+    serving.until(&["Dashboard"]);
+    let mut client = TcpStream::connect(serving.address()).expect("a connection");
+    client.write_all(b"GET /told?x=1 HTTP/1.1\r\nhost: shop.test\r\nconnection: close\r\n\r\n").expect("sent");
+    serving.until(&["sandbar::access", "method=GET", "target=\"/told?x=1\"", "status=502", "tenant=\"default\""]);
 }

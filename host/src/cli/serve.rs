@@ -1,5 +1,6 @@
 //! `sandbar serve`: the gateway in front of an origin.
 
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -105,7 +106,10 @@ fn start_log(config: &LogConfig) -> Result<(), Failure> {
             "log.level = {filter:?}: {error}; write \"info\", \"debug\" or \"sandbar=debug,warn\""
         ))
     })?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     match config.format {
         LogFormat::Text => lines.init(),
         LogFormat::Json => lines.json().init(),

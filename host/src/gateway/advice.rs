@@ -18,6 +18,9 @@ pub(super) struct Advice {
 /// Requests below which a share says nothing.
 const REQUESTS_MIN: u64 = 200;
 
+/// A difference of clocks that is corrected, but worth a word.
+const SKEW_MS_MAX: i64 = 1000;
+
 /// What there is to do at the moment; the most urgent first.
 pub(super) fn advice(tenants: &[TenantReport], l2: Option<(&str, &TierHealth)>, purges_pending: usize) -> Vec<Advice> {
     let shared = l2.and_then(|(name, health)| l2_advice(name, health)).into_iter().chain(pending(purges_pending));
@@ -36,7 +39,11 @@ fn l2_advice(name: &str, health: &TierHealth) -> Option<String> {
             "{name} is not available ({reason}): misses in memory go to the origins; bring it back, the rest heals by itself"
         ));
     }
-    None
+    let skew_ms = health.clock_skew_ms.unwrap_or(0);
+    (skew_ms.abs() > SKEW_MS_MAX).then(|| {
+        let side = if skew_ms > 0 { "ahead of" } else { "behind" };
+        format!("the clock of {name} is {} ms {side} this node's; keep both in step (NTP)", skew_ms.abs())
+    })
 }
 
 fn pending(purges: usize) -> Option<String> {
@@ -147,6 +154,9 @@ mod tests {
         report.memory.resident_bytes = 990;
         (report.memory.insertions, report.memory.evicted_by_policy) = (9000, 8000);
         assert!(said(report)[0].contains("raise the tenant's l1"));
+
+        let late = TierHealth { available: true, clock_skew_ms: Some(-1500), ..TierHealth::default() };
+        assert!(advice(&[], Some(("redis", &late)), 0)[0].text.contains("1500 ms behind"));
 
         let down = TierHealth { last_error: Some("refused".into()), ..TierHealth::default() };
         let said = advice(&[], Some(("redis", &down)), 3);

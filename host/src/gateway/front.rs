@@ -44,7 +44,8 @@ impl Front {
             return Err(refuse(StatusCode::NOT_IMPLEMENTED, "this gateway opens no tunnels"));
         }
         let (mut head, incoming) = request.into_parts();
-        let bad = |reason: String| refuse(StatusCode::BAD_REQUEST, &reason);
+        let version = head.version;
+        let bad = |reason: String| closing(refuse(StatusCode::BAD_REQUEST, &reason), version);
         check_framing(head.version, &head.headers).map_err(|ambiguous| bad(ambiguous.to_string()))?;
         head.uri = rebuilt(&head.uri, head.uri.authority().map(ToString::to_string), &self.scheme)
             .ok_or_else(|| bad("the request's target makes no URL".into()))?;
@@ -71,6 +72,14 @@ fn rebuilt(uri: &Uri, authority: Option<String>, scheme: &Scheme) -> Option<Uri>
         }
         _ => Some(uri.clone()),
     }
+}
+
+/// RFC 9112 section 6.3: after a request that was not clear nobody knows where the next one begins.
+fn closing(mut response: Response<Body>, version: http::Version) -> Response<Body> {
+    if version <= http::Version::HTTP_11 {
+        response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
+    }
+    response
 }
 
 fn refuse(status: StatusCode, reason: &str) -> Response<Body> {

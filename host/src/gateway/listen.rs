@@ -82,7 +82,9 @@ impl Listener {
         B::Data: Send,
         B::Error: Into<BoxError>,
     {
-        let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
+        let cut = CancellationToken::new();
+        // What is cut has stopped too: a listener that is dropped accepts nothing more.
+        let stop = cut.child_token();
         let connections = TaskTracker::new();
         let slots = Arc::new(Semaphore::new(bounds.connections_max.min(Semaphore::MAX_PERMITS)));
         let kept = Kept {

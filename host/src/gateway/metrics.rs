@@ -100,13 +100,16 @@ fn of_policies() -> [Metric<BoundInfo>; 6] {
 }
 
 /// Of the L2; label `tier`.
-fn of_l2() -> [Metric<TierHealth>; 5] {
+fn of_l2() -> [Metric<TierHealth>; 6] {
     [
         gauge("l2_available", "1 while the L2 is asked", None, |l2| f64::from(u8::from(l2.available))),
         gauge("l2_stored", "What it holds, where it knows", Some(Unit::Bytes), |l2| {
             l2.stored_bytes.unwrap_or(0) as f64
         }),
         gauge("l2_entries", "Entries it holds, where it knows", None, |l2| l2.entries.unwrap_or(0) as f64),
+        gauge("l2_clock_skew", "How far its clock is ahead of this node's", Some(Unit::Seconds), |l2| {
+            l2.clock_skew_ms.unwrap_or(0) as f64 / 1000.0
+        }),
         counter("l2_calls_failed", "Calls of the L2 that failed", |l2| l2.errors),
         counter("l2_unreadable", "Stored bytes that could not be read and were treated as a miss", |l2| l2.unreadable),
     ]

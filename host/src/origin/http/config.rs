@@ -304,5 +304,7 @@ mod tests {
         assert_eq!(at("/a?b=c").as_deref(), Some("http://example.com/shop/a?b=c"));
         assert_eq!(at("/").as_deref(), Some("http://example.com/shop/"));
         assert_eq!(at("/a b"), None);
+        let server = url.at(url.authority().clone(), "*").expect("a URI");
+        assert_eq!(server.path(), "*", "OPTIONS * asks the server, not a path");
     }
 }
