@@ -64,8 +64,8 @@ use crate::policy::eviction::EvictionFactory;
 /// between 7/16 and 7/8 full, and what a list-based native policy keeps for it (24 bytes).
 pub const ENTRY_OVERHEAD_BYTES: u64 = 96;
 
-/// Shards are not made smaller than this, in bytes: an entry as large as a shard can still be taken in.
-const SHARD_BYTES_MIN: u64 = 16 << 20;
+/// Shards are not made smaller than this by default, in bytes: an entry as large as a shard can still be taken in.
+const SHARD_BYTES_MIN: u64 = 8 << 20;
 
 /// More shards than this help nobody.
 const SHARDS_MAX: usize = 64;
@@ -79,7 +79,7 @@ pub struct MemoryConfig {
     /// What the entries may weigh together, overhead included, in bytes. Each shard gets an equal part, rounded down, and
     /// may exceed it by 1/64 until its policy has answered (not at all where `read_buffer_len` is 1).
     pub capacity_bytes: u64,
-    /// Shards, rounded up to a power of two. By default one for each 16 MiB, at least 1 and at most 64.
+    /// Shards, rounded up to a power of two. By default one for each 8 MiB, at least 1 and at most 64.
     pub shards: Option<usize>,
     /// Reads of a shard that are handed over together. 1 makes a policy see each event at once.
     pub read_buffer_len: usize,

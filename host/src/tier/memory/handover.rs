@@ -229,9 +229,9 @@ impl<V> Table<V> {
     fn write_arrivals(&self, slots: &[u32], known: &mut Known, words: &mut Vec<u64>) {
         for slot in slots {
             let Some(entry) = self.slab.find(*slot) else { continue };
-            if entry.state == State::Resident && entry.told_in <= self.handed && known.get(*slot) == 0 {
+            if entry.is_resident() && entry.told_in <= self.handed && known.get(*slot) == 0 {
                 known.set(*slot, entry.told_in);
-                pack(Event::Arrived(self.arrival(*slot)), words);
+                self.write_arrival(*slot, words);
             }
         }
     }
@@ -241,7 +241,7 @@ impl<V> Table<V> {
         let mut known = Known::default();
         for slot in 0..self.slab.len() {
             let entry = self.slab.at(slot);
-            if matches!(entry.state, State::Resident | State::Departing) && entry.told_in <= self.handed {
+            if matches!(entry.state(), State::Resident | State::Departing) && entry.told_in <= self.handed {
                 known.set(slot, entry.told_in);
             }
         }
@@ -249,7 +249,7 @@ impl<V> Table<V> {
     }
 
     fn is_known(&self, slot: u32, known: &Known) -> bool {
-        self.slab.find(slot).is_some_and(|entry| entry.state == State::Resident && entry.told_in == known.get(slot))
+        self.slab.find(slot).is_some_and(|entry| entry.is_resident() && entry.told_in == known.get(slot))
     }
 
     /// Writes down what happened to turn `known` into what is resident: departures and changes, then arrivals in the order
@@ -259,7 +259,7 @@ impl<V> Table<V> {
         for slot in 0..self.slab.len() {
             let entry = self.slab.at(slot);
             if self.is_known(slot, known) {
-                if entry.changed {
+                if entry.is_changed() {
                     let (weight_bytes, expires_ms) = (entry.weight_bytes, entry.expires.as_millis());
                     pack(Event::Changed { slot, weight_bytes, expires_ms }, words);
                 }
@@ -268,7 +268,7 @@ impl<V> Table<V> {
             if known.get(slot) != 0 {
                 pack(Event::Departed { slot, reason: Departure::Evicted }, words);
             }
-            arrived += usize::from(entry.state == State::Resident);
+            arrived += usize::from(entry.is_resident());
         }
         self.write_newest(arrived, |slot, _| !self.is_known(slot, known), words);
     }

@@ -8,6 +8,12 @@ use sandbar_guest::eviction::{Event, pack, packed::EVENT_WORDS_MAX};
 /// Bound of the queue in 64-bit words: 64 KiB, some 1,600 arrivals.
 const WORDS_MAX: usize = 8192;
 
+/// The event that `slot` was read, which `pack` packs too, but not as fast.
+#[inline]
+pub(super) const fn touched(slot: u32) -> u64 {
+    (slot as u64) << 32
+}
+
 /// The queue.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
@@ -23,7 +29,7 @@ impl Pending {
     pub(super) fn touched(&mut self, slot: u32) -> bool {
         let has_room = !self.overflowed && self.words.len() < WORDS_MAX;
         if has_room {
-            pack(Event::Touched { slot }, &mut self.words);
+            self.words.push(touched(slot));
         }
         has_room
     }
@@ -68,5 +74,17 @@ impl Pending {
         self.words.clear();
         self.overflowed = false;
         self.came_bytes = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_read_is_packed_as_the_contract_says() {
+        let mut words = vec![];
+        pack(Event::Touched { slot: 0x1234_5678 }, &mut words);
+        assert_eq!(words, [touched(0x1234_5678)]);
     }
 }

@@ -1,7 +1,8 @@
 //! A shard asks its policy and does what it says, within the bounds.
 
-use sandbar_guest::eviction::{Departure, Event, pack};
+use sandbar_guest::eviction::Departure;
 
+use super::pending::touched;
 use super::seat::{Occupant, Seat};
 use super::shard::{Shard, take_in_by_force};
 use super::slab::State;
@@ -24,7 +25,7 @@ impl<V: Clone> Shard<V> {
         {
             let table = self.table.read();
             if table.pending.is_empty() {
-                self.reads.drain(|slot| pack(Event::Touched { slot }, words));
+                self.reads.drain(|slot| words.push(touched(slot)));
                 SeatCounts::add(&self.counts.reads_noted, words.len() as u64);
                 return;
             }
@@ -133,10 +134,10 @@ impl<V: Clone> Shard<V> {
             }
             Some(Arriving { candidate, value, slot }) => {
                 // Another one of its key may have come meanwhile.
-                if let Some(other) = table.find(candidate.key) {
+                if let Some(other) = table.find(candidate.key).map(|bucket| bucket.slot) {
                     garbage.extend(table.depart(other, Departure::Purged));
                 }
-                table.settle_in(slot, value);
+                table.settle_in(slot, candidate.key, value);
                 true
             }
             None => true,

@@ -11,7 +11,6 @@ use sandbar_guest::eviction::{Departure, Event, pack};
 use super::reads::{Noted, ReadBuffer};
 use super::seat::Seat;
 use super::settle::Arriving;
-use super::slab::State;
 use super::stats::SeatCounts;
 use super::table::{Candidate, Slack, Table, Taken};
 use crate::clock::Timestamp;
@@ -45,20 +44,19 @@ impl<V: Clone> Shard<V> {
     #[inline]
     pub(super) fn get(&self, key: KeyHash, now: Timestamp) -> Option<V> {
         let table = self.table.read();
-        let slot = table.find(key)?;
-        let value = table.slab.at(slot).value.clone();
-        let noted = self.reads.note(slot);
+        let bucket = table.find(key)?;
+        let value = bucket.value.clone();
+        let noted = self.reads.note(bucket.slot);
         drop(table);
         if noted != Noted::Kept {
             self.drain(noted, now);
         }
-        value
+        Some(value)
     }
 
     /// The value of a key.
     pub(super) fn peek(&self, key: KeyHash) -> Option<V> {
-        let table = self.table.read();
-        table.find(key).and_then(|slot| table.slab.at(slot).value.clone())
+        self.table.read().find(key).map(|bucket| bucket.value.clone())
     }
 
     /// The table, with the reads that were noted before queued.
@@ -122,7 +120,7 @@ impl<V: Clone> Shard<V> {
             table.take_pending(words, released);
             let handed = table.handed;
             table.slab.at_mut(slot).told_in = handed;
-            pack(Event::Arrived(table.arrival(slot)), words);
+            pack(Event::Arrived(table.arrival(slot, candidate.key)), words);
             slot
         };
         self.answer(&mut seat, now, Some(Arriving { candidate: *candidate, value, slot }), garbage)
@@ -139,10 +137,11 @@ impl<V: Clone> Shard<V> {
         self.table.read().find(key)?;
         let (value, is_due) = {
             let mut table = self.write();
-            let slot = table.find(key)?;
-            if !table.slab.at(slot).value.as_ref().is_some_and(condition) {
+            let bucket = table.find(key)?;
+            if !condition(&bucket.value) {
                 return None;
             }
+            let slot = bucket.slot;
             table.counts.removed += 1;
             (table.depart(slot, reason), self.is_answer_due(&table))
         };
@@ -161,10 +160,8 @@ impl<V: Clone> Shard<V> {
         keep: &impl Fn(KeyHash, &V) -> bool,
         garbage: &mut Vec<V>,
     ) -> bool {
-        let goes = |table: &Table<V>, slot: u32| {
-            let entry = table.slab.at(slot);
-            entry.state == State::Resident && entry.value.as_ref().is_some_and(|value| !keep(entry.key, value))
-        };
+        let goes =
+            |table: &Table<V>, slot: u32| table.bucket(slot).is_some_and(|bucket| !keep(bucket.key, &bucket.value));
         let useless: Vec<u32> = {
             let table = self.table.read();
             let end = first.saturating_add(slots).min(table.slab.len());
@@ -210,7 +207,7 @@ impl<V: Clone> Shard<V> {
 
 /// Takes an entry in that fits into the shard; what was inserted first makes room for it.
 pub(super) fn take_in_by_force<V>(table: &mut Table<V>, candidate: &Candidate, value: V, garbage: &mut Vec<V>) -> bool {
-    if let Some(other) = table.find(candidate.key) {
+    if let Some(other) = table.find(candidate.key).map(|bucket| bucket.slot) {
         garbage.extend(table.depart(other, Departure::Purged));
     }
     let limit_bytes = table.limit_bytes();

@@ -1,5 +1,8 @@
-//! What a shard's readers-writer lock guards: keys to slots, the entries, their order of insertion, the bytes they
+//! What a shard's readers-writer lock guards: the entries by key and by slot, their order of insertion, the bytes they
 //! weigh, and the events that the policy has not been told of. Nothing here calls a policy or drops a value.
+//!
+//! A hit reads one bucket of a hash table, which holds key, value and slot: half a cache line where the value is a
+//! pointer, and the only miss beside the value's own.
 
 use hashbrown::HashTable;
 use sandbar_guest::eviction::{Arrival, Departure, Event, pack};
@@ -14,8 +17,8 @@ use crate::key::KeyHash;
 /// The resident entries of a shard.
 #[derive(Debug)]
 pub(super) struct Table<V> {
-    map: HashTable<u32>,
-    pub(super) slab: Slab<V>,
+    map: HashTable<Bucket<V>>,
+    pub(super) slab: Slab,
     oldest: u32,
     newest: u32,
     pub(super) resident_bytes: u64,
@@ -33,6 +36,14 @@ pub(super) struct Table<V> {
     /// Number that entries get which arrive now.
     hand_over: u64,
     pub(super) counts: TableCounts,
+}
+
+/// A resident entry as readers see it.
+#[derive(Debug)]
+pub(super) struct Bucket<V> {
+    pub(super) key: KeyHash,
+    pub(super) value: V,
+    pub(super) slot: u32,
 }
 
 /// How far entries may exceed the capacity until the policy has answered.
@@ -96,10 +107,16 @@ impl<V> Table<V> {
         }
     }
 
-    /// The slot of a key's resident entry.
+    /// A key's resident entry.
     #[inline]
-    pub(super) fn find(&self, key: KeyHash) -> Option<u32> {
-        self.map.find(table_hash(key), |slot| self.slab.at(*slot).key == key).copied()
+    pub(super) fn find(&self, key: KeyHash) -> Option<&Bucket<V>> {
+        self.map.find(table_hash(key), |bucket| bucket.key == key)
+    }
+
+    /// The resident entry of a slot.
+    pub(super) fn bucket(&self, slot: u32) -> Option<&Bucket<V>> {
+        let entry = self.slab.find(slot).filter(|entry| entry.is_resident())?;
+        self.map.find(whole_hash(entry.hash), |bucket| bucket.slot == slot)
     }
 
     /// Number of resident entries.
@@ -124,7 +141,7 @@ impl<V> Table<V> {
     /// Takes an entry in if there is room for it. Values that leave go to `garbage`.
     pub(super) fn insert(&mut self, candidate: &Candidate, value: V, garbage: &mut Vec<V>) -> Taken<V> {
         let too_large = candidate.weight_bytes > self.capacity_bytes;
-        if let Some(slot) = self.find(candidate.key) {
+        if let Some(slot) = self.find(candidate.key).map(|bucket| bucket.slot) {
             if !too_large && self.may_replace(slot, candidate.weight_bytes) {
                 return self.replace(slot, candidate, value);
             }
@@ -160,10 +177,11 @@ impl<V> Table<V> {
         }
         let entry = self.slab.at_mut(slot);
         let before = std::mem::replace(&mut entry.weight_bytes, weight_bytes);
-        entry.expires = facts.expires;
-        entry.fetch_cost_us = cost_us(facts);
-        entry.changed = true;
-        let old = entry.value.replace(value);
+        entry.set_facts(facts);
+        entry.set_changed();
+        let hash = whole_hash(entry.hash);
+        let bucket = self.map.find_mut(hash, |bucket| bucket.slot == slot);
+        let old = bucket.map(|bucket| std::mem::replace(&mut bucket.value, value));
         self.resident_bytes = self.resident_bytes - before + weight_bytes;
         self.pending.came_bytes += weight_bytes.saturating_sub(before);
         self.counts.replacements += 1;
@@ -176,14 +194,14 @@ impl<V> Table<V> {
             self.counts.not_admitted += 1;
             return Taken::TooLarge(value);
         };
-        if !self.pending.push(Event::Arrived(self.arrival(slot))) {
+        if !self.pending.push(Event::Arrived(self.arrival(slot, candidate.key))) {
             self.overflow();
         }
         let hand_over = self.hand_over;
         self.slab.at_mut(slot).told_in = hand_over;
         self.untold_unqueued += usize::from(self.pending.has_overflowed());
         self.pending.came_bytes += candidate.weight_bytes;
-        self.settle_in(slot, value);
+        self.settle_in(slot, candidate.key, value);
         Taken::In
     }
 
@@ -191,32 +209,28 @@ impl<V> Table<V> {
     pub(super) fn reserve(&mut self, candidate: &Candidate) -> Option<u32> {
         let slot = self.slab.take()?;
         let entry = self.slab.at_mut(slot);
-        entry.key = candidate.key;
+        entry.hash = short_hash(candidate.key);
         entry.weight_bytes = candidate.weight_bytes;
-        entry.expires = candidate.facts.expires;
-        entry.fetch_cost_us = cost_us(candidate.facts);
+        entry.set_facts(candidate.facts);
         entry.told_in = self.handed;
-        entry.state = State::Reserved;
+        entry.set_state(State::Reserved);
         Some(slot)
     }
 
     /// Makes a reserved entry resident.
-    pub(super) fn settle_in(&mut self, slot: u32, value: V) {
+    pub(super) fn settle_in(&mut self, slot: u32, key: KeyHash, value: V) {
         let newest = std::mem::replace(&mut self.newest, slot);
         let entry = self.slab.at_mut(slot);
-        entry.state = State::Resident;
-        entry.value = Some(value);
+        entry.set_state(State::Resident);
         entry.older = newest;
         entry.newer = NO_SLOT;
         self.resident_bytes += entry.weight_bytes;
-        let hash = table_hash(entry.key);
         match newest {
             NO_SLOT => self.oldest = slot,
             newest => self.slab.at_mut(newest).newer = slot,
         }
         self.counts.insertions += 1;
-        let slab = &self.slab;
-        self.map.insert_unique(hash, slot, |slot| table_hash(slab.at(*slot).key));
+        self.map.insert_unique(table_hash(key), Bucket { key, value, slot }, |bucket| table_hash(bucket.key));
     }
 
     /// Removes a resident entry and notes the departure: its slot stays taken until the policy has been told.
@@ -227,7 +241,7 @@ impl<V> Table<V> {
             self.overflow();
         }
         let value = self.unlink(slot);
-        self.slab.at_mut(slot).state = State::Departing;
+        self.slab.at_mut(slot).set_state(State::Departing);
         self.departing.push(slot);
         if !self.pending.has_overflowed() {
             self.departing_queued = self.departing.len();
@@ -248,7 +262,7 @@ impl<V> Table<V> {
     /// What the slot is used for, where that isn't an entry that the policy was told of.
     pub(super) fn evict_victim(&mut self, slot: u32) -> Result<Option<V>, State> {
         let Some(entry) = self.slab.find(slot) else { return Err(State::Free) };
-        match entry.state {
+        match entry.state() {
             State::Resident if entry.told_in > self.handed => Err(State::Free),
             // It was told of in this very hand-over.
             State::Resident if entry.told_in == self.handed => {
@@ -281,13 +295,11 @@ impl<V> Table<V> {
 
     /// Takes an entry out of the map, the order of insertion and the sum of weights.
     fn unlink(&mut self, slot: u32) -> Option<V> {
-        let entry = self.slab.at_mut(slot);
-        let (hash, older, newer) = (table_hash(entry.key), entry.older, entry.newer);
-        let value = entry.value.take();
+        let entry = self.slab.at(slot);
+        let (hash, older, newer) = (whole_hash(entry.hash), entry.older, entry.newer);
         self.resident_bytes -= entry.weight_bytes;
-        if let Ok(found) = self.map.find_entry(hash, |at| *at == slot) {
-            found.remove();
-        }
+        let found = self.map.find_entry(hash, |bucket| bucket.slot == slot).ok();
+        let value = found.map(|found| found.remove().0.value);
         match older {
             NO_SLOT => self.oldest = newer,
             older => self.slab.at_mut(older).newer = newer,
@@ -333,12 +345,12 @@ impl<V> Table<V> {
                 pack(Event::Departed { slot: *slot, reason: Departure::Evicted }, words);
             }
         }
-        let unqueued = |_, entry: &Slot<V>| entry.told_in >= self.hand_over;
+        let unqueued = |_, entry: &Slot| entry.told_in >= self.hand_over;
         self.write_newest(self.untold_unqueued, unqueued, words);
     }
 
     /// Writes down the arrival of the `count` newest entries that `are_due`, in the order of insertion.
-    pub(super) fn write_newest(&self, count: usize, is_due: impl Fn(u32, &Slot<V>) -> bool, words: &mut Vec<u64>) {
+    pub(super) fn write_newest(&self, count: usize, is_due: impl Fn(u32, &Slot) -> bool, words: &mut Vec<u64>) {
         let mut due = Vec::with_capacity(count);
         let mut at = self.newest;
         while due.len() < count && at != NO_SLOT {
@@ -349,18 +361,25 @@ impl<V> Table<V> {
             at = entry.older;
         }
         for slot in due.into_iter().rev() {
-            pack(Event::Arrived(self.arrival(slot)), words);
+            self.write_arrival(slot, words);
+        }
+    }
+
+    /// Writes down the arrival of a resident entry.
+    pub(super) fn write_arrival(&self, slot: u32, words: &mut Vec<u64>) {
+        if let Some(bucket) = self.bucket(slot) {
+            pack(Event::Arrived(self.arrival(slot, bucket.key)), words);
         }
     }
 
     /// What the policy is told of an arrival.
-    pub(super) fn arrival(&self, slot: u32) -> Arrival {
+    pub(super) fn arrival(&self, slot: u32, key: KeyHash) -> Arrival {
         let entry = self.slab.at(slot);
         Arrival {
             slot,
-            key_hash: table_hash(entry.key),
+            key_hash: policy_hash(key),
             weight_bytes: entry.weight_bytes,
-            fetch_cost_us: u64::from(entry.fetch_cost_us),
+            fetch_cost_us: entry.fetch_cost_us(),
             expires_ms: entry.expires.as_millis(),
         }
     }
@@ -386,12 +405,41 @@ impl<V> Table<V> {
     }
 }
 
-/// The half of the key's hash that the table and the policy use; the other half selects the shard.
+/// The bits of a hash of which the table makes use: 25 for the place and 7 for the tag. More than 2^25 entries in a shard
+/// would share places, and still be found.
+const TABLE_BITS: u64 = 0x7f << 57 | 0x1ff_ffff;
+
+/// The hash in the table: of the upper half of the key's, for the lower one selects the shard.
 #[inline]
-fn table_hash(key: KeyHash) -> u64 {
+const fn table_hash(key: KeyHash) -> u64 {
+    policy_hash(key) & TABLE_BITS
+}
+
+/// The hash in the table, packed.
+const fn short_hash(key: KeyHash) -> u32 {
+    let hash = table_hash(key);
+    (hash >> 32) as u32 | hash as u32
+}
+
+/// The hash in the table, unpacked.
+const fn whole_hash(short: u32) -> u64 {
+    ((short as u64) << 32 | short as u64) & TABLE_BITS
+}
+
+/// The hash that the policy is told.
+#[inline]
+const fn policy_hash(key: KeyHash) -> u64 {
     (key.0 >> 64) as u64
 }
 
-fn cost_us(facts: Facts) -> u32 {
-    u32::try_from(facts.fetch_cost_us).unwrap_or(u32::MAX)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_hash_is_the_hash_in_the_table() {
+        for key in [0, 1, u128::MAX, 0x1234_5678_9abc_def0 << 64, 0xfedc_ba98_7654_3210 << 64].map(KeyHash) {
+            assert_eq!(whole_hash(short_hash(key)), table_hash(key));
+        }
+    }
 }

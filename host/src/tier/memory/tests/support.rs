@@ -49,16 +49,15 @@ pub(super) fn assert_consistent<V: Clone + Send + Sync + 'static>(memory: &Memor
         let mut weight_bytes = 0;
         for slot in &ordered {
             let entry = table.slab.at(*slot);
-            assert_eq!((entry.state, entry.value.is_some()), (State::Resident, true));
-            assert_eq!(table.find(entry.key), Some(*slot));
+            let bucket = table.bucket(*slot).expect("a slot in the order of insertion has an entry");
+            assert_eq!(table.find(bucket.key).map(|found| found.slot), Some(*slot));
             weight_bytes += entry.weight_bytes;
         }
         assert_eq!(weight_bytes, table.resident_bytes);
         assert!(table.resident_bytes <= table.limit_bytes());
-        let states = (0..table.slab.len()).map(|slot| table.slab.at(slot));
-        assert_eq!(states.clone().filter(|entry| entry.state == State::Resident).count(), ordered.len());
-        assert_eq!(states.clone().filter(|entry| entry.state == State::Reserved).count(), 0);
-        assert!(states.filter(|entry| entry.state != State::Resident).all(|entry| entry.value.is_none()));
+        let in_state = |state| (0..table.slab.len()).filter(|slot| table.slab.at(*slot).state() == state).count();
+        assert_eq!(in_state(State::Resident), ordered.len());
+        assert_eq!(in_state(State::Reserved), 0);
     }
 }
 

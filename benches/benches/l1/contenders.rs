@@ -1,0 +1,276 @@
+//! L1 and its peers behind one small trait. Each gets the same keys, which are hashes already, and so a hasher that
+//! takes 64 bits of them as they are; the same values; and as many shards as quick_cache takes on this machine.
+
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+
+use sandbar::clock::Timestamp;
+use sandbar::key::KeyHash;
+use sandbar::policy::eviction::{EvictionFactory, EvictionPolicy};
+use sandbar::policy::{Digest, Fault};
+use sandbar::tier::memory::{ENTRY_OVERHEAD_BYTES, Facts, Memory, MemoryConfig};
+
+use crate::guest;
+use crate::workload::{self, ENTRIES, Operation, Value, Workload};
+use crate::{run, timing};
+
+/// A cache under test.
+pub(crate) trait Contender: Send + Sync {
+    /// Reads.
+    fn get(&self, key: KeyHash) -> Option<Value>;
+
+    /// Writes.
+    fn insert(&self, key: KeyHash, value: Value);
+
+    /// What else is to be known.
+    fn remark(&self) -> Option<String> {
+        None
+    }
+}
+
+/// A cache under test whose type is forgotten, so that it is so once per round and not per operation.
+pub(crate) trait Field {
+    /// Its name.
+    fn name(&self) -> &'static str;
+
+    /// Works the operations off, each thread its own; answers nanoseconds per operation of a thread.
+    fn race(&self, operations: &[Vec<Operation>]) -> f64;
+
+    /// What else is to be known.
+    fn remark(&self) -> Option<String>;
+}
+
+struct Named<C>(&'static str, C);
+
+impl<C: Contender> Field for Named<C> {
+    fn name(&self) -> &'static str {
+        self.0
+    }
+
+    fn race(&self, operations: &[Vec<Operation>]) -> f64 {
+        let ns = timing::race(operations, |share| run(&self.1, share));
+        ns as f64 / operations[0].len() as f64
+    }
+
+    fn remark(&self) -> Option<String> {
+        self.1.remark().map(|remark| format!("{}: {remark}", self.0))
+    }
+}
+
+type Make = fn(Workload) -> Box<dyn Field>;
+
+/// All contenders.
+pub(crate) fn all() -> Vec<(&'static str, Make)> {
+    vec![
+        ("sandbar lru native", |workload| filled("sandbar lru native", L1::new(workload, Arc::new(Native("lru"))))),
+        ("sandbar lru guest", |workload| filled("sandbar lru guest", L1::new(workload, guest::lru()))),
+        ("sandbar s3-fifo native", |workload| {
+            filled("sandbar s3-fifo native", L1::new(workload, Arc::new(Native("s3-fifo"))))
+        }),
+        ("quick_cache", |workload| filled("quick_cache", quick_cache(workload))),
+        ("foyer lru", |workload| filled("foyer lru", foyer(workload, foyer_memory::LruConfig::default()))),
+        ("foyer s3-fifo", |workload| filled("foyer s3-fifo", foyer(workload, foyer_memory::S3FifoConfig::default()))),
+        ("moka", |workload| filled("moka", moka(workload))),
+        ("mini-moka", |workload| filled("mini-moka", mini_moka(workload))),
+    ]
+}
+
+fn filled<C: Contender + 'static>(name: &'static str, contender: C) -> Box<dyn Field> {
+    (0..ENTRIES as u32).for_each(|number| contender.insert(workload::key(number), workload::value()));
+    Box::new(Named(name, contender))
+}
+
+/// Shards that quick_cache makes on this machine.
+fn shards() -> usize {
+    let shards = std::thread::available_parallelism().map_or(1, usize::from) * 4;
+    shards.next_power_of_two()
+}
+
+/// The production configuration, but for the number of shards.
+struct L1 {
+    memory: Memory<Value>,
+    reads: std::sync::atomic::AtomicU64,
+}
+
+const FACTS: Facts = Facts { weight_bytes: 64, fetch_cost_us: 1000, expires: Timestamp::from_millis(u64::MAX) };
+const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+
+impl L1 {
+    fn new(workload: Workload, eviction: Arc<dyn EvictionFactory>) -> Self {
+        let capacity_bytes = workload.room() as u64 * (FACTS.weight_bytes + ENTRY_OVERHEAD_BYTES);
+        let config = MemoryConfig { capacity_bytes, shards: Some(shards()), ..MemoryConfig::default() };
+        Self { memory: Memory::new(&config, eviction), reads: std::sync::atomic::AtomicU64::new(0) }
+    }
+}
+
+impl Contender for L1 {
+    #[inline]
+    fn get(&self, key: KeyHash) -> Option<Value> {
+        self.memory.get(key, NOW)
+    }
+
+    #[inline]
+    fn insert(&self, key: KeyHash, value: Value) {
+        self.memory.insert(key, value, FACTS, NOW);
+    }
+
+    fn remark(&self) -> Option<String> {
+        let stats = self.memory.stats();
+        assert_eq!(stats.faults, 0, "{stats:?}");
+        Some(format!(
+            "{} entries, {} reads reached the policy, {} were dropped, {} calls, evicted {} by policy and {} by host",
+            stats.entries,
+            stats.reads_noted,
+            stats.reads_dropped,
+            stats.advances,
+            stats.evicted_by_policy,
+            stats.evicted_by_host
+        ))
+    }
+}
+
+/// The stock policy `name`, compiled in.
+pub(crate) fn native(name: &'static str) -> Arc<dyn EvictionFactory> {
+    Arc::new(Native(name))
+}
+
+/// A stock policy compiled in.
+struct Native(&'static str);
+
+struct NativePolicy(Box<dyn sandbar_policies::eviction::NativeEviction>);
+
+impl EvictionFactory for Native {
+    fn name(&self) -> &str {
+        self.0
+    }
+
+    fn digest(&self) -> Option<Digest> {
+        None
+    }
+
+    fn make(&self, capacity_bytes: u64, seed: u64) -> Result<Box<dyn EvictionPolicy>, Fault> {
+        let made = sandbar_policies::eviction::native(self.0, "", capacity_bytes, seed).expect("a stock policy");
+        Ok(Box::new(NativePolicy(made.map_err(Fault::Trap)?)))
+    }
+
+    fn faulted(&self, fault: &Fault) {
+        panic!("{fault}");
+    }
+
+    fn is_trusted(&self) -> bool {
+        true
+    }
+
+    fn fallback(&self) -> Arc<dyn EvictionFactory> {
+        Arc::new(Self(self.0))
+    }
+}
+
+impl EvictionPolicy for NativePolicy {
+    fn advance(&mut self, now_ms: u64, events: &[u64], reclaim: u64, victims: &mut Vec<u32>) -> Result<(), Fault> {
+        self.0.advance(now_ms, events, reclaim, victims);
+        Ok(())
+    }
+
+    fn order(&mut self, after: Option<u32>, limit: u32, slots: &mut Vec<u32>) -> Result<(), Fault> {
+        slots.extend(self.0.order(after, limit));
+        Ok(())
+    }
+}
+
+/// Takes the upper half of a key's hash.
+#[derive(Clone, Copy, Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u128(&mut self, hash: u128) {
+        self.0 = (hash >> 64) as u64;
+    }
+}
+
+type AsItIsBuilder = BuildHasherDefault<AsItIs>;
+
+type QuickCache = quick_cache::sync::Cache<KeyHash, Value, quick_cache::UnitWeighter, AsItIsBuilder>;
+
+fn quick_cache(workload: Workload) -> QuickCache {
+    let (room, lifecycle) = (workload.room(), quick_cache::sync::DefaultLifecycle::default());
+    QuickCache::with(room, room as u64, quick_cache::UnitWeighter, AsItIsBuilder::default(), lifecycle)
+}
+
+impl Contender for QuickCache {
+    #[inline]
+    fn get(&self, key: KeyHash) -> Option<Value> {
+        self.get(&key)
+    }
+
+    #[inline]
+    fn insert(&self, key: KeyHash, value: Value) {
+        self.insert(key, value);
+    }
+}
+
+type Foyer = foyer_memory::Cache<KeyHash, Value, AsItIsBuilder>;
+
+fn foyer(workload: Workload, eviction: impl Into<foyer_memory::EvictionConfig>) -> Foyer {
+    foyer_memory::CacheBuilder::new(workload.room())
+        .with_shards(shards())
+        .with_eviction_config(eviction)
+        .with_hash_builder(AsItIsBuilder::default())
+        .build()
+}
+
+impl Contender for Foyer {
+    #[inline]
+    fn get(&self, key: KeyHash) -> Option<Value> {
+        self.get(&key).map(|entry| Arc::clone(entry.value()))
+    }
+
+    #[inline]
+    fn insert(&self, key: KeyHash, value: Value) {
+        self.insert(key, value);
+    }
+}
+
+type Moka = moka::sync::Cache<KeyHash, Value, AsItIsBuilder>;
+
+fn moka(workload: Workload) -> Moka {
+    moka::sync::Cache::builder().max_capacity(workload.room() as u64).build_with_hasher(AsItIsBuilder::default())
+}
+
+impl Contender for Moka {
+    #[inline]
+    fn get(&self, key: KeyHash) -> Option<Value> {
+        self.get(&key)
+    }
+
+    #[inline]
+    fn insert(&self, key: KeyHash, value: Value) {
+        self.insert(key, value);
+    }
+}
+
+type MiniMoka = mini_moka::sync::Cache<KeyHash, Value, AsItIsBuilder>;
+
+fn mini_moka(workload: Workload) -> MiniMoka {
+    mini_moka::sync::Cache::builder().max_capacity(workload.room() as u64).build_with_hasher(AsItIsBuilder::default())
+}
+
+impl Contender for MiniMoka {
+    #[inline]
+    fn get(&self, key: KeyHash) -> Option<Value> {
+        self.get(&key)
+    }
+
+    #[inline]
+    fn insert(&self, key: KeyHash, value: Value) {
+        self.insert(key, value);
+    }
+}

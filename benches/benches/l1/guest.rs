@@ -1,0 +1,1 @@
+//! The stock LRU as a guest.
