@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use sandbar::clock::Timestamp;
 use sandbar::key::KeyHash;
-use sandbar::policy::eviction::{EvictionFactory, EvictionPolicy};
-use sandbar::policy::{Digest, Fault};
+use sandbar::policy::eviction::EvictionFactory;
 use sandbar::tier::memory::{ENTRY_OVERHEAD_BYTES, Facts, Memory, MemoryConfig};
 
 use crate::guest;
@@ -62,11 +61,9 @@ type Make = fn(Workload) -> Box<dyn Field>;
 /// All contenders.
 pub(crate) fn all() -> Vec<(&'static str, Make)> {
     vec![
-        ("sandbar lru native", |workload| filled("sandbar lru native", L1::new(workload, Arc::new(Native("lru"))))),
+        ("sandbar lru native", |workload| filled("sandbar lru native", L1::new(workload, native("lru")))),
         ("sandbar lru guest", |workload| filled("sandbar lru guest", L1::new(workload, guest::lru()))),
-        ("sandbar s3-fifo native", |workload| {
-            filled("sandbar s3-fifo native", L1::new(workload, Arc::new(Native("s3-fifo"))))
-        }),
+        ("sandbar s3-fifo native", |workload| filled("sandbar s3-fifo native", L1::new(workload, native("s3-fifo")))),
         ("quick_cache", |workload| filled("quick_cache", quick_cache(workload))),
         ("foyer lru", |workload| filled("foyer lru", foyer(workload, foyer_memory::LruConfig::default()))),
         ("foyer s3-fifo", |workload| filled("foyer s3-fifo", foyer(workload, foyer_memory::S3FifoConfig::default()))),
@@ -89,7 +86,6 @@ fn shards() -> usize {
 /// The production configuration, but for the number of shards.
 struct L1 {
     memory: Memory<Value>,
-    reads: std::sync::atomic::AtomicU64,
 }
 
 const FACTS: Facts = Facts { weight_bytes: 64, fetch_cost_us: 1000, expires: Timestamp::from_millis(u64::MAX) };
@@ -99,7 +95,7 @@ impl L1 {
     fn new(workload: Workload, eviction: Arc<dyn EvictionFactory>) -> Self {
         let capacity_bytes = workload.room() as u64 * (FACTS.weight_bytes + ENTRY_OVERHEAD_BYTES);
         let config = MemoryConfig { capacity_bytes, shards: Some(shards()), ..MemoryConfig::default() };
-        Self { memory: Memory::new(&config, eviction), reads: std::sync::atomic::AtomicU64::new(0) }
+        Self { memory: Memory::new(&config, eviction) }
     }
 }
 
@@ -130,52 +126,9 @@ impl Contender for L1 {
 }
 
 /// The stock policy `name`, compiled in.
-pub(crate) fn native(name: &'static str) -> Arc<dyn EvictionFactory> {
-    Arc::new(Native(name))
-}
-
-/// A stock policy compiled in.
-struct Native(&'static str);
-
-struct NativePolicy(Box<dyn sandbar_policies::eviction::NativeEviction>);
-
-impl EvictionFactory for Native {
-    fn name(&self) -> &str {
-        self.0
-    }
-
-    fn digest(&self) -> Option<Digest> {
-        None
-    }
-
-    fn make(&self, capacity_bytes: u64, seed: u64) -> Result<Box<dyn EvictionPolicy>, Fault> {
-        let made = sandbar_policies::eviction::native(self.0, "", capacity_bytes, seed).expect("a stock policy");
-        Ok(Box::new(NativePolicy(made.map_err(Fault::Trap)?)))
-    }
-
-    fn faulted(&self, fault: &Fault) {
-        panic!("{fault}");
-    }
-
-    fn is_trusted(&self) -> bool {
-        true
-    }
-
-    fn fallback(&self) -> Arc<dyn EvictionFactory> {
-        Arc::new(Self(self.0))
-    }
-}
-
-impl EvictionPolicy for NativePolicy {
-    fn advance(&mut self, now_ms: u64, events: &[u64], reclaim: u64, victims: &mut Vec<u32>) -> Result<(), Fault> {
-        self.0.advance(now_ms, events, reclaim, victims);
-        Ok(())
-    }
-
-    fn order(&mut self, after: Option<u32>, limit: u32, slots: &mut Vec<u32>) -> Result<(), Fault> {
-        slots.extend(self.0.order(after, limit));
-        Ok(())
-    }
+fn native(name: &str) -> Arc<dyn EvictionFactory> {
+    let policy = sandbar::policy::native::NativeEviction::new(name, "").expect("a stock policy");
+    Arc::new(policy.expect("the settings are its own"))
 }
 
 /// Takes the upper half of a key's hash.
