@@ -79,9 +79,9 @@ const SINGLETONS: [HeaderName; 7] =
 
 /// The members in lower case, without white space and empty ones, sorted.
 fn preferences(value: &str) -> String {
-    let bare = |member: &str| member.chars().filter(|c| !matches!(c, ' ' | '\t')).collect::<String>();
-    let mut members: Vec<String> = value.to_ascii_lowercase().split(',').map(bare).collect();
-    members.retain(|member| !member.is_empty());
+    let mut bare = value.to_ascii_lowercase();
+    bare.retain(|c| !matches!(c, ' ' | '\t'));
+    let mut members: Vec<&str> = bare.split(',').filter(|member| !member.is_empty()).collect();
     members.sort_unstable();
     members.join(",")
 }
