@@ -5,6 +5,7 @@
 pub mod client;
 pub mod entries;
 pub mod gateway;
+pub mod guests;
 pub mod origin;
 pub mod redis_server;
 pub mod wait;

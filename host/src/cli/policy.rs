@@ -83,11 +83,21 @@ struct UnbindArgs {
 
 #[derive(Debug, Args)]
 struct BuildArgs {
-    /// Directory of the policy's crate.
-    dir: PathBuf,
-    /// Where the component goes: a file or a directory.
-    #[arg(long, short)]
+    /// Directory of the policy's crate. With `--stock`, the root of Sandbar's source tree; the current one by default.
+    #[arg(required_unless_present = "stock")]
+    dir: Option<PathBuf>,
+    /// File or directory that the component goes to; by default it lies beside the crate's Cargo.toml.
+    #[arg(long, short, conflicts_with = "stock")]
     out: Option<PathBuf>,
+    /// Build the stock policies whose sources have changed, and the table of them.
+    #[arg(long)]
+    stock: bool,
+    /// Build all stock policies, changed or not.
+    #[arg(long, requires = "stock", conflicts_with = "check")]
+    all: bool,
+    /// Change nothing; fail unless the shipped stock components are what their sources give.
+    #[arg(long, requires = "stock")]
+    check: bool,
 }
 
 #[derive(Debug, Args)]
@@ -203,9 +213,28 @@ fn tell(tenant: &str, answer: Value) -> Result<(), Failure> {
 }
 
 fn build(args: &BuildArgs) -> Result<(), Failure> {
-    let built = crate::policy::build::build(&args.dir, args.out.as_deref())?;
+    let dir = args.dir.as_deref().unwrap_or(Path::new("."));
+    if args.stock {
+        return build_stock(dir, args);
+    }
+    let built = crate::policy::build::build(dir, args.out.as_deref())?;
     println!("{}: {}", built.path.display(), describe(&built.checked));
     Ok(())
+}
+
+fn build_stock(root: &Path, args: &BuildArgs) -> Result<(), Failure> {
+    use crate::policy::build::stock;
+    let show = |component: &stock::Component| {
+        println!("{:<12} {:<16} {}", component.role, component.name, component.component);
+    };
+    if !args.check {
+        stock::rebuild(root, args.all, show)?;
+        return Ok(());
+    }
+    match stock::verify(root, show)?.as_slice() {
+        [] => Ok(()),
+        wrong => Err(anyhow!("{}; mend it with `sandbar policy build --stock`", wrong.join("; ")).into()),
+    }
 }
 
 fn check(path: &Path) -> Result<(), Failure> {

@@ -72,14 +72,20 @@ pub enum BuildError {
     },
 }
 
-/// Builds the policy crate in `dir`. The component goes to `out`, or beside `Cargo.toml`, under the crate's name.
+/// Builds the policy crate in `dir`. The component goes to `out`; where that is a directory or nothing, under the
+/// crate's name, there or beside `Cargo.toml`.
 ///
 /// # Errors
 /// With a sentence for the author.
 pub fn build(dir: &Path, out: Option<&Path>) -> Result<Built, BuildError> {
     let module = cargo::compile(dir, cargo::Lock::AsNeeded)?;
     let (component, checked) = componentise(&module.bytes)?;
-    let path = out.map_or_else(|| dir.join(format!("{}.wasm", module.name)), Path::to_owned);
+    let name = format!("{}.wasm", module.name);
+    let path = match out {
+        None => dir.join(name),
+        Some(out) if out.is_dir() => out.join(name),
+        Some(out) => out.to_owned(),
+    };
     write(&path, &component)?;
     Ok(Built { path, component, checked })
 }

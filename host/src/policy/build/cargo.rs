@@ -80,10 +80,19 @@ fn run(command: &mut Command) -> Result<Output, BuildError> {
         .map_err(|error| BuildError::NoCargo { program: command.get_program().to_string_lossy().into_owned(), error })
 }
 
+fn rustc() -> OsString {
+    std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())
+}
+
+/// Which compiler it is: the same one makes the same bytes of the same source.
+pub(super) fn compiler() -> Result<String, BuildError> {
+    let output = run(Command::new(rustc()).arg("--version"))?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
 /// Looks for the target's standard library.
 fn find_target() -> Result<(), BuildError> {
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let output = run(Command::new(rustc).args(["--print", "target-libdir", "--target", TARGET]))?;
+    let output = run(Command::new(rustc()).args(["--print", "target-libdir", "--target", TARGET]))?;
     let libraries = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
     if output.status.success() && libraries.is_dir() { Ok(()) } else { Err(BuildError::NoTarget) }
 }

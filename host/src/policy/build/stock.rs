@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{BuildError, cargo, componentise, read, sources, write};
-use crate::policy::{Digest, Role};
+use crate::policy::{BindError, Digest, Role};
 
 /// What the manifest says of a stock component.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,9 @@ pub struct Component {
     pub component: Digest,
     /// Digest of what it was built from.
     pub sources: String,
+    /// The compiler that built it.
+    #[serde(default)]
+    pub rustc: String,
 }
 
 /// A stock policy's crate.
@@ -60,6 +63,26 @@ pub fn rebuild(root: &Path, all: bool, mut progress: impl FnMut(&Component)) -> 
     Ok(components)
 }
 
+/// Builds every component from source, writes nothing, and answers with what is wrong with those that are shipped, a
+/// sentence for each: what [`stale`] finds, and those of which the same compiler makes other bytes. Another compiler's
+/// bytes differ and prove nothing: then only that the source builds is checked.
+///
+/// # Errors
+/// With the first policy that can't be built.
+pub fn verify(root: &Path, mut progress: impl FnMut(&Component)) -> Result<Vec<String>, BuildError> {
+    let mut wrong = stale(root)?;
+    let known = manifest(root)?;
+    for policy in crates(root)? {
+        let (built, _) = make(root, &policy)?;
+        progress(&built);
+        let shipped = known.iter().find(|one| one.role == built.role && one.name == built.name);
+        if shipped.is_some_and(|shipped| shipped.rustc == built.rustc && shipped.component != built.component) {
+            wrong.push(format!("the component of {}/{} is not what its source gives", built.role, built.name));
+        }
+    }
+    Ok(wrong)
+}
+
 /// What is wrong with the components in the source tree at `root`: a sentence for each that is missing, left over,
 /// altered, or older than its sources.
 ///
@@ -92,16 +115,26 @@ const MANIFEST: &str = "policies/components/manifest.json";
 const TABLE: &str = "policies/components/table.rs";
 
 fn build(root: &Path, policy: &Crate) -> Result<Component, BuildError> {
+    let (component, bytes) = make(root, policy)?;
+    write(&root.join(path(policy.role, &policy.name)), &bytes)?;
+    Ok(component)
+}
+
+fn make(root: &Path, policy: &Crate) -> Result<(Component, Vec<u8>), BuildError> {
     let module = cargo::compile(&policy.dir, cargo::Lock::Kept)?;
     let (bytes, checked) = componentise(&module.bytes)?;
-    write(&root.join(path(policy.role, &policy.name)), &bytes)?;
-    Ok(Component {
+    if !checked.roles.contains(&policy.role) {
+        return Err(BindError::LacksRole { role: policy.role, roles: checked.roles }.into());
+    }
+    let component = Component {
         role: policy.role,
         name: policy.name.clone(),
         summary: policy.summary.clone(),
         component: checked.digest,
         sources: sources::digest(root, &policy.dir, &policy.package)?,
-    })
+        rustc: cargo::compiler()?,
+    };
+    Ok((component, bytes))
 }
 
 /// The known component of a policy, if it is what its sources would give.

@@ -1,0 +1,100 @@
+//! Policies written by hand in WebAssembly text, to do what no compiler would: core modules that export a role's
+//! functions under the names of the canonical ABI, made components with the contract's types.
+//!
+//! ```
+//! let guest = sandbar_tests::guests::eviction("(i32.const 0)", "unreachable");
+//! assert!(sandbar::policy::check(&guest).is_ok());
+//! ```
+
+use std::path::Path;
+
+use sandbar::policy::Role;
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
+
+/// Offset of a result `ok(())` or `ok([])`: memory is zero.
+pub const ZERO: &str = "(i32.const 1024)";
+
+/// An eviction policy: `configure` and `advance` are the bodies of these functions and leave a pointer to their result.
+/// In `advance` the local `$events` points at the events, `$count` says how many words there are, `$reclaim` how many
+/// bytes to reclaim.
+pub fn eviction(configure: &str, advance: &str) -> Vec<u8> {
+    let functions = format!(
+        r#"(func (export "sandbar:policy/eviction@0.1.0#configure")
+             (param $text i32) (param $length i32) (param $capacity i64) (param $seed i64) (result i32) {configure})
+           (func (export "sandbar:policy/eviction@0.1.0#advance")
+             (param $now i64) (param $events i32) (param $count i32) (param $reclaim i64) (result i32) {advance})
+           (func (export "sandbar:policy/eviction@0.1.0#order")
+             (param $after i32) (param $limit i32) (result i32) {ZERO})"#
+    );
+    component(Role::Eviction, &functions)
+}
+
+/// A freshness policy: `configure` and `plan` are the bodies of these functions. In `plan` the local `$arguments` points
+/// at the arguments.
+pub fn freshness(configure: &str, plan: &str) -> Vec<u8> {
+    let functions = format!(
+        r#"(func (export "sandbar:policy/freshness@0.1.0#configure")
+             (param $text i32) (param $length i32) (param $seed i64) (result i32) {configure})
+           (func (export "sandbar:policy/freshness@0.1.0#amend") (param $arguments i32) (result i32) {plan})"#
+    );
+    component(Role::Freshness, &functions)
+}
+
+/// An invalidation policy: `configure` and `purges` are the bodies of these functions.
+pub fn invalidation(configure: &str, purges: &str) -> Vec<u8> {
+    let functions = format!(
+        r#"(func (export "sandbar:policy/invalidation@0.1.0#configure")
+             (param $text i32) (param $length i32) (param $seed i64) (result i32) {configure})
+           (func (export "sandbar:policy/invalidation@0.1.0#purges")
+             (param $now i64) (param $method i32) (param $method_length i32) (param $site i32) (param $site_length i32)
+             (param $target i32) (param $target_length i32) (param $status i32) (param $fields i32)
+             (param $fields_length i32) (result i32) {purges})"#
+    );
+    component(Role::Invalidation, &functions)
+}
+
+/// The body of a function that answers with a sentence: a result `error("no")`.
+pub const REFUSE: &str = r#"
+    (i32.store8 (i32.const 2048) (i32.const 1))
+    (i32.store (i32.const 2052) (i32.const 16))
+    (i32.store (i32.const 2056) (i32.const 2))
+    (i32.const 2048)"#;
+
+/// The body of a function that asks for memory until it gets none, and then traps.
+pub const HOARD: &str = r#"
+    (loop $more (br_if $more (i32.ne (memory.grow (i32.const 16)) (i32.const -1))))
+    unreachable"#;
+
+/// The body of a function that never ends.
+pub const LOOP: &str = "(loop $again (br $again)) unreachable";
+
+/// The component of a module with these functions. From offset 8 its memory holds `\0\0..`, at 16 `no`; arguments are
+/// put where nothing else is and never freed.
+fn component(role: Role, functions: &str) -> Vec<u8> {
+    let text = format!(
+        r#"(module
+             (memory (export "memory") 2)
+             (global $next (mut i32) (i32.const 65536))
+             (data (i32.const 16) "no")
+             (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (local $at i32)
+               (local.set $at (i32.and (i32.add (global.get $next) (i32.const 15)) (i32.const -16)))
+               (global.set $next (i32.add (local.get $at) (local.get 3)))
+               (block $fits
+                 (loop $grow
+                   (br_if $fits (i32.le_u (global.get $next) (i32.mul (memory.size) (i32.const 65536))))
+                   (br_if $grow (i32.ne (memory.grow (i32.const 1)) (i32.const -1)))
+                   unreachable))
+               (local.get $at))
+             {functions})"#
+    );
+    let mut module = wat::parse_str(&text).expect("the text is WebAssembly");
+    let mut contract = Resolve::default();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit/0.1.0");
+    let (package, _) = contract.push_dir(folder).expect("the contract can be read");
+    let world = contract.select_world(&[package], Some(&format!("{role}-policy"))).expect("each role has a world");
+    embed_component_metadata(&mut module, &contract, world, StringEncoding::UTF8, false).expect("the types fit");
+    let mut encoder = ComponentEncoder::default();
+    encoder.module(&module).expect("the module has its types");
+    encoder.encode().expect("the module exports what the role needs")
+}

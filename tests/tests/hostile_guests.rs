@@ -1,0 +1,338 @@
+//! Guests that loop, trap, hoard, lie or are no guests at all: every request gets the built-in answer, faults are
+//! counted, a policy that fails too often is quarantined and tried again, and nobody else notices.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, Method, StatusCode};
+use sandbar::clock::{Clock, ManualClock, Timestamp};
+use sandbar::entry::Directives;
+use sandbar::key::KeyHash;
+use sandbar::policy::eviction::EvictionPolicy;
+use sandbar::policy::freshness::{EarlyRefresh, Fill, LifetimeSource, Plan, Planned, Standard};
+use sandbar::policy::invalidation::Written;
+use sandbar::policy::{
+    BindError, Binding, BoundBy, BoundInfo, Engine, EngineConfig, Fault, Role, State, TenantPolicies, check,
+};
+use sandbar::tier::memory::{Facts, Memory, MemoryConfig};
+use sandbar_guest::eviction::{Arrival, Event, pack};
+use sandbar_tests::guests::{self, HOARD, LOOP, REFUSE, ZERO};
+
+/// Bytes of memory that the guests here may have.
+const MEMORY_BYTES: u64 = 2 << 20;
+
+fn engine() -> Arc<Engine> {
+    let config = EngineConfig {
+        instances_max: 16,
+        memory_bytes: MEMORY_BYTES,
+        eviction_memory_bytes_max: MEMORY_BYTES,
+        ..EngineConfig::default()
+    };
+    Engine::new(&config).unwrap()
+}
+
+fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::starting_at(Timestamp::from_millis(1_000_000)))
+}
+
+fn tenant(engine: &Arc<Engine>, name: &str, bindings: &[Binding], clock: &Arc<ManualClock>) -> TenantPolicies {
+    let clock = Arc::clone(clock) as Arc<dyn Clock>;
+    TenantPolicies::open(Arc::clone(engine), name, bindings, Default::default(), None, clock).unwrap()
+}
+
+fn info(policies: &TenantPolicies, role: Role) -> BoundInfo {
+    policies.list().into_iter().find(|info| info.role == role).unwrap()
+}
+
+fn standard() -> Standard {
+    Standard {
+        plan: Plan { l1: true, l2: true, freshness_lifetime_ms: 60_000, ..Plan::default() },
+        directives: Directives::default(),
+        initial_age: Duration::ZERO,
+        lifetime: LifetimeSource::Explicit,
+        obstacles: Vec::new(),
+    }
+}
+
+fn plan(policies: &TenantPolicies) -> Planned {
+    let fields = HeaderMap::new();
+    let fill = Fill {
+        method: &Method::GET,
+        site: "https://shop.example",
+        target: "/a",
+        class: "",
+        request: &fields,
+        status: StatusCode::OK,
+        response: &fields,
+        body_bytes: Some(100),
+        fetch_time: Duration::from_millis(80),
+    };
+    policies.plan(&fill, &standard())
+}
+
+fn native_plan() -> Planned {
+    Planned { plan: standard().plan, policy: None }
+}
+
+/// The body of a `plan` that stores in both tiers for a second, with surrogate keys as this text sets them: at 2048 lies
+/// the plan, its list of keys at 2104.
+fn plan_with(keys: &str) -> String {
+    format!(
+        "(i32.store8 (i32.const 2048) (i32.const 3)) (i64.store (i32.const 2056) (i64.const 1000)) {keys} (i32.const 2048)"
+    )
+}
+
+/// The bodies of `plan` that fail, and how.
+fn failing_plans() -> Vec<(&'static str, String)> {
+    let ten_megabytes = "(local $at i32) (local.set $at (i32.const 4096))
+        (loop $more
+          (i32.store (i32.add (local.get $at) (i32.const 4)) (i32.const 65536))
+          (local.set $at (i32.add (local.get $at) (i32.const 8)))
+          (br_if $more (i32.lt_u (local.get $at) (i32.const 5376))))";
+    let many = "(i32.store (i32.const 2104) (i32.const 4096)) (i32.store (i32.const 2108) (i32.const 160))";
+    vec![
+        ("loops", LOOP.to_owned()),
+        ("traps", "unreachable".to_owned()),
+        ("hoards", HOARD.to_owned()),
+        ("overflows the stack", "(return (call 2 (local.get $arguments)))".to_owned()),
+        ("answers beyond its memory", "(i32.const 0x7ffffff8)".to_owned()),
+        ("answers with an unaligned pointer", "(i32.const 2049)".to_owned()),
+        ("answers with a case that there is not", plan_with("(i32.store8 (i32.const 2080) (i32.const 9))")),
+        (
+            "answers with what is not text",
+            plan_with(
+                "(i32.store8 (i32.const 4096) (i32.const 0xff)) (i32.store (i32.const 2104) (i32.const 4104)) (i32.store (i32.const 2108) (i32.const 1)) (i32.store (i32.const 4104) (i32.const 4096)) (i32.store (i32.const 4108) (i32.const 1))",
+            ),
+        ),
+        ("answers with 10 MB of text", format!("{ten_megabytes} {}", plan_with(many))),
+    ]
+}
+
+#[test]
+fn a_plan_that_fails_is_answered_by_the_standard_one_and_counted() {
+    let engine = engine();
+    for (what, body) in failing_plans() {
+        let guest = Binding::component(Role::Freshness, guests::freshness(ZERO, &body));
+        let policies = tenant(&engine, what, &[guest], &clock());
+        for faults in 1..=2 {
+            assert_eq!(plan(&policies), native_plan(), "{what}");
+            assert_eq!(info(&policies, Role::Freshness).faults, faults, "{what}");
+        }
+    }
+    assert_eq!(engine.instances(), 0, "instances that failed are dropped");
+}
+
+#[test]
+fn a_plan_that_is_wider_than_allowed_is_clamped_and_counted() {
+    let wide = plan_with("(i64.store (i32.const 2056) (i64.const 90000)) (i64.store (i32.const 2072) (i64.const -1))");
+    let guest = Binding::component(Role::Freshness, guests::freshness(ZERO, &wide));
+    let policies = tenant(&engine(), "shop", &[guest], &clock());
+    let planned = plan(&policies);
+    assert_eq!((planned.plan.freshness_lifetime_ms, planned.plan.stale_if_error_ms), (60_000, 0));
+    assert_eq!(planned.policy, policies.digest(Role::Freshness));
+    let info = info(&policies, Role::Freshness);
+    assert_eq!((info.clamped, info.faults), (2, 0));
+}
+
+#[test]
+fn three_faults_in_ten_seconds_quarantine_a_policy_which_is_tried_again_later() {
+    let clock = clock();
+    // It traps for responses of 100 bytes: `body-bytes` is an option at offset 48 of the arguments.
+    let moody = guests::freshness(
+        ZERO,
+        &format!(
+            "(if (i64.eq (i64.load offset=64 (local.get $arguments)) (i64.const 100)) (then unreachable)) {}",
+            plan_with("")
+        ),
+    );
+    let policies = tenant(&engine(), "shop", &[Binding::component(Role::Freshness, moody)], &clock);
+    for _ in 0..9 {
+        assert_eq!(plan(&policies), native_plan());
+    }
+    let quarantined = info(&policies, Role::Freshness);
+    assert_eq!((quarantined.calls, quarantined.faults), (3, 3), "it is not asked in quarantine");
+    assert_eq!(quarantined.state, State::Quarantined { until: Timestamp::from_millis(1_010_000) });
+
+    clock.advance(Duration::from_secs(10));
+    assert_eq!(plan(&policies), native_plan());
+    let again = info(&policies, Role::Freshness);
+    assert_eq!((again.calls, again.state), (4, State::Quarantined { until: Timestamp::from_millis(1_030_000) }));
+
+    clock.advance(Duration::from_secs(20));
+    assert_eq!(info(&policies, Role::Freshness).state, State::Active);
+    let fields = HeaderMap::new();
+    let (method, site) = (Method::GET, "https://shop.example");
+    let fill = Fill {
+        method: &method,
+        site,
+        target: "/a",
+        class: "",
+        request: &fields,
+        status: StatusCode::OK,
+        response: &fields,
+        body_bytes: Some(7),
+        fetch_time: Duration::ZERO,
+    };
+    let planned = policies.plan(&fill, &standard());
+    assert_eq!((planned.plan.freshness_lifetime_ms, planned.policy), (1_000, policies.digest(Role::Freshness)));
+}
+
+#[test]
+fn a_write_is_never_failed_by_its_policy() {
+    let engine = engine();
+    let fields = HeaderMap::new();
+    let written = Written {
+        method: &Method::PUT,
+        site: "https://shop.example",
+        target: "/a",
+        status: StatusCode::OK,
+        request: &fields,
+        response: &fields,
+    };
+    for body in [LOOP, HOARD, "unreachable", "(i32.const -8)"] {
+        let guest = Binding::component(Role::Invalidation, guests::invalidation(ZERO, body));
+        let policies = tenant(&engine, "shop", &[guest], &clock());
+        assert_eq!(policies.purges(&written), []);
+        assert_eq!(info(&policies, Role::Invalidation).faults, 1, "{body}");
+    }
+}
+
+/// What comes of handing an eviction guest one arrival.
+fn advance(engine: &Arc<Engine>, body: &str) -> Result<Vec<u32>, Fault> {
+    let guest = Binding::component(Role::Eviction, guests::eviction(ZERO, body));
+    let policies = tenant(engine, "shop", &[guest], &clock());
+    let mut shard: Box<dyn EvictionPolicy> = policies.eviction().make(1_000, 1).unwrap();
+    let (mut events, mut victims) = (Vec::new(), Vec::new());
+    pack(Event::Arrived(Arrival { slot: 7, weight_bytes: 10, ..Arrival::default() }), &mut events);
+    shard.advance(0, &events, 0, &mut victims).map(|()| victims)
+}
+
+#[test]
+fn each_way_to_fail_is_told_apart() {
+    let engine = engine();
+    assert_eq!(advance(&engine, ZERO), Ok(vec![]));
+    assert_eq!(advance(&engine, LOOP), Err(Fault::Deadline { budget_us: 2_000 }));
+    assert_eq!(advance(&engine, HOARD), Err(Fault::Memory { limit_bytes: MEMORY_BYTES }));
+    assert!(matches!(advance(&engine, "unreachable"), Err(Fault::Trap(_))));
+    assert!(matches!(advance(&engine, "(i32.div_u (i32.const 1) (i32.const 0))"), Err(Fault::Trap(_))));
+    assert!(matches!(advance(&engine, "(i32.const -4)"), Err(Fault::Nonsense(_))));
+}
+
+#[test]
+fn bogus_victims_never_cost_the_bound() {
+    let engine = engine();
+    let clock = clock();
+    // Whatever happens: slots 1,000,000 and 0, twice.
+    let liar = "
+        (i32.store (i32.const 2048) (i32.const 4096)) (i32.store (i32.const 2052) (i32.const 4))
+        (i32.store (i32.const 4096) (i32.const 1000000)) (i32.store (i32.const 4104) (i32.const 1000000))
+        (i32.const 2048)";
+    for body in [liar, LOOP, HOARD, "unreachable", ZERO] {
+        let guest = Binding::component(Role::Eviction, guests::eviction(ZERO, body));
+        let policies = tenant(&engine, "shop", &[guest], &clock);
+        let config = MemoryConfig {
+            capacity_bytes: 1 << 20,
+            shards: Some(1),
+            read_buffer_len: 64,
+            seed: 1,
+            ..MemoryConfig::default()
+        };
+        let memory: Memory<u64> = Memory::new(&config, policies.eviction());
+        for number in 0..2_000_u64 {
+            let facts = Facts { weight_bytes: 10_000, fetch_cost_us: 1, expires: Timestamp::from_millis(u64::MAX) };
+            memory.insert(KeyHash(u128::from(number) << 64 | u128::from(number)), number, facts, clock.now());
+            assert!(memory.stats().resident_bytes <= 1 << 20, "{body}: {number}");
+        }
+        assert!(info(&policies, Role::Eviction).faults >= 1, "{body}");
+        assert!(memory.stats().entries > 50, "{body}: the cache still caches");
+    }
+}
+
+#[test]
+fn what_is_no_policy_is_refused_with_the_reason_and_changes_nothing() {
+    let engine = engine();
+    let policies = tenant(&engine, "shop", &[Binding::stock(Role::Freshness, "early-refresh")], &clock());
+    let good = guests::freshness(ZERO, "unreachable");
+    let wat = |text: &str| wat::parse_str(text).unwrap();
+    let refused = |bytes: Vec<u8>| policies.bind(Binding::component(Role::Freshness, bytes)).unwrap_err();
+    for (bytes, says) in [
+        (b"garbage bytes".to_vec(), "it is not WebAssembly"),
+        (Vec::new(), "it is not WebAssembly"),
+        (good[..good.len() - 9].to_vec(), "not a valid component"),
+        (wat("(module)"), "core module"),
+        (wat("(component)"), "no role"),
+        (wat(r#"(component (import "wasi:clocks/wall-clock@0.2.0" (instance)))"#), "`wasi:clocks/wall-clock@0.2.0`"),
+        (wat(r#"(component (import "f" (func)))"#), "it imports `f`"),
+        (guests::eviction(ZERO, ZERO), "it has not the role freshness; it has eviction"),
+        (guests::freshness(REFUSE, "unreachable"), "it refuses its settings: no"),
+        (guests::freshness("unreachable", "unreachable"), "while it was configured: trapped"),
+        (guests::freshness(LOOP, "unreachable"), "while it was configured: ran for more than 50000 us"),
+        (guests::freshness(HOARD, "unreachable"), "while it was configured: wanted more than 2097152 bytes"),
+        (wat(r#"(component (instance $i) (export "sandbar:policy/freshness@0.1.0" (instance $i)))"#), "configure"),
+    ] {
+        let error = refused(bytes);
+        assert!(error.to_string().contains(says), "{error}");
+        assert!(error.is_tenants(), "{error}");
+    }
+    assert!(matches!(refused(vec![0; 9 << 20]), BindError::TooLarge { .. }));
+    assert_eq!(&*info(&policies, Role::Freshness).name, "early-refresh");
+    assert!(matches!(plan(&policies).plan.early_refresh, EarlyRefresh::Window { .. }));
+}
+
+#[test]
+fn a_memory_that_is_too_large_from_the_start_is_refused() {
+    let large = wat::parse_str("(component (core module $m (memory 65536)) (core instance (instantiate $m)))").unwrap();
+    assert!(matches!(check(&large), Err(BindError::NoRole)));
+}
+
+#[test]
+fn a_neighbour_is_unharmed() {
+    let engine = engine();
+    let clock = clock();
+    let hostile = Binding::component(Role::Freshness, guests::freshness(ZERO, LOOP));
+    let hostile = Arc::new(tenant(&engine, "hostile", &[hostile], &clock));
+    let neighbour = tenant(&engine, "neighbour", &[Binding::stock(Role::Freshness, "early-refresh")], &clock);
+    std::thread::scope(|scope| {
+        let attack = || {
+            for _ in 0..20 {
+                clock.advance(Duration::from_secs(700)); // Past every quarantine: it loops each time.
+                assert_eq!(plan(&hostile), native_plan());
+            }
+        };
+        let attackers = [scope.spawn(attack), scope.spawn(attack)];
+        while !attackers.iter().all(|attacker| attacker.is_finished()) {
+            assert!(plan(&neighbour).policy.is_some());
+        }
+    });
+    assert!(info(&hostile, Role::Freshness).faults >= 20);
+    assert_eq!(info(&neighbour, Role::Freshness).faults, 0);
+}
+
+#[test]
+fn past_the_pool_the_native_policy_serves_and_it_is_counted() {
+    let config = EngineConfig { instances_max: 2, ..EngineConfig::default() };
+    let engine = Engine::new(&config).unwrap();
+    let clock = clock();
+    let policies = tenant(&engine, "shop", &[Binding::stock(Role::Eviction, "lru")], &clock);
+    let config = MemoryConfig {
+        capacity_bytes: 1 << 20,
+        shards: Some(4),
+        read_buffer_len: 64,
+        seed: 1,
+        ..MemoryConfig::default()
+    };
+    let memory: Memory<u64> = Memory::new(&config, policies.eviction());
+    for number in 0..400_u64 {
+        let facts = Facts { weight_bytes: 10_000, fetch_cost_us: 1, expires: Timestamp::from_millis(u64::MAX) };
+        let spread = blake3::hash(&number.to_le_bytes());
+        let key = u128::from_le_bytes(spread.as_bytes()[..16].try_into().unwrap());
+        memory.insert(KeyHash(key), number, facts, clock.now());
+        assert!(memory.stats().resident_bytes <= 1 << 20);
+    }
+    assert_eq!(engine.instances(), 2);
+    let info = info(&policies, Role::Eviction);
+    assert!(info.no_instance >= 1);
+    assert_eq!((info.faults, info.state, info.by), (0, State::Active, BoundBy::Config));
+    drop(memory);
+    assert_eq!(engine.instances(), 0);
+}
