@@ -16,6 +16,7 @@ mod kept;
 mod ledger;
 pub mod native;
 mod quarantine;
+mod share;
 mod tenant;
 pub mod warming;
 mod wit;
@@ -147,6 +148,9 @@ pub enum Fault {
     /// Its answer makes no sense.
     #[error("nonsense: {0}")]
     Nonsense(String),
+    /// It was not asked: its tenant's guests have used up their share of the processor.
+    #[error("its tenant's guests have used up their share of the processor")]
+    OverShare,
     /// There was no instance for it: the pool is used up.
     #[error("no instance: {0}")]
     NoInstance(String),

@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::http::key::KeyRules;
 use crate::http::semantics::StoreRules;
 use crate::origin::Origin;
-use crate::policy::{BindError, Binding, BoundInfo, Role, TenantPolicies};
+use crate::policy::{BindError, Binding, BoundInfo, Prepared, Role, TenantPolicies};
 use crate::tier::memory::{Memory, MemoryConfig, MemoryStats};
 use class::{ClassError, Classes};
 use config::TenantConfig;
@@ -174,10 +174,7 @@ impl Tenant {
         let tenant = Arc::clone(self);
         blocking(move || {
             let prepared = tenant.policies.prepare(binding)?;
-            if let Some(eviction) = prepared.eviction() {
-                tenant.memory.swap_eviction(eviction, tenant.clock.now())?;
-            }
-            tenant.policies.commit(prepared)
+            tenant.commit(prepared)
         })
         .await
     }
@@ -190,12 +187,17 @@ impl Tenant {
         let tenant = Arc::clone(self);
         blocking(move || {
             let prepared = tenant.policies.prepare_unbind(role)?;
-            if let Some(eviction) = prepared.eviction() {
-                tenant.memory.swap_eviction(eviction, tenant.clock.now())?;
-            }
-            tenant.policies.commit(prepared)
+            tenant.commit(prepared)
         })
         .await
+    }
+
+    /// Binds a policy; an eviction policy is bound once the memory tier has handed its entries over to it.
+    fn commit(&self, prepared: Prepared) -> Result<BoundInfo, BindError> {
+        self.policies.commit_with(prepared, |eviction| match eviction {
+            Some(eviction) => Ok(self.memory.swap_eviction(eviction, self.clock.now()).map(drop)?),
+            None => Ok(()),
+        })
     }
 
     /// Has the bound freshness policy asked again for every entry that an older one planned, before it is next used.

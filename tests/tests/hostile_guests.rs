@@ -218,6 +218,13 @@ fn each_way_to_fail_is_told_apart() {
     assert!(matches!(advance(&engine, "(i32.const -4)"), Err(Fault::Nonsense(_))));
 }
 
+fn is_within_its_bound(memory: &Memory<u64>) -> bool {
+    let stats = memory.stats();
+    stats.capacity_bytes == 1 << 20
+        && stats.slack_bytes <= 1 << 20
+        && stats.resident_bytes <= stats.capacity_bytes + stats.slack_bytes
+}
+
 #[test]
 fn bogus_victims_never_cost_the_bound() {
     let engine = engine();
@@ -241,7 +248,7 @@ fn bogus_victims_never_cost_the_bound() {
         for number in 0..2_000_u64 {
             let facts = Facts { weight_bytes: 10_000, fetch_cost_us: 1, expires: Timestamp::from_millis(u64::MAX) };
             memory.insert(KeyHash(u128::from(number) << 64 | u128::from(number)), number, facts, clock.now());
-            assert!(memory.stats().resident_bytes <= 1 << 20, "{body}: {number}");
+            assert!(is_within_its_bound(&memory), "{body}: {number}");
         }
         assert!(info(&policies, Role::Eviction).faults >= 1, "{body}");
         assert!(memory.stats().entries > 50, "{body}: the cache still caches");
@@ -309,6 +316,23 @@ fn a_neighbour_is_unharmed() {
 }
 
 #[test]
+fn a_tenant_whose_guests_use_up_their_share_of_the_processor_is_served_natively_until_it_is_paid() {
+    let engine = Engine::new(&EngineConfig { core_share_percent: 10, faults_max: u32::MAX, ..EngineConfig::default() });
+    let clock = clock();
+    let slow = Binding::component(Role::Freshness, guests::freshness(ZERO, LOOP));
+    let policies = tenant(&engine.unwrap(), "shop", &[slow], &clock);
+    let is_over = || info(&policies, Role::Freshness).over_share > 0;
+    let calls = (0..5_000).take_while(|_| plan(&policies) == native_plan() && !is_over()).count();
+    assert!((10..5_000).contains(&calls), "a second of 2 ms each, measured by samples: {calls}");
+    let asked = info(&policies, Role::Freshness).calls;
+    assert_eq!(plan(&policies), native_plan());
+    assert_eq!(info(&policies, Role::Freshness).calls, asked);
+    clock.advance(Duration::from_secs(60));
+    assert_eq!(plan(&policies), native_plan());
+    assert_eq!(info(&policies, Role::Freshness).calls, asked + 1);
+}
+
+#[test]
 fn past_the_pool_the_native_policy_serves_and_it_is_counted() {
     let config = EngineConfig { instances_max: 2, ..EngineConfig::default() };
     let engine = Engine::new(&config).unwrap();
@@ -327,7 +351,7 @@ fn past_the_pool_the_native_policy_serves_and_it_is_counted() {
         let spread = blake3::hash(&number.to_le_bytes());
         let key = u128::from_le_bytes(spread.as_bytes()[..16].try_into().unwrap());
         memory.insert(KeyHash(key), number, facts, clock.now());
-        assert!(memory.stats().resident_bytes <= 1 << 20);
+        assert!(is_within_its_bound(&memory));
     }
     assert_eq!(engine.instances(), 2);
     let info = info(&policies, Role::Eviction);

@@ -141,6 +141,9 @@ pub struct BoundInfo {
     pub clamped: u64,
     /// Times it was not asked for want of an instance; the native default answered.
     pub no_instance: u64,
+    /// Times it was not asked because its tenant's guests had used up their share of the processor.
+    #[serde(default)]
+    pub over_share: u64,
     /// Lines it logged that were dropped or cut.
     pub log_dropped: u64,
     /// Whether it is asked.

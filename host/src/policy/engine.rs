@@ -31,6 +31,8 @@ pub struct EngineConfig {
     pub call_budget: Duration,
     /// Processor time that making an instance and taking its settings may take.
     pub setup_budget: Duration,
+    /// Share of a processor core that the guests of one tenant may use in the long run, in per cent; 0 for no limit.
+    pub core_share_percent: u32,
     /// Faults within [`EngineConfig::fault_window`] after which a policy is quarantined.
     pub faults_max: u32,
     /// See [`EngineConfig::faults_max`].
@@ -58,6 +60,7 @@ impl Default for EngineConfig {
         Self {
             call_budget: Duration::from_millis(2),
             setup_budget: Duration::from_millis(50),
+            core_share_percent: 50,
             faults_max: 3,
             fault_window: Duration::from_secs(10),
             quarantine: Duration::from_secs(10),

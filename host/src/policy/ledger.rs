@@ -1,6 +1,7 @@
 //! What is counted of a binding: calls, faults, what was clamped, what it logged; and whether it is still trusted.
 
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::quarantine::{Quarantine, Rules};
+use super::share::Share;
 use super::{Fault, Role, State};
 use crate::clock::{Clock, Timestamp};
 
@@ -16,21 +18,34 @@ const LOG_LINE_BYTES_MAX: usize = 1_024;
 /// And at most so many lines a second.
 const LOG_LINES_PER_SECOND: u64 = 100;
 
+/// One call in so many is measured. A power of two.
+pub(crate) const SAMPLED_ONE_IN: u32 = 16;
+
 /// The ledger of one binding. All instances of it write here.
 pub(crate) struct Ledger {
-    tenant: Arc<str>,
-    policy: Arc<str>,
-    role: Role,
+    names: Names,
+    share: Arc<Share>,
+    /// Which calls are measured; unknown to the guest.
+    sample: u64,
     clock: Arc<dyn Clock>,
     calls: AtomicU64,
     faults: AtomicU64,
     clamped: AtomicU64,
     no_instance: AtomicU64,
+    over_share: AtomicU64,
     log_dropped: AtomicU64,
     /// When it is trusted again, in milliseconds since 1970; 0 where it is trusted.
     until_ms: AtomicU64,
     quarantine: Mutex<Quarantine>,
     lines: Mutex<Lines>,
+}
+
+/// Whose ledger it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Names {
+    pub(crate) tenant: Arc<str>,
+    pub(crate) policy: Arc<str>,
+    pub(crate) role: Role,
 }
 
 /// Lines that were logged in a second.
@@ -47,21 +62,23 @@ pub(crate) struct Counts {
     pub(crate) faults: u64,
     pub(crate) clamped: u64,
     pub(crate) no_instance: u64,
+    pub(crate) over_share: u64,
     pub(crate) log_dropped: u64,
 }
 
 impl Ledger {
-    pub(crate) fn new(tenant: Arc<str>, policy: Arc<str>, role: Role, rules: Rules, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(names: Names, rules: Rules, share: Arc<Share>, clock: Arc<dyn Clock>) -> Self {
         let zero = || AtomicU64::new(0);
         Self {
-            tenant,
-            policy,
-            role,
+            names,
+            share,
+            sample: RandomState::new().hash_one(0) | 1,
             clock,
             calls: zero(),
             faults: zero(),
             clamped: zero(),
             no_instance: zero(),
+            over_share: zero(),
             log_dropped: zero(),
             until_ms: zero(),
             quarantine: Mutex::new(Quarantine::new(rules)),
@@ -71,7 +88,7 @@ impl Ledger {
 
     /// The name of the policy.
     pub(crate) fn policy(&self) -> &Arc<str> {
-        &self.policy
+        &self.names.policy
     }
 
     /// A clock that never goes back.
@@ -79,9 +96,16 @@ impl Ledger {
         self.clock.monotonic()
     }
 
-    /// Counts a call.
-    pub(crate) fn called(&self) {
-        self.calls.fetch_add(1, Ordering::Relaxed);
+    /// Counts a call that begins. Answers whether it is one of those, one in [`SAMPLED_ONE_IN`], that are measured:
+    /// reading a thread's processor time costs as much as a short call.
+    pub(crate) fn called(&self) -> bool {
+        let call = self.calls.fetch_add(1, Ordering::Relaxed);
+        call.wrapping_mul(self.sample) >> (u64::BITS - SAMPLED_ONE_IN.ilog2()) == 0
+    }
+
+    /// Charges the tenant's share of the processor.
+    pub(crate) fn used(&self, time: Duration) {
+        self.share.used(time, self.clock.monotonic());
     }
 
     /// Counts what had to be clamped.
@@ -94,7 +118,11 @@ impl Ledger {
     /// Counts a fault, and puts the policy into quarantine where it was one too many. That no instance was to be had is
     /// not the policy's fault.
     pub(crate) fn faulted(&self, fault: &Fault) {
-        let (tenant, policy, role) = (&*self.tenant, &*self.policy, self.role.name());
+        let (tenant, policy, role) = (&*self.names.tenant, &*self.names.policy, self.names.role.name());
+        if let Fault::OverShare = fault {
+            self.over_share.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
         if let Fault::NoInstance(_) = fault {
             if self.no_instance.fetch_add(1, Ordering::Relaxed) == 0 {
                 tracing::warn!(tenant, policy, role, %fault, "the native default answers instead of the policy");
@@ -109,7 +137,22 @@ impl Ledger {
         }
     }
 
-    /// Whether the policy may be asked.
+    /// Whether the policy may be asked: it is trusted and its tenant has some of its share left. Counts where that is
+    /// used up.
+    pub(crate) fn may_ask(&self) -> bool {
+        let is_over = self.is_over_share();
+        if is_over {
+            self.over_share.fetch_add(1, Ordering::Relaxed);
+        }
+        !is_over && self.is_trusted()
+    }
+
+    /// Whether its tenant's guests have used up their share of the processor.
+    pub(crate) fn is_over_share(&self) -> bool {
+        self.share.is_over(|| self.clock.monotonic())
+    }
+
+    /// Whether the policy has not failed too often.
     pub(crate) fn is_trusted(&self) -> bool {
         match self.until_ms.load(Ordering::Relaxed) {
             0 => true,
@@ -135,6 +178,7 @@ impl Ledger {
             faults: read(&self.faults),
             clamped: read(&self.clamped),
             no_instance: read(&self.no_instance),
+            over_share: read(&self.over_share),
             log_dropped: read(&self.log_dropped),
         }
     }
@@ -149,7 +193,7 @@ impl Ledger {
         if kept.len() < line.len() {
             self.log_dropped.fetch_add(1, Ordering::Relaxed);
         }
-        let (tenant, policy, role) = (&*self.tenant, &*self.policy, self.role.name());
+        let (tenant, policy, role) = (&*self.names.tenant, &*self.names.policy, self.names.role.name());
         // The level of a tracing event is part of its call site.
         match level {
             tracing::Level::ERROR => tracing::error!(target: "guest", tenant, policy, role, "{kept}"),
@@ -172,7 +216,10 @@ impl Ledger {
 
 impl fmt::Debug for Ledger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ledger").field("policy", &self.policy).field("counts", &self.counts()).finish_non_exhaustive()
+        f.debug_struct("Ledger")
+            .field("policy", &self.names.policy)
+            .field("counts", &self.counts())
+            .finish_non_exhaustive()
     }
 }
 
@@ -189,7 +236,8 @@ mod tests {
             first: Duration::from_secs(10),
             longest: Duration::from_secs(600),
         };
-        (Ledger::new("t".into(), "p".into(), Role::Freshness, rules, Arc::clone(&clock) as _), clock)
+        let names = Names { tenant: "t".into(), policy: "p".into(), role: Role::Freshness };
+        (Ledger::new(names, rules, Arc::new(Share::new(50)), Arc::clone(&clock) as _), clock)
     }
 
     #[test]

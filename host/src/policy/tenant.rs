@@ -18,6 +18,7 @@ use super::eviction::EvictionFactory;
 use super::freshness::{Fill, Grant, Planned, Standard};
 use super::invalidation::Written;
 use super::kept::Kept;
+use super::share::Share;
 use super::warming::{Used, Wanted};
 use super::{BindError, Binding, BoundBy, BoundInfo, Digest, Engine, Role};
 use crate::barrier::Purge;
@@ -30,6 +31,7 @@ use crate::clock::{Clock, Timestamp};
 pub struct TenantPolicies {
     tenant: Arc<str>,
     engine: Option<Arc<Engine>>,
+    share: Arc<Share>,
     grants: BTreeSet<Grant>,
     clock: Arc<dyn Clock>,
     configured: BTreeMap<Role, Binding>,
@@ -50,7 +52,7 @@ impl TenantPolicies {
         let native = || Planned { plan: standard.plan.clone(), policy: None };
         let bound = self.bound(Role::Freshness);
         let Answer::Freshness(guest, digest) = &bound.answer else { return native() };
-        if !may_store(standard, &self.grants) || !bound.ledger.is_trusted() {
+        if !may_store(standard, &self.grants) || !bound.ledger.may_ask() {
             return native();
         }
         let Ok(asked) = guest.plan(self.clock.now(), fill, &standard.plan) else { return native() };
@@ -63,7 +65,7 @@ impl TenantPolicies {
     pub fn purges(&self, written: &Written<'_>) -> Vec<Purge> {
         let bound = self.bound(Role::Invalidation);
         let Answer::Invalidation(guest) = &bound.answer else { return Vec::new() };
-        if !bound.ledger.is_trusted() {
+        if !bound.ledger.may_ask() {
             return Vec::new();
         }
         let (purges, dropped) = guest.purges(self.clock.now(), written).unwrap_or_default();
@@ -75,7 +77,7 @@ impl TenantPolicies {
     pub fn wanted(&self, now: Timestamp, usage: &[Used], limit: u32) -> Vec<Wanted> {
         let bound = self.bound(Role::Warming);
         let Answer::Warming(guest) = &bound.answer else { return Vec::new() };
-        if !bound.ledger.is_trusted() {
+        if !bound.ledger.may_ask() {
             return Vec::new();
         }
         let (wanted, dropped) = guest.wanted(now, usage, limit).unwrap_or_default();

@@ -10,7 +10,7 @@ use super::pool::{CORE_INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES};
 use super::{Compiled, Engine};
 use crate::clock::thread_cpu_time;
 use crate::policy::Fault;
-use crate::policy::ledger::Ledger;
+use crate::policy::ledger::{Ledger, SAMPLED_ONE_IN};
 
 /// What the host keeps of an instance.
 pub(crate) struct GuestState {
@@ -62,11 +62,13 @@ impl Maker {
         let mut store = self.store(memory_bytes_max, budget);
         self.engine.tick();
         begin(&mut store, budget);
+        let began = thread_cpu_time();
         let made = self.compiled.pre.instantiate(&mut store).and_then(|instance| {
             let functions = find(&mut store, &instance)?;
             let configured = configure(&mut store, &functions)?;
             Ok((functions, configured))
         });
+        self.ledger.used(thread_cpu_time().saturating_sub(began));
         match made {
             Ok((functions, configured)) => Ok((Instance { store, functions, _permit: permit }, configured)),
             Err(error) => Err(fault(&error, store.data())),
@@ -93,7 +95,12 @@ impl<F> Instance<F> {
     ) -> Result<R, Fault> {
         engine.tick();
         begin(&mut self.store, engine.config.call_budget);
-        ask(&mut self.store, &self.functions).map_err(|error| fault(&error, self.store.data()))
+        let began = self.store.data().ledger.called().then(thread_cpu_time);
+        let answer = ask(&mut self.store, &self.functions);
+        if let Some(began) = began {
+            self.store.data().ledger.used(thread_cpu_time().saturating_sub(began) * SAMPLED_ONE_IN);
+        }
+        answer.map_err(|error| fault(&error, self.store.data()))
     }
 }
 

@@ -65,7 +65,7 @@ impl EvictionFactory for EvictionGuest {
     }
 
     fn is_trusted(&self) -> bool {
-        self.maker.ledger.is_trusted()
+        self.maker.ledger.is_trusted() && !self.maker.ledger.is_over_share()
     }
 
     fn fallback(&self) -> Arc<dyn EvictionFactory> {
@@ -93,7 +93,9 @@ impl EvictionPolicy for ShardGuest {
         reclaim_bytes: u64,
         victims: &mut Vec<u32>,
     ) -> Result<(), Fault> {
-        self.maker.ledger.called();
+        if self.maker.ledger.is_over_share() {
+            return Err(Fault::OverShare);
+        }
         let slots = self
             .instance
             .call(&self.maker.engine, |store, guest| guest.advance(store, now_ms, events, reclaim_bytes))?;
@@ -102,7 +104,6 @@ impl EvictionPolicy for ShardGuest {
     }
 
     fn order(&mut self, after: Option<u32>, limit: u32, slots: &mut Vec<u32>) -> Result<(), Fault> {
-        self.maker.ledger.called();
         let found = self.instance.call(&self.maker.engine, |store, guest| guest.order(store, after, limit))?;
         let most = found.len().min(limit as usize);
         slots.extend_from_slice(&found[..most]);

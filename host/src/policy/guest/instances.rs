@@ -42,7 +42,6 @@ impl<F: Send + 'static, C: 'static> Instances<F, C> {
     /// Has an instance answer, and counts. An instance that fails is dropped.
     pub(super) fn ask<R>(&self, ask: impl FnOnce(&Engine, &mut Instance<F>) -> Result<R, Fault>) -> Result<R, Fault> {
         let answer = self.take().and_then(|mut instance| {
-            self.maker.ledger.called();
             let answer = ask(&self.maker.engine, &mut instance)?;
             self.keep(instance);
             Ok(answer)

@@ -9,9 +9,10 @@ use crate::clock::{Clock, Timestamp};
 use crate::policy::eviction::EvictionFactory;
 use crate::policy::guest::{FreshnessGuest, InvalidationGuest, WarmingGuest};
 use crate::policy::kept::ToKeep;
-use crate::policy::ledger::Ledger;
+use crate::policy::ledger::{Ledger, Names};
 use crate::policy::native::{DEFAULT_EVICTION, NativeEviction};
 use crate::policy::quarantine::Rules;
+use crate::policy::share::Share;
 use crate::policy::{Binding, BoundBy, BoundInfo, Digest, EngineConfig, Role};
 
 /// Who answers a role.
@@ -44,8 +45,9 @@ impl Bound {
     pub(super) fn native_default(tenant: &Arc<str>, role: Role, clock: Arc<dyn Clock>) -> Self {
         let name = if role == Role::Eviction { DEFAULT_EVICTION } else { "native" };
         let since = clock.now();
-        let ledger =
-            Arc::new(Ledger::new(Arc::clone(tenant), name.into(), role, rules(&EngineConfig::default()), clock));
+        let rules = rules(&EngineConfig::default());
+        let names = Names { tenant: Arc::clone(tenant), policy: name.into(), role };
+        let ledger = Arc::new(Ledger::new(names, rules, Arc::new(Share::new(0)), clock));
         let settings = serde_json::Value::Null;
         Self { role, answer: Answer::Native, digest: None, by: BoundBy::Default, since, settings, ledger }
     }
@@ -70,6 +72,7 @@ impl Bound {
             faults: counts.faults,
             clamped: counts.clamped,
             no_instance: counts.no_instance,
+            over_share: counts.over_share,
             log_dropped: counts.log_dropped,
             state: self.ledger.state(),
         }

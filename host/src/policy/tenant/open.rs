@@ -17,8 +17,9 @@ use crate::policy::engine::Maker;
 use crate::policy::freshness::Grant;
 use crate::policy::guest::{EvictionGuest, FreshnessGuest, InvalidationGuest, WarmingGuest};
 use crate::policy::kept::{Found, Kept};
-use crate::policy::ledger::Ledger;
+use crate::policy::ledger::{Ledger, Names};
 use crate::policy::native::NativeEviction;
+use crate::policy::share::Share;
 use crate::policy::{BindError, Binding, BoundBy, Digest, Engine, Role, Source};
 
 impl TenantPolicies {
@@ -60,7 +61,19 @@ impl TenantPolicies {
         let tenant: Arc<str> = tenant.into();
         let bound =
             Role::ALL.map(|role| ArcSwap::from_pointee(Bound::native_default(&tenant, role, Arc::clone(&clock))));
-        Self { tenant, engine, grants, clock, configured: Default::default(), kept, bound, changing: Mutex::new(()) }
+        let percent = engine.as_ref().map_or(0, |engine| engine.config().core_share_percent);
+        let share = Arc::new(Share::new(percent));
+        Self {
+            tenant,
+            engine,
+            share,
+            grants,
+            clock,
+            configured: Default::default(),
+            kept,
+            bound,
+            changing: Mutex::new(()),
+        }
     }
 
     /// What rules a role after a start.
@@ -113,7 +126,8 @@ impl TenantPolicies {
 
     fn ledger(&self, name: Arc<str>, role: Role) -> Arc<Ledger> {
         let config = self.engine.as_ref().map(|engine| engine.config().clone()).unwrap_or_default();
-        Arc::new(Ledger::new(Arc::clone(&self.tenant), name, role, rules(&config), Arc::clone(&self.clock)))
+        let names = Names { tenant: Arc::clone(&self.tenant), policy: name, role };
+        Arc::new(Ledger::new(names, rules(&config), Arc::clone(&self.share), Arc::clone(&self.clock)))
     }
 
     fn guest(
