@@ -128,6 +128,8 @@ impl Eviction for TwoQ {
     }
 }
 
+sandbar_guest::export_eviction!(TwoQ);
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -165,6 +165,8 @@ impl Eviction for Arc {
     }
 }
 
+sandbar_guest::export_eviction!(Arc);
+
 #[cfg(test)]
 mod tests {
     use super::*;

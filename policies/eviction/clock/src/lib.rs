@@ -92,6 +92,8 @@ impl Eviction for Clock {
     }
 }
 
+sandbar_guest::export_eviction!(Clock);
+
 #[cfg(test)]
 mod tests {
     use super::*;

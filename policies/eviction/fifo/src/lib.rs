@@ -69,6 +69,8 @@ impl Eviction for Fifo {
     }
 }
 
+sandbar_guest::export_eviction!(Fifo);
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -177,6 +177,8 @@ impl Ord for Priority {
     }
 }
 
+sandbar_guest::export_eviction!(Gdsf);
+
 #[cfg(test)]
 mod tests {
     use super::*;

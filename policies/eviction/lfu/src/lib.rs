@@ -118,6 +118,8 @@ impl Eviction for Lfu {
     }
 }
 
+sandbar_guest::export_eviction!(Lfu);
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -102,6 +102,8 @@ impl Eviction for AnyOne {
     }
 }
 
+sandbar_guest::export_eviction!(AnyOne);
+
 #[cfg(test)]
 mod tests {
     use super::*;

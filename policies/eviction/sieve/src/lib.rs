@@ -91,6 +91,8 @@ impl Eviction for Sieve {
     }
 }
 
+sandbar_guest::export_eviction!(Sieve);
+
 #[cfg(test)]
 mod tests {
     use super::*;

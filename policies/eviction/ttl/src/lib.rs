@@ -88,6 +88,8 @@ impl Eviction for Ttl {
     }
 }
 
+sandbar_guest::export_eviction!(Ttl);
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -195,6 +195,8 @@ fn share(capacity_bytes: u64, share: f64) -> u64 {
     ((capacity_bytes as f64 * share) as u64).clamp(1, capacity_bytes.max(1)).min(capacity_bytes)
 }
 
+sandbar_guest::export_eviction!(WTinyLfu);
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,131 @@
+//! `sandbar replay`: what would each of these policies have done with recorded traffic?
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::replay::{self, Capacity, PolicyChoice, Replay, Row, Trace, Unit};
+
+/// Replays a recorded trace under eviction policies and says what they missed.
+///
+/// With one shard and batches of one event (the defaults) the counts are those of a textbook simulator.
+#[derive(Debug, clap::Args)]
+pub struct ReplayArgs {
+    /// Trace: csv `time,key,size[,cost]` or an access log in the common format, zstd-compressed or not.
+    #[arg(long, value_name = "FILE")]
+    trace: PathBuf,
+
+    /// Policies: stock names or paths of components, with settings behind colons (lfu:ageing=off).
+    #[arg(long, value_delimiter = ',', required = true, value_name = "A,B,C.wasm")]
+    policy: Vec<PolicyChoice>,
+
+    /// Capacities: 1% of the trace's keys or working set, 500 entries, 64MiB.
+    #[arg(long, value_delimiter = ',', default_value = "1%,10%", value_name = "1%,64MiB")]
+    capacity: Vec<Capacity>,
+
+    /// What the capacity is counted in.
+    #[arg(long, value_enum, default_value = "bytes")]
+    unit: Unit,
+
+    /// Run stock policies compiled in rather than as guests.
+    #[arg(long)]
+    native: bool,
+
+    /// Reads that reach the policy together; production has 128.
+    #[arg(long, default_value_t = 1, value_name = "READS")]
+    batch: usize,
+
+    /// Shards of the cache.
+    #[arg(long, default_value_t = 1)]
+    shards: usize,
+
+    /// Seed of what is random in the policies.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+
+    /// What an entry is charged beside its size, in bytes; production has 96.
+    #[arg(long, default_value_t = 0, value_name = "BYTES")]
+    entry_overhead: u64,
+
+    /// Print one JSON object a line.
+    #[arg(long)]
+    json: bool,
+
+    /// Draw the miss-ratio curves into this file.
+    #[arg(long, value_name = "OUT.svg")]
+    plot: Option<PathBuf>,
+}
+
+/// Replays.
+///
+/// # Errors
+/// When the trace can't be read, or a policy can't be bound or fails.
+pub fn run(args: &ReplayArgs) -> anyhow::Result<()> {
+    let trace = read(args)?;
+    let replay = Replay {
+        shards: args.shards,
+        read_buffer_len: args.batch.max(1),
+        seed: args.seed,
+        entry_overhead_bytes: args.entry_overhead,
+        ..Replay::default()
+    };
+    let runs = args.policy.len() * args.capacity.len();
+    let bar = bar("{msg:24!} {wide_bar} {percent}% {per_sec} {eta}", (runs * trace.requests().len()) as u64);
+    let mut rows = Vec::with_capacity(runs);
+    if !args.json {
+        println!("{}", heading(&trace, args.unit));
+    }
+    for policy in &args.policy {
+        let policy = if args.native { policy.native() } else { policy.clone() };
+        for capacity in &args.capacity {
+            bar.set_message(policy.name().to_owned());
+            let row = replay.run(&trace, &policy, args.unit, *capacity, &mut |requests| bar.inc(requests))?;
+            let line = if args.json { serde_json::to_string(&row)? } else { line(&row) };
+            bar.suspend(|| println!("{line}"));
+            rows.push(row);
+        }
+    }
+    bar.finish_and_clear();
+    if let Some(path) = &args.plot {
+        let title = args.trace.file_name().unwrap_or_default().to_string_lossy();
+        replay::plot(path, &title, &rows).with_context(|| format!("can't plot to {}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn read(args: &ReplayArgs) -> anyhow::Result<Trace> {
+    let bytes = std::fs::metadata(&args.trace).map_or(0, |file| file.len());
+    let bar = bar("reading {wide_bar} {bytes} of {total_bytes}", bytes);
+    let trace = Trace::open(&args.trace, &mut |bytes| bar.set_position(bytes))?;
+    bar.finish_and_clear();
+    Ok(trace)
+}
+
+/// A bar on the error output, if that is a terminal.
+fn bar(template: &str, len: u64) -> ProgressBar {
+    ProgressBar::new(len).with_style(ProgressStyle::with_template(template).expect("the template is a valid one"))
+}
+
+fn heading(trace: &Trace, unit: Unit) -> String {
+    let (requests, keys, bytes) = (trace.requests().len(), trace.unique_keys(), trace.working_set_bytes());
+    let unit = if unit == Unit::Bytes { "bytes" } else { "entries" };
+    format!(
+        "{requests} requests for {keys} keys, working set {bytes} bytes\n\
+         {:<28}{:>14}{:>12}{:>10}{:>10}{:>12}{:>8}",
+        "policy", unit, "misses", "of reqs", "of bytes", "evictions", "ns/req"
+    )
+}
+
+fn line(row: &Row) -> String {
+    format!(
+        "{:<28}{:>14}{:>12}{:>10.4}{:>10.4}{:>12}{:>8.0}",
+        row.policy,
+        row.capacity,
+        row.misses,
+        row.object_miss_ratio,
+        row.byte_miss_ratio,
+        row.evictions,
+        row.ns_per_request
+    )
+}

@@ -1,0 +1,28 @@
+//! What a replay found.
+
+use serde::Serialize;
+
+use super::capacity::Unit;
+
+/// One policy at one capacity.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Row {
+    /// The policy, as it was written on the command line.
+    pub policy: String,
+    /// What the capacity is counted in.
+    pub unit: Unit,
+    /// The capacity, in that unit.
+    pub capacity: u64,
+    /// Requests.
+    pub requests: u64,
+    /// Requests that missed.
+    pub misses: u64,
+    /// The part of the requests that missed.
+    pub object_miss_ratio: f64,
+    /// The part of the requested bytes that missed.
+    pub byte_miss_ratio: f64,
+    /// Entries evicted to make room.
+    pub evictions: u64,
+    /// Wall time per request in nanoseconds, the look-up included.
+    pub ns_per_request: f64,
+}

@@ -1,0 +1,153 @@
+//! Drives a trace through a memory tier.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
+
+use super::capacity::{Capacity, Unit};
+use super::policy::PolicyChoice;
+use super::row::Row;
+use super::trace::Trace;
+use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::policy::eviction::EvictionFactory;
+use crate::policy::{BindError, Engine, EngineConfig, EngineError, TenantPolicies};
+use crate::tier::memory::{Facts, Memory, MemoryConfig};
+
+/// How a trace is replayed.
+#[derive(Clone, Debug)]
+pub struct Replay {
+    /// Shards, rounded up to a power of two.
+    pub shards: usize,
+    /// Reads that reach the policy together. With 1 it sees each event at once.
+    pub read_buffer_len: usize,
+    /// What is random in the policies follows from it.
+    pub seed: u64,
+    /// What an entry is charged beside its size, in bytes.
+    pub entry_overhead_bytes: u64,
+    /// Runs guests; made when it is first needed.
+    pub engine: OnceLock<Arc<Engine>>,
+}
+
+/// Why a replay has no result.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplayError {
+    /// The policy can't be bound.
+    #[error("{policy}: {error}")]
+    Bind {
+        /// The policy as it was written.
+        policy: String,
+        /// Why not.
+        error: BindError,
+    },
+    /// There is no engine for guests.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The policy failed, and what took its place would have been measured.
+    #[error("{policy} failed {faults} times")]
+    Faults {
+        /// The policy as it was written.
+        policy: String,
+        /// How often.
+        faults: u64,
+    },
+}
+
+/// Requests after which progress is told.
+const PROGRESS_REQUESTS: usize = 1 << 17;
+
+impl Default for Replay {
+    /// One shard and batches of one event: what textbook simulators do.
+    fn default() -> Self {
+        Self { shards: 1, read_buffer_len: 1, seed: 1, entry_overhead_bytes: 0, engine: OnceLock::new() }
+    }
+}
+
+impl Replay {
+    /// Replays a trace under a policy. Tells `progress` how many more requests are done.
+    ///
+    /// # Errors
+    /// When the policy can't be bound or fails on the way.
+    pub fn run(
+        &self,
+        trace: &Trace,
+        policy: &PolicyChoice,
+        unit: Unit,
+        capacity: Capacity,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Row, ReplayError> {
+        let capacity = capacity.resolve(trace, unit);
+        let config = MemoryConfig {
+            capacity_bytes: capacity,
+            shards: Some(self.shards),
+            read_buffer_len: self.read_buffer_len,
+            seed: self.seed,
+            entry_overhead_bytes: if unit == Unit::Bytes { self.entry_overhead_bytes } else { 0 },
+        };
+        let memory = Memory::new(&config, self.eviction(policy)?);
+        let clock = SystemClock;
+        let started = clock.monotonic();
+        let (misses, missed_bytes) = drive(trace, unit, &memory, progress);
+        let elapsed = clock.monotonic().saturating_sub(started);
+        let stats = memory.stats();
+        if stats.faults > 0 {
+            return Err(ReplayError::Faults { policy: policy.name().to_owned(), faults: stats.faults });
+        }
+        let requests = trace.requests().len() as u64;
+        let requested_bytes: u64 = trace.requests().iter().map(|request| request.size_bytes).sum();
+        Ok(Row {
+            policy: policy.name().to_owned(),
+            unit,
+            capacity,
+            requests,
+            misses,
+            object_miss_ratio: misses as f64 / requests as f64,
+            byte_miss_ratio: missed_bytes as f64 / requested_bytes.max(1) as f64,
+            evictions: stats.evicted_by_policy + stats.evicted_by_host,
+            ns_per_request: elapsed.as_nanos() as f64 / requests as f64,
+        })
+    }
+
+    fn eviction(&self, policy: &PolicyChoice) -> Result<Arc<dyn EvictionFactory>, ReplayError> {
+        let policies = if policy.binding().native {
+            TenantPolicies::native("replay")
+        } else {
+            let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+            TenantPolicies::open(self.engine()?, "replay", &[], BTreeSet::new(), None, clock)
+                .map_err(|error| bind_error(policy, error))?
+        };
+        let prepared = policies.prepare(policy.binding().clone()).map_err(|error| bind_error(policy, error))?;
+        Ok(prepared.eviction().expect("the role is eviction"))
+    }
+
+    fn engine(&self) -> Result<Arc<Engine>, ReplayError> {
+        if let Some(engine) = self.engine.get() {
+            return Ok(Arc::clone(engine));
+        }
+        let engine = Engine::new(&EngineConfig::default())?;
+        Ok(Arc::clone(self.engine.get_or_init(|| engine)))
+    }
+}
+
+fn bind_error(policy: &PolicyChoice, error: BindError) -> ReplayError {
+    ReplayError::Bind { policy: policy.name().to_owned(), error }
+}
+
+/// The loop that is measured: a read, and an insert where it missed. Answers with the misses and their bytes.
+fn drive(trace: &Trace, unit: Unit, memory: &Memory<()>, progress: &mut dyn FnMut(u64)) -> (u64, u64) {
+    let (mut misses, mut missed_bytes) = (0, 0);
+    for requests in trace.requests().chunks(PROGRESS_REQUESTS) {
+        for request in requests {
+            let (key, now) = (trace.key(request.key), Timestamp::from_millis(request.time_ms));
+            if memory.get(key, now).is_some() {
+                continue;
+            }
+            misses += 1;
+            missed_bytes += request.size_bytes;
+            let weight_bytes = if unit == Unit::Bytes { request.size_bytes } else { 1 };
+            let facts = Facts { weight_bytes, fetch_cost_us: u64::from(request.cost_us), ..Facts::default() };
+            memory.insert(key, (), facts, now);
+        }
+        progress(requests.len() as u64);
+    }
+    (misses, missed_bytes)
+}
