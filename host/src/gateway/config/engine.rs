@@ -17,6 +17,8 @@ pub struct PolicyConfig {
     /// Processor time of making an instance and having it take its settings.
     #[serde(with = "humantime_serde")]
     pub setup_budget: Duration,
+    /// Share of a processor core that the guests of one tenant may use in the long run, in per cent; 0 for no limit.
+    pub core_share_percent: u32,
     /// Faults within `fault_window` after which a policy is quarantined.
     pub faults_max: u32,
     /// See `faults_max`.
@@ -49,6 +51,7 @@ impl Default for PolicyConfig {
         Self {
             call_budget: engine.call_budget,
             setup_budget: engine.setup_budget,
+            core_share_percent: engine.core_share_percent,
             faults_max: engine.faults_max,
             fault_window: engine.fault_window,
             quarantine: engine.quarantine,
@@ -68,6 +71,7 @@ impl From<&PolicyConfig> for EngineConfig {
         Self {
             call_budget: config.call_budget,
             setup_budget: config.setup_budget,
+            core_share_percent: config.core_share_percent,
             faults_max: config.faults_max,
             fault_window: config.fault_window,
             quarantine: config.quarantine,
