@@ -52,20 +52,19 @@ pub trait Tier: Send + Sync + 'static {
         until: Timestamp,
     ) -> BoxFuture<'a, Result<(), TierError>>;
 
-    /// As [`Self::put`], for an entry that was found visible under every barrier up to `judged_at`: a tier that keeps
-    /// barriers may refuse it where there are newer ones, so that a fill begun before a purge does not take the place of
-    /// one begun after it.
+    /// As [`Self::put`], on terms that are checked in the same step where the tier can: so that a fill begun before a
+    /// purge does not take the place of one begun after it, nor one that overslept its lease that of its successor.
     ///
     /// # Errors
     /// As [`Self::put`].
-    fn put_judged<'a>(
+    fn put_on<'a>(
         &'a self,
+        terms: Terms,
         key: &'a CacheKey,
         entry: Arc<Entry>,
         until: Timestamp,
-        judged_at: u64,
     ) -> BoxFuture<'a, Result<Stored, TierError>> {
-        let _ = judged_at;
+        let _ = terms;
         Box::pin(async move { self.put(key, entry, until).await.map(|()| Stored::Yes) })
     }
 
@@ -89,6 +88,15 @@ pub struct Found {
     pub sequence: Option<u64>,
 }
 
+/// On what terms an entry is to be stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// It was found visible under every barrier up to this sequence: not, if there are newer ones.
+    pub judged_at: Option<u64>,
+    /// The token of the lease it was fetched under: not, if an entry was stored under a later one.
+    pub token: Option<u64>,
+}
+
 /// What became of an entry that was to be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stored {
@@ -96,6 +104,8 @@ pub enum Stored {
     Yes,
     /// Nothing was stored: there are barriers up to this sequence by now. To be judged again, and then offered again.
     Behind(u64),
+    /// Nothing was stored: the holder of a later lease was faster.
+    Fenced,
 }
 
 /// What an operator wants to know of a tier.

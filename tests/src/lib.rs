@@ -1,9 +1,10 @@
 //! The harness of the tests that need more than one module: an origin that does as it is told ([`origin`]), a client
-//! ([`client`]), a gateway ([`gateway`]) and a Redis ([`redis_server`]) of the test's own, and what is stored in tiers
-//! ([`entries`]).
+//! ([`client`]), a gateway ([`gateway`]) and a Redis ([`redis_server`]) of the test's own, what is stored in tiers
+//! ([`entries`]), and a network that fails ([`fault_proxy`]).
 
 pub mod client;
 pub mod entries;
+pub mod fault_proxy;
 pub mod gateway;
 pub mod guests;
 pub mod origin;

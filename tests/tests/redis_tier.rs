@@ -7,7 +7,7 @@ use redis::Commands;
 use sandbar::barrier::{BarrierStore, Purge, PurgeMode, Scope};
 use sandbar::clock::{Clock, ManualClock, SystemClock, Timestamp};
 use sandbar::tier::redis::{BreakerConfig, RedisConfig, RedisTier};
-use sandbar::tier::{Stored, Tier, TierError, codec};
+use sandbar::tier::{Stored, Terms, Tier, TierError, codec};
 use sandbar_tests::entries::{body, body_of, entry, key};
 use sandbar_tests::redis_server::{RedisServer, free_port};
 use tokio::net::TcpListener;
@@ -150,13 +150,28 @@ async fn entry_judged_before_a_purge_is_refused_after_it() -> anyhow::Result<()>
     let tier = connect(server.url()).await?;
     let (key, now) = (key("shop", 1), SystemClock.now());
     let until = now.saturating_add(HOUR);
-    let newer = entry(&key, body(1, 100), 1, now);
+    let older = || entry(&key, body(0, 100), 0, now);
+    let judged_at = |sequence| Terms { judged_at: Some(sequence), token: None };
     tier.raise("shop", &product(1), 0, now).await?;
-    assert_eq!(tier.put_judged(&key, entry(&key, body(0, 100), 0, now), until, 0).await?, Stored::Behind(1));
+    assert_eq!(tier.put_on(judged_at(0), &key, older(), until).await?, Stored::Behind(1));
     assert_eq!(get(&tier, 1).await?, None);
-    assert_eq!(tier.put_judged(&key, Arc::clone(&newer), until, 1).await?, Stored::Yes);
-    assert_eq!(tier.put_judged(&key, entry(&key, body(0, 100), 0, now), until, 0).await?, Stored::Behind(1));
+    assert_eq!(tier.put_on(judged_at(1), &key, entry(&key, body(1, 100), 1, now), until).await?, Stored::Yes);
+    assert_eq!(tier.put_on(judged_at(0), &key, older(), until).await?, Stored::Behind(1));
     assert_eq!(get(&tier, 1).await?, Some(body(1, 100)), "the newer one is still there");
+    Ok(())
+}
+
+#[tokio::test]
+async fn entry_of_an_earlier_lease_does_not_replace_that_of_a_later_one() -> anyhow::Result<()> {
+    let server = RedisServer::start()?;
+    let tier = connect(server.url()).await?;
+    let (key, now) = (key("shop", 1), SystemClock.now());
+    let until = now.saturating_add(HOUR);
+    let token = |token| Terms { judged_at: Some(0), token: Some(token) };
+    assert_eq!(tier.put_on(token(7), &key, entry(&key, body(7, 100), 0, now), until).await?, Stored::Yes);
+    assert_eq!(tier.put_on(token(6), &key, entry(&key, body(6, 100), 0, now), until).await?, Stored::Fenced);
+    assert_eq!(get(&tier, 1).await?, Some(body(7, 100)));
+    assert_eq!(tier.put_on(token(7), &key, entry(&key, body(8, 100), 0, now), until).await?, Stored::Yes, "again");
     Ok(())
 }
 

@@ -9,7 +9,8 @@ mod barriers;
 mod breaker;
 pub(crate) mod keys;
 pub(crate) mod link;
-mod target;
+mod store;
+pub(crate) mod target;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -26,7 +27,7 @@ pub use self::breaker::{Breaker, BreakerConfig};
 use self::link::{Link, LinkConfig};
 use self::target::{Connection, Target};
 use super::codec::{self, Encoding};
-use super::{Found, Stored, Tier, TierError, TierHealth};
+use super::{Found, Stored, Terms, Tier, TierError, TierHealth};
 use crate::barrier::{Barrier, BarrierStore, Purge};
 use crate::clock::{Clock, Timestamp};
 use crate::entry::Entry;
@@ -197,7 +198,7 @@ impl RedisTier {
         key: &CacheKey,
         entry: Arc<Entry>,
         until: Timestamp,
-        judged_at: Option<u64>,
+        terms: Terms,
     ) -> Result<Stored, TierError> {
         let lifetime = until.saturating_since(self.clock.now()).min(self.config.lifetime_max);
         let lifetime_ms = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
@@ -212,22 +213,34 @@ impl RedisTier {
         if value.len() > self.config.value_max_bytes {
             return Err(self.dropped(format!("an entry of {} bytes is too large", value.len())));
         }
-        let name = keys::entry(key.tenant(), key.hash(), self.spread);
-        match judged_at {
-            // On a Cluster the two keys are on different servers: the entry is judged when it is read.
-            Some(judged_at) if !self.spread => {
-                let mut script = barriers::STORE.key(name);
-                script.key(keys::control(key.tenant(), "seq")).arg(judged_at).arg(value).arg(lifetime_ms);
-                let answer: i64 = self.link.call(|mut to| async move { script.invoke_async(&mut to).await }).await?;
-                Ok(u64::try_from(answer).map_or(Stored::Yes, Stored::Behind))
-            }
-            _ => {
-                let mut command = redis::cmd("SET");
-                command.arg(name).arg(value).arg("PX").arg(lifetime_ms);
-                self.link.call(|mut to| async move { command.query_async::<()>(&mut to).await }).await?;
-                Ok(Stored::Yes)
-            }
+        // On a Cluster the keys are on different servers: the entry is judged when it is read.
+        if terms == Terms::default() || self.spread {
+            let mut command = redis::cmd("SET");
+            command.arg(keys::entry(key.tenant(), key.hash(), self.spread)).arg(value).arg("PX").arg(lifetime_ms);
+            self.link.call(|mut to| async move { command.query_async::<()>(&mut to).await }).await?;
+            return Ok(Stored::Yes);
         }
+        self.store_on(terms, key, value, lifetime_ms).await
+    }
+
+    async fn store_on(
+        &self,
+        terms: Terms,
+        key: &CacheKey,
+        value: Vec<u8>,
+        lifetime_ms: u64,
+    ) -> Result<Stored, TierError> {
+        let tenant = key.tenant();
+        let mut script = store::STORE.key(keys::entry(tenant, key.hash(), self.spread));
+        script.key(keys::control(tenant, "seq")).key(keys::hashed(tenant, "f", key.hash()));
+        script.arg(terms.judged_at.map_or(-1, |sequence| i64::try_from(sequence).unwrap_or(i64::MAX)));
+        script.arg(terms.token.unwrap_or(0)).arg(value).arg(lifetime_ms).arg(store::FENCE_MS);
+        let answer: i64 = self.link.call(|mut to| async move { script.invoke_async(&mut to).await }).await?;
+        Ok(match answer {
+            store::STORED => Stored::Yes,
+            store::FENCED => Stored::Fenced,
+            sequence => Stored::Behind(u64::try_from(sequence).unwrap_or(0)),
+        })
     }
 
     async fn encode(&self, entry: Arc<Entry>) -> Result<Vec<u8>, TierError> {
@@ -301,17 +314,17 @@ impl Tier for RedisTier {
         entry: Arc<Entry>,
         until: Timestamp,
     ) -> BoxFuture<'a, Result<(), TierError>> {
-        async move { self.write(key, entry, until, None).await.map(|_| ()) }.boxed()
+        async move { self.write(key, entry, until, Terms::default()).await.map(|_| ()) }.boxed()
     }
 
-    fn put_judged<'a>(
+    fn put_on<'a>(
         &'a self,
+        terms: Terms,
         key: &'a CacheKey,
         entry: Arc<Entry>,
         until: Timestamp,
-        judged_at: u64,
     ) -> BoxFuture<'a, Result<Stored, TierError>> {
-        self.write(key, entry, until, Some(judged_at)).boxed()
+        self.write(key, entry, until, terms).boxed()
     }
 
     fn remove<'a>(&'a self, key: &'a CacheKey) -> BoxFuture<'a, Result<(), TierError>> {

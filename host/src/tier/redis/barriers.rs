@@ -65,20 +65,6 @@ pub(super) static RAISED_SINCE: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// Stores an entry, unless the tenant's sequence has moved on from what the entry was judged by: then nothing is stored
-/// and the sequence is the answer; else -1.
-/// KEYS: entry, seq. ARGV: judged at, value, lifetime ms.
-pub(super) static STORE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        r"
-        local seq = tonumber(redis.call('GET', KEYS[2]) or '0') or 0
-        if seq > tonumber(ARGV[1]) then return seq end
-        redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-        return -1
-        ",
-    )
-});
-
 /// A purge as a set's member: the same purge again is the same member, so it is kept once.
 pub(super) fn member(purge: &Purge) -> Vec<u8> {
     let mut member = vec![VERSION];

@@ -3,6 +3,8 @@
 //! | key | what | lives |
 //! |---|---|---|
 //! | `sandbar:{tenant}:e:<hash>` | an entry | its own time |
+//! | `sandbar:{tenant}:f:<hash>` | the highest lease token that stored the entry | 15 min |
+//! | `sandbar:{tenant}:l:<hash>` | a lease: token, holder, whether anybody waits | its own time |
 //! | `sandbar:{tenant}:seq` | the highest purge sequence given out | for ever |
 //! | `sandbar:{tenant}:barriers` | sorted set: purge → sequence | the longest lifetime |
 //! | `sandbar:{tenant}:raised` | sorted set: purge → when, in ms | the longest lifetime |
@@ -35,6 +37,11 @@ pub(crate) fn entry(tenant: &str, hash: KeyHash, spread: bool) -> String {
 /// A control key of a tenant.
 pub(crate) fn control(tenant: &str, name: &str) -> String {
     format!("sandbar:{{{}}}:{name}", escaped(tenant))
+}
+
+/// A control key of one entry.
+pub(crate) fn hashed(tenant: &str, name: &str, hash: KeyHash) -> String {
+    format!("sandbar:{{{}}}:{name}:{:032x}", escaped(tenant), hash.0)
 }
 
 #[cfg(test)]

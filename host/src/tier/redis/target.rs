@@ -3,13 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
-use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::aio::{ConnectionLike, MultiplexedConnection, PubSub};
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo, Pipeline, RedisConnectionInfo, RedisFuture, RedisResult,
-    TlsCertificates, TlsMode, Value,
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, Pipeline, RedisConnectionInfo, RedisFuture,
+    RedisResult, TlsCertificates, TlsMode, Value,
 };
 use tokio::sync::Mutex;
 
@@ -35,7 +35,7 @@ impl Target {
     /// Parses a URL. `redis://`, `rediss://` and `redis+unix://` name one server;
     /// `redis-sentinel://[user:password@]host:port,…/service[/db]` a master; `redis-cluster://[user:password@]host:port,…`
     /// a Cluster; `rediss-` the last two over TLS. Certificates are checked against `ca_pem`, or the system's store.
-    pub(super) fn parse(url: &str, ca_pem: Option<Vec<u8>>, connect: Duration) -> Result<Self, String> {
+    pub(crate) fn parse(url: &str, ca_pem: Option<Vec<u8>>, connect: Duration) -> Result<Self, String> {
         // The two TLS back ends that may be linked would make rustls refuse to choose.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let certificates = TlsCertificates { client_tls: None, root_cert: ca_pem };
@@ -53,7 +53,7 @@ impl Target {
     }
 
     /// Makes a connection. `connect` bounds each step of it, `answer` the handshake's answers.
-    pub(super) async fn connect(&self, connect: Duration, answer: Duration) -> RedisResult<Connection> {
+    pub(crate) async fn connect(&self, connect: Duration, answer: Duration) -> RedisResult<Connection> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(connect))
             .set_response_timeout(Some(answer))
@@ -67,6 +67,17 @@ impl Target {
             }
             Self::Cluster(client) => client.get_async_connection().await.map(Connection::Cluster),
         }
+    }
+
+    /// A connection that only listens, to one channel. A Cluster has none here.
+    pub(crate) async fn subscribe(&self, channel: &str) -> RedisResult<PubSub> {
+        let mut listening = match self {
+            Self::Single(client) => client.get_async_pubsub().await?,
+            Self::Sentinel(client) => client.lock().await.async_get_client().await?.get_async_pubsub().await?,
+            Self::Cluster(_) => return Err((ErrorKind::InvalidClientConfig, "a Cluster is not listened to").into()),
+        };
+        listening.subscribe(channel).await?;
+        Ok(listening)
     }
 }
 
