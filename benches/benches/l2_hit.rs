@@ -50,12 +50,14 @@ fn redis_hit(criterion: &mut Criterion, runtime: &Runtime, keys: &Arc<Vec<CacheK
     group.throughput(Throughput::Elements(1));
     group.bench_function("bare", |bencher| {
         bencher.iter_custom(|iterations| {
-            runtime.block_on(in_flight(iterations, |n| bare(connection.clone(), Arc::clone(&names), n)))
+            let (connection, names) = (connection.clone(), Arc::clone(&names));
+            runtime.block_on(in_flight(iterations, move |n| bare(connection.clone(), Arc::clone(&names), n)))
         });
     });
     group.bench_function("hit", |bencher| {
         bencher.iter_custom(|iterations| {
-            runtime.block_on(in_flight(iterations, |n| hit(Arc::clone(&tier), Arc::clone(keys), n)))
+            let (tier, keys) = (Arc::clone(&tier), Arc::clone(keys));
+            runtime.block_on(in_flight(iterations, move |n| hit(Arc::clone(&tier), Arc::clone(&keys), n)))
         });
     });
     group.throughput(Throughput::Elements(IN_FLIGHT));
@@ -76,7 +78,8 @@ fn disk_hit(criterion: &mut Criterion, runtime: &Runtime, keys: &Arc<Vec<CacheKe
     group.throughput(Throughput::Elements(1));
     group.bench_function("hit", |bencher| {
         bencher.iter_custom(|iterations| {
-            runtime.block_on(in_flight(iterations, |n| hit(Arc::clone(&tier), Arc::clone(keys), n)))
+            let (tier, keys) = (Arc::clone(&tier), Arc::clone(keys));
+            runtime.block_on(in_flight(iterations, move |n| hit(Arc::clone(&tier), Arc::clone(&keys), n)))
         });
     });
     group.finish();
