@@ -68,6 +68,10 @@ pub const NATIVE: &[Native] = &[
         "sieve",
         "A hand moves over the queue and takes what was not read since it passed.",
     ),
+    entry::<sandbar_policy_tide::Tide>(
+        "tide",
+        "Pools by experience and worth, under the view that hits most: the house policy.",
+    ),
     entry::<sandbar_policy_ttl::Ttl>("ttl", "The entry that expires soonest leaves first."),
     entry::<sandbar_policy_w_tinylfu::WTinyLfu>(
         "w-tinylfu",

@@ -1,13 +1,13 @@
 //! What left a short while ago: the keys' hashes and weights, without the entries.
 //!
-//! A ghost costs 24 bytes and its place in the index 6 to 11. Everything is O(1).
+//! A ghost costs 24 bytes, what the policy keeps with it, and 6 to 11 for its place in the index. Everything is O(1).
 
 const NIL: u32 = u32::MAX;
 
-/// A queue of ghosts, oldest first, bounded in bytes of the entries that they stand for.
+/// A queue of ghosts, oldest first, bounded in bytes of the entries that they stand for, with a `T` for each.
 #[derive(Clone, Debug)]
-pub struct Ghosts {
-    nodes: Vec<Node>,
+pub struct Ghosts<T = ()> {
+    nodes: Vec<Node<T>>,
     /// Open addressing with linear probing: numbers of nodes, found by their hashes.
     table: Vec<u32>,
     oldest: u32,
@@ -20,14 +20,15 @@ pub struct Ghosts {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Node {
+struct Node<T> {
     key_hash: u64,
     weight_bytes: u64,
     older: u32,
     newer: u32,
+    value: T,
 }
 
-impl Ghosts {
+impl<T: Copy> Ghosts<T> {
     /// No ghosts yet; the oldest go when they stand for more than `capacity_bytes`.
     pub fn new(capacity_bytes: u64) -> Self {
         Self {
@@ -43,7 +44,7 @@ impl Ghosts {
     }
 
     /// Remembers an entry as the newest; one that is heavier than all ghosts may be together is not.
-    pub fn push(&mut self, key_hash: u64, weight_bytes: u64) {
+    pub fn push(&mut self, key_hash: u64, weight_bytes: u64, value: T) {
         self.take(key_hash);
         if weight_bytes > self.capacity_bytes {
             return;
@@ -51,7 +52,7 @@ impl Ghosts {
         while self.bytes + weight_bytes > self.capacity_bytes {
             self.pop();
         }
-        let number = self.allocate(Node { key_hash, weight_bytes, older: self.newest, newer: NIL });
+        let number = self.allocate(Node { key_hash, weight_bytes, older: self.newest, newer: NIL, value });
         match self.newest {
             NIL => self.oldest = number,
             newest => self.nodes[newest as usize].newer = number,
@@ -62,9 +63,9 @@ impl Ghosts {
         self.index(number);
     }
 
-    /// Forgets an entry and says what it weighed, if it was remembered.
+    /// Forgets an entry and answers with what was kept with it, if it was remembered.
     #[inline]
-    pub fn take(&mut self, key_hash: u64) -> Option<u64> {
+    pub fn take(&mut self, key_hash: u64) -> Option<T> {
         let place = self.find(key_hash)?;
         Some(self.remove(place))
     }
@@ -75,8 +76,8 @@ impl Ghosts {
         self.find(key_hash).is_some()
     }
 
-    /// Forgets the oldest and says what it weighed.
-    pub fn pop(&mut self) -> Option<u64> {
+    /// Forgets the oldest.
+    pub fn pop(&mut self) -> Option<T> {
         let oldest = self.nodes.get(self.oldest as usize)?;
         let place = self.find(oldest.key_hash)?;
         Some(self.remove(place))
@@ -100,7 +101,7 @@ impl Ghosts {
         self.len == 0
     }
 
-    fn allocate(&mut self, node: Node) -> u32 {
+    fn allocate(&mut self, node: Node<T>) -> u32 {
         match self.free {
             NIL => {
                 self.nodes.push(node);
@@ -114,9 +115,9 @@ impl Ghosts {
         }
     }
 
-    fn remove(&mut self, place: usize) -> u64 {
+    fn remove(&mut self, place: usize) -> T {
         let number = self.table[place];
-        let Node { older, newer, weight_bytes, .. } = self.nodes[number as usize];
+        let Node { older, newer, weight_bytes, value, .. } = self.nodes[number as usize];
         match older {
             NIL => self.oldest = newer,
             older => self.nodes[older as usize].newer = newer,
@@ -130,7 +131,7 @@ impl Ghosts {
         self.len -= 1;
         self.bytes -= weight_bytes;
         self.close_gap(place);
-        weight_bytes
+        value
     }
 
     fn find(&self, key_hash: u64) -> Option<usize> {
@@ -206,14 +207,14 @@ mod tests {
     fn the_oldest_go_first() {
         let mut ghosts = Ghosts::new(10);
         for key in 1..=5 {
-            ghosts.push(key, 3);
+            ghosts.push(key, 3, key);
         }
         assert!(!ghosts.contains(2));
         assert_eq!((ghosts.len(), ghosts.bytes()), (3, 9));
-        assert_eq!(ghosts.pop(), Some(3));
-        assert_eq!((ghosts.take(4), ghosts.take(4), ghosts.take(5)), (Some(3), None, Some(3)));
+        assert_eq!(ghosts.pop(), Some(3), "the oldest");
+        assert_eq!((ghosts.take(4), ghosts.take(4), ghosts.take(5)), (Some(4), None, Some(5)));
         assert!(ghosts.is_empty() && ghosts.pop().is_none());
-        ghosts.push(9, 11);
+        ghosts.push(9, 11, 0);
         assert!(ghosts.is_empty(), "too heavy");
     }
 
@@ -234,7 +235,7 @@ mod tests {
                 while plain.iter().map(|ghost| ghost.1).sum::<u64>() > 300 {
                     plain.pop_front();
                 }
-                ghosts.push(key, weight);
+                ghosts.push(key, weight, weight);
             }
             assert_eq!(ghosts.len() as usize, plain.len());
         }

@@ -16,6 +16,8 @@ const WEIGHT_MAX: u64 = (1 << WEIGHT_BITS) - 1;
 pub struct Lists<T = ()> {
     nodes: Vec<Node<T>>,
     lists: Box<[List]>,
+    total_len: u32,
+    total_bytes: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +56,7 @@ impl<T: Copy + Default> Lists<T> {
     pub fn new(count: u8) -> Self {
         assert!(count < ABSENT, "at most 254 lists");
         let list = List { coldest: NIL, hottest: NIL, len: 0, bytes: 0 };
-        Self { nodes: Vec::new(), lists: vec![list; usize::from(count)].into() }
+        Self { nodes: Vec::new(), lists: vec![list; usize::from(count)].into(), total_len: 0, total_bytes: 0 }
     }
 
     /// Takes a new entry in at the hot end of `list`, with its mark at 0. One that was in the slot is forgotten.
@@ -145,7 +147,7 @@ impl<T: Copy + Default> Lists<T> {
     /// The sum of weights in all lists.
     #[inline]
     pub fn total_bytes(&self) -> u64 {
-        self.lists.iter().map(|list| list.bytes).sum()
+        self.total_bytes
     }
 
     /// The number of entries in a list.
@@ -163,7 +165,7 @@ impl<T: Copy + Default> Lists<T> {
     /// The number of entries in all lists.
     #[inline]
     pub fn total_len(&self) -> u32 {
-        self.lists.iter().map(|list| list.len).sum()
+        self.total_len
     }
 
     /// A resident entry's weight.
@@ -177,9 +179,10 @@ impl<T: Copy + Default> Lists<T> {
         let Some(list) = self.list(slot) else { return };
         let node = &mut self.nodes[slot as usize];
         let list = &mut self.lists[usize::from(list)];
-        list.bytes -= node.weight();
-        node.word = node.word & !WEIGHT_MAX | weight_bytes.min(WEIGHT_MAX);
-        list.bytes += node.weight();
+        let (old_bytes, new_bytes) = (node.weight(), weight_bytes.min(WEIGHT_MAX));
+        node.word = node.word & !WEIGHT_MAX | new_bytes;
+        list.bytes = list.bytes - old_bytes + new_bytes;
+        self.total_bytes = self.total_bytes - old_bytes + new_bytes;
     }
 
     /// A resident entry's mark: eight bits for the policy, 0 on arrival, kept by moves.
@@ -270,6 +273,8 @@ impl<T: Copy + Default> Lists<T> {
         (node.colder, node.hotter) = (colder, hotter);
         list.len += 1;
         list.bytes += node.weight();
+        self.total_len += 1;
+        self.total_bytes += node.weight();
     }
 
     #[inline]
@@ -284,8 +289,11 @@ impl<T: Copy + Default> Lists<T> {
             NIL => list.hottest = colder,
             hotter => self.nodes[hotter as usize].colder = colder,
         }
+        let weight_bytes = self.nodes[slot as usize].weight();
         list.len -= 1;
-        list.bytes -= self.nodes[slot as usize].weight();
+        list.bytes -= weight_bytes;
+        self.total_len -= 1;
+        self.total_bytes -= weight_bytes;
     }
 }
 

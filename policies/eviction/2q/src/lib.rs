@@ -56,7 +56,7 @@ impl TwoQ {
         let Some(slot) = self.entries.coldest(list) else { return };
         let Some(gone) = self.entries.remove(slot) else { return };
         if list == RECENT {
-            self.ghosts.push(gone.value, gone.weight_bytes);
+            self.ghosts.push(gone.value, gone.weight_bytes, ());
         }
         victims.push(slot);
     }

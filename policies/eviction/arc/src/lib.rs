@@ -77,7 +77,7 @@ impl Arc {
         let list = if from_recent { RECENT } else { FREQUENT };
         let Some(slot) = self.entries.coldest(list) else { return };
         let Some(gone) = self.entries.remove(slot) else { return };
-        self.ghosts[usize::from(list)].push(gone.value, gone.weight_bytes);
+        self.ghosts[usize::from(list)].push(gone.value, gone.weight_bytes, ());
         victims.push(slot);
     }
 

@@ -62,7 +62,7 @@ impl S3Fifo {
         while let Some(slot) = self.entries.coldest(SMALL) {
             if self.entries.mark(slot) < self.settings.promote_after {
                 let gone = self.entries.remove(slot)?;
-                self.ghosts.push(gone.value, gone.weight_bytes);
+                self.ghosts.push(gone.value, gone.weight_bytes, ());
                 return Some(slot);
             }
             self.entries.set_mark(slot, 0);

@@ -1,0 +1,85 @@
+//! The keys that the trials know, by number.
+
+use sandbar_guest::eviction::ghosts::Ghosts;
+
+/// Numbers for keys, given again when a key is forgotten.
+#[derive(Debug)]
+pub(crate) struct Keys {
+    /// Numbers by hash, the key asked for longest ago first.
+    numbers: Ghosts<u32>,
+    /// Hashes by number.
+    hashes: Vec<u64>,
+    keys_max: u32,
+}
+
+/// A key's number, and one that it took over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Numbered {
+    pub number: u32,
+    /// The same number where another key had it until now.
+    pub forgotten: Option<u32>,
+}
+
+/// Keys that are in use and get another round before one is forgotten all the same.
+const ROUNDS_MAX: u32 = 8;
+
+impl Keys {
+    pub(crate) fn new(keys_max: u32) -> Self {
+        Self { numbers: Ghosts::new(u64::MAX), hashes: vec![], keys_max }
+    }
+
+    /// The number of a key, without regard to the bound.
+    pub(crate) fn number(&mut self, key_hash: u64) -> u32 {
+        let number = self.numbers.take(key_hash).unwrap_or_else(|| self.next());
+        self.hashes[number as usize] = key_hash;
+        self.numbers.push(key_hash, 1, number);
+        number
+    }
+
+    /// The number of a key that is asked for. Where there are too many keys, forgets the one that was asked for longest
+    /// ago, rather one that is not in use.
+    pub(crate) fn request(&mut self, key_hash: u64, is_in_use: impl Fn(u32) -> bool) -> Numbered {
+        let is_known = self.numbers.contains(key_hash);
+        if is_known || self.numbers.len() < self.keys_max {
+            return Numbered { number: self.number(key_hash), forgotten: None };
+        }
+        let mut number = self.numbers.pop().unwrap_or(0);
+        for _ in 0..ROUNDS_MAX {
+            if !is_in_use(number) {
+                break;
+            }
+            self.numbers.push(self.hashes[number as usize], 1, number);
+            number = self.numbers.pop().unwrap_or(0);
+        }
+        self.hashes[number as usize] = key_hash;
+        self.numbers.push(key_hash, 1, number);
+        Numbered { number, forgotten: Some(number) }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> u32 {
+        self.numbers.len()
+    }
+
+    fn next(&mut self) -> u32 {
+        self.hashes.push(0);
+        self.hashes.len() as u32 - 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_asked_for_longest_ago_and_not_in_use_is_forgotten() {
+        let mut keys = Keys::new(3);
+        let numbers = [10, 11, 12].map(|key| keys.request(key, |_| true).number);
+        assert_eq!(numbers, [0, 1, 2]);
+        assert_eq!(keys.request(10, |_| true), Numbered { number: 0, forgotten: None });
+        assert_eq!(keys.request(13, |number| number == 1), Numbered { number: 2, forgotten: Some(2) });
+        assert_eq!(keys.request(12, |number| number == 1), Numbered { number: 0, forgotten: Some(0) });
+        assert_eq!(keys.request(11, |_| false).number, 1);
+        assert!(keys.request(14, |_| true).forgotten.is_some(), "one has to go");
+    }
+}

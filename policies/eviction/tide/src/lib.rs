@@ -1,0 +1,179 @@
+//! `tide`, the house policy: entries of the same experience and the same worth share a pool; what has waited longest for
+//! its pool leaves. How long each pool may wait is tried out all the time.
+//!
+//! - An entry's **experience** is how often it was read: never, since it came back, once, 2 to 3 times, 4 to 7 ... A read
+//!   right after the last one says nothing and doesn't count. Its **worth** is what its fetch cost per byte. A pool is a
+//!   list by recency.
+//! - The victim is the entry whose age, counted in evictions, is the most in proportion to its pool's **reach**. That one
+//!   rule, with other reaches, is LRU, LFU with ageing, a small probation queue, GreedyDual-Size-Frequency, or a mixture.
+//! - A table of reaches is a **view** ([`view`]). All of them run on a small sample of the keys in miniature caches
+//!   ([`trial`]), and the cache follows the one that would have hit most. Because the victim follows from lists and reaches
+//!   alone, taking another view takes effect at once, and no entry moves.
+//!
+//! Ideas from: J. Yang et al., S3-FIFO, SOSP 2023 (quick demotion). E. J. O'Neil et al., LRU-K, SIGMOD 1993 (correlated
+//! reads). L. Cherkasova, GDSF, 1998. A. Blankstein et al., Hyperbolic caching, ATC 2017 (worth by age). M. K. Qureshi et al.,
+//! Adaptive insertion policies, ISCA 2007 (lucky newcomers). C. Waldspurger et al., Cache modeling and optimization using
+//! miniature simulations, ATC 2017.
+//!
+//! 32 bytes per slot, a ghost of about 40 bytes for what left lately (as many as two caches hold), and at most 250 KiB for
+//! the trials. O(1) per event: an eviction looks at the coldest entry of each pool that is in use, at most 250.
+
+use sandbar_guest::eviction::ghosts::Ghosts;
+use sandbar_guest::eviction::{Arrival, Departure, Eviction};
+use serde::Deserialize;
+
+mod keys;
+mod pools;
+mod trial;
+mod view;
+mod worth;
+
+use pools::{Newcomer, Pools};
+use trial::Trials;
+use view::{MEMORY_MAX, View};
+use worth::Worth;
+
+/// What to leave out; the defaults suit all traffic.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Whether an entry that took longer to fetch is worth more.
+    pub cost: bool,
+    /// Whether a smaller entry is worth more, so that objects are hit rather than bytes.
+    pub size: bool,
+    /// Whether other views are tried and followed.
+    pub adapt: bool,
+    /// Whether what left lately is remembered.
+    pub ghosts: bool,
+    /// A read counts if at least this share of the entries was evicted since the last one.
+    pub quiet: f32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { cost: true, size: true, adapt: true, ghosts: true, quiet: 0.01 }
+    }
+}
+
+/// The policy of one shard.
+#[derive(Debug)]
+pub struct Tide {
+    entries: Pools<u64>,
+    ghosts: Ghosts<Ghost>,
+    /// Made with the first eviction.
+    trials: Option<Trials>,
+    worth: Worth,
+    view: View,
+    capacity_bytes: u64,
+    settings: Settings,
+}
+
+/// What is kept of an entry that left.
+#[derive(Clone, Copy, Debug)]
+struct Ghost {
+    /// What had been evicted before it.
+    evicted_bytes: u64,
+    reads: u8,
+}
+
+impl Tide {
+    fn evict_down_to(&mut self, bytes: u64, victims: &mut Vec<u32>) {
+        if self.entries.bytes() > bytes && self.settings.adapt && self.trials.is_none() {
+            self.trials = Some(Trials::new(&self.entries, self.capacity_bytes, &self.settings));
+        }
+        while self.entries.bytes() > bytes {
+            let Some(slot) = self.entries.victim() else { break };
+            let ghost = Ghost { evicted_bytes: self.entries.evicted_bytes(), reads: self.entries.reads(slot) };
+            let Some(gone) = self.entries.evict(slot) else { break };
+            if self.settings.ghosts {
+                self.ghosts.push(gone.key, gone.weight_bytes, ghost);
+            }
+            victims.push(slot);
+        }
+    }
+
+    /// How an entry begins.
+    fn newcomer(&mut self, key_hash: u64) -> Newcomer {
+        let Some(ghost) = self.ghosts.take(key_hash) else { return Newcomer::Unknown };
+        let since_bytes = self.entries.evicted_bytes() - ghost.evicted_bytes;
+        if since_bytes as f64 <= self.capacity_bytes as f64 * f64::from(self.view.memory) {
+            Newcomer::returned(ghost.reads)
+        } else {
+            Newcomer::Unknown
+        }
+    }
+
+    /// Shows a request to the trials, and follows them.
+    fn try_out(&mut self, key_hash: u64, weight_bytes: u64, level: u8) {
+        let Some(trials) = &mut self.trials else { return };
+        if !trials.samples(key_hash) {
+            return;
+        }
+        if let Some(view) = trials.request(key_hash, weight_bytes, level, self.worth.has_cost()) {
+            self.entries.take_view(&view);
+            self.view = view;
+        }
+        if trials.is_outgrown(self.entries.len()) {
+            self.trials = Some(trials.renewed(&self.entries, self.capacity_bytes, &self.settings));
+        }
+    }
+}
+
+impl Eviction for Tide {
+    fn configure(settings: &str, capacity_bytes: u64, _seed: u64) -> Result<Self, String> {
+        let settings: Settings = sandbar_guest::settings::parse(settings)?;
+        if !(0.0..=1.0).contains(&settings.quiet) {
+            return Err(format!("setting `quiet`: {} is not a share from 0 to 1", settings.quiet));
+        }
+        let view = View::first(settings.size);
+        Ok(Self {
+            entries: Pools::new(&view, settings.quiet),
+            ghosts: Ghosts::new((capacity_bytes as f64 * MEMORY_MAX) as u64),
+            trials: None,
+            worth: Worth::new(settings.cost),
+            view,
+            capacity_bytes,
+            settings,
+        })
+    }
+
+    fn touched(&mut self, _now_ms: u64, slot: u32) {
+        let Some(entry) = self.entries.touch(slot) else { return };
+        self.try_out(entry.key, entry.weight_bytes, entry.level);
+    }
+
+    fn arrived(&mut self, _now_ms: u64, arrival: Arrival, victims: &mut Vec<u32>) {
+        let Arrival { slot, key_hash, weight_bytes, fetch_cost_us, .. } = arrival;
+        self.entries.remove(slot);
+        if weight_bytes > self.capacity_bytes {
+            return victims.push(slot);
+        }
+        let newcomer = self.newcomer(key_hash);
+        let level = self.worth.level(weight_bytes, fetch_cost_us);
+        self.evict_down_to(self.capacity_bytes - weight_bytes, victims);
+        self.entries.push(slot, weight_bytes, level, newcomer, key_hash);
+        self.try_out(key_hash, weight_bytes, level);
+    }
+
+    fn changed(&mut self, _now_ms: u64, slot: u32, weight_bytes: u64, _expires_ms: u64, victims: &mut Vec<u32>) {
+        self.entries.set_weight(slot, weight_bytes);
+        self.evict_down_to(self.capacity_bytes, victims);
+    }
+
+    fn departed(&mut self, slot: u32, _reason: Departure) {
+        self.entries.remove(slot);
+    }
+
+    fn reclaim(&mut self, _now_ms: u64, bytes: u64, victims: &mut Vec<u32>) {
+        self.evict_down_to(self.entries.bytes().saturating_sub(bytes), victims);
+    }
+
+    fn order(&self, after: Option<u32>, limit: u32) -> Vec<u32> {
+        self.entries.order(after, limit)
+    }
+}
+
+sandbar_guest::export_eviction!(Tide);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,282 @@
+//! Pools: the entries of one cache, real or miniature, by experience and worth, and who is to leave under a view.
+
+use sandbar_guest::eviction::list::Lists;
+
+use crate::view::View;
+
+/// Experiences, in this order: never read; came back and not read since; each of them once more for the lucky ones; read
+/// once, 2 to 3 times, 4 to 7 times ...
+pub(crate) const EXPERIENCES: u8 = 10;
+pub(crate) const NEW: u8 = 0;
+pub(crate) const LUCKY: u8 = 1;
+pub(crate) const RETURNED: u8 = 2;
+pub(crate) const LUCKY_RETURNED: u8 = 3;
+pub(crate) const READ: u8 = 4;
+/// Levels of worth.
+pub(crate) const LEVELS: u8 = 25;
+/// Pools.
+pub(crate) const POOLS: usize = EXPERIENCES as usize * LEVELS as usize;
+
+/// The entries of a cache, with a `K` for each. Marks count reads.
+#[derive(Debug)]
+pub(crate) struct Pools<K> {
+    lists: Lists<Kept<K>>,
+    /// When the coldest entry of a pool was read, on the clock of evictions.
+    coldest: Box<[u32; POOLS]>,
+    haste: Box<[f32; POOLS]>,
+    /// The pools that have entries, and perhaps some that had.
+    in_use: Vec<u8>,
+    is_in_use: Box<[bool; POOLS]>,
+    /// Evictions, and before the first one arrivals.
+    clock: u32,
+    requests: u32,
+    evicted_bytes: u64,
+    quiet: f32,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Kept<K> {
+    key: K,
+    /// When it was read last, on the clock of evictions ...
+    read: u32,
+    /// ... and on that of requests.
+    read_request: u32,
+}
+
+/// How an entry begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Newcomer {
+    /// Nothing is known of it.
+    Unknown,
+    /// It came back.
+    Known { reads: u8 },
+}
+
+/// What is known of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Entry<K> {
+    pub key: K,
+    pub weight_bytes: u64,
+    pub level: u8,
+}
+
+impl Newcomer {
+    /// What was read before it left counts half.
+    pub(crate) fn returned(reads: u8) -> Self {
+        Self::Known { reads: reads / 2 }
+    }
+}
+
+fn experience(reads: u8) -> u8 {
+    (READ + reads.max(1).ilog2() as u8).min(EXPERIENCES - 1)
+}
+
+impl<K: Copy + Default> Pools<K> {
+    pub(crate) fn new(view: &View, quiet: f32) -> Self {
+        Self {
+            lists: Lists::new(POOLS as u8),
+            coldest: Box::new([0; POOLS]),
+            haste: view.haste(u32::MAX),
+            in_use: vec![],
+            is_in_use: Box::new([false; POOLS]),
+            clock: 0,
+            requests: 0,
+            evicted_bytes: 0,
+            quiet,
+        }
+    }
+
+    /// Ranks by another view from now on.
+    pub(crate) fn take_view(&mut self, view: &View) {
+        self.haste = view.haste(self.len());
+    }
+
+    /// Takes an entry in.
+    #[inline]
+    pub(crate) fn push(&mut self, slot: u32, weight_bytes: u64, level: u8, newcomer: Newcomer, key: K) {
+        self.requests = self.requests.wrapping_add(1);
+        if self.evicted_bytes == 0 {
+            self.clock = self.clock.wrapping_add(1);
+        }
+        let (reads, experience) = match (newcomer, self.is_lucky()) {
+            (Newcomer::Unknown, false) => (0, NEW),
+            (Newcomer::Unknown, true) => (0, LUCKY),
+            (Newcomer::Known { reads: 0 }, false) => (0, RETURNED),
+            (Newcomer::Known { reads: 0 }, true) => (0, LUCKY_RETURNED),
+            (Newcomer::Known { reads }, _) => (reads, experience(reads)),
+        };
+        let pool = experience * LEVELS + level;
+        self.lists.push(pool, slot, weight_bytes, Kept { key, read: self.clock, read_request: self.requests });
+        self.lists.set_mark(slot, reads);
+        self.note_pool(pool, slot);
+    }
+
+    /// Notes a read; answers with the entry where it is resident.
+    #[inline]
+    pub(crate) fn touch(&mut self, slot: u32) -> Option<Entry<K>> {
+        let pool = self.lists.list(slot)?;
+        self.requests = self.requests.wrapping_add(1);
+        let weight_bytes = self.lists.weight(slot);
+        let entry = Entry { key: self.lists.value(slot).key, weight_bytes, level: pool % LEVELS };
+        let reads = self.lists.mark(slot);
+        let counts = self.is_counted(slot);
+        let to = if counts && reads < u8::MAX {
+            self.lists.set_mark(slot, reads + 1);
+            experience(reads + 1) * LEVELS + entry.level
+        } else {
+            pool
+        };
+        self.lists.move_to(to, slot);
+        let kept = self.lists.value_mut(slot);
+        (kept.read, kept.read_request) = (self.clock, self.requests);
+        self.refresh(pool);
+        self.note_pool(to, slot);
+        Some(entry)
+    }
+
+    /// The entry that has waited longest for its pool.
+    #[inline]
+    pub(crate) fn victim(&mut self) -> Option<u32> {
+        let (mut most, mut found) = (-1.0, None);
+        let mut index = 0;
+        while let Some(&pool) = self.in_use.get(index) {
+            if self.lists.is_empty(pool) {
+                self.is_in_use[usize::from(pool)] = false;
+                self.in_use.swap_remove(index);
+                continue;
+            }
+            let overdue = self.overdue(self.coldest[usize::from(pool)], pool);
+            if overdue > most {
+                (most, found) = (overdue, Some(pool));
+            }
+            index += 1;
+        }
+        self.lists.coldest(found?)
+    }
+
+    /// Takes an entry out to make room; the clock goes on.
+    #[inline]
+    pub(crate) fn evict(&mut self, slot: u32) -> Option<Entry<K>> {
+        let entry = self.remove(slot)?;
+        self.clock = self.clock.wrapping_add(1);
+        self.evicted_bytes += entry.weight_bytes;
+        Some(entry)
+    }
+
+    /// Takes an entry out.
+    pub(crate) fn remove(&mut self, slot: u32) -> Option<Entry<K>> {
+        let gone = self.lists.remove(slot)?;
+        self.refresh(gone.list);
+        Some(Entry { key: gone.value.key, weight_bytes: gone.weight_bytes, level: gone.list % LEVELS })
+    }
+
+    /// Gives an entry another weight; its worth stays.
+    pub(crate) fn set_weight(&mut self, slot: u32, weight_bytes: u64) {
+        self.lists.set_weight(slot, weight_bytes);
+    }
+
+    /// Takes over the entries of another cache that `keep` answers a slot for, coldest first.
+    pub(crate) fn copy<J: Copy + Default>(&mut self, other: &Pools<J>, mut keep: impl FnMut(J) -> Option<(u32, K)>) {
+        (self.clock, self.evicted_bytes) = (other.clock, other.evicted_bytes);
+        self.requests = other.requests;
+        let mut place = None;
+        loop {
+            let slice = other.lists.order(place, 256);
+            let Some(last) = slice.last() else { break };
+            place = Some(*last);
+            for from in slice {
+                let kept = other.lists.value(from);
+                let (Some(pool), Some((slot, key))) = (other.lists.list(from), keep(kept.key)) else { continue };
+                self.lists.push(
+                    pool,
+                    slot,
+                    other.lists.weight(from),
+                    Kept { key, read: kept.read, read_request: kept.read_request },
+                );
+                self.lists.set_mark(slot, other.lists.mark(from));
+                self.note_pool(pool, slot);
+            }
+        }
+    }
+
+    /// Up to `limit` slots, the most overdue first, from behind `after` or from the first.
+    pub(crate) fn order(&self, after: Option<u32>, limit: u32) -> Vec<u32> {
+        let rank = |slot: u32| {
+            let pool = self.lists.list(slot)?;
+            // Positive floats are in the order of their bits.
+            Some((u32::MAX - self.overdue(self.lists.value(slot).read, pool).to_bits(), slot))
+        };
+        let behind = match after.map(rank) {
+            None => None,
+            Some(Some(rank)) => Some(rank),
+            Some(None) => return vec![],
+        };
+        let all = self.lists.order(None, self.lists.total_len());
+        let mut rest: Vec<_> = all.into_iter().filter_map(rank).filter(|rank| Some(*rank) > behind).collect();
+        if (limit as usize) < rest.len() {
+            rest.select_nth_unstable(limit as usize);
+            rest.truncate(limit as usize);
+        }
+        rest.sort_unstable();
+        rest.into_iter().map(|(_, slot)| slot).collect()
+    }
+
+    /// How often a resident entry was read.
+    pub(crate) fn reads(&self, slot: u32) -> u8 {
+        self.lists.mark(slot)
+    }
+
+    pub(crate) fn contains(&self, slot: u32) -> bool {
+        self.lists.contains(slot)
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.lists.total_bytes()
+    }
+
+    pub(crate) fn len(&self) -> u32 {
+        self.lists.total_len()
+    }
+
+    pub(crate) fn evicted_bytes(&self) -> u64 {
+        self.evicted_bytes
+    }
+
+    /// One newcomer in 32; another one each time, so that a loop's entries get their chance one after the other.
+    fn is_lucky(&self) -> bool {
+        self.requests.wrapping_mul(0x9e37_79b1) >> 27 == 0
+    }
+
+    /// A read says something if entries left since the last one, or where none has to, if others were read.
+    #[inline]
+    fn is_counted(&self, slot: u32) -> bool {
+        let (kept, len) = (self.lists.value(slot), self.lists.total_len());
+        let age = self.clock.wrapping_sub(kept.read);
+        age as f32 >= self.quiet * len as f32 || self.requests.wrapping_sub(kept.read_request) >= len
+    }
+
+    #[inline]
+    fn overdue(&self, read: u32, pool: u8) -> f32 {
+        (self.clock.wrapping_sub(read) as f32 + 1.0) * self.haste[usize::from(pool)]
+    }
+
+    /// After an entry came to the hot end of a pool.
+    #[inline]
+    fn note_pool(&mut self, pool: u8, slot: u32) {
+        if self.lists.coldest(pool) == Some(slot) {
+            self.coldest[usize::from(pool)] = self.lists.value(slot).read;
+        }
+        if !self.is_in_use[usize::from(pool)] {
+            self.is_in_use[usize::from(pool)] = true;
+            self.in_use.push(pool);
+        }
+    }
+
+    /// After an entry left a pool.
+    #[inline]
+    fn refresh(&mut self, pool: u8) {
+        if let Some(slot) = self.lists.coldest(pool) {
+            self.coldest[usize::from(pool)] = self.lists.value(slot).read;
+        }
+    }
+}

@@ -1,0 +1,95 @@
+use super::*;
+
+/// A shard whose keys are numbers and whose slots are the keys.
+struct Shard {
+    policy: Tide,
+    resident: std::collections::HashSet<u32>,
+}
+
+impl Shard {
+    fn new(settings: &str, capacity_bytes: u64) -> Self {
+        Self { policy: Tide::configure(settings, capacity_bytes, 0).unwrap(), resident: Default::default() }
+    }
+
+    fn request(&mut self, key: u32, weight_bytes: u64, fetch_cost_us: u64) -> bool {
+        if self.resident.contains(&key) {
+            self.policy.touched(0, key);
+            return true;
+        }
+        let key_hash = (u64::from(key) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23);
+        let arrival = Arrival { slot: key, key_hash, weight_bytes, fetch_cost_us, ..Arrival::default() };
+        let mut victims = vec![];
+        self.resident.insert(key);
+        self.policy.arrived(0, arrival, &mut victims);
+        victims.iter().for_each(|slot| assert!(self.resident.remove(slot)));
+        false
+    }
+
+    fn misses(&mut self, keys: impl IntoIterator<Item = u32>) -> usize {
+        keys.into_iter().filter(|key| !self.request(*key, 1, 0)).count()
+    }
+}
+
+#[test]
+fn a_scan_leaves_what_is_read_alone() {
+    let mut shard = Shard::new("", 100);
+    (0..20).for_each(|_| _ = shard.misses(0..80));
+    shard.misses(1000..1100);
+    shard.misses(0..80);
+    shard.misses(2000..3500);
+    assert!(shard.misses(0..80) < 20);
+}
+
+#[test]
+fn a_read_right_after_the_last_one_does_not_count() {
+    let mut shard = Shard::new(r#"{"adapt": false}"#, 100);
+    shard.misses(0..100);
+    shard.misses(100..200);
+    (0..5).for_each(|_| _ = shard.misses([199]));
+    assert_eq!(shard.policy.entries.reads(199), 0);
+    shard.misses(200..250);
+    shard.misses([199]);
+    assert_eq!(shard.policy.entries.reads(199), 1);
+}
+
+#[test]
+fn it_follows_traffic_that_wants_recency_and_traffic_that_loops() {
+    // Each key is read twice more within a short time, and never again.
+    let recent = |from: u32| (from..from + 20_000).flat_map(|key| [key, key - 30, key - 60]);
+    let mut shard = Shard::new("", 100);
+    shard.misses(recent(100_000));
+    let misses = shard.misses(recent(200_000));
+    assert!(misses < 20_500, "least recently used misses 20,060 times: {misses}");
+    // A loop over twice the capacity, of which least recently used hits nothing.
+    let looped = |rounds: u32| (0..rounds).flat_map(|_| 0..200);
+    shard.misses(looped(100));
+    let misses = shard.misses(looped(100));
+    assert!(misses < 12_500, "the best possible is 10,000: {misses}");
+}
+
+#[test]
+fn small_and_dear_entries_are_hit_more_often() {
+    let mut shard = Shard::new("", 50_000);
+    let mut hits = [0u32; 3];
+    let mut state = 1u64;
+    for round in 0..60_000 {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let key = (state >> 40) as u32 % 600;
+        let kind = key % 3;
+        let (weight, cost) = [(100, 1_000), (1_000, 1_000), (1_000, 30_000)][kind as usize];
+        if shard.request(key, weight, cost) && round > 20_000 {
+            hits[kind as usize] += 1;
+        }
+    }
+    assert!(hits[0] > 2 * hits[1] && hits[2] > 2 * hits[1], "{hits:?}");
+}
+
+#[test]
+fn the_trials_stay_small() {
+    let mut shard = Shard::new("", 40_000);
+    shard.misses(0..200_000);
+    shard.misses(100_000..300_000);
+    let trials = shard.policy.trials.as_ref().unwrap();
+    assert!(trials.keys_known() <= 2_560, "{}", trials.keys_known());
+    assert!((300..800).contains(&trials.entries()), "{}", trials.entries());
+}

@@ -1,0 +1,81 @@
+//! Views: how long entries of each experience and worth may wait for the next read, in proportion to each other.
+
+use crate::pools::{EXPERIENCES, LEVELS, LUCKY, LUCKY_RETURNED, NEW, POOLS, READ, RETURNED};
+use crate::worth::LEVEL_OCTAVES;
+
+/// A table of reaches, by its parameters. An entry that was read once and is worth 1 has a reach of 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct View {
+    /// Reach of what was never read: little to demote it quickly, 1 to treat it like all others.
+    pub newcomer: f32,
+    /// Reach of what came back, but was not read since.
+    pub returned: f32,
+    /// Whether one in 32 of both has a reach of 1 all the same, so that some stay although all are let go at once.
+    pub luck: bool,
+    /// Twice the reads, 2 to this power the reach.
+    pub growth: f32,
+    /// Twice the worth, 2 to this power the reach.
+    pub thrift: f32,
+    /// How long a ghost counts, in capacities that were evicted since.
+    pub memory: f32,
+}
+
+/// No view remembers for longer, in capacities.
+pub(crate) const MEMORY_MAX: f64 = 2.0;
+
+/// Even where nothing else is let in, what was read once leaves after so many times the entries were evicted.
+const HOLD_MAX: f32 = 16.0;
+
+const BASE: View = View { newcomer: 0.05, returned: 1.0, luck: false, growth: 0.7, thrift: 1.4, memory: 1.4 };
+
+/// The views that are tried; the first one rules until another has done better.
+pub(crate) const VIEWS: [View; 8] = [
+    // Newcomers leave quickly, experience and worth count: good on most traffic.
+    BASE,
+    // The same with more patience for newcomers.
+    View { newcomer: 0.3, growth: 0.5, memory: 2.0, ..BASE },
+    // Least recently used.
+    View { newcomer: 1.0, growth: 0.0, thrift: 0.0, memory: 2.0, ..BASE },
+    // Recency and worth: GreedyDual-Size.
+    View { newcomer: 1.0, growth: 0.0, thrift: 1.25, memory: 2.0, ..BASE },
+    // Reads are rare: hold on to what came back.
+    View { newcomer: 0.02, returned: 2.0, growth: 1.0, memory: 1.0, ..BASE },
+    // Popularity moves on: one read is as good as many.
+    View { newcomer: 0.02, growth: 0.0, thrift: 1.25, memory: 2.0, ..BASE },
+    // Loops that don't fit: hold on to a part of them.
+    View { newcomer: 0.0, returned: 0.0, luck: true, growth: 1.0, thrift: 1.0, memory: 2.0 },
+    // Patience, and one read is as good as many.
+    View { newcomer: 0.3, growth: 0.0, thrift: 1.25, memory: 2.0, ..BASE },
+];
+
+impl View {
+    /// The view to begin with.
+    pub(crate) fn first(by_size: bool) -> Self {
+        VIEWS[0].with_size(by_size)
+    }
+
+    /// The same, or blind to worth.
+    pub(crate) fn with_size(self, by_size: bool) -> Self {
+        if by_size { self } else { Self { thrift: 0.0, ..self } }
+    }
+
+    /// One over the reach of each pool, for a cache of `len` entries.
+    pub(crate) fn haste(&self, len: u32) -> Box<[f32; POOLS]> {
+        let mut haste = Box::new([0.0; POOLS]);
+        let reach_min = 1.0 / (HOLD_MAX * len.max(1) as f32);
+        for experience in 0..EXPERIENCES {
+            let reach = match experience {
+                LUCKY | LUCKY_RETURNED if self.luck => 1.0,
+                NEW | LUCKY => self.newcomer,
+                RETURNED | LUCKY_RETURNED => self.returned,
+                read => (self.growth * f32::from(read - READ)).exp2(),
+            };
+            for level in 0..LEVELS {
+                let worth = (-self.thrift * LEVEL_OCTAVES * f32::from(level)).exp2();
+                haste[usize::from(experience) * usize::from(LEVELS) + usize::from(level)] =
+                    1.0 / (reach.max(reach_min) * worth);
+            }
+        }
+        haste
+    }
+}
