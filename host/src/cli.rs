@@ -5,6 +5,7 @@ mod config;
 mod demo;
 mod policy;
 mod purge;
+mod replay;
 mod serve;
 
 use std::process::ExitCode;
@@ -31,6 +32,8 @@ enum Command {
     Policy(policy::PolicyArgs),
     /// Purge stored responses.
     Purge(purge::PurgeArgs),
+    /// See what eviction policies would have done with recorded traffic.
+    Replay(replay::ReplayArgs),
 }
 
 /// What went wrong, and whose it is to mend.
@@ -77,6 +80,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Serve(args) => block_on(serve::run(args)),
         Command::Policy(args) => policy::run(args),
         Command::Purge(args) => block_on(purge::run(args)),
+        Command::Replay(args) => Ok(replay::run(&args)?),
     }
 }
 
