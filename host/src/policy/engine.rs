@@ -10,7 +10,7 @@ mod pool;
 mod ticker;
 
 pub(crate) use compiled::Compiled;
-pub(crate) use instance::{GuestState, Instance, Maker};
+pub(crate) use instance::{GuestState, Instance, Maker, cut};
 pub(crate) use ticker::IdleInstances as Idle;
 
 use std::fmt;

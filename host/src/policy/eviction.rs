@@ -34,7 +34,7 @@ pub trait EvictionFactory: Send + Sync + 'static {
     /// A policy for one shard of `capacity_bytes`, which has taken its settings.
     ///
     /// # Errors
-    /// When it could not be made; the caller uses the native default then.
+    /// When it could not be made, which it has counted itself; the caller uses the native default then.
     fn make(&self, capacity_bytes: u64, seed: u64) -> Result<Box<dyn EvictionPolicy>, Fault>;
 
     /// Told of every fault of a policy that it made, those that the shard found in an answer included.

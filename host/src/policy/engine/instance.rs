@@ -160,7 +160,7 @@ fn rustc_name(name: &str) -> String {
 }
 
 /// Faults are kept and logged: they have a bound, too.
-fn cut(mut text: String) -> String {
+pub(crate) fn cut(mut text: String) -> String {
     const FAULT_BYTES_MAX: usize = 512;
     if text.len() > FAULT_BYTES_MAX {
         text.truncate(text.floor_char_boundary(FAULT_BYTES_MAX));

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::instances::SENTENCE_CHARS_MAX;
-use crate::policy::engine::{Instance, Maker};
+use crate::policy::engine::{Instance, Maker, cut};
 use crate::policy::eviction::{EvictionFactory, EvictionPolicy};
 use crate::policy::native::NativeEviction;
 use crate::policy::wit::v0_1_0 as wit;
@@ -52,12 +52,14 @@ impl EvictionFactory for EvictionGuest {
     }
 
     fn make(&self, capacity_bytes: u64, seed: u64) -> Result<Box<dyn EvictionPolicy>, Fault> {
-        match self.instance(capacity_bytes, seed)? {
-            (instance, Ok(())) => Ok(Box::new(ShardGuest { maker: self.maker.clone(), instance })),
-            (_, Err(sentence)) => {
-                Err(Fault::Nonsense(format!("it refuses a shard of {capacity_bytes} bytes: {sentence}")))
+        let made = self.instance(capacity_bytes, seed).and_then(|(instance, taken)| match taken {
+            Ok(()) => Ok(instance),
+            Err(refusal) => {
+                Err(Fault::Nonsense(cut(format!("it refuses a shard of {capacity_bytes} bytes: {refusal}"))))
             }
-        }
+        });
+        let instance = made.inspect_err(|fault| self.maker.ledger.faulted(fault))?;
+        Ok(Box::new(ShardGuest { maker: self.maker.clone(), instance }))
     }
 
     fn faulted(&self, fault: &Fault) {
