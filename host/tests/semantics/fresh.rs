@@ -111,7 +111,11 @@ fn expires_in_all_forms() {
         ("9111 5.3: one digit", "Fri, 2 Jan 2026 00:00:00 GMT", 0),
         ("9111 5.3: no such day", "Fri, 31 Feb 2026 00:00:00 GMT", 0),
         ("9111 5.3: no such hour", "Fri, 02 Jan 2026 25:00:00 GMT", 0),
-        ("9111 5.3: the wrong weekday", "Mon, 02 Jan 2026 00:00:00 GMT", 0),
+        ("the wrong weekday", "Mon, 02 Jan 2026 00:00:00 GMT", day),
+        ("the wrong weekday", "Monday, 02-Jan-26 00:00:00 GMT", day),
+        ("the wrong weekday", "Mon Jan  2 00:00:00 2026", day),
+        ("9111 5.3: no weekday", "Foo, 02 Jan 2026 00:00:00 GMT", 0),
+        ("9111 5.3: no weekday", "02 Jan 2026 00:00:00 GMT", 0),
         ("9111 5.3: ISO 8601", "2026-01-02T00:00:00Z", 0),
         ("9111 5.3: a list", "Fri, 02 Jan 2026 00:00:00 GMT, Fri, 02 Jan 2026 00:00:00 GMT", 0),
     ] {

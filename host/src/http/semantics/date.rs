@@ -11,9 +11,12 @@ const LAST: Timestamp = Timestamp::from_millis(253_402_300_799_000);
 
 const IMF_FIXDATE_LEN: usize = "Sun, 06 Nov 1994 08:49:37 GMT".len();
 
+const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+
 const SECONDS_PER_YEAR: u64 = 31_556_952;
 
-/// The date in `value`; none where it is not one of the three forms, or a day that never was.
+/// The date in `value`; none where it is not one of the three forms, or a day that never was. Names are read in any
+/// case, and the wrong day of the week does not matter.
 ///
 /// `now` settles the century of the obsolete RFC 850 form.
 pub fn parse(value: &HeaderValue, now: Timestamp) -> Option<Timestamp> {
@@ -26,7 +29,10 @@ pub fn parse(value: &HeaderValue, now: Timestamp) -> Option<Timestamp> {
     }
     let text = in_its_own_case(text);
     let text = four_digit_year(&text, now).unwrap_or(text);
-    httpdate::parse_http_date(&text).ok().map(Timestamp::from)
+    let (day, rest) = text.split_at_checked(3)?;
+    // The day of the week says nothing that the date does not: it has to be one, and need not be the right one.
+    let days = DAYS.iter().filter(|_| DAYS.contains(&day));
+    days.filter_map(|day| httpdate::parse_http_date(&format!("{day}{rest}")).ok()).next().map(Timestamp::from)
 }
 
 /// The date in the first line of field `name`.
