@@ -170,7 +170,11 @@ fn line(tenant: &str, bound: &BoundInfo) -> String {
     let since = httpdate::fmt_http_date(bound.since.into());
     format!(
         "{tenant:<16} {:<12} {:<16} {digest:<12} {by}, since {since}, {state}: {} calls, {} faults, {} clamped",
-        bound.role, bound.name, bound.calls, bound.faults, bound.clamped
+        bound.role.name(),
+        bound.name,
+        bound.calls,
+        bound.faults,
+        bound.clamped
     )
 }
 

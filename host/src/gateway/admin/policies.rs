@@ -55,7 +55,6 @@ pub(super) async fn bind(
     if query.replan {
         tenant.replan();
     }
-    tracing::info!(tenant = &*tenant.name, %role, policy = &*bound.name, "a policy was bound over the admin API");
     Ok(Json(bound))
 }
 
@@ -66,7 +65,6 @@ pub(super) async fn unbind(
     let tenant = admin.tenant(&tenant)?;
     let role = self::role(&role)?;
     let bound = tenant.unbind(role).await.map_err(|error| refused(&error))?;
-    tracing::info!(tenant = &*tenant.name, %role, policy = &*bound.name, "a policy was unbound over the admin API");
     Ok(Json(bound))
 }
 
