@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::uri::{PathAndQuery, Scheme};
-use http::{Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use hyper::body::Incoming;
 
 use super::hosts::Hosts;
@@ -28,7 +28,7 @@ impl Front {
         let began = self.access.then(|| (Access::of(&request), self.cache.clock().monotonic()));
         let (tenant, response) = match self.route(request) {
             Ok((tenant, request)) => (Some(tenant), self.cache.respond(tenant, request).await),
-            Err(refused) => (None, refused),
+            Err(refusal) => (None, refusal.into_response()),
         };
         if let Some((access, began)) = began {
             let took = self.cache.clock().monotonic().saturating_sub(began);
@@ -39,13 +39,13 @@ impl Front {
 
     /// Whose request it is. Its URI becomes absolute, with the scheme that clients use: no client can choose another
     /// key for the same thing.
-    fn route(&self, request: Request<Incoming>) -> Result<(&Arc<Tenant>, Request<Body>), Response<Body>> {
+    fn route(&self, request: Request<Incoming>) -> Result<(&Arc<Tenant>, Request<Body>), Refusal> {
         if request.method() == Method::CONNECT {
-            return Err(refuse(StatusCode::NOT_IMPLEMENTED, "this gateway opens no tunnels"));
+            return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "this gateway opens no tunnels"));
         }
         let (mut head, incoming) = request.into_parts();
-        let version = head.version;
-        let bad = |reason: String| closing(refuse(StatusCode::BAD_REQUEST, &reason), version);
+        let closes = head.version <= Version::HTTP_11;
+        let bad = |reason: String| Refusal { closes, ..Refusal::new(StatusCode::BAD_REQUEST, reason) };
         check_framing(head.version, &head.headers).map_err(|ambiguous| bad(ambiguous.to_string()))?;
         head.uri = rebuilt(&head.uri, head.uri.authority().map(ToString::to_string), &self.scheme)
             .ok_or_else(|| bad("the request's target makes no URL".into()))?;
@@ -55,7 +55,7 @@ impl Front {
         let Some(tenant) = self.hosts.find(host) else {
             // RFC 9110 section 15.5.20: this server can't answer for that authority.
             let text = format!("no tenant of this gateway answers for the host {host:?}");
-            return Err(refuse(StatusCode::MISDIRECTED_REQUEST, &text));
+            return Err(Refusal::new(StatusCode::MISDIRECTED_REQUEST, text));
         };
         head.uri = rebuilt(&head.uri, Some(host.to_owned()), &self.scheme)
             .ok_or_else(|| bad("the request's target makes no URL".into()))?;
@@ -74,21 +74,30 @@ fn rebuilt(uri: &Uri, authority: Option<String>, scheme: &Scheme) -> Option<Uri>
     }
 }
 
-/// RFC 9112 section 6.3: after a request that was not clear nobody knows where the next one begins.
-fn closing(mut response: Response<Body>, version: http::Version) -> Response<Body> {
-    if version <= http::Version::HTTP_11 {
-        response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
-    }
-    response
+/// Why a request is nobody's.
+struct Refusal {
+    status: StatusCode,
+    reason: String,
+    /// RFC 9112 section 6.3: after a request that was not clear nobody knows where the next one begins.
+    closes: bool,
 }
 
-fn refuse(status: StatusCode, reason: &str) -> Response<Body> {
-    let mut response = Response::new(body::full(format!("{reason}\n")));
-    *response.status_mut() = status;
-    let plain = header::HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, plain);
-    response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
-    response
+impl Refusal {
+    fn new(status: StatusCode, reason: impl Into<String>) -> Self {
+        Self { status, reason: reason.into(), closes: false }
+    }
+
+    fn into_response(self) -> Response<Body> {
+        let mut response = Response::new(body::full(format!("{}\n", self.reason)));
+        *response.status_mut() = self.status;
+        let fields = response.headers_mut();
+        fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if self.closes {
+            fields.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
 }
 
 /// What the access log tells of a request.
@@ -96,7 +105,7 @@ struct Access {
     method: Method,
     host: String,
     target: String,
-    version: http::Version,
+    version: Version,
 }
 
 impl Access {
