@@ -13,7 +13,8 @@ use sandbar_guest::eviction::{Arrival, Departure, Event, pack};
 
 /// Each stock policy once as a guest and once compiled in.
 static PAIRS: LazyLock<Vec<[Arc<dyn EvictionFactory>; 2]>> = LazyLock::new(|| {
-    let engine = Engine::new(&EngineConfig { instances_max: 64, core_share_percent: 0, ..EngineConfig::default() }).unwrap();
+    let engine =
+        Engine::new(&EngineConfig { instances_max: 64, core_share_percent: 0, ..EngineConfig::default() }).unwrap();
     let pair = |name: &'static str| {
         let configured = [Binding::stock(Role::Eviction, name)];
         let clock = Arc::new(SystemClock);

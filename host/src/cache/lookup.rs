@@ -64,6 +64,15 @@ impl Cache {
 
     /// Looks into L2. What is found there is not in L1 yet.
     pub(crate) async fn look_in_l2(&self, asked: &Asked) -> Option<Found> {
+        self.inner.l2.as_ref()?;
+        let found = self.find_in_l2(asked).await;
+        if found.is_none() {
+            count(&asked.tenant.counters.misses_l2);
+        }
+        found
+    }
+
+    async fn find_in_l2(&self, asked: &Asked) -> Option<Found> {
         let primary = self.visible_in_l2(asked, std::slice::from_ref(&asked.key)).await.pop().flatten()?;
         let Entry::Variants(variants) = &primary.entry else { return Some(self.found_in_l2(primary)) };
         let keys = variant_keys(asked, variants);

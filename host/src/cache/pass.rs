@@ -25,6 +25,7 @@ impl Cache {
             Ok(response) => return response,
             Err(miss) => miss,
         };
+        count(&asked.tenant.counters.misses_l1);
         if let Some(response) = self.hit_in_l2(&asked).await {
             return response;
         }

@@ -104,11 +104,14 @@ impl Cache {
 
     async fn read(&self, asked: Arc<Asked>) -> Response<Body> {
         let mut alone = false;
-        for _ in 0..ROUNDS_MAX {
+        for round in 0..ROUNDS_MAX {
             let miss = match self.hit(&asked) {
                 Ok(response) => return response,
                 Err(miss) => miss,
             };
+            if round == 0 {
+                count(&asked.tenant.counters.misses_l1);
+            }
             if only_if_cached(&asked.fields) {
                 return self.only_if_cached(&asked).await;
             }
@@ -133,7 +136,6 @@ impl Cache {
 
     /// Answers from L2, without a fetch.
     pub(crate) async fn hit_in_l2(&self, asked: &Arc<Asked>) -> Option<Response<Body>> {
-        count(&asked.tenant.counters.misses_l1);
         let found = self.look_in_l2(asked).await.filter(|found| self.is_reusable(asked, found))?;
         self.promote(asked, &found);
         Some(self.serve_found(asked, &found, Answered::hit(found.tier)))
@@ -143,7 +145,6 @@ impl Cache {
     async fn fetch(&self, asked: &Arc<Asked>, miss: &Miss, alone: bool, ranged: bool) -> Result<Response<Body>, Retry> {
         let (leads, waiter) = match self.board(miss, alone) {
             Boarding::Lead(obligation) => {
-                count(&asked.tenant.counters.misses_l1);
                 let waiter = obligation.waiter();
                 let fill = Fill {
                     asked: Arc::clone(asked),

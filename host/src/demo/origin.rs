@@ -169,7 +169,7 @@ fn fields(id: u64) -> HeaderMap {
     let modified: SystemTime = Timestamp::from_millis(1_750_000_000_000 + id * 1000).into();
     let text = |text: String| HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""));
     fields.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-    fields.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=30, stale-while-revalidate=60"));
+    fields.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=15, stale-while-revalidate=60"));
     fields.insert(ETAG, text(format!("\"{id}-1\"")));
     fields.insert(LAST_MODIFIED, text(httpdate::fmt_http_date(modified)));
     fields.insert("surrogate-key", text(format!("catalogue group-{}", id / GROUP)));

@@ -58,7 +58,7 @@ pub(super) fn tenants() -> [Tenant; 2] {
             habits: habits(1, 0.9, 0.4),
             visitors,
             pause,
-            settings: "l1 = \"4MiB\"\n[tenant.policy.eviction]\nstock = \"lru\"\n",
+            settings: "l1 = \"3MiB\"\n[tenant.policy.eviction]\nstock = \"lru\"\n",
         },
     ]
 }
@@ -81,7 +81,7 @@ pub(super) fn settings(
         "data_dir = {data_dir}\n\
          [gateway]\nlisten = \"{listen}\"\n\
          [admin]\nlisten = \"{admin}\"\n\
-         [l2]\nkind = \"disk\"\n[l2.disk]\ncapacity = \"32MiB\"\n"
+         [l2]\nkind = \"disk\"\n[l2.disk]\ncapacity = \"12MiB\"\n"
     );
     for tenant in tenants() {
         let Tenant { name, host, settings: own, .. } = tenant;
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn the_swap_is_worth_more_than_three_points() {
-        let (before, after) = (hit_ratio("lru", 4 << 20), hit_ratio(SWAPPED_TO, 4 << 20));
+        let (before, after) = (hit_ratio("lru", 3 << 20), hit_ratio(SWAPPED_TO, 3 << 20));
         assert!(after - before > 5.0, "{before:.1} % with lru, {after:.1} % with {SWAPPED_TO}");
     }
 

@@ -68,7 +68,10 @@ mod tests {
         assert_eq!(choice.binding.settings, json!({ "ageing": "off", "x": 0.5, "y": true }));
         assert!(choice.native().binding.native && !choice.binding.native);
         let choice: PolicyChoice = "a/b.wasm".parse().unwrap();
-        assert_eq!((&choice.binding.source, &choice.binding.settings), (&Source::File("a/b.wasm".into()), &Value::Null));
+        assert_eq!(
+            (&choice.binding.source, &choice.binding.settings),
+            (&Source::File("a/b.wasm".into()), &Value::Null)
+        );
         assert!(!choice.native().binding.native);
         for text in ["", ":a=b", "lru:small"] {
             assert!(text.parse::<PolicyChoice>().is_err(), "{text}");

@@ -123,13 +123,7 @@ impl Trace {
     ///
     /// # Errors
     /// When there are more than 2^32 - 1 keys.
-    pub fn push(
-        &mut self,
-        time_ms: u64,
-        key: KeyHash,
-        size_bytes: u64,
-        cost_us: u64,
-    ) -> Result<(), String> {
+    pub fn push(&mut self, time_ms: u64, key: KeyHash, size_bytes: u64, cost_us: u64) -> Result<(), String> {
         let next = u32::try_from(self.keys.len()).map_err(|_| "too many keys".to_owned())?;
         let number = *self.numbers.entry(key).or_insert(next);
         if number == next {
