@@ -40,11 +40,16 @@ impl Pending {
         if self.overflowed {
             return true;
         }
-        self.overflowed = self.words.len() + EVENT_WORDS_MAX > WORDS_MAX;
+        self.overflowed = !self.has_room();
         if !self.overflowed {
             pack(event, &mut self.words);
         }
         !self.overflowed
+    }
+
+    /// Whether there is room for any event.
+    pub(super) fn has_room(&self) -> bool {
+        !self.overflowed && self.words.len() + EVENT_WORDS_MAX <= WORDS_MAX
     }
 
     /// Words in the queue.

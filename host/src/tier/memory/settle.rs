@@ -102,14 +102,12 @@ impl<V: Clone> Shard<V> {
         let arriving_slot = arriving.as_ref().map(|arriving| arriving.slot);
         let mut nonsense = None;
         let mut refused = false;
-        for victim in seat.victims.drain(..) {
-            match table.evict_victim(victim) {
-                Ok(value) => garbage.extend(value),
-                Err(State::Reserved) if arriving_slot == Some(victim) && !refused => refused = true,
-                Err(State::Departing) => {}
-                Err(_) => nonsense = Some(format!("victim {victim} is not resident, or was named twice")),
-            }
-        }
+        table.evict_victims(&mut seat.victims, garbage, |victim, state| match state {
+            State::Reserved if arriving_slot == Some(victim) && !refused => refused = true,
+            // It left by itself meanwhile.
+            State::Departing => {}
+            _ => nonsense = Some(format!("victim {victim} is not resident, or was named twice")),
+        });
         for slot in seat.released.drain(..) {
             table.slab.release(slot);
         }

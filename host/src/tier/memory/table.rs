@@ -134,16 +134,19 @@ impl<V> Table<V> {
         self.capacity_bytes.saturating_add(self.slack_bytes())
     }
 
-    fn has_room(&self, weight_bytes: u64) -> bool {
-        self.resident_bytes.saturating_add(weight_bytes) <= self.limit_bytes()
-    }
-
     /// Takes an entry in if there is room for it. Values that leave go to `garbage`.
     pub(super) fn insert(&mut self, candidate: &Candidate, value: V, garbage: &mut Vec<V>) -> Taken<V> {
         let too_large = candidate.weight_bytes > self.capacity_bytes;
-        if let Some(slot) = self.find(candidate.key).map(|bucket| bucket.slot) {
-            if !too_large && self.may_replace(slot, candidate.weight_bytes) {
-                return self.replace(slot, candidate, value);
+        let limit_bytes = self.limit_bytes();
+        if let Some(bucket) = self.map.find_mut(table_hash(candidate.key), |bucket| bucket.key == candidate.key) {
+            let slot = bucket.slot;
+            let before = self.slab.at(slot).weight_bytes;
+            let grows_by = candidate.weight_bytes.saturating_sub(before);
+            // A change that can't be queued is told as a departure and an arrival instead.
+            if !too_large && self.resident_bytes.saturating_add(grows_by) <= limit_bytes && self.pending.has_room() {
+                let old = std::mem::replace(&mut bucket.value, value);
+                self.change(slot, candidate);
+                return Taken::Instead(old);
             }
             garbage.extend(self.depart(slot, Departure::Purged));
         }
@@ -151,41 +154,26 @@ impl<V> Table<V> {
             self.counts.not_admitted += 1;
             return Taken::TooLarge(value);
         }
-        if !self.has_room(candidate.weight_bytes) {
+        if self.resident_bytes.saturating_add(candidate.weight_bytes) > limit_bytes {
             return Taken::NoRoom(value);
         }
         self.place(candidate, value)
     }
 
-    /// A change that can't be queued is told as a departure and an arrival instead.
-    fn may_replace(&self, slot: u32, weight_bytes: u64) -> bool {
-        let grows_by = weight_bytes.saturating_sub(self.slab.at(slot).weight_bytes);
-        self.has_room(grows_by) && !self.pending.has_overflowed()
-    }
-
-    fn replace(&mut self, slot: u32, candidate: &Candidate, value: V) -> Taken<V> {
+    fn change(&mut self, slot: u32, candidate: &Candidate) {
         let Candidate { weight_bytes, facts, .. } = *candidate;
-        let event = Event::Changed { slot, weight_bytes, expires_ms: facts.expires.as_millis() };
-        if !self.pending.push(event) {
-            self.overflow();
-            let old = self.depart(slot, Departure::Purged);
-            let taken = self.place(candidate, value);
-            return match (taken, old) {
-                (Taken::In, Some(old)) => Taken::Instead(old),
-                (taken, _) => taken,
-            };
-        }
-        let entry = self.slab.at_mut(slot);
-        let before = std::mem::replace(&mut entry.weight_bytes, weight_bytes);
-        entry.set_facts(facts);
-        entry.set_changed();
-        let hash = whole_hash(entry.hash);
-        let bucket = self.map.find_mut(hash, |bucket| bucket.slot == slot);
-        let old = bucket.map(|bucket| std::mem::replace(&mut bucket.value, value));
-        self.resident_bytes = self.resident_bytes - before + weight_bytes;
-        self.pending.came_bytes += weight_bytes.saturating_sub(before);
         self.counts.replacements += 1;
-        old.map_or(Taken::In, Taken::Instead)
+        let entry = self.slab.at_mut(slot);
+        let was = (entry.weight_bytes, entry.expires);
+        entry.set_facts(facts);
+        if was == (weight_bytes, facts.expires) {
+            return;
+        }
+        entry.weight_bytes = weight_bytes;
+        entry.set_changed();
+        self.resident_bytes = self.resident_bytes - was.0 + weight_bytes;
+        self.pending.came_bytes += weight_bytes.saturating_sub(was.0);
+        self.pending.push(Event::Changed { slot, weight_bytes, expires_ms: facts.expires.as_millis() });
     }
 
     /// Takes in an entry of a key that has none, and for which there is room.
@@ -240,7 +228,8 @@ impl<V> Table<V> {
         if !self.pending.push(Event::Departed { slot, reason }) {
             self.overflow();
         }
-        let value = self.unlink(slot);
+        let value = self.take_value(slot);
+        self.unlink(slot);
         self.slab.at_mut(slot).set_state(State::Departing);
         self.departing.push(slot);
         if !self.pending.has_overflowed() {
@@ -249,32 +238,40 @@ impl<V> Table<V> {
         value
     }
 
-    /// Removes a resident entry of which the policy knows that it leaves; its slot is free at once.
-    pub(super) fn evict(&mut self, slot: u32) -> Option<V> {
-        let value = self.unlink(slot);
-        self.slab.release(slot);
-        value
+    /// Evicts the victims that the policy named, and frees their slots. `refuse` is told of those that aren't entries
+    /// that it was told of, and what they are.
+    ///
+    /// Goes over them three times: memory that was not read for long is then waited for together, not one by one.
+    pub(super) fn evict_victims(
+        &mut self,
+        victims: &mut Vec<u32>,
+        garbage: &mut Vec<V>,
+        mut refuse: impl FnMut(u32, State),
+    ) {
+        victims.retain(|slot| self.accept_victim(*slot).map_err(|state| refuse(*slot, state)).is_ok());
+        garbage.extend(victims.iter().filter_map(|slot| self.take_value(*slot)));
+        for slot in victims.drain(..) {
+            self.unlink(slot);
+            self.slab.release(slot);
+        }
     }
 
-    /// Evicts a victim that the policy named.
-    ///
-    /// # Errors
-    /// What the slot is used for, where that isn't an entry that the policy was told of.
-    pub(super) fn evict_victim(&mut self, slot: u32) -> Result<Option<V>, State> {
-        let Some(entry) = self.slab.find(slot) else { return Err(State::Free) };
-        match entry.state() {
-            State::Resident if entry.told_in > self.handed => Err(State::Free),
-            // It was told of in this very hand-over.
-            State::Resident if entry.told_in == self.handed => {
-                self.counts.not_admitted += 1;
-                Ok(self.evict(slot))
-            }
-            State::Resident => {
-                self.counts.evicted_by_policy += 1;
-                Ok(self.evict(slot))
-            }
-            other => Err(other),
+    /// Marks a victim, so that it isn't accepted twice.
+    fn accept_victim(&mut self, slot: u32) -> Result<(), State> {
+        if slot >= self.slab.len() {
+            return Err(State::Free);
         }
+        let handed = self.handed;
+        let entry = self.slab.at_mut(slot);
+        match entry.state() {
+            State::Resident if entry.told_in > handed => return Err(State::Free),
+            // It was told of in this very hand-over.
+            State::Resident if entry.told_in == handed => self.counts.not_admitted += 1,
+            State::Resident => self.counts.evicted_by_policy += 1,
+            other => return Err(other),
+        }
+        entry.set_state(State::Free);
+        Ok(())
     }
 
     /// Evicts the entry that was inserted first.
@@ -293,13 +290,18 @@ impl<V> Table<V> {
         }
     }
 
-    /// Takes an entry out of the map, the order of insertion and the sum of weights.
-    fn unlink(&mut self, slot: u32) -> Option<V> {
-        let entry = self.slab.at(slot);
-        let (hash, older, newer) = (whole_hash(entry.hash), entry.older, entry.newer);
-        self.resident_bytes -= entry.weight_bytes;
+    /// Takes an entry out of the map.
+    fn take_value(&mut self, slot: u32) -> Option<V> {
+        let hash = whole_hash(self.slab.at(slot).hash);
         let found = self.map.find_entry(hash, |bucket| bucket.slot == slot).ok();
-        let value = found.map(|found| found.remove().0.value);
+        found.map(|found| found.remove().0.value)
+    }
+
+    /// Takes an entry out of the order of insertion and the sum of weights.
+    fn unlink(&mut self, slot: u32) {
+        let entry = self.slab.at(slot);
+        let (older, newer) = (entry.older, entry.newer);
+        self.resident_bytes -= entry.weight_bytes;
         match older {
             NO_SLOT => self.oldest = newer,
             older => self.slab.at_mut(older).newer = newer,
@@ -308,7 +310,6 @@ impl<V> Table<V> {
             NO_SLOT => self.newest = older,
             newer => self.slab.at_mut(newer).older = older,
         }
-        value
     }
 
     /// From now on the table remembers what came and went: entries of the next hand-over's number are the ones that are
