@@ -14,6 +14,7 @@ use crate::policy::freshness::Plan;
 
 /// What a key leads to.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly every entry is a response: a box would cost each an allocation")]
 pub enum Entry {
     /// A stored response.
     Response(StoredResponse),

@@ -129,8 +129,8 @@ impl Answer {
 
     /// The last member of `Cache-Status` (RFC 9211): that of the cache which is nearest to the client.
     pub fn cache_status(&self) -> CacheStatus {
-        let values = self.fields.get_all("cache-status").iter().filter_map(|value| value.to_str().ok());
-        let text = values.last().and_then(|value| value.rsplit(", ").next()).unwrap_or("");
+        let mut values = self.fields.get_all("cache-status").iter().filter_map(|value| value.to_str().ok());
+        let text = values.next_back().and_then(|value| value.rsplit(", ").next()).unwrap_or("");
         CacheStatus(text.to_owned())
     }
 

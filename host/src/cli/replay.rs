@@ -11,7 +11,7 @@ use crate::replay::{self, Capacity, PolicyChoice, Replay, Row, Trace, Unit};
 ///
 /// With one shard and batches of one event (the defaults) the counts are those of a textbook simulator.
 #[derive(Debug, clap::Args)]
-pub struct ReplayArgs {
+pub(super) struct ReplayArgs {
     /// Trace: csv `time,key,size[,cost]` or an access log in the common format, zstd-compressed or not.
     #[arg(long, value_name = "FILE")]
     trace: PathBuf,
@@ -61,7 +61,7 @@ pub struct ReplayArgs {
 ///
 /// # Errors
 /// When the trace can't be read, or a policy can't be bound or fails.
-pub fn run(args: &ReplayArgs) -> anyhow::Result<()> {
+pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<()> {
     let trace = read(args)?;
     let replay = Replay {
         shards: args.shards,

@@ -101,6 +101,7 @@ impl Slot {
 /// All slots of a shard.
 #[derive(Debug)]
 pub(super) struct Slab {
+    #[expect(clippy::vec_box, reason = "growing moves pointers, not the slots of all readers")]
     chunks: Vec<Box<[Slot; CHUNK]>>,
     free: u32,
 }
