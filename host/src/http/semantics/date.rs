@@ -31,8 +31,10 @@ pub fn parse(value: &HeaderValue, now: Timestamp) -> Option<Timestamp> {
     let text = four_digit_year(&text, now).unwrap_or(text);
     let (day, rest) = text.split_at_checked(3)?;
     // The day of the week says nothing that the date does not: it has to be one, and need not be the right one.
-    let days = DAYS.iter().filter(|_| DAYS.contains(&day));
-    days.filter_map(|day| httpdate::parse_http_date(&format!("{day}{rest}")).ok()).next().map(Timestamp::from)
+    if !DAYS.contains(&day) {
+        return None;
+    }
+    DAYS.iter().find_map(|day| httpdate::parse_http_date(&format!("{day}{rest}")).ok()).map(Timestamp::from)
 }
 
 /// The date in the first line of field `name`.
