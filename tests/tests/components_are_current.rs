@@ -1,5 +1,7 @@
 //! The stock components that travel with `sandbar-policies` are those that its sources give.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
 use std::path::Path;
 
 use sandbar::policy::build::stock;

@@ -1,6 +1,8 @@
 //! Guests that loop, trap, hoard, lie or are no guests at all: every request gets the built-in answer, faults are
 //! counted, a policy that fails too often is quarantined and tried again, and nobody else notices.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -122,7 +122,8 @@ async fn ranges_and_head_are_answered_from_what_is_stored() -> anyhow::Result<()
 
     let etag = whole.field("etag").context("nginx sends an ETag")?.to_owned();
     // What is asked for, the status, and the content that is right.
-    let cases: [(&[(&str, &str)], u16, &[u8]); 6] = [
+    type Case<'a> = (&'a [(&'a str, &'a str)], u16, &'a [u8]);
+    let cases: [Case<'_>; 6] = [
         (&[("range", "bytes=0-99")], 206, &content[..100]),
         (&[("range", "bytes=99900-")], 206, &content[99_900..]),
         (&[("range", "bytes=-50")], 206, &content[99_950..]),

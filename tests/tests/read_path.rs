@@ -1,5 +1,7 @@
 //! The read path over any service: what is asked of the origin, and what the client is told. Time is stepped.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;

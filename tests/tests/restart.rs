@@ -1,5 +1,7 @@
 //! A cache over the embedded disk tier: what a restart keeps, and what it must not bring back.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

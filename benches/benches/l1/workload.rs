@@ -56,7 +56,7 @@ impl Workload {
                 Self::Hit => Operation::get(zipf(ENTRIES).draw(&mut random)),
                 Self::NineToOne => {
                     let key = zipf(2 * ENTRIES).draw(&mut random);
-                    if random.next() % 10 == 0 { Operation::insert(key) } else { Operation::get(key) }
+                    if random.next().is_multiple_of(10) { Operation::insert(key) } else { Operation::get(key) }
                 }
                 Self::Churn => Operation::insert((2 * ENTRIES + first + at) as u32),
             })
