@@ -74,6 +74,12 @@
     },
     Stock {
         role: "eviction",
+        name: "tide",
+        component: include_bytes!("../components/eviction-tide.wasm"),
+        summary: "Pools by experience and worth, under the view that hits most: the house policy.",
+    },
+    Stock {
+        role: "eviction",
         name: "ttl",
         component: include_bytes!("../components/eviction-ttl.wasm"),
         summary: "The entry that expires soonest leaves first.",
