@@ -24,6 +24,7 @@ mod workload;
 use std::time::Duration;
 
 use anyhow::ensure;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
 use board::Board;
@@ -83,9 +84,10 @@ async fn play(options: Options, board: &mut Board, watch: &Watch) -> anyhow::Res
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     keys.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told_to_end = std::pin::pin!(told_to_end());
+    let mut effect_told = false;
     loop {
         tokio::select! {
-            _ = &mut told_to_end => return Ok(()),
+            told = &mut told_to_end => return Ok(told?),
             _ = keys.tick() => {
                 if screen.is_left()? {
                     return Ok(());
@@ -99,6 +101,10 @@ async fn play(options: Options, board: &mut Board, watch: &Watch) -> anyhow::Res
             None if elapsed >= half => swap(board, window).await?,
             Some(swap) if elapsed.as_secs_f64() >= swap.at_seconds + window.as_secs_f64() => {
                 swap.after(&board.film.recent(scene::SWAPPED, window));
+                let effect = swap.effect();
+                if !std::mem::replace(&mut effect_told, true) {
+                    board.tell(effect);
+                }
             }
             _ => {}
         }
@@ -147,20 +153,16 @@ async fn swap(board: &mut Board, window: Duration) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Ctrl-C, or the signal that service managers send.
-async fn told_to_end() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-            return;
-        }
+/// Ctrl-C, the signal that service managers send, or the one of a terminal that is closed.
+async fn told_to_end() -> std::io::Result<()> {
+    let [mut interrupt, mut terminate, mut hang_up] =
+        [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?];
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = hang_up.recv() => {}
     }
-    let _ = tokio::signal::ctrl_c().await;
+    Ok(())
 }
 
 #[cfg(test)]

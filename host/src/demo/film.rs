@@ -124,17 +124,18 @@ impl Film {
 
     /// What tenant number `tenant` did in the `window` that ends with the last picture.
     pub(super) fn recent(&self, tenant: usize, window: Duration) -> Figures {
-        let Some(last) = self.last() else { return Figures::default() };
-        let from = last.elapsed.saturating_sub(window);
-        let earlier = self.pictures.iter().rev().find(|picture| picture.elapsed <= from);
-        let of =
-            |picture: &Picture| picture.tenants.get(tenant).map(|tenant| tenant.figures.clone()).unwrap_or_default();
-        of(last).since(&earlier.map(of).unwrap_or_default())
+        let of = |picture: &Picture| picture.tenants.get(tenant).map(|tenant| tenant.figures.clone()).unwrap_or_default();
+        self.last().map(of).unwrap_or_default().since(&self.before(window).map(of).unwrap_or_default())
     }
 
-    /// Visitors' requests a second over the `window` that ends with the last picture.
+    /// Requests a second that visitors made in the `window` that ends with the last picture.
     pub(super) fn request_rate(&self, window: Duration) -> f64 {
         self.rate(window, |picture| picture.requests)
+    }
+
+    /// Requests a second that the gateway took from tenant number `tenant`.
+    pub(super) fn tenant_rate(&self, tenant: usize, window: Duration) -> f64 {
+        self.rate(window, |picture| picture.tenants.get(tenant).map_or(0, |tenant| tenant.figures.requests))
     }
 
     /// Requests a second that reached the origin from the gateway.
@@ -144,11 +145,17 @@ impl Film {
 
     fn rate(&self, window: Duration, count: impl Fn(&Picture) -> u64) -> f64 {
         let Some(last) = self.last() else { return 0.0 };
-        let from = last.elapsed.saturating_sub(window);
-        let earlier = self.pictures.iter().rev().find(|picture| picture.elapsed <= from);
-        let (before, at) = earlier.map_or((0, Duration::ZERO), |picture| (count(picture), picture.elapsed));
+        let (before, at) = self.before(window).map_or((0, Duration::ZERO), |picture| (count(picture), picture.elapsed));
         let seconds = last.elapsed.saturating_sub(at).as_secs_f64();
         if seconds > 0.0 { count(last).saturating_sub(before) as f64 / seconds } else { 0.0 }
+    }
+
+    /// The picture nearest to the beginning of the `window` that ends with the last picture; none where that is nearer to
+    /// the very start.
+    fn before(&self, window: Duration) -> Option<&Picture> {
+        let from = self.last()?.elapsed.saturating_sub(window);
+        let nearest = self.pictures.iter().rev().min_by_key(|picture| picture.elapsed.abs_diff(from))?;
+        (nearest.elapsed.abs_diff(from) <= from).then_some(nearest)
     }
 
     /// A tenant's L1 hit ratio between each two of the last `count` pictures: seconds since the start, percent.

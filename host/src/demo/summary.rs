@@ -69,6 +69,8 @@ pub(super) struct SwapSummary {
     pub(super) l1_points: f64,
     pub(super) hit_ratio_before: f64,
     pub(super) hit_ratio_after: f64,
+    /// The same for the hit ratio of all tiers together.
+    pub(super) points: f64,
 }
 
 impl SwapSummary {
@@ -81,6 +83,19 @@ impl SwapSummary {
     pub(super) fn after(&mut self, window: &Figures) {
         (self.l1_hit_ratio_after, self.hit_ratio_after) = (window.l1_hit_ratio(), window.hit_ratio());
         self.l1_points = 100.0 * (self.l1_hit_ratio_after - self.l1_hit_ratio_before);
+        self.points = 100.0 * (self.hit_ratio_after - self.hit_ratio_before);
+    }
+
+    /// What the swap moved, in a sentence.
+    pub(super) fn effect(&self) -> String {
+        let [l1_before, l1_after, before, after] =
+            [self.l1_hit_ratio_before, self.l1_hit_ratio_after, self.hit_ratio_before, self.hit_ratio_after]
+                .map(|ratio| 100.0 * ratio);
+        format!(
+            "{}'s hit ratio before and after the swap: L1 {l1_before:.1} % and {l1_after:.1} % ({:+.1} points), all tiers \
+             {before:.1} % and {after:.1} % ({:+.1} points)",
+            self.tenant, self.l1_points, self.points
+        )
     }
 }
 
@@ -200,8 +215,7 @@ impl fmt::Display for Summary {
                 "swap after {:.0} s: {}, {} -> {}, in {:.0} ms",
                 swap.at_seconds, swap.tenant, swap.from, swap.to, swap.took_ms
             )?;
-            let (before, after) = (100.0 * swap.l1_hit_ratio_before, 100.0 * swap.l1_hit_ratio_after);
-            writeln!(f, "  L1 hit ratio {before:.1} % -> {after:.1} % ({:+.1} points)", swap.l1_points)?;
+            writeln!(f, "  {}", swap.effect())?;
         }
         let Reconciliation { gateway_requests, hits, collapsed, origin_fetches, others, .. } = self.reconciliation;
         writeln!(

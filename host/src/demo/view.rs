@@ -52,14 +52,15 @@ fn draw_tenants(frame: &mut Frame<'_>, area: Rect, board: &Board) {
     let head = ["tenant", "eviction policy", "req/s", "L1 hits", "L2 hits", "origin", "collapsed", "L1 memory"];
     let pictures = board.film.last().map(|last| last.tenants.as_slice()).unwrap_or_default();
     let rows = pictures.iter().enumerate().map(|(index, tenant)| {
-        tenant_row(tenant, &board.film.recent(index, WINDOW)).style(Style::new().fg(COLOURS[index % COLOURS.len()]))
+        let rate = board.film.tenant_rate(index, WINDOW);
+        tenant_row(tenant, &board.film.recent(index, WINDOW), rate).style(Style::new().fg(COLOURS[index % COLOURS.len()]))
     });
     let widths = [8, 26, 8, 9, 9, 9, 10, 20].map(Constraint::Length);
     let table = Table::new(rows, widths).header(Row::new(head).bold());
     frame.render_widget(table.block(Block::bordered().title(" tenants, the last 2 s ")), area);
 }
 
-fn tenant_row(tenant: &TenantPicture, recent: &Figures) -> Row<'static> {
+fn tenant_row(tenant: &TenantPicture, recent: &Figures, rate: f64) -> Row<'static> {
     let share = |part: u64| {
         let percent = 100.0 * part as f64 / recent.requests.max(1) as f64;
         format!("{percent:5.1} %")
@@ -68,7 +69,7 @@ fn tenant_row(tenant: &TenantPicture, recent: &Figures) -> Row<'static> {
     Row::new([
         tenant.name.clone(),
         tenant.eviction.clone(),
-        format!("{:.0}", recent.requests as f64 / WINDOW.as_secs_f64()),
+        format!("{rate:.0}"),
         share(recent.hits_l1),
         share(recent.hits_l2),
         share(recent.fetched),
@@ -101,7 +102,7 @@ fn draw_load(frame: &mut Frame<'_>, area: Rect, board: &Board) {
     let memory = last.process_bytes.map_or("unknown".to_owned(), |bytes| format!("{} MiB", bytes >> 20));
     let failed = Line::from(format!("{} requests, every byte compared; {} failed", last.requests, last.failed));
     let lines = vec![
-        Line::from(format!("{requests:.0} requests/s, of which {origin:.0}/s reach the origin ({spared:.1} % spared)")),
+        Line::from(format!("{requests:.0} requests/s; {origin:.0}/s reach the origin, {spared:.0} % don't")),
         Line::from(format!("{} requests in the origin at this moment", last.origin_in_progress)),
         Line::from(format!("{memory} of memory: gateway, origin and visitors together")),
         if last.failed == 0 { failed.green() } else { failed.red().bold() },
@@ -133,7 +134,7 @@ fn draw_curve(frame: &mut Frame<'_>, area: Rect, board: &Board) {
     let from = from.min(to - 1.0);
     let x = Axis::default().bounds([from, to]).labels([format!("{from:.0} s"), format!("{to:.0} s")]);
     let y = Axis::default().bounds([floor, 100.0]).labels([format!("{floor:.0} %"), "100 %".to_owned()]);
-    let chart = Chart::new(lines).x_axis(x).y_axis(y).block(Block::bordered().title(" L1 hit ratio "));
+    let chart = Chart::new(lines).hidden_legend_constraints((Constraint::Ratio(1, 2), Constraint::Ratio(1, 2))).x_axis(x).y_axis(y).block(Block::bordered().title(" L1 hit ratio "));
     frame.render_widget(chart, area);
 }
 
