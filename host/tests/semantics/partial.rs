@@ -3,9 +3,11 @@
 use http::HeaderMap;
 use sandbar::entry::StoredResponse;
 use sandbar::http::semantics::partial::{completion_fields, content_range};
-use sandbar::http::semantics::{ByteRange, Combined, combine, part_answers};
+use sandbar::http::semantics::{
+    ByteRange, Combined, FwdReason, Reuse, combine, may_serve_on_error, part_answers, reuse,
+};
 
-use super::support::{Asked, fields, stored_with_body, text};
+use super::support::{Asked, at, fields, stored_with_body, text};
 
 #[test]
 fn content_range_field() {
@@ -95,6 +97,25 @@ fn a_part_answers_what_lies_within_it() {
     }
     let head = Asked::new("HEAD", "Range: bytes=2-3");
     assert_eq!(part_answers(&held, &head.head()), None, "9110 14.2: only GET");
+}
+
+#[test]
+fn a_part_is_reused_for_nothing_else() {
+    let held = part("0-4/10", "Cache-Control: stale-if-error=60", "01234");
+    for (section, method, request, expected) in [
+        ("9111 3.3: within it", "GET", "Range: bytes=0-3", Reuse::Fresh),
+        ("9111 3.3: the whole", "GET", "", Reuse::Validate(FwdReason::Partial)),
+        ("9111 3.3: beyond it", "GET", "Range: bytes=0-5", Reuse::Validate(FwdReason::Partial)),
+        ("9111 3.3: several", "GET", "Range: bytes=0-0,2-2", Reuse::Validate(FwdReason::Partial)),
+        ("9110 13.1.5: of another", "GET", "Range: bytes=0-3\nIf-Range: \"x\"", Reuse::Validate(FwdReason::Partial)),
+        ("9110 14.2: HEAD asks for the whole", "HEAD", "Range: bytes=0-3", Reuse::Validate(FwdReason::Partial)),
+        ("9111 3.3: whatever else is asked", "GET", "Cache-Control: max-stale", Reuse::Validate(FwdReason::Partial)),
+    ] {
+        let asked = Asked::new(method, request);
+        assert_eq!(reuse(&held, &asked.head(), at(0), false), expected, "{section}: {method} {request:?}");
+        let on_error = may_serve_on_error(&held, &asked.head(), at(61_000), false);
+        assert_eq!(on_error, expected == Reuse::Fresh, "{section}: on error: {method} {request:?}");
+    }
 }
 
 /// `C:` and content where the whole is there, `P:`, label and content where a part is, `-` where nothing was combined.

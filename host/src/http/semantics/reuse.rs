@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
+
 use super::RequestHead;
 use super::cache_control::RequestDirectives;
 use super::cache_status::FwdReason;
+use super::partial::part_answers;
 use super::stale::{forbids, staleness};
 use crate::clock::Timestamp;
 use crate::entry::StoredResponse;
@@ -29,10 +32,15 @@ pub enum StaleReason {
     MaxStale,
 }
 
-/// Whether the stored response may answer now.
+/// Whether the stored response may answer now. A part that is not what is asked for comes back as
+/// [`FwdReason::Partial`]: there is nothing to validate, the request goes on as it is.
 ///
 /// A request without `Cache-Control` and `Pragma` costs two look-ups in its fields.
 pub fn reuse(stored: &StoredResponse, request: &RequestHead<'_>, now: Timestamp, soft_purged: bool) -> Reuse {
+    // Section 3.3: a part answers nothing but a range "wholly within" it, least of all a request for the whole.
+    if lacks_what_is_asked(stored, request) {
+        return Reuse::Validate(FwdReason::Partial);
+    }
     let asked = RequestDirectives::of(request.fields);
     // Section 5.2.2.4: the response "MUST NOT be used to satisfy any other request without forwarding it for
     // validation".
@@ -49,6 +57,11 @@ pub fn reuse(stored: &StoredResponse, request: &RequestHead<'_>, now: Timestamp,
         None => Reuse::Validate(FwdReason::Request),
         Some(stale_for) => reuse_stale(stored, &asked, stale_for),
     }
+}
+
+/// Whether it is a part, and not one that answers the request.
+pub(super) fn lacks_what_is_asked(stored: &StoredResponse, request: &RequestHead<'_>) -> bool {
+    stored.status == StatusCode::PARTIAL_CONTENT && part_answers(stored, request).is_none()
 }
 
 /// Section 5.2.1.1: "the client prefers a response whose age is less than or equal to the specified number of seconds."
