@@ -124,7 +124,8 @@ impl Film {
 
     /// What tenant number `tenant` did in the `window` that ends with the last picture.
     pub(super) fn recent(&self, tenant: usize, window: Duration) -> Figures {
-        let of = |picture: &Picture| picture.tenants.get(tenant).map(|tenant| tenant.figures.clone()).unwrap_or_default();
+        let of =
+            |picture: &Picture| picture.tenants.get(tenant).map(|tenant| tenant.figures.clone()).unwrap_or_default();
         self.last().map(of).unwrap_or_default().since(&self.before(window).map(of).unwrap_or_default())
     }
 

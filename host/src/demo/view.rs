@@ -53,7 +53,8 @@ fn draw_tenants(frame: &mut Frame<'_>, area: Rect, board: &Board) {
     let pictures = board.film.last().map(|last| last.tenants.as_slice()).unwrap_or_default();
     let rows = pictures.iter().enumerate().map(|(index, tenant)| {
         let rate = board.film.tenant_rate(index, WINDOW);
-        tenant_row(tenant, &board.film.recent(index, WINDOW), rate).style(Style::new().fg(COLOURS[index % COLOURS.len()]))
+        tenant_row(tenant, &board.film.recent(index, WINDOW), rate)
+            .style(Style::new().fg(COLOURS[index % COLOURS.len()]))
     });
     let widths = [8, 26, 8, 9, 9, 9, 10, 20].map(Constraint::Length);
     let table = Table::new(rows, widths).header(Row::new(head).bold());
@@ -134,7 +135,11 @@ fn draw_curve(frame: &mut Frame<'_>, area: Rect, board: &Board) {
     let from = from.min(to - 1.0);
     let x = Axis::default().bounds([from, to]).labels([format!("{from:.0} s"), format!("{to:.0} s")]);
     let y = Axis::default().bounds([floor, 100.0]).labels([format!("{floor:.0} %"), "100 %".to_owned()]);
-    let chart = Chart::new(lines).hidden_legend_constraints((Constraint::Ratio(1, 2), Constraint::Ratio(1, 2))).x_axis(x).y_axis(y).block(Block::bordered().title(" L1 hit ratio "));
+    let chart = Chart::new(lines)
+        .hidden_legend_constraints((Constraint::Ratio(1, 2), Constraint::Ratio(1, 2)))
+        .x_axis(x)
+        .y_axis(y)
+        .block(Block::bordered().title(" L1 hit ratio "));
     frame.render_widget(chart, area);
 }
 
