@@ -2,6 +2,8 @@
 //!
 //! `redis/bare`: the same client library, 64 `GET`s in flight on one connection, nothing done with the answers.
 //! `redis/hit`: the tier, 64 hits in flight: bounded read, purge sequence, deadline, checksum, decoding.
+//! The two take turns first, fifteen rounds of 20,000 each, and the ratio of their medians is printed: on a machine that is
+//! not idle, figures that were not measured in turn can't be compared.
 //! `redis/…-batched`: 64 keys in one pipeline. `disk/hit`: 64 hits in flight in the embedded tier, in the page cache.
 
 use std::sync::Arc;
@@ -22,6 +24,7 @@ use tokio::time::Instant;
 
 const IN_FLIGHT: u64 = 64;
 const KEYS: u64 = 10_000;
+const ROUND: u64 = 20_000;
 const BODY_BYTES: usize = 4096;
 
 fn l2_hit(criterion: &mut Criterion) {
@@ -45,6 +48,19 @@ fn redis_hit(criterion: &mut Criterion, runtime: &Runtime, keys: &Arc<Vec<CacheK
     });
     let names: Arc<Vec<String>> =
         Arc::new(keys.iter().map(|key| format!("sandbar:{{bench}}:e:{:032x}", key.hash().0)).collect());
+
+    let bare_round = || {
+        let (connection, names) = (connection.clone(), Arc::clone(&names));
+        runtime.block_on(in_flight(ROUND, move |n| bare(connection.clone(), Arc::clone(&names), n)))
+    };
+    let hit_round = || {
+        let (tier, keys) = (Arc::clone(&tier), Arc::clone(keys));
+        runtime.block_on(in_flight(ROUND, move |n| hit(Arc::clone(&tier), Arc::clone(&keys), n)))
+    };
+    in_turn("64 in flight", bare_round, hit_round);
+    let bare_round = || runtime.block_on(bare_batches(connection.clone(), &names, ROUND / IN_FLIGHT));
+    let hit_round = || runtime.block_on(batches(&*tier, keys, ROUND / IN_FLIGHT));
+    in_turn("64 in one pipeline", bare_round, hit_round);
 
     let mut group = criterion.benchmark_group("redis");
     group.throughput(Throughput::Elements(1));
@@ -83,6 +99,35 @@ fn disk_hit(criterion: &mut Criterion, runtime: &Runtime, keys: &Arc<Vec<CacheKe
         });
     });
     group.finish();
+}
+
+/// Prints what one of each costs, measured in turn: on the clock, and of this process's processor time.
+fn in_turn(how: &str, bare: impl Fn() -> Duration, hit: impl Fn() -> Duration) {
+    let rounds: Vec<[Duration; 4]> = (0..15)
+        .map(|_| {
+            let ((bare, bare_cpu), (hit, hit_cpu)) = (with_cpu(&bare), with_cpu(&hit));
+            [bare, hit, bare_cpu, hit_cpu]
+        })
+        .collect();
+    let median = |column: usize| {
+        let mut figures: Vec<Duration> = rounds.iter().map(|round| round[column]).collect();
+        figures.sort();
+        figures[figures.len() / 2].as_secs_f64() * 1e6 / f64::from(u32::try_from(ROUND).expect("small"))
+    };
+    let [bare, hit, bare_cpu, hit_cpu] = [0, 1, 2, 3].map(median);
+    println!("redis, {how}: bare {bare:.2} us, hit {hit:.2} us, ratio {:.2}", hit / bare);
+    println!("    processor time here: bare {bare_cpu:.2} us, hit {hit_cpu:.2} us, {:.2} more", hit_cpu - bare_cpu);
+}
+
+fn with_cpu(round: impl Fn() -> Duration) -> (Duration, Duration) {
+    let before = cpu_time();
+    let took = round();
+    (took, cpu_time().saturating_sub(before))
+}
+
+fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 async fn fill(tier: &dyn Tier, keys: &[CacheKey]) {

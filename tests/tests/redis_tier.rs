@@ -347,6 +347,21 @@ async fn clock_that_differs_is_reported_and_corrected() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn purge_records_do_not_expire_where_what_expires_may_be_evicted() -> anyhow::Result<()> {
+    let server = RedisServer::start()?;
+    let tier = connect(server.url()).await?;
+    assert_eq!(tier.evicts_any_key(), None);
+    tier.raise("shop", &product(1), 0, SystemClock.now()).await?;
+    let mut redis = server.connection()?;
+    for name in ["seq", "barriers", "raised"] {
+        assert_eq!(redis.ttl::<_, i64>(format!("sandbar:{{shop}}:{name}"))?, -1, "{name}");
+    }
+    let reckless = RedisServer::start_with(&["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lfu"])?;
+    assert_eq!(connect(reckless.url()).await?.evicts_any_key().as_deref(), Some("allkeys-lfu"));
+    Ok(())
+}
+
+#[tokio::test]
 async fn user_and_password_come_with_the_url() -> anyhow::Result<()> {
     let user = ["--user", "cache", "on", ">pa55", "~sandbar:*", "+@all"];
     let server = RedisServer::start_with(&[&user[..], &["--user", "default", "off"]].concat())?;

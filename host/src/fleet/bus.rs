@@ -87,8 +87,6 @@ struct Shared {
     messages: AtomicU64,
     config: FleetConfig,
     stats: Stats,
-    /// The server may evict what nodes rely on: nothing is built on it.
-    unsafe_server: Mutex<Option<String>>,
 }
 
 #[derive(Debug, Default)]
@@ -139,7 +137,6 @@ impl Bus {
             messages: AtomicU64::new(0),
             config: config.clone(),
             stats: Stats::default(),
-            unsafe_server: Mutex::new(None),
         });
         let heartbeat = tokio::spawn(heartbeat(Arc::clone(&shared)));
         let reader = tokio::spawn(reader::read(Arc::clone(&shared), reading));
@@ -154,7 +151,7 @@ impl Bus {
     /// publishing it again does no harm.
     pub async fn publish(&self, tenant: &str, barrier: &Barrier) -> Result<Ack, TierError> {
         let shared = &self.shared;
-        if let Some(reason) = shared.unsafe_server.lock().clone() {
+        if let Some(reason) = shared.unsafe_server() {
             return Err(TierError::Failed { tier: NAME, reason });
         }
         if !shared.rates.allows(tenant) {
@@ -219,13 +216,15 @@ async fn heartbeat(shared: Arc<Shared>) {
         // Silence first: a process that stood still finds out before it hears anything new.
         shared.notice_silence();
         let state = *shared.link.watch().borrow();
-        if state.available && state.generation != generation && shared.check_server().await {
+        let refused = shared.unsafe_server();
+        if let Some(reason) = &refused
+            && state.generation != generation
+        {
+            tracing::error!(reason, "the fleet can't rely on this server");
+            shared.hearing.deafen();
             generation = state.generation;
         }
-        let mut again = false;
-        if state.available && shared.unsafe_server.lock().is_none() {
-            again = shared.look().await;
-        }
+        let again = state.available && refused.is_none() && shared.look().await;
         if !again {
             let _ = tokio::time::timeout(shared.config.heartbeat, shared.look_now.notified()).await;
         }
@@ -382,22 +381,12 @@ impl Shared {
         }
     }
 
-    /// Refuses a server that may evict streams and leases. True if it could be asked.
-    async fn check_server(&self) -> bool {
-        let info =
-            |mut to: Connection| async move { redis::cmd("INFO").arg("memory").query_async::<String>(&mut to).await };
-        let Ok(info) = self.link.call(info).await else { return false };
-        let policy = info.lines().find_map(|line| line.trim_end().strip_prefix("maxmemory_policy:"));
-        let evicts = policy.filter(|policy| policy.starts_with("allkeys-"));
-        let reason = evicts.map(|policy| {
-            format!("its Redis evicts any key (maxmemory-policy {policy}): name another one for the fleet, or set volatile-lru")
-        });
-        if let Some(reason) = &reason {
-            tracing::error!(reason, "the fleet can't rely on this server");
-            self.hearing.deafen();
-        }
-        *self.unsafe_server.lock() = reason;
-        true
+    /// Why nothing is built on this server, where it may evict what nodes rely on.
+    fn unsafe_server(&self) -> Option<String> {
+        let policy = self.link.evicts_any()?;
+        Some(format!(
+            "its Redis evicts any key (maxmemory-policy {policy}): name another one for the fleet, or set volatile-lru"
+        ))
     }
 }
 

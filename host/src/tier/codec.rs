@@ -24,6 +24,8 @@
 mod pack;
 mod wire;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::entry::Entry;
@@ -93,14 +95,15 @@ pub fn encode_with(entry: &Entry, encoding: &Encoding) -> Vec<u8> {
 /// # Errors
 /// When it is none, or another key's.
 pub fn decode(bytes: &[u8], key_text: &str) -> Result<Entry, Unreadable> {
-    decode_shared(&Bytes::copy_from_slice(bytes), key_text, 0)
+    decode_shared(&Bytes::copy_from_slice(bytes), &Arc::from(key_text), 0)
 }
 
-/// As [`decode`], without copying the body: it shares the memory of `bytes`. `shift_ms` is taken off the stored times.
+/// As [`decode`], without copying the body and the key: the body shares the memory of `bytes`. `shift_ms` is taken off the
+/// stored times.
 ///
 /// # Errors
 /// As [`decode`].
-pub fn decode_shared(bytes: &Bytes, key_text: &str, shift_ms: i64) -> Result<Entry, Unreadable> {
+pub fn decode_shared(bytes: &Bytes, key_text: &Arc<str>, shift_ms: i64) -> Result<Entry, Unreadable> {
     let payload = pack::unpack(bytes)?;
     wire::read(&payload, key_text, shift_ms)
 }

@@ -335,7 +335,7 @@ impl Placed {
         let value = self.segment.value(u64::from(self.place.offset), self.place.value_bytes);
         let entry = value
             .map_err(|_| Unreadable::Damaged)
-            .and_then(|value| codec::decode_shared(&Bytes::from(value), self.key.text(), 0));
+            .and_then(|value| codec::decode_shared(&Bytes::from(value), &self.key.shared_text(), 0));
         (self, entry)
     }
 }

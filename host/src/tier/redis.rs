@@ -34,6 +34,8 @@ use crate::entry::Entry;
 use crate::key::CacheKey;
 
 const NAME: &str = "redis";
+/// What a command with a key in it takes, about.
+const COMMAND_BYTES: usize = 96;
 /// Larger entries are encoded on a blocking thread, so that compression holds up nobody else.
 const ENCODE_HERE_BYTES_MAX: u64 = 64 << 10;
 
@@ -139,6 +141,12 @@ impl RedisTier {
         tokio::time::timeout(deadline, state.wait_for(|state| state.available)).await.is_ok_and(|state| state.is_ok())
     }
 
+    /// The server's `maxmemory-policy`, if under it any key may be evicted: purges that are recorded there may be
+    /// forgotten then, so that only `eventual` consistency can be promised. `volatile-lru` is the one to set.
+    pub fn evicts_any_key(&self) -> Option<String> {
+        self.link.evicts_any()
+    }
+
     /// Entries that were not stored because too many bytes were on their way, or too large, since the start.
     pub fn dropped_puts(&self) -> u64 {
         self.dropped_puts.load(Ordering::Relaxed)
@@ -165,9 +173,10 @@ impl RedisTier {
     fn commands(&self, tenant: Option<&str>, keys: &[CacheKey]) -> Vec<Cmd> {
         let mut commands = Vec::with_capacity(keys.len() + 1);
         for key in keys {
-            let mut command = redis::cmd("GETRANGE");
+            let mut command = Cmd::with_capacity(4, COMMAND_BYTES);
             // Not GET: whatever somebody may have put there, no more than an entry's worth of it comes back.
-            command.arg(keys::entry(key.tenant(), key.hash(), self.spread)).arg(0).arg(self.config.value_max_bytes);
+            command.arg("GETRANGE").arg(keys::entry(key.tenant(), key.hash(), self.spread));
+            command.arg(0).arg(self.config.value_max_bytes);
             commands.push(command);
         }
         if let Some(tenant) = tenant {
@@ -189,7 +198,7 @@ impl RedisTier {
                 return None;
             }
         };
-        let entry = codec::decode_shared(&bytes, key.text(), shift_ms);
+        let entry = codec::decode_shared(&bytes, &key.shared_text(), shift_ms);
         entry.inspect_err(|_| _ = self.unreadable.fetch_add(1, Ordering::Relaxed)).ok()
     }
 

@@ -21,10 +21,11 @@ pub(super) async fn read(shared: Arc<Shared>, target: Target) {
     let config = &shared.config;
     let mut pause = config.breaker.backoff_min;
     loop {
-        // An answer may come as late as the server blocks, and a little later.
-        let connecting = target.connect(config.connect_deadline, BLOCK + config.deadline * 4);
-        if let Ok(Ok(mut connection)) = tokio::time::timeout(config.connect_deadline * 2, connecting).await {
-            while let Ok(read) = read_once(&shared, &mut connection).await {
+        let connecting = tokio::time::timeout(config.connect_deadline * 2, target.connect(config.connect_deadline));
+        if let Ok(Ok(mut connection)) = connecting.await {
+            // An answer may come as late as the server blocks, and a little later.
+            let patience = BLOCK + config.deadline * 4;
+            while let Ok(Ok(read)) = tokio::time::timeout(patience, read_once(&shared, &mut connection)).await {
                 pause = config.breaker.backoff_min;
                 if !shared.take_all(read) {
                     // The same would be read again until the heartbeat has settled it.

@@ -122,12 +122,24 @@ fn decompression_stops_at_what_was_announced() {
 }
 
 #[test]
+fn large_body_shares_memory_and_small_one_does_not_pin_it() {
+    for (body_bytes, shares) in [(100_000, true), (10, false)] {
+        let entry = Entry::Response(response(&vec![7; body_bytes]));
+        let bytes = Bytes::from(encode(&entry));
+        let Ok(Entry::Response(read)) = decode_shared(&bytes, &KEY.into(), 0) else { panic!("a response") };
+        let within = bytes.as_ptr_range().contains(&read.body.as_ptr());
+        assert_eq!((read.body.len(), within), (body_bytes, shares));
+        assert_eq!(Entry::Response(read), entry);
+    }
+}
+
+#[test]
 fn clock_shift_is_taken_off_again() {
     let entry = Entry::Response(response(b"body"));
     let bytes = Bytes::from(encode_with(&entry, &Encoding { compress_above_bytes: None, shift_ms: -2500 }));
-    let Ok(Entry::Response(shifted)) = decode_shared(&bytes, KEY, 0) else { panic!("a response") };
+    let Ok(Entry::Response(shifted)) = decode_shared(&bytes, &KEY.into(), 0) else { panic!("a response") };
     assert_eq!(shifted.received, Timestamp::from_millis(997_700));
-    assert_eq!(decode_shared(&bytes, KEY, -2500), Ok(entry));
+    assert_eq!(decode_shared(&bytes, &KEY.into(), -2500), Ok(entry));
 }
 
 fn sum(mut bytes: Vec<u8>) -> Vec<u8> {

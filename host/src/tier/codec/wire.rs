@@ -18,7 +18,7 @@ use crate::policy::freshness::{EarlyRefresh, Plan};
 #[derive(Serialize, Deserialize)]
 enum Meta<'a> {
     #[serde(borrow)]
-    Response(Box<Response<'a>>),
+    Response(Response<'a>),
     #[serde(borrow)]
     Variants(Selecting<'a>),
 }
@@ -75,22 +75,22 @@ type Extra<'a> = (u16, &'a [u8]);
 /// Meta and body of an entry.
 pub(super) fn write(entry: &Entry, shift_ms: i64) -> (Vec<u8>, &[u8]) {
     let (meta, body) = match entry {
-        Entry::Response(response) => (Meta::Response(Box::new(from_response(response, shift_ms))), &response.body[..]),
+        Entry::Response(response) => (Meta::Response(from_response(response, shift_ms)), &response.body[..]),
         Entry::Variants(variants) => (Meta::Variants(from_variants(variants)), &[][..]),
     };
     (postcard::to_allocvec(&meta).expect("plain data in a growing buffer always serialises"), body)
 }
 
 /// The entry of a payload.
-pub(super) fn read(payload: &Payload, key_text: &str, shift_ms: i64) -> Result<Entry, Unreadable> {
+pub(super) fn read(payload: &Payload, key_text: &Arc<str>, shift_ms: i64) -> Result<Entry, Unreadable> {
     match postcard::from_bytes(&payload.meta).map_err(|_| Unreadable::Malformed)? {
         Meta::Response(response) => {
             check(response.key, key_text, &response.extras)?;
-            to_response(&response, payload, shift_ms).map(Entry::Response)
+            to_response(&response, payload, key_text, shift_ms).map(Entry::Response)
         }
         Meta::Variants(variants) => {
             check(variants.key, key_text, &variants.extras)?;
-            to_variants(&variants).map(Entry::Variants)
+            to_variants(&variants, key_text).map(Entry::Variants)
         }
     }
 }
@@ -121,13 +121,20 @@ fn from_response(response: &StoredResponse, shift_ms: i64) -> Response<'_> {
     }
 }
 
-fn to_response(from: &Response<'_>, payload: &Payload, shift_ms: i64) -> Result<StoredResponse, Unreadable> {
+fn to_response(
+    from: &Response<'_>,
+    payload: &Payload,
+    key_text: &Arc<str>,
+    shift_ms: i64,
+) -> Result<StoredResponse, Unreadable> {
     let back_ms = shift_ms.saturating_neg();
+    // Sharing the payload's memory saves copies, unless meta is so large a part of it that they are cheaper to keep.
+    let shares = payload.body.len() / 16 >= payload.meta.len();
     Ok(StoredResponse {
-        key: Arc::from(from.key),
+        key: Arc::clone(key_text),
         status: StatusCode::from_u16(from.status).map_err(|_| Unreadable::Malformed)?,
-        fields: to_fields(&from.fields)?,
-        body: own(payload),
+        fields: to_fields(&from.fields, shares.then_some(&payload.meta))?,
+        body: if shares { payload.body.clone() } else { Bytes::copy_from_slice(&payload.body) },
         requested: Timestamp::from_millis(from.requested_ms.saturating_add_signed(back_ms)),
         received: Timestamp::from_millis(from.received_ms.saturating_add_signed(back_ms)),
         initial_age: Duration::from_millis(from.initial_age_ms),
@@ -143,20 +150,16 @@ fn to_response(from: &Response<'_>, payload: &Payload, shift_ms: i64) -> Result<
     })
 }
 
-/// The body, sharing the payload's memory unless meta is so large a part of it that a copy is cheaper to keep.
-fn own(payload: &Payload) -> Bytes {
-    if payload.body.len() / 16 >= payload.meta.len() {
-        payload.body.clone()
-    } else {
-        Bytes::copy_from_slice(&payload.body)
-    }
-}
-
-fn to_fields(from: &[(&str, &[u8])]) -> Result<HeaderMap, Unreadable> {
-    let mut fields = HeaderMap::new();
+/// `shared` holds the bytes of all of them, where they are to be shared.
+fn to_fields(from: &[(&str, &[u8])], shared: Option<&Bytes>) -> Result<HeaderMap, Unreadable> {
+    let mut fields = HeaderMap::try_with_capacity(from.len()).map_err(|_| Unreadable::Malformed)?;
     for (name, value) in from {
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Unreadable::Malformed)?;
-        let value = HeaderValue::from_bytes(value).map_err(|_| Unreadable::Malformed)?;
+        let value = match shared {
+            Some(shared) => HeaderValue::from_maybe_shared(shared.slice_ref(value)),
+            None => HeaderValue::from_bytes(value),
+        };
+        let value = value.map_err(|_| Unreadable::Malformed)?;
         // A map has a most of its own; `append` would panic past it.
         fields.try_append(name, value).map_err(|_| Unreadable::Malformed)?;
     }
@@ -204,12 +207,12 @@ fn from_variants(variants: &Variants) -> Selecting<'_> {
     }
 }
 
-fn to_variants(from: &Selecting<'_>) -> Result<Variants, Unreadable> {
+fn to_variants(from: &Selecting<'_>, key_text: &Arc<str>) -> Result<Variants, Unreadable> {
     if from.sets.len() > Variants::SETS_MAX {
         return Err(Unreadable::Malformed);
     }
     let sets = from.sets.iter().map(|set| set.iter().map(|&name| name.to_owned()).collect()).collect();
-    Ok(Variants { key: Arc::from(from.key), sets, sequence: from.sequence })
+    Ok(Variants { key: Arc::clone(key_text), sets, sequence: from.sequence })
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -14,7 +14,8 @@ pub(super) const BARRIERS_MAX: u64 = 16_384;
 /// The form of a set's members.
 const VERSION: u8 = 1;
 
-/// Takes the next sequence and records a purge under it.
+/// Takes the next sequence and records a purge under it. None of the keys expires: under `volatile-*` a key with an
+/// expiry may be evicted, and a purge would be forgotten.
 /// KEYS: seq, barriers, raised. ARGV: above, purge, now ms, lifetime ms, most barriers, the purge of everything.
 pub(super) static RAISE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
@@ -41,8 +42,6 @@ pub(super) static RAISE: LazyLock<Script> = LazyLock::new(|| {
           redis.call('ZADD', KEYS[2], 'GT', highest, ARGV[6])
           redis.call('ZADD', KEYS[3], 'GT', ARGV[3], ARGV[6])
         end
-        redis.call('PEXPIRE', KEYS[2], ARGV[4])
-        redis.call('PEXPIRE', KEYS[3], ARGV[4])
         return seq
         ",
     )

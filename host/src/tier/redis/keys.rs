@@ -6,8 +6,8 @@
 //! | `sandbar:{tenant}:f:<hash>` | the highest lease token that stored the entry | 15 min |
 //! | `sandbar:{tenant}:l:<hash>` | a lease: token, holder, whether anybody waits | its own time |
 //! | `sandbar:{tenant}:seq` | the highest purge sequence given out | for ever |
-//! | `sandbar:{tenant}:barriers` | sorted set: purge → sequence | the longest lifetime |
-//! | `sandbar:{tenant}:raised` | sorted set: purge → when, in ms | the longest lifetime |
+//! | `sandbar:{tenant}:barriers` | sorted set: purge → sequence | for ever; members as long as an entry may |
+//! | `sandbar:{tenant}:raised` | sorted set: purge → when, in ms | the same |
 //!
 //! On a Cluster an entry is `sandbar:e:tenant:<hash>`, without a tag, so that one tenant's entries spread over all
 //! servers; what the store script compares on a single server is then compared on reads alone.
@@ -19,6 +19,9 @@ use crate::key::KeyHash;
 /// What a tenant's name may hold as it is. Braces are not among it: they would move the hash tag.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
 
+/// What a key takes beside the tenant's name, about.
+const KEY_BYTES: usize = 64;
+
 /// A tenant's name as it stands in keys.
 pub(crate) fn escaped(tenant: &str) -> String {
     utf8_percent_encode(tenant, PLAIN).to_string()
@@ -26,22 +29,42 @@ pub(crate) fn escaped(tenant: &str) -> String {
 
 /// An entry's key.
 pub(crate) fn entry(tenant: &str, hash: KeyHash, spread: bool) -> String {
-    let tenant = escaped(tenant);
-    if spread {
-        format!("sandbar:e:{tenant}:{:032x}", hash.0)
-    } else {
-        format!("sandbar:{{{tenant}}}:e:{:032x}", hash.0)
+    if !spread {
+        return hashed(tenant, "e", hash);
     }
+    let mut key = String::with_capacity(tenant.len() + KEY_BYTES);
+    key.push_str("sandbar:e:");
+    key.extend(utf8_percent_encode(tenant, PLAIN));
+    key.push(':');
+    push_hash(&mut key, hash);
+    key
 }
 
 /// A control key of a tenant.
 pub(crate) fn control(tenant: &str, name: &str) -> String {
-    format!("sandbar:{{{}}}:{name}", escaped(tenant))
+    let mut key = String::with_capacity(tenant.len() + KEY_BYTES);
+    key.push_str("sandbar:{");
+    key.extend(utf8_percent_encode(tenant, PLAIN));
+    key.push_str("}:");
+    key.push_str(name);
+    key
 }
 
-/// A control key of one entry.
+/// A key of one entry, by the tenant's tag.
 pub(crate) fn hashed(tenant: &str, name: &str, hash: KeyHash) -> String {
-    format!("sandbar:{{{}}}:{name}:{:032x}", escaped(tenant), hash.0)
+    let mut key = control(tenant, name);
+    key.push(':');
+    push_hash(&mut key, hash);
+    key
+}
+
+/// 32 hexadecimal digits. Every read makes one, and formatting would be half of what making a key costs.
+fn push_hash(key: &mut String, hash: KeyHash) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for byte in hash.0.to_be_bytes() {
+        key.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        key.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
-use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind};
+use redis::{ErrorKind, FromRedisValue, RedisError, RedisResult, ServerErrorKind};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -52,6 +52,7 @@ pub(crate) struct Link {
     errors: AtomicU64,
     skew_ms: AtomicI64,
     last_error: Mutex<Option<String>>,
+    evicts_any: Mutex<Option<String>>,
     healer: Mutex<Option<AbortHandle>>,
 }
 
@@ -94,6 +95,7 @@ impl Link {
             errors: AtomicU64::new(0),
             skew_ms: AtomicI64::new(0),
             last_error: Mutex::new(None),
+            evicts_any: Mutex::new(None),
             healer: Mutex::new(None),
             config,
         });
@@ -207,8 +209,9 @@ impl Link {
     async fn probe(&self) {
         let (connect, answer) = (self.config.connect_deadline, self.config.deadline * PROBE_SLACK);
         let probing = async {
-            let mut connection = self.target.connect(connect, answer).await?;
+            let mut connection = self.target.connect(connect).await?;
             self.read_clock(&mut connection).await?;
+            self.read_eviction(&mut connection).await?;
             Ok::<_, RedisError>(connection)
         };
         let result = match tokio::time::timeout(connect + answer * 2, probing).await {
@@ -233,6 +236,22 @@ impl Link {
                 breaker.probe_failed(self.now());
             }
         }
+    }
+
+    /// Notes whether the server may evict keys that nodes rely on. One that may not be asked is taken at its best.
+    async fn read_eviction(&self, connection: &mut Connection) -> RedisResult<()> {
+        let info = match redis::cmd("INFO").arg("memory").query_async::<redis::Value>(connection).await {
+            Err(error) if !matches!(meaning(&error), Meaning::Call) => return Err(error),
+            other => other.ok().and_then(|info| String::from_redis_value(info).ok()).unwrap_or_default(),
+        };
+        let policy = info.lines().find_map(|line| line.trim_end().strip_prefix("maxmemory_policy:"));
+        *self.evicts_any.lock() = policy.filter(|policy| policy.starts_with("allkeys-")).map(str::to_owned);
+        Ok(())
+    }
+
+    /// The server's eviction policy, if under it any key may go: not only entries, but also what was purged.
+    pub(crate) fn evicts_any(&self) -> Option<String> {
+        self.evicts_any.lock().clone()
     }
 
     async fn read_clock(&self, connection: &mut Connection) -> RedisResult<()> {

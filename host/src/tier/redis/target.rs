@@ -52,11 +52,11 @@ impl Target {
         parsed.map_err(|error| error.to_string())
     }
 
-    /// Makes a connection. `connect` bounds each step of it, `answer` the handshake's answers.
-    pub(crate) async fn connect(&self, connect: Duration, answer: Duration) -> RedisResult<Connection> {
+    /// Makes a connection within `connect`. Calls over it are not bounded: who makes one has a deadline of its own.
+    pub(crate) async fn connect(&self, connect: Duration) -> RedisResult<Connection> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(connect))
-            .set_response_timeout(Some(answer))
+            .set_response_timeout(None)
             .set_pipeline_buffer_size(PIPELINE_LEN);
         match self {
             Self::Single(client) => {
