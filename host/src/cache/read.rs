@@ -263,7 +263,11 @@ impl Cache {
     }
 
     pub(crate) fn origin_failed(&self, asked: &Asked, error: &OriginError) -> Response<Body> {
-        let status = if error.is_timeout() { StatusCode::GATEWAY_TIMEOUT } else { StatusCode::BAD_GATEWAY };
+        let status = match error {
+            OriginError::Deadline { .. } => StatusCode::GATEWAY_TIMEOUT,
+            OriginError::Refused { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::BAD_GATEWAY,
+        };
         self.bad_gateway(asked, status, error.reason())
     }
 }

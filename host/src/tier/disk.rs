@@ -2,10 +2,10 @@
 //! restart keeps its cache.
 //!
 //! - Bounded: everything in its directory takes [`DiskConfig::capacity_bytes`] at most, as `du` counts, however much was
-//!   written ([`log`]).
+//!   written (`log`).
 //! - Safe: a record that was torn by a crash, or damaged, is a miss; a process that is killed loses nothing it had
 //!   stored. Entries are not synced to the platter one by one (a cache may lose its newest on a power failure); purges
-//!   are, before they are acknowledged ([`barriers`]).
+//!   are, before they are acknowledged (`barriers`).
 //! - Polite: all that blocks runs on threads of its own, behind bounded queues; a read that takes too long is given up.
 
 mod barriers;

@@ -6,8 +6,8 @@
 //!   list by recency.
 //! - The victim is the entry whose age, counted in evictions, is the most in proportion to its pool's **reach**. That one
 //!   rule, with other reaches, is LRU, LFU with ageing, a small probation queue, GreedyDual-Size-Frequency, or a mixture.
-//! - A table of reaches is a **view** ([`view`]). All of them run on a small sample of the keys in miniature caches
-//!   ([`trial`]), and the cache follows the one that would have hit most. Because the victim follows from lists and reaches
+//! - A table of reaches is a **view** (`view`). All of them run on a small sample of the keys in miniature caches
+//!   (`trial`), and the cache follows the one that would have hit most. Because the victim follows from lists and reaches
 //!   alone, taking another view takes effect at once, and no entry moves.
 //!
 //! Ideas from: J. Yang et al., S3-FIFO, SOSP 2023 (quick demotion). E. J. O'Neil et al., LRU-K, SIGMOD 1993 (correlated
