@@ -9,6 +9,8 @@ pub(crate) struct Keys {
     numbers: Ghosts<u32>,
     /// Hashes by number.
     hashes: Vec<u64>,
+    /// Numbers that no key has.
+    free: Vec<u32>,
     keys_max: u32,
 }
 
@@ -25,11 +27,18 @@ const ROUNDS_MAX: u32 = 8;
 
 impl Keys {
     pub(crate) fn new(keys_max: u32) -> Self {
-        Self { numbers: Ghosts::new(u64::MAX), hashes: vec![], keys_max }
+        Self { numbers: Ghosts::new(u64::MAX), hashes: vec![], free: vec![], keys_max }
     }
 
-    /// The number of a key, without regard to the bound.
-    pub(crate) fn number(&mut self, key_hash: u64) -> u32 {
+    /// Forgets keys; answers with their numbers.
+    pub(crate) fn retain(&mut self, keep: impl Fn(u64) -> bool) -> Vec<u32> {
+        let leaving = self.hashes.iter().filter(|key_hash| !keep(**key_hash));
+        let forgotten: Vec<u32> = leaving.filter_map(|key_hash| self.numbers.take(*key_hash)).collect();
+        self.free.extend_from_slice(&forgotten);
+        forgotten
+    }
+
+    fn number(&mut self, key_hash: u64) -> u32 {
         let number = self.numbers.take(key_hash).unwrap_or_else(|| self.next());
         self.hashes[number as usize] = key_hash;
         self.numbers.push(key_hash, 1, number);
@@ -62,6 +71,9 @@ impl Keys {
     }
 
     fn next(&mut self) -> u32 {
+        if let Some(number) = self.free.pop() {
+            return number;
+        }
         self.hashes.push(0);
         self.hashes.len() as u32 - 1
     }

@@ -60,7 +60,7 @@ impl Default for Settings {
 pub struct Tide {
     entries: Pools<u64>,
     ghosts: Ghosts<Ghost>,
-    /// Made with the first eviction.
+    /// None where nothing is to be tried.
     trials: Option<Trials>,
     worth: Worth,
     view: View,
@@ -78,9 +78,6 @@ struct Ghost {
 
 impl Tide {
     fn evict_down_to(&mut self, bytes: u64, victims: &mut Vec<u32>) {
-        if self.entries.bytes() > bytes && self.settings.adapt && self.trials.is_none() {
-            self.trials = Some(Trials::new(&self.entries, self.capacity_bytes, &self.settings));
-        }
         while self.entries.bytes() > bytes {
             let Some(slot) = self.entries.victim() else { break };
             let ghost = Ghost { evicted_bytes: self.entries.evicted_bytes(), reads: self.entries.reads(slot) };
@@ -113,9 +110,6 @@ impl Tide {
             self.entries.take_view(&view);
             self.view = view;
         }
-        if trials.is_outgrown(self.entries.len()) {
-            self.trials = Some(trials.renewed(&self.entries, self.capacity_bytes, &self.settings));
-        }
     }
 }
 
@@ -129,7 +123,7 @@ impl Eviction for Tide {
         Ok(Self {
             entries: Pools::new(&view, settings.quiet),
             ghosts: Ghosts::new((capacity_bytes as f64 * MEMORY_MAX) as u64),
-            trials: None,
+            trials: settings.adapt.then(|| Trials::new(capacity_bytes, &settings)),
             worth: Worth::new(settings.cost),
             view,
             capacity_bytes,

@@ -175,30 +175,6 @@ impl<K: Copy + Default> Pools<K> {
         self.lists.set_weight(slot, weight_bytes);
     }
 
-    /// Takes over the entries of another cache that `keep` answers a slot for, coldest first.
-    pub(crate) fn copy<J: Copy + Default>(&mut self, other: &Pools<J>, mut keep: impl FnMut(J) -> Option<(u32, K)>) {
-        (self.clock, self.evicted_bytes) = (other.clock, other.evicted_bytes);
-        self.requests = other.requests;
-        let mut place = None;
-        loop {
-            let slice = other.lists.order(place, 256);
-            let Some(last) = slice.last() else { break };
-            place = Some(*last);
-            for from in slice {
-                let kept = other.lists.value(from);
-                let (Some(pool), Some((slot, key))) = (other.lists.list(from), keep(kept.key)) else { continue };
-                self.lists.push(
-                    pool,
-                    slot,
-                    other.lists.weight(from),
-                    Kept { key, read: kept.read, read_request: kept.read_request },
-                );
-                self.lists.set_mark(slot, other.lists.mark(from));
-                self.note_pool(pool, slot);
-            }
-        }
-    }
-
     /// Up to `limit` slots, the most overdue first, from behind `after` or from the first.
     pub(crate) fn order(&self, after: Option<u32>, limit: u32) -> Vec<u32> {
         let rank = |slot: u32| {

@@ -90,6 +90,6 @@ fn the_trials_stay_small() {
     shard.misses(0..200_000);
     shard.misses(100_000..300_000);
     let trials = shard.policy.trials.as_ref().unwrap();
-    assert!(trials.keys_known() <= 2_560, "{}", trials.keys_known());
-    assert!((300..800).contains(&trials.entries()), "{}", trials.entries());
+    assert!(trials.keys_known() <= 2_304, "{}", trials.keys_known());
+    assert!((300..769).contains(&trials.entries()), "{}", trials.entries());
 }

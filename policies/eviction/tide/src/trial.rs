@@ -8,10 +8,10 @@ use crate::pools::{Newcomer, Pools};
 use crate::view::{VIEWS, View};
 use crate::worth;
 
-/// Entries that a miniature cache has, about.
-const ENTRIES: u32 = 512;
+/// Entries that a miniature cache has at most; there are half as many after the sample was halved.
+const ENTRIES_MAX: u32 = 768;
 /// Keys that are known to the trials at most: resident or lately gone in one of them.
-const KEYS_MAX: u32 = 5 * ENTRIES;
+const KEYS_MAX: u32 = 3 * ENTRIES_MAX;
 /// Scores are halved in this many requests per entry of a miniature cache, but not in fewer than 500.
 const HALF_LIFE: f32 = 16.0;
 const HALF_LIFE_REQUESTS_MIN: f32 = 500.0;
@@ -25,13 +25,13 @@ const MARGIN: f32 = 0.5;
 pub(crate) struct Trials {
     /// A key is in the sample if its spread hash is not above this.
     sample_max: u64,
+    whole_bytes: u64,
     capacity_bytes: u64,
     keys: Keys,
     runs: Vec<Run>,
     followed: usize,
     /// Requests until the next verdict.
     wait: u32,
-    decay: f32,
     by_cost: bool,
 }
 
@@ -50,45 +50,40 @@ struct Run {
 struct Ghost(u64);
 
 impl Trials {
-    /// Miniatures of a cache as it is now.
-    pub(crate) fn new(whole: &Pools<u64>, capacity_bytes: u64, settings: &Settings) -> Self {
-        let share = (f64::from(ENTRIES) / f64::from(whole.len().max(1))).min(1.0);
-        let sample_max = (share * u64::MAX as f64) as u64;
-        let mut keys = Keys::new(KEYS_MAX);
+    /// Miniatures of an empty cache: all keys are in the sample, until there are too many.
+    pub(crate) fn new(capacity_bytes: u64, settings: &Settings) -> Self {
         let runs = VIEWS.map(|view| {
             let view = view.with_size(settings.size);
-            let mut entries = Pools::new(&view, settings.quiet);
-            entries.copy(whole, |key| (spread(key) <= sample_max).then(|| (keys.number(key), ())));
-            entries.take_view(&view);
-            Run { view, entries, ghosts: vec![], score: 0.0 }
+            Run { view, entries: Pools::new(&view, settings.quiet), ghosts: vec![], score: 0.0 }
         });
-        let half_life = (HALF_LIFE * whole.len().min(ENTRIES) as f32).max(HALF_LIFE_REQUESTS_MIN);
         Self {
-            sample_max,
-            capacity_bytes: (capacity_bytes as f64 * share) as u64,
-            keys,
+            sample_max: u64::MAX,
+            whole_bytes: capacity_bytes,
+            capacity_bytes,
+            keys: Keys::new(KEYS_MAX),
             runs: runs.into(),
             followed: 0,
             wait: PERIOD,
-            decay: (-(PERIOD as f32) / half_life).exp2(),
             by_cost: settings.cost,
         }
     }
 
-    /// The same trials for a cache that has far more or far fewer entries by now.
-    pub(crate) fn renewed(&self, whole: &Pools<u64>, capacity_bytes: u64, settings: &Settings) -> Self {
-        let mut renewed = Self::new(whole, capacity_bytes, settings);
-        renewed.followed = self.followed;
-        for (run, old) in renewed.runs.iter_mut().zip(&self.runs) {
-            run.score = old.score;
+    /// Halves the sample where a miniature has become too large, doubles it where all have become small.
+    fn fit_sample(&mut self) {
+        let len = self.runs.iter().map(|run| run.entries.len()).max().unwrap_or(0);
+        if len > ENTRIES_MAX {
+            self.sample_max /= 2;
+            for number in self.keys.retain(|key_hash| spread(key_hash) <= self.sample_max) {
+                self.runs.iter_mut().for_each(|run| run.forget(number));
+            }
+        } else if self.sample_max < u64::MAX && len < ENTRIES_MAX / 4 {
+            self.sample_max = self.sample_max.saturating_mul(2).saturating_add(1);
+        } else {
+            return;
         }
-        renewed
-    }
-
-    /// Whether the sample is too large or too small for a cache of so many entries.
-    pub(crate) fn is_outgrown(&self, whole_len: u32) -> bool {
-        let len = f64::from(whole_len) * (self.sample_max as f64 / u64::MAX as f64);
-        len > f64::from(2 * ENTRIES) || self.sample_max < u64::MAX && len < f64::from(ENTRIES / 2)
+        let share = self.sample_max as f64 / u64::MAX as f64;
+        self.capacity_bytes = (self.whole_bytes as f64 * share) as u64;
+        self.runs.iter_mut().for_each(|run| run.entries.take_view(&run.view));
     }
 
     #[cfg(test)]
@@ -125,6 +120,7 @@ impl Trials {
             return None;
         }
         self.wait = PERIOD;
+        self.fit_sample();
         self.verdict()
     }
 
@@ -135,7 +131,9 @@ impl Trials {
         if view.is_some() {
             self.followed = best;
         }
-        self.runs.iter_mut().for_each(|run| run.score *= self.decay);
+        let half_life = (HALF_LIFE * self.runs[0].entries.len() as f32).max(HALF_LIFE_REQUESTS_MIN);
+        let decay = (-(PERIOD as f32) / half_life).exp2();
+        self.runs.iter_mut().for_each(|run| run.score *= decay);
         view
     }
 }
