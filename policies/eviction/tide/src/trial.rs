@@ -18,7 +18,7 @@ const HALF_LIFE_REQUESTS_MIN: f32 = 500.0;
 /// Verdicts are this many requests apart.
 const PERIOD: u32 = 16;
 /// How much better the next view has to be, in standard deviations of the score.
-const MARGIN: f32 = 0.5;
+const MARGIN: f32 = 1.5;
 
 /// The trials of all views.
 #[derive(Debug)]

@@ -26,7 +26,7 @@ pub(crate) const MEMORY_MAX: f64 = 2.0;
 /// Even where nothing else is let in, what was read once leaves after so many times the entries were evicted.
 const HOLD_MAX: f32 = 16.0;
 
-const BASE: View = View { newcomer: 0.05, returned: 1.0, luck: false, growth: 0.7, thrift: 1.4, memory: 1.4 };
+const BASE: View = View { newcomer: 0.03, returned: 1.0, luck: false, growth: 0.7, thrift: 1.4, memory: 1.4 };
 
 /// The views that are tried; the first one rules until another has done better.
 pub(crate) const VIEWS: [View; 8] = [
