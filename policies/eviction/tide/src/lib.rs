@@ -144,8 +144,8 @@ impl Eviction for Tide {
         }
         let newcomer = self.newcomer(key_hash);
         let level = self.worth.level(weight_bytes, fetch_cost_us);
-        self.evict_down_to(self.capacity_bytes - weight_bytes, victims);
         self.entries.push(slot, weight_bytes, level, newcomer, key_hash);
+        self.evict_down_to(self.capacity_bytes, victims);
         self.try_out(key_hash, weight_bytes, level);
     }
 

@@ -148,7 +148,8 @@ impl Run {
             return false;
         }
         let newcomer = self.newcomer(number, capacity_bytes);
-        while self.entries.bytes() > capacity_bytes - weight_bytes {
+        self.entries.push(number, weight_bytes, level, newcomer, ());
+        while self.entries.bytes() > capacity_bytes {
             let Some(victim) = self.entries.victim() else { break };
             let ghost = Ghost::new(self.entries.evicted_bytes(), self.entries.reads(victim));
             self.entries.evict(victim);
@@ -157,7 +158,6 @@ impl Run {
             }
             self.ghosts[victim as usize] = ghost;
         }
-        self.entries.push(number, weight_bytes, level, newcomer, ());
         false
     }
 
