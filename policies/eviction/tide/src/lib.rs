@@ -80,7 +80,7 @@ impl Tide {
     fn evict_down_to(&mut self, bytes: u64, victims: &mut Vec<u32>) {
         while self.entries.bytes() > bytes {
             let Some(slot) = self.entries.victim() else { break };
-            let ghost = Ghost { evicted_bytes: self.entries.evicted_bytes(), reads: self.entries.reads(slot) };
+            let ghost = Ghost { evicted_bytes: self.entries.evicted_bytes(), reads: self.entries.reads_to_keep(slot) };
             let Some(gone) = self.entries.evict(slot) else { break };
             if self.settings.ghosts {
                 self.ghosts.push(gone.key, gone.weight_bytes, ghost);

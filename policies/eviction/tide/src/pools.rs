@@ -1,5 +1,7 @@
 //! Pools: the entries of one cache, real or miniature, by experience and worth, and who is to leave under a view.
 
+use std::cell::RefCell;
+
 use sandbar_guest::eviction::list::Lists;
 
 use crate::view::View;
@@ -32,6 +34,23 @@ pub(crate) struct Pools<K> {
     requests: u32,
     evicted_bytes: u64,
     quiet: f32,
+    /// Where the last [`Self::order`] ended.
+    walk: RefCell<Walk>,
+}
+
+/// A walk over all entries in order, slice by slice.
+#[derive(Debug, Default)]
+struct Walk {
+    last: Option<u32>,
+    state: [u32; 3],
+    /// The next entry of each pool.
+    next: Vec<(u8, u32)>,
+}
+
+impl Walk {
+    fn continues(&self, after: Option<u32>, state: [u32; 3]) -> bool {
+        after.is_some() && self.last == after && self.state == state
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -83,6 +102,7 @@ impl<K: Copy + Default> Pools<K> {
             requests: 0,
             evicted_bytes: 0,
             quiet,
+            walk: RefCell::default(),
         }
     }
 
@@ -177,27 +197,38 @@ impl<K: Copy + Default> Pools<K> {
 
     /// Up to `limit` slots, the most overdue first, from behind `after` or from the first.
     pub(crate) fn order(&self, after: Option<u32>, limit: u32) -> Vec<u32> {
-        let rank = |slot: u32| {
-            let pool = self.lists.list(slot)?;
-            // Positive floats are in the order of their bits.
-            Some((u32::MAX - self.overdue(self.lists.value(slot).read, pool).to_bits(), slot))
-        };
-        let behind = match after.map(rank) {
-            None => None,
-            Some(Some(rank)) => Some(rank),
-            Some(None) => return vec![],
-        };
-        let all = self.lists.order(None, self.lists.total_len());
-        let mut rest: Vec<_> = all.into_iter().filter_map(rank).filter(|rank| Some(*rank) > behind).collect();
-        if (limit as usize) < rest.len() {
-            rest.select_nth_unstable(limit as usize);
-            rest.truncate(limit as usize);
+        if after.is_some_and(|slot| !self.lists.contains(slot)) {
+            return vec![];
         }
-        rest.sort_unstable();
-        rest.into_iter().map(|(_, slot)| slot).collect()
+        let mut walk = self.walk.borrow_mut();
+        if !walk.continues(after, self.state()) {
+            *walk = Walk { last: after, state: self.state(), next: self.behind(after) };
+        }
+        let mut slots = Vec::new();
+        let rank = |place: &(usize, (u8, u32))| self.rank(place.1);
+        while slots.len() < limit as usize {
+            let places = walk.next.iter().copied().enumerate();
+            let Some((index, (pool, slot))) = places.max_by(|a, b| rank(a).total_cmp(&rank(b))) else { break };
+            slots.push(slot);
+            walk.last = Some(slot);
+            match self.lists.hotter(slot) {
+                Some(hotter) => walk.next[index] = (pool, hotter),
+                None => _ = walk.next.remove(index),
+            }
+        }
+        slots
+    }
+
+    /// The reads to remember of a victim; half of them count when it comes back. One that is let go at once counts up, so
+    /// that what is asked for again and again gets in some time.
+    pub(crate) fn reads_to_keep(&self, slot: u32) -> u8 {
+        let reads = self.lists.mark(slot);
+        let is_refused = self.lists.value(slot).read_request == self.requests;
+        if is_refused { reads.saturating_add(1).saturating_mul(2) } else { reads }
     }
 
     /// How often a resident entry was read.
+    #[cfg(test)]
     pub(crate) fn reads(&self, slot: u32) -> u8 {
         self.lists.mark(slot)
     }
@@ -228,7 +259,34 @@ impl<K: Copy + Default> Pools<K> {
     fn is_counted(&self, slot: u32) -> bool {
         let (kept, len) = (self.lists.value(slot), self.lists.total_len());
         let age = self.clock.wrapping_sub(kept.read);
-        age as f32 >= self.quiet * len as f32 || self.requests.wrapping_sub(kept.read_request) >= len
+        age as f32 > (self.quiet * len as f32).max(1.0) || self.requests.wrapping_sub(kept.read_request) >= len
+    }
+
+    /// Where a walk in order goes on behind an entry, or begins: the next one of each pool.
+    fn behind(&self, after: Option<u32>) -> Vec<(u8, u32)> {
+        let last = after.and_then(|slot| Some((self.lists.list(slot)?, slot)));
+        let pools = (0..POOLS as u8).filter_map(|pool| Some((pool, self.lists.coldest(pool)?)));
+        let next = pools.filter_map(|(pool, coldest)| match last {
+            Some((in_pool, slot)) if in_pool == pool => Some((pool, self.lists.hotter(slot)?)),
+            Some(last) => {
+                let mut places = std::iter::successors(Some(coldest), |slot| self.lists.hotter(*slot));
+                places
+                    .find(|slot| self.rank((pool, *slot)).total_cmp(&self.rank(last)).is_lt())
+                    .map(|slot| (pool, slot))
+            }
+            None => Some((pool, coldest)),
+        });
+        next.collect()
+    }
+
+    /// What a walk in order depends on.
+    fn state(&self) -> [u32; 3] {
+        [self.clock, self.requests, self.lists.total_len()]
+    }
+
+    /// How overdue an entry is, a little less in higher pools, so that no two pools tie.
+    fn rank(&self, (pool, slot): (u8, u32)) -> f64 {
+        f64::from(self.overdue(self.lists.value(slot).read, pool)) * (1.0 - 1e-12 * f64::from(pool))
     }
 
     #[inline]

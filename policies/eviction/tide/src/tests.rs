@@ -64,7 +64,7 @@ fn it_follows_traffic_that_wants_recency_and_traffic_that_loops() {
     let looped = |rounds: u32| (0..rounds).flat_map(|_| 0..200);
     shard.misses(looped(100));
     let misses = shard.misses(looped(100));
-    assert!(misses < 12_500, "the best possible is 10,000: {misses}");
+    assert!(misses < 14_000, "the best possible is 10,000, least recently used misses always: {misses}");
 }
 
 #[test]
@@ -92,4 +92,28 @@ fn the_trials_stay_small() {
     let trials = shard.policy.trials.as_ref().unwrap();
     assert!(trials.keys_known() <= 2_304, "{}", trials.keys_known());
     assert!((300..769).contains(&trials.entries()), "{}", trials.entries());
+}
+
+#[test]
+fn the_order_is_that_in_which_entries_would_leave() {
+    let mut shard = Shard::new(r#"{"adapt": false}"#, 3_000);
+    let mut state = 1u64;
+    for _ in 0..20_000 {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let key = (state >> 40) as u32 % 400;
+        shard.request(key, 1 + u64::from(key % 30), 0);
+    }
+    let all = shard.policy.order(None, 10_000);
+    assert_eq!(all.len(), shard.resident.len());
+    assert_eq!(Some(all[0]), shard.policy.entries.victim());
+    for len in [1, 7, 50] {
+        let mut slices: Vec<u32> = vec![];
+        while let Some(slice) = Some(shard.policy.order(slices.last().copied(), len)).filter(|slice| !slice.is_empty())
+        {
+            slices.extend(slice);
+            // What else was asked for in between does not matter.
+            shard.policy.order(None, len % 2);
+        }
+        assert_eq!(slices, all);
+    }
 }

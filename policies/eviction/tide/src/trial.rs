@@ -151,7 +151,7 @@ impl Run {
         self.entries.push(number, weight_bytes, level, newcomer, ());
         while self.entries.bytes() > capacity_bytes {
             let Some(victim) = self.entries.victim() else { break };
-            let ghost = Ghost::new(self.entries.evicted_bytes(), self.entries.reads(victim));
+            let ghost = Ghost::new(self.entries.evicted_bytes(), self.entries.reads_to_keep(victim));
             self.entries.evict(victim);
             if self.ghosts.len() <= victim as usize {
                 self.ghosts.resize(victim as usize + 1, Ghost::NONE);
