@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use super::capacity::{Capacity, Unit};
 use super::policy::PolicyChoice;
@@ -123,8 +124,19 @@ impl Replay {
         if let Some(engine) = self.engine.get() {
             return Ok(Arc::clone(engine));
         }
-        let engine = Engine::new(&EngineConfig::default())?;
+        let engine = Engine::new(&engine_config())?;
         Ok(Arc::clone(self.engine.get_or_init(|| engine)))
+    }
+}
+
+/// A replay has the machine to itself: nothing is throttled, and entries that weigh 1 have policies that weigh more.
+fn engine_config() -> EngineConfig {
+    EngineConfig {
+        call_budget: Duration::from_secs(10),
+        core_share_percent: 0,
+        instances_max: 64,
+        memory_bytes: 1 << 30,
+        ..EngineConfig::default()
     }
 }
 
