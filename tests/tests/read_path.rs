@@ -454,3 +454,55 @@ async fn a_request_without_a_clear_host_is_refused() {
     assert_eq!(got.status, 400);
     assert_eq!(scene.fetches().await, 0);
 }
+
+#[tokio::test]
+async fn no_request_can_empty_the_cache() {
+    let scene = Scene::new([
+        says(200, FRESH, "kept"),
+        says(304, &[("etag", "\"1\"")], ""),
+        says(304, &[("etag", "\"1\"")], ""),
+        says(200, FRESH, ""),
+    ]);
+    scene.get("/a", &[]).await;
+    assert_eq!(scene.get("/a", &[("cache-control", "no-cache, no-store")]).await.body, "kept");
+    assert_eq!(scene.get("/a", &[("cache-control", "no-cache"), ("authorization", "Basic x")]).await.body, "kept");
+    scene.ask(Method::HEAD, "/a", &[("cache-control", "no-cache")]).await;
+    assert!(scene.get("/a", &[]).await.cache_status().contains("hit"));
+    assert_eq!(scene.fetches().await, 4);
+}
+
+#[tokio::test]
+async fn a_304_that_names_other_content_is_not_believed() {
+    let scene = Scene::new([
+        says(200, &[("cache-control", "max-age=1"), ("etag", "\"1\"")], "old"),
+        says(304, &[("cache-control", "max-age=60"), ("etag", "\"2\"")], ""),
+        says(200, &[("cache-control", "max-age=60"), ("etag", "\"2\"")], "new"),
+    ]);
+    scene.get("/a", &[]).await;
+    scene.after(2);
+    assert_eq!(scene.get("/a", &[]).await.body, "new");
+    assert!(!scene.heard().await[2].fields.contains_key("if-none-match"));
+}
+
+#[tokio::test]
+async fn who_insists_on_validation_does_not_wait_in_vain_for_what_arrives() {
+    let go = Arc::new(Notify::new());
+    let scene = Arc::new(Scene::new([
+        Says { after: Some(Arc::clone(&go)), ..says(200, FRESH, "one") },
+        says(200, FRESH, "two"),
+    ]));
+    let first = tokio::spawn({
+        let scene = Arc::clone(&scene);
+        async move { scene.get("/a", &[]).await.body }
+    });
+    scene.settle().await;
+    let second = tokio::spawn({
+        let scene = Arc::clone(&scene);
+        async move { scene.get("/a", &[("cache-control", "no-cache")]).await }
+    });
+    scene.settle().await;
+    go.notify_one();
+    assert_eq!(first.await.unwrap(), "one");
+    let second = second.await.unwrap();
+    assert_eq!((second.status, &*second.body), (200, "two"));
+}

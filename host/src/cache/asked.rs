@@ -38,6 +38,11 @@ impl Asked {
         })
     }
 
+    /// The request as a GET: what is stored answers that, whatever was asked (RFC 9111 section 4.3.5).
+    pub(crate) fn head_of_get(&self) -> RequestHead<'_> {
+        RequestHead { method: &Method::GET, ..self.head() }
+    }
+
     pub(crate) fn head(&self) -> RequestHead<'_> {
         RequestHead { method: &self.method, uri: &self.uri, fields: &self.fields }
     }

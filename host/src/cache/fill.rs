@@ -20,11 +20,11 @@ use crate::entry::StoredResponse;
 use crate::http::key::strip_unkeyed;
 use crate::http::semantics::fields::append_via;
 use crate::http::semantics::{
-    Combined, ResponseHead, Reuse, Times, Vary, combine, freshen, may_serve_on_error, origin_fields, reuse, standard,
-    stored_fields, validation_fields, vary,
+    Combined, ResponseHead, Reuse, Times, Vary, combine, freshen, may_serve_on_error, origin_fields, reuse,
+    selected_by_304, standard, stored_fields, validation_fields, vary,
 };
 use crate::key::KeyHash;
-use crate::policy::freshness::{Planned, Standard};
+use crate::policy::freshness::{Obstacle, Planned, Standard};
 use crate::tenant::counters::{count, not_stored};
 
 /// What is to be fetched.
@@ -104,6 +104,13 @@ impl Cache {
         let fetch_time = self.inner.clock.monotonic().saturating_sub(started);
         let now = times.received;
         match (response.status(), fill.basis.as_ref().zip(basis)) {
+            // Section 4.3.4: a 304 that names other content "MUST NOT" freshen what is stored; all of it is fetched.
+            (StatusCode::NOT_MODIFIED, Some((_, basis)))
+                if selected_by_304(&[basis], response.headers()).is_empty() =>
+            {
+                let whole = Fill { basis: None, ..fill };
+                Box::pin(self.ask_origin(whole, sequence, obligation)).await;
+            }
             (StatusCode::NOT_MODIFIED, Some((_, basis))) => {
                 count(&asked.tenant.counters.origin_validated);
                 let freshened = self.freshened(asked, basis, response.headers(), times, fetch_time, sequence);
@@ -190,7 +197,7 @@ impl Cache {
     ) -> Judged {
         let head = ResponseHead { status, fields };
         let rules = asked.tenant.store_rules(&asked.target);
-        let standard = standard(&asked.head(), &head, times, &rules);
+        let standard = standard(&asked.head_of_get(), &head, times, &rules);
         let planned = asked.tenant.policies.plan(&asked.fill(status, fields, body_bytes, fetch_time), &standard);
         let too_large = body_bytes.is_some_and(|bytes| bytes > asked.tenant.settings.body_bytes_max);
         let obstacle = obstacle(&standard, &planned, too_large);
@@ -238,10 +245,14 @@ impl Cache {
         judged
     }
 
-    /// Stores a freshened response; one that may not be stored any more serves those who wait and is forgotten.
+    /// Stores a freshened response; one that may not be stored any more serves those who wait and is forgotten. What only
+    /// this request forbids to store stays as it was: no client can empty the cache so.
     pub(crate) async fn store_or_keep(&self, asked: &Asked, judged: Judged) -> Found {
-        if judged.obstacle.is_none() {
+        let Some(reason) = judged.obstacle else {
             return self.store(asked, &judged.vary, judged.stored).await;
+        };
+        if [Obstacle::RequestNoStore, Obstacle::Authorization].map(Obstacle::as_str).contains(&reason) {
+            return unstored(judged.stored);
         }
         let key = super::store::key_for(asked, &judged.vary);
         asked.tenant.memory.remove(key.hash(), crate::tier::memory::Departure::Purged, self.inner.clock.now());
@@ -250,8 +261,7 @@ impl Cache {
         {
             count(&asked.tenant.counters.l2_errors);
         }
-        let cached = Arc::new(super::Cached::new(crate::entry::Entry::Response(judged.stored), 0));
-        Found { cached, soft_purged: false, tier: super::outcome::L1 }
+        unstored(judged.stored)
     }
 
     /// Nobody waits for another's fetch of this key for a while: the response is for one request only.
@@ -306,7 +316,7 @@ impl Asked {
         fetch_time: Duration,
     ) -> crate::policy::freshness::Fill<'a> {
         crate::policy::freshness::Fill {
-            method: &self.method,
+            method: &Method::GET,
             site: &self.site,
             target: &self.target,
             class: &self.tenant.settings.classes.of(&self.target).name,
@@ -346,6 +356,12 @@ impl Asked {
         let absolute = format!("{}{}", self.site, self.target);
         absolute.parse().unwrap_or_else(|_| self.uri.clone())
     }
+}
+
+/// A response that is served as if it were stored.
+fn unstored(response: StoredResponse) -> Found {
+    let cached = Arc::new(super::Cached::new(crate::entry::Entry::Response(response), 0));
+    Found { cached, soft_purged: false, tier: super::outcome::L1 }
 }
 
 fn obstacle(standard: &Standard, planned: &Planned, too_large: bool) -> Option<&'static str> {

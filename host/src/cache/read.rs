@@ -167,8 +167,7 @@ impl Cache {
         };
         match outcome {
             Ok(outcome) => {
-                let shared = !matches!(outcome, Outcome::Unshared(_) | Outcome::ErrorStatus(_));
-                let retry = if shared { Retry::Again } else { Retry::Alone };
+                let retry = retry_after(asked, &outcome);
                 self.answer(asked, miss, outcome, leads).ok_or(retry)
             }
             Err(Abandoned) => Err(Retry::Again),
@@ -226,11 +225,8 @@ impl Cache {
 
     /// Follows a response that arrives, if it is one for this request too.
     fn follow(&self, asked: &Asked, miss: &Miss, arriving: &Arc<Arriving>, collapsed: bool) -> Option<Response<Body>> {
-        if collapsed {
-            let same_variant = super::store::key_for(asked, &arriving.vary).text() == &*arriving.stored.key;
-            if !same_variant || !self.is_for(asked, &arriving.stored) {
-                return None;
-            }
+        if collapsed && (!is_same_variant(asked, arriving) || !self.is_for(asked, &arriving.stored)) {
+            return None;
         }
         let content = arriving.tail.read()?;
         count(if collapsed { &asked.tenant.counters.collapsed } else { &asked.tenant.counters.fetched });
@@ -270,6 +266,19 @@ impl Cache {
         };
         self.bad_gateway(asked, status, error.reason())
     }
+}
+
+/// What to do where a fetch came to something that is not for this request: another variant has its own flight by now;
+/// whoever insists on more than what came, or waits for what is not shared, asks for itself.
+fn retry_after(asked: &Asked, outcome: &Outcome) -> Retry {
+    match outcome {
+        Outcome::Arriving(arriving) if !is_same_variant(asked, arriving) => Retry::Again,
+        _ => Retry::Alone,
+    }
+}
+
+fn is_same_variant(asked: &Asked, arriving: &Arriving) -> bool {
+    super::store::key_for(asked, &arriving.vary).text() == &*arriving.stored.key
 }
 
 /// RFC 9111 section 4.3.2: If-Match and If-Unmodified-Since "only apply to an origin server".
