@@ -8,8 +8,8 @@
 //! use sandbar::replay::{PolicyChoice, Replay, Trace, Unit};
 //!
 //! let trace = Trace::open("day.csv.zst".as_ref(), &mut |_| ())?;
-//! let policy: PolicyChoice = "lfu:ageing=off".parse()?;
-//! let capacity = "10%".parse()?;
+//! let policy: PolicyChoice = "lfu:ageing=off".parse().map_err(anyhow::Error::msg)?;
+//! let capacity = "10%".parse().map_err(anyhow::Error::msg)?;
 //! let row = Replay::default().run(&trace, &policy.native(), Unit::Entries, capacity, &mut |_| ())?;
 //! println!("{:.4} of the requests missed", row.object_miss_ratio);
 //! # anyhow::Ok(())

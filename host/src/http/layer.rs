@@ -10,7 +10,7 @@
 //! use tower::{ServiceBuilder, ServiceExt, service_fn};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn main() -> Result<(), sandbar::body::BoxError> {
 //! let origin = service_fn(|_request: Request<Body>| async {
 //!     let response = Response::builder().header("cache-control", "max-age=60");
 //!     Ok::<_, Infallible>(response.body(body::full("hello")).expect("a valid response"))
