@@ -1,6 +1,7 @@
 //! The demo's stage: the origin, the gateway before it, the visitors, and what can be seen of them.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,14 +15,14 @@ use super::origin::Origin;
 use super::scene::{self, Tenant};
 use crate::cache::Cache;
 use crate::clock::{Clock, SystemClock};
-use crate::gateway::{self, Gateway, GatewayConfig};
+use crate::gateway::{self, Gateway, GatewayConfig, StartError};
 use crate::tenant::TenantReport;
 
 /// Name of the origin's door for requests that go past the cache.
 const PAST: &str = "past-the-cache";
 /// Mean pause between two of them.
 const PAST_PAUSE: Duration = Duration::from_millis(30);
-/// Where the gateway listens for clients and for operators, if these ports are free.
+/// Where the gateway listens for clients and for operators, unless another program does.
 const PORTS: (u16, u16) = (8080, 8081);
 /// Time for requests under way when the demo ends.
 const GRACE: Duration = Duration::from_secs(5);
@@ -56,9 +57,7 @@ impl Stage {
             Origin::start(&origin_dir, scene::objects(), &doors)
         });
         let origin = Arc::new(origin.await?.context("starting the origin")?);
-        let door = |name: &str| origin.door(name).map(|door| door.address);
-        let settings = scene::settings(&directory.path().join("gateway"), free(PORTS.0), free(PORTS.1), door);
-        let gateway = gateway::start(GatewayConfig::from_toml(&settings, "the demo's settings")?).await?;
+        let gateway = open_gateway(&directory.path().join("gateway"), &origin, PORTS).await?;
         let (through, past) = (Tally::new()?, Tally::new()?);
         let mut crowds = scene::tenants().map(|tenant| through_the_gateway(tenant, &gateway, &through)).to_vec();
         crowds.extend(past_the_gateway(&origin, &past));
@@ -164,10 +163,19 @@ fn tenant_picture(report: &TenantReport, origin_counted: u64) -> TenantPicture {
     }
 }
 
-/// The address with this port if nobody has it, else with any that is free.
-fn free(port: u16) -> SocketAddr {
-    let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    if TcpListener::bind(wanted).is_ok() { wanted } else { (Ipv4Addr::LOCALHOST, 0).into() }
+/// Starts the gateway at these ports, or at any that are free where another program has one of them.
+async fn open_gateway(data_dir: &Path, origin: &Origin, ports: (u16, u16)) -> anyhow::Result<Gateway> {
+    let door = |name: &str| origin.door(name).map(|door| door.address);
+    let local = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let open = async |ports: (u16, u16)| {
+        let settings = scene::settings(data_dir, local(ports.0), local(ports.1), door);
+        let config = GatewayConfig::from_toml(&settings, "the demo's settings").map_err(StartError::Config)?;
+        gateway::start(config).await
+    };
+    match open(ports).await {
+        Err(StartError::InUse { .. }) => Ok(open((0, 0)).await?),
+        opened => Ok(opened?),
+    }
 }
 
 /// Memory that the whole process has, where the system tells it in a file.
@@ -181,12 +189,14 @@ fn process_bytes() -> Option<u64> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_port_in_use_is_replaced() {
-        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    #[tokio::test]
+    async fn ports_in_use_are_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let origin = Origin::start(directory.path(), 0..1, &["shop", "media"]).unwrap();
+        let taken = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = taken.local_addr().unwrap().port();
-        assert_eq!(free(port).port(), 0);
-        drop(taken);
-        assert_eq!(free(port).port(), port);
+        let gateway = open_gateway(&directory.path().join("gateway"), &origin, (0, port)).await.unwrap();
+        assert_ne!(gateway.admin_addr().unwrap().port(), port);
+        gateway.shutdown(GRACE).await;
     }
 }
