@@ -6,6 +6,7 @@ mod asked;
 mod cached;
 mod fill;
 mod flight;
+mod judge;
 mod lookup;
 mod outcome;
 mod pass;

@@ -25,13 +25,13 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    pub(crate) fn new(tenant: &Arc<Tenant>, head: &http::request::Parts, keyed: Keyed) -> Arc<Self> {
+    pub(crate) fn new(tenant: &Arc<Tenant>, head: http::request::Parts, keyed: Keyed) -> Arc<Self> {
         let Keyed { key, site, target } = keyed;
         Arc::new(Self {
             tenant: Arc::clone(tenant),
-            method: head.method.clone(),
-            uri: head.uri.clone(),
-            fields: head.headers.clone(),
+            method: head.method,
+            uri: head.uri,
+            fields: head.headers,
             key,
             site,
             target,

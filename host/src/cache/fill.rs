@@ -12,6 +12,7 @@ use http_body_util::BodyExt;
 use super::Cache;
 use super::asked::Asked;
 use super::flight::Obligation;
+use super::judge::{Judged, Received};
 use super::outcome::{Arriving, Found, Outcome, Unshared};
 use super::serve::CACHE;
 use super::tail::{Appended, Tail};
@@ -20,11 +21,11 @@ use crate::entry::StoredResponse;
 use crate::http::key::strip_unkeyed;
 use crate::http::semantics::fields::append_via;
 use crate::http::semantics::{
-    Combined, ResponseHead, Reuse, Times, Vary, combine, freshen, may_serve_on_error, origin_fields, reuse,
-    selected_by_304, standard, stored_fields, validation_fields, vary,
+    Combined, Reuse, Times, combine, freshen, may_serve_on_error, origin_fields, reuse, selected_by_304,
+    validation_fields,
 };
 use crate::key::KeyHash;
-use crate::policy::freshness::{Obstacle, Planned, Standard};
+use crate::policy::freshness::Obstacle;
 use crate::tenant::counters::{count, not_stored};
 
 /// What is to be fetched.
@@ -44,14 +45,6 @@ pub(crate) enum Purpose {
     Part,
     /// A client was served; this is for the next ones. What L2 has is no better than what L1 had.
     Refresh,
-}
-
-/// A response of the origin that has been judged.
-pub(crate) struct Judged {
-    pub(crate) stored: StoredResponse,
-    vary: Vec<String>,
-    /// Why it is not stored; none where it is.
-    obstacle: Option<&'static str>,
 }
 
 impl Cache {
@@ -113,7 +106,8 @@ impl Cache {
             }
             (StatusCode::NOT_MODIFIED, Some((_, basis))) => {
                 count(&asked.tenant.counters.origin_validated);
-                let freshened = self.freshened(asked, basis, response.headers(), times, fetch_time, sequence);
+                let freshened =
+                    self.freshened(asked, basis, &freshen(basis, response.headers(), times), times, sequence);
                 let found = self.store_or_keep(asked, freshened).await;
                 obligation.land(Outcome::Validated(found));
             }
@@ -138,8 +132,9 @@ impl Cache {
     ) {
         let asked = &fill.asked;
         let (head, content) = response.into_parts();
-        let judged =
-            self.judge(asked, head.status, &head.headers, content.size_hint().exact(), times, fetch_time, sequence);
+        let body_bytes = content.size_hint().exact();
+        let received = Received { status: head.status, fields: &head.headers, body_bytes, times, fetch_time };
+        let judged = self.judge(asked, &received, sequence);
         let unasked_part = head.status == StatusCode::PARTIAL_CONTENT && fill.purpose != Purpose::Part;
         if let Some(reason) = judged.obstacle.or(unasked_part.then_some(not_stored::UNASKED_PART)) {
             self.learn_unshared(asked, reason);
@@ -151,7 +146,7 @@ impl Cache {
             stored: judged.stored,
             received: head.headers,
             vary: judged.vary,
-            body_bytes: content.size_hint().exact(),
+            body_bytes,
             tail: Arc::clone(&tail),
         });
         if !arriving.vary.is_empty() {
@@ -181,67 +176,20 @@ impl Cache {
         }
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "each is a fact of the response; a struct would only name them twice"
-    )]
-    pub(crate) fn judge(
-        &self,
-        asked: &Asked,
-        status: StatusCode,
-        fields: &HeaderMap,
-        body_bytes: Option<u64>,
-        times: Times,
-        fetch_time: Duration,
-        sequence: u64,
-    ) -> Judged {
-        let head = ResponseHead { status, fields };
-        let rules = asked.tenant.store_rules(&asked.target);
-        let standard = standard(&asked.head_of_get(), &head, times, &rules);
-        let planned = asked.tenant.policies.plan(&asked.fill(status, fields, body_bytes, fetch_time), &standard);
-        let too_large = body_bytes.is_some_and(|bytes| bytes > asked.tenant.settings.body_bytes_max);
-        let obstacle = obstacle(&standard, &planned, too_large);
-        if let Some(reason) = obstacle {
-            asked.tenant.counters.reasons.count(reason);
-            count(if too_large { &asked.tenant.counters.too_large } else { &asked.tenant.counters.not_stored });
-        }
-        let vary = match vary(fields) {
-            Vary::Names(names) => names,
-            Vary::None | Vary::Any => Vec::new(),
-        };
-        let stored = StoredResponse {
-            key: super::store::key_for(asked, &vary).shared_text(),
-            status,
-            fields: stored_fields(fields, times.received, &rules),
-            body: bytes::Bytes::new(),
-            requested: times.requested,
-            received: times.received,
-            initial_age: standard.initial_age,
-            fetch_time,
-            plan: planned.plan,
-            directives: standard.directives,
-            sequence,
-            policy: planned.policy,
-        };
-        Judged { stored, vary, obstacle }
-    }
-
-    /// The stored response with the fields of a 304 (RFC 9111 section 4.3.4), planned anew.
-    fn freshened(
+    /// The stored response with the fields that a 304 or a HEAD has freshened (RFC 9111 section 4.3.4 and 4.3.5), planned
+    /// anew. What it took to fetch it whole is still what it would cost to lose it.
+    pub(crate) fn freshened(
         &self,
         asked: &Asked,
         basis: &StoredResponse,
         fields: &HeaderMap,
         times: Times,
-        fetch_time: Duration,
         sequence: u64,
     ) -> Judged {
-        let merged = freshen(basis, fields, times);
-        let length = Some(basis.body.len() as u64);
-        let mut judged = self.judge(asked, basis.status, &merged, length, times, fetch_time, sequence);
+        let (status, fetch_time) = (basis.status, basis.fetch_time);
+        let received = Received { status, fields, body_bytes: Some(basis.body.len() as u64), times, fetch_time };
+        let mut judged = self.judge(asked, &received, sequence);
         judged.stored.body = basis.body.clone();
-        // What fetching it whole took is what it would cost to lose it.
-        judged.stored.fetch_time = basis.fetch_time;
         judged
     }
 
@@ -307,27 +255,6 @@ async fn spool(mut content: Body, tail: &Tail, obligation: &mut Obligation<Outco
 }
 
 impl Asked {
-    /// What a policy is shown of a response to this request.
-    pub(crate) fn fill<'a>(
-        &'a self,
-        status: StatusCode,
-        response: &'a HeaderMap,
-        body_bytes: Option<u64>,
-        fetch_time: Duration,
-    ) -> crate::policy::freshness::Fill<'a> {
-        crate::policy::freshness::Fill {
-            method: &Method::GET,
-            site: &self.site,
-            target: &self.target,
-            class: &self.tenant.settings.classes.of(&self.target).name,
-            request: &self.fields,
-            status,
-            response,
-            body_bytes,
-            fetch_time,
-        }
-    }
-
     /// The request that gets a whole response that may be stored: without the client's own conditions and ranges, with
     /// those that validate what is stored (RFC 9111 section 4.3.1).
     fn origin_request(&self, basis: Option<&StoredResponse>, purpose: Purpose) -> Request<Body> {
@@ -362,16 +289,6 @@ impl Asked {
 fn unstored(response: StoredResponse) -> Found {
     let cached = Arc::new(super::Cached::new(crate::entry::Entry::Response(response), 0));
     Found { cached, soft_purged: false, tier: super::outcome::L1 }
-}
-
-fn obstacle(standard: &Standard, planned: &Planned, too_large: bool) -> Option<&'static str> {
-    if too_large {
-        Some(not_stored::TOO_LARGE)
-    } else if planned.plan.stores() {
-        None
-    } else {
-        Some(standard.obstacles.first().map_or(not_stored::POLICY, |obstacle| obstacle.as_str()))
-    }
 }
 
 /// RFC 5861 section 4: these four, and no response at all, are errors.

@@ -61,11 +61,8 @@ impl Cache {
         }
         match freshen_from_head(stored, fields, times) {
             HeadUpdate::Freshened(fields) => {
-                let length = Some(stored.body.len() as u64);
-                let sequence = stored.sequence;
-                let mut judged = self.judge(asked, stored.status, &fields, length, times, stored.fetch_time, sequence);
-                judged.stored.body = stored.body.clone();
-                self.store_or_keep(asked, judged).await;
+                let freshened = self.freshened(asked, stored, &fields, times, stored.sequence);
+                self.store_or_keep(asked, freshened).await;
             }
             HeadUpdate::Outdated => {
                 let key = KeyHash::of(&stored.key);

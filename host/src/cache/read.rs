@@ -14,6 +14,7 @@ use super::lookup::Looked;
 use super::outcome::{Arriving, Found, Outcome, Unshared};
 use super::serve::Answered;
 use crate::body::{self, Body};
+use crate::entry::StoredResponse;
 use crate::http::key::{NoKey, keyed};
 use crate::http::semantics::cache_status::Outcome as Status;
 use crate::http::semantics::{FwdReason, Reuse, StaleReason, may_serve_on_error, only_if_cached, part_answers, reuse};
@@ -56,12 +57,12 @@ impl Cache {
             Ok(keyed) => keyed,
             Err(reason) => return self.refuse(tenant, reason),
         };
-        let asked = Asked::new(tenant, &head, keyed);
+        let asked = Asked::new(tenant, head, keyed);
         // Content of a GET has no meaning that could join the key (RFC 9110 section 9.3.1): it is not answered from the
         // cache, nor does its response get in.
         let plain = http_body::Body::is_end_stream(&content);
-        match head.method {
-            Method::GET | Method::HEAD if plain && for_origin(&head.headers) => self.pass_on(&asked).await,
+        match asked.method {
+            Method::GET | Method::HEAD if plain && for_origin(&asked.fields) => self.pass_on(&asked).await,
             Method::GET if plain => self.read(asked).await,
             Method::HEAD if plain => self.read_head(asked).await,
             _ => self.write(&asked, content).await,
@@ -184,8 +185,7 @@ impl Cache {
         match outcome {
             Outcome::Found(found) => {
                 let stored = found.cached.response()?;
-                let now = self.inner.clock.now();
-                if collapsed && matches!(reuse(stored, &asked.head(), now, found.soft_purged), Reuse::Validate(_)) {
+                if collapsed && !self.is_for(asked, stored, found.soft_purged) {
                     return None;
                 }
                 if collapsed {
@@ -197,7 +197,7 @@ impl Cache {
                 Some(self.serve_found(asked, &found, Answered::hit(found.tier)))
             }
             Outcome::Validated(found) => {
-                if collapsed && !self.is_for(asked, found.cached.response()?) {
+                if collapsed && !self.is_for(asked, found.cached.response()?, found.soft_purged) {
                     return None;
                 }
                 count(if collapsed { &asked.tenant.counters.collapsed } else { &asked.tenant.counters.fetched });
@@ -225,7 +225,7 @@ impl Cache {
 
     /// Follows a response that arrives, if it is one for this request too.
     fn follow(&self, asked: &Asked, miss: &Miss, arriving: &Arc<Arriving>, collapsed: bool) -> Option<Response<Body>> {
-        if collapsed && (!is_same_variant(asked, arriving) || !self.is_for(asked, &arriving.stored)) {
+        if collapsed && (!is_same_variant(asked, arriving) || !self.is_for(asked, &arriving.stored, false)) {
             return None;
         }
         let content = arriving.tail.read()?;
@@ -235,8 +235,8 @@ impl Cache {
     }
 
     /// Whether a response that another request caused may be reused for this one (RFC 9111 section 4).
-    fn is_for(&self, asked: &Asked, stored: &crate::entry::StoredResponse) -> bool {
-        !matches!(reuse(stored, &asked.head(), self.inner.clock.now(), false), Reuse::Validate(_))
+    fn is_for(&self, asked: &Asked, stored: &StoredResponse, soft_purged: bool) -> bool {
+        !matches!(reuse(stored, &asked.head(), self.inner.clock.now(), soft_purged), Reuse::Validate(_))
     }
 
     fn serve_unshared(&self, asked: &Asked, miss: &Miss, unshared: &Unshared) -> Option<Response<Body>> {

@@ -7,10 +7,11 @@ use super::Cache;
 use super::asked::Asked;
 use super::fill::{Fill, Purpose};
 use super::flight::Boarding;
+use super::judge::Received;
 use super::outcome::Found;
 use crate::clock::Timestamp;
 use crate::entry::{Entry, StoredResponse};
-use crate::http::semantics::{ResponseHead, Times, refresh_early, standard};
+use crate::http::semantics::{Times, refresh_early};
 use crate::key::CacheKey;
 use crate::policy::freshness::EarlyRefresh;
 use crate::tenant::counters::count;
@@ -37,11 +38,13 @@ impl Cache {
     pub(crate) fn replan(&self, asked: &Asked, found: Found) -> Found {
         let epoch = asked.tenant.plan_epoch.load(Ordering::Acquire);
         let Some(stored) = found.cached.response().filter(|_| found.cached.plan_epoch < epoch) else { return found };
-        let head = ResponseHead { status: stored.status, fields: &stored.fields };
-        let times = Times { requested: stored.requested, received: stored.received };
-        let standard = standard(&asked.head(), &head, times, &asked.tenant.store_rules(&asked.target));
-        let fill = asked.fill(stored.status, &stored.fields, Some(stored.body.len() as u64), stored.fetch_time);
-        let planned = asked.tenant.policies.plan(&fill, &standard);
+        let (_, planned) = asked.planned(&Received {
+            status: stored.status,
+            fields: &stored.fields,
+            body_bytes: Some(stored.body.len() as u64),
+            times: Times { requested: stored.requested, received: stored.received },
+            fetch_time: stored.fetch_time,
+        });
         let renewed = StoredResponse { plan: planned.plan, policy: planned.policy, ..stored.clone() };
         let cached = Arc::new(super::Cached::new(Entry::Response(renewed), epoch));
         let renewed = Found { cached, ..found };

@@ -2,22 +2,21 @@
 //! the client hears of it (RFC 9111 section 4.4).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode};
 
 use super::Cache;
 use super::asked::Asked;
+use super::judge::Received;
 use super::serve::Answered;
-use super::store::key_for;
 use crate::barrier::{Purge, PurgeMode, Scope};
 use crate::body::Body;
 use crate::entry::StoredResponse;
 use crate::http::key::{KeyRules, NoKey, keyed};
 use crate::http::semantics::request::is_safe;
-use crate::http::semantics::{
-    FwdReason, ResponseHead, Times, Vary, group_invalidations, invalidated, standard, stored_fields, vary,
-};
+use crate::http::semantics::{FwdReason, ResponseHead, Times, group_invalidations, invalidated};
 use crate::policy::freshness::Obstacle;
 use crate::policy::invalidation::Written;
 use crate::tenant::Tenant;
@@ -86,34 +85,20 @@ impl Cache {
                 body_bytes_max: tenant.settings.body_bytes_max,
             });
         }
-        let times = Times { requested: now, received: now };
-        let of = ResponseHead { status: head.status, fields: &head.headers };
-        let standard = standard(&asked.head(), &of, times, &tenant.store_rules(target));
-        let length = Some(content.len() as u64);
-        let fill = asked.fill(head.status, &head.headers, length, std::time::Duration::ZERO);
-        let planned = tenant.policies.plan(&fill, &standard);
-        if !planned.plan.stores() {
-            return Err(PutError::NotStorable(standard.obstacles.first().copied()));
-        }
-        let vary = match vary(&head.headers) {
-            Vary::Names(names) => names,
-            Vary::None | Vary::Any => Vec::new(),
-        };
-        let stored = StoredResponse {
-            key: key_for(&asked, &vary).shared_text(),
-            status: head.status,
-            fields: stored_fields(&head.headers, now, &tenant.store_rules(target)),
-            body: content,
-            requested: now,
-            received: now,
-            initial_age: standard.initial_age,
-            fetch_time: std::time::Duration::ZERO,
-            plan: planned.plan,
-            directives: standard.directives,
+        let composed = asked.composed(
+            &Received {
+                status: head.status,
+                fields: &head.headers,
+                body_bytes: Some(content.len() as u64),
+                times: Times { requested: now, received: now },
+                fetch_time: Duration::ZERO,
+            },
             sequence,
-            policy: planned.policy,
-        };
-        self.store(&asked, &vary, stored).await;
+        );
+        if !composed.stored.plan.stores() {
+            return Err(PutError::NotStorable(composed.standard.obstacles.first().copied()));
+        }
+        self.store(&asked, &composed.vary, StoredResponse { body: content, ..composed.stored }).await;
         Ok(())
     }
 
@@ -133,7 +118,7 @@ impl Cache {
         let rules: &KeyRules = &tenant.settings.key;
         let keyed = keyed(&tenant.name, rules, &head.uri, &head.headers, "http")
             .map_err(|reason| PutError::NoKey(head.uri.to_string(), reason))?;
-        Ok(Asked::new(tenant, &head, keyed))
+        Ok(Asked::new(tenant, head, keyed))
     }
 }
 
