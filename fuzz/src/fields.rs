@@ -92,7 +92,7 @@ fn questions(stored: &StoredResponse, request: &RequestHead<'_>, fields: &Header
     semantics::precondition(stored, request);
     semantics::part_answers(stored, request);
     semantics::combine(stored, stored);
-    semantics::partial::completion_fields(stored, &mut fields.clone());
+    semantics::completion_fields(stored, &mut fields.clone());
     match semantics::ranges(stored, request) {
         Ranges::Single(range) => assert!(range.last < 10),
         Ranges::Multi(ranges) => {

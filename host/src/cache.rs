@@ -4,6 +4,7 @@
 
 mod asked;
 mod cached;
+mod complete;
 mod fill;
 mod flight;
 mod judge;
@@ -134,6 +135,11 @@ impl Cache {
     /// Where its time comes from.
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.inner.clock
+    }
+
+    /// Fills, refreshes and sweeps under way.
+    pub fn under_way(&self) -> usize {
+        self.inner.tasks.len()
     }
 
     /// Waits for fills, refreshes and sweeps under way, so that what they fetched is stored. Purges that wait for their

@@ -22,6 +22,7 @@ pub mod config;
 mod error;
 mod front;
 pub mod hosts;
+mod interim;
 mod listen;
 mod metrics;
 
@@ -60,7 +61,7 @@ pub async fn start(config: GatewayConfig) -> Result<Gateway, StartError> {
         false => None,
     };
     let parts = assemble::assemble(&config).await?;
-    let bounds = Bounds::from(&config.limits);
+    let bounds = Bounds::new(&config.gateway, &config.limits);
     let front = Arc::new(Front {
         cache: parts.cache.clone(),
         hosts: parts.hosts,

@@ -65,6 +65,8 @@ pub struct Settings {
     pub targets: Vec<HeaderName>,
     /// The longest heuristic freshness lifetime.
     pub heuristic_max: Duration,
+    /// For how long after its lifetime a response that can be validated stays in L2.
+    pub keep_for_validation: Duration,
     /// Whether surrogate keys are left in responses.
     pub show_surrogate_keys: bool,
     /// Whether `Cache-Status` names the key.
@@ -131,6 +133,7 @@ impl TryFrom<&TenantConfig> for Settings {
             waiter_deadline: config.waiter_deadline.0,
             targets: targets.collect::<Result<_, _>>()?,
             heuristic_max: config.heuristic_max.0,
+            keep_for_validation: config.keep_for_validation.0,
             show_surrogate_keys: config.show_surrogate_keys,
             show_key: config.show_key,
         })

@@ -7,6 +7,7 @@ mod semantics {
     mod age;
     mod cache_control;
     mod cache_status;
+    mod completion;
     mod corpus;
     mod date;
     mod differential;

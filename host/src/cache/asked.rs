@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, Uri};
+use http::{HeaderMap, Method, Request, Uri};
 
+use crate::http::Interim;
 use crate::http::key::Keyed;
 use crate::http::semantics::RequestHead;
 use crate::key::CacheKey;
@@ -22,6 +23,8 @@ pub(crate) struct Asked {
     pub(crate) site: String,
     /// Path and query, as they stand in the key.
     pub(crate) target: String,
+    /// Where interim responses to it go; none where its client takes none.
+    interim: Option<Interim>,
 }
 
 impl Asked {
@@ -35,7 +38,15 @@ impl Asked {
             key,
             site,
             target,
+            interim: head.extensions.get().cloned(),
         })
+    }
+
+    /// Has interim responses to a request that is sent on for this one go to its client.
+    pub(crate) fn takes_interim<B>(&self, sent_on: &mut Request<B>) {
+        if let Some(interim) = &self.interim {
+            sent_on.extensions_mut().insert(interim.clone());
+        }
     }
 
     /// The request as a GET: what is stored answers that, whatever was asked (RFC 9111 section 4.3.5).

@@ -21,7 +21,7 @@ use crate::entry::StoredResponse;
 use crate::http::key::strip_unkeyed;
 use crate::http::semantics::fields::append_via;
 use crate::http::semantics::{
-    Combined, Reuse, Times, combine, freshen, may_serve_on_error, origin_fields, reuse, selected_by_304,
+    Combined, Reuse, Times, combine, completion_fields, freshen, may_serve_on_error, origin_fields, reuse, selected_by_304,
     validation_fields,
 };
 use crate::key::KeyHash;
@@ -80,7 +80,7 @@ impl Cache {
         reusable
     }
 
-    async fn ask_origin(&self, fill: Fill, sequence: u64, obligation: Obligation<Outcome>) {
+    pub(super) async fn ask_origin(&self, fill: Fill, sequence: u64, obligation: Obligation<Outcome>) {
         let asked = &fill.asked;
         let basis = fill.basis.as_ref().and_then(|found| found.cached.response());
         let (requested, started) = (self.inner.clock.now(), self.inner.clock.monotonic());
@@ -97,6 +97,11 @@ impl Cache {
         let fetch_time = self.inner.clock.monotonic().saturating_sub(started);
         let now = times.received;
         match (response.status(), fill.basis.as_ref().zip(basis)) {
+            (StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE, Some((_, basis)))
+                if fill.purpose != Purpose::Part && basis.status == StatusCode::PARTIAL_CONTENT =>
+            {
+                self.complete(fill, response, times, fetch_time, sequence, obligation).await;
+            }
             // Section 4.3.4: a 304 that names other content "MUST NOT" freshen what is stored; all of it is fetched.
             (StatusCode::NOT_MODIFIED, Some((_, basis)))
                 if selected_by_304(&[basis], response.headers()).is_empty() =>
@@ -121,7 +126,7 @@ impl Cache {
     }
 
     /// Has a response judged, hands it to those who wait and stores it if it may be.
-    async fn take_in(
+    pub(crate) async fn take_in(
         &self,
         fill: Fill,
         response: Response<Body>,
@@ -220,7 +225,7 @@ impl Cache {
 }
 
 /// Moves a body into the tail; true where all of it came and all of it is kept.
-async fn spool(mut content: Body, tail: &Tail, obligation: &mut Obligation<Outcome>, asked: &Asked) -> bool {
+pub(super) async fn spool(mut content: Body, tail: &Tail, obligation: &mut Obligation<Outcome>, asked: &Asked) -> bool {
     let mut passing = false;
     while let Some(frame) = content.frame().await {
         let chunk = match frame.map(http_body::Frame::into_data) {
@@ -268,13 +273,19 @@ impl Asked {
         }
         append_via(&mut fields, Version::HTTP_11, CACHE);
         strip_unkeyed(&self.tenant.settings.key, &mut fields);
-        if let Some(basis) = basis.filter(|basis| basis.status != StatusCode::PARTIAL_CONTENT) {
-            validation_fields(&[basis], &mut fields);
+        match basis {
+            Some(part) if part.status == StatusCode::PARTIAL_CONTENT && purpose == Purpose::Part => {}
+            Some(part) if part.status == StatusCode::PARTIAL_CONTENT => drop(completion_fields(part, &mut fields)),
+            Some(basis) => validation_fields(&[basis], &mut fields),
+            None => {}
         }
         let mut request = Request::new(body::empty());
         *request.method_mut() = Method::GET;
         *request.uri_mut() = self.origin_uri();
         *request.headers_mut() = fields;
+        if purpose != Purpose::Refresh {
+            self.takes_interim(&mut request);
+        }
         request
     }
 

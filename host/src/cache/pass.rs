@@ -88,6 +88,7 @@ impl Cache {
         *request.headers_mut() = origin_fields(&asked.fields);
         strip_unkeyed(&asked.tenant.settings.key, request.headers_mut());
         append_via(request.headers_mut(), Version::HTTP_11, CACHE);
+        asked.takes_interim(&mut request);
         count(&asked.tenant.counters.origin_requests);
         let response = asked.tenant.origin.fetch(request).await;
         if let Err(error) = &response {

@@ -12,11 +12,12 @@ use super::fill::{Fill, Purpose};
 use super::flight::{Abandoned, Boarding, Flights};
 use super::lookup::Looked;
 use super::outcome::{Arriving, Found, Outcome, Unshared};
-use super::serve::Answered;
+use super::serve::{Answered, CACHE};
 use crate::body::{self, Body};
 use crate::entry::StoredResponse;
 use crate::http::key::{NoKey, keyed};
 use crate::http::semantics::cache_status::Outcome as Status;
+use crate::http::semantics::fields::times_through;
 use crate::http::semantics::{FwdReason, Reuse, StaleReason, may_serve_on_error, only_if_cached, part_answers, reuse};
 use crate::key::CacheKey;
 use crate::origin::OriginError;
@@ -25,6 +26,10 @@ use crate::tenant::counters::{count, not_stored};
 
 /// How often a request may find its flight abandoned, or its response meant for others, before it fetches alone.
 const ROUNDS_MAX: usize = 3;
+
+/// How often a request may have come through a cache of this name (tiers in front of each other) before it is taken for
+/// one that goes round in circles.
+const PASSES_MAX: usize = 8;
 
 /// Why the request could not be answered from L1, and what is there all the same.
 pub(crate) struct Miss {
@@ -58,6 +63,9 @@ impl Cache {
             Err(reason) => return self.refuse(tenant, reason),
         };
         let asked = Asked::new(tenant, head, keyed);
+        if times_through(&asked.fields, CACHE) > PASSES_MAX {
+            return self.bad_gateway(&asked, StatusCode::LOOP_DETECTED, "loop");
+        }
         // Content of a GET has no meaning that could join the key (RFC 9110 section 9.3.1): it is not answered from the
         // cache, nor does its response get in.
         let plain = http_body::Body::is_end_stream(&content);
@@ -88,7 +96,9 @@ impl Cache {
             return Err(Miss { reason: FwdReason::UriMiss, key, basis: None });
         };
         if stored.status == StatusCode::PARTIAL_CONTENT && part_answers(stored, &asked.head()).is_none() {
-            return Err(Miss { reason: FwdReason::Partial, key, basis: None });
+            // A request for the whole may get what is lacking, and have it added.
+            let basis = (!asked.fields.contains_key(RANGE)).then_some(found);
+            return Err(Miss { reason: FwdReason::Partial, key, basis });
         }
         match reuse(stored, &asked.head(), now, found.soft_purged) {
             Reuse::Fresh => self.maybe_refresh_early(asked, &key, &found, now),
@@ -180,7 +190,7 @@ impl Cache {
     }
 
     /// Answers with what a fetch came to; none where that is of no use to this request.
-    fn answer(&self, asked: &Arc<Asked>, miss: &Miss, outcome: Outcome, leads: bool) -> Option<Response<Body>> {
+    pub(crate) fn answer(&self, asked: &Arc<Asked>, miss: &Miss, outcome: Outcome, leads: bool) -> Option<Response<Body>> {
         let collapsed = !leads;
         match outcome {
             Outcome::Found(found) => {

@@ -7,8 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream;
 use http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, EXPIRES,
-    VARY,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
 use http_body::Frame;
@@ -20,7 +19,7 @@ use super::outcome::{Arriving, Found};
 use crate::body::{self, Body};
 use crate::entry::StoredResponse;
 use crate::http::semantics::cache_status::{CacheStatus, Outcome};
-use crate::http::semantics::fields::append_via;
+use crate::http::semantics::fields::{append_via, retain_for_not_modified};
 use crate::http::semantics::multipart::{multipart, slice};
 use crate::http::semantics::ranges::unsatisfied_range;
 use crate::http::semantics::surrogate::{CACHE_TAG, SURROGATE_KEY};
@@ -197,22 +196,8 @@ fn whole(asked: &Asked, status: StatusCode, mut fields: HeaderMap, content: Byte
     respond(status, fields, content)
 }
 
-/// RFC 9110 section 15.4.5: what a 304 carries, and nothing else of the representation.
 fn not_modified(mut fields: HeaderMap) -> Response<Body> {
-    let kept = [CACHE_CONTROL, CONTENT_LOCATION, DATE, ETAG, EXPIRES, VARY];
-    let about_content: Vec<_> = fields
-        .keys()
-        .filter(|name| name.as_str().starts_with("content-") || **name == http::header::LAST_MODIFIED)
-        .filter(|name| !kept.contains(name))
-        .cloned()
-        .collect();
-    let has_tag = fields.contains_key(ETAG);
-    for name in about_content {
-        // Without an entity tag, Last-Modified is what lets the recipient tell which of its responses is meant.
-        if has_tag || name != http::header::LAST_MODIFIED {
-            fields.remove(name);
-        }
-    }
+    retain_for_not_modified(&mut fields);
     respond(StatusCode::NOT_MODIFIED, fields, body::empty())
 }
 

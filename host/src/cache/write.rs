@@ -9,14 +9,17 @@ use http::{HeaderMap, Method, Response, StatusCode};
 
 use super::Cache;
 use super::asked::Asked;
+use super::fill::{Fill, Purpose};
+use super::flight::Flights;
 use super::judge::Received;
+use super::read::Miss;
 use super::serve::Answered;
 use crate::barrier::{Purge, PurgeMode, Scope};
 use crate::body::Body;
 use crate::entry::StoredResponse;
 use crate::http::key::{KeyRules, NoKey, keyed};
 use crate::http::semantics::request::is_safe;
-use crate::http::semantics::{FwdReason, ResponseHead, Times, group_invalidations, invalidated};
+use crate::http::semantics::{FwdReason, ResponseHead, Times, answers_get, group_invalidations, invalidated};
 use crate::policy::freshness::Obstacle;
 use crate::policy::invalidation::Written;
 use crate::tenant::Tenant;
@@ -24,8 +27,9 @@ use crate::tenant::counters::count;
 
 impl Cache {
     /// Sends any other request than a plain GET or HEAD to the origin, and purges what it made invalid.
-    pub(crate) async fn write(&self, asked: &Asked, content: Body) -> Response<Body> {
+    pub(crate) async fn write(&self, asked: &Arc<Asked>, content: Body) -> Response<Body> {
         count(&asked.tenant.counters.bypassed);
+        let (requested, started) = (self.inner.clock.now(), self.inner.clock.monotonic());
         let response = match self.pass(asked, content).await {
             Ok(response) => response,
             Err(error) => return self.origin_failed(asked, &error),
@@ -33,7 +37,34 @@ impl Cache {
         if !is_safe(&asked.method) {
             self.purge_written(asked, response.status(), response.headers()).await;
         }
+        let head = ResponseHead { status: response.status(), fields: response.headers() };
+        if answers_get(&asked.head(), &head, &asked.tenant.store_rules(&asked.target)) {
+            let times = Times { requested, received: self.inner.clock.now() };
+            let fetch_time = self.inner.clock.monotonic().saturating_sub(started);
+            return self.take_in_written(asked, response, times, fetch_time).await;
+        }
         self.serve_forwarded(asked, response, Answered::forwarded(FwdReason::Method))
+    }
+
+    /// Stores the response to a write as one to GET while it is passed on (RFC 9110 section 9.3.3). Its own purge comes
+    /// before it.
+    async fn take_in_written(
+        &self,
+        asked: &Arc<Asked>,
+        response: Response<Body>,
+        times: Times,
+        fetch_time: Duration,
+    ) -> Response<Body> {
+        let sequence = asked.tenant.barriers.current();
+        let (obligation, waiter) = Flights::alone();
+        let fill = Fill { asked: Arc::clone(asked), basis: None, purpose: Purpose::Answer };
+        let cache = self.clone();
+        self.inner
+            .tasks
+            .spawn(async move { cache.take_in(fill, response, times, fetch_time, sequence, obligation).await });
+        let miss = Miss { reason: FwdReason::Method, key: asked.key.clone(), basis: None };
+        let answer = waiter.outcome().await.ok().and_then(|outcome| self.answer(asked, &miss, outcome, true));
+        answer.unwrap_or_else(|| self.bad_gateway(asked, StatusCode::BAD_GATEWAY, "abandoned"))
     }
 
     /// A successful unsafe request purges its target and what its response names, and what the tenant's policy adds.

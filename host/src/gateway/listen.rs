@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use hyper::body::Incoming;
-use hyper::service::Service;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
@@ -17,7 +17,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use super::StartError;
-use super::config::LimitsConfig;
+use super::config::{LimitsConfig, ListenConfig};
+use super::interim::{Interims, behind};
 use crate::body::BoxError;
 
 /// How long to wait before the next connection when the operating system has no more room for one.
@@ -30,11 +31,13 @@ const PING_EVERY: Duration = Duration::from_secs(20);
 pub(super) struct Bounds {
     connections_max: usize,
     head_deadline: Duration,
+    interim_responses: bool,
     server: auto::Builder<TokioExecutor>,
 }
 
-impl From<&LimitsConfig> for Bounds {
-    fn from(limits: &LimitsConfig) -> Self {
+impl Bounds {
+    /// What the configuration says.
+    pub(super) fn new(gateway: &ListenConfig, limits: &LimitsConfig) -> Self {
         let head_bytes = usize::try_from(limits.head_max.as_u64()).unwrap_or(usize::MAX);
         let mut server = auto::Builder::new(TokioExecutor::new());
         server
@@ -50,7 +53,12 @@ impl From<&LimitsConfig> for Bounds {
             .keep_alive_timeout(PING_EVERY)
             .max_concurrent_streams(limits.streams_max)
             .max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX));
-        Self { connections_max: limits.connections_max, head_deadline: limits.head_deadline, server }
+        Self {
+            connections_max: limits.connections_max,
+            head_deadline: limits.head_deadline,
+            interim_responses: gateway.interim_responses,
+            server,
+        }
     }
 }
 
@@ -77,7 +85,7 @@ impl Listener {
     where
         S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
         S::Future: Send + 'static,
-        S::Error: Into<BoxError>,
+        S::Error: Into<BoxError> + Send,
         B: http_body::Body + Send + 'static,
         B::Data: Send,
         B::Error: Into<BoxError>,
@@ -90,6 +98,7 @@ impl Listener {
         let kept = Kept {
             server: bounds.server.clone(),
             head_deadline: bounds.head_deadline,
+            interim_responses: bounds.interim_responses,
             stop: stop.clone(),
             cut: cut.clone(),
         };
@@ -134,6 +143,7 @@ async fn accept(
 struct Kept {
     server: auto::Builder<TokioExecutor>,
     head_deadline: Duration,
+    interim_responses: bool,
     stop: CancellationToken,
     cut: CancellationToken,
 }
@@ -143,15 +153,27 @@ impl Kept {
     where
         S: Service<Request<Incoming>, Response = Response<B>> + Send,
         S::Future: Send + 'static,
-        S::Error: Into<BoxError>,
+        S::Error: Into<BoxError> + Send,
         B: http_body::Body + Send + 'static,
         B::Data: Send,
         B::Error: Into<BoxError>,
     {
         let _ = stream.set_nodelay(true);
+        let interims = Interims::default();
+        let stream = TokioIo::new(interims.over(stream));
         let begun = Arc::new(AtomicBool::new(false));
-        let service = Begun { service, begun: Arc::clone(&begun) };
-        let mut connection = pin!(self.server.serve_connection(TokioIo::new(stream), service));
+        let (noted, interim_responses) = (Arc::clone(&begun), self.interim_responses);
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            noted.store(true, Ordering::Relaxed);
+            // RFC 9110 section 15.2: "a server MUST NOT send a 1xx response to an HTTP/1.0 client".
+            let turn = (interim_responses && request.version() == Version::HTTP_11).then(|| {
+                let (interim, turn) = interims.begin();
+                request.extensions_mut().insert(interim);
+                turn
+            });
+            behind(service.call(request), turn)
+        });
+        let mut connection = pin!(self.server.serve_connection(stream, service));
         let mut silence = pin!(tokio::time::sleep(self.head_deadline));
         let (mut stopping, mut waiting) = (false, true);
         loop {
@@ -177,23 +199,6 @@ impl Kept {
                 }
             }
         }
-    }
-}
-
-/// Notes that the first request has arrived.
-struct Begun<S> {
-    service: S,
-    begun: Arc<AtomicBool>,
-}
-
-impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for Begun<S> {
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
-
-    fn call(&self, request: Request<Incoming>) -> S::Future {
-        self.begun.store(true, Ordering::Relaxed);
-        self.service.call(request)
     }
 }
 

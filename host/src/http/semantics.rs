@@ -25,6 +25,7 @@
 pub mod age;
 pub mod cache_control;
 pub mod cache_status;
+pub mod completion;
 pub mod date;
 pub mod directive;
 pub mod early_refresh;
@@ -53,6 +54,7 @@ use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
 use crate::clock::Timestamp;
 
 pub use cache_status::{CacheStatus, FwdReason};
+pub use completion::{Completion, completion, completion_fields};
 pub use early_refresh::refresh_early;
 pub use fields::{downstream_fields, origin_fields, stored_fields};
 pub use invalidate::invalidated;
@@ -62,7 +64,7 @@ pub use ranges::{ByteRange, Ranges, ranges};
 pub use request::{only_if_cached, request_no_store};
 pub use reuse::{Reuse, StaleReason, reuse};
 pub use stale::may_serve_on_error;
-pub use storable::standard;
+pub use storable::{answers_get, standard};
 pub use surrogate::{group_invalidations, surrogate_keys};
 pub use validate::{HeadUpdate, freshen, freshen_from_head, selected_by_304, validation_fields};
 pub use vary::{Vary, selecting_values, vary};

@@ -30,6 +30,9 @@ pub struct TenantConfig {
     pub waiter_deadline: HumanDuration,
     /// The longest heuristic freshness lifetime (RFC 9111 section 4.2.2).
     pub heuristic_max: HumanDuration,
+    /// For how long after its freshness lifetime a response with a validator stays in L2, so that the origin need not send it
+    /// again where it has not changed.
+    pub keep_for_validation: HumanDuration,
     /// Names of the targeted fields that are obeyed before `Cache-Control` (RFC 9213), the most specific first.
     pub targets: Vec<String>,
     /// Whether surrogate keys are left in responses to clients.
@@ -80,6 +83,7 @@ impl Default for TenantConfig {
             body_max: ByteSize::mib(16),
             waiter_deadline: Duration::from_secs(10).into(),
             heuristic_max: Duration::from_secs(24 * 3600).into(),
+            keep_for_validation: Duration::from_secs(3600).into(),
             targets: vec!["cdn-cache-control".into()],
             show_surrogate_keys: false,
             show_key: false,

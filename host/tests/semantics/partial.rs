@@ -1,8 +1,7 @@
 //! Storing and combining parts: RFC 9111 sections 3.3 and 3.4, RFC 9110 sections 14.4 and 15.3.7.
 
-use http::HeaderMap;
 use sandbar::entry::StoredResponse;
-use sandbar::http::semantics::partial::{completion_fields, content_range};
+use sandbar::http::semantics::partial::content_range;
 use sandbar::http::semantics::{
     ByteRange, Combined, FwdReason, Reuse, combine, may_serve_on_error, part_answers, reuse,
 };
@@ -203,27 +202,4 @@ fn a_part_joins_the_whole() {
     assert_eq!(combine(&whole, &whole), Combined::Apart, "the new one is no part");
     let not_found = stored_with_body(404, "Date: @0\nETag: \"a\"", "0123456789");
     assert_eq!(combine(&not_found, &part("2-3/10", "ETag: \"a\"", "23")), Combined::Apart);
-}
-
-#[test]
-fn what_is_lacking_is_asked_for() {
-    for (section, label, extra, expected) in [
-        ("9111 3.3", "0-4/10", "ETag: \"a\"", Some(("bytes=5-", "\"a\"".to_owned()))),
-        ("9111 3.3: length unknown", "0-4/*", "ETag: \"a\"", Some(("bytes=5-", "\"a\"".to_owned()))),
-        ("9110 13.1.5: by date", "0-4/10", "Last-Modified: @-9", {
-            Some(("bytes=5-", super::support::date_from_now(-9).to_str().unwrap().to_owned()))
-        }),
-        ("9110 13.1.5: weak", "0-4/10", "ETag: W/\"a\"\nLast-Modified: @-9", None),
-        ("9111 3.4: no validator", "0-4/10", "", None),
-        ("the beginning is lacking", "1-5/10", "ETag: \"a\"", None),
-    ] {
-        let mut sent = fields("If-None-Match: \"client\"");
-        let asked = completion_fields(&part(label, extra, "01234"), &mut sent);
-        let found = asked.then(|| (text(&sent, "range"), text(&sent, "if-range").to_owned()));
-        assert_eq!(found, expected, "{section}: {label} {extra:?}");
-        assert_eq!(sent.contains_key("if-none-match"), !asked, "{section}: the client's conditions make way");
-    }
-    let whole = stored_with_body(200, "ETag: \"a\"", "0123456789");
-    assert!(!completion_fields(&whole, &mut HeaderMap::new()), "nothing is lacking");
-    assert_eq!(ByteRange { first: 0, last: 4 }.len(), 5);
 }

@@ -72,7 +72,13 @@ impl Reply {
 
     /// A 200 with this content.
     pub fn ok(body: impl Into<Bytes>) -> Self {
-        Self { body: body.into(), ..Self::status(200) }
+        Self::status(200).content(body)
+    }
+
+    /// With this content.
+    #[must_use]
+    pub fn content(self, body: impl Into<Bytes>) -> Self {
+        Self { body: body.into(), ..self }
     }
 
     /// No reply at all: the connection is closed.
@@ -148,10 +154,10 @@ impl Reply {
         if self.announced && has_content && !fields.contains_key("content-length") {
             fields.insert("content-length", self.body.len().into());
         }
-        Ok(response.map(|()| self.content()))
+        Ok(response.map(|()| self.wire()))
     }
 
-    fn content(self) -> Content {
+    fn wire(self) -> Content {
         if self.body_gate.is_none() && self.breaks_off_after.is_none() && self.slowly.is_none() && self.announced {
             return http_body_util::Full::new(self.body).map_err(|never: Infallible| match never {}).boxed_unsync();
         }

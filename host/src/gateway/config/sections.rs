@@ -18,6 +18,9 @@ pub struct ListenConfig {
     pub listen: SocketAddr,
     /// The scheme that clients use: `https` where something in front ends their TLS. It is part of every cache key.
     pub scheme: Scheme,
+    /// Whether interim responses of the origin (`103 Early Hints` and the like) are passed on to HTTP/1.1 clients. Default
+    /// yes.
+    pub interim_responses: bool,
 }
 
 /// A scheme.
@@ -43,7 +46,7 @@ impl Scheme {
 
 impl Default for ListenConfig {
     fn default() -> Self {
-        Self { listen: (Ipv4Addr::LOCALHOST, 8080).into(), scheme: Scheme::Http }
+        Self { listen: (Ipv4Addr::LOCALHOST, 8080).into(), scheme: Scheme::Http, interim_responses: true }
     }
 }
 

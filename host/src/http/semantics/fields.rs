@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use http::header::{
-    AGE, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, EXPECT,
-    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
+    AGE, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, EXPECT,
+    LAST_MODIFIED, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
@@ -95,10 +95,14 @@ pub fn downstream_fields(fields: &HeaderMap, age: Option<Duration>, withheld: &[
 /// RFC 9110 section 15.4.5: "The server generating a 304 response MUST generate any of the following header fields that
 /// would have been sent in a 200 (OK) response to the same request: Content-Location, Date, ETag, and Vary;
 /// Cache-Control and Expires"; and "a sender SHOULD NOT generate representation metadata other than the above listed
-/// fields".
+/// fields unless said metadata exists for the purpose of guiding cache updates (e.g., Last-Modified might be useful if
+/// the response does not have an ETag field)".
 pub fn retain_for_not_modified(fields: &mut HeaderMap) {
     for name in [CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE] {
         fields.remove(name);
+    }
+    if fields.contains_key(ETAG) {
+        fields.remove(LAST_MODIFIED);
     }
 }
 
@@ -116,12 +120,13 @@ pub fn append_via(fields: &mut HeaderMap, version: Version, pseudonym: &str) {
     }
 }
 
-/// Whether a request has come through `pseudonym` before: it goes round in circles.
-pub fn via_loops(fields: &HeaderMap, pseudonym: &str) -> bool {
-    fields.get_all(VIA).iter().any(|line| {
-        line.as_bytes().split(|byte| *byte == b',').any(|hop| {
-            let mut words = hop.split(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty());
-            words.nth(1) == Some(pseudonym.as_bytes())
-        })
+/// How often a request has come through `pseudonym` before. Tiers of one fleet have the same name: only what goes on
+/// and on is a loop.
+pub fn times_through(fields: &HeaderMap, pseudonym: &str) -> usize {
+    let hops = fields.get_all(VIA).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    hops.filter(|hop| {
+        let mut words = hop.split(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty());
+        words.nth(1) == Some(pseudonym.as_bytes())
     })
+    .count()
 }

@@ -2,13 +2,13 @@
 //! `Content-Range` says which.
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE, IF_RANGE, RANGE};
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::RequestHead;
 use super::multipart::slice;
 use super::ranges::{ByteRange, RangeSpec, asked, if_range_holds};
-use super::validator::{same_representation, strong_validator};
+use super::validator::same_representation;
 use crate::entry::StoredResponse;
 
 /// Which part of what a 206 holds.
@@ -103,18 +103,6 @@ fn wanted(held: ContentRange, spec: RangeSpec, length: u64) -> Option<(ByteRange
     }
 }
 
-/// Makes a request for what a stored part still lacks at its end: `Range` with `If-Range`. False, and nothing changed,
-/// where the part does not begin at the beginning or has no strong validator (section 3.4).
-pub fn completion_fields(stored: &StoredResponse, fields: &mut HeaderMap) -> bool {
-    let Some(held) = sound_part(stored).filter(|held| held.range.first == 0) else { return false };
-    let Some(validator) = strong_validator(stored) else { return false };
-    let Ok(range) = HeaderValue::from_str(&format!("bytes={}-", held.range.last + 1)) else { return false };
-    super::validate::validation_fields(&[], fields);
-    fields.insert(RANGE, range);
-    fields.insert(IF_RANGE, validator);
-    true
-}
-
 /// Combines a stored response with a part that was just received, both under the same key.
 ///
 /// Section 3.4: "A cache MAY combine these ranges into a single stored response [...] if they all share the same strong
@@ -151,12 +139,7 @@ fn joined(old: (ByteRange, &Bytes), new: (ByteRange, &Bytes)) -> Option<Bytes> {
 }
 
 fn labelled(stored: &StoredResponse, part: &StoredResponse, body: Bytes, held: ContentRange) -> Combined {
-    let mut fields = stored.fields.clone();
-    for name in part.fields.keys() {
-        fields.remove(name);
-    }
-    fields.extend(part.fields.clone());
-    fields.remove(CONTENT_RANGE);
+    let mut fields = updated(&stored.fields, &part.fields);
     fields.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     let whole = held.range.first == 0 && held.complete == Some(held.range.last + 1);
     if !whole {
@@ -166,6 +149,17 @@ fn labelled(stored: &StoredResponse, part: &StoredResponse, body: Bytes, held: C
     let status = if whole { StatusCode::OK } else { StatusCode::PARTIAL_CONTENT };
     let combined = StoredResponse { status, fields, body, ..part.clone() };
     if whole { Combined::Complete(combined) } else { Combined::Part(combined) }
+}
+
+/// The stored fields with those of a newer part, which says nothing of the range that they are about any more.
+pub(super) fn updated(stored: &HeaderMap, newer: &HeaderMap) -> HeaderMap {
+    let mut fields = stored.clone();
+    for name in newer.keys() {
+        fields.remove(name);
+    }
+    fields.extend(newer.clone());
+    fields.remove(CONTENT_RANGE);
+    fields
 }
 
 /// What a stored response holds: a whole one everything.
@@ -178,7 +172,7 @@ fn held_by(stored: &StoredResponse) -> Option<ContentRange> {
 }
 
 /// The range of a part whose content is as long as it says.
-fn sound_part(stored: &StoredResponse) -> Option<ContentRange> {
+pub(super) fn sound_part(stored: &StoredResponse) -> Option<ContentRange> {
     labelled_range(stored).filter(|held| held.range.len() == stored.body.len() as u64)
 }
 

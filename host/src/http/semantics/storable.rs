@@ -65,6 +65,13 @@ fn obstacles(
     checks.into_iter().filter(|(_, holds)| *holds).map(|(obstacle, _)| obstacle).collect()
 }
 
+/// Whether the response to a POST answers later GETs of its target: then it may be stored as if it were one to GET. A
+/// part, or what is no success, never does.
+pub fn answers_get(request: &RequestHead<'_>, response: &ResponseHead<'_>, rules: &StoreRules) -> bool {
+    response.status != StatusCode::PARTIAL_CONTENT
+        && is_storable_post(request, response, &effective(response.fields, &rules.targets).directives)
+}
+
 /// RFC 9110 section 9.3.3: "Responses to POST requests are only cacheable when they include explicit freshness
 /// information [...] and a Content-Location header field that has the same value as the POST's target URI": it then
 /// answers GET.

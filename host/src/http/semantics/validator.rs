@@ -77,6 +77,18 @@ pub fn strong_validator(stored: &StoredResponse) -> Option<HeaderValue> {
     }
 }
 
+/// Whether a response that was just received has the strong validator of a stored one.
+pub fn same_strong_validator(stored: &StoredResponse, received: &HeaderMap) -> bool {
+    match (stored.fields.get(ETAG), received.get(ETAG)) {
+        (Some(one), Some(other)) => strong_match(one, other),
+        (None, None) => {
+            let modified = strong_last_modified(stored);
+            modified.is_some() && modified == date::field(received, &LAST_MODIFIED, stored.received)
+        }
+        _ => false,
+    }
+}
+
 /// Whether two responses share a strong validator: they are parts of, or the whole of, one representation (RFC 9111
 /// section 3.4).
 pub fn same_representation(one: &StoredResponse, other: &StoredResponse) -> bool {

@@ -9,6 +9,7 @@ use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
+use hyper::ext::on_informational;
 use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::client::legacy::{Client, Error};
 use tokio::sync::OwnedSemaphorePermit;
@@ -18,6 +19,7 @@ use super::HttpOrigin;
 use super::body::{Download, Progress, Upload};
 use super::connect::{ConnectDeadline, Dial, died_unanswered};
 use crate::body::{self, Body};
+use crate::http::Interim;
 use crate::origin::OriginError;
 
 /// Why an attempt brought no response.
@@ -81,6 +83,9 @@ fn copy(head: &Parts) -> Request<Body> {
     *copy.method_mut() = head.method.clone();
     *copy.uri_mut() = head.uri.clone();
     *copy.headers_mut() = head.headers.clone();
+    if let Some(interim) = head.extensions.get::<Interim>() {
+        copy.extensions_mut().insert(interim.clone());
+    }
     copy
 }
 
@@ -92,6 +97,9 @@ async fn attempt(
     let (head, body) = request.into_parts();
     let (upload, progress) = Upload::new(body);
     let mut request = Request::from_parts(head, upload);
+    if let Some(interim) = request.extensions_mut().remove::<Interim>() {
+        on_informational(&mut request, move |response| interim.pass(response.status(), response.headers()));
+    }
     let mut connection = capture_connection(&mut request);
     let mut sending = pin!(client.request(request));
     // Connecting has its own deadline.

@@ -1,0 +1,83 @@
+//! A request for the whole of something of which the beginning is stored: only the rest is fetched (RFC 9111 section
+//! 3.4), and the client gets both as one response.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use http::{Response, StatusCode};
+
+use super::Cache;
+use super::fill::{Fill, spool};
+use super::flight::Obligation;
+use super::judge::Received;
+use super::outcome::{Arriving, Outcome};
+use super::tail::Tail;
+use crate::body::Body;
+use crate::entry::StoredResponse;
+use crate::http::semantics::{Completion, Times, completion};
+
+impl Cache {
+    /// Adds the rest that the origin sends to the stored part. Where it does not belong to it, all of it is fetched.
+    pub(super) async fn complete(
+        &self,
+        fill: Fill,
+        response: Response<Body>,
+        times: Times,
+        fetch_time: Duration,
+        sequence: u64,
+        obligation: Obligation<Outcome>,
+    ) {
+        let part = fill.basis.as_ref().and_then(|found| found.cached.response());
+        let part = part.filter(|_| response.status() == StatusCode::PARTIAL_CONTENT);
+        let Some((part, Completion { fields, complete })) =
+            part.and_then(|part| Some((part, completion(part, response.headers())?)))
+        else {
+            return self.fetch_whole(fill, sequence, obligation).await;
+        };
+        let received = Received {
+            status: StatusCode::OK,
+            fields: &fields,
+            body_bytes: Some(complete),
+            times,
+            fetch_time,
+        };
+        let judged = self.judge(&fill.asked, &received, sequence);
+        if judged.obstacle.is_some() || judged.stored.key != part.key {
+            return self.fetch_whole(fill, sequence, obligation).await;
+        }
+        let arriving = Arriving {
+            stored: judged.stored,
+            received: fields,
+            vary: judged.vary,
+            body_bytes: Some(complete),
+            tail: Tail::new(fill.asked.tenant.settings.body_bytes_max, self.inner.limits.window_bytes),
+        };
+        self.join(&fill, part, Arc::new(arriving), response.into_body(), obligation).await;
+    }
+
+    async fn join(
+        &self,
+        fill: &Fill,
+        part: &StoredResponse,
+        arriving: Arc<Arriving>,
+        rest: Body,
+        mut obligation: Obligation<Outcome>,
+    ) {
+        let asked = &fill.asked;
+        obligation.land(Outcome::Arriving(Arc::clone(&arriving)));
+        arriving.tail.append(part.body.clone()).await;
+        if spool(rest, &arriving.tail, &mut obligation, asked).await
+            && let Some(body) = arriving.tail.complete()
+            && Some(body.len() as u64) == arriving.body_bytes
+        {
+            self.store(asked, &arriving.vary, StoredResponse { body, ..arriving.stored.clone() }).await;
+        }
+        asked.tenant.counters.waiters_cut.fetch_add(arriving.tail.cut(), Ordering::Relaxed);
+    }
+
+    async fn fetch_whole(&self, fill: Fill, sequence: u64, obligation: Obligation<Outcome>) {
+        let whole = Fill { basis: None, ..fill };
+        Box::pin(self.ask_origin(whole, sequence, obligation)).await;
+    }
+}
