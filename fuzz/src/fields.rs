@@ -70,7 +70,7 @@ pub(crate) fn parse_everything(bytes: &[u8]) {
     semantics::group_invalidations(&write, &answer);
     semantics::standard(&write, &answer, times, &rules);
     _ = semantics::request::check_framing(http::Version::HTTP_11, &fields);
-    semantics::fields::via_loops(&fields, "sandbar");
+    semantics::fields::times_through(&fields, "sandbar");
     semantics::origin_fields(&fields);
     let status = CacheStatus::new(std::str::from_utf8(bytes).unwrap_or("x"), semantics::cache_status::Outcome::Hit);
     let text = CacheStatus { key: Some(status.cache), detail: Some(status.cache), ..status }.to_value();

@@ -124,7 +124,7 @@ async fn what_has_left_l1_is_validated_from_l2() -> anyhow::Result<()> {
         None => Reply::ok("a").field("cache-control", "max-age=60").field("age", "70").field("etag", "\"a\""),
     })
     .await?;
-    for (settings, validated) in [("", true), ("keep_for_validation = \"5s\"", false)] {
+    for (settings, validated) in [("", true), ("keep_for_validation = \"0s\"", false)] {
         let settings = one_tenant_over("[l2]\nkind = \"disk\"\n", &origin.url(), settings);
         let gateway = TestGateway::start(&settings).await?;
         gateway.client("shop.test").get("/").await?;
