@@ -97,7 +97,8 @@ impl StoredResponse {
     pub fn useless_after(&self, keep_for_validation: Duration) -> Timestamp {
         let stale_ms = self.plan.stale_while_revalidate_ms.max(self.plan.stale_if_error_ms);
         let window = Duration::from_millis(stale_ms);
-        let kept = if can_be_validated(self.status, &self.fields, self.received) { keep_for_validation } else { window };
+        let kept =
+            if can_be_validated(self.status, &self.fields, self.received) { keep_for_validation } else { window };
         self.expires().saturating_add(window.max(kept))
     }
 }

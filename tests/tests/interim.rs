@@ -31,7 +31,8 @@ async fn answer(mut stream: TcpStream, gate: Gate) -> anyhow::Result<()> {
     loop {
         let head = read_until(&mut stream, "\r\n\r\n").await?;
         if head.starts_with("GET /large ") {
-            let fields = format!("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: {LARGE_BYTES}\r\n\r\n");
+            let fields =
+                format!("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: {LARGE_BYTES}\r\n\r\n");
             stream.write_all(fields.as_bytes()).await?;
             stream.write_all(&vec![b'x'; LARGE_BYTES]).await?;
             continue;
@@ -68,7 +69,11 @@ async fn they_come_before_the_response_to_whom_caused_it_and_to_nobody_else() ->
     let gateway = TestGateway::start(&one_tenant(&origin(&gate).await?, "")).await?;
     let mut first = client(&gateway, &get("/a", "1.1")).await?;
     assert_eq!(read_until(&mut first, "\r\n\r\n").await?, "HTTP/1.1 102 Processing\r\n\r\n");
-    assert_eq!(read_until(&mut first, "\r\n\r\n").await?, HINTS_PASSED, "while the origin still holds the response back");
+    assert_eq!(
+        read_until(&mut first, "\r\n\r\n").await?,
+        HINTS_PASSED,
+        "while the origin still holds the response back"
+    );
     let mut waiter = client(&gateway, &get("/a", "1.1")).await?;
     let counters = &gateway.tenant(TENANT).counters;
     eventually("the second request is in", async || counters.values().requests == 2).await;

@@ -35,13 +35,8 @@ impl Cache {
         else {
             return self.fetch_whole(fill, sequence, obligation).await;
         };
-        let received = Received {
-            status: StatusCode::OK,
-            fields: &fields,
-            body_bytes: Some(complete),
-            times,
-            fetch_time,
-        };
+        let received =
+            Received { status: StatusCode::OK, fields: &fields, body_bytes: Some(complete), times, fetch_time };
         let judged = self.judge(&fill.asked, &received, sequence);
         if judged.obstacle.is_some() || judged.stored.key != part.key {
             return self.fetch_whole(fill, sequence, obligation).await;

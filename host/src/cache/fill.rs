@@ -21,8 +21,8 @@ use crate::entry::StoredResponse;
 use crate::http::key::strip_unkeyed;
 use crate::http::semantics::fields::append_via;
 use crate::http::semantics::{
-    Combined, Reuse, Times, combine, completion_fields, freshen, may_serve_on_error, origin_fields, reuse, selected_by_304,
-    validation_fields,
+    Combined, Reuse, Times, combine, completion_fields, freshen, may_serve_on_error, origin_fields, reuse,
+    selected_by_304, validation_fields,
 };
 use crate::key::KeyHash;
 use crate::policy::freshness::Obstacle;

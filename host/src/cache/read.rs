@@ -190,7 +190,13 @@ impl Cache {
     }
 
     /// Answers with what a fetch came to; none where that is of no use to this request.
-    pub(crate) fn answer(&self, asked: &Arc<Asked>, miss: &Miss, outcome: Outcome, leads: bool) -> Option<Response<Body>> {
+    pub(crate) fn answer(
+        &self,
+        asked: &Arc<Asked>,
+        miss: &Miss,
+        outcome: Outcome,
+        leads: bool,
+    ) -> Option<Response<Body>> {
         let collapsed = !leads;
         match outcome {
             Outcome::Found(found) => {

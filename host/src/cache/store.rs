@@ -21,7 +21,8 @@ impl Cache {
     /// its fill began. Answers with what L1 holds, or would hold.
     pub(crate) async fn store(&self, asked: &Asked, vary: &[String], stored: StoredResponse) -> Found {
         let plan_epoch = asked.tenant.plan_epoch.load(Ordering::Acquire);
-        let (l1, l2, until) = (stored.plan.l1, stored.plan.l2, stored.useless_after(asked.tenant.settings.keep_for_validation));
+        let (l1, l2, until) =
+            (stored.plan.l1, stored.plan.l2, stored.useless_after(asked.tenant.settings.keep_for_validation));
         let key = key_for(asked, vary);
         let cached = Arc::new(Cached::new(Entry::Response(stored), plan_epoch));
         let found = Found { cached: Arc::clone(&cached), soft_purged: false, tier: L1 };

@@ -38,8 +38,20 @@ fn what_comes_makes_it_whole_or_does_not_belong_to_it() {
     for (section, held, stored, received, expected) in [
         ("9111 3.4", "0-4/10", tag, "Content-Range: bytes 5-9/10\nETag: \"a\"", Some(10)),
         ("9111 3.4: length unknown so far", "0-4/*", tag, "Content-Range: bytes 5-9/10\nETag: \"a\"", Some(10)),
-        ("9111 3.4: by date", "0-4/10", "Last-Modified: @-9", "Content-Range: bytes 5-9/10\nLast-Modified: @-9", Some(10)),
-        ("9111 3.4: another date", "0-4/10", "Last-Modified: @-9", "Content-Range: bytes 5-9/10\nLast-Modified: @-8", None),
+        (
+            "9111 3.4: by date",
+            "0-4/10",
+            "Last-Modified: @-9",
+            "Content-Range: bytes 5-9/10\nLast-Modified: @-9",
+            Some(10),
+        ),
+        (
+            "9111 3.4: another date",
+            "0-4/10",
+            "Last-Modified: @-9",
+            "Content-Range: bytes 5-9/10\nLast-Modified: @-8",
+            None,
+        ),
         ("9111 3.4: another tag", "0-4/10", tag, "Content-Range: bytes 5-9/10\nETag: \"b\"", None),
         ("9111 3.4: weak", "0-4/10", tag, "Content-Range: bytes 5-9/10\nETag: W/\"a\"", None),
         ("9111 3.4: no validator", "0-4/10", tag, "Content-Range: bytes 5-9/10", None),

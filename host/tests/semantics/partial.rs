@@ -2,9 +2,7 @@
 
 use sandbar::entry::StoredResponse;
 use sandbar::http::semantics::partial::content_range;
-use sandbar::http::semantics::{
-    Combined, FwdReason, Reuse, combine, may_serve_on_error, part_answers, reuse,
-};
+use sandbar::http::semantics::{Combined, FwdReason, Reuse, combine, may_serve_on_error, part_answers, reuse};
 
 use super::support::{Asked, at, fields, stored_with_body, text};
 

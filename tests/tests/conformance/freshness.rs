@@ -63,7 +63,11 @@ fn scenarios() -> Vec<Scenario> {
             [
                 get("").origin(200, "Cache-Control: max-age=60\nAge: 70", "a"),
                 get("Cache-Control: max-stale=20").is(200, "a"),
-                get("Cache-Control: max-stale=5").origin(200, "Cache-Control: max-age=60, must-revalidate\nAge: 70", "b"),
+                get("Cache-Control: max-stale=5").origin(
+                    200,
+                    "Cache-Control: max-age=60, must-revalidate\nAge: 70",
+                    "b",
+                ),
                 get("Cache-Control: max-stale=20").origin(200, "", "c"),
             ],
         ),

@@ -40,7 +40,11 @@ fn scenarios() -> Vec<Scenario> {
             [
                 get("Range: bytes=0-4").origin(206, START, "01234").heard("Range: bytes=0-4"),
                 get("Range: bytes=1-2").is(206, "12").has("Content-Range: bytes 1-2/10"),
-                get("Range: bytes=3-6").origin(206, "Cache-Control: max-age=60\nETag: \"a\"\nContent-Range: bytes 3-6/10", "3456"),
+                get("Range: bytes=3-6").origin(
+                    206,
+                    "Cache-Control: max-age=60\nETag: \"a\"\nContent-Range: bytes 3-6/10",
+                    "3456",
+                ),
                 get("Range: bytes=2-6").is(206, "23456"),
             ],
         ),
@@ -56,8 +60,16 @@ fn scenarios() -> Vec<Scenario> {
             "9111 3.4: parts of different representations never are",
             [
                 get("Range: bytes=0-4").origin(206, START, "01234"),
-                get("Range: bytes=5-").origin(206, "Cache-Control: max-age=60\nETag: \"b\"\nContent-Range: bytes 5-9/10", "fghij"),
-                get("Range: bytes=0-4").origin(206, "Cache-Control: max-age=60\nETag: \"b\"\nContent-Range: bytes 0-4/10", "abcde"),
+                get("Range: bytes=5-").origin(
+                    206,
+                    "Cache-Control: max-age=60\nETag: \"b\"\nContent-Range: bytes 5-9/10",
+                    "fghij",
+                ),
+                get("Range: bytes=0-4").origin(
+                    206,
+                    "Cache-Control: max-age=60\nETag: \"b\"\nContent-Range: bytes 0-4/10",
+                    "abcde",
+                ),
             ],
         ),
         scenario(
@@ -85,8 +97,11 @@ fn scenarios() -> Vec<Scenario> {
         scenario(
             "9111 3.4: without a strong validator nothing is added to it",
             [
-                get("Range: bytes=0-4")
-                    .origin(206, "Cache-Control: max-age=60\nETag: W/\"a\"\nContent-Range: bytes 0-4/10", "01234"),
+                get("Range: bytes=0-4").origin(
+                    206,
+                    "Cache-Control: max-age=60\nETag: W/\"a\"\nContent-Range: bytes 0-4/10",
+                    "01234",
+                ),
                 get("").origin(200, WHOLE, "0123456789").not_heard("range if-range if-none-match"),
             ],
         ),

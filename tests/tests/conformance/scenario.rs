@@ -37,7 +37,11 @@ pub(crate) struct Step {
 /// What the origin says.
 #[derive(Clone, Debug)]
 pub(crate) enum Says {
-    Response { status: u16, fields: &'static str, body: &'static str },
+    Response {
+        status: u16,
+        fields: &'static str,
+        body: &'static str,
+    },
     /// Nothing: the connection breaks.
     Nothing,
 }

@@ -86,11 +86,7 @@ fn scenarios() -> Vec<Scenario> {
         scenario(
             "9111 5.2.2.4: unless the origin says that the cookie alone is not to be",
             [
-                get("").origin(
-                    200,
-                    "Cache-Control: max-age=60, no-cache=\"set-cookie\"\nSet-Cookie: a=b",
-                    "a",
-                ),
+                get("").origin(200, "Cache-Control: max-age=60, no-cache=\"set-cookie\"\nSet-Cookie: a=b", "a"),
                 get("").is(200, "a").lacks("set-cookie"),
             ],
         ),

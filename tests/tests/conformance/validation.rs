@@ -16,7 +16,8 @@ fn scenarios() -> Vec<Scenario> {
             "9111 4.3.1 and 3.2: by entity tag; a 304 brings all its fields but those of the content",
             [
                 get("").origin(200, STALE, "a"),
-                get("").origin(304, "Cache-Control: max-age=90\nETag: \"a\"\nX: new\nY: 1\nContent-Length: 7", "")
+                get("")
+                    .origin(304, "Cache-Control: max-age=90\nETag: \"a\"\nX: new\nY: 1\nContent-Length: 7", "")
                     .is(200, "a")
                     .heard("If-None-Match: \"a\"")
                     .has("X: new\nY: 1\nContent-Length: 1\nCache-Control: max-age=90\nContent-Type: text/plain"),
@@ -59,7 +60,11 @@ fn scenarios() -> Vec<Scenario> {
         scenario(
             "9111 4.3.2 and 9110 13.1.2: a client that has it gets 304, without what is about the content",
             [
-                get("").origin(200, "Cache-Control: max-age=60\nETag: W/\"a\"\nLast-Modified: @-9\nContent-Type: t", "a"),
+                get("").origin(
+                    200,
+                    "Cache-Control: max-age=60\nETag: W/\"a\"\nLast-Modified: @-9\nContent-Type: t",
+                    "a",
+                ),
                 get("If-None-Match: \"b\", W/\"a\"")
                     .is(304, "")
                     .has("ETag: W/\"a\"\nCache-Control: max-age=60")
@@ -97,7 +102,11 @@ fn scenarios() -> Vec<Scenario> {
             "9111 4.3.5: HEAD freshens what is stored, or outdates it",
             [
                 get("").origin(200, STALE, "a"),
-                ask("HEAD", "/", "").origin(200, "Cache-Control: max-age=60\nETag: \"a\"\nX: new\nContent-Length: 1", ""),
+                ask("HEAD", "/", "").origin(
+                    200,
+                    "Cache-Control: max-age=60\nETag: \"a\"\nX: new\nContent-Length: 1",
+                    "",
+                ),
                 get("").is(200, "a").has("X: new"),
                 ask("HEAD", "/", "Cache-Control: no-cache").origin(200, "Cache-Control: max-age=60\nETag: \"b\"", ""),
                 get("").origin(200, "Cache-Control: max-age=60\nETag: \"b\"", "b"),

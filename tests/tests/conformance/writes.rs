@@ -64,7 +64,11 @@ fn scenarios() -> Vec<Scenario> {
                 ask("POST", "/form", "").origin(200, "Cache-Control: max-age=60\nContent-Location: /other", "made"),
                 ask("POST", "/form", "").origin(200, "Last-Modified: @-9000\nContent-Location: /form", "made"),
                 ask("POST", "/form", "").origin(404, "Cache-Control: max-age=60\nContent-Location: /form", "no"),
-                ask("POST", "/form", "").origin(200, "Cache-Control: private, max-age=60\nContent-Location: /form", "me"),
+                ask("POST", "/form", "").origin(
+                    200,
+                    "Cache-Control: private, max-age=60\nContent-Location: /form",
+                    "me",
+                ),
                 ask("PUT", "/form", "").origin(200, "Cache-Control: max-age=60\nContent-Location: /form", "made"),
                 ask("GET", "/form", "").origin(200, FRESH, "form"),
             ],
