@@ -18,6 +18,7 @@
 mod access_log;
 mod capacity;
 mod csv;
+mod drive;
 mod plot;
 mod policy;
 mod row;

@@ -1,6 +1,7 @@
 //! The harness of the tests that need more than one module: an origin that does as it is told ([`origin`]), a client
 //! ([`client`]), a gateway ([`gateway`]) and a Redis ([`redis_server`]) of the test's own, what is stored in tiers
-//! ([`entries`]), and a network that fails ([`fault_proxy`]).
+//! ([`entries`]), a network that fails ([`fault_proxy`]), and recorded traffic
+//! ([`traces`]).
 
 pub mod client;
 pub mod entries;
@@ -9,4 +10,5 @@ pub mod gateway;
 pub mod guests;
 pub mod origin;
 pub mod redis_server;
+pub mod traces;
 pub mod wait;

@@ -5,13 +5,14 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::capacity::{Capacity, Unit};
+use super::drive::drive;
 use super::policy::PolicyChoice;
 use super::row::Row;
 use super::trace::Trace;
-use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::clock::{Clock, SystemClock};
 use crate::policy::eviction::EvictionFactory;
-use crate::policy::{BindError, Engine, EngineConfig, EngineError, TenantPolicies};
-use crate::tier::memory::{Facts, Memory, MemoryConfig};
+use crate::policy::{BindError, Engine, EngineConfig, EngineError, Fault, TenantPolicies};
+use crate::tier::memory::{Memory, MemoryConfig};
 
 /// How a trace is replayed.
 #[derive(Clone, Debug)]
@@ -24,6 +25,9 @@ pub struct Replay {
     pub seed: u64,
     /// What an entry is charged beside its size, in bytes.
     pub entry_overhead_bytes: u64,
+    /// Policies to change to on the way, each before the request of that number (from 0); the last of several for the
+    /// same request is bound. The cache stays warm as it does in production.
+    pub swaps: Vec<(u64, PolicyChoice)>,
     /// Runs guests; made when it is first needed.
     pub engine: OnceLock<Arc<Engine>>,
 }
@@ -43,6 +47,14 @@ pub enum ReplayError {
     /// There is no engine for guests.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// A policy could not take over from the one before it.
+    #[error("{policy} can't take over: {fault}")]
+    Swap {
+        /// The policy as it was written.
+        policy: String,
+        /// Why not.
+        fault: Fault,
+    },
     /// The policy failed, and what took its place would have been measured.
     #[error("{policy} failed {faults} times")]
     Faults {
@@ -53,13 +65,10 @@ pub enum ReplayError {
     },
 }
 
-/// Requests after which progress is told.
-const PROGRESS_REQUESTS: usize = 1 << 17;
-
 impl Default for Replay {
     /// One shard and batches of one event: what textbook simulators do.
     fn default() -> Self {
-        Self { shards: 1, read_buffer_len: 1, seed: 1, entry_overhead_bytes: 0, engine: OnceLock::new() }
+        Self { shards: 1, read_buffer_len: 1, seed: 1, entry_overhead_bytes: 0, swaps: vec![], engine: OnceLock::new() }
     }
 }
 
@@ -76,27 +85,36 @@ impl Replay {
         capacity: Capacity,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Row, ReplayError> {
+        self.run_with(trace, (policy.name(), self.eviction(policy)?), unit, capacity, progress)
+    }
+
+    /// The same with a policy that is named, and made by a factory of the caller's.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn run_with(
+        &self,
+        trace: &Trace,
+        (name, eviction): (&str, Arc<dyn EvictionFactory>),
+        unit: Unit,
+        capacity: Capacity,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Row, ReplayError> {
         let capacity = capacity.resolve(trace, unit);
-        let config = MemoryConfig {
-            capacity_bytes: capacity,
-            shards: Some(self.shards),
-            read_buffer_len: self.read_buffer_len,
-            seed: self.seed,
-            entry_overhead_bytes: if unit == Unit::Bytes { self.entry_overhead_bytes } else { 0 },
-        };
-        let memory = Memory::new(&config, self.eviction(policy)?);
+        let memory = Memory::new(&self.memory_config(capacity, unit), eviction);
+        let swaps = self.swaps()?;
         let clock = SystemClock;
         let started = clock.monotonic();
-        let (misses, missed_bytes) = drive(trace, unit, &memory, progress);
+        let (misses, missed_bytes) = drive(trace, unit, &memory, &swaps, progress)?;
         let elapsed = clock.monotonic().saturating_sub(started);
         let stats = memory.stats();
         if stats.faults > 0 {
-            return Err(ReplayError::Faults { policy: policy.name().to_owned(), faults: stats.faults });
+            return Err(ReplayError::Faults { policy: name.to_owned(), faults: stats.faults });
         }
         let requests = trace.requests().len() as u64;
         let requested_bytes: u64 = trace.requests().iter().map(|request| request.size_bytes).sum();
         Ok(Row {
-            policy: policy.name().to_owned(),
+            policy: name.to_owned(),
             unit,
             capacity,
             requests,
@@ -108,7 +126,11 @@ impl Replay {
         })
     }
 
-    fn eviction(&self, policy: &PolicyChoice) -> Result<Arc<dyn EvictionFactory>, ReplayError> {
+    /// What makes a policy's instances, as a guest or compiled in.
+    ///
+    /// # Errors
+    /// When the policy can't be bound.
+    pub fn eviction(&self, policy: &PolicyChoice) -> Result<Arc<dyn EvictionFactory>, ReplayError> {
         let policies = if policy.binding().native {
             TenantPolicies::native("replay")
         } else {
@@ -118,6 +140,26 @@ impl Replay {
         };
         let prepared = policies.prepare(policy.binding().clone()).map_err(|error| bind_error(policy, error))?;
         Ok(prepared.eviction().expect("the role is eviction"))
+    }
+
+    fn memory_config(&self, capacity_bytes: u64, unit: Unit) -> MemoryConfig {
+        MemoryConfig {
+            capacity_bytes,
+            shards: Some(self.shards),
+            read_buffer_len: self.read_buffer_len,
+            seed: self.seed,
+            entry_overhead_bytes: if unit == Unit::Bytes { self.entry_overhead_bytes } else { 0 },
+        }
+    }
+
+    /// In the order of their requests.
+    fn swaps(&self) -> Result<Vec<(usize, Arc<dyn EvictionFactory>)>, ReplayError> {
+        let swap = |(at, policy): &(u64, PolicyChoice)| {
+            Ok((usize::try_from(*at).unwrap_or(usize::MAX), self.eviction(policy)?))
+        };
+        let mut swaps = self.swaps.iter().map(swap).collect::<Result<Vec<_>, ReplayError>>()?;
+        swaps.sort_by_key(|swap| swap.0);
+        Ok(swaps)
     }
 
     fn engine(&self) -> Result<Arc<Engine>, ReplayError> {
@@ -142,24 +184,4 @@ fn engine_config() -> EngineConfig {
 
 fn bind_error(policy: &PolicyChoice, error: BindError) -> ReplayError {
     ReplayError::Bind { policy: policy.name().to_owned(), error }
-}
-
-/// The loop that is measured: a read, and an insert where it missed. Answers with the misses and their bytes.
-fn drive(trace: &Trace, unit: Unit, memory: &Memory<()>, progress: &mut dyn FnMut(u64)) -> (u64, u64) {
-    let (mut misses, mut missed_bytes) = (0, 0);
-    for requests in trace.requests().chunks(PROGRESS_REQUESTS) {
-        for request in requests {
-            let (key, now) = (trace.key(request.key), Timestamp::from_millis(request.time_ms));
-            if memory.get(key, now).is_some() {
-                continue;
-            }
-            misses += 1;
-            missed_bytes += request.size_bytes;
-            let weight_bytes = if unit == Unit::Bytes { request.size_bytes } else { 1 };
-            let facts = Facts { weight_bytes, fetch_cost_us: u64::from(request.cost_us), ..Facts::default() };
-            memory.insert(key, (), facts, now);
-        }
-        progress(requests.len() as u64);
-    }
-    (misses, missed_bytes)
 }

@@ -1,0 +1,59 @@
+//! The loop of a replay.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::capacity::Unit;
+use super::run::ReplayError;
+use super::trace::Trace;
+use crate::clock::Timestamp;
+use crate::policy::eviction::EvictionFactory;
+use crate::tier::memory::{Facts, Memory};
+
+/// Requests after which progress is told.
+const PROGRESS_REQUESTS: usize = 1 << 17;
+
+/// Goes through the trace in pieces that end where progress is told or the policy changes. Answers with the misses and
+/// their bytes.
+pub(super) fn drive(
+    trace: &Trace,
+    unit: Unit,
+    memory: &Memory<()>,
+    swaps: &[(usize, Arc<dyn EvictionFactory>)],
+    progress: &mut dyn FnMut(u64),
+) -> Result<(u64, u64), ReplayError> {
+    let (mut misses, mut missed_bytes) = (0, 0);
+    let (mut at, mut swaps) = (0, swaps.iter().peekable());
+    let requests = trace.requests();
+    while at < requests.len() {
+        while let Some((_, to)) = swaps.next_if(|swap| swap.0 <= at) {
+            let now = Timestamp::from_millis(requests[at].time_ms);
+            let swapped = memory.swap_eviction(Arc::clone(to), now);
+            swapped.map_err(|fault| ReplayError::Swap { policy: to.name().to_owned(), fault })?;
+        }
+        let next_swap = swaps.peek().map_or(requests.len(), |swap| swap.0);
+        let end = next_swap.min(at + PROGRESS_REQUESTS).min(requests.len());
+        let missed = serve(trace, at..end, unit, memory);
+        (misses, missed_bytes) = (misses + missed.0, missed_bytes + missed.1);
+        progress((end - at) as u64);
+        at = end;
+    }
+    Ok((misses, missed_bytes))
+}
+
+/// The loop that is measured: a read, and an insert where it missed.
+fn serve(trace: &Trace, requests: Range<usize>, unit: Unit, memory: &Memory<()>) -> (u64, u64) {
+    let (mut misses, mut missed_bytes) = (0, 0);
+    for request in &trace.requests()[requests] {
+        let (key, now) = (trace.key(request.key), Timestamp::from_millis(request.time_ms));
+        if memory.get(key, now).is_some() {
+            continue;
+        }
+        misses += 1;
+        missed_bytes += request.size_bytes;
+        let weight_bytes = if unit == Unit::Bytes { request.size_bytes } else { 1 };
+        let facts = Facts { weight_bytes, fetch_cost_us: u64::from(request.cost_us), ..Facts::default() };
+        memory.insert(key, (), facts, now);
+    }
+    (misses, missed_bytes)
+}

@@ -1,0 +1,70 @@
+//! What the production's batches and shards cost: next to nothing.
+//!
+//! Batches make the miss ratio a little better, if anything: until the policy has been asked, a shard may be too large by
+//! 1/64. So what is bounded here is how much worse it gets.
+
+use sandbar::replay::{Capacity, Replay, Trace, Unit};
+use sandbar::tier::memory::MemoryConfig;
+use sandbar_policies::eviction::NATIVE;
+use sandbar_tests::traces;
+
+use super::cases::choice;
+
+/// A shard holds at least this many entries in production: it has 8 MiB, and a usual entry 16 KiB.
+const SHARD_ENTRIES_MIN: u64 = 512;
+/// As in production, 8 MiB.
+const SHARD_BYTES_MIN: u64 = 8 << 20;
+
+fn ratio(trace: &Trace, replay: &Replay, policy: &str, unit: Unit, capacity: u64) -> f64 {
+    let capacity = Capacity::Absolute(capacity);
+    replay.run(trace, &choice(policy), unit, capacity, &mut |_| ()).unwrap().object_miss_ratio
+}
+
+fn production_shards(unit: Unit, capacity: u64) -> usize {
+    let least = if unit == Unit::Bytes { SHARD_BYTES_MIN } else { SHARD_ENTRIES_MIN };
+    1 << (capacity / least).clamp(1, 64).ilog2()
+}
+
+/// Raises `most` to the largest increase of a miss ratio by batches, and by batches and shards.
+fn changes(name: &str, trace: &Trace, most: &mut [f64; 2]) {
+    let read_buffer_len = MemoryConfig::default().read_buffer_len;
+    assert!(read_buffer_len >= 64);
+    let has_sizes = trace.working_set_bytes() > trace.unique_keys();
+    for unit in [Unit::Entries, Unit::Bytes].into_iter().take(1 + usize::from(has_sizes)) {
+        let capacity = Capacity::Fraction(0.1).resolve(trace, unit);
+        let shards = production_shards(unit, capacity);
+        // `random` draws other victims whenever anything changes; that is no cost.
+        for policy in NATIVE.iter().filter(|policy| policy.name != "random") {
+            let plain = ratio(trace, &Replay::default(), policy.name, unit, capacity);
+            let batched = Replay { read_buffer_len, ..Replay::default() };
+            let by_batches = ratio(trace, &batched, policy.name, unit, capacity) - plain;
+            let sharded = Replay { shards, ..batched };
+            let by_shards = ratio(trace, &sharded, policy.name, unit, capacity) - plain;
+            println!(
+                "{name} {unit:?} {}: {plain:.4} batches {by_batches:+.5} {shards} shards {by_shards:+.5}",
+                policy.name
+            );
+            *most = [most[0].max(by_batches), most[1].max(by_shards)];
+        }
+    }
+}
+
+#[test]
+fn batches_and_shards_hardly_change_the_miss_ratio() {
+    let mut most = [0.0; 2];
+    traces::EXCERPTS.iter().for_each(|name| changes(name, &traces::excerpt(name), &mut most));
+    println!("{most:?}");
+    assert!(most[0] < 0.001 && most[1] < 0.003, "{most:?}");
+}
+
+#[test]
+#[ignore = "takes minutes, and needs the whole traces"]
+fn batches_and_shards_hardly_change_the_miss_ratio_of_whole_traces() {
+    let Some(root) = traces::whole() else { return };
+    let mut most = [0.0; 2];
+    for name in traces::WHOLE {
+        changes(name, &traces::open(&root.join(format!("{name}.csv.zst"))), &mut most);
+    }
+    println!("{most:?}");
+    assert!(most[0] < 0.001 && most[1] < 0.003, "{most:?}");
+}
