@@ -13,25 +13,33 @@ use crate::tier::memory::{Facts, Memory};
 /// Requests after which progress is told.
 const PROGRESS_REQUESTS: usize = 1 << 17;
 
+/// A change of the policy.
+pub(super) struct Swap {
+    /// The request before which it is made, from 0.
+    pub(super) before: usize,
+    /// What is bound then.
+    pub(super) to: Arc<dyn EvictionFactory>,
+}
+
 /// Goes through the trace in pieces that end where progress is told or the policy changes. Answers with the misses and
 /// their bytes.
 pub(super) fn drive(
     trace: &Trace,
     unit: Unit,
     memory: &Memory<()>,
-    swaps: &[(usize, Arc<dyn EvictionFactory>)],
+    swaps: &[Swap],
     progress: &mut dyn FnMut(u64),
 ) -> Result<(u64, u64), ReplayError> {
     let (mut misses, mut missed_bytes) = (0, 0);
     let (mut at, mut swaps) = (0, swaps.iter().peekable());
     let requests = trace.requests();
     while at < requests.len() {
-        while let Some((_, to)) = swaps.next_if(|swap| swap.0 <= at) {
+        while let Some(Swap { to, .. }) = swaps.next_if(|swap| swap.before <= at) {
             let now = Timestamp::from_millis(requests[at].time_ms);
             let swapped = memory.swap_eviction(Arc::clone(to), now);
             swapped.map_err(|fault| ReplayError::Swap { policy: to.name().to_owned(), fault })?;
         }
-        let next_swap = swaps.peek().map_or(requests.len(), |swap| swap.0);
+        let next_swap = swaps.peek().map_or(requests.len(), |swap| swap.before);
         let end = next_swap.min(at + PROGRESS_REQUESTS).min(requests.len());
         let missed = serve(trace, at..end, unit, memory);
         (misses, missed_bytes) = (misses + missed.0, missed_bytes + missed.1);

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::capacity::{Capacity, Unit};
-use super::drive::drive;
+use super::drive::{Swap, drive};
 use super::policy::PolicyChoice;
 use super::row::Row;
 use super::trace::Trace;
@@ -153,12 +153,13 @@ impl Replay {
     }
 
     /// In the order of their requests.
-    fn swaps(&self) -> Result<Vec<(usize, Arc<dyn EvictionFactory>)>, ReplayError> {
-        let swap = |(at, policy): &(u64, PolicyChoice)| {
-            Ok((usize::try_from(*at).unwrap_or(usize::MAX), self.eviction(policy)?))
+    fn swaps(&self) -> Result<Vec<Swap>, ReplayError> {
+        let swap = |(before, policy): &(u64, PolicyChoice)| {
+            let before = usize::try_from(*before).unwrap_or(usize::MAX);
+            Ok(Swap { before, to: self.eviction(policy)? })
         };
         let mut swaps = self.swaps.iter().map(swap).collect::<Result<Vec<_>, ReplayError>>()?;
-        swaps.sort_by_key(|swap| swap.0);
+        swaps.sort_by_key(|swap| swap.before);
         Ok(swaps)
     }
 
