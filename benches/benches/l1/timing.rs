@@ -3,36 +3,31 @@
 use std::sync::Barrier;
 use std::time::Duration;
 
-use sandbar::clock::{Clock, SystemClock};
+use sandbar::clock::{Clock, SystemClock, thread_cpu_time};
 
 /// Nanoseconds that each of `shares` takes to be worked off, all at once: processor time where there is one, elapsed time
 /// where there are several.
+///
+/// # Panics
+/// When the work does: nobody waits for a thread that is gone.
 pub(crate) fn race<T: Sync>(shares: &[T], work: impl Fn(&T) + Sync) -> u64 {
     if let [share] = shares {
-        let start = processor_time();
+        let start = thread_cpu_time();
         work(share);
-        return nanoseconds(processor_time() - start);
+        return nanoseconds(thread_cpu_time() - start);
     }
-    let (ready, done) = (Barrier::new(shares.len() + 1), Barrier::new(shares.len() + 1));
+    let ready = Barrier::new(shares.len() + 1);
+    let start_together = |share| {
+        ready.wait();
+        work(share);
+    };
     std::thread::scope(|scope| {
-        for share in shares {
-            let (ready, done, work) = (&ready, &done, &work);
-            scope.spawn(move || {
-                ready.wait();
-                work(share);
-                done.wait();
-            });
-        }
+        let threads: Vec<_> = shares.iter().map(|share| scope.spawn(|| start_together(share))).collect();
         ready.wait();
         let start = SystemClock.monotonic();
-        done.wait();
+        threads.into_iter().for_each(|thread| thread.join().expect("the work panicked"));
         nanoseconds(SystemClock.monotonic() - start)
     })
-}
-
-fn processor_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
 }
 
 fn nanoseconds(time: Duration) -> u64 {

@@ -43,17 +43,18 @@ mod settle;
 mod shard;
 mod slab;
 mod stats;
+mod sync;
 mod table;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 pub use sandbar_guest::eviction::Departure;
 
 use self::shard::Shard;
 pub use self::stats::MemoryStats;
+use self::sync::Mutex;
 use self::table::Candidate;
 use crate::clock::Timestamp;
 use crate::key::KeyHash;
@@ -144,9 +145,10 @@ impl<V: Clone + Send + Sync + 'static> Memory<V> {
         let shards = config.shards.unwrap_or_else(|| default_shards(config.capacity_bytes));
         let shards = shards.clamp(1, 1 << 16).next_power_of_two();
         let capacity_bytes = config.capacity_bytes / shards as u64;
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let shard = |index: usize| {
             let seed = config.seed ^ (index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            Shard::new(capacity_bytes, config.read_buffer_len, seed, Arc::clone(&eviction))
+            Shard::new(capacity_bytes, config.read_buffer_len, threads, seed, Arc::clone(&eviction))
         };
         Self {
             shards: (0..shards).map(shard).collect(),

@@ -7,12 +7,12 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use parking_lot::RwLockUpgradableReadGuard;
 use sandbar_guest::eviction::{Departure, Event, pack};
 
 use super::seat::{Occupant, Seat, read_order, tell};
 use super::shard::Shard;
 use super::slab::State;
+use super::sync::RwLockUpgradableReadGuard;
 use super::table::Table;
 use crate::clock::Timestamp;
 use crate::policy::Fault;

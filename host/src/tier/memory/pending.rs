@@ -21,6 +21,8 @@ pub(super) struct Pending {
     overflowed: bool,
     /// Weight of everything that came or grew since the last hand-over, in bytes; what left again included.
     pub(super) came_bytes: u64,
+    /// Weight of everything that departed or shrank since the last hand-over, in bytes: the policy still counts it.
+    pub(super) left_bytes: u64,
 }
 
 impl Pending {
@@ -79,6 +81,7 @@ impl Pending {
         self.words.clear();
         self.overflowed = false;
         self.came_bytes = 0;
+        self.left_bytes = 0;
     }
 }
 

@@ -1,6 +1,7 @@
 //! The lossy read buffer: reads on their way to the policy.
 //!
-//! Noting a read costs two plain loads and two plain stores, no read-modify-write. Two readers that note at the same
+//! Noting a read costs two plain loads and two plain stores, no read-modify-write, in a stripe that the thread shares
+//! with few others: what it writes to is in its own processor's cache. Two readers of a stripe that note at the same
 //! instant may overwrite each other: a lost read makes eviction a little less exact, never wrong.
 //!
 //! What is never lost is the order that matters: a read that comes out names an entry that is still resident. Readers
@@ -9,64 +10,121 @@
 //! but only as far as it had come since the last exclusive section: whoever stored cursor `n` had seen cells `0..n`
 //! written since then (the acquire/release pair on the cursor hands that on), or emptied.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering;
 
 use super::slab::NO_SLOT;
+use super::sync::{AtomicU32, thread_number};
+
+/// More stripes than this would be emptied at each insert for nothing.
+const STRIPES_MAX: usize = 8;
+
+/// Cells per pair of cache lines.
+const LINE: usize = 32;
 
 /// What became of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Noted {
     /// It is in the buffer.
     Kept,
-    /// It is in the buffer, and the buffer is full.
+    /// It is in the buffer, and its stripe is full.
     Filled,
-    /// The buffer was full.
+    /// The stripe was full.
     Dropped,
 }
 
 /// The reads of a shard since the last hand-over.
 #[derive(Debug)]
 pub(super) struct ReadBuffer {
-    cursor: AtomicU32,
-    cells: Box<[AtomicU32]>,
+    /// A power of two; each is made when a thread first needs it.
+    stripes: Box<[OnceLock<Stripe>]>,
+    /// Reads in a stripe.
+    len: u32,
 }
 
+/// The reads of some threads: the cursor first, then the cells.
+#[derive(Debug)]
+struct Stripe(Box<[Line]>);
+
+/// On lines of its own, so that stripes don't share any.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Line([AtomicU32; LINE]);
+
 impl ReadBuffer {
-    /// A buffer of `len` reads, at least one.
-    pub(super) fn new(len: usize) -> Self {
+    /// A buffer of `len` reads, at least one, for each of `threads` that read at a time. With `len` 1 there is one for
+    /// all: each read is handed over at once then.
+    pub(super) fn new(len: usize, threads: usize) -> Self {
         let len = len.clamp(1, 1 << 16);
-        Self { cursor: AtomicU32::new(0), cells: (0..len).map(|_| AtomicU32::new(NO_SLOT)).collect() }
+        let stripes = if len == 1 { 1 } else { threads.clamp(1, STRIPES_MAX).next_power_of_two() };
+        Self { stripes: (0..stripes).map(|_| OnceLock::new()).collect(), len: len as u32 }
     }
 
     /// Notes a read of `slot`. The caller holds the table's shared lock.
     #[inline]
     pub(super) fn note(&self, slot: u32) -> Noted {
-        let at = self.cursor.load(Ordering::Acquire);
-        let Some(cell) = self.cells.get(at as usize) else { return Noted::Dropped };
-        cell.store(slot, Ordering::Relaxed);
-        self.cursor.store(at + 1, Ordering::Release);
-        if at as usize + 1 == self.cells.len() { Noted::Filled } else { Noted::Kept }
+        let stripe = &self.stripes[thread_number() & (self.stripes.len() - 1)];
+        let stripe = stripe.get_or_init(|| Stripe::new(self.len));
+        let cursor = stripe.cursor();
+        let at = cursor.load(Ordering::Acquire);
+        if at >= self.len {
+            return Noted::Dropped;
+        }
+        stripe.cell(at).store(slot, Ordering::Relaxed);
+        cursor.store(at + 1, Ordering::Release);
+        if at + 1 == self.len { Noted::Filled } else { Noted::Kept }
     }
 
     /// Whether nothing was noted.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        self.cursor.load(Ordering::Acquire) == 0
+        self.stripes().all(|stripe| stripe.cursor().load(Ordering::Acquire) == 0)
     }
 
-    /// Takes the reads out, oldest first. The caller holds the table's exclusive lock, or its shared lock and the
-    /// policy's.
+    /// Takes the reads out, stripe by stripe, oldest first. The caller holds the table's exclusive lock, or its shared
+    /// lock and the policy's.
     #[inline]
     pub(super) fn drain(&self, mut each: impl FnMut(u32)) {
-        let noted = (self.cursor.load(Ordering::Acquire) as usize).min(self.cells.len());
-        for cell in &self.cells[..noted] {
+        self.stripes().for_each(|stripe| stripe.drain(&mut each));
+    }
+
+    fn stripes(&self) -> impl Iterator<Item = &Stripe> {
+        self.stripes.iter().filter_map(OnceLock::get)
+    }
+}
+
+impl Stripe {
+    #[cold]
+    fn new(len: u32) -> Self {
+        let cell = |at: usize| AtomicU32::new(if at == 0 { 0 } else { NO_SLOT });
+        let line = |line: usize| Line(std::array::from_fn(|at| cell(LINE * line + at)));
+        Self((0..len as usize / LINE + 1).map(line).collect())
+    }
+
+    #[inline]
+    fn cursor(&self) -> &AtomicU32 {
+        &self.0[0].0[0]
+    }
+
+    #[inline]
+    fn cell(&self, at: u32) -> &AtomicU32 {
+        let at = at as usize + 1;
+        &self.0[at / LINE].0[at % LINE]
+    }
+
+    fn drain(&self, each: &mut impl FnMut(u32)) {
+        let noted = self.cursor().load(Ordering::Acquire);
+        if noted == 0 {
+            return;
+        }
+        for cell in self.0.iter().flat_map(|line| &line.0).skip(1).take(noted as usize) {
             let slot = cell.load(Ordering::Relaxed);
             if slot != NO_SLOT {
                 cell.store(NO_SLOT, Ordering::Relaxed);
                 each(slot);
             }
         }
-        self.cursor.store(0, Ordering::Release);
+        self.cursor().store(0, Ordering::Release);
     }
 }
 
@@ -82,7 +140,7 @@ mod tests {
 
     #[test]
     fn reads_come_out_in_order_and_once() {
-        let reads = ReadBuffer::new(3);
+        let reads = ReadBuffer::new(3, 4);
         assert_eq!(
             [7, 8, 7, 9].map(|slot| reads.note(slot)),
             [Noted::Kept, Noted::Kept, Noted::Filled, Noted::Dropped]
@@ -95,15 +153,43 @@ mod tests {
     }
 
     #[test]
+    fn a_full_stripe_takes_as_many_as_it_says() {
+        for len in [1, 31, 32, 33, 256] {
+            let reads = ReadBuffer::new(len, 2);
+            let noted: Vec<Noted> = (0..len as u32).map(|slot| reads.note(slot)).collect();
+            assert_eq!(noted.iter().position(|noted| *noted == Noted::Filled), Some(len - 1));
+            assert_eq!(drained(&reads), (0..len as u32).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn threads_note_apart_and_nothing_is_lost() {
+        let reads = ReadBuffer::new(64, 8);
+        std::thread::scope(|scope| {
+            for thread in 0..2 {
+                let reads = &reads;
+                // Thread numbers follow each other: the two never share one of eight stripes.
+                scope.spawn(move || (0..60).for_each(|slot| assert_eq!(reads.note(100 * thread + slot), Noted::Kept)));
+            }
+        });
+        let mut slots = drained(&reads);
+        if slots[0] >= 100 {
+            slots.rotate_left(60);
+        }
+        assert_eq!(slots, (0..60).chain(100..160).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn a_late_reader_exposes_no_read_of_before_the_last_exclusive_section() {
-        let reads = ReadBuffer::new(4);
+        let reads = ReadBuffer::new(4, 1);
         for slot in [1, 2, 3] {
             reads.note(slot);
         }
         assert_eq!(drained(&reads), [1, 2, 3]);
         // A reader that had loaded cursor 2 before the drain finishes only now.
-        reads.cells[2].store(9, Ordering::Relaxed);
-        reads.cursor.store(3, Ordering::Release);
+        let stripe = reads.stripes[0].get().unwrap();
+        stripe.cell(2).store(9, Ordering::Relaxed);
+        stripe.cursor().store(3, Ordering::Release);
         assert_eq!(drained(&reads), [9], "cells 0 and 1 were drained and stay so");
     }
 }

@@ -64,7 +64,12 @@ impl<V: Clone> Shard<V> {
             return 0;
         }
         let coming_bytes = arriving.map_or(0, |arriving| arriving.candidate.weight_bytes);
-        let told_bytes = self.table.read().resident_bytes.saturating_add(coming_bytes).min(seat.made_for_bytes);
+        let told_bytes = {
+            let table = self.table.read();
+            // What has left meanwhile the policy may name, and that frees nothing any more.
+            table.resident_bytes.saturating_add(table.pending.left_bytes)
+        };
+        let told_bytes = told_bytes.saturating_add(coming_bytes).min(seat.made_for_bytes);
         told_bytes.saturating_sub(seat.capacity_bytes)
     }
 

@@ -5,13 +5,13 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use parking_lot::{Mutex, MutexGuard, RwLock, RwLockWriteGuard};
 use sandbar_guest::eviction::{Departure, Event, pack};
 
 use super::reads::{Noted, ReadBuffer};
 use super::seat::Seat;
 use super::settle::Arriving;
 use super::stats::SeatCounts;
+use super::sync::{Mutex, MutexGuard, RwLock, RwLockWriteGuard};
 use super::table::{Candidate, Slack, Table, Taken};
 use crate::clock::Timestamp;
 use crate::key::KeyHash;
@@ -29,11 +29,17 @@ pub(super) struct Shard<V> {
 }
 
 impl<V: Clone> Shard<V> {
-    pub(super) fn new(capacity_bytes: u64, read_buffer_len: usize, seed: u64, bound: Arc<dyn EvictionFactory>) -> Self {
+    pub(super) fn new(
+        capacity_bytes: u64,
+        read_buffer_len: usize,
+        threads: usize,
+        seed: u64,
+        bound: Arc<dyn EvictionFactory>,
+    ) -> Self {
         let batches = read_buffer_len > 1;
         Self {
             table: RwLock::new(Table::new(capacity_bytes, if batches { Slack::Batching } else { Slack::None })),
-            reads: ReadBuffer::new(read_buffer_len),
+            reads: ReadBuffer::new(read_buffer_len, threads),
             seat: Mutex::new(Seat::new(bound, capacity_bytes, seed)),
             batch_words: if batches { read_buffer_len.saturating_mul(4) } else { 1 },
             counts: SeatCounts::default(),

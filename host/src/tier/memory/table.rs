@@ -173,6 +173,7 @@ impl<V> Table<V> {
         entry.set_changed();
         self.resident_bytes = self.resident_bytes - was.0 + weight_bytes;
         self.pending.came_bytes += weight_bytes.saturating_sub(was.0);
+        self.pending.left_bytes += was.0.saturating_sub(weight_bytes);
         self.pending.push(Event::Changed { slot, weight_bytes, expires_ms: facts.expires.as_millis() });
     }
 
@@ -229,6 +230,7 @@ impl<V> Table<V> {
             self.overflow();
         }
         let value = self.take_value(slot);
+        self.pending.left_bytes += self.slab.at(slot).weight_bytes;
         self.unlink(slot);
         self.slab.at_mut(slot).set_state(State::Departing);
         self.departing.push(slot);
