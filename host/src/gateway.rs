@@ -20,6 +20,8 @@ mod advice;
 mod assemble;
 pub mod config;
 mod error;
+mod first_chunk;
+mod framing;
 mod front;
 pub mod hosts;
 mod interim;
@@ -67,6 +69,7 @@ pub async fn start(config: GatewayConfig) -> Result<Gateway, StartError> {
         hosts: parts.hosts,
         scheme: config.gateway.scheme.to_uri(),
         access: config.log.access,
+        begin_deadline: config.limits.head_deadline,
     });
     let admin_state = Arc::new(admin::Admin::new(parts.cache.clone(), config.gateway.scheme, token));
     let clients = clients.run(&bounds, move |peer| {

@@ -52,46 +52,6 @@ async fn tenants_are_chosen_by_host_and_share_nothing() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_request_that_is_not_clear_is_refused() -> anyhow::Result<()> {
-    let origin = named("shop").await?;
-    let served = TestGateway::start(&one_tenant(&origin.url(), "")).await?;
-    for (request, status) in [
-        ("GET / HTTP/1.1\r\n\r\n", "400"),
-        ("GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n", "400"),
-        ("GET http://a/ HTTP/1.1\r\nhost: b\r\n\r\n", "400"),
-        ("GET / HTTP/1.1\r\nhost: a b\r\n\r\n", "400"),
-        ("CONNECT a:443 HTTP/1.1\r\nhost: a:443\r\n\r\n", "501"),
-        ("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\nabc", "400"),
-        ("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip\r\n\r\nabc", "400"),
-        ("nonsense\r\n\r\n", "400"),
-    ] {
-        let closing = request.replacen("\r\n\r\n", "\r\nconnection: close\r\n\r\n", 1);
-        let answer = raw(&served, &closing).await?;
-        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request:?}: {answer}");
-    }
-    assert_eq!(origin.requests(), 0);
-    Ok(())
-}
-
-#[tokio::test]
-async fn no_client_hides_a_request_in_the_body_of_another() -> anyhow::Result<()> {
-    // RFC 9112 section 6.3: with both fields the transfer coding counts, the length is not passed on, and the connection
-    // is closed, so that what follows is never taken for a request.
-    let origin = named("shop").await?;
-    let served = TestGateway::start(&one_tenant(&origin.url(), "")).await?;
-    let both = "POST /a HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\n\r\n\
-                3\r\nabc\r\n0\r\n\r\nGET /hidden HTTP/1.1\r\nhost: a\r\n\r\n";
-    let answers = raw(&served, both).await?;
-    assert_eq!(answers.matches("HTTP/1.1 ").count(), 1, "{answers}");
-    assert!(answers.contains("connection: close"), "{answers}");
-    let seen = origin.seen();
-    let told: Vec<_> =
-        seen.iter().map(|seen| (seen.path(), seen.body.as_deref(), seen.field("content-length"))).collect();
-    assert_eq!(told, [("/a", Some(&b"abc"[..]), None)]);
-    Ok(())
-}
-
-#[tokio::test]
 async fn a_head_that_is_too_large_or_too_slow_is_refused() -> anyhow::Result<()> {
     let origin = named("shop").await?;
     let limits = "[limits]\nhead_max = \"8KiB\"\nhead_deadline = \"300ms\"\n";

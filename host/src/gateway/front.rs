@@ -2,16 +2,18 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::uri::{PathAndQuery, Scheme};
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use hyper::body::Incoming;
 
+use super::first_chunk::{NoBeginning, begun};
 use super::hosts::Hosts;
 use crate::body::{self, Body};
 use crate::cache::Cache;
 use crate::http::key;
-use crate::http::semantics::request::check_framing;
+use crate::http::semantics::request::{Ambiguous, check_framing};
 use crate::tenant::Tenant;
 
 /// Answers clients.
@@ -20,13 +22,15 @@ pub(super) struct Front {
     pub(super) hosts: Hosts<Arc<Tenant>>,
     pub(super) scheme: Scheme,
     pub(super) access: bool,
+    /// How long a chunked body may take to begin.
+    pub(super) begin_deadline: Duration,
 }
 
 impl Front {
     /// A request always gets an answer.
     pub(super) async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
         let began = self.access.then(|| (Access::of(&request), self.cache.clock().monotonic()));
-        let (tenant, response) = match self.route(request) {
+        let (tenant, response) = match self.route(request).await {
             Ok((tenant, request)) => (Some(tenant), self.cache.respond(tenant, request).await),
             Err(refusal) => (None, refusal.into_response()),
         };
@@ -39,13 +43,19 @@ impl Front {
 
     /// Whose request it is. Its URI becomes absolute, with the scheme that clients use: no client can choose another
     /// key for the same thing.
-    fn route(&self, request: Request<Incoming>) -> Result<(&Arc<Tenant>, Request<Body>), Refusal> {
+    async fn route(&self, request: Request<Incoming>) -> Result<(&Arc<Tenant>, Request<Body>), Refusal> {
         if request.method() == Method::CONNECT {
-            return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "this gateway opens no tunnels"));
+            // What the client has sent into the tunnel that it hoped for is no request.
+            let closes = request.version() <= Version::HTTP_11;
+            let text = "this gateway opens no tunnels";
+            return Err(Refusal { closes, ..Refusal::new(StatusCode::NOT_IMPLEMENTED, text) });
         }
         let (mut head, incoming) = request.into_parts();
         let closes = head.version <= Version::HTTP_11;
         let bad = |reason: String| Refusal { closes, ..Refusal::new(StatusCode::BAD_REQUEST, reason) };
+        if let Some(ambiguous) = head.extensions.get::<Ambiguous>() {
+            return Err(bad(ambiguous.to_string()));
+        }
         check_framing(head.version, &head.headers).map_err(|ambiguous| bad(ambiguous.to_string()))?;
         head.uri = rebuilt(&head.uri, head.uri.authority().map(ToString::to_string), &self.scheme)
             .ok_or_else(|| bad("the request's target makes no URL".into()))?;
@@ -59,7 +69,16 @@ impl Front {
         };
         head.uri = rebuilt(&head.uri, Some(host.to_owned()), &self.scheme)
             .ok_or_else(|| bad("the request's target makes no URL".into()))?;
-        Ok((tenant, Request::from_parts(head, body::boxed(incoming))))
+        let content = self.content(&head.headers, incoming).await.map_err(|reason| bad(reason.to_string()))?;
+        Ok((tenant, Request::from_parts(head, content)))
+    }
+
+    async fn content(&self, fields: &HeaderMap, incoming: Incoming) -> Result<Body, NoBeginning> {
+        if fields.contains_key(header::TRANSFER_ENCODING) {
+            begun(incoming, self.begin_deadline).await
+        } else {
+            Ok(body::boxed(incoming))
+        }
     }
 }
 
@@ -119,7 +138,7 @@ impl Access {
         }
     }
 
-    fn tell(self, peer: SocketAddr, tenant: &str, response: &Response<Body>, took: std::time::Duration) {
+    fn tell(self, peer: SocketAddr, tenant: &str, response: &Response<Body>, took: Duration) {
         let cache = response.headers().get("cache-status").and_then(|value| value.to_str().ok()).unwrap_or("-");
         tracing::info!(
             target: "sandbar::access",

@@ -15,6 +15,7 @@ use http::{HeaderMap, StatusCode};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::framing::Framing;
 use crate::http::Interim;
 
 /// Interim responses to one request that wait to be written, in bytes; further ones are dropped.
@@ -46,8 +47,8 @@ impl State {
 
 impl Interims {
     /// The connection that they are written to.
-    pub(super) fn over<T>(&self, stream: T) -> Stream<T> {
-        Stream { stream, writing: Bytes::new(), interims: self.clone() }
+    pub(super) fn over<T>(&self, stream: T, framing: Framing) -> Stream<T> {
+        Stream { stream, writing: Bytes::new(), interims: self.clone(), framing }
     }
 
     /// A request begins. What is passed to the first goes to its client until the second is dropped.
@@ -140,11 +141,13 @@ pub(super) async fn behind<F: Future>(answer: F, turn: Option<Turn>) -> F::Outpu
     answered
 }
 
-/// A client's connection with the interim responses that are written between hyper's messages.
+/// A client's connection beneath hyper: what it reads is watched, and between its messages the interim responses are
+/// written.
 pub(super) struct Stream<T> {
     stream: T,
     writing: Bytes,
     interims: Interims,
+    framing: Framing,
 }
 
 impl<T: AsyncWrite + Unpin> Stream<T> {
@@ -181,7 +184,10 @@ impl<T: AsyncWrite + Unpin> Stream<T> {
 
 impl<T: AsyncRead + Unpin> AsyncRead for Stream<T> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, into)
+        let before = into.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, into))?;
+        self.framing.read(&into.filled()[before..]);
+        Poll::Ready(Ok(()))
     }
 }
 

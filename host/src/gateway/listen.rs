@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::{Request, Response, Version};
@@ -18,8 +18,10 @@ use tokio_util::task::TaskTracker;
 
 use super::StartError;
 use super::config::{LimitsConfig, ListenConfig};
+use super::framing::{BothLengths, Framing};
 use super::interim::{Interims, behind};
 use crate::body::BoxError;
+use crate::http::semantics::request::Ambiguous;
 
 /// How long to wait before the next connection when the operating system has no more room for one.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -160,11 +162,15 @@ impl Kept {
     {
         let _ = stream.set_nodelay(true);
         let interims = Interims::default();
-        let stream = TokioIo::new(interims.over(stream));
+        let (both_lengths, requests) = (BothLengths::default(), AtomicU64::new(0));
+        let stream = TokioIo::new(interims.over(stream, Framing::new(both_lengths.clone())));
         let begun = Arc::new(AtomicBool::new(false));
         let (noted, interim_responses) = (Arc::clone(&begun), self.interim_responses);
         let service = service_fn(move |mut request: Request<Incoming>| {
             noted.store(true, Ordering::Relaxed);
+            if both_lengths.has(requests.fetch_add(1, Ordering::Relaxed)) {
+                request.extensions_mut().insert(Ambiguous::BothLengths);
+            }
             // RFC 9110 section 15.2: "a server MUST NOT send a 1xx response to an HTTP/1.0 client".
             let turn = (interim_responses && request.version() == Version::HTTP_11).then(|| {
                 let (interim, turn) = interims.begin();
