@@ -37,6 +37,7 @@ use crate::tenant::Tenant;
 use crate::tier::{Tier, TierHealth};
 use flight::Flights;
 use outcome::Outcome;
+pub(crate) use serve::CACHE;
 
 /// How long a task waits before it asks a store again that has just failed.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);

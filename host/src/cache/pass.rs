@@ -11,6 +11,7 @@ use super::outcome::Found;
 use super::serve::{Answered, CACHE};
 use crate::body::{self, Body};
 use crate::http::key::strip_unkeyed;
+use crate::http::semantics::cache_status::Outcome;
 use crate::http::semantics::fields::append_via;
 use crate::http::semantics::{FwdReason, HeadUpdate, Times, freshen_from_head, only_if_cached, origin_fields};
 use crate::key::KeyHash;
@@ -30,7 +31,7 @@ impl Cache {
             return response;
         }
         if only_if_cached(&asked.fields) {
-            return self.bad_gateway(&asked, StatusCode::GATEWAY_TIMEOUT, "only-if-cached");
+            return self.synthesized(&asked, StatusCode::GATEWAY_TIMEOUT, Outcome::Refused, "only-if-cached");
         }
         let requested = self.inner.clock.now();
         match self.pass(&asked, body::empty()).await {
@@ -40,9 +41,9 @@ impl Cache {
                 self.update_from_head(&asked, miss.basis.as_ref(), response.status(), response.headers(), times).await;
                 self.serve_forwarded(&asked, response, Answered::forwarded(miss.reason))
             }
-            Err(error) => {
-                self.stale_on_error(&asked, miss.basis.as_ref()).unwrap_or_else(|| self.origin_failed(&asked, &error))
-            }
+            Err(error) => self
+                .stale_on_error(&asked, miss.basis.as_ref())
+                .unwrap_or_else(|| self.origin_failed(&asked, miss.reason, &error)),
         }
     }
 
@@ -76,7 +77,7 @@ impl Cache {
         count(&asked.tenant.counters.bypassed);
         match self.pass(asked, body::empty()).await {
             Ok(response) => self.serve_forwarded(asked, response, Answered::forwarded(FwdReason::Request)),
-            Err(error) => self.origin_failed(asked, &error),
+            Err(error) => self.origin_failed(asked, FwdReason::Request, &error),
         }
     }
 

@@ -18,7 +18,9 @@ use crate::entry::StoredResponse;
 use crate::http::key::{NoKey, keyed};
 use crate::http::semantics::cache_status::Outcome as Status;
 use crate::http::semantics::fields::times_through;
-use crate::http::semantics::{FwdReason, Reuse, StaleReason, may_serve_on_error, only_if_cached, part_answers, reuse};
+use crate::http::semantics::{
+    CacheStatus, FwdReason, Reuse, StaleReason, may_serve_on_error, only_if_cached, part_answers, reuse,
+};
 use crate::key::CacheKey;
 use crate::origin::OriginError;
 use crate::tenant::Tenant;
@@ -64,7 +66,7 @@ impl Cache {
         };
         let asked = Asked::new(tenant, head, keyed);
         if times_through(&asked.fields, CACHE) > PASSES_MAX {
-            return self.bad_gateway(&asked, StatusCode::LOOP_DETECTED, "loop");
+            return self.synthesized(&asked, StatusCode::LOOP_DETECTED, Status::Refused, "loop");
         }
         // Content of a GET has no meaning that could join the key (RFC 9110 section 9.3.1): it is not answered from the
         // cache, nor does its response get in.
@@ -79,8 +81,11 @@ impl Cache {
 
     fn refuse(&self, tenant: &Tenant, reason: NoKey) -> Response<Body> {
         count(&tenant.counters.synthesized);
+        tenant.counters.answers.count(Status::Refused.as_str());
         let mut response = Response::new(body::full(format!("{reason}\n")));
         *response.status_mut() = StatusCode::BAD_REQUEST;
+        let status = CacheStatus { detail: Some(reason.as_str()), ..CacheStatus::new(CACHE, Status::Refused) };
+        status.append_to(response.headers_mut());
         response
     }
 
@@ -134,14 +139,14 @@ impl Cache {
                 Err(Retry::Again) => {}
             }
         }
-        self.bad_gateway(&asked, StatusCode::SERVICE_UNAVAILABLE, "abandoned")
+        self.synthesized(&asked, StatusCode::SERVICE_UNAVAILABLE, Status::Refused, "abandoned")
     }
 
     /// RFC 9111 section 5.2.1.7: from a tier, or 504.
     async fn only_if_cached(&self, asked: &Arc<Asked>) -> Response<Body> {
         match self.hit_in_l2(asked).await {
             Some(response) => response,
-            None => self.bad_gateway(asked, StatusCode::GATEWAY_TIMEOUT, "only-if-cached"),
+            None => self.synthesized(asked, StatusCode::GATEWAY_TIMEOUT, Status::Refused, "only-if-cached"),
         }
     }
 
@@ -227,7 +232,8 @@ impl Cache {
                 .stale_on_error(asked, miss.basis.as_ref())
                 .or_else(|| if leads { self.serve_unshared(asked, miss, &unshared) } else { None }),
             Outcome::Failed(error) => Some(
-                self.stale_on_error(asked, miss.basis.as_ref()).unwrap_or_else(|| self.origin_failed(asked, &error)),
+                self.stale_on_error(asked, miss.basis.as_ref())
+                    .unwrap_or_else(|| self.origin_failed(asked, miss.reason, &error)),
             ),
         }
     }
@@ -274,13 +280,13 @@ impl Cache {
         Some(self.serve_found(asked, found, answered))
     }
 
-    pub(crate) fn origin_failed(&self, asked: &Asked, error: &OriginError) -> Response<Body> {
+    pub(crate) fn origin_failed(&self, asked: &Asked, why: FwdReason, error: &OriginError) -> Response<Body> {
         let status = match error {
             OriginError::Deadline { .. } => StatusCode::GATEWAY_TIMEOUT,
             OriginError::Refused { .. } => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_GATEWAY,
         };
-        self.bad_gateway(asked, status, error.reason())
+        self.synthesized(asked, status, Status::fwd(why), error.reason())
     }
 }
 

@@ -50,7 +50,7 @@ impl Cache {
     /// Serves a stored response.
     pub(crate) fn serve_found(&self, asked: &Asked, found: &Found, answered: Answered) -> Response<Body> {
         let Some(stored) = found.cached.response() else {
-            return self.bad_gateway(asked, StatusCode::INTERNAL_SERVER_ERROR, "no-response");
+            return self.synthesized(asked, StatusCode::INTERNAL_SERVER_ERROR, Outcome::Refused, "no-response");
         };
         let now = self.inner.clock.now();
         let mut fields = self.fields(asked, &stored.fields, Some(stored.age(now)));
@@ -104,12 +104,17 @@ impl Cache {
         respond(head.status, fields, content)
     }
 
-    /// An answer of the cache's own: there was nothing to serve.
-    pub(crate) fn bad_gateway(&self, asked: &Asked, status: StatusCode, reason: &'static str) -> Response<Body> {
+    /// An answer of the cache's own: there was nothing to serve. `outcome` says whether the origin was asked.
+    pub(crate) fn synthesized(
+        &self,
+        asked: &Asked,
+        status: StatusCode,
+        outcome: Outcome,
+        reason: &'static str,
+    ) -> Response<Body> {
         count(&asked.tenant.counters.synthesized);
         let mut fields = HeaderMap::new();
-        let answered = Answered { detail: Some(reason), ..Answered::forwarded(FwdReason::Miss) };
-        self.mark(asked, &mut fields, answered, None);
+        self.mark(asked, &mut fields, Answered { outcome, detail: Some(reason) }, None);
         fields.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         fields.insert(DATE, date::format(self.inner.clock.now()));

@@ -18,6 +18,7 @@ use crate::barrier::{Purge, PurgeMode, Scope};
 use crate::body::Body;
 use crate::entry::StoredResponse;
 use crate::http::key::{KeyRules, NoKey, keyed};
+use crate::http::semantics::cache_status::Outcome as Status;
 use crate::http::semantics::request::is_safe;
 use crate::http::semantics::{FwdReason, ResponseHead, Times, answers_get, group_invalidations, invalidated};
 use crate::policy::freshness::Obstacle;
@@ -32,7 +33,7 @@ impl Cache {
         let (requested, started) = (self.inner.clock.now(), self.inner.clock.monotonic());
         let response = match self.pass(asked, content).await {
             Ok(response) => response,
-            Err(error) => return self.origin_failed(asked, &error),
+            Err(error) => return self.origin_failed(asked, FwdReason::Method, &error),
         };
         if !is_safe(&asked.method) {
             self.purge_written(asked, response.status(), response.headers()).await;
@@ -64,7 +65,9 @@ impl Cache {
             .spawn(async move { cache.take_in(fill, response, times, fetch_time, sequence, obligation).await });
         let miss = Miss { reason: FwdReason::Method, key: asked.key.clone(), basis: None };
         let answer = waiter.outcome().await.ok().and_then(|outcome| self.answer(asked, &miss, outcome, true));
-        answer.unwrap_or_else(|| self.bad_gateway(asked, StatusCode::BAD_GATEWAY, "abandoned"))
+        answer.unwrap_or_else(|| {
+            self.synthesized(asked, StatusCode::BAD_GATEWAY, Status::fwd(FwdReason::Method), "abandoned")
+        })
     }
 
     /// A successful unsafe request purges its target and what its response names, and what the tenant's policy adds.

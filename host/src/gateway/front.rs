@@ -11,8 +11,10 @@ use hyper::body::Incoming;
 use super::first_chunk::{NoBeginning, begun};
 use super::hosts::Hosts;
 use crate::body::{self, Body};
-use crate::cache::Cache;
+use crate::cache::{CACHE, Cache};
 use crate::http::key;
+use crate::http::semantics::CacheStatus;
+use crate::http::semantics::cache_status::Outcome;
 use crate::http::semantics::request::{Ambiguous, check_framing};
 use crate::tenant::Tenant;
 
@@ -48,28 +50,30 @@ impl Front {
             // What the client has sent into the tunnel that it hoped for is no request.
             let closes = request.version() <= Version::HTTP_11;
             let text = "this gateway opens no tunnels";
-            return Err(Refusal { closes, ..Refusal::new(StatusCode::NOT_IMPLEMENTED, text) });
+            return Err(Refusal { closes, ..Refusal::new(StatusCode::NOT_IMPLEMENTED, "tunnel", text) });
         }
         let (mut head, incoming) = request.into_parts();
         let closes = head.version <= Version::HTTP_11;
-        let bad = |reason: String| Refusal { closes, ..Refusal::new(StatusCode::BAD_REQUEST, reason) };
-        if let Some(ambiguous) = head.extensions.get::<Ambiguous>() {
-            return Err(bad(ambiguous.to_string()));
-        }
-        check_framing(head.version, &head.headers).map_err(|ambiguous| bad(ambiguous.to_string()))?;
-        head.uri = rebuilt(&head.uri, head.uri.authority().map(ToString::to_string), &self.scheme)
-            .ok_or_else(|| bad("the request's target makes no URL".into()))?;
+        let bad = |detail, reason: String| Refusal { closes, ..Refusal::new(StatusCode::BAD_REQUEST, detail, reason) };
+        let no_url = || bad("bad-target", "the request's target makes no URL".into());
+        let seen_beneath = head.extensions.get::<Ambiguous>().copied().map_or(Ok(()), Err);
+        seen_beneath
+            .and_then(|()| check_framing(head.version, &head.headers))
+            .map_err(|ambiguous| bad(ambiguous.as_str(), ambiguous.to_string()))?;
+        head.uri =
+            rebuilt(&head.uri, head.uri.authority().map(ToString::to_string), &self.scheme).ok_or_else(no_url)?;
         let scheme = self.scheme.as_str();
-        let site = key::site(&head.uri, &head.headers, scheme).map_err(|error| bad(error.to_string()))?;
+        let site =
+            key::site(&head.uri, &head.headers, scheme).map_err(|error| bad(error.as_str(), error.to_string()))?;
         let host = site.split_once("://").map_or(site.as_str(), |(_, host)| host);
         let Some(tenant) = self.hosts.find(host) else {
             // RFC 9110 section 15.5.20: this server can't answer for that authority.
             let text = format!("no tenant of this gateway answers for the host {host:?}");
-            return Err(Refusal::new(StatusCode::MISDIRECTED_REQUEST, text));
+            return Err(Refusal::new(StatusCode::MISDIRECTED_REQUEST, "unknown-host", text));
         };
-        head.uri = rebuilt(&head.uri, Some(host.to_owned()), &self.scheme)
-            .ok_or_else(|| bad("the request's target makes no URL".into()))?;
-        let content = self.content(&head.headers, incoming).await.map_err(|reason| bad(reason.to_string()))?;
+        head.uri = rebuilt(&head.uri, Some(host.to_owned()), &self.scheme).ok_or_else(no_url)?;
+        let content = self.content(&head.headers, incoming).await;
+        let content = content.map_err(|reason| bad("bad-body", reason.to_string()))?;
         Ok((tenant, Request::from_parts(head, content)))
     }
 
@@ -96,14 +100,16 @@ fn rebuilt(uri: &Uri, authority: Option<String>, scheme: &Scheme) -> Option<Uri>
 /// Why a request is nobody's.
 struct Refusal {
     status: StatusCode,
+    /// In one word, for `Cache-Status`.
+    detail: &'static str,
     reason: String,
     /// RFC 9112 section 6.3: after a request that was not clear nobody knows where the next one begins.
     closes: bool,
 }
 
 impl Refusal {
-    fn new(status: StatusCode, reason: impl Into<String>) -> Self {
-        Self { status, reason: reason.into(), closes: false }
+    fn new(status: StatusCode, detail: &'static str, reason: impl Into<String>) -> Self {
+        Self { status, detail, reason: reason.into(), closes: false }
     }
 
     fn into_response(self) -> Response<Body> {
@@ -112,6 +118,8 @@ impl Refusal {
         let fields = response.headers_mut();
         fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let status = CacheStatus { detail: Some(self.detail), ..CacheStatus::new(CACHE, Outcome::Refused) };
+        status.append_to(fields);
         if self.closes {
             fields.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }

@@ -55,6 +55,17 @@ pub enum NoKey {
     HostMismatch,
 }
 
+impl NoKey {
+    /// The stable word for it in `Cache-Status`, logs and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoHost => "no-host",
+            Self::BadHost => "bad-host",
+            Self::HostMismatch => "host-mismatch",
+        }
+    }
+}
+
 /// The key of a request. The scheme is the target's, else `scheme`.
 ///
 /// # Errors

@@ -24,7 +24,7 @@ pub(crate) mod not_stored {
 }
 
 fn answers() -> impl Iterator<Item = &'static str> {
-    std::iter::once(Outcome::Hit.as_str()).chain(FwdReason::ALL.map(FwdReason::as_str))
+    [Outcome::Hit, Outcome::Refused].map(Outcome::as_str).into_iter().chain(FwdReason::ALL.map(FwdReason::as_str))
 }
 
 fn reasons() -> impl Iterator<Item = &'static str> {

@@ -16,6 +16,8 @@ fn members() {
     let stored = Outcome::Fwd { reason: FwdReason::UriMiss, status: None, stored: true, collapsed: false };
     for (section, status, expected) in [
         ("9211 2.1", CacheStatus::new("sandbar", Outcome::Hit), "sandbar;hit"),
+        ("9211 2: neither", CacheStatus::new("sandbar", Outcome::Refused), "sandbar"),
+        ("9211 2.8", CacheStatus { detail: Some("x"), ..CacheStatus::new("s", Outcome::Refused) }, "s;detail=x"),
         ("9211 2.2", CacheStatus::new("sandbar", fwd(FwdReason::UriMiss)), "sandbar;fwd=uri-miss"),
         ("9211 2.2", CacheStatus::new("sandbar", fwd(FwdReason::VaryMiss)), "sandbar;fwd=vary-miss"),
         ("9211 2.5", CacheStatus::new("sandbar", stored), "sandbar;fwd=uri-miss;stored"),

@@ -74,7 +74,9 @@ fn scenarios() -> Vec<Scenario> {
         scenario(
             "9111 5.2.1.7: from the cache or not at all",
             [
-                get("Cache-Control: only-if-cached").is(504, "only-if-cached\n"),
+                get("Cache-Control: only-if-cached")
+                    .is(504, "only-if-cached\n")
+                    .has("Cache-Status: sandbar;detail=only-if-cached"),
                 get("").origin(200, "Cache-Control: max-age=60", "a"),
                 get("Cache-Control: only-if-cached").is(200, "a"),
             ],
@@ -98,7 +100,10 @@ fn scenarios() -> Vec<Scenario> {
             "9111 4.2.4: a plain disconnected origin is no licence",
             [
                 get("").origin(200, "Cache-Control: max-age=60\nAge: 61", "a"),
-                get("").origin_fails().is(502, "origin-broken\n"),
+                get("")
+                    .origin_fails()
+                    .is(502, "origin-broken\n")
+                    .has("Cache-Status: sandbar;fwd=stale;detail=origin-broken"),
             ],
         ),
         scenario(

@@ -64,6 +64,8 @@ impl FwdReason {
 pub enum Outcome {
     /// From what is stored, without asking the origin.
     Hit,
+    /// By the cache itself: there was nothing to serve, and the origin was not to be asked. Neither `hit` nor `fwd`.
+    Refused,
     /// The origin was asked.
     Fwd {
         /// Why.
@@ -83,10 +85,11 @@ impl Outcome {
         Self::Fwd { reason, status: None, stored: false, collapsed: false }
     }
 
-    /// The stable word for it in logs and metrics: `hit`, or the reason.
+    /// The stable word for it in logs and metrics: `hit`, `refused`, or the reason.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Hit => "hit",
+            Self::Refused => "refused",
             Self::Fwd { reason, .. } => reason.as_str(),
         }
     }
@@ -131,6 +134,7 @@ impl<'a> CacheStatus<'a> {
         };
         item = match self.outcome {
             Outcome::Hit => item.parameter(key_ref("hit"), true),
+            Outcome::Refused => item,
             Outcome::Fwd { reason, status, stored, collapsed } => {
                 let mut fwd = item.parameter(key_ref("fwd"), reason.token());
                 if let Some(status) = status {
