@@ -164,3 +164,31 @@ async fn a_client_that_reads_nothing_slows_nobody() -> anyhow::Result<()> {
     assert_eq!(unread.into_body().collect().await?.to_bytes(), body);
     Ok(())
 }
+
+/// A body of unknown length that outgrows its bound is only passed through: nobody joins any more, who is within the window
+/// follows, and who falls out of it is cut and counted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_falls_behind_a_body_that_is_too_large_is_cut_and_counted() -> anyhow::Result<()> {
+    const BODY_BYTES: usize = 48 << 20;
+    let (gate, sent) = (Gate::closed(), pattern(BODY_BYTES));
+    let held = gate.clone();
+    let origin = Origin::start(move |_| {
+        Reply::ok(sent.clone()).chunked().field("cache-control", "max-age=60").rest_when(1000, &held)
+    })
+    .await?;
+    let gateway = TestGateway::start(&one_tenant(&origin.url(), "body_max = \"1MiB\"")).await?;
+    let (mut fast, mut stuck) = (gateway.client(HOST), gateway.client(HOST));
+    let leader = fast.open("GET", "/large", &[], "").await?;
+    let waiter = stuck.open("GET", "/large", &[], "").await?;
+    assert_eq!(origin.requests(), 1, "they share a fetch");
+    gate.open();
+    assert_eq!(leader.into_body().collect().await?.to_bytes(), pattern(BODY_BYTES));
+    let counters = &gateway.tenant(TENANT).counters;
+    eventually("the waiter is counted", async || counters.values().waiters_cut == 1).await;
+    assert!(waiter.into_body().collect().await.is_err(), "what it got must not look whole");
+    assert_eq!((counters.values().too_large, counters.values().stored), (1, 0));
+    // The next one makes a fetch of its own.
+    assert!(!gateway.client(HOST).get("/large").await?.is_hit());
+    assert_eq!(origin.requests(), 2);
+    Ok(())
+}

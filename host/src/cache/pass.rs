@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use http::header::MAX_FORWARDS;
 use http::{HeaderMap, Request, Response, StatusCode, Version};
 
 use super::Cache;
@@ -13,6 +14,7 @@ use crate::body::{self, Body};
 use crate::http::key::strip_unkeyed;
 use crate::http::semantics::cache_status::Outcome;
 use crate::http::semantics::fields::append_via;
+use crate::http::semantics::request::{Forwards, forwards};
 use crate::http::semantics::{FwdReason, HeadUpdate, Times, freshen_from_head, only_if_cached, origin_fields};
 use crate::key::KeyHash;
 use crate::origin::OriginError;
@@ -89,6 +91,9 @@ impl Cache {
         *request.headers_mut() = origin_fields(&asked.fields);
         strip_unkeyed(&asked.tenant.settings.key, request.headers_mut());
         append_via(request.headers_mut(), Version::HTTP_11, CACHE);
+        if let Forwards::Left(left) = forwards(&asked.method, &asked.fields) {
+            request.headers_mut().insert(MAX_FORWARDS, left.into());
+        }
         asked.takes_interim(&mut request);
         count(&asked.tenant.counters.origin_requests);
         let response = asked.tenant.origin.fetch(request).await;

@@ -19,7 +19,7 @@ use crate::body::Body;
 use crate::entry::StoredResponse;
 use crate::http::key::{KeyRules, NoKey, keyed};
 use crate::http::semantics::cache_status::Outcome as Status;
-use crate::http::semantics::request::is_safe;
+use crate::http::semantics::request::{Forwards, forwards, is_safe};
 use crate::http::semantics::{FwdReason, ResponseHead, Times, answers_get, group_invalidations, invalidated};
 use crate::policy::freshness::Obstacle;
 use crate::policy::invalidation::Written;
@@ -29,6 +29,9 @@ use crate::tenant::counters::count;
 impl Cache {
     /// Sends any other request than a plain GET or HEAD to the origin, and purges what it made invalid.
     pub(crate) async fn write(&self, asked: &Arc<Asked>, content: Body) -> Response<Body> {
+        if forwards(&asked.method, &asked.fields) == Forwards::Last {
+            return self.last_recipient(asked);
+        }
         count(&asked.tenant.counters.bypassed);
         let (requested, started) = (self.inner.clock.now(), self.inner.clock.monotonic());
         let response = match self.pass(asked, content).await {
@@ -45,6 +48,15 @@ impl Cache {
             return self.take_in_written(asked, response, times, fetch_time).await;
         }
         self.serve_forwarded(asked, response, Answered::forwarded(FwdReason::Method))
+    }
+
+    /// Answers OPTIONS and TRACE in the origin's place. What TRACE would show is not for everybody.
+    fn last_recipient(&self, asked: &Asked) -> Response<Body> {
+        let status = if asked.method == Method::OPTIONS { StatusCode::OK } else { StatusCode::METHOD_NOT_ALLOWED };
+        let mut response = self.synthesized(asked, status, Status::Refused, "max-forwards");
+        let methods = http::HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+        response.headers_mut().insert(http::header::ALLOW, methods);
+        response
     }
 
     /// Stores the response to a write as one to GET while it is passed on (RFC 9110 section 9.3.3). Its own purge comes

@@ -73,7 +73,7 @@ impl Front {
         };
         head.uri = rebuilt(&head.uri, Some(host.to_owned()), &self.scheme).ok_or_else(no_url)?;
         let content = self.content(&head.headers, incoming).await;
-        let content = content.map_err(|reason| bad("bad-body", reason.to_string()))?;
+        let content = content.map_err(|reason| Refusal { closes, ..Refusal::from(&reason) })?;
         Ok((tenant, Request::from_parts(head, content)))
     }
 
@@ -105,6 +105,16 @@ struct Refusal {
     reason: String,
     /// RFC 9112 section 6.3: after a request that was not clear nobody knows where the next one begins.
     closes: bool,
+}
+
+impl From<&NoBeginning> for Refusal {
+    fn from(reason: &NoBeginning) -> Self {
+        let (status, detail) = match reason {
+            NoBeginning::BadChunk => (StatusCode::BAD_REQUEST, "bad-body"),
+            NoBeginning::Late => (StatusCode::REQUEST_TIMEOUT, "late-body"),
+        };
+        Self::new(status, detail, reason.to_string())
+    }
 }
 
 impl Refusal {

@@ -54,6 +54,16 @@ fn scenarios() -> Vec<Scenario> {
             ],
         ),
         scenario(
+            "9110 7.6.2: Max-Forwards counts down, for two methods",
+            [
+                ask("OPTIONS", "/", "Max-Forwards: 2").origin(200, "", "").heard("Max-Forwards: 1"),
+                ask("OPTIONS", "/", "Max-Forwards: 0").is(200, "max-forwards\n"),
+                ask("TRACE", "/", "Max-Forwards: 0").is(405, "max-forwards\n"),
+                ask("OPTIONS", "/", "Max-Forwards: x").origin(200, "", "").heard("Max-Forwards: x"),
+                get("Max-Forwards: 0").origin(200, FRESH, "a"),
+            ],
+        ),
+        scenario(
             "surrogate keys are not the clients' business",
             [
                 get("").origin(200, "Cache-Control: max-age=60\nSurrogate-Key: a b\nCache-Tag: c", "a")

@@ -1,7 +1,7 @@
 //! What is asked of a request before it meets the cache: is it framed soundly, is its method safe, may the origin be
 //! asked, may the answer be stored?
 
-use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, HOST, MAX_FORWARDS, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Version};
 
 use super::RequestHead;
@@ -25,6 +25,33 @@ pub fn is_safe(method: &Method) -> bool {
 /// Whether a stored response to GET may answer the method.
 pub fn is_cacheable(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
+}
+
+/// How many more recipients a request may be forwarded to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forwards {
+    /// As many as it takes.
+    Any,
+    /// So many after this one: what to send on in `Max-Forwards`.
+    Left(u64),
+    /// None: this recipient answers.
+    Last,
+}
+
+/// RFC 9110 section 7.6.2: "Each intermediary that receives a TRACE or OPTIONS request containing a Max-Forwards header
+/// field MUST check and update its value prior to forwarding the request. If the received value is zero (0), the
+/// intermediary MUST NOT forward the request"; "A recipient MAY ignore a Max-Forwards header field received with any
+/// other request methods."
+pub fn forwards(method: &Method, fields: &HeaderMap) -> Forwards {
+    if !matches!(*method, Method::TRACE | Method::OPTIONS) {
+        return Forwards::Any;
+    }
+    let value = fields.get(MAX_FORWARDS).and_then(|value| value.to_str().ok());
+    match value.and_then(|value| value.trim().parse::<u64>().ok()) {
+        None => Forwards::Any,
+        Some(0) => Forwards::Last,
+        Some(left) => Forwards::Left(left - 1),
+    }
 }
 
 /// The authority a request is for: that of its target, else `Host`; empty where there is neither.
