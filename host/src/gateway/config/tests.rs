@@ -55,7 +55,7 @@ fn a_wrong_line_is_shown_with_what_would_be_right() {
     for (text, expected) in [
         (
             "[gateway]\nlisen = \"127.0.0.1:1\"\n",
-            "sandbar.toml, line 2, `lisen = \"127.0.0.1:1\"`: unknown field `lisen`, expected `listen` or `scheme`",
+            "sandbar.toml, line 2, `lisen = \"127.0.0.1:1\"`: unknown field `lisen`, expected one of `listen`, `scheme`, `interim_responses`",
         ),
         (
             "[gatway]\n",
