@@ -60,6 +60,7 @@ pub(crate) fn parse_everything(bytes: &[u8]) {
             directives: standard.directives,
             sequence: 0,
             policy: None,
+            version: None,
         };
         questions(&stored, &request, &fields, times);
     }

@@ -8,6 +8,6 @@ mod marks;
 mod scope;
 mod store;
 
-pub use marks::{Barriers, Verdict};
+pub use marks::{Barriers, Losses, Verdict};
 pub use scope::{Purge, PurgeMode, Scope};
 pub use store::{Barrier, BarrierStore};

@@ -3,30 +3,36 @@
 //! [`Cache::respond`] is the whole of it: a request in, a response out, never an error.
 
 mod asked;
+mod began;
 mod cached;
 mod complete;
 mod fill;
+mod fleet;
 mod flight;
 mod judge;
+mod lease;
 mod lookup;
 mod outcome;
 mod pass;
+mod pending;
 mod purge;
 mod read;
 mod refresh;
 mod serve;
+mod share;
 mod store;
 mod tail;
+mod versioned;
 mod write;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use cached::Cached;
+pub(crate) use pending::Pending;
 pub use purge::PurgeReport;
 pub use write::PutError;
 
@@ -88,8 +94,7 @@ struct Inner {
     flights: Arc<Flights<Outcome>>,
     /// Keys whose responses turned out not to be storable.
     learned: mini_moka::sync::Cache<KeyHash, ()>,
-    pending: purge::Pending,
-    delivering: AtomicBool,
+    place: fleet::Place,
     tasks: TaskTracker,
     stopping: CancellationToken,
 }
@@ -110,8 +115,7 @@ impl Cache {
                 limits: parts.limits,
                 flights: Flights::new(),
                 learned,
-                pending: purge::Pending::default(),
-                delivering: AtomicBool::new(false),
+                place: fleet::Place::default(),
                 tasks: TaskTracker::new(),
                 stopping: CancellationToken::new(),
             }),
@@ -149,6 +153,9 @@ impl Cache {
         self.inner.stopping.cancel();
         self.inner.tasks.close();
         self.inner.tasks.wait().await;
+        if let Some(fleet) = self.fleet() {
+            fleet.bus().leave().await;
+        }
         if self.purges_pending() > 0 {
             tracing::error!(purges = self.purges_pending(), "stopped before these purges could be recorded");
         }

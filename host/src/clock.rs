@@ -62,7 +62,8 @@ pub trait Clock: Send + Sync + fmt::Debug + 'static {
     /// The wall clock.
     fn now(&self) -> Timestamp;
 
-    /// A clock that never goes back, from an arbitrary start: for measuring how long something took.
+    /// A clock that never goes back, from an arbitrary start: for measuring how long something took. It goes on while the
+    /// process stands still, and where the system has such a clock, while the machine sleeps.
     fn monotonic(&self) -> Duration;
 }
 
@@ -77,7 +78,11 @@ impl Clock for SystemClock {
     }
 
     fn monotonic(&self) -> Duration {
-        let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        #[cfg(target_os = "linux")]
+        let clock = rustix::time::ClockId::Boottime;
+        #[cfg(not(target_os = "linux"))]
+        let clock = rustix::time::ClockId::Monotonic;
+        let time = rustix::time::clock_gettime(clock);
         Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
     }
 }

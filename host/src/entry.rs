@@ -1,6 +1,8 @@
 //! What the tiers store: a response (RFC 9111 section 2) with the plan that was made for it, or the list of the field
 //! names that select among a key's variants.
 
+mod version;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +10,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 
+pub use self::version::{Version, VersionKind};
 use crate::clock::Timestamp;
 use crate::http::semantics::validator::can_be_validated;
 use crate::policy::Digest;
@@ -51,6 +54,8 @@ pub struct StoredResponse {
     pub sequence: u64,
     /// Digest of the freshness policy that made the plan; none where it was the native default.
     pub policy: Option<Digest>,
+    /// Its version, where its class keeps any.
+    pub version: Option<Version>,
 }
 
 /// Response directives that the host executes on every reuse (RFC 9111 section 5.2.2).
@@ -169,6 +174,7 @@ mod tests {
             directives: Directives::default(),
             sequence: 0,
             policy: None,
+            version: None,
         }
     }
 

@@ -20,6 +20,7 @@
 mod bus;
 mod hearing;
 mod leases;
+mod members;
 mod position;
 mod scripts;
 mod wakeups;
@@ -29,12 +30,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use bus::{Ack, Bus, BusStats, Listener};
+use serde::Serialize;
+
+pub use bus::{Ack, Bus, BusStats, Listener, Newer};
 pub use hearing::{Hearing, Partition};
-pub use leases::{Attempt, Lease, LeaseStats, Leases, Waiter, Woken};
+pub use leases::{Attempt, Lease, LeaseStats, Leases, Standing, Waiter, Woken};
+pub use members::Confirmed;
 pub use position::Lost;
 
 use crate::clock::Clock;
+use crate::faults::Faults;
 use crate::tier::TierError;
 use crate::tier::redis::BreakerConfig;
 use crate::tier::redis::link::{Link, LinkConfig};
@@ -72,6 +77,21 @@ pub struct FleetConfig {
     pub purges_per_second: u32,
     /// Waiters for leases on this node; 65,536 by default. More act alone.
     pub waiters_max: usize,
+    /// How long a lease lasts unless its holder renews it, which it does while it fetches; 3 s by default. For so long
+    /// others wait for one that has died.
+    pub lease: Duration,
+    /// For how long after its last heartbeat a node counts as live; 5 s by default, at least twice the silence. So long a
+    /// purge that all must confirm waits in vain for one that has died.
+    pub member_timeout: Duration,
+    /// How long such a purge waits for the others; 1 s by default.
+    pub confirm_deadline: Duration,
+    /// How long what was fetched or looked up is served from memory while the node is deaf, where more is promised than
+    /// the node's own purges; 2 s by default.
+    pub deaf_age_max: Duration,
+    /// Whether the server may evict any key all the same: where nothing is promised about other nodes.
+    pub tolerates_eviction: bool,
+    /// For tests.
+    pub faults: Faults,
     /// When the server is left alone and when it is tried again.
     pub breaker: BreakerConfig,
 }
@@ -93,6 +113,12 @@ impl FleetConfig {
             wait_replicas: 0,
             purges_per_second: 1000,
             waiters_max: 65_536,
+            lease: Duration::from_secs(3),
+            member_timeout: Duration::from_secs(5),
+            confirm_deadline: Duration::from_secs(1),
+            deaf_age_max: Duration::from_secs(2),
+            tolerates_eviction: false,
+            faults: Faults::default(),
             breaker: BreakerConfig::default(),
         }
     }
@@ -111,6 +137,29 @@ impl fmt::Debug for FleetConfig {
 pub struct Fleet {
     bus: Arc<Bus>,
     leases: Leases,
+    link: Arc<Link>,
+    node: String,
+    deaf_age_max: Duration,
+    confirm_deadline: Duration,
+}
+
+/// A node's part in its fleet, as an operator sees it.
+#[derive(Clone, Debug, Serialize)]
+pub struct FleetReport {
+    /// The node's name.
+    pub node: String,
+    /// Whether the fleet's server is asked at all: false while the breaker is open.
+    pub available: bool,
+    /// Why it was last unavailable.
+    pub last_error: Option<String>,
+    /// The server's eviction policy, where any key may be evicted under it: purges may be forgotten then.
+    pub evicts_any_key: Option<String>,
+    /// Partitions of the bus.
+    pub partitions: u32,
+    /// The bus.
+    pub bus: BusStats,
+    /// The leases.
+    pub leases: LeaseStats,
 }
 
 impl Fleet {
@@ -127,6 +176,11 @@ impl Fleet {
             let reason = "it needs a partition, and a silence that is longer than the heartbeat";
             return Err(failed(reason.to_owned()));
         }
+        if config.member_timeout < config.silence_max * 2 {
+            let reason = "a node must be deaf in its own eyes long before it is dead in the others': the member timeout is at \
+                          least twice the silence";
+            return Err(failed(reason.to_owned()));
+        }
         // Blocking reads, subscriptions and WAIT each hold up whatever else is on their connection.
         let [commands, publishing, reading, waking] =
             [target(config)?, target(config)?, target(config)?, target(config)?];
@@ -137,8 +191,45 @@ impl Fleet {
         let link = Link::start(commands, link_config(config, config.deadline), Arc::clone(&clock));
         let publisher = Link::start(publishing, link_config(config, config.publish_deadline), Arc::clone(&clock));
         let bus = Bus::start(config, Arc::clone(&link), publisher, reading, listener, clock);
-        let leases = Leases::start(config, link, waking);
-        Ok(Self { bus, leases })
+        let leases = Leases::start(config, Arc::clone(&link), waking);
+        let FleetConfig { deaf_age_max, confirm_deadline, .. } = *config;
+        Ok(Self { bus, leases, link, node: config.node.clone(), deaf_age_max, confirm_deadline })
+    }
+
+    /// How long a purge waits until all have confirmed it.
+    pub const fn confirm_deadline(&self) -> Duration {
+        self.confirm_deadline
+    }
+
+    /// Waits until the server is there, at most for `deadline`; false if it is not.
+    pub async fn ready(&self, deadline: Duration) -> bool {
+        let mut state = self.link.watch();
+        tokio::time::timeout(deadline, state.wait_for(|state| state.available)).await.is_ok_and(|state| state.is_ok())
+    }
+
+    /// The server's `maxmemory-policy`, if under it any key may be evicted: nothing can be promised about other nodes then.
+    pub fn evicts_any_key(&self) -> Option<String> {
+        self.link.evicts_any()
+    }
+
+    /// Whether what a tenant fetched or looked up at `since` (monotonic clock) may be served from memory: its purges are
+    /// heard, or that was a moment ago. Compared on the kernel's clock: a process that stood still knows at once.
+    pub fn vouches_for(&self, tenant: &str, since: Duration) -> bool {
+        let hearing = self.bus.hearing();
+        hearing.hears(tenant) || hearing.now().saturating_sub(since) <= self.deaf_age_max
+    }
+
+    /// What an operator wants to know of it.
+    pub fn report(&self) -> FleetReport {
+        FleetReport {
+            node: self.node.clone(),
+            available: self.link.is_available(),
+            last_error: self.link.last_error(),
+            evicts_any_key: self.link.evicts_any(),
+            partitions: self.bus.hearing().partitions(),
+            bus: self.bus.stats(),
+            leases: self.leases.stats(),
+        }
     }
 
     /// The event bus.
@@ -165,6 +256,10 @@ fn target(config: &FleetConfig) -> Result<Target, TierError> {
 fn link_config(config: &FleetConfig, deadline: Duration) -> LinkConfig {
     let FleetConfig { connect_deadline, breaker, .. } = *config;
     LinkConfig { name: NAME, connect_deadline, deadline, calls_max: 4096, breaker }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// 64 random bits in hexadecimal.

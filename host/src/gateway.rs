@@ -21,6 +21,7 @@ mod assemble;
 pub mod config;
 mod error;
 mod first_chunk;
+mod fleet;
 mod framing;
 mod front;
 pub mod hosts;

@@ -16,7 +16,7 @@ pub struct CacheKey {
 
 /// 128 bits of BLAKE3 of a key's text: two keys with the same hash can't be made on purpose, and an entry carries its
 /// text all the same.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct KeyHash(pub u128);
 
 impl KeyHash {

@@ -5,6 +5,7 @@ pub mod class;
 pub mod config;
 pub mod counters;
 pub mod tally;
+pub mod versions;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -15,9 +16,11 @@ use std::time::Duration;
 use http::HeaderName;
 use serde::Serialize;
 
-use crate::barrier::Barriers;
-use crate::cache::Cached;
+use crate::barrier::{Barriers, Scope};
+use crate::cache::{Cached, Pending};
 use crate::clock::Clock;
+use crate::consistency::Consistency;
+use crate::entry::VersionKind;
 use crate::http::key::KeyRules;
 use crate::http::semantics::StoreRules;
 use crate::origin::Origin;
@@ -26,6 +29,7 @@ use crate::tier::memory::{Memory, MemoryConfig, MemoryStats};
 use class::{ClassError, Classes};
 use config::TenantConfig;
 use counters::{CounterValues, Counters};
+use versions::Versions;
 
 /// A tenant.
 pub struct Tenant {
@@ -45,6 +49,9 @@ pub struct Tenant {
     pub counters: Counters,
     pub(crate) sweeps_wanted: AtomicU64,
     pub(crate) plan_epoch: AtomicU64,
+    pub(crate) pending: Pending,
+    /// The newest versions it has heard of.
+    pub(crate) versions: Versions,
     /// The highest barrier number read from a shared store, plus one; 0 where none was read yet.
     pub(crate) barriers_read: AtomicU64,
     clock: Arc<dyn Clock>,
@@ -57,6 +64,8 @@ pub struct Settings {
     pub key: KeyRules,
     /// Its classes.
     pub classes: Classes,
+    /// What a purge promises about other nodes, where a class does not say.
+    pub consistency: Consistency,
     /// The largest body that is stored, in bytes.
     pub body_bytes_max: u64,
     /// How long a request waits for another one's fetch.
@@ -96,6 +105,16 @@ pub enum SettingsError {
         /// The wrong name.
         target: String,
     },
+    /// A class can't take its versions from there.
+    #[error("tenant {tenant:?}: class {class:?}: version_field: {reason}")]
+    VersionField {
+        /// The tenant.
+        tenant: String,
+        /// The class.
+        class: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// Two classes have the same name, or one has none.
     #[error("tenant {tenant:?}: class {class:?}: each class needs a name of its own")]
     ClassName {
@@ -121,6 +140,14 @@ impl TryFrom<&TenantConfig> for Settings {
                 return Err(SettingsError::ClassName { tenant: tenant(), class: class.name.clone() });
             }
         }
+        for class in &config.classes {
+            let wrong = |reason| SettingsError::VersionField { tenant: tenant(), class: class.name.clone(), reason };
+            VersionKind::parse(class.version_field.as_deref()).map_err(wrong)?;
+            let consistency = class.consistency.unwrap_or(config.consistency);
+            if class.version_field.is_some() && consistency != Consistency::Versioned {
+                return Err(wrong(format!("nothing compares versions where consistency is \"{consistency}\"")));
+            }
+        }
         let targets = config.targets.iter().map(|target| {
             let wrong = |_| SettingsError::Target { tenant: tenant(), target: target.clone() };
             HeaderName::from_bytes(target.as_bytes()).map_err(wrong)
@@ -129,6 +156,7 @@ impl TryFrom<&TenantConfig> for Settings {
             key: config.key.clone(),
             classes: Classes::new(&config.classes)
                 .map_err(|source| SettingsError::Class { tenant: tenant(), source })?,
+            consistency: config.consistency,
             body_bytes_max: config.body_max.as_u64(),
             waiter_deadline: config.waiter_deadline.0,
             targets: targets.collect::<Result<_, _>>()?,
@@ -137,6 +165,38 @@ impl TryFrom<&TenantConfig> for Settings {
             show_surrogate_keys: config.show_surrogate_keys,
             show_key: config.show_key,
         })
+    }
+}
+
+impl Settings {
+    /// What the class of a target promises.
+    pub fn consistency_of(&self, target: &str) -> Consistency {
+        self.classes.of(target).consistency.unwrap_or(self.consistency)
+    }
+
+    /// Where the class of a target takes its versions from.
+    pub fn version_kind(&self, target: &str) -> VersionKind {
+        let field = self.classes.of(target).version_field.as_deref();
+        VersionKind::parse(field).expect("it was checked with the settings")
+    }
+
+    /// The strictest of what the classes promise that a purge may reach.
+    pub fn consistency_reached(&self, scope: &Scope) -> Consistency {
+        match scope {
+            Scope::Target { target, .. } => self.consistency_of(target),
+            Scope::Prefix { prefix, .. } => self.strictest(Some(prefix)),
+            Scope::SurrogateKey(_) | Scope::Everything => self.strictest(None),
+        }
+    }
+
+    /// The strictest of all promises.
+    pub fn strictest_consistency(&self) -> Consistency {
+        self.strictest(None)
+    }
+
+    fn strictest(&self, prefix: Option<&str>) -> Consistency {
+        let reached = self.classes.reached(prefix).map(|class| class.consistency.unwrap_or(self.consistency));
+        reached.fold(self.consistency, Consistency::max)
     }
 }
 
@@ -163,6 +223,8 @@ impl Tenant {
             counters: Counters::default(),
             sweeps_wanted: AtomicU64::new(0),
             plan_epoch: AtomicU64::new(0),
+            pending: Pending::default(),
+            versions: Versions::default(),
             barriers_read: AtomicU64::new(0),
             clock,
         }))

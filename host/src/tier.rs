@@ -10,8 +10,8 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use crate::clock::Timestamp;
-use crate::entry::Entry;
-use crate::key::CacheKey;
+use crate::entry::{Entry, Version};
+use crate::key::{CacheKey, KeyHash};
 
 /// A shared or persistent tier below L1.
 ///
@@ -39,6 +39,12 @@ pub trait Tier: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Found, TierError>> {
         let _ = tenant;
         Box::pin(async move { Ok(Found { entries: self.get(keys).await?, sequence: None }) })
+    }
+
+    /// Whether it keeps the tenants' barriers beside their entries, so that [`Self::get_with_sequence`] brings the sequence
+    /// and [`Terms::judged_at`] is compared.
+    fn keeps_barriers(&self) -> bool {
+        false
     }
 
     /// Stores an entry until `until` at the longest.
@@ -95,6 +101,21 @@ pub struct Terms {
     pub judged_at: Option<u64>,
     /// The token of the lease it was fetched under: not, if an entry was stored under a later one.
     pub token: Option<u64>,
+    /// Its version: not, if a newer one was stored.
+    pub version: Option<VersionTerms>,
+}
+
+/// On what terms a version is to be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VersionTerms {
+    /// The version.
+    pub version: Version,
+    /// The purge sequence that it was fetched under.
+    pub sequence: u64,
+    /// Versions that were fetched under a lower sequence have been purged: they do not count.
+    pub reset_below: u64,
+    /// What its entity tag comes to, where it has a strong one: the same tag is the same content.
+    pub tag: Option<KeyHash>,
 }
 
 /// What became of an entry that was to be stored.
@@ -102,10 +123,14 @@ pub struct Terms {
 pub enum Stored {
     /// It is stored, or its time is over already.
     Yes,
+    /// It is stored, over an older version with other content.
+    Replaced,
     /// Nothing was stored: there are barriers up to this sequence by now. To be judged again, and then offered again.
     Behind(u64),
     /// Nothing was stored: the holder of a later lease was faster.
     Fenced,
+    /// Nothing was stored: a newer version was.
+    Older,
 }
 
 /// What an operator wants to know of a tier.

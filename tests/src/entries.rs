@@ -39,6 +39,7 @@ pub fn entry(key: &CacheKey, body: Vec<u8>, sequence: u64, now: Timestamp) -> Ar
         directives: Directives::default(),
         sequence,
         policy: None,
+        version: None,
     }))
 }
 

@@ -8,6 +8,7 @@ pub mod entries;
 pub mod fault_proxy;
 pub mod gateway;
 pub mod guests;
+pub mod node;
 pub mod origin;
 pub mod redis_server;
 pub mod traces;

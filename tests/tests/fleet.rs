@@ -136,7 +136,11 @@ async fn purges_are_heard_in_order_by_every_other_node() -> anyhow::Result<()> {
 async fn node_that_was_cut_off_for_a_moment_reads_what_it_missed() -> anyhow::Result<()> {
     let server = RedisServer::start()?;
     let proxy = FaultProxy::start(server.addr()).await?;
-    let patient = FleetConfig { silence_max: PATIENCE, ..config(format!("redis://{}/", proxy.addr())) };
+    let patient = FleetConfig {
+        silence_max: PATIENCE,
+        member_timeout: 2 * PATIENCE,
+        ..config(format!("redis://{}/", proxy.addr()))
+    };
     let (near, far) = (node(&server).await?, node_with(&patient).await?);
     for (round, fault) in [Fault::Cut, Fault::HalfOpen, Fault::Garbage].into_iter().enumerate() {
         let first = 100 * round as u64;
@@ -176,7 +180,11 @@ async fn node_that_hears_nothing_says_so_once_and_hears_again() -> anyhow::Resul
 async fn trimmed_stream_is_noticed_though_reading_it_shows_nothing() -> anyhow::Result<()> {
     let server = RedisServer::start()?;
     let proxy = FaultProxy::start(server.addr()).await?;
-    let patient = FleetConfig { silence_max: PATIENCE, ..config(format!("redis://{}/", proxy.addr())) };
+    let patient = FleetConfig {
+        silence_max: PATIENCE,
+        member_timeout: 2 * PATIENCE,
+        ..config(format!("redis://{}/", proxy.addr()))
+    };
     let (near, far) = (node(&server).await?, node_with(&patient).await?);
     let mut redis = server.connection()?;
     // All messages gone, then only the first of them.
@@ -225,7 +233,12 @@ async fn server_that_went_back_is_noticed_however_far_it_has_counted_since() -> 
     for counted_on in [0, 1, 2, 5] {
         redis::cmd("FLUSHALL").query::<()>(&mut redis)?;
         // A heartbeat so slow that the other node's next purges come first.
-        let slow = FleetConfig { heartbeat: SILENCE, silence_max: PATIENCE, ..config(server.url()) };
+        let slow = FleetConfig {
+            heartbeat: SILENCE,
+            silence_max: PATIENCE,
+            member_timeout: 2 * PATIENCE,
+            ..config(server.url())
+        };
         let (near, far) = (node_with(&slow).await?, node_with(&slow).await?);
         publish(&near, 0..8).await?;
         let before: [Vec<u8>; 2] =
@@ -324,7 +337,7 @@ async fn one_node_gets_the_lease_and_its_release_wakes_the_others() -> anyhow::R
         match nodes[n % 3].fleet.leases().try_acquire(&lease_key(), LIFETIME).await {
             Attempt::Mine(lease) => leases.push(lease),
             Attempt::Held(waiter) => held.push(tokio::spawn(waiter.wait(LIFETIME))),
-            Attempt::Alone(why) => panic!("{why}"),
+            other => panic!("{other:?}"),
         }
     }
     assert_eq!((leases.len(), held.len()), (1, 89));
@@ -367,7 +380,7 @@ async fn lease_that_is_dropped_is_given_back_and_one_that_is_kept_runs_out() -> 
     let tier = RedisTier::connect(&RedisConfig::new(server.url()), Arc::new(SystemClock))?;
     assert!(tier.ready(PATIENCE).await);
     let (key, now) = (lease_key(), SystemClock.now());
-    let token = |lease: &Lease| Terms { judged_at: None, token: Some(lease.token()) };
+    let token = |lease: &Lease| Terms { token: Some(lease.token()), ..Terms::default() };
     let put = |terms, n| {
         let (tier, key) = (Arc::clone(&tier), key.clone());
         async move { tier.put_on(terms, &key, entry(&key, body(n, 100), 0, now), now.saturating_add(LIFETIME)).await }

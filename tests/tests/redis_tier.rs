@@ -6,8 +6,10 @@ use std::time::Duration;
 use redis::Commands;
 use sandbar::barrier::{BarrierStore, Purge, PurgeMode, Scope};
 use sandbar::clock::{Clock, ManualClock, SystemClock, Timestamp};
+use sandbar::entry::Version;
+use sandbar::key::KeyHash;
 use sandbar::tier::redis::{BreakerConfig, RedisConfig, RedisTier};
-use sandbar::tier::{Stored, Terms, Tier, TierError, codec};
+use sandbar::tier::{Stored, Terms, Tier, TierError, VersionTerms, codec};
 use sandbar_tests::entries::{body, body_of, entry, key};
 use sandbar_tests::redis_server::{RedisServer, free_port};
 use tokio::net::TcpListener;
@@ -104,25 +106,39 @@ async fn sequence_comes_with_the_entries_and_barriers_with_the_sequence() -> any
     let tier = connect(server.url()).await?;
     assert_eq!(tier.get_with_sequence("shop", &[key("shop", 1)]).await?.sequence, Some(0));
     let now = SystemClock.now();
-    assert_eq!(tier.raise("shop", &product(1), 0, now).await?, 1);
-    assert_eq!(tier.raise("shop", &product(2), 10, now).await?, 11);
-    assert_eq!(tier.raise("shop", &product(1), 0, now).await?, 12);
-    assert_eq!(tier.raise("news", &product(1), 0, now).await?, 1, "tenants count apart");
-    assert_eq!(tier.get_with_sequence("shop", &[]).await?.sequence, Some(12));
+    let first = tier.raise("shop", &product(1), 0, now).await?;
+    let ahead = first + 60_000_000;
+    assert_eq!(tier.raise("shop", &product(2), ahead, now).await?, ahead + 1, "above what a node has seen");
+    let last = tier.raise("shop", &product(1), 0, now).await?;
+    assert_eq!(last, ahead + 2, "it never goes back, whatever the clock says");
+    assert!(tier.raise("news", &product(1), 0, now).await? < last, "tenants count apart");
+    assert_eq!(tier.get_with_sequence("shop", &[]).await?.sequence, Some(last));
 
     let mut raised = tier.raised_since("shop", 0).await?;
     raised.sort_by_key(|barrier| barrier.sequence);
     let seen: Vec<_> = raised.iter().map(|barrier| (barrier.sequence, barrier.purge.clone())).collect();
-    assert_eq!(seen, [(11, product(2)), (12, product(1))], "the same purge again is kept once");
+    assert_eq!(seen, [(last - 1, product(2)), (last, product(1))], "the same purge again is kept once");
     assert!(raised.iter().all(|barrier| barrier.raised == now));
-    assert_eq!(tier.raised_since("shop", 11).await?.len(), 1);
+    assert_eq!(tier.raised_since("shop", last - 1).await?.len(), 1);
     assert_eq!(tier.raised_since("nobody", 0).await?, []);
 
     // Long after, nothing that the old ones could hold back is left.
     let later = now.saturating_add(Duration::from_secs(31 * 86_400));
-    assert_eq!(tier.raise("shop", &product(3), 0, later).await?, 13);
+    assert_eq!(tier.raise("shop", &product(3), 0, later).await?, last + 1);
     let raised = tier.raised_since("shop", 0).await?;
-    assert_eq!((raised.len(), raised[0].sequence), (1, 13));
+    assert_eq!((raised.len(), raised[0].sequence), (1, last + 1));
+    Ok(())
+}
+
+#[tokio::test]
+async fn sequence_rises_even_over_a_server_that_forgot_it() -> anyhow::Result<()> {
+    let mut server = RedisServer::start()?;
+    let tier = connect(server.url()).await?;
+    let before = tier.raise("shop", &product(1), 0, SystemClock.now()).await?;
+    server.restart_empty()?;
+    let tier = connect(server.url()).await?;
+    let after = tier.raise("shop", &product(1), 0, SystemClock.now()).await?;
+    assert!(after > before, "an entry from before would be above the barrier: {before} {after}");
     Ok(())
 }
 
@@ -132,12 +148,14 @@ async fn too_many_barriers_become_one_for_the_tenant() -> anyhow::Result<()> {
     let tier = connect(server.url()).await?;
     let most = 16_384;
     let now = SystemClock.now();
+    let mut given = Vec::new();
     for n in 0..=most {
-        tier.raise("shop", &product(n), 0, now).await?;
+        given.push(tier.raise("shop", &product(n), 0, now).await?);
     }
+    assert!(given.is_sorted_by(|a, b| a < b));
     let raised = tier.raised_since("shop", 0).await?;
     let everything = raised.iter().find(|barrier| barrier.purge.scope == Scope::Everything);
-    let highest_gone = most + 1 - most / 2;
+    let highest_gone = given[usize::try_from(most - most / 2)?];
     assert_eq!(everything.map(|barrier| barrier.sequence), Some(highest_gone));
     assert_eq!(raised.len() as u64, most / 2 + 1);
     assert!(raised.iter().all(|barrier| barrier.sequence >= highest_gone));
@@ -151,12 +169,13 @@ async fn entry_judged_before_a_purge_is_refused_after_it() -> anyhow::Result<()>
     let (key, now) = (key("shop", 1), SystemClock.now());
     let until = now.saturating_add(HOUR);
     let older = || entry(&key, body(0, 100), 0, now);
-    let judged_at = |sequence| Terms { judged_at: Some(sequence), token: None };
-    tier.raise("shop", &product(1), 0, now).await?;
-    assert_eq!(tier.put_on(judged_at(0), &key, older(), until).await?, Stored::Behind(1));
+    let judged_at = |sequence| Terms { judged_at: Some(sequence), ..Terms::default() };
+    let raised = tier.raise("shop", &product(1), 0, now).await?;
+    assert_eq!(tier.put_on(judged_at(0), &key, older(), until).await?, Stored::Behind(raised));
     assert_eq!(get(&tier, 1).await?, None);
-    assert_eq!(tier.put_on(judged_at(1), &key, entry(&key, body(1, 100), 1, now), until).await?, Stored::Yes);
-    assert_eq!(tier.put_on(judged_at(0), &key, older(), until).await?, Stored::Behind(1));
+    let newer = entry(&key, body(1, 100), raised, now);
+    assert_eq!(tier.put_on(judged_at(raised), &key, newer, until).await?, Stored::Yes);
+    assert_eq!(tier.put_on(judged_at(0), &key, older(), until).await?, Stored::Behind(raised));
     assert_eq!(get(&tier, 1).await?, Some(body(1, 100)), "the newer one is still there");
     Ok(())
 }
@@ -167,7 +186,7 @@ async fn entry_of_an_earlier_lease_does_not_replace_that_of_a_later_one() -> any
     let tier = connect(server.url()).await?;
     let (key, now) = (key("shop", 1), SystemClock.now());
     let until = now.saturating_add(HOUR);
-    let token = |token| Terms { judged_at: Some(0), token: Some(token) };
+    let token = |token| Terms { judged_at: Some(0), token: Some(token), ..Terms::default() };
     assert_eq!(tier.put_on(token(7), &key, entry(&key, body(7, 100), 0, now), until).await?, Stored::Yes);
     assert_eq!(tier.put_on(token(6), &key, entry(&key, body(6, 100), 0, now), until).await?, Stored::Fenced);
     assert_eq!(get(&tier, 1).await?, Some(body(7, 100)));
@@ -409,5 +428,32 @@ async fn wrong_url_or_certificate_is_one_clear_sentence() -> anyhow::Result<()> 
     let config = RedisConfig { ca_file: Some("/nowhere/ca.pem".into()), ..config("rediss://localhost".into()) };
     let error = RedisTier::connect(&config, clock()).expect_err("no file").to_string();
     assert!(error.contains("/nowhere/ca.pem"), "{error}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn older_version_is_refused_until_a_purge_forgets_the_newer_one() -> anyhow::Result<()> {
+    let server = RedisServer::start()?;
+    let tier = connect(server.url()).await?;
+    let (key, now) = (key("shop", 1), SystemClock.now());
+    let until = now.saturating_add(HOUR);
+    let put = |number, sequence, reset_below, tag: Option<u128>| {
+        let version = Version { number, clock_us: 0 };
+        let version = VersionTerms { version, sequence, reset_below, tag: tag.map(KeyHash) };
+        let terms = Terms { version: Some(version), ..Terms::default() };
+        let (tier, key) = (&tier, &key);
+        async move { tier.put_on(terms, key, entry(key, body(number, 100), sequence, now), until).await }
+    };
+    assert_eq!(put(9, 5, 0, Some(1)).await?, Stored::Yes);
+    assert_eq!(put(10, 5, 0, Some(1)).await?, Stored::Yes, "the same tag is the same content");
+    assert_eq!(put(11, 5, 0, Some(2)).await?, Stored::Replaced);
+    assert_eq!(put(10, 5, 0, Some(3)).await?, Stored::Older, "numbers, not text");
+    assert_eq!(get(&tier, 1).await?, Some(body(11, 100)));
+    assert_eq!(put(11, 5, 0, None).await?, Stored::Yes, "the same again");
+    assert_eq!(put(u64::MAX, 5, 0, None).await?, Stored::Replaced);
+    assert_eq!(put(u64::MAX - 1, 5, 5, None).await?, Stored::Older, "a number that a double can't hold");
+    assert_eq!(put(3, 6, 6, None).await?, Stored::Yes, "the purge 6 has forgotten what was fetched under 5");
+    assert_eq!(put(2, 7, 6, None).await?, Stored::Older);
+    assert_eq!(get(&tier, 1).await?, Some(body(3, 100)));
     Ok(())
 }

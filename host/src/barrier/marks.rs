@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::RwLock;
 
 use super::{Barrier, PurgeMode, Scope};
-use crate::entry::Entry;
+use crate::entry::{Entry, StoredResponse};
 use crate::key::KeyHash;
 
 /// What the barriers say of an entry.
@@ -18,6 +18,15 @@ pub enum Verdict {
     Stale,
     /// It was purged: it must not be served.
     Gone,
+}
+
+/// How often a node's memory had to be given up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// All of it.
+    pub all: u64,
+    /// What promises more than the node's own purges.
+    pub strict: u64,
 }
 
 /// The highest barriers of one scope.
@@ -41,6 +50,10 @@ struct Marks {
 pub struct Barriers {
     tenant: Box<str>,
     current: AtomicU64,
+    /// Moves with every change of what is known. Barriers may be heard out of order: the highest number alone does not
+    /// say whether there is one more.
+    revision: AtomicU64,
+    losses: [AtomicU64; 2],
     overflows: AtomicU64,
     marks: RwLock<Marks>,
 }
@@ -56,15 +69,35 @@ impl Barriers {
         Self {
             tenant: tenant.into(),
             current: AtomicU64::new(0),
+            revision: AtomicU64::new(0),
+            losses: [AtomicU64::new(0), AtomicU64::new(0)],
             overflows: AtomicU64::new(0),
             marks: RwLock::default(),
         }
     }
 
-    /// The highest number heard of: what a fill notes before it asks the origin. An entry that was judged at this
-    /// number needs no second look.
+    /// The highest number heard of: what a fill notes before it asks the origin.
     pub fn current(&self) -> u64 {
         self.current.load(Ordering::Acquire)
+    }
+
+    /// Moves whenever a barrier is learned or purges may have been missed: an entry of L1 that was judged at this revision
+    /// needs no second look.
+    pub fn revision(&self) -> u64 {
+        self.revision.load(Ordering::Acquire)
+    }
+
+    /// How often this node's memory had to be given up: what was begun before is not to be trusted.
+    pub fn losses(&self) -> Losses {
+        let [all, strict] = &self.losses;
+        Losses { all: all.load(Ordering::Acquire), strict: strict.load(Ordering::Acquire) }
+    }
+
+    /// Gives up what memory holds, and the fills under way: purges may have been missed. `all` of it, or what promises
+    /// more than this node's own purges.
+    pub fn distrust(&self, all: bool) {
+        self.losses[usize::from(!all)].fetch_add(1, Ordering::AcqRel);
+        self.revision.fetch_add(1, Ordering::AcqRel);
     }
 
     /// How often the tenant's barrier had to rise because there were too many scopes.
@@ -92,7 +125,32 @@ impl Barriers {
         if sequence >= self.current() {
             return Verdict::Visible;
         }
-        self.marks.read().judge(entry, sequence)
+        let marks = self.marks.read();
+        match entry {
+            Entry::Response(response) => marks.judge(response),
+            Entry::Variants(variants) => marks.judge_key(&variants.key, sequence),
+        }
+    }
+
+    /// May a response be seen?
+    pub fn judge_response(&self, response: &StoredResponse) -> Verdict {
+        if response.sequence >= self.current() { Verdict::Visible } else { self.marks.read().judge(response) }
+    }
+
+    /// Whether what a fill of this key brings is known to be behind a barrier, if the fill began at `sequence`. Of its
+    /// surrogate keys nothing is known before it answers.
+    pub fn hides(&self, key_text: &str, sequence: u64) -> bool {
+        sequence < self.current() && self.marks.read().judge_key(key_text, sequence) != Verdict::Visible
+    }
+
+    /// The highest hard barrier over a response: what was known of its versions before is forgotten with it.
+    pub fn height(&self, response: &StoredResponse) -> u64 {
+        self.marks.read().height(response)
+    }
+
+    /// The highest hard barrier over a key, whatever surrogate keys its responses have.
+    pub fn height_of_key(&self, key_text: &str) -> u64 {
+        self.marks.read().height_of_key(key_text)
     }
 
     fn record(&self, marks: &mut Marks, barrier: &Barrier) {
@@ -116,11 +174,15 @@ impl Barriers {
                 &mut marks.everything
             }
         };
-        match barrier.purge.mode {
-            PurgeMode::Hard => mark.hard = mark.hard.max(barrier.sequence),
-            PurgeMode::Soft => mark.soft = mark.soft.max(barrier.sequence),
+        let height = match barrier.purge.mode {
+            PurgeMode::Hard => &mut mark.hard,
+            PurgeMode::Soft => &mut mark.soft,
+        };
+        if *height < barrier.sequence {
+            *height = barrier.sequence;
+            self.current.fetch_max(barrier.sequence, Ordering::AcqRel);
+            self.revision.fetch_add(1, Ordering::AcqRel);
         }
-        self.current.fetch_max(barrier.sequence, Ordering::AcqRel);
     }
 }
 
@@ -129,19 +191,39 @@ impl Marks {
         self.targets.len() + self.surrogate_keys.len() < Barriers::SCOPES_MAX
     }
 
-    fn judge(&self, entry: &Entry, sequence: u64) -> Verdict {
-        let mut verdict = self.everything.judge(sequence);
-        let mut see = |mark: &Mark| verdict = verdict.max(mark.judge(sequence));
-        let primary = primary_text(entry.key());
+    fn judge(&self, response: &StoredResponse) -> Verdict {
+        let mut verdict = self.judge_key(&response.key, response.sequence);
+        self.each_of_surrogate_keys(response, |mark| verdict = verdict.max(mark.judge(response.sequence)));
+        verdict
+    }
+
+    fn height(&self, response: &StoredResponse) -> u64 {
+        let mut height = self.height_of_key(&response.key);
+        self.each_of_surrogate_keys(response, |mark| height = height.max(mark.hard));
+        height
+    }
+
+    fn height_of_key(&self, key_text: &str) -> u64 {
+        let mut height = 0;
+        self.each_of_key(key_text, |mark| height = height.max(mark.hard));
+        height
+    }
+
+    fn each_of_surrogate_keys(&self, response: &StoredResponse, see: impl FnMut(&Mark)) {
+        response.plan.surrogate_keys.iter().filter_map(|key| self.surrogate_keys.get(key.as_str())).for_each(see);
+    }
+
+    fn judge_key(&self, key_text: &str, sequence: u64) -> Verdict {
+        let mut verdict = Verdict::Visible;
+        self.each_of_key(key_text, |mark| verdict = verdict.max(mark.judge(sequence)));
+        verdict
+    }
+
+    fn each_of_key(&self, key_text: &str, mut see: impl FnMut(&Mark)) {
+        see(&self.everything);
+        let primary = primary_text(key_text);
         if let Some(mark) = self.targets.get(&KeyHash::of(primary)) {
             see(mark);
-        }
-        if let Entry::Response(response) = entry {
-            for key in &response.plan.surrogate_keys {
-                if let Some(mark) = self.surrogate_keys.get(key.as_str()) {
-                    see(mark);
-                }
-            }
         }
         let (site, target) = site_and_target(primary);
         for ((of_site, prefix), mark) in &self.prefixes {
@@ -149,7 +231,6 @@ impl Marks {
                 see(mark);
             }
         }
-        verdict
     }
 }
 
@@ -173,4 +254,44 @@ fn primary_text(text: &str) -> &str {
 fn site_and_target(primary: &str) -> (&str, &str) {
     let mut parts = primary.splitn(3, '\n').skip(1);
     (parts.next().unwrap_or(""), parts.next().unwrap_or(""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::barrier::Purge;
+    use crate::clock::Timestamp;
+
+    fn barrier(scope: Scope, sequence: u64) -> Barrier {
+        Barrier { purge: Purge { scope, mode: PurgeMode::Hard }, sequence, raised: Timestamp::from_millis(0) }
+    }
+
+    fn target(target: &str) -> Scope {
+        Scope::Target { site: "http://h".into(), target: target.into() }
+    }
+
+    #[test]
+    fn barrier_that_is_heard_late_moves_the_revision_though_not_the_number() {
+        let barriers = Barriers::new("t");
+        barriers.learn(&barrier(target("/b"), 6));
+        let (current, revision) = (barriers.current(), barriers.revision());
+        barriers.learn(&barrier(target("/a"), 5));
+        assert_eq!(barriers.current(), current);
+        assert_ne!(barriers.revision(), revision);
+        assert!(barriers.hides("t\nhttp://h\n/a", 4) && !barriers.hides("t\nhttp://h\n/a", 5));
+        let revision = barriers.revision();
+        barriers.learn(&barrier(target("/a"), 5));
+        assert_eq!(barriers.revision(), revision, "what is known already changes nothing");
+    }
+
+    #[test]
+    fn fill_is_hidden_by_what_covers_its_key() {
+        let barriers = Barriers::new("t");
+        barriers.learn(&barrier(Scope::SurrogateKey("s".into()), 3));
+        assert!(!barriers.hides("t\nhttp://h\n/a", 0), "its surrogate keys are not known yet");
+        barriers.learn(&barrier(Scope::Prefix { site: None, prefix: "/a".into() }, 4));
+        assert!(barriers.hides("t\nhttp://h\n/a/b\naccept: x", 3) && !barriers.hides("t\nhttp://h\n/b", 3));
+        barriers.learn(&barrier(Scope::Everything, 5));
+        assert!(barriers.hides("t\nhttp://h\n/b", 4) && !barriers.hides("t\nhttp://h\n/b", 5));
+    }
 }

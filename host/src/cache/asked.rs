@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Method, Request, Uri};
 
+use crate::consistency::Consistency;
 use crate::http::Interim;
 use crate::http::key::Keyed;
 use crate::http::semantics::RequestHead;
@@ -52,6 +53,11 @@ impl Asked {
     /// The request as a GET: what is stored answers that, whatever was asked (RFC 9111 section 4.3.5).
     pub(crate) fn head_of_get(&self) -> RequestHead<'_> {
         RequestHead { method: &Method::GET, ..self.head() }
+    }
+
+    /// What its class promises.
+    pub(crate) fn consistency(&self) -> Consistency {
+        self.tenant.settings.consistency_of(&self.target)
     }
 
     pub(crate) fn head(&self) -> RequestHead<'_> {

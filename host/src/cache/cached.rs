@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use super::began::Began;
 use crate::barrier::{Barriers, Verdict};
+use crate::consistency::Consistency;
 use crate::entry::{Entry, StoredResponse};
 
 /// An entry in L1.
@@ -12,29 +14,42 @@ pub struct Cached {
     pub entry: Entry,
     /// The tenant's plan epoch when its plan was made: an older one is asked for again before it is next used.
     pub(crate) plan_epoch: u64,
+    /// When it was fetched, or looked up in L2.
+    pub(crate) began: Began,
+    /// What its class promises.
+    pub(crate) consistency: Consistency,
     judged: AtomicU64,
     soft_purged: AtomicBool,
 }
 
 impl Cached {
     /// An entry whose plan is of `plan_epoch`.
-    pub(crate) fn new(entry: Entry, plan_epoch: u64) -> Self {
-        let judged = AtomicU64::new(entry.sequence());
-        Self { entry, plan_epoch, judged, soft_purged: AtomicBool::new(false) }
+    pub(crate) const fn new(entry: Entry, plan_epoch: u64, began: Began, consistency: Consistency) -> Self {
+        let (judged, soft_purged) = (AtomicU64::new(0), AtomicBool::new(false));
+        Self { entry, plan_epoch, began, consistency, judged, soft_purged }
     }
 
-    /// What the barriers say of it. Looks at them only when one has risen since the last look.
+    /// What the barriers say of it. Looks at them only when something has changed since the last look.
     pub(crate) fn verdict(&self, barriers: &Barriers) -> Verdict {
-        let current = barriers.current();
-        if self.judged.load(Ordering::Acquire) < current {
+        let revision = barriers.revision();
+        if self.judged.load(Ordering::Acquire) < revision {
+            if self.is_distrusted(barriers) {
+                return Verdict::Gone;
+            }
             match barriers.judge(&self.entry) {
                 Verdict::Gone => return Verdict::Gone,
                 Verdict::Stale => self.soft_purged.store(true, Ordering::Release),
                 Verdict::Visible => {}
             }
-            self.judged.fetch_max(current, Ordering::AcqRel);
+            self.judged.fetch_max(revision, Ordering::AcqRel);
         }
         if self.is_soft_purged() { Verdict::Stale } else { Verdict::Visible }
+    }
+
+    /// Whether purges may have been missed since it was fetched.
+    fn is_distrusted(&self, barriers: &Barriers) -> bool {
+        let (now, then) = (barriers.losses(), self.began.losses);
+        now.all != then.all || self.consistency.reaches_beyond_the_node() && now.strict != then.strict
     }
 
     /// Whether a barrier has made it stale, as of the last verdict.

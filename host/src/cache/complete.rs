@@ -8,9 +8,11 @@ use std::time::Duration;
 use http::{Response, StatusCode};
 
 use super::Cache;
+use super::began::Began;
 use super::fill::{Fill, spool};
 use super::flight::Obligation;
 use super::judge::Received;
+use super::lease::Came;
 use super::outcome::{Arriving, Outcome};
 use super::tail::Tail;
 use crate::body::Body;
@@ -25,21 +27,21 @@ impl Cache {
         response: Response<Body>,
         times: Times,
         fetch_time: Duration,
-        sequence: u64,
+        began: Began,
         obligation: Obligation<Outcome>,
-    ) {
+    ) -> Came {
         let part = fill.basis.as_ref().and_then(|found| found.cached.response());
         let part = part.filter(|_| response.status() == StatusCode::PARTIAL_CONTENT);
         let Some((part, Completion { fields, complete })) =
             part.and_then(|part| Some((part, completion(part, response.headers())?)))
         else {
-            return self.fetch_whole(fill, sequence, obligation).await;
+            return self.fetch_whole(fill, began, obligation).await;
         };
         let received =
             Received { status: StatusCode::OK, fields: &fields, body_bytes: Some(complete), times, fetch_time };
-        let judged = self.judge(&fill.asked, &received, sequence);
+        let judged = self.judge(&fill.asked, &received, began.sequence);
         if judged.obstacle.is_some() || judged.stored.key != part.key {
-            return self.fetch_whole(fill, sequence, obligation).await;
+            return self.fetch_whole(fill, began, obligation).await;
         }
         let arriving = Arriving {
             stored: judged.stored,
@@ -48,7 +50,8 @@ impl Cache {
             body_bytes: Some(complete),
             tail: Tail::new(fill.asked.tenant.settings.body_bytes_max, self.inner.limits.window_bytes),
         };
-        self.join(&fill, part, Arc::new(arriving), response.into_body(), obligation).await;
+        self.join(&fill, part, Arc::new(arriving), response.into_body(), began, obligation).await;
+        Came::ToAnEnd
     }
 
     async fn join(
@@ -57,6 +60,7 @@ impl Cache {
         part: &StoredResponse,
         arriving: Arc<Arriving>,
         rest: Body,
+        began: Began,
         mut obligation: Obligation<Outcome>,
     ) {
         let asked = &fill.asked;
@@ -66,13 +70,13 @@ impl Cache {
             && let Some(body) = arriving.tail.complete()
             && Some(body.len() as u64) == arriving.body_bytes
         {
-            self.store(asked, &arriving.vary, StoredResponse { body, ..arriving.stored.clone() }).await;
+            self.store(asked, &arriving.vary, StoredResponse { body, ..arriving.stored.clone() }, began).await;
         }
         asked.tenant.counters.waiters_cut.fetch_add(arriving.tail.cut(), Ordering::Relaxed);
     }
 
-    async fn fetch_whole(&self, fill: Fill, sequence: u64, obligation: Obligation<Outcome>) {
+    async fn fetch_whole(&self, fill: Fill, began: Began, obligation: Obligation<Outcome>) -> Came {
         let whole = Fill { basis: None, ..fill };
-        Box::pin(self.ask_origin(whole, sequence, obligation)).await;
+        Box::pin(self.ask_origin(whole, began, obligation)).await
     }
 }

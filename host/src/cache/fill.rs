@@ -11,12 +11,15 @@ use http_body_util::BodyExt;
 
 use super::Cache;
 use super::asked::Asked;
+use super::began::Began;
 use super::flight::Obligation;
 use super::judge::{Judged, Received};
+use super::lease::{Came, Turn};
 use super::outcome::{Arriving, Found, Outcome, Unshared};
 use super::serve::CACHE;
 use super::tail::{Appended, Tail};
 use crate::body::{self, Body};
+use crate::consistency::Consistency;
 use crate::entry::StoredResponse;
 use crate::http::key::strip_unkeyed;
 use crate::http::semantics::fields::append_via;
@@ -24,16 +27,20 @@ use crate::http::semantics::{
     Combined, Reuse, Times, combine, completion_fields, freshen, may_serve_on_error, origin_fields, reuse,
     selected_by_304, validation_fields,
 };
-use crate::key::KeyHash;
+use crate::key::{CacheKey, KeyHash};
 use crate::policy::freshness::Obstacle;
 use crate::tenant::counters::{count, not_stored};
 
 /// What is to be fetched.
 pub(crate) struct Fill {
     pub(crate) asked: Arc<Asked>,
+    /// The key that is fetched, as far as is known: the primary one, or a variant's.
+    pub(crate) key: CacheKey,
     /// What L1 has, and may not serve as it is.
     pub(crate) basis: Option<Found>,
     pub(crate) purpose: Purpose,
+    /// Nobody waits for it, here or on other nodes.
+    pub(crate) alone: bool,
 }
 
 /// What a fill is for.
@@ -43,7 +50,7 @@ pub(crate) enum Purpose {
     Answer,
     /// A client waits for a range of something of which nothing is stored: the range goes to the origin as it is.
     Part,
-    /// A client was served; this is for the next ones. What L2 has is no better than what L1 had.
+    /// A client was served; this is for the next ones.
     Refresh,
 }
 
@@ -55,33 +62,50 @@ impl Cache {
     }
 
     async fn run_fill(&self, mut fill: Fill, obligation: Obligation<Outcome>) {
+        // A refresh looks when it has its turn: what L2 has is hardly better than what L1 had.
         if fill.purpose != Purpose::Refresh
-            && let Some(found) = self.look_in_l2(&fill.asked).await
+            && let Some(found) = self.first_look(&mut fill).await
         {
-            if self.is_reusable(&fill.asked, &found) {
-                self.promote(&fill.asked, &found);
-                return obligation.land(Outcome::Found(found));
-            }
-            fill.basis = newer(fill.basis.take(), found);
+            return obligation.land(Outcome::Found(found));
         }
+        let lease = match self.turn(&mut fill).await {
+            Turn::Found(found) => return obligation.land(Outcome::Found(found)),
+            Turn::Left => return,
+            Turn::Mine(lease) => lease,
+            Turn::Alone => {
+                let began = self.begin(&fill.asked);
+                self.ask_origin(fill, began, obligation).await;
+                return;
+            }
+        };
         // After L2 was asked, which told of the purges there were before, and before the origin is: a purge from here on
         // makes invisible what comes.
-        let sequence = fill.asked.tenant.barriers.current();
-        self.ask_origin(fill, sequence, obligation).await;
+        let began = Began { token: Some(lease.token()), ..self.begin(&fill.asked) };
+        let came = lease.during(self.ask_origin(fill, began, obligation)).await;
+        self.give_back(lease, came).await;
+    }
+
+    async fn first_look(&self, fill: &mut Fill) -> Option<Found> {
+        self.inner.l2.as_ref()?;
+        let found = self.look(fill).await;
+        let counters = &fill.asked.tenant.counters;
+        count(if found.is_some() { &counters.hits_l2 } else { &counters.misses_l2 });
+        found
     }
 
     /// Whether what L2 has can be served as it is.
     pub(crate) fn is_reusable(&self, asked: &Asked, found: &Found) -> bool {
         let now = self.inner.clock.now();
-        let reusable = found.cached.response().is_some_and(|stored| {
+        found.cached.response().is_some_and(|stored| {
             matches!(reuse(stored, &asked.head(), now, found.soft_purged), Reuse::Fresh | Reuse::Stale(_))
-        });
-        count(if reusable { &asked.tenant.counters.hits_l2 } else { &asked.tenant.counters.misses_l2 });
-        reusable
+        })
     }
 
-    pub(super) async fn ask_origin(&self, fill: Fill, sequence: u64, obligation: Obligation<Outcome>) {
+    pub(super) async fn ask_origin(&self, fill: Fill, began: Began, obligation: Obligation<Outcome>) -> Came {
         let asked = &fill.asked;
+        if fill.purpose == Purpose::Refresh {
+            count(&asked.tenant.counters.origin_refreshes);
+        }
         let basis = fill.basis.as_ref().and_then(|found| found.cached.response());
         let (requested, started) = (self.inner.clock.now(), self.inner.clock.monotonic());
         count(&asked.tenant.counters.origin_requests);
@@ -90,7 +114,8 @@ impl Cache {
             Err(error) => {
                 count(&asked.tenant.counters.origin_errors);
                 tracing::warn!(tenant = &*asked.tenant.name, target = asked.target, %error, "the origin failed");
-                return obligation.land(Outcome::Failed(Arc::new(error)));
+                obligation.land(Outcome::Failed(Arc::new(error)));
+                return Came::ToAnEnd;
             }
         };
         let times = Times { requested, received: self.inner.clock.now() };
@@ -100,28 +125,30 @@ impl Cache {
             (StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE, Some((_, basis)))
                 if fill.purpose != Purpose::Part && basis.status == StatusCode::PARTIAL_CONTENT =>
             {
-                self.complete(fill, response, times, fetch_time, sequence, obligation).await;
+                self.complete(fill, response, times, fetch_time, began, obligation).await
             }
             // Section 4.3.4: a 304 that names other content "MUST NOT" freshen what is stored; all of it is fetched.
             (StatusCode::NOT_MODIFIED, Some((_, basis)))
                 if selected_by_304(&[basis], response.headers()).is_empty() =>
             {
                 let whole = Fill { basis: None, ..fill };
-                Box::pin(self.ask_origin(whole, sequence, obligation)).await;
+                Box::pin(self.ask_origin(whole, began, obligation)).await
             }
             (StatusCode::NOT_MODIFIED, Some((_, basis))) => {
                 count(&asked.tenant.counters.origin_validated);
                 let freshened =
-                    self.freshened(asked, basis, &freshen(basis, response.headers(), times), times, sequence);
-                let found = self.store_or_keep(asked, freshened).await;
+                    self.freshened(asked, basis, &freshen(basis, response.headers(), times), times, began.sequence);
+                let found = self.store_or_keep(asked, freshened, began).await;
                 obligation.land(Outcome::Validated(found));
+                Came::ToAnEnd
             }
             (status, Some((found, basis)))
                 if is_error(status) && may_serve_on_error(basis, &asked.head(), now, found.soft_purged) =>
             {
                 obligation.land(Outcome::ErrorStatus(Unshared::new(response, not_stored::STALE_IF_ERROR)));
+                Came::ToAnEnd
             }
-            _ => self.take_in(fill, response, times, fetch_time, sequence, obligation).await,
+            _ => self.take_in(fill, response, times, fetch_time, began, obligation).await,
         }
     }
 
@@ -132,20 +159,35 @@ impl Cache {
         response: Response<Body>,
         times: Times,
         fetch_time: Duration,
-        sequence: u64,
+        began: Began,
         mut obligation: Obligation<Outcome>,
-    ) {
+    ) -> Came {
         let asked = &fill.asked;
         let (head, content) = response.into_parts();
         let body_bytes = content.size_hint().exact();
         let received = Received { status: head.status, fields: &head.headers, body_bytes, times, fetch_time };
-        let judged = self.judge(asked, &received, sequence);
+        let mut judged = self.judge(asked, &received, began.sequence);
+        judged.stored.version = self.version_of(asked, &judged.stored, &began);
+        let outdated = judged.obstacle.is_none() && self.is_outdated(&asked.tenant, &judged.stored);
+        if outdated && let Some(newer) = self.look_in_l2(asked).await.filter(|found| self.is_reusable(asked, found)) {
+            self.promote(asked, &newer);
+            obligation.land(Outcome::Found(newer));
+            return Came::ToAnEnd;
+        }
+        if outdated {
+            judged.obstacle = Some(not_stored::OLDER_VERSION);
+            asked.tenant.counters.reasons.count(not_stored::OLDER_VERSION);
+        }
         let unasked_part = head.status == StatusCode::PARTIAL_CONTENT && fill.purpose != Purpose::Part;
         if let Some(reason) = judged.obstacle.or(unasked_part.then_some(not_stored::UNASKED_PART)) {
-            self.learn_unshared(asked, reason);
-            return obligation.land(Outcome::Unshared(Unshared::new(Response::from_parts(head, content), reason)));
+            if reason != not_stored::OLDER_VERSION {
+                self.learn_unshared(asked, reason);
+            }
+            obligation.land(Outcome::Unshared(Unshared::new(Response::from_parts(head, content), reason)));
+            let passing = is_of_the_request(reason) || reason == not_stored::OLDER_VERSION;
+            return if passing { Came::ToAnEnd } else { Came::Unshared };
         }
-        self.inner.learned.invalidate(&asked.key.hash());
+        self.learn_shared(&fill);
         let tail = Tail::new(asked.tenant.settings.body_bytes_max, self.inner.limits.window_bytes);
         let arriving = Arc::new(Arriving {
             stored: judged.stored,
@@ -156,17 +198,18 @@ impl Cache {
         });
         if !arriving.vary.is_empty() {
             // From here on others know by what the response was selected, and come to this flight by it.
-            self.announce_variants(asked, &arriving.vary, sequence);
+            self.announce_variants(asked, &arriving.vary, began);
             obligation.rekey(KeyHash::of(&arriving.stored.key));
         }
         obligation.land(Outcome::Arriving(Arc::clone(&arriving)));
-        if spool(content, &tail, &mut obligation, asked).await
-            && let Some(content) = tail.complete()
-        {
+        let whole = spool(content, &tail, &mut obligation, asked).await.then(|| tail.complete()).flatten();
+        let came = if whole.is_none() && tail.is_passing() { Came::Unshared } else { Came::ToAnEnd };
+        if let Some(content) = whole {
             let stored = StoredResponse { body: content, ..arriving.stored.clone() };
-            self.store(asked, &arriving.vary, self.with_stored_part(asked, stored)).await;
+            self.store(asked, &arriving.vary, self.with_stored_part(asked, stored), began).await;
         }
         asked.tenant.counters.waiters_cut.fetch_add(tail.cut(), std::sync::atomic::Ordering::Relaxed);
+        came
     }
 
     /// A part together with what is stored already (RFC 9111 section 3.4); anything else as it is.
@@ -200,12 +243,12 @@ impl Cache {
 
     /// Stores a freshened response; one that may not be stored any more serves those who wait and is forgotten. What only
     /// this request forbids to store stays as it was: no client can empty the cache so.
-    pub(crate) async fn store_or_keep(&self, asked: &Asked, judged: Judged) -> Found {
+    pub(crate) async fn store_or_keep(&self, asked: &Asked, judged: Judged, began: Began) -> Found {
         let Some(reason) = judged.obstacle else {
-            return self.store(asked, &judged.vary, judged.stored).await;
+            return self.store(asked, &judged.vary, judged.stored, began).await;
         };
-        if [Obstacle::RequestNoStore, Obstacle::Authorization].map(Obstacle::as_str).contains(&reason) {
-            return unstored(judged.stored);
+        if is_of_the_request(reason) {
+            return unstored(judged.stored, began);
         }
         let key = super::store::key_for(asked, &judged.vary);
         asked.tenant.memory.remove(key.hash(), crate::tier::memory::Departure::Purged, self.inner.clock.now());
@@ -214,7 +257,7 @@ impl Cache {
         {
             count(&asked.tenant.counters.l2_errors);
         }
-        unstored(judged.stored)
+        unstored(judged.stored, began)
     }
 
     /// Nobody waits for another's fetch of this key for a while: the response is for one request only.
@@ -222,6 +265,24 @@ impl Cache {
         tracing::debug!(tenant = &*asked.tenant.name, target = asked.target, reason, "not stored");
         self.inner.learned.insert(asked.key.hash(), ());
     }
+
+    /// From now on others wait for the fetch of this key again.
+    fn learn_shared(&self, fill: &Fill) {
+        if self.inner.learned.contains_key(&fill.asked.key.hash()) {
+            self.inner.learned.invalidate(&fill.asked.key.hash());
+            let (cache, key) = (self.clone(), fill.key.clone());
+            self.inner.tasks.spawn(async move {
+                if let Some(fleet) = cache.fleet() {
+                    fleet.leases().share(&key).await;
+                }
+            });
+        }
+    }
+}
+
+/// Whether it is not the response that forbids to store it, but what was asked for.
+fn is_of_the_request(reason: &str) -> bool {
+    [Obstacle::RequestNoStore, Obstacle::Authorization].map(Obstacle::as_str).contains(&reason)
 }
 
 /// Moves a body into the tail; true where all of it came and all of it is kept.
@@ -297,20 +358,13 @@ impl Asked {
 }
 
 /// A response that is served as if it were stored.
-fn unstored(response: StoredResponse) -> Found {
-    let cached = Arc::new(super::Cached::new(crate::entry::Entry::Response(response), 0));
+fn unstored(response: StoredResponse, began: Began) -> Found {
+    let entry = crate::entry::Entry::Response(response);
+    let cached = Arc::new(super::Cached::new(entry, 0, began, Consistency::default()));
     Found { cached, soft_purged: false, tier: super::outcome::L1 }
 }
 
 /// RFC 5861 section 4: these four, and no response at all, are errors.
 fn is_error(status: StatusCode) -> bool {
     matches!(status.as_u16(), 500 | 502 | 503 | 504)
-}
-
-fn newer(a: Option<Found>, b: Found) -> Option<Found> {
-    let received = |found: &Found| found.cached.response().map(|stored| stored.received);
-    match a {
-        Some(a) if received(&a) >= received(&b) => Some(a),
-        _ => Some(b),
-    }
 }

@@ -11,12 +11,19 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use super::began::Began;
 use crate::key::KeyHash;
 
 /// The flights of a cache, by what they fetch. `T` is what a flight comes to.
 #[derive(Debug)]
 pub(crate) struct Flights<T> {
-    flights: Mutex<HashMap<KeyHash, watch::Receiver<State<T>>>>,
+    flights: Mutex<HashMap<KeyHash, Flight<T>>>,
+}
+
+#[derive(Debug)]
+struct Flight<T> {
+    state: watch::Receiver<State<T>>,
+    began: Began,
 }
 
 #[derive(Clone, Debug)]
@@ -40,16 +47,15 @@ impl<T: Clone> Flights<T> {
         Arc::new(Self { flights: Mutex::default() })
     }
 
-    /// Joins the flight of a key, or starts it.
-    pub(crate) fn board(self: &Arc<Self>, key: KeyHash) -> Boarding<T> {
-        match self.flights.lock().entry(key) {
-            MapEntry::Occupied(flight) => Boarding::Wait(Waiter { state: flight.get().clone() }),
-            MapEntry::Vacant(free) => {
-                let (state, receiver) = watch::channel(State::Flying);
-                free.insert(receiver);
-                Boarding::Lead(Obligation { flights: Some((Arc::clone(self), key)), state })
-            }
+    /// Joins the flight of a key if `joins` holds for its beginning, or starts one: then nobody joins the other any more.
+    pub(crate) fn board(self: &Arc<Self>, key: KeyHash, now: Began, joins: impl FnOnce(&Began) -> bool) -> Boarding<T> {
+        let mut flights = self.flights.lock();
+        if let Some(flight) = flights.get(&key).filter(|flight| joins(&flight.began)) {
+            return Boarding::Wait(Waiter { state: flight.state.clone() });
         }
+        let (state, receiver) = watch::channel(State::Flying);
+        flights.insert(key, Flight { state: receiver, began: now });
+        Boarding::Lead(Obligation { flights: Some((Arc::clone(self), key)), state })
     }
 
     /// Starts a flight that nobody can join.
@@ -88,9 +94,9 @@ impl<T: Clone> Obligation<T> {
     pub(crate) fn rekey(&mut self, key: KeyHash) {
         let Some((flights, old)) = self.flights.take_if(|(_, old)| *old != key) else { return };
         let mut map = flights.flights.lock();
-        let moved = map.remove(&old);
-        if let (MapEntry::Vacant(free), Some(receiver)) = (map.entry(key), moved) {
-            free.insert(receiver);
+        let moved = self.take_from(&mut map, old);
+        if let (MapEntry::Vacant(free), Some(flight)) = (map.entry(key), moved) {
+            free.insert(flight);
             drop(map);
             self.flights = Some((flights, key));
         }
@@ -99,8 +105,14 @@ impl<T: Clone> Obligation<T> {
     /// Nobody joins any more; whoever waits still hears the outcome.
     pub(crate) fn close(&mut self) {
         if let Some((flights, key)) = self.flights.take() {
-            flights.flights.lock().remove(&key);
+            self.take_from(&mut flights.flights.lock(), key);
         }
+    }
+
+    /// Takes its flight from the map; another one may have its key by now.
+    fn take_from(&self, map: &mut HashMap<KeyHash, Flight<T>>, key: KeyHash) -> Option<Flight<T>> {
+        let own = map.get(&key)?.state.same_channel(&self.state.subscribe());
+        if own { map.remove(&key) } else { None }
     }
 }
 
@@ -143,17 +155,21 @@ mod tests {
 
     const KEY: KeyHash = KeyHash(7);
 
+    fn board<T: Clone>(flights: &Arc<Flights<T>>, key: KeyHash) -> Boarding<T> {
+        flights.board(key, Began::default(), |_| true)
+    }
+
     #[tokio::test]
     async fn one_leads_and_all_hear_of_it() {
         let flights = Flights::new();
-        let Boarding::Lead(obligation) = flights.board(KEY) else { panic!("nobody was there") };
+        let Boarding::Lead(obligation) = board(&flights, KEY) else { panic!("nobody was there") };
         let mut waiters = vec![obligation.waiter()];
         for _ in 0..10 {
-            let Boarding::Wait(waiter) = flights.board(KEY) else { panic!("a second leader") };
+            let Boarding::Wait(waiter) = board(&flights, KEY) else { panic!("a second leader") };
             waiters.push(waiter);
         }
         obligation.land(42);
-        let Boarding::Wait(late) = flights.board(KEY) else { panic!("still open") };
+        let Boarding::Wait(late) = board(&flights, KEY) else { panic!("still open") };
         waiters.push(late);
         drop(obligation);
         for waiter in waiters {
@@ -165,21 +181,21 @@ mod tests {
     #[tokio::test]
     async fn a_dropped_obligation_passes_on() {
         let flights = Flights::<u8>::new();
-        let Boarding::Lead(obligation) = flights.board(KEY) else { panic!("nobody was there") };
-        let Boarding::Wait(waiter) = flights.board(KEY) else { panic!("a second leader") };
+        let Boarding::Lead(obligation) = board(&flights, KEY) else { panic!("nobody was there") };
+        let Boarding::Wait(waiter) = board(&flights, KEY) else { panic!("a second leader") };
         drop(obligation);
         assert_eq!(waiter.outcome().await, Err(Abandoned));
-        assert!(matches!(flights.board(KEY), Boarding::Lead(_)));
+        assert!(matches!(board(&flights, KEY), Boarding::Lead(_)));
     }
 
     #[tokio::test]
     async fn a_flight_moves_to_another_key() {
         let flights = Flights::new();
-        let Boarding::Lead(mut obligation) = flights.board(KEY) else { panic!("nobody was there") };
+        let Boarding::Lead(mut obligation) = board(&flights, KEY) else { panic!("nobody was there") };
         let other = KeyHash(8);
         obligation.rekey(other);
-        let Boarding::Wait(waiter) = flights.board(other) else { panic!("it is there now") };
-        let Boarding::Lead(mut second) = flights.board(KEY) else { panic!("it is not here any more") };
+        let Boarding::Wait(waiter) = board(&flights, other) else { panic!("it is there now") };
+        let Boarding::Lead(mut second) = board(&flights, KEY) else { panic!("it is not here any more") };
         second.rekey(other);
         obligation.land(1);
         assert_eq!(waiter.outcome().await, Ok(1));
@@ -191,11 +207,31 @@ mod tests {
     #[tokio::test]
     async fn a_closed_flight_takes_no_one_aboard() {
         let flights = Flights::new();
-        let Boarding::Lead(mut obligation) = flights.board(KEY) else { panic!("nobody was there") };
+        let Boarding::Lead(mut obligation) = board(&flights, KEY) else { panic!("nobody was there") };
         let waiter = obligation.waiter();
         obligation.close();
-        assert!(matches!(flights.board(KEY), Boarding::Lead(_)));
+        assert!(matches!(board(&flights, KEY), Boarding::Lead(_)));
         obligation.land(1);
         assert_eq!(waiter.outcome().await, Ok(1));
+    }
+
+    #[tokio::test]
+    async fn flight_that_may_not_be_joined_makes_room_for_a_newer_one() {
+        let flights = Flights::new();
+        let at = |sequence| Began { sequence, ..Began::default() };
+        let Boarding::Lead(old) = flights.board(KEY, at(1), |_| true) else { panic!("nobody was there") };
+        let Boarding::Lead(new) = flights.board(KEY, at(2), |began| began.sequence > 1) else {
+            panic!("it is too old")
+        };
+        let old_waiter = old.waiter();
+        old.land(1);
+        drop(old);
+        let Boarding::Wait(waiter) = flights.board(KEY, at(3), |began| began.sequence == 2) else {
+            panic!("the old one took the new one along")
+        };
+        new.land(2);
+        drop(new);
+        assert_eq!((old_waiter.outcome().await, waiter.outcome().await), (Ok(1), Ok(2)));
+        assert_eq!(flights.len(), 0);
     }
 }

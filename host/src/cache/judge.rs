@@ -96,6 +96,7 @@ impl Asked {
             directives: standard.directives,
             sequence,
             policy: planned.policy,
+            version: None,
         };
         Composed { stored, vary, standard }
     }

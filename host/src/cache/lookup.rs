@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::Cache;
 use super::asked::Asked;
+use super::began::Began;
 use super::cached::Cached;
 use super::outcome::{Found, L1};
 use crate::barrier::Verdict;
@@ -14,6 +15,7 @@ use crate::http::semantics::selecting_values;
 use crate::key::CacheKey;
 use crate::tenant::Tenant;
 use crate::tenant::counters::count;
+use crate::tier::Tier;
 
 /// What a lookup came to.
 pub(crate) struct Looked {
@@ -58,25 +60,18 @@ impl Cache {
                 self.drop_if_gone(tenant, key.hash());
                 None
             }
-            _ => Some(cached),
+            _ => self.vouches_for(tenant, &cached).then_some(cached),
         }
     }
 
     /// Looks into L2. What is found there is not in L1 yet.
     pub(crate) async fn look_in_l2(&self, asked: &Asked) -> Option<Found> {
-        self.inner.l2.as_ref()?;
-        let found = self.find_in_l2(asked).await;
-        if found.is_none() {
-            count(&asked.tenant.counters.misses_l2);
-        }
-        found
-    }
-
-    async fn find_in_l2(&self, asked: &Asked) -> Option<Found> {
-        let primary = self.visible_in_l2(asked, std::slice::from_ref(&asked.key)).await.pop().flatten()?;
+        let l2 = self.inner.l2.as_deref().filter(|_| !self.is_fenced(asked))?;
+        let began = self.begin(asked);
+        let primary = self.visible_in_l2(l2, asked, began, std::slice::from_ref(&asked.key)).await.pop().flatten()?;
         let Entry::Variants(variants) = &primary.entry else { return Some(self.found_in_l2(primary)) };
         let keys = variant_keys(asked, variants);
-        let variant = self.visible_in_l2(asked, &keys).await.into_iter().flatten();
+        let variant = self.visible_in_l2(l2, asked, began, &keys).await.into_iter().flatten();
         let found = variant.into_iter().find(|cached| cached.response().is_some())?;
         self.remember_variants(asked, primary);
         Some(self.found_in_l2(found))
@@ -87,20 +82,41 @@ impl Cache {
         Found { cached, soft_purged, tier: self.inner.l2.as_ref().map_or("l2", |l2| l2.name()) }
     }
 
-    async fn visible_in_l2(&self, asked: &Asked, keys: &[CacheKey]) -> Vec<Option<Arc<Cached>>> {
-        let Some(l2) = &self.inner.l2 else { return Vec::new() };
-        let (entries, barriers) = tokio::join!(l2.get(keys), self.hear_of_barriers(&asked.tenant));
-        let (Ok(entries), true) = (entries, barriers) else {
+    async fn visible_in_l2(
+        &self,
+        l2: &dyn Tier,
+        asked: &Asked,
+        began: Began,
+        keys: &[CacheKey],
+    ) -> Vec<Option<Arc<Cached>>> {
+        let Some(entries) = self.read_l2(l2, &asked.tenant, keys).await else {
             count(&asked.tenant.counters.l2_errors);
             return Vec::new();
         };
         let epoch = asked.tenant.plan_epoch.load(Ordering::Acquire);
+        let consistency = asked.consistency();
         let visible = |entry: Entry| {
+            // A server that has gone back may still have what was replaced.
+            if matches!(&entry, Entry::Response(stored) if self.is_outdated(&asked.tenant, stored)) {
+                return None;
+            }
             let epoch = self.epoch_of(&asked.tenant, &entry, epoch);
-            let cached = Cached::new(entry, epoch);
+            let cached = Cached::new(entry, epoch, began, consistency);
             (cached.verdict(&asked.tenant.barriers) != Verdict::Gone).then(|| Arc::new(cached))
         };
         entries.into_iter().map(|entry| entry.and_then(visible)).collect()
+    }
+
+    /// The entries under these keys, when every barrier is known that was recorded before they were read; none where L2
+    /// could not be asked. Where the sequence comes with the entries, barriers are read only if it has moved.
+    async fn read_l2(&self, l2: &dyn Tier, tenant: &Tenant, keys: &[CacheKey]) -> Option<Vec<Option<Entry>>> {
+        if !l2.keeps_barriers() {
+            let (entries, heard) = tokio::join!(l2.get(keys), self.hear_of_barriers(tenant));
+            return entries.ok().filter(|_| heard);
+        }
+        let found = l2.get_with_sequence(&tenant.name, keys).await.ok()?;
+        let moved = found.sequence.is_none_or(|sequence| sequence >= tenant.barriers_read.load(Ordering::Acquire));
+        (!moved || self.hear_of_barriers(tenant).await).then_some(found.entries)
     }
 
     /// An entry of another policy than the bound one is as old as can be where a replan is wanted.
@@ -113,7 +129,7 @@ impl Cache {
 
     /// Learns the barriers that were raised since the last look; false where the store could not be asked, so that
     /// nothing read beside it can be trusted. Asked once where no other node shares the store.
-    async fn hear_of_barriers(&self, tenant: &Tenant) -> bool {
+    pub(crate) async fn hear_of_barriers(&self, tenant: &Tenant) -> bool {
         let Some(store) = &self.inner.barriers else { return true };
         let read = tenant.barriers_read.load(Ordering::Acquire);
         if read > 0 && !store.is_shared() {

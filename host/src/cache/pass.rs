@@ -64,8 +64,9 @@ impl Cache {
         }
         match freshen_from_head(stored, fields, times) {
             HeadUpdate::Freshened(fields) => {
+                let began = basis.map_or_else(|| self.begin(asked), |found| found.cached.began);
                 let freshened = self.freshened(asked, stored, &fields, times, stored.sequence);
-                self.store_or_keep(asked, freshened).await;
+                self.store_or_keep(asked, freshened, began).await;
             }
             HeadUpdate::Outdated => {
                 let key = KeyHash::of(&stored.key);

@@ -1,14 +1,15 @@
-//! Purging: raise a barrier, here at once and in the store that outlives the node, then sweep behind it.
+//! Purging: raise a barrier here at once, record it where it outlives the node, tell the other nodes, then sweep behind it.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use parking_lot::Mutex;
 use serde::Serialize;
 
 use super::Cache;
-use crate::barrier::{Purge, Verdict};
+use super::pending::Parcel;
+use crate::barrier::{Barrier, Purge, Verdict};
+use crate::consistency::Consistency;
+use crate::fleet::Confirmed;
 use crate::tenant::Tenant;
 use crate::tenant::counters::count;
 use crate::tier::TierError;
@@ -17,50 +18,25 @@ use crate::tier::memory::Departure;
 /// What became of some purges. On this node all of them have taken effect.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PurgeReport {
-    /// Purges that are recorded where they outlive this node and where other nodes see them.
+    /// Purges that are recorded where they outlive this node, and told to the others.
     pub recorded: usize,
-    /// Purges that only this node knows of yet; they are recorded as soon as the store answers again.
+    /// Purges that only this node knows of yet; they are delivered as soon as that is possible.
     pub pending: usize,
-    /// Why they could not be recorded.
+    /// Of the pending ones, those whose consistency promises more than that.
+    pub failed: usize,
+    /// Nodes that have not confirmed them, where all must.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
+    /// Why they could not be delivered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// Purges that wait for their store, oldest first.
-#[derive(Debug, Default)]
-pub(crate) struct Pending {
-    queue: Mutex<VecDeque<(Arc<Tenant>, Purge)>>,
-}
-
-impl Pending {
-    /// Purges kept one by one; past it the oldest tenant's whole barrier is raised instead.
-    const PURGES_MAX: usize = 10_000;
-
-    fn push(&self, tenant: &Arc<Tenant>, purge: Purge) {
-        let mut queue = self.queue.lock();
-        if queue.len() >= Self::PURGES_MAX {
-            queue.retain(|(of, _)| !Arc::ptr_eq(of, tenant));
-            let scope = crate::barrier::Scope::Everything;
-            queue.push_back((Arc::clone(tenant), Purge { scope, mode: crate::barrier::PurgeMode::Hard }));
-            return;
-        }
-        queue.push_back((Arc::clone(tenant), purge));
-    }
-
-    fn front(&self) -> Option<(Arc<Tenant>, Purge)> {
-        self.queue.lock().front().cloned()
-    }
-
-    fn pop(&self, purge: &Purge) {
-        let mut queue = self.queue.lock();
-        if queue.front().is_some_and(|(_, front)| front == purge) {
-            queue.pop_front();
-        }
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.queue.lock().len()
-    }
+/// A purge that got no further: how far it got, why, and which nodes are missing.
+struct Stuck {
+    parcel: Parcel,
+    reason: String,
+    missing: Vec<String>,
 }
 
 impl Cache {
@@ -70,18 +46,22 @@ impl Cache {
         let mut report = PurgeReport::default();
         for purge in purges {
             count(&tenant.counters.purges);
-            match self.raise(tenant, purge).await {
+            let raised = tenant.barriers.raise_here(purge, self.inner.clock.now());
+            match self.deliver(tenant, Parcel::Raised(raised)).await {
                 Ok(()) => report.recorded += 1,
-                Err(error) => {
+                Err(stuck) => {
                     count(&tenant.counters.purges_pending);
-                    self.inner.pending.push(tenant, purge.clone());
+                    tenant.pending.push(stuck.parcel);
                     report.pending += 1;
-                    report.reason = Some(error.to_string());
+                    let promised = tenant.settings.consistency_reached(&purge.scope).reaches_beyond_the_node();
+                    report.failed += usize::from(promised);
+                    report.reason = Some(stuck.reason);
+                    report.missing = stuck.missing;
                 }
             }
         }
         if report.pending > 0 {
-            self.deliver_behind();
+            self.deliver_behind(tenant);
         }
         if !purges.is_empty() {
             self.sweep_behind(tenant);
@@ -89,43 +69,77 @@ impl Cache {
         report
     }
 
-    /// Purges that wait for their store to answer.
+    /// Purges that wait to be delivered.
     pub fn purges_pending(&self) -> usize {
-        self.inner.pending.len()
+        self.inner.tenants.iter().map(|tenant| tenant.pending.len()).sum()
     }
 
-    /// Raises a barrier here and in the store. Here it stands even where the store fails.
-    async fn raise(&self, tenant: &Arc<Tenant>, purge: &Purge) -> Result<(), TierError> {
-        let at = self.inner.clock.now();
-        let barrier = tenant.barriers.raise_here(purge, at);
-        let Some(store) = &self.inner.barriers else { return Ok(()) };
-        let sequence = store.raise(&tenant.name, purge, barrier.sequence.saturating_sub(1), at).await?;
-        tenant.barriers.learn(&crate::barrier::Barrier { sequence, ..barrier });
-        Ok(())
+    /// Records a barrier and tells the other nodes, from wherever it has got to.
+    async fn deliver(&self, tenant: &Tenant, parcel: Parcel) -> Result<(), Stuck> {
+        let stuck = |parcel, reason: String| Stuck { parcel, reason, missing: Vec::new() };
+        let recorded = match parcel {
+            Parcel::Recorded(barrier) => barrier,
+            Parcel::Raised(barrier) => match self.record(tenant, &barrier).await {
+                Ok(recorded) => recorded,
+                Err(error) => return Err(stuck(Parcel::Raised(barrier), error.to_string())),
+            },
+        };
+        let Some(fleet) = self.fleet() else { return Ok(()) };
+        let promised = tenant.settings.consistency_reached(&recorded.purge.scope);
+        if promised < Consistency::WriteAll {
+            let published = fleet.bus().publish(&tenant.name, &recorded).await;
+            return published.map(drop).map_err(|error| stuck(Parcel::Recorded(recorded), error.to_string()));
+        }
+        match fleet.bus().publish_to_all(&tenant.name, &recorded).await {
+            Ok(Confirmed::All) => Ok(()),
+            Ok(unconfirmed) => {
+                let reason = unconfirmed.reason(fleet.confirm_deadline());
+                Err(Stuck { missing: unconfirmed.into_missing(), ..stuck(Parcel::Recorded(recorded), reason) })
+            }
+            Err(error) => Err(stuck(Parcel::Recorded(recorded), error.to_string())),
+        }
     }
 
-    /// Records pending purges once their store is back, without anybody waiting for it. One task does it at a time.
-    fn deliver_behind(&self) {
-        if self.inner.delivering.swap(true, Ordering::AcqRel) {
+    /// Records a barrier where it outlives this node, under the number that it gets there.
+    async fn record(&self, tenant: &Tenant, barrier: &Barrier) -> Result<Barrier, TierError> {
+        let Some(store) = &self.inner.barriers else { return Ok(barrier.clone()) };
+        // Not its own number: others may have been raised here meanwhile, and it must be above what they hide.
+        let above = tenant.barriers.current().saturating_sub(1);
+        let sequence = store.raise(&tenant.name, &barrier.purge, above, barrier.raised).await?;
+        let recorded = Barrier { sequence, ..barrier.clone() };
+        tenant.barriers.learn(&recorded);
+        Ok(recorded)
+    }
+
+    /// Delivers pending purges once that is possible, without anybody waiting for it. One task per tenant does it.
+    fn deliver_behind(&self, tenant: &Arc<Tenant>) {
+        if !tenant.pending.take_duty() {
             return;
         }
-        let cache = self.clone();
+        let (cache, tenant) = (self.clone(), Arc::clone(tenant));
         self.inner.tasks.spawn(async move {
-            while let Some((tenant, purge)) = cache.inner.pending.front() {
-                let recorded = cache.raise(&tenant, &purge).await.is_ok();
-                if recorded {
-                    cache.inner.pending.pop(&purge);
-                } else if cache.sleep_or_stopped(super::RETRY_PAUSE).await {
-                    break;
+            loop {
+                while let Some(parcel) = tenant.pending.front() {
+                    match cache.deliver(&tenant, parcel.clone()).await {
+                        Ok(()) => tenant.pending.settle(&parcel, None),
+                        Err(stuck) => {
+                            tenant.pending.settle(&parcel, Some(stuck.parcel));
+                            if cache.sleep_or_stopped(super::RETRY_PAUSE).await {
+                                return;
+                            }
+                        }
+                    }
+                }
+                if tenant.pending.give_back_duty() {
+                    return;
                 }
             }
-            cache.inner.delivering.store(false, Ordering::Release);
         });
     }
 
     /// Frees the memory of what barriers hide. Visibility does not wait for it. One sweep per tenant at a time; what is
     /// purged while it runs is swept by another round.
-    fn sweep_behind(&self, tenant: &Arc<Tenant>) {
+    pub(crate) fn sweep_behind(&self, tenant: &Arc<Tenant>) {
         if tenant.sweeps_wanted.fetch_add(1, Ordering::AcqRel) > 0 {
             return;
         }

@@ -13,6 +13,7 @@ use super::flight::{Abandoned, Boarding, Flights};
 use super::lookup::Looked;
 use super::outcome::{Arriving, Found, Outcome, Unshared};
 use super::serve::{Answered, CACHE};
+use crate::barrier::Verdict;
 use crate::body::{self, Body};
 use crate::entry::StoredResponse;
 use crate::http::key::{NoKey, keyed};
@@ -44,6 +45,8 @@ pub(crate) struct Miss {
 enum Retry {
     /// Look again: there may be another leader, or another variant.
     Again,
+    /// Look again, and wait for nothing that was begun before: it has been purged since.
+    Newer,
     /// Fetch without waiting for anybody.
     Alone,
 }
@@ -119,7 +122,7 @@ impl Cache {
     }
 
     async fn read(&self, asked: Arc<Asked>) -> Response<Body> {
-        let mut alone = false;
+        let (mut alone, mut not_before) = (false, 0);
         for round in 0..ROUNDS_MAX {
             let miss = match self.hit(&asked) {
                 Ok(response) => return response,
@@ -132,11 +135,20 @@ impl Cache {
                 return self.only_if_cached(&asked).await;
             }
             let ranged = asked.fields.contains_key(RANGE) && miss.basis.is_none();
-            alone |= ranged || self.inner.learned.contains_key(&asked.key.hash());
-            match self.fetch(&asked, &miss, alone, ranged).await {
+            alone |= ranged || self.inner.learned.contains_key(&asked.key.hash()) || self.is_fenced(&asked);
+            let boarding = match alone {
+                true => Boarding::Lead(Flights::alone().0),
+                false => self.board(&asked, &miss.key, not_before),
+            };
+            match self.fetch(&asked, &miss, boarding, alone, ranged).await {
                 Ok(response) => return response,
                 Err(Retry::Alone) => alone = true,
                 Err(Retry::Again) => {}
+                Err(Retry::Newer) => {
+                    not_before = asked.tenant.barriers.revision();
+                    // Purged again and again: what this request fetches itself is right for it.
+                    alone |= round + 2 == ROUNDS_MAX;
+                }
             }
         }
         self.synthesized(&asked, StatusCode::SERVICE_UNAVAILABLE, Status::Refused, "abandoned")
@@ -152,20 +164,33 @@ impl Cache {
 
     /// Answers from L2, without a fetch.
     pub(crate) async fn hit_in_l2(&self, asked: &Arc<Asked>) -> Option<Response<Body>> {
-        let found = self.look_in_l2(asked).await.filter(|found| self.is_reusable(asked, found))?;
+        self.inner.l2.as_ref()?;
+        let found = self.look_in_l2(asked).await.filter(|found| self.is_reusable(asked, found));
+        let counters = &asked.tenant.counters;
+        count(if found.is_some() { &counters.hits_l2 } else { &counters.misses_l2 });
+        let found = found?;
         self.promote(asked, &found);
         Some(self.serve_found(asked, &found, Answered::hit(found.tier)))
     }
 
     /// Leads the fetch of a key or waits for it.
-    async fn fetch(&self, asked: &Arc<Asked>, miss: &Miss, alone: bool, ranged: bool) -> Result<Response<Body>, Retry> {
-        let (leads, waiter) = match self.board(miss, alone) {
+    async fn fetch(
+        &self,
+        asked: &Arc<Asked>,
+        miss: &Miss,
+        boarding: Boarding<Outcome>,
+        alone: bool,
+        ranged: bool,
+    ) -> Result<Response<Body>, Retry> {
+        let (leads, waiter) = match boarding {
             Boarding::Lead(obligation) => {
                 let waiter = obligation.waiter();
                 let fill = Fill {
                     asked: Arc::clone(asked),
+                    key: miss.key.clone(),
                     basis: miss.basis.clone(),
                     purpose: if ranged { Purpose::Part } else { Purpose::Answer },
+                    alone,
                 };
                 self.start_fill(fill, obligation);
                 (true, waiter)
@@ -190,8 +215,14 @@ impl Cache {
         }
     }
 
-    fn board(&self, miss: &Miss, alone: bool) -> Boarding<Outcome> {
-        if alone { Boarding::Lead(Flights::alone().0) } else { self.inner.flights.board(miss.key.hash()) }
+    /// Joins the flight of a key, unless what it brings may be older than a purge that is known by now; starts one else.
+    pub(crate) fn board(&self, asked: &Asked, key: &CacheKey, not_before: u64) -> Boarding<Outcome> {
+        let now = self.begin(asked);
+        self.inner.flights.board(key.hash(), now, |began| {
+            began.revision >= not_before
+                && began.losses == now.losses
+                && !asked.tenant.barriers.hides(key.text(), began.sequence)
+        })
     }
 
     /// Answers with what a fetch came to; none where that is of no use to this request.
@@ -205,8 +236,7 @@ impl Cache {
         let collapsed = !leads;
         match outcome {
             Outcome::Found(found) => {
-                let stored = found.cached.response()?;
-                if collapsed && !self.is_for(asked, stored, found.soft_purged) {
+                if collapsed && !self.found_is_for(asked, &found) {
                     return None;
                 }
                 if collapsed {
@@ -218,7 +248,7 @@ impl Cache {
                 Some(self.serve_found(asked, &found, Answered::hit(found.tier)))
             }
             Outcome::Validated(found) => {
-                if collapsed && !self.is_for(asked, found.cached.response()?, found.soft_purged) {
+                if collapsed && !self.found_is_for(asked, &found) {
                     return None;
                 }
                 count(if collapsed { &asked.tenant.counters.collapsed } else { &asked.tenant.counters.fetched });
@@ -247,13 +277,25 @@ impl Cache {
 
     /// Follows a response that arrives, if it is one for this request too.
     fn follow(&self, asked: &Asked, miss: &Miss, arriving: &Arc<Arriving>, collapsed: bool) -> Option<Response<Body>> {
-        if collapsed && (!is_same_variant(asked, arriving) || !self.is_for(asked, &arriving.stored, false)) {
-            return None;
+        if collapsed {
+            let verdict = asked.tenant.barriers.judge_response(&arriving.stored);
+            let visible = verdict != Verdict::Gone && is_same_variant(asked, arriving);
+            if !visible || !self.is_for(asked, &arriving.stored, verdict == Verdict::Stale) {
+                return None;
+            }
         }
         let content = arriving.tail.read()?;
         count(if collapsed { &asked.tenant.counters.collapsed } else { &asked.tenant.counters.fetched });
         let answered = forwarded(miss.reason, None, collapsed);
         Some(self.serve_arriving(asked, arriving, body::boxed(content.with_length(arriving.body_bytes)), answered))
+    }
+
+    /// As [`Self::is_for`], of what was found or validated.
+    fn found_is_for(&self, asked: &Asked, found: &Found) -> bool {
+        let verdict = found.cached.verdict(&asked.tenant.barriers);
+        let soft_purged = found.soft_purged || verdict == Verdict::Stale;
+        verdict != Verdict::Gone
+            && found.cached.response().is_some_and(|stored| self.is_for(asked, stored, soft_purged))
     }
 
     /// Whether a response that another request caused may be reused for this one (RFC 9111 section 4).
@@ -272,7 +314,10 @@ impl Cache {
     pub(crate) fn stale_on_error(&self, asked: &Asked, basis: Option<&Found>) -> Option<Response<Body>> {
         let found = basis?;
         let stored = found.cached.response()?;
-        if !may_serve_on_error(stored, &asked.head(), self.inner.clock.now(), found.soft_purged) {
+        // It may have been purged since it was found.
+        let verdict = found.cached.verdict(&asked.tenant.barriers);
+        let soft_purged = found.soft_purged || verdict == Verdict::Stale;
+        if verdict == Verdict::Gone || !may_serve_on_error(stored, &asked.head(), self.inner.clock.now(), soft_purged) {
             return None;
         }
         count(&asked.tenant.counters.stale_if_error);
@@ -293,8 +338,13 @@ impl Cache {
 /// What to do where a fetch came to something that is not for this request: another variant has its own flight by now;
 /// whoever insists on more than what came, or waits for what is not shared, asks for itself.
 fn retry_after(asked: &Asked, outcome: &Outcome) -> Retry {
+    let barriers = &asked.tenant.barriers;
     match outcome {
+        Outcome::Arriving(arriving) if barriers.judge_response(&arriving.stored) != Verdict::Visible => Retry::Newer,
         Outcome::Arriving(arriving) if !is_same_variant(asked, arriving) => Retry::Again,
+        Outcome::Found(found) | Outcome::Validated(found) if found.cached.verdict(barriers) != Verdict::Visible => {
+            Retry::Newer
+        }
         _ => Retry::Alone,
     }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::Cache;
 use super::asked::Asked;
+use super::cached::Cached;
 use super::fill::{Fill, Purpose};
 use super::flight::Boarding;
 use super::judge::Received;
@@ -14,7 +15,6 @@ use crate::entry::{Entry, StoredResponse};
 use crate::http::semantics::{Times, refresh_early};
 use crate::key::CacheKey;
 use crate::policy::freshness::EarlyRefresh;
-use crate::tenant::counters::count;
 
 impl Cache {
     /// Starts a refresh if the plan's odds say so.
@@ -27,9 +27,9 @@ impl Cache {
 
     /// Starts a fetch that no client waits for, unless one is under way.
     pub(crate) fn refresh_behind(&self, asked: &Arc<Asked>, key: &CacheKey, found: &Found) {
-        if let Boarding::Lead(obligation) = self.inner.flights.board(key.hash()) {
-            count(&asked.tenant.counters.origin_refreshes);
-            let fill = Fill { asked: Arc::clone(asked), basis: Some(found.clone()), purpose: Purpose::Refresh };
+        if let Boarding::Lead(obligation) = self.board(asked, key, 0) {
+            let (asked, basis) = (Arc::clone(asked), Some(found.clone()));
+            let fill = Fill { asked, key: key.clone(), basis, purpose: Purpose::Refresh, alone: false };
             self.start_fill(fill, obligation);
         }
     }
@@ -46,7 +46,8 @@ impl Cache {
             fetch_time: stored.fetch_time,
         });
         let renewed = StoredResponse { plan: planned.plan, policy: planned.policy, ..stored.clone() };
-        let cached = Arc::new(super::Cached::new(Entry::Response(renewed), epoch));
+        let Cached { began, consistency, .. } = *found.cached;
+        let cached = Arc::new(Cached::new(Entry::Response(renewed), epoch, began, consistency));
         let renewed = Found { cached, ..found };
         self.promote(asked, &renewed);
         renewed

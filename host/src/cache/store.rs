@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Cache;
 use super::asked::Asked;
+use super::began::Began;
 use super::cached::Cached;
 use super::lookup::variant_key;
 use super::outcome::{Found, L1};
@@ -14,40 +15,41 @@ use crate::clock::Timestamp;
 use crate::entry::{Entry, StoredResponse, Variants};
 use crate::key::CacheKey;
 use crate::tenant::counters::count;
-use crate::tier::memory::Facts;
+use crate::tier::memory::{Departure, Facts};
 
 impl Cache {
     /// Stores a response in the tiers of its plan, for a request whose fields `vary` names. Not, if it was purged since
     /// its fill began. Answers with what L1 holds, or would hold.
-    pub(crate) async fn store(&self, asked: &Asked, vary: &[String], stored: StoredResponse) -> Found {
+    pub(crate) async fn store(&self, asked: &Asked, vary: &[String], stored: StoredResponse, began: Began) -> Found {
+        let (mut stored, began) = self.as_of(asked, stored, began);
+        stored.version = self.version_of(asked, &stored, &began);
         let plan_epoch = asked.tenant.plan_epoch.load(Ordering::Acquire);
         let (l1, l2, until) =
             (stored.plan.l1, stored.plan.l2, stored.useless_after(asked.tenant.settings.keep_for_validation));
         let key = key_for(asked, vary);
-        let cached = Arc::new(Cached::new(Entry::Response(stored), plan_epoch));
+        let cached = Arc::new(Cached::new(Entry::Response(stored), plan_epoch, began, asked.consistency()));
         let found = Found { cached: Arc::clone(&cached), soft_purged: false, tier: L1 };
         if cached.verdict(&asked.tenant.barriers) == Verdict::Gone {
             count(&asked.tenant.counters.fills_purged);
             return found;
         }
+        if cached.response().is_some_and(|stored| self.is_outdated(&asked.tenant, stored)) {
+            return found;
+        }
         count(&asked.tenant.counters.stored);
+        if let Some(stored) = cached.response() {
+            self.note_version(&asked.tenant, stored);
+        }
         let marker = (!vary.is_empty()).then(|| self.variants_with(asked, vary, cached.entry.sequence()));
         if l1 {
             if let Some(marker) = &marker {
-                self.put_in_l1(
-                    asked,
-                    &asked.key,
-                    Arc::new(Cached::new(Entry::Variants(marker.clone()), plan_epoch)),
-                    until,
-                );
+                let marker = Cached::new(Entry::Variants(marker.clone()), plan_epoch, began, cached.consistency);
+                self.put_in_l1(asked, &asked.key, Arc::new(marker), until);
             }
             self.put_in_l1(asked, &key, Arc::clone(&cached), until);
         }
         if l2 {
-            if let Some(marker) = marker {
-                self.put_in_l2(asked, &asked.key, Arc::new(Entry::Variants(marker)), until).await;
-            }
-            self.put_in_l2(asked, &key, Arc::new(cached.entry.clone()), until).await;
+            self.share(asked, &key, &cached, marker, until).await;
         }
         found
     }
@@ -56,7 +58,9 @@ impl Cache {
     pub(crate) fn promote(&self, asked: &Asked, found: &Found) {
         if let Some(response) = found.cached.response()
             && response.plan.l1
+            && !self.is_outdated(&asked.tenant, response)
         {
+            self.note_version(&asked.tenant, response);
             self.put_in_l1(
                 asked,
                 &CacheKey::stored_as(&response.key),
@@ -73,9 +77,9 @@ impl Cache {
     }
 
     /// Notes that the key's responses vary before the first of them is whole.
-    pub(crate) fn announce_variants(&self, asked: &Asked, vary: &[String], sequence: u64) {
-        let variants = Entry::Variants(self.variants_with(asked, vary, sequence));
-        self.remember_variants(asked, Arc::new(Cached::new(variants, 0)));
+    pub(crate) fn announce_variants(&self, asked: &Asked, vary: &[String], began: Began) {
+        let variants = Entry::Variants(self.variants_with(asked, vary, began.sequence));
+        self.remember_variants(asked, Arc::new(Cached::new(variants, 0, began, asked.consistency())));
     }
 
     fn put_in_l1(&self, asked: &Asked, key: &CacheKey, cached: Arc<Cached>, until: Timestamp) {
@@ -88,14 +92,11 @@ impl Cache {
             fetch_cost_us: u64::try_from(fetch_time.as_micros()).unwrap_or(u64::MAX),
             expires,
         };
-        asked.tenant.memory.insert(key.hash(), cached, facts, self.inner.clock.now());
-    }
-
-    async fn put_in_l2(&self, asked: &Asked, key: &CacheKey, entry: Arc<Entry>, until: Timestamp) {
-        let Some(l2) = &self.inner.l2 else { return };
-        if let Err(error) = l2.put(key, entry, until).await {
-            count(&asked.tenant.counters.l2_errors);
-            tracing::debug!(tenant = &*asked.tenant.name, %error, "not stored in L2");
+        let now = self.inner.clock.now();
+        asked.tenant.memory.insert(key.hash(), Arc::clone(&cached), facts, now);
+        if cached.response().is_some_and(|stored| self.is_outdated(&asked.tenant, stored)) {
+            // Heard of just now, while this was on its way in.
+            asked.tenant.memory.remove_if(key.hash(), Departure::Purged, now, |held| Arc::ptr_eq(held, &cached));
         }
     }
 

@@ -170,6 +170,11 @@ impl Tail {
         self.state.lock().end(End::Broken);
     }
 
+    /// Whether it has outgrown its bound.
+    pub(crate) fn is_passing(&self) -> bool {
+        self.state.lock().passing
+    }
+
     /// Readers that were cut so far.
     pub(crate) fn cut(&self) -> u64 {
         self.state.lock().cut

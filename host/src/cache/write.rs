@@ -12,6 +12,7 @@ use super::asked::Asked;
 use super::fill::{Fill, Purpose};
 use super::flight::Flights;
 use super::judge::Received;
+use super::purge::PurgeReport;
 use super::read::Miss;
 use super::serve::Answered;
 use crate::barrier::{Purge, PurgeMode, Scope};
@@ -26,6 +27,9 @@ use crate::policy::invalidation::Written;
 use crate::tenant::Tenant;
 use crate::tenant::counters::count;
 
+/// What `Cache-Status` says of a write whose purge other nodes do not know of yet.
+const PURGE_PENDING: &str = "purge-pending";
+
 impl Cache {
     /// Sends any other request than a plain GET or HEAD to the origin, and purges what it made invalid.
     pub(crate) async fn write(&self, asked: &Arc<Asked>, content: Body) -> Response<Body> {
@@ -33,21 +37,27 @@ impl Cache {
             return self.last_recipient(asked);
         }
         count(&asked.tenant.counters.bypassed);
-        let (requested, started) = (self.inner.clock.now(), self.inner.clock.monotonic());
+        let (requested, began) = (self.inner.clock.now(), self.begin(asked));
         let response = match self.pass(asked, content).await {
             Ok(response) => response,
             Err(error) => return self.origin_failed(asked, FwdReason::Method, &error),
         };
-        if !is_safe(&asked.method) {
-            self.purge_written(asked, response.status(), response.headers()).await;
+        // Its own purge will hide what was begun before it: whether another one does has to be known by now. Those of other
+        // nodes may come later, so in a fleet it is not stored.
+        let stays = self.fleet().is_none() && !asked.tenant.barriers.hides(asked.key.text(), began.sequence);
+        let mut answered = Answered::forwarded(FwdReason::Method);
+        if !is_safe(&asked.method) && self.purge_written(asked, response.status(), response.headers()).await.pending > 0
+        {
+            // The origin has accepted the write: it is no failure, but the client may want to know.
+            answered.detail = Some(PURGE_PENDING);
         }
         let head = ResponseHead { status: response.status(), fields: response.headers() };
-        if answers_get(&asked.head(), &head, &asked.tenant.store_rules(&asked.target)) {
+        if stays && answers_get(&asked.head(), &head, &asked.tenant.store_rules(&asked.target)) {
             let times = Times { requested, received: self.inner.clock.now() };
-            let fetch_time = self.inner.clock.monotonic().saturating_sub(started);
+            let fetch_time = self.inner.clock.monotonic().saturating_sub(began.at);
             return self.take_in_written(asked, response, times, fetch_time).await;
         }
-        self.serve_forwarded(asked, response, Answered::forwarded(FwdReason::Method))
+        self.serve_forwarded(asked, response, answered)
     }
 
     /// Answers OPTIONS and TRACE in the origin's place. What TRACE would show is not for everybody.
@@ -68,13 +78,14 @@ impl Cache {
         times: Times,
         fetch_time: Duration,
     ) -> Response<Body> {
-        let sequence = asked.tenant.barriers.current();
+        let began = self.begin(asked);
         let (obligation, waiter) = Flights::alone();
-        let fill = Fill { asked: Arc::clone(asked), basis: None, purpose: Purpose::Answer };
+        let (asked_for, key) = (Arc::clone(asked), asked.key.clone());
+        let fill = Fill { asked: asked_for, key, basis: None, purpose: Purpose::Answer, alone: true };
         let cache = self.clone();
         self.inner
             .tasks
-            .spawn(async move { cache.take_in(fill, response, times, fetch_time, sequence, obligation).await });
+            .spawn(async move { cache.take_in(fill, response, times, fetch_time, began, obligation).await });
         let miss = Miss { reason: FwdReason::Method, key: asked.key.clone(), basis: None };
         let answer = waiter.outcome().await.ok().and_then(|outcome| self.answer(asked, &miss, outcome, true));
         answer.unwrap_or_else(|| {
@@ -83,7 +94,7 @@ impl Cache {
     }
 
     /// A successful unsafe request purges its target and what its response names, and what the tenant's policy adds.
-    async fn purge_written(&self, asked: &Asked, status: StatusCode, fields: &HeaderMap) {
+    async fn purge_written(&self, asked: &Asked, status: StatusCode, fields: &HeaderMap) -> PurgeReport {
         let response = ResponseHead { status, fields };
         let mut purges: Vec<_> = invalidated(&asked.head(), &asked.site, &response)
             .into_iter()
@@ -105,9 +116,11 @@ impl Cache {
             }));
         }
         let report = self.purge(&asked.tenant, &purges).await;
-        if let Some(reason) = report.reason {
-            tracing::warn!(tenant = &*asked.tenant.name, target = asked.target, reason, "a purge waits for its store");
+        if let Some(reason) = &report.reason {
+            let tenant = &*asked.tenant.name;
+            tracing::warn!(tenant, target = asked.target, reason, "other nodes do not know of a write yet");
         }
+        report
     }
 
     /// Stores a response for `target` on `site` as if the origin had just given it to a GET without fields of its own.
@@ -124,7 +137,7 @@ impl Cache {
         let asked = self.asked_for(tenant, site, target)?;
         let (head, content) = response.into_parts();
         let now = self.inner.clock.now();
-        let sequence = tenant.barriers.current();
+        let began = self.begin(&asked);
         if content.len() as u64 > tenant.settings.body_bytes_max {
             return Err(PutError::TooLarge {
                 body_bytes: content.len() as u64,
@@ -139,12 +152,12 @@ impl Cache {
                 times: Times { requested: now, received: now },
                 fetch_time: Duration::ZERO,
             },
-            sequence,
+            began.sequence,
         );
         if !composed.stored.plan.stores() {
             return Err(PutError::NotStorable(composed.standard.obstacles.first().copied()));
         }
-        self.store(&asked, &composed.vary, StoredResponse { body: content, ..composed.stored }).await;
+        self.store(&asked, &composed.vary, StoredResponse { body: content, ..composed.stored }, began).await;
         Ok(())
     }
 

@@ -80,7 +80,7 @@ impl AdminClient {
         if status.is_success() {
             return Ok(value);
         }
-        match value.get("error").and_then(Value::as_str) {
+        match (value.get("error").or(value.get("reason"))).and_then(Value::as_str) {
             Some(reason) => Err(anyhow!("{reason}")),
             None => Err(anyhow!("{} answered {status}, which is no admin API of a gateway", self.origin.name())),
         }

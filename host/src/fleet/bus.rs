@@ -20,21 +20,38 @@ use tokio::task::AbortHandle;
 
 use self::rate::PurgeRates;
 use super::hearing::{Hearing, Partition};
+use super::members::{self, Confirmed};
 use super::position::{Lost, Message, Position, State, Step};
-use super::{FleetConfig, NAME, random_name, scripts};
+use super::{FleetConfig, NAME, millis, random_name, scripts};
 use crate::barrier::Barrier;
 use crate::clock::Clock;
+use crate::entry::Version;
+use crate::key::KeyHash;
 use crate::tier::TierError;
 use crate::tier::redis::link::Link;
 use crate::tier::redis::target::{Connection, Target};
 
 /// The form of a message's body.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// How long the sender of a message pauses at most before it asks again who has heard it.
+const CONFIRM_PAUSE_MAX: Duration = Duration::from_millis(16);
+/// After how many timeouts a run that says nothing is forgotten.
+const FORGOTTEN_AFTER_TIMEOUTS: u32 = 12;
 
 /// What a node does with what it hears. Called in order, one call at a time per partition; it must not block.
 pub trait Listener: Send + Sync + 'static {
     /// Another node has purged something.
     fn purged(&self, tenant: &str, barrier: &Barrier);
+
+    /// Another node has stored a newer version in L2.
+    fn stored(&self, tenant: &str, newer: &Newer) {
+        let _ = (tenant, newer);
+    }
+
+    /// The node hears a partition for the first time. What it fetched before may be behind a barrier that it does not know.
+    fn joined(&self, partition: Partition) {
+        let _ = partition;
+    }
 
     /// Purges of this partition's tenants may have been missed: what L1 has of them, and fills that are on their way,
     /// may be behind a barrier that this node does not know.
@@ -42,8 +59,10 @@ pub trait Listener: Send + Sync + 'static {
 }
 
 /// A purge that is on the bus.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ack {
+    /// The epoch of its partition.
+    pub epoch: String,
     /// Its partition.
     pub partition: Partition,
     /// Its number there.
@@ -110,10 +129,30 @@ impl std::fmt::Debug for Shared {
     }
 }
 
+/// A version that L2 has from now on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Newer {
+    /// Of which key.
+    pub key: KeyHash,
+    /// The version.
+    pub version: Version,
+    /// The purge sequence that it was fetched under.
+    pub sequence: u64,
+}
+
 #[derive(Serialize, Deserialize)]
 struct Body {
     tenant: String,
-    barrier: Barrier,
+    said: Said,
+    /// Whether its sender waits until everybody has heard it.
+    confirm: bool,
+}
+
+/// What a message says.
+#[derive(Serialize, Deserialize)]
+enum Said {
+    Purged(Barrier),
+    Stored(Newer),
 }
 
 impl Bus {
@@ -150,19 +189,65 @@ impl Bus {
     /// When it could not be published, or had not reached its replicas in time; it may have been all the same, and
     /// publishing it again does no harm.
     pub async fn publish(&self, tenant: &str, barrier: &Barrier) -> Result<Ack, TierError> {
+        self.send(tenant, Said::Purged(barrier.clone()), false).await
+    }
+
+    /// Tells the other nodes of a newer version. Versions are not counted as purges are: a node that has missed one serves an
+    /// older entry until it ends.
+    ///
+    /// # Errors
+    /// As [`Self::publish`].
+    pub async fn announce(&self, tenant: &str, newer: &Newer) -> Result<Ack, TierError> {
+        self.send(tenant, Said::Stored(*newer), false).await
+    }
+
+    /// Tells the other nodes, and waits until every live one has heard it, for
+    /// [`FleetConfig::confirm_deadline`] at the longest.
+    ///
+    /// # Errors
+    /// As [`Self::publish`], and when the server could not be asked who has heard it.
+    pub async fn publish_to_all(&self, tenant: &str, barrier: &Barrier) -> Result<Confirmed, TierError> {
+        let ack = self.send(tenant, Said::Purged(barrier.clone()), true).await?;
+        let asking = async {
+            let mut pause = Duration::from_millis(1);
+            loop {
+                let confirmed = self.shared.confirmed(&ack).await;
+                match confirmed {
+                    Ok(Confirmed::Missing(_)) => {}
+                    settled => return settled,
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(CONFIRM_PAUSE_MAX);
+            }
+        };
+        match tokio::time::timeout(self.shared.config.confirm_deadline, asking).await {
+            Ok(settled) => settled,
+            Err(_) => self.shared.confirmed(&ack).await,
+        }
+    }
+
+    /// Leaves the fleet: this node hears nothing any more, and nobody waits for it.
+    pub async fn leave(&self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
+        self.shared.hearing.deafen();
+        self.shared.leave().await;
+    }
+
+    async fn send(&self, tenant: &str, said: Said, confirm: bool) -> Result<Ack, TierError> {
         let shared = &self.shared;
         if let Some(reason) = shared.unsafe_server() {
             return Err(TierError::Failed { tier: NAME, reason });
         }
-        if !shared.rates.allows(tenant) {
+        if matches!(said, Said::Purged(_)) && !shared.rates.allows(tenant) {
             shared.stats.refused.fetch_add(1, Ordering::Relaxed);
             let reason = format!("tenant {tenant} purges more than {} times a second", shared.config.purges_per_second);
             return Err(TierError::Failed { tier: NAME, reason });
         }
-        let mut published = shared.publish(tenant, barrier).await;
+        let body = encode(&Body { tenant: tenant.to_owned(), said, confirm });
+        let mut published = shared.publish(tenant, &body).await;
         if matches!(published, Err(TierError::Failed { .. })) && shared.reconnected().await {
             // The connection had died while nobody used it.
-            published = shared.publish(tenant, barrier).await;
+            published = shared.publish(tenant, &body).await;
         }
         let ack = published?;
         shared.stats.published.fetch_add(1, Ordering::Relaxed);
@@ -237,23 +322,49 @@ impl Shared {
         (0..of).map(move |index| Partition { index, of })
     }
 
-    async fn publish(&self, tenant: &str, barrier: &Barrier) -> Result<Ack, TierError> {
+    async fn publish(&self, tenant: &str, body: &[u8]) -> Result<Ack, TierError> {
         let partition = Partition::of_tenant(tenant, self.config.partitions);
         let [state, stream] = scripts::partition_keys(partition.index);
         let mut script = scripts::PUBLISH.key(state);
         script.key(stream).arg(random_name()).arg(self.nonce()).arg(&self.origin);
-        script.arg(encode(tenant, barrier)).arg(self.config.messages_max);
+        script.arg(body).arg(self.config.messages_max);
         let (wanted, deadline) = (self.config.wait_replicas, self.config.publish_deadline);
         let publishing = |mut to: Connection| async move {
-            let sequence: u64 = script.invoke_async(&mut to).await?;
-            Ok((sequence, wait(&mut to, wanted, deadline).await?))
+            let (sequence, epoch): (u64, String) = script.invoke_async(&mut to).await?;
+            Ok((sequence, epoch, wait(&mut to, wanted, deadline).await?))
         };
-        let (sequence, replicas) = self.publisher.call_within(deadline, publishing).await?;
+        let (sequence, epoch, replicas) = self.publisher.call_within(deadline, publishing).await?;
         if replicas < wanted {
             let reason = format!("the purge has reached {replicas} of {wanted} replicas");
             return Err(TierError::Failed { tier: NAME, reason });
         }
-        Ok(Ack { partition, sequence, replicas })
+        Ok(Ack { epoch, partition, sequence, replicas })
+    }
+
+    /// Who has heard a message.
+    async fn confirmed(&self, ack: &Ack) -> Result<Confirmed, TierError> {
+        let [members, heard] = scripts::member_keys(ack.partition.index);
+        let [state, _] = scripts::partition_keys(ack.partition.index);
+        let mut script = scripts::CONFIRMED.key(state);
+        script.key(members).key(heard);
+        script.arg(&ack.epoch).arg(ack.sequence).arg(millis(self.config.member_timeout)).arg(&self.origin);
+        let deadline = self.config.publish_deadline;
+        let answer =
+            self.link.call_within(deadline, |mut to| async move { script.invoke_async(&mut to).await }).await?;
+        members::read(answer).ok_or_else(|| self.link.failed("who has heard a purge makes no sense".to_owned()))
+    }
+
+    async fn leave(&self) {
+        let leaving = |mut to: Connection| async move {
+            for partition in self.partitions() {
+                let [members, heard] = scripts::member_keys(partition.index);
+                scripts::LEAVE.key(members).key(heard).arg(&self.origin).invoke_async::<u64>(&mut to).await?;
+            }
+            Ok(())
+        };
+        if let Err(error) = self.link.call_within(self.config.publish_deadline, leaving).await {
+            tracing::debug!(%error, "the fleet is left without a word");
+        }
     }
 
     /// Whether the publisher's connection was lost just now and there is another one.
@@ -276,8 +387,9 @@ impl Shared {
     async fn look(&self) -> bool {
         let asked_ms = self.hearing.now_ms();
         // What has been heard before the question is in every true answer to it.
-        let floors: Vec<u64> = self.positions.iter().map(|heard| heard.lock().position.sequence()).collect();
-        let looks = self.link.call_within(self.config.publish_deadline, |to| self.ask(to, floors.clone())).await;
+        let positions: Vec<Position> = self.positions.iter().map(|heard| heard.lock().position.clone()).collect();
+        let floors: Vec<u64> = positions.iter().map(Position::sequence).collect();
+        let looks = self.link.call_within(self.config.publish_deadline, |to| self.ask(to, &positions)).await;
         let Ok(looks) = looks else { return false };
         let mut again = false;
         for ((partition, floor), look) in self.partitions().zip(floors).zip(looks) {
@@ -289,12 +401,17 @@ impl Shared {
         again
     }
 
-    async fn ask(&self, mut to: Connection, floors: Vec<u64>) -> RedisResult<Vec<Value>> {
+    async fn ask(&self, mut to: Connection, positions: &[Position]) -> RedisResult<Vec<Value>> {
         let mut pipeline = redis::pipe();
-        for (partition, floor) in self.partitions().zip(floors) {
+        let forgotten_after = self.config.member_timeout * FORGOTTEN_AFTER_TIMEOUTS;
+        for (partition, position) in self.partitions().zip(positions) {
             let [state, stream] = scripts::partition_keys(partition.index);
+            let [members, heard] = scripts::member_keys(partition.index);
+            let (epoch, nonce) = position.chain();
             let mut script = scripts::LOOK.key(state);
-            script.key(stream).arg(random_name()).arg(floor).arg(scripts::MESSAGES_MAX);
+            script.key(stream).key(members).key(heard);
+            script.arg(random_name()).arg(position.sequence()).arg(scripts::MESSAGES_MAX);
+            script.arg(&self.origin).arg(epoch).arg(nonce).arg(millis(forgotten_after));
             pipeline.invoke_script(&script);
         }
         let count = self.positions.len();
@@ -330,7 +447,10 @@ impl Shared {
                 self.report_lost(partition, why);
                 heard.position.adopt(state);
             }
-            None if !heard.position.is_known() => heard.position.adopt(state),
+            None if !heard.position.is_known() => {
+                heard.position.adopt(state);
+                self.listener.joined(partition);
+            }
             None => {}
         }
         heard.silent = false;
@@ -360,14 +480,27 @@ impl Shared {
         }
         self.stats.heard.fetch_add(1, Ordering::Relaxed);
         match decode(&message.body) {
-            Some(Body { tenant, barrier }) => self.listener.purged(&tenant, &barrier),
+            Some(Body { tenant, said, confirm }) => {
+                match said {
+                    Said::Purged(barrier) => self.listener.purged(&tenant, &barrier),
+                    Said::Stored(newer) => self.listener.stored(&tenant, &newer),
+                }
+                if confirm {
+                    // The next look says that this was heard.
+                    self.look_now.notify_one();
+                }
+            }
             None => self.report_lost(partition, Lost::Unreadable),
         }
     }
 
     fn report_lost(&self, partition: Partition, why: Lost) {
         self.stats.lost.fetch_add(1, Ordering::Relaxed);
-        tracing::warn!(partition = partition.index, why = why.as_str(), "purges may have been missed");
+        let (partition_index, why_text) = (partition.index, why.as_str());
+        if self.config.faults.ignore_gaps {
+            return tracing::warn!(partition = partition_index, why = why_text, "a test has this ignored");
+        }
+        tracing::warn!(partition = partition_index, why = why_text, "purges may have been missed: memory is given up");
         self.listener.lost(partition, why);
     }
 
@@ -383,7 +516,7 @@ impl Shared {
 
     /// Why nothing is built on this server, where it may evict what nodes rely on.
     fn unsafe_server(&self) -> Option<String> {
-        let policy = self.link.evicts_any()?;
+        let policy = self.link.evicts_any().filter(|_| !self.config.tolerates_eviction)?;
         Some(format!(
             "its Redis evicts any key (maxmemory-policy {policy}): name another one for the fleet, or set volatile-lru"
         ))
@@ -399,10 +532,9 @@ async fn wait(to: &mut Connection, wanted: u32, deadline: Duration) -> RedisResu
     redis::cmd("WAIT").arg(wanted).arg(patience_ms).query_async(to).await
 }
 
-fn encode(tenant: &str, barrier: &Barrier) -> Vec<u8> {
+fn encode(content: &Body) -> Vec<u8> {
     let mut body = vec![VERSION];
-    let content = Body { tenant: tenant.to_owned(), barrier: barrier.clone() };
-    body.extend(postcard::to_allocvec(&content).expect("plain data in a growing buffer always serialises"));
+    body.extend(postcard::to_allocvec(content).expect("plain data in a growing buffer always serialises"));
     body
 }
 

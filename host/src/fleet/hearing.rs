@@ -57,8 +57,12 @@ impl Hearing {
         u32::try_from(self.heard.len()).unwrap_or(u32::MAX)
     }
 
+    pub(super) fn now(&self) -> Duration {
+        self.clock.monotonic()
+    }
+
     pub(super) fn now_ms(&self) -> u64 {
-        u64::try_from(self.clock.monotonic().as_millis()).unwrap_or(u64::MAX)
+        u64::try_from(self.now().as_millis()).unwrap_or(u64::MAX)
     }
 
     pub(super) fn silence(&self, partition: Partition) -> Option<Duration> {

@@ -79,6 +79,11 @@ impl Position {
         self.state.as_ref().map_or(0, |state| state.sequence)
     }
 
+    /// The epoch and the nonce of the newest message heard; empty before the first look.
+    pub(super) fn chain(&self) -> (String, String) {
+        self.state.as_ref().map_or_else(Default::default, |state| (state.epoch.clone(), state.nonce.clone()))
+    }
+
     /// Whether this node has heard anything yet.
     pub(super) const fn is_known(&self) -> bool {
         self.state.is_some()

@@ -2,9 +2,11 @@
 //!
 //! | key | what |
 //! |---|---|
-//! | `sandbar:{bus-P}:state` | hash of partition P: `epoch`, `seq`, `nonce` of the newest message |
+//! | `sandbar:{bus-P}:state` | hash of partition P: `epoch`, when it was `born` (ms), `seq` and `nonce` of the newest message |
 //! | `sandbar:{bus-P}:stream` | its messages: id `seq-0`, fields nonce `n`, previous nonce `p`, origin `o`, body `b` |
-//! | `sandbar:{tenant}:l:<hash>` | a lease: hash of `token` and whether anybody waits |
+//! | `sandbar:{bus-P}:members` | sorted set: run of a node → its last heartbeat (ms) |
+//! | `sandbar:{bus-P}:heard` | hash: run of a node → the number up to which it has heard the partition |
+//! | `sandbar:{tenant}:l:<hash>` | a lease: hash of `token`, purge `sequence` and whether anybody waits; or that responses are not shared |
 //! | `sandbar:{tenant}:fence` | the highest token given out |
 //! | `sandbar:wake` | channel: `tenant hash` of a lease that was given back |
 
@@ -22,11 +24,19 @@ pub(super) const MESSAGES_MAX: usize = 1000;
 const MAKE: &str = r"
     if redis.call('EXISTS', KEYS[1]) == 0 then
       redis.call('DEL', KEYS[2])
-      redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'seq', '0', 'nonce', '')
+      local born = redis.call('TIME')
+      redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'seq', '0', 'nonce', '',
+        'born', string.format('%.0f', born[1] * 1000 + math.floor(born[2] / 1000)))
     end
 ";
 
-/// Appends a message and answers with its number.
+/// The server's time in ms.
+const NOW: &str = r"
+    local time = redis.call('TIME')
+    local now = time[1] * 1000 + math.floor(time[2] / 1000)
+";
+
+/// Appends a message and answers with its number and the partition's epoch.
 /// KEYS: state, stream. ARGV: an epoch, nonce, origin, body, messages kept.
 pub(super) static PUBLISH: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&format!(
@@ -36,16 +46,35 @@ pub(super) static PUBLISH: LazyLock<Script> = LazyLock::new(|| {
         redis.call('HSET', KEYS[1], 'nonce', ARGV[2])
         redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[5], seq .. '-0',
           'n', ARGV[2], 'p', previous, 'o', ARGV[3], 'b', ARGV[4])
-        return seq
+        return {{seq, redis.call('HGET', KEYS[1], 'epoch')}}
         "
     ))
 });
 
-/// The state, and the messages above a number that it counts: one moment's picture.
-/// KEYS: state, stream. ARGV: an epoch, above, most messages.
+/// The state, and the messages above a number that it counts: one moment's picture. It is a heartbeat too: the caller lives,
+/// and has heard up to that number, if the message under it is the one that it has heard.
+/// KEYS: state, stream, members, heard. ARGV: an epoch, above, most messages, the run, the epoch and nonce that it has heard,
+/// ms after which a run that says nothing is forgotten.
 pub(super) static LOOK: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&format!(
-        r"{MAKE}
+        r"{MAKE} {NOW}
+        redis.call('ZADD', KEYS[3], now, ARGV[4])
+        local newest = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'nonce')
+        local above, same = tonumber(ARGV[2]), newest[1] == ARGV[5]
+        if same and above == tonumber(newest[2]) then
+          same = newest[3] == ARGV[6]
+        elseif same and above > 0 then
+          local message = redis.call('XRANGE', KEYS[2], ARGV[2] .. '-0', ARGV[2] .. '-0')[1]
+          same = false
+          for i = 1, message and #message[2] or 0, 2 do
+            if message[2][i] == 'n' then same = message[2][i + 1] == ARGV[6] end
+          end
+        end
+        redis.call('HSET', KEYS[4], ARGV[4], same and ARGV[2] or '-1')
+        for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now - ARGV[7], 'LIMIT', 0, 64)) do
+          redis.call('ZREM', KEYS[3], gone)
+          redis.call('HDEL', KEYS[4], gone)
+        end
         local state = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'nonce')
         local messages = {{}}
         if tonumber(state[2]) > tonumber(ARGV[2]) then
@@ -56,15 +85,45 @@ pub(super) static LOOK: LazyLock<Script> = LazyLock::new(|| {
     ))
 });
 
-/// Takes a lease: `{1, token}`, or `{0, ms}` where another holds it for so long yet.
-/// KEYS: lease, fence. ARGV: ms.
+/// Which live nodes have not heard a message: `{0, run, …}`; `{-1}` where the epoch is another one by now, `{-2}` where it is
+/// so young that nodes may live that have not said so yet.
+/// KEYS: state, members, heard. ARGV: epoch, number, ms for which a node counts as live, the caller's run.
+pub(super) static CONFIRMED: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(&format!(
+        r"{NOW}
+        local state = redis.call('HMGET', KEYS[1], 'epoch', 'born')
+        if state[1] ~= ARGV[1] then return {{-1}} end
+        if now - tonumber(state[2] or '0') < tonumber(ARGV[3]) then return {{-2}} end
+        local answer = {{0}}
+        for _, run in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], now - ARGV[3], '+inf')) do
+          local heard = tonumber(redis.call('HGET', KEYS[3], run) or '-1')
+          if run ~= ARGV[4] and heard < tonumber(ARGV[2]) then answer[#answer + 1] = run end
+        end
+        return answer
+        "
+    ))
+});
+
+/// Leaves: from now on nobody waits for this run.
+/// KEYS: members, heard. ARGV: the run.
+pub(super) static LEAVE: LazyLock<Script> =
+    LazyLock::new(|| Script::new("redis.call('ZREM', KEYS[1], ARGV[1]) return redis.call('HDEL', KEYS[2], ARGV[1])"));
+
+/// Takes a lease, over from a holder that began below what has been purged by now: `{1, token}`, `{0, ms}` where another holds it for so long yet, or `{2, ms}` where responses are known not
+/// to be shared for so long.
+/// KEYS: lease, fence. ARGV: ms, purge sequence, sequence below which all has been purged.
 pub(super) static ACQUIRE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
-        local left = redis.call('PTTL', KEYS[1])
+        local left, waiting = redis.call('PTTL', KEYS[1]), false
         if left > 0 then
-          redis.call('HSET', KEYS[1], 'waiting', '1')
-          return {0, left}
+          if redis.call('HEXISTS', KEYS[1], 'unshared') == 1 then return {2, left} end
+          local began = tonumber(redis.call('HGET', KEYS[1], 'sequence') or '0') or 0
+          if began >= tonumber(ARGV[3]) then
+            redis.call('HSET', KEYS[1], 'waiting', '1')
+            return {0, left}
+          end
+          waiting = redis.call('HGET', KEYS[1], 'waiting')
         end
         -- Tokens only ever rise, also over a server that has forgotten the last one: time is their floor.
         local time = redis.call('TIME')
@@ -74,21 +133,46 @@ pub(super) static ACQUIRE: LazyLock<Script> = LazyLock::new(|| {
         local text = string.format('%.0f', token)
         redis.call('SET', KEYS[2], text)
         redis.call('DEL', KEYS[1])
-        redis.call('HSET', KEYS[1], 'token', text)
+        redis.call('HSET', KEYS[1], 'token', text, 'sequence', ARGV[2])
+        if waiting then redis.call('HSET', KEYS[1], 'waiting', '1') end
         redis.call('PEXPIRE', KEYS[1], ARGV[1])
         return {1, token}
         ",
     )
 });
 
-/// Gives a lease back, if it is still the caller's, and wakes those who wait for it.
-/// KEYS: lease. ARGV: token, channel, what to say there.
+/// Makes a lease last for so long from now, if it is still the caller's.
+/// KEYS: lease. ARGV: token, ms.
+pub(super) static RENEW: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+        if redis.call('HGET', KEYS[1], 'token') ~= ARGV[1] then return 0 end
+        return redis.call('PEXPIRE', KEYS[1], ARGV[2])
+        ",
+    )
+});
+
+/// Notes that responses are shared after all.
+/// KEYS: lease.
+pub(super) static SHARE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "if redis.call('HEXISTS', KEYS[1], 'unshared') == 1 then return redis.call('DEL', KEYS[1]) end return 0",
+    )
+});
+
+/// Gives a lease back, if it is still the caller's, and wakes those who wait for it. Where its response turned out not to
+/// be shared, that is remembered for a while, so that nobody waits in vain.
+/// KEYS: lease. ARGV: token, channel, what to say there, ms for which responses are not shared or 0.
 pub(super) static RELEASE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
         local lease = redis.call('HMGET', KEYS[1], 'token', 'waiting')
         if lease[1] ~= ARGV[1] then return 0 end
         redis.call('DEL', KEYS[1])
+        if tonumber(ARGV[4]) > 0 then
+          redis.call('HSET', KEYS[1], 'unshared', '1')
+          redis.call('PEXPIRE', KEYS[1], ARGV[4])
+        end
         if lease[2] then redis.call('PUBLISH', ARGV[2], ARGV[3]) end
         return 1
         ",
@@ -98,6 +182,11 @@ pub(super) static RELEASE: LazyLock<Script> = LazyLock::new(|| {
 /// The keys of a partition: state, stream.
 pub(super) fn partition_keys(partition: u32) -> [String; 2] {
     [format!("sandbar:{{bus-{partition}}}:state"), format!("sandbar:{{bus-{partition}}}:stream")]
+}
+
+/// The keys of a partition's members: who lives, what each has heard.
+pub(super) fn member_keys(partition: u32) -> [String; 2] {
+    [format!("sandbar:{{bus-{partition}}}:members"), format!("sandbar:{{bus-{partition}}}:heard")]
 }
 
 /// Reads what [`LOOK`] answers.

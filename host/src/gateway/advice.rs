@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::fleet::FleetReport;
 use crate::policy::State;
 use crate::tenant::TenantReport;
 use crate::tier::TierHealth;
@@ -22,8 +23,14 @@ const REQUESTS_MIN: u64 = 200;
 const SKEW_MS_MAX: i64 = 1000;
 
 /// What there is to do at the moment; the most urgent first.
-pub(super) fn advice(tenants: &[TenantReport], l2: Option<(&str, &TierHealth)>, purges_pending: usize) -> Vec<Advice> {
-    let shared = l2.and_then(|(name, health)| l2_advice(name, health)).into_iter().chain(pending(purges_pending));
+pub(super) fn advice(
+    tenants: &[TenantReport],
+    l2: Option<(&str, &TierHealth)>,
+    fleet: Option<&FleetReport>,
+    purges_pending: usize,
+) -> Vec<Advice> {
+    let shared = l2.and_then(|(name, health)| l2_advice(name, health)).into_iter();
+    let shared = shared.chain(fleet.and_then(fleet_advice)).chain(pending(purges_pending));
     let shared = shared.map(|text| Advice { tenant: None, text });
     let own = tenants.iter().flat_map(|report| {
         let said = policies(report).chain(origin(report)).chain(memory(report)).chain(bodies(report));
@@ -46,11 +53,33 @@ fn l2_advice(name: &str, health: &TierHealth) -> Option<String> {
     })
 }
 
+fn fleet_advice(fleet: &FleetReport) -> Option<String> {
+    if let Some(policy) = &fleet.evicts_any_key {
+        return Some(format!(
+            "the Redis of the fleet evicts any key (maxmemory-policy {policy}), purges too: nothing can be promised about \
+             other nodes; set volatile-lru there, or name another Redis with fleet.control_url"
+        ));
+    }
+    if fleet.bus.deaf_partitions > 0 {
+        let reason = fleet.last_error.as_deref().unwrap_or("no reason is known");
+        return Some(format!(
+            "node {} does not hear {} of {} partitions of the bus ({reason}): it learns late of other nodes' purges and \
+             serves less from memory; bring the Redis of the fleet back, the rest heals by itself",
+            fleet.node, fleet.bus.deaf_partitions, fleet.partitions
+        ));
+    }
+    (fleet.bus.refused > 0).then(|| {
+        format!(
+            "{} purges came faster than fleet.purges_per_second and were held back; purge by surrogate key or prefix \
+             instead of one by one, or raise it",
+            fleet.bus.refused
+        )
+    })
+}
+
 fn pending(purges: usize) -> Option<String> {
     (purges > 0).then(|| {
-        format!(
-            "{purges} purges are done here but not recorded in the L2 yet: other nodes may still serve what they reach"
-        )
+        format!("{purges} purges are done here but not delivered yet: other nodes may still serve what they reach")
     })
 }
 
@@ -128,13 +157,13 @@ mod tests {
     }
 
     fn said(report: TenantReport) -> Vec<String> {
-        advice(&[report], None, 0).into_iter().map(|advice| advice.text).collect()
+        advice(&[report], None, None, 0).into_iter().map(|advice| advice.text).collect()
     }
 
     #[test]
     fn a_healthy_cache_needs_nothing() {
         let health = TierHealth { available: true, ..TierHealth::default() };
-        assert_eq!(advice(&[healthy()], Some(("disk", &health)), 0), Vec::new());
+        assert_eq!(advice(&[healthy()], Some(("disk", &health)), None, 0), Vec::new());
     }
 
     #[test]
@@ -156,10 +185,10 @@ mod tests {
         assert!(said(report)[0].contains("raise the tenant's l1"));
 
         let late = TierHealth { available: true, clock_skew_ms: Some(-1500), ..TierHealth::default() };
-        assert!(advice(&[], Some(("redis", &late)), 0)[0].text.contains("1500 ms behind"));
+        assert!(advice(&[], Some(("redis", &late)), None, 0)[0].text.contains("1500 ms behind"));
 
         let down = TierHealth { last_error: Some("refused".into()), ..TierHealth::default() };
-        let said = advice(&[], Some(("redis", &down)), 3);
+        let said = advice(&[], Some(("redis", &down)), None, 3);
         assert!(said[0].text.contains("redis is not available (refused)"));
         assert!(said[1].text.contains("3 purges"));
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::StartError;
-use super::config::{GatewayConfig, L2Config, L2Kind};
+use super::config::{GatewayConfig, L2Kind};
+use super::fleet;
 use super::hosts::Hosts;
 use crate::barrier::BarrierStore;
 use crate::cache::{Cache, CacheParts, Limits};
@@ -31,14 +32,16 @@ pub(super) async fn assemble(config: &GatewayConfig) -> Result<Parts, StartError
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     make_data_dir(&config.data_dir)?;
     let engine = Engine::new(&EngineConfig::from(&config.policy))?;
-    let l2 = l2(&config.l2, &config.data_dir, &clock).await?;
+    let l2 = l2(config, &clock).await?;
     let mut tenants = Vec::with_capacity(config.tenants.len());
     for tenant in &config.tenants {
         tenants.push(self::tenant(tenant, &config.data_dir, &engine, &clock).await?);
     }
     let hosts = config.hosts()?.map(|index| Arc::clone(&tenants[index]));
     let (l2, barriers) = l2.unzip();
+    let barriers = fleet::control(config, &clock)?.or(barriers);
     let cache = Cache::new(CacheParts { tenants, l2, barriers, clock, limits: Limits::default() });
+    fleet::join(config, &cache).await?;
     Ok(Parts { cache, hosts })
 }
 
@@ -48,21 +51,23 @@ fn make_data_dir(path: &Path) -> Result<(), StartError> {
     tempfile::Builder::new().prefix(".writable").tempfile_in(path).map(drop).map_err(failed)
 }
 
-async fn l2(config: &L2Config, data_dir: &Path, clock: &Arc<dyn Clock>) -> Result<Option<L2>, StartError> {
-    match config.kind {
+async fn l2(config: &GatewayConfig, clock: &Arc<dyn Clock>) -> Result<Option<L2>, StartError> {
+    let l2 = &config.l2;
+    match l2.kind {
         L2Kind::None => Ok(None),
         L2Kind::Disk => {
-            let path = config.disk.path.clone().unwrap_or_else(|| data_dir.join("l2"));
-            let settings = DiskConfig::new(path, config.disk.capacity.as_u64());
+            let path = l2.disk.path.clone().unwrap_or_else(|| config.data_dir.join("l2"));
+            let settings = DiskConfig::new(path, l2.disk.capacity.as_u64());
             let clock = Arc::clone(clock);
             let disk = blocking(move || DiskTier::open(&settings, clock)).await?;
             Ok(Some((Arc::clone(&disk) as Arc<dyn Tier>, disk)))
         }
         L2Kind::Redis => {
             let settings = RedisConfig {
-                deadline: config.redis.deadline,
-                value_max_bytes: usize::try_from(config.redis.value_max.as_u64()).unwrap_or(usize::MAX),
-                ..RedisConfig::new(config.redis.url.expose())
+                deadline: l2.redis.deadline,
+                value_max_bytes: usize::try_from(l2.redis.value_max.as_u64()).unwrap_or(usize::MAX),
+                keeps_barriers: !config.has_fleet() || config.fleet.control_url.is_none(),
+                ..RedisConfig::new(l2.redis.url.expose())
             };
             let redis = RedisTier::connect(&settings, Arc::clone(clock))?;
             warn_unless_connected(Arc::clone(&redis), settings.connect_deadline);

@@ -3,6 +3,7 @@
 
 mod engine;
 mod error;
+mod fleet;
 mod l2;
 mod secret;
 mod sections;
@@ -19,6 +20,7 @@ use crate::tenant::config::TenantConfig;
 
 pub use self::engine::PolicyConfig;
 pub use self::error::ConfigError;
+pub use self::fleet::FleetSettings;
 pub use self::l2::{DiskSettings, L2Choice, L2Config, L2Kind, RedisSettings};
 pub use self::secret::Secret;
 pub(crate) use self::sections::parse_address;
@@ -41,6 +43,8 @@ pub struct GatewayConfig {
     pub l1: L1Config,
     /// `[l2]`: the tier below it.
     pub l2: L2Config,
+    /// `[fleet]`: nodes that share it.
+    pub fleet: FleetSettings,
     /// `[policy]`: what guests may use up.
     pub policy: PolicyConfig,
     /// `[limits]`: what clients may use up.
@@ -60,6 +64,7 @@ impl Default for GatewayConfig {
             admin: AdminConfig::default(),
             l1: L1Config::default(),
             l2: L2Config::default(),
+            fleet: FleetSettings::default(),
             policy: PolicyConfig::default(),
             limits: LimitsConfig::default(),
             log: LogConfig::default(),

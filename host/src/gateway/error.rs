@@ -45,6 +45,25 @@ pub enum StartError {
     /// The L2 can't be used at all.
     #[error("can't use the L2: {0}; mend the section [l2], or do without it (--l2 none)")]
     L2(#[from] TierError),
+    /// The fleet can't be joined at all.
+    #[error(
+        "can't act together with other nodes: {0}; mend the section [fleet], or turn it off (fleet.enabled = false)"
+    )]
+    Fleet(TierError),
+    /// The Redis that nodes rely on may forget what they rely on.
+    #[error(
+        "consistency = \"{strictest}\" can't be kept: the Redis of the fleet evicts any key (maxmemory-policy {policy}), \
+         purges too; set volatile-lru there, name another Redis with fleet.control_url, or use consistency = \"eventual\""
+    )]
+    Forgetful {
+        /// The strictest promise.
+        strictest: crate::consistency::Consistency,
+        /// The server's policy.
+        policy: String,
+    },
+    /// A fault to be tried out is unknown.
+    #[error("SANDBAR_FAULTS: {0}")]
+    Faults(String),
     /// There is no policy engine.
     #[error("{0}; lower policy.instances_max or policy.memory")]
     Engine(#[from] EngineError),
@@ -86,7 +105,13 @@ impl StartError {
     pub const fn is_config(&self) -> bool {
         matches!(
             self,
-            Self::Config(_) | Self::Policy { .. } | Self::Binding { .. } | Self::Origin { .. } | Self::Settings(_)
+            Self::Config(_)
+                | Self::Policy { .. }
+                | Self::Binding { .. }
+                | Self::Origin { .. }
+                | Self::Settings(_)
+                | Self::Forgetful { .. }
+                | Self::Faults(_)
         )
     }
 }

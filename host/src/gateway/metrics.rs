@@ -13,6 +13,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::cache::Cache;
+use crate::fleet::FleetReport;
 use crate::policy::{BoundInfo, State};
 use crate::tenant::TenantReport;
 use crate::tier::TierHealth;
@@ -115,6 +116,34 @@ fn of_l2() -> [Metric<TierHealth>; 6] {
     ]
 }
 
+/// Of this node's part in its fleet; label `node`.
+fn of_fleet() -> [Metric<FleetReport>; 11] {
+    [
+        gauge("fleet_available", "1 while the Redis of the fleet is asked", None, |fleet| {
+            f64::from(u8::from(fleet.available))
+        }),
+        gauge("fleet_partitions", "Partitions of the bus", None, |fleet| f64::from(fleet.partitions)),
+        gauge(
+            "fleet_deaf_partitions",
+            "Partitions whose purges this node does not hear at the moment",
+            None,
+            |fleet| f64::from(fleet.bus.deaf_partitions),
+        ),
+        gauge("fleet_forgetful", "1 while the Redis of the fleet may evict what nodes rely on", None, |fleet| {
+            f64::from(u8::from(fleet.evicts_any_key.is_some()))
+        }),
+        counter("fleet_published", "Purges told to other nodes", |fleet| fleet.bus.published),
+        counter("fleet_heard", "Purges of other nodes heard", |fleet| fleet.bus.heard),
+        counter("fleet_lost", "Times purges of a partition may have been missed", |fleet| fleet.bus.lost),
+        counter("fleet_refused", "Purges held back because their tenant had too many", |fleet| fleet.bus.refused),
+        counter("fleet_leases_acquired", "Leases this node got", |fleet| fleet.leases.acquired),
+        counter("fleet_leases_held", "Times another node had the lease", |fleet| fleet.leases.held),
+        counter("fleet_leases_alone", "Times nobody could say who has the lease: the node fetched alone", |fleet| {
+            fleet.leases.alone
+        }),
+    ]
+}
+
 /// The metrics in OpenMetrics text.
 ///
 /// # Errors
@@ -124,6 +153,7 @@ pub(super) fn text(cache: &Cache) -> Result<String, fmt::Error> {
     registry.register_collector(Box::new(Snapshot {
         tenants: cache.tenants().iter().map(|tenant| tenant.report()).collect(),
         l2: cache.l2_health(),
+        fleet: cache.fleet_report(),
         purges_pending: cache.purges_pending() as u64,
     }));
     let mut out = String::new();
@@ -136,6 +166,7 @@ pub(super) fn text(cache: &Cache) -> Result<String, fmt::Error> {
 struct Snapshot {
     tenants: Vec<TenantReport>,
     l2: Option<(&'static str, TierHealth)>,
+    fleet: Option<FleetReport>,
     purges_pending: u64,
 }
 
@@ -164,7 +195,13 @@ impl Collector for Snapshot {
         encode_all(encoder, &of_l2(), || {
             self.l2.iter().map(|(name, health)| (vec![("tier", (*name).to_owned())], health))
         })?;
-        let pending = gauge("purges_pending", "Purges that wait for the L2 to record them", None, |n: &u64| *n as f64);
+        encode_all(encoder, &of_fleet(), || {
+            self.fleet.iter().map(|fleet| (vec![("node", fleet.node.clone())], fleet))
+        })?;
+        let pending =
+            gauge("purges_pending", "Purges that wait to be recorded and told to other nodes", None, |n: &u64| {
+                *n as f64
+            });
         encode_all(encoder, &[pending], || std::iter::once((Vec::new(), &self.purges_pending)))
     }
 }

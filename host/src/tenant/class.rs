@@ -58,12 +58,22 @@ impl Classes {
     }
 }
 
+impl Classes {
+    /// The classes that a purge of everything, or of what begins with `prefix`, may reach.
+    pub fn reached<'a>(&'a self, prefix: Option<&'a str>) -> impl Iterator<Item = &'a ClassConfig> {
+        self.classes.iter().filter(move |class| {
+            let literal = class.path.split(['*', '?', '[', '{', '\\']).next().unwrap_or("");
+            prefix.is_none_or(|prefix| literal.starts_with(prefix) || prefix.starts_with(literal))
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn class(name: &str, path: &str) -> ClassConfig {
-        ClassConfig { name: name.into(), path: path.into(), store_set_cookie: false }
+        ClassConfig { name: name.into(), path: path.into(), ..ClassConfig::default() }
     }
 
     #[test]
@@ -75,6 +85,21 @@ mod tests {
         check("/img/1/2/thumb", "img");
         check("/img/1?x=/thumb", "img");
         check("/", "all");
+    }
+
+    #[test]
+    fn purge_of_a_prefix_reaches_the_classes_that_may_hold_it() {
+        let classes = Classes::new(&[class("img", "/img/**"), class("thumb", "/*/thumb"), class("api", "/api/v1/**")]);
+        let classes = classes.unwrap();
+        let check = |prefix: Option<&str>, names: &[&str]| {
+            let reached: Vec<_> = classes.reached(prefix).map(|class| class.name.as_str()).collect();
+            assert_eq!(reached, names, "{prefix:?}");
+        };
+        check(None, &["img", "thumb", "api"]);
+        check(Some("/img/a"), &["img", "thumb"]);
+        check(Some("/i"), &["img", "thumb"]);
+        check(Some("/api/"), &["thumb", "api"]);
+        check(Some("/x"), &["thumb"]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
+use crate::consistency::Consistency;
 use crate::http::key::KeyRules;
 use crate::origin::http::{OriginConfig, url_or_table};
 use crate::policy::freshness::Grant;
@@ -39,6 +40,8 @@ pub struct TenantConfig {
     pub show_surrogate_keys: bool,
     /// Whether `Cache-Status` names the key.
     pub show_key: bool,
+    /// What an acknowledged purge promises about the other nodes of a fleet, where a class does not say.
+    pub consistency: Consistency,
     /// What joins the cache key.
     pub key: KeyRules,
     /// What its freshness policy may do beyond RFC 9111.
@@ -71,6 +74,13 @@ pub struct ClassConfig {
     pub path: String,
     /// Whether responses that set a cookie may be stored.
     pub store_set_cookie: bool,
+    /// What an acknowledged purge promises about the other nodes of a fleet; what the tenant says by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub consistency: Option<Consistency>,
+    /// The response field that holds the version, where consistency is `versioned`: a number that never falls, or
+    /// `last-modified`. Without one, responses are as new as their fills.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version_field: Option<String>,
 }
 
 impl Default for TenantConfig {
@@ -87,6 +97,7 @@ impl Default for TenantConfig {
             targets: vec!["cdn-cache-control".into()],
             show_surrogate_keys: false,
             show_key: false,
+            consistency: Consistency::default(),
             key: KeyRules::default(),
             grants: BTreeSet::new(),
             classes: Vec::new(),

@@ -19,6 +19,8 @@ pub(crate) mod not_stored {
     pub(crate) const TOO_LARGE: &str = "body-too-large";
     /// It is a part, and nobody asked for one.
     pub(crate) const UNASKED_PART: &str = "unasked-part";
+    /// A newer version is known.
+    pub(crate) const OLDER_VERSION: &str = "older-version";
     /// A stale response was served in its place.
     pub(crate) const STALE_IF_ERROR: &str = "stale-if-error";
 }
@@ -28,8 +30,9 @@ fn answers() -> impl Iterator<Item = &'static str> {
 }
 
 fn reasons() -> impl Iterator<Item = &'static str> {
-    use not_stored::{POLICY, STALE_IF_ERROR, TOO_LARGE, UNASKED_PART};
-    Obstacle::ALL.map(Obstacle::as_str).into_iter().chain([POLICY, TOO_LARGE, UNASKED_PART, STALE_IF_ERROR])
+    use not_stored::{OLDER_VERSION, POLICY, STALE_IF_ERROR, TOO_LARGE, UNASKED_PART};
+    let others = [POLICY, TOO_LARGE, UNASKED_PART, OLDER_VERSION, STALE_IF_ERROR];
+    Obstacle::ALL.map(Obstacle::as_str).into_iter().chain(others)
 }
 
 macro_rules! counters {
@@ -132,6 +135,18 @@ counters! {
     too_large,
     #[doc = "Fills whose response came too late: purged meanwhile."]
     fills_purged,
+    #[doc = "Fills whose response was not stored in L2 because another node's later fill was faster."]
+    fills_fenced,
+    #[doc = "Responses neither stored nor served from L2 because a newer version was known."]
+    versions_refused,
+    #[doc = "Newer versions that other nodes could not be told of."]
+    versions_untold,
+    #[doc = "Fills that waited for another node's fetch of the same key."]
+    leases_waited_for,
+    #[doc = "Times the tenant's memory was given up: purges of other nodes may have been missed."]
+    l1_given_up,
+    #[doc = "Lookups in L1 that passed an entry over because this node does not hear the bus."]
+    l1_not_vouched_for,
     #[doc = "Waiters that fell out of an unstored body's window and were cut."]
     waiters_cut,
     #[doc = "Bodies that broke off at the origin."]

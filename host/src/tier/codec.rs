@@ -18,6 +18,10 @@
 //! | old reader | reads | reads, without the field; writing it back loses the field | a miss |
 //! | new reader | reads; the field has its default | reads | reads |
 //!
+//! | tag | since | what |
+//! |---|---|---|
+//! | 2 | 0.1.0 | the response's version, of a class with `consistency = "versioned"` |
+//!
 //! Anything else (a field removed, retyped or reordered) takes a new version byte, and a version unknown to a reader is a
 //! miss to it: nodes of both versions side by side then lose warmth, not correctness.
 

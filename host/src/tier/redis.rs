@@ -66,6 +66,8 @@ pub struct RedisConfig {
     pub put_bytes_max: u64,
     /// No entry is kept for longer, and no purge record needs to be; 30 days by default.
     pub lifetime_max: Duration,
+    /// Whether barriers are kept beside the entries; yes by default. Not, where another server keeps them.
+    pub keeps_barriers: bool,
 }
 
 impl RedisConfig {
@@ -83,6 +85,7 @@ impl RedisConfig {
             calls_max: 4096,
             put_bytes_max: 64 << 20,
             lifetime_max: Duration::from_secs(30 * 86_400),
+            keeps_barriers: true,
         }
     }
 }
@@ -222,8 +225,10 @@ impl RedisTier {
         if value.len() > self.config.value_max_bytes {
             return Err(self.dropped(format!("an entry of {} bytes is too large", value.len())));
         }
-        // On a Cluster the keys are on different servers: the entry is judged when it is read.
-        if terms == Terms::default() || self.spread {
+        // On a Cluster the sequence is on another server: the entry is judged when it is read.
+        let judged_at = terms.judged_at.filter(|_| self.config.keeps_barriers && !self.spread);
+        let terms = Terms { judged_at, ..terms };
+        if terms == Terms::default() {
             let mut command = redis::cmd("SET");
             command.arg(keys::entry(key.tenant(), key.hash(), self.spread)).arg(value).arg("PX").arg(lifetime_ms);
             self.link.call(|mut to| async move { command.query_async::<()>(&mut to).await }).await?;
@@ -241,13 +246,24 @@ impl RedisTier {
     ) -> Result<Stored, TierError> {
         let tenant = key.tenant();
         let mut script = store::STORE.key(keys::entry(tenant, key.hash(), self.spread));
-        script.key(keys::control(tenant, "seq")).key(keys::hashed(tenant, "f", key.hash()));
+        script.key(keys::guard("f", tenant, key.hash(), self.spread));
+        script.key(keys::guard("v", tenant, key.hash(), self.spread));
+        if terms.judged_at.is_some() {
+            script.key(keys::control(tenant, "seq"));
+        }
         script.arg(terms.judged_at.map_or(-1, |sequence| i64::try_from(sequence).unwrap_or(i64::MAX)));
         script.arg(terms.token.unwrap_or(0)).arg(value).arg(lifetime_ms).arg(store::FENCE_MS);
+        let versioned = terms.version;
+        script.arg(versioned.map(|terms| store::version(terms.version)).unwrap_or_default());
+        script.arg(versioned.map(|terms| store::sequence(terms.sequence)).unwrap_or_default());
+        script.arg(versioned.map(|terms| store::sequence(terms.reset_below)).unwrap_or_default());
+        script.arg(versioned.and_then(|terms| terms.tag).map(|tag| format!("{tag:?}")).unwrap_or_default());
         let answer: i64 = self.link.call(|mut to| async move { script.invoke_async(&mut to).await }).await?;
         Ok(match answer {
             store::STORED => Stored::Yes,
+            store::REPLACED => Stored::Replaced,
             store::FENCED => Stored::Fenced,
+            store::OLDER => Stored::Older,
             sequence => Stored::Behind(u64::try_from(sequence).unwrap_or(0)),
         })
     }
@@ -291,11 +307,21 @@ impl RedisTier {
     }
 
     async fn recorded_since(&self, tenant: &str, above: u64) -> Result<Vec<Barrier>, TierError> {
-        let mut script = barriers::RAISED_SINCE.key(keys::control(tenant, "barriers"));
-        script.key(keys::control(tenant, "raised")).arg(above);
-        // A read waits for it: the deadline is a read's.
-        let rows: Vec<Value> = self.link.call(|mut to| async move { script.invoke_async(&mut to).await }).await?;
-        barriers::read(&rows).ok_or_else(|| self.link.failed("the purge records make no sense".to_owned()))
+        let (mut recorded, mut above) = (Vec::new(), above);
+        loop {
+            let mut script = barriers::RAISED_SINCE.key(keys::control(tenant, "barriers"));
+            script.key(keys::control(tenant, "raised")).arg(above).arg(barriers::SLICE);
+            // A read waits for it: the deadline is a read's.
+            let rows: Vec<Value> = self.link.call(|mut to| async move { script.invoke_async(&mut to).await }).await?;
+            let slice = barriers::read(&rows);
+            let slice = slice.ok_or_else(|| self.link.failed("the purge records make no sense".to_owned()))?;
+            let (len, highest) = (slice.len(), slice.iter().map(|barrier| barrier.sequence).max());
+            recorded.extend(slice);
+            match highest {
+                Some(highest) if len >= barriers::SLICE && highest > above => above = highest,
+                _ => return Ok(recorded),
+            }
+        }
     }
 }
 
@@ -313,7 +339,11 @@ impl Tier for RedisTier {
         tenant: &'a str,
         keys: &'a [CacheKey],
     ) -> BoxFuture<'a, Result<Found, TierError>> {
-        self.read(Some(tenant), keys).boxed()
+        self.read(self.config.keeps_barriers.then_some(tenant), keys).boxed()
+    }
+
+    fn keeps_barriers(&self) -> bool {
+        self.config.keeps_barriers
     }
 
     fn put<'a>(

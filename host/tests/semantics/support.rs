@@ -100,6 +100,7 @@ pub(crate) fn stored_with_body(status: u16, response: &str, body: &str) -> Store
         directives: standard.directives,
         sequence: 0,
         policy: None,
+        version: None,
     }
 }
 

@@ -119,7 +119,8 @@ async fn a_class_may_store_cookies() -> anyhow::Result<()> {
             scenario("another class", [of("/a"), of("/a")]),
         ]
     };
-    let class = ClassConfig { name: "images".into(), path: "/img/**".into(), store_set_cookie: true };
+    let class =
+        ClassConfig { name: "images".into(), path: "/img/**".into(), store_set_cookie: true, ..ClassConfig::default() };
     over_layer::run(&TenantConfig { classes: vec![class], ..TenantConfig::default() }, &scenarios()).await;
     let class = "[[tenant.class]]\nname = \"images\"\npath = \"/img/**\"\nstore_set_cookie = true\n";
     over_sockets::run(class, &scenarios()).await

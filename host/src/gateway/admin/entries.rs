@@ -89,8 +89,7 @@ pub(super) async fn delete(
     let tenant = admin.tenant(&tenant)?;
     let (site, target) = site_and_target(&which.url, admin.scheme)?;
     let report = admin.cache.delete(tenant, &site, &target).await;
-    let status = if report.pending == 0 { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok((status, Json(report)))
+    Ok((super::purge::status(&report), Json(report)))
 }
 
 #[cfg(test)]

@@ -54,9 +54,20 @@ pub(super) async fn purge(
     let purges = purges(&body, admin.scheme)?;
     let report = admin.cache.purge(tenant, &purges).await;
     tracing::info!(tenant = &*tenant.name, purges = purges.len(), pending = report.pending, "purged");
-    // Done here, but not yet where other nodes see it (RFC 9110 section 15.3.3).
-    let status = if report.pending == 0 { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok((status, Json(report)))
+    Ok((status(&report), Json(report)))
+}
+
+/// What a purge is answered with. All of it has taken effect on this node.
+pub(super) const fn status(report: &PurgeReport) -> StatusCode {
+    if report.failed > 0 {
+        // Its consistency promises more than has been reached; it is delivered later.
+        StatusCode::SERVICE_UNAVAILABLE
+    } else if report.pending > 0 {
+        // Not yet where other nodes see it (RFC 9110 section 15.3.3).
+        StatusCode::ACCEPTED
+    } else {
+        StatusCode::OK
+    }
 }
 
 /// One purge, or an array of them.

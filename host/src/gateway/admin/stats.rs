@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use serde::Serialize;
 
 use super::{Admin, Refused};
+use crate::fleet::FleetReport;
 use crate::gateway::advice::{self, Advice};
 use crate::tenant::TenantReport;
 use crate::tier::TierHealth;
@@ -19,6 +20,7 @@ pub(super) struct Stats {
     uptime_ms: u64,
     ready: bool,
     l2: Option<L2>,
+    fleet: Option<FleetReport>,
     purges_pending: usize,
     tenants: Vec<TenantReport>,
     advice: Vec<Advice>,
@@ -41,7 +43,8 @@ pub(super) async fn stats(State(admin): State<Arc<Admin>>) -> Json<Stats> {
     let tenants = reports(&admin);
     let l2 = cache.l2_health();
     let pending = cache.purges_pending();
-    let advice = advice::advice(&tenants, l2.as_ref().map(|(name, health)| (*name, health)), pending);
+    let fleet = cache.fleet_report();
+    let advice = advice::advice(&tenants, l2.as_ref().map(|(name, health)| (*name, health)), fleet.as_ref(), pending);
     let uptime = cache.clock().monotonic().saturating_sub(admin.started);
     Json(Stats {
         version: env!("CARGO_PKG_VERSION"),
@@ -49,6 +52,7 @@ pub(super) async fn stats(State(admin): State<Arc<Admin>>) -> Json<Stats> {
         uptime_ms: u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX),
         ready: admin.is_ready(),
         l2: l2.map(|(name, health)| L2 { name, health }),
+        fleet,
         purges_pending: pending,
         tenants,
         advice,

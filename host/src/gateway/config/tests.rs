@@ -33,6 +33,8 @@ fn every_setting_is_in_the_file_in_the_binary() {
     defaults.admin.token = Some(Secret::new("t"));
     defaults.admin.token_file = Some("f".into());
     defaults.l2.disk.path = Some("p".into());
+    defaults.fleet.control_url = Some(Secret::new("redis://h"));
+    defaults.fleet.node = Some("n".into());
     let mut all = toml::Value::try_from(defaults).expect("TOML");
     all.as_table_mut().expect("a table").remove("tenant");
     let mut absent = Vec::new();
@@ -44,7 +46,7 @@ fn every_setting_is_in_the_file_in_the_binary() {
 fn the_example_tenant_in_the_file_works() {
     let example = DEFAULT_TOML.split_once("# [[tenant]]").expect("an example").1;
     let lines = example.lines().map(|line| line.strip_prefix("# ").unwrap_or(line.trim_start_matches('#')));
-    let text = format!("[[tenant]]{}", lines.collect::<Vec<_>>().join("\n"));
+    let text = format!("[l2]\nkind = \"redis\"\n[[tenant]]{}", lines.collect::<Vec<_>>().join("\n"));
     let config = GatewayConfig::from_toml(&text, "example").expect("it can be read");
     config.validate().expect("it makes sense");
     assert_eq!((config.tenants[0].classes.len(), config.tenants[0].policy.len()), (1, 2));
@@ -163,4 +165,19 @@ fn a_tier_is_chosen_on_the_command_line() {
     l2.choose("redis://cache:6379/1".parse().expect("a tier"));
     assert_eq!((l2.kind, l2.redis.url.expose()), (L2Kind::Redis, "redis://cache:6379/1"));
     assert!("tape".parse::<L2Choice>().expect_err("no tier").contains("write disk, none, or a URL"));
+}
+
+#[test]
+fn promise_about_other_nodes_needs_a_fleet() {
+    let strict = format!("{TENANT}consistency = \"bus\"\n");
+    let refused = refusal(&strict);
+    assert!(refused.contains("tenant.consistency = \"bus\"") && refused.contains("l2.kind = \"redis\""), "{refused}");
+    let redis = "[l2]\nkind = \"redis\"\n";
+    let read = |text: &str| GatewayConfig::from_toml(text, "sandbar.toml").and_then(|config| config.validate());
+    assert_eq!(read(&format!("{redis}{strict}")), Ok(()));
+    let in_a_class = format!("{TENANT}[[tenant.class]]\nname = \"a\"\npath = \"/a\"\nconsistency = \"bus\"\n");
+    assert!(refusal(&format!("{redis}[fleet]\nenabled = false\n{in_a_class}")).contains("acts alone"));
+    assert!(refusal(&format!("[fleet]\ncontrol_url = \"redis://h\"\n{TENANT}")).contains("fleet.control_url"));
+    assert!(refusal(&format!("{redis}[fleet]\nsilence_max = \"100ms\"\n{TENANT}")).contains("fleet.silence_max"));
+    assert!(refusal(&format!("{TENANT}consistency = \"sometimes\"\n")).contains("`eventual`"));
 }

@@ -15,6 +15,7 @@ impl GatewayConfig {
         self.validate_admin()?;
         self.validate_l2()?;
         self.validate_bounds()?;
+        self.validate_fleet()?;
         if self.tenants.is_empty() {
             return Err(ConfigError::wrong(
                 "tenant",

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::clock::Timestamp;
-use crate::entry::{Directives, StoredResponse, Variants};
+use crate::entry::{Directives, StoredResponse, Variants, Version};
 use crate::policy::Digest;
 use crate::policy::freshness::{EarlyRefresh, Plan};
 
@@ -39,6 +39,7 @@ fn response(body: &[u8]) -> StoredResponse {
         directives: Directives { no_cache: false, must_revalidate: true, immutable: true },
         sequence: 77,
         policy: Some(Digest([9; 32])),
+        version: None,
     }
 }
 
@@ -74,9 +75,22 @@ fn field_from_the_future_is_ignored_or_a_miss_by_its_tag() {
     for entry in [Entry::Response(response(b"body")), Entry::Variants(variants)] {
         let (meta, body) = wire::write(&entry, 0);
         let newer = |tag| pack::pack(&wire::with_extra(&meta, tag), body, None);
-        assert_eq!(decode(&newer(2), KEY), Ok(entry.clone()));
-        assert_eq!(decode(&newer(3), KEY), Err(Unreadable::Malformed));
+        assert_eq!(decode(&newer(4), KEY), Ok(entry.clone()));
+        assert_eq!(decode(&newer(5), KEY), Err(Unreadable::Malformed));
     }
+}
+
+/// What is stored without a version is stored as it was before there were any ([`format_does_not_change_unnoticed`]), and a
+/// program from before ignores an even tag ([`field_from_the_future_is_ignored_or_a_miss_by_its_tag`]).
+#[test]
+fn version_comes_back_and_old_entries_have_none() {
+    let versioned = StoredResponse { version: Some(Version { number: u64::MAX, clock_us: 7 }), ..response(b"body") };
+    let versioned = Entry::Response(versioned);
+    assert_eq!(decode(&encode(&versioned), KEY), Ok(versioned));
+    let Ok(Entry::Response(old)) = decode(&encode(&Entry::Response(response(b"body"))), KEY) else {
+        panic!("a response")
+    };
+    assert_eq!(old.version, None);
 }
 
 #[test]
@@ -207,6 +221,7 @@ fn any_entry() -> impl Strategy<Value = Entry> {
                 },
                 sequence,
                 policy: policy.map(Digest),
+                version: (time % 2 == 0).then_some(Version { number: sequence, clock_us: time }),
             })
         });
     let sets = prop::collection::vec(prop::collection::vec("[a-z-]{1,12}", 0..4), 0..=Variants::SETS_MAX);

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Unreadable;
 use super::pack::Payload;
 use crate::clock::Timestamp;
-use crate::entry::{Directives, Entry, StoredResponse, Variants};
+use crate::entry::{Directives, Entry, StoredResponse, Variants, Version};
 use crate::policy::Digest;
 use crate::policy::freshness::{EarlyRefresh, Plan};
 
@@ -72,13 +72,27 @@ struct Selecting<'a> {
 /// A field that came later: an even tag may be ignored, an odd one may not.
 type Extra<'a> = (u16, &'a [u8]);
 
+/// The extra that holds a response's version (postcard: number, clock). A reader that does not know it may ignore it: its
+/// nodes do not compare versions, and what they write back has none, which is older than any.
+const VERSION_TAG: u16 = 2;
+
 /// Meta and body of an entry.
 pub(super) fn write(entry: &Entry, shift_ms: i64) -> (Vec<u8>, &[u8]) {
+    let version = match entry {
+        Entry::Response(response) => response.version.map(|version| to_bytes(&version)),
+        Entry::Variants(_) => None,
+    };
     let (meta, body) = match entry {
-        Entry::Response(response) => (Meta::Response(from_response(response, shift_ms)), &response.body[..]),
+        Entry::Response(response) => {
+            (Meta::Response(from_response(response, version.as_deref(), shift_ms)), &response.body[..])
+        }
         Entry::Variants(variants) => (Meta::Variants(from_variants(variants)), &[][..]),
     };
-    (postcard::to_allocvec(&meta).expect("plain data in a growing buffer always serialises"), body)
+    (to_bytes(&meta), body)
+}
+
+fn to_bytes(content: &impl Serialize) -> Vec<u8> {
+    postcard::to_allocvec(content).expect("plain data in a growing buffer always serialises")
 }
 
 /// The entry of a payload.
@@ -99,11 +113,11 @@ fn check(key: &str, key_text: &str, extras: &[Extra<'_>]) -> Result<(), Unreadab
     if key != key_text {
         return Err(Unreadable::OtherKey);
     }
-    // No tag has been given out yet: each odd one is from the future.
+    // No odd tag has been given out yet: each is from the future.
     if extras.iter().any(|(tag, _)| tag % 2 == 1) { Err(Unreadable::Malformed) } else { Ok(()) }
 }
 
-fn from_response(response: &StoredResponse, shift_ms: i64) -> Response<'_> {
+fn from_response<'a>(response: &'a StoredResponse, version: Option<&'a [u8]>, shift_ms: i64) -> Response<'a> {
     let Directives { no_cache, must_revalidate, immutable } = response.directives;
     Response {
         key: &response.key,
@@ -117,8 +131,13 @@ fn from_response(response: &StoredResponse, shift_ms: i64) -> Response<'_> {
         directives: u8::from(no_cache) | u8::from(must_revalidate) << 1 | u8::from(immutable) << 2,
         sequence: response.sequence,
         policy: response.policy.map(|digest| digest.0),
-        extras: Vec::new(),
+        extras: version.map(|version| (VERSION_TAG, version)).into_iter().collect(),
     }
+}
+
+fn to_version(extras: &[Extra<'_>]) -> Result<Option<Version>, Unreadable> {
+    let Some((_, bytes)) = extras.iter().find(|(tag, _)| *tag == VERSION_TAG) else { return Ok(None) };
+    postcard::from_bytes(bytes).map(Some).map_err(|_| Unreadable::Malformed)
 }
 
 fn to_response(
@@ -147,6 +166,7 @@ fn to_response(
         },
         sequence: from.sequence,
         policy: from.policy.map(Digest),
+        version: to_version(&from.extras)?,
     })
 }
 

@@ -14,13 +14,17 @@ pub(super) const BARRIERS_MAX: u64 = 16_384;
 /// The form of a set's members.
 const VERSION: u8 = 1;
 
-/// Takes the next sequence and records a purge under it. None of the keys expires: under `volatile-*` a key with an
-/// expiry may be evicted, and a purge would be forgotten.
+/// Takes the next sequence and records a purge under it. Sequences are microseconds of the server's clock, or one more than
+/// the last where that is higher: so they rise also over a server that has forgotten the last ones, or a replica that had
+/// not got them, and an entry from before is below every purge that comes after. None of the keys expires: under
+/// `volatile-*` a key with an expiry may be evicted, and a purge would be forgotten.
 /// KEYS: seq, barriers, raised. ARGV: above, purge, now ms, lifetime ms, most barriers, the purge of everything.
 pub(super) static RAISE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
-        local seq = math.max(tonumber(redis.call('GET', KEYS[1]) or '0') or 0, tonumber(ARGV[1])) + 1
+        local time = redis.call('TIME')
+        local last = math.max(tonumber(redis.call('GET', KEYS[1]) or '0') or 0, tonumber(ARGV[1]))
+        local seq = math.max(last + 1, tonumber(time[1]) * 1000000 + tonumber(time[2]))
         redis.call('SET', KEYS[1], string.format('%.0f', seq))
         redis.call('ZADD', KEYS[2], seq, ARGV[2])
         redis.call('ZADD', KEYS[3], ARGV[3], ARGV[2])
@@ -47,12 +51,15 @@ pub(super) static RAISE: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// The barriers above a sequence, as purge, sequence, when; purge, sequence, when; …
-/// KEYS: barriers, raised. ARGV: above.
+/// Barriers read at once: a read waits for them, so no answer may take long.
+pub(super) const SLICE: usize = 1000;
+
+/// The lowest barriers above a sequence, as purge, sequence, when; purge, sequence, when; …
+/// KEYS: barriers, raised. ARGV: above, most.
 pub(super) static RAISED_SINCE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
-        local found = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. ARGV[1], '+inf', 'WITHSCORES')
+        local found = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. ARGV[1], '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[2])
         local rows = {}
         for i = 1, #found, 2 do
           rows[#rows + 1] = found[i]

@@ -4,13 +4,15 @@
 //! |---|---|---|
 //! | `sandbar:{tenant}:e:<hash>` | an entry | its own time |
 //! | `sandbar:{tenant}:f:<hash>` | the highest lease token that stored the entry | 15 min |
+//! | `sandbar:{tenant}:v:<hash>` | the newest version stored, its purge sequence and tag | the entry's time and 15 min |
 //! | `sandbar:{tenant}:l:<hash>` | a lease: token, holder, whether anybody waits | its own time |
 //! | `sandbar:{tenant}:seq` | the highest purge sequence given out | for ever |
 //! | `sandbar:{tenant}:barriers` | sorted set: purge → sequence | for ever; members as long as an entry may |
 //! | `sandbar:{tenant}:raised` | sorted set: purge → when, in ms | the same |
 //!
 //! On a Cluster an entry is `sandbar:e:tenant:<hash>`, without a tag, so that one tenant's entries spread over all
-//! servers; what the store script compares on a single server is then compared on reads alone.
+//! servers, and its fence and version are `{sandbar:e:tenant:<hash>}:f` and `:v`, which are in the same slot. The tenant's sequence is elsewhere: what
+//! the store script compares with it on a single server is then compared on reads alone.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -38,6 +40,11 @@ pub(crate) fn entry(tenant: &str, hash: KeyHash, spread: bool) -> String {
     key.push(':');
     push_hash(&mut key, hash);
     key
+}
+
+/// The key of what guards an entry: always in the entry's slot.
+pub(crate) fn guard(name: &str, tenant: &str, hash: KeyHash, spread: bool) -> String {
+    if spread { format!("{{{}}}:{name}", entry(tenant, hash, true)) } else { hashed(tenant, name, hash) }
 }
 
 /// A control key of a tenant.
@@ -76,5 +83,6 @@ mod tests {
         assert_eq!(entry("shop", KeyHash(255), false), "sandbar:{shop}:e:000000000000000000000000000000ff");
         assert_eq!(entry("shop", KeyHash(255), true), "sandbar:e:shop:000000000000000000000000000000ff");
         assert_eq!(control("a}b:{c", "seq"), "sandbar:{a%7Db%3A%7Bc}:seq");
+        assert_eq!(guard("f", "shop", KeyHash(255), true), "{sandbar:e:shop:000000000000000000000000000000ff}:f");
     }
 }

@@ -1,0 +1,105 @@
+//! Purges that could not be delivered yet: each tenant's own, so that one that purges too much holds up nobody else.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::barrier::{Barrier, Purge, PurgeMode, Scope};
+
+/// A purge on its way to the other nodes. On this one it has taken effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Parcel {
+    /// To be recorded where it outlives this node, then published.
+    Raised(Barrier),
+    /// Recorded; to be published.
+    Recorded(Barrier),
+}
+
+/// A tenant's purges that wait for Redis or the disk, oldest first.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    queue: Mutex<VecDeque<Parcel>>,
+    delivering: AtomicBool,
+}
+
+impl Pending {
+    /// Purges kept one by one; past it they become one purge of everything.
+    const PURGES_MAX: usize = 10_000;
+
+    pub(crate) fn push(&self, parcel: Parcel) {
+        let mut queue = self.queue.lock();
+        if queue.len() >= Self::PURGES_MAX {
+            let (Parcel::Raised(newest) | Parcel::Recorded(newest)) = parcel;
+            queue.clear();
+            let purge = Purge { scope: Scope::Everything, mode: PurgeMode::Hard };
+            queue.push_back(Parcel::Raised(Barrier { purge, ..newest }));
+            return;
+        }
+        queue.push_back(parcel);
+    }
+
+    pub(crate) fn front(&self) -> Option<Parcel> {
+        self.queue.lock().front().cloned()
+    }
+
+    /// The front was delivered, or has got so far; it may be another one by now.
+    pub(crate) fn settle(&self, front: &Parcel, left: Option<Parcel>) {
+        let mut queue = self.queue.lock();
+        if queue.front() == Some(front) {
+            queue.pop_front();
+            if let Some(left) = left {
+                queue.push_front(left);
+            }
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.queue.lock().len()
+    }
+
+    /// Takes the duty to deliver; false where somebody has it.
+    pub(crate) fn take_duty(&self) -> bool {
+        !self.delivering.swap(true, Ordering::AcqRel)
+    }
+
+    /// Gives the duty back; false where there is more to do by now, and the duty is taken again.
+    pub(crate) fn give_back_duty(&self) -> bool {
+        self.delivering.store(false, Ordering::Release);
+        self.len() == 0 || !self.take_duty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+
+    fn parcel(sequence: u64) -> Parcel {
+        let purge = Purge { scope: Scope::SurrogateKey("s".into()), mode: PurgeMode::Soft };
+        Parcel::Raised(Barrier { purge, sequence, raised: Timestamp::from_millis(0) })
+    }
+
+    #[test]
+    fn too_many_become_one_of_everything() {
+        let pending = Pending::default();
+        (0..=Pending::PURGES_MAX as u64).for_each(|n| pending.push(parcel(n)));
+        assert_eq!(pending.len(), 1);
+        let Some(Parcel::Raised(all)) = pending.front() else { panic!("there is one") };
+        assert_eq!(all.purge, Purge { scope: Scope::Everything, mode: PurgeMode::Hard });
+        assert_eq!(all.sequence, Pending::PURGES_MAX as u64);
+    }
+
+    #[test]
+    fn one_delivers_and_none_is_left_behind() {
+        let pending = Pending::default();
+        pending.push(parcel(1));
+        assert!(pending.take_duty() && !pending.take_duty());
+        let front = pending.front().expect("there is one");
+        pending.settle(&front, None);
+        pending.push(parcel(2));
+        assert!(!pending.give_back_duty(), "there is more");
+        pending.settle(&parcel(2), None);
+        assert!(pending.give_back_duty() && pending.take_duty());
+    }
+}

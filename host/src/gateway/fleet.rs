@@ -1,0 +1,87 @@
+//! From settings to a fleet: which Redis, what is promised on it, and whether it can be.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::StartError;
+use super::config::GatewayConfig;
+use crate::barrier::BarrierStore;
+use crate::cache::Cache;
+use crate::clock::Clock;
+use crate::consistency::Consistency;
+use crate::faults::Faults;
+use crate::fleet::FleetConfig;
+use crate::tier::redis::{RedisConfig, RedisTier};
+
+/// How long the start waits for Redis to say under what policy it evicts.
+const EVICTION_DEADLINE: Duration = Duration::from_secs(1);
+
+/// The store of barriers, where it is not the L2 itself.
+pub(super) fn control(
+    config: &GatewayConfig,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<Arc<dyn BarrierStore>>, StartError> {
+    let Some(url) = config.fleet.control_url.as_ref().filter(|_| config.has_fleet()) else { return Ok(None) };
+    let settings = RedisConfig { deadline: config.l2.redis.deadline, ..RedisConfig::new(url.expose()) };
+    Ok(Some(RedisTier::connect(&settings, Arc::clone(clock)).map_err(StartError::Fleet)?))
+}
+
+/// Lets the cache join its fleet, if it is to have one.
+pub(super) async fn join(config: &GatewayConfig, cache: &Cache) -> Result<(), StartError> {
+    if !config.has_fleet() {
+        return Ok(());
+    }
+    let strictest = strictest(cache);
+    let mut settings = settings(config)?;
+    settings.tolerates_eviction = strictest == Consistency::Eventual;
+    if let Err(error) = cache.join_fleet(&settings) {
+        if strictest != Consistency::Eventual {
+            return Err(StartError::Fleet(error));
+        }
+        tracing::warn!(%error, "this node acts alone: it fetches for itself, and others' purges reach it with its L2");
+        return Ok(());
+    }
+    refuse_forgetful(cache, strictest).await
+}
+
+fn settings(config: &GatewayConfig) -> Result<FleetConfig, StartError> {
+    let fleet = &config.fleet;
+    let url = fleet.control_url.as_ref().unwrap_or(&config.l2.redis.url);
+    let faults = std::env::var("SANDBAR_FAULTS").unwrap_or_default();
+    let faults = Faults::parse(&faults).map_err(StartError::Faults)?;
+    if faults.any() {
+        tracing::error!(?faults, "SANDBAR_FAULTS is set: this node breaks its promises on purpose");
+    }
+    let defaults = FleetConfig::new(url.expose());
+    Ok(FleetConfig {
+        node: fleet.node.clone().unwrap_or_else(|| defaults.node.clone()),
+        partitions: fleet.partitions,
+        heartbeat: fleet.heartbeat,
+        silence_max: fleet.silence_max,
+        deaf_age_max: fleet.deaf_age_max,
+        member_timeout: fleet.member_timeout,
+        confirm_deadline: fleet.confirm_deadline,
+        deadline: config.l2.redis.deadline,
+        wait_replicas: fleet.wait_replicas,
+        lease: fleet.lease,
+        purges_per_second: fleet.purges_per_second,
+        faults,
+        ..defaults
+    })
+}
+
+/// A server that may evict what nodes rely on is no ground for promises. One that can't be asked yet is found out later:
+/// purges that promise more are then answered with 503, and the log says why.
+async fn refuse_forgetful(cache: &Cache, strictest: Consistency) -> Result<(), StartError> {
+    let Some(fleet) = cache.fleet() else { return Ok(()) };
+    let known = fleet.ready(EVICTION_DEADLINE).await;
+    match fleet.evicts_any_key() {
+        Some(policy) if known && strictest != Consistency::Eventual => Err(StartError::Forgetful { strictest, policy }),
+        _ => Ok(()),
+    }
+}
+
+fn strictest(cache: &Cache) -> Consistency {
+    let promised = cache.tenants().iter().map(|tenant| tenant.settings.strictest_consistency());
+    promised.max().unwrap_or_default()
+}

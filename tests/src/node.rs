@@ -1,0 +1,230 @@
+//! Nodes of a fleet in one process: each a cache of its own over the same Redis and the same origin.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use http::{Method, Request, Response};
+use http_body_util::BodyExt;
+use parking_lot::Mutex;
+use sandbar::barrier::{Purge, PurgeMode, Scope};
+use sandbar::body::{self, Body};
+use sandbar::cache::{Cache, CacheParts, Limits, PurgeReport};
+use sandbar::clock::SystemClock;
+use sandbar::consistency::Consistency;
+use sandbar::fleet::FleetConfig;
+use sandbar::origin::loader::Loader;
+use sandbar::policy::TenantPolicies;
+use sandbar::tenant::Tenant;
+use sandbar::tenant::config::TenantConfig;
+use sandbar::tier::redis::{BreakerConfig, RedisConfig, RedisTier};
+
+use crate::origin::Gate;
+
+/// How long anything may take before a test gives up.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+/// What the nodes' fleet settings say.
+pub const SILENCE: Duration = Duration::from_millis(500);
+
+/// An origin that numbers what it answers, for all nodes.
+#[derive(Debug)]
+pub struct Source {
+    fetches: AtomicUsize,
+    cache_control: Mutex<&'static str>,
+    delay: Mutex<Duration>,
+    gate: Mutex<Option<Gate>>,
+    version: Mutex<Option<u64>>,
+}
+
+impl Source {
+    /// Its responses say this of caching.
+    pub fn new(cache_control: &'static str) -> Arc<Self> {
+        let (delay, gate, version) = (Mutex::new(Duration::ZERO), Mutex::new(None), Mutex::new(None));
+        Arc::new(Self { fetches: AtomicUsize::new(0), cache_control: Mutex::new(cache_control), delay, gate, version })
+    }
+
+    /// From now on each answer takes so long.
+    pub fn delay(&self, delay: Duration) {
+        *self.delay.lock() = delay;
+    }
+
+    /// From now on responses say this of caching.
+    pub fn says(&self, cache_control: &'static str) {
+        *self.cache_control.lock() = cache_control;
+    }
+
+    /// From now on `x-version` says this; before, the number of the answer.
+    pub fn version(&self, version: u64) {
+        *self.version.lock() = Some(version);
+    }
+
+    /// The next request waits for the gate that this answers with; those after it don't.
+    pub fn hold_next(&self) -> Gate {
+        let gate = Gate::closed();
+        *self.gate.lock() = Some(gate.clone());
+        gate
+    }
+
+    /// Requests so far.
+    pub fn fetches(&self) -> usize {
+        self.fetches.load(Ordering::SeqCst)
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Result<Response<Body>, body::BoxError> {
+        let number = self.fetches.fetch_add(1, Ordering::SeqCst);
+        let (gate, delay) = (self.gate.lock().take(), *self.delay.lock());
+        if let Some(gate) = gate {
+            gate.passed().await;
+        }
+        tokio::time::sleep(delay).await;
+        let cache_control = *self.cache_control.lock();
+        let version = self.version.lock().unwrap_or(number as u64);
+        let response = Response::builder().header("cache-control", cache_control);
+        let response = response.header("surrogate-key", "all").header("x-version", version);
+        let content = if request.method() == Method::GET { number.to_string() } else { String::new() };
+        Ok(response.body(body::full(content))?)
+    }
+}
+
+/// A node.
+#[derive(Clone)]
+pub struct Node {
+    /// Its cache.
+    pub cache: Cache,
+    /// Its only tenant.
+    pub tenant: Arc<Tenant>,
+}
+
+/// What a node answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Got {
+    /// The number of the origin's answer, or an error.
+    pub body: String,
+    /// Its status code.
+    pub status: u16,
+    /// What it says of itself.
+    pub cache_status: String,
+}
+
+/// The fleet settings of nodes in tests: quick to notice, quick to heal.
+pub fn fleet_config(url: &str) -> FleetConfig {
+    FleetConfig {
+        heartbeat: Duration::from_millis(50),
+        silence_max: SILENCE,
+        deaf_age_max: SILENCE,
+        partitions: 4,
+        lease: Duration::from_millis(800),
+        member_timeout: SILENCE * 2,
+        confirm_deadline: SILENCE / 2,
+        breaker: breaker(),
+        ..FleetConfig::new(url)
+    }
+}
+
+fn breaker() -> BreakerConfig {
+    BreakerConfig { backoff_max: Duration::from_millis(100), ..BreakerConfig::default() }
+}
+
+/// The settings of a tenant with this consistency.
+pub fn tenant(consistency: Consistency) -> TenantConfig {
+    TenantConfig { name: "shop".into(), consistency, ..TenantConfig::default() }
+}
+
+impl Node {
+    /// Starts one on the Redis at `url` and waits until it hears the others.
+    ///
+    /// # Errors
+    /// When it can't be started, or does not hear.
+    pub async fn start(url: &str, consistency: Consistency, source: &Arc<Source>) -> anyhow::Result<Self> {
+        Self::start_with(fleet_config(url), tenant(consistency), source).await
+    }
+
+    /// Starts one with these settings.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_with(fleet: FleetConfig, tenant: TenantConfig, source: &Arc<Source>) -> anyhow::Result<Self> {
+        let node = Self::start_deaf(fleet, tenant, source)?;
+        let heard = node.cache.fleet().expect("it has joined").bus().ready(PATIENCE).await;
+        anyhow::ensure!(heard, "it does not hear: {:?}", node.cache.fleet_report());
+        Ok(node)
+    }
+
+    /// Starts one and does not wait for anything.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn start_deaf(fleet: FleetConfig, tenant: TenantConfig, source: &Arc<Source>) -> anyhow::Result<Self> {
+        let clock = Arc::new(SystemClock);
+        let source = Arc::clone(source);
+        let origin = Loader::new("source", move |request: Request<Body>| {
+            let source = Arc::clone(&source);
+            async move { source.answer(request).await }
+        });
+        let policies = TenantPolicies::native(&tenant.name);
+        let tenant = Tenant::new(&tenant, policies, Arc::new(origin), clock.clone())?;
+        let l2 =
+            RedisTier::connect(&RedisConfig { breaker: breaker(), ..RedisConfig::new(&fleet.url) }, clock.clone())?;
+        let cache = Cache::new(CacheParts {
+            tenants: vec![Arc::clone(&tenant)],
+            l2: Some(l2.clone()),
+            barriers: Some(l2),
+            clock,
+            limits: Limits::default(),
+        });
+        cache.join_fleet(&fleet)?;
+        Ok(Self { cache, tenant })
+    }
+
+    /// Asks for a target.
+    pub async fn get(&self, target: &str) -> Got {
+        self.send(Method::GET, target).await
+    }
+
+    /// Sends a request without content.
+    pub async fn send(&self, method: Method, target: &str) -> Got {
+        let request = Request::builder().method(method).uri(format!("http://h{target}"));
+        let request = request.body(body::empty()).expect("a request");
+        let (head, content) = self.cache.respond(&self.tenant, request).await.into_parts();
+        let body = match content.collect().await {
+            Ok(content) => String::from_utf8_lossy(&content.to_bytes()).into_owned(),
+            Err(error) => format!("broken: {error}"),
+        };
+        let cache_status = head.headers.get("cache-status").and_then(|value| value.to_str().ok()).unwrap_or("");
+        Got { body, status: head.status.as_u16(), cache_status: cache_status.to_owned() }
+    }
+
+    /// Purges a target.
+    pub async fn purge(&self, target: &str) -> PurgeReport {
+        self.purge_scope(Scope::Target { site: "http://h".into(), target: target.into() }).await
+    }
+
+    /// Purges a scope.
+    pub async fn purge_scope(&self, scope: Scope) -> PurgeReport {
+        self.cache.purge(&self.tenant, &[Purge { scope, mode: PurgeMode::Hard }]).await
+    }
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node").field("fleet", &self.cache.fleet_report()).finish_non_exhaustive()
+    }
+}
+
+/// Asks all nodes at once, so many times each.
+pub async fn ask_all(nodes: &[Node], target: &str, times: usize) -> Vec<Got> {
+    let asks = nodes.iter().flat_map(|node| std::iter::repeat_n(node, times)).map(|node| {
+        let (node, target) = (node.clone(), target.to_owned());
+        tokio::spawn(async move { Ok::<_, Infallible>(node.get(&target).await) })
+    });
+    let asks: Vec<_> = asks.collect();
+    let mut got = Vec::with_capacity(asks.len());
+    for ask in asks {
+        match ask.await {
+            Ok(Ok(answer)) => got.push(answer),
+            Err(error) => panic!("a request did not end: {error}"),
+        }
+    }
+    got
+}

@@ -1,0 +1,76 @@
+//! Gateways that act together, set up as an operator would: by `sandbar.toml`, watched over the admin API.
+
+use sandbar_tests::client::Client;
+use sandbar_tests::gateway::{TENANT, TestGateway, one_tenant_over};
+use sandbar_tests::origin::{Origin, Reply};
+use sandbar_tests::redis_server::RedisServer;
+use sandbar_tests::wait::eventually;
+
+fn settings(l2: &str, more: &str, origin: &Origin, consistency: &str) -> String {
+    let l2 = format!("[l2]\nkind = \"redis\"\n[l2.redis]\nurl = \"{l2}\"\n[fleet]\nheartbeat = \"50ms\"\n{more}");
+    one_tenant_over(&l2, &origin.url(), &format!("consistency = \"{consistency}\""))
+}
+
+async fn numbers() -> anyhow::Result<Origin> {
+    Origin::start(|request| Reply::ok(request.number.to_string()).field("cache-control", "max-age=600")).await
+}
+
+fn admin(gateway: &TestGateway) -> Client {
+    Client::new(gateway.admin_address(), "localhost")
+}
+
+async fn purge_everything(gateway: &TestGateway) -> anyhow::Result<u16> {
+    let path = format!("/tenants/{TENANT}/purge");
+    let json = [("content-type", "application/json")];
+    Ok(admin(gateway).send("POST", &path, &json, r#"{"scope": "everything"}"#).await?.status.as_u16())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_gateways_fetch_once_and_forget_together() -> anyhow::Result<()> {
+    let (server, origin) = (RedisServer::start()?, numbers().await?);
+    let named = |name: &str| settings(&server.url(), &format!("node = \"{name}\"\n"), &origin, "bus");
+    let (a, b) = (TestGateway::start(&named("a")).await?, TestGateway::start(&named("b")).await?);
+    let (mut to_a, mut to_b) = (a.client("shop.test"), b.client("shop.test"));
+    for gateway in [&a, &b] {
+        eventually("it hears the bus", async || {
+            let metrics = admin(gateway).get("/metrics").await.map(|answer| answer.text()).unwrap_or_default();
+            metrics
+                .lines()
+                .any(|line| line.starts_with("sandbar_fleet_deaf_partitions{node=") && line.ends_with(" 0.0"))
+        })
+        .await;
+    }
+    assert_eq!((to_a.get("/").await?.text(), to_b.get("/").await?.text()), ("0".into(), "0".into()));
+    assert_eq!(purge_everything(&a).await?, 200);
+    eventually("the other one has heard", async || to_b.get("/").await.is_ok_and(|answer| answer.text() == "1")).await;
+    let stats: serde_json::Value = serde_json::from_slice(&admin(&a).get("/stats").await?.body)?;
+    assert_eq!((&stats["fleet"]["node"], &stats["fleet"]["bus"]["published"]), (&"a".into(), &1.into()), "{stats}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn promises_are_not_made_on_a_redis_that_forgets() -> anyhow::Result<()> {
+    let origin = numbers().await?;
+    let reckless = RedisServer::start_with(&["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"])?;
+    let error = TestGateway::start(&settings(&reckless.url(), "", &origin, "bus")).await.expect_err("it is refused");
+    let error = format!("{error:#}");
+    assert!(error.contains("allkeys-lru") && error.contains("fleet.control_url"), "{error}");
+    let eventual = TestGateway::start(&settings(&reckless.url(), "", &origin, "eventual")).await?;
+    assert_eq!(purge_everything(&eventual).await?, 200);
+
+    let control = RedisServer::start()?;
+    let second = format!("control_url = \"{}\"\n", control.url());
+    let settings = settings(&reckless.url(), &second, &origin, "bus");
+    let (a, b) = (TestGateway::start(&settings).await?, TestGateway::start(&settings).await?);
+    let (mut to_a, mut to_b) = (a.client("shop.test"), b.client("shop.test"));
+    eventually("the control Redis takes purges", async || purge_everything(&a).await.is_ok_and(|status| status == 200))
+        .await;
+    let first = to_a.get("/").await?.text();
+    eventually("L2 is shared", async || to_b.get("/").await.is_ok_and(|answer| answer.text() == first)).await;
+    assert_eq!(purge_everything(&a).await?, 200);
+    eventually("the other one has heard", async || to_b.get("/").await.is_ok_and(|answer| answer.text() != first))
+        .await;
+    let second = to_b.get("/").await?.text();
+    assert_eq!(to_a.get("/").await?.text(), second, "what L2 had before the purge is not served after it");
+    Ok(())
+}
