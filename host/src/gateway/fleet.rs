@@ -73,12 +73,11 @@ fn settings(config: &GatewayConfig) -> Result<FleetConfig, StartError> {
 /// A server that may evict what nodes rely on is no ground for promises. One that can't be asked yet is found out later:
 /// purges that promise more are then answered with 503, and the log says why.
 async fn refuse_forgetful(cache: &Cache, strictest: Consistency) -> Result<(), StartError> {
-    let Some(fleet) = cache.fleet() else { return Ok(()) };
-    let known = fleet.ready(EVICTION_DEADLINE).await;
-    match fleet.evicts_any_key() {
-        Some(policy) if known && strictest != Consistency::Eventual => Err(StartError::Forgetful { strictest, policy }),
-        _ => Ok(()),
+    let Some(fleet) = cache.fleet().filter(|_| strictest != Consistency::Eventual) else { return Ok(()) };
+    if !fleet.ready(EVICTION_DEADLINE).await {
+        return Ok(());
     }
+    fleet.evicts_any_key().map_or(Ok(()), |policy| Err(StartError::Forgetful { strictest, policy }))
 }
 
 fn strictest(cache: &Cache) -> Consistency {
