@@ -29,6 +29,11 @@ impl Cached {
         Self { entry, plan_epoch, began, consistency, judged, soft_purged }
     }
 
+    /// What it costs to keep in memory, in bytes: the entry, and what is noted beside it.
+    pub(crate) fn weight_bytes(&self) -> u64 {
+        self.entry.weight_bytes() + (size_of::<Self>() - size_of::<Entry>()) as u64
+    }
+
     /// What the barriers say of it. Looks at them only when something has changed since the last look.
     pub(crate) fn verdict(&self, barriers: &Barriers) -> Verdict {
         let revision = barriers.revision();

@@ -88,7 +88,7 @@ impl Cache {
             Entry::Variants(_) => (until, Duration::ZERO),
         };
         let facts = Facts {
-            weight_bytes: cached.entry.weight_bytes(),
+            weight_bytes: cached.weight_bytes(),
             fetch_cost_us: u64::try_from(fetch_time.as_micros()).unwrap_or(u64::MAX),
             expires,
         };
