@@ -17,6 +17,7 @@ mod pass;
 mod pending;
 mod purge;
 mod read;
+mod record;
 mod refresh;
 mod serve;
 mod share;

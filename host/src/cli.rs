@@ -5,6 +5,7 @@ mod config;
 mod demo;
 mod policy;
 mod purge;
+mod record;
 mod replay;
 mod serve;
 
@@ -32,6 +33,8 @@ enum Command {
     Policy(policy::PolicyArgs),
     /// Purge stored responses.
     Purge(purge::PurgeArgs),
+    /// Record a tenant's traffic as a trace for `sandbar replay`.
+    Record(record::RecordArgs),
     /// See what eviction policies would have done with recorded traffic.
     Replay(replay::ReplayArgs),
 }
@@ -80,6 +83,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Serve(args) => block_on(serve::run(args)),
         Command::Policy(args) => policy::run(args),
         Command::Purge(args) => block_on(purge::run(args)),
+        Command::Record(args) => block_on(record::run(args)),
         Command::Replay(args) => Ok(replay::run(&args)?),
     }
 }

@@ -19,6 +19,7 @@ pub mod http;
 pub mod key;
 pub mod origin;
 pub mod policy;
+pub mod recording;
 pub mod replay;
 pub mod tenant;
 pub mod tier;

@@ -25,6 +25,7 @@ use crate::http::key::KeyRules;
 use crate::http::semantics::StoreRules;
 use crate::origin::Origin;
 use crate::policy::{BindError, Binding, BoundInfo, Prepared, Role, TenantPolicies};
+use crate::recording::Tap;
 use crate::tier::memory::{Memory, MemoryConfig, MemoryStats};
 use class::{ClassError, Classes};
 use config::TenantConfig;
@@ -47,6 +48,8 @@ pub struct Tenant {
     pub origin: Arc<dyn Origin>,
     /// What its traffic came to.
     pub counters: Counters,
+    /// Where its traffic can be recorded.
+    pub tap: Tap,
     pub(crate) sweeps_wanted: AtomicU64,
     pub(crate) plan_epoch: AtomicU64,
     pub(crate) pending: Pending,
@@ -221,6 +224,7 @@ impl Tenant {
             policies,
             origin,
             counters: Counters::default(),
+            tap: Tap::default(),
             sweeps_wanted: AtomicU64::new(0),
             plan_epoch: AtomicU64::new(0),
             pending: Pending::default(),

@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use sandbar::key::KeyHash;
 use sandbar::replay::Trace;
+
+use crate::workloads;
 
 /// The names of the shipped excerpts, in `tests/traces`.
 pub const EXCERPTS: [&str; 4] = ["orm_busy", "epa_http", "scarab_recs", "arc_oltp"];
@@ -41,4 +44,16 @@ pub fn whole() -> Option<PathBuf> {
 /// If it can't be read.
 pub fn open(path: &Path) -> Trace {
     Trace::open(path, &mut |_| ()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A workload made by code, as a trace.
+///
+/// # Panics
+/// If it has more keys than a trace may have; none has.
+pub fn made(workload: &workloads::Workload) -> Trace {
+    let mut trace = Trace::default();
+    for (time_ms, (key, size_bytes)) in workload.requests().into_iter().enumerate() {
+        trace.push(time_ms as u64, KeyHash::of(&key.to_string()), size_bytes, 0).expect("few keys");
+    }
+    trace
 }

@@ -2,7 +2,7 @@
 //! 3.4), and the client gets both as one response.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::{Response, StatusCode};
@@ -49,6 +49,7 @@ impl Cache {
             vary: judged.vary,
             body_bytes: Some(complete),
             tail: Tail::new(fill.asked.tenant.settings.body_bytes_max, self.inner.limits.window_bytes),
+            recorded_later: AtomicU64::new(0),
         };
         self.join(&fill, part, Arc::new(arriving), response.into_body(), began, obligation).await;
         Came::ToAnEnd
@@ -70,7 +71,9 @@ impl Cache {
             && let Some(body) = arriving.tail.complete()
             && Some(body.len() as u64) == arriving.body_bytes
         {
-            self.store(asked, &arriving.vary, StoredResponse { body, ..arriving.stored.clone() }, began).await;
+            let found =
+                self.store(asked, &arriving.vary, StoredResponse { body, ..arriving.stored.clone() }, began).await;
+            self.record_fill(fill, &found.cached, &arriving);
         }
         asked.tenant.counters.waiters_cut.fetch_add(arriving.tail.cut(), Ordering::Relaxed);
     }

@@ -2,6 +2,7 @@
 //! whoever waits. It belongs to no client and goes on when all of them are gone.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use http::header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE};
@@ -195,6 +196,7 @@ impl Cache {
             vary: judged.vary,
             body_bytes,
             tail: Arc::clone(&tail),
+            recorded_later: AtomicU64::new(0),
         });
         if !arriving.vary.is_empty() {
             // From here on others know by what the response was selected, and come to this flight by it.
@@ -206,7 +208,8 @@ impl Cache {
         let came = if whole.is_none() && tail.is_passing() { Came::Unshared } else { Came::ToAnEnd };
         if let Some(content) = whole {
             let stored = StoredResponse { body: content, ..arriving.stored.clone() };
-            self.store(asked, &arriving.vary, self.with_stored_part(asked, stored), began).await;
+            let found = self.store(asked, &arriving.vary, self.with_stored_part(asked, stored), began).await;
+            self.record_fill(&fill, &found.cached, &arriving);
         }
         asked.tenant.counters.waiters_cut.fetch_add(tail.cut(), std::sync::atomic::Ordering::Relaxed);
         came

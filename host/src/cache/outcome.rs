@@ -1,6 +1,7 @@
 //! What a fetch comes to, and where an answer came from.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use http::{HeaderMap, Response};
 use parking_lot::Mutex;
@@ -37,6 +38,8 @@ pub(crate) struct Arriving {
     /// Length of the body in bytes where the origin announced it.
     pub(crate) body_bytes: Option<u64>,
     pub(crate) tail: Arc<Tail>,
+    /// Requests beside the first that it has answered and that are to be recorded when it is stored.
+    pub(crate) recorded_later: AtomicU64,
 }
 
 /// What a fetch came to: for the request that caused it and for those that waited.

@@ -118,6 +118,7 @@ impl Cache {
             Reuse::Validate(reason) => return Err(Miss { reason, key, basis: Some(found) }),
         }
         count(&asked.tenant.counters.hits_l1);
+        self.record_hit(asked, &found.cached);
         Ok(self.serve_found(asked, &found, Answered::hit(found.tier)))
     }
 
@@ -170,6 +171,7 @@ impl Cache {
         count(if found.is_some() { &counters.hits_l2 } else { &counters.misses_l2 });
         let found = found?;
         self.promote(asked, &found);
+        self.record_hit(asked, &found.cached);
         Some(self.serve_found(asked, &found, Answered::hit(found.tier)))
     }
 
@@ -242,6 +244,7 @@ impl Cache {
                 if collapsed {
                     count(&asked.tenant.counters.collapsed);
                 }
+                self.record_hit(asked, &found.cached);
                 if !self.still_fresh(asked, &found) {
                     self.refresh_behind(asked, &miss.key, &found);
                 }
@@ -252,6 +255,7 @@ impl Cache {
                     return None;
                 }
                 count(if collapsed { &asked.tenant.counters.collapsed } else { &asked.tenant.counters.fetched });
+                self.record_hit(asked, &found.cached);
                 let answered = forwarded(miss.reason, Some(StatusCode::NOT_MODIFIED), collapsed);
                 Some(self.serve_found(asked, &found, answered))
             }
@@ -285,6 +289,9 @@ impl Cache {
             }
         }
         let content = arriving.tail.read()?;
+        if collapsed {
+            self.record_later(asked, arriving);
+        }
         count(if collapsed { &asked.tenant.counters.collapsed } else { &asked.tenant.counters.fetched });
         let answered = forwarded(miss.reason, None, collapsed);
         Some(self.serve_arriving(asked, arriving, body::boxed(content.with_length(arriving.body_bytes)), answered))

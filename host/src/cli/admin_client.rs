@@ -5,11 +5,11 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use bytes::Bytes;
 use clap::Args;
-use http::{Method, Request, header};
+use http::{Method, Request, Response, header, request};
 use http_body_util::{BodyExt, Limited};
 use serde_json::Value;
 
-use crate::body;
+use crate::body::{self, Body};
 use crate::gateway::config::Secret;
 use crate::origin::Origin;
 use crate::origin::http::{HttpOrigin, OriginConfig, OriginUrl};
@@ -36,7 +36,12 @@ pub(super) struct AdminClient {
 
 impl AdminArgs {
     pub(super) fn client(self) -> anyhow::Result<AdminClient> {
-        let config = OriginConfig { total_deadline: Duration::from_secs(90), ..OriginConfig::new(self.admin) };
+        self.client_for(Duration::from_secs(90))
+    }
+
+    /// A client whose requests may take that long.
+    pub(super) fn client_for(self, total_deadline: Duration) -> anyhow::Result<AdminClient> {
+        let config = OriginConfig { total_deadline, ..OriginConfig::new(self.admin) };
         Ok(AdminClient { origin: HttpOrigin::new(&config)?, token: self.token.map(Secret::new) })
     }
 }
@@ -61,30 +66,54 @@ impl AdminClient {
         path: &str,
         content: Option<(&str, Bytes)>,
     ) -> anyhow::Result<Value> {
-        let mut request = Request::builder().method(method).uri(path);
-        if let Some(token) = &self.token {
-            let value = header::HeaderValue::from_str(&format!("Bearer {}", token.expose()));
-            request = request.header(header::AUTHORIZATION, value.context("the token can't be sent")?);
-        }
+        let request = self.request(method, path)?;
         let request = match content {
             Some((kind, bytes)) => request.header(header::CONTENT_TYPE, kind).body(body::full(bytes))?,
             None => request.body(body::empty())?,
         };
-        let response = self.origin.fetch(request).await.map_err(|error| {
-            anyhow!("{error}; is a gateway running there? start one with `sandbar serve`, or name another with --admin")
-        })?;
-        let status = response.status();
-        let read = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
-        let bytes = read.map_err(|error| anyhow!("the answer could not be read: {error}"))?.to_bytes();
-        let value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        if status.is_success() {
-            return Ok(value);
+        let response = self.fetch(request).await?;
+        if response.status().is_success() {
+            return Ok(serde_json::from_slice(&read(response).await?).unwrap_or(Value::Null));
         }
+        Err(self.refused(response).await)
+    }
+
+    /// The body of an answer as it comes.
+    pub(super) async fn stream(&self, path: &str) -> anyhow::Result<Body> {
+        let response = self.fetch(self.request(Method::GET, path)?.body(body::empty())?).await?;
+        if response.status().is_success() { Ok(response.into_body()) } else { Err(self.refused(response).await) }
+    }
+
+    fn request(&self, method: Method, path: &str) -> anyhow::Result<request::Builder> {
+        let request = Request::builder().method(method).uri(path);
+        let Some(token) = &self.token else { return Ok(request) };
+        let value = header::HeaderValue::from_str(&format!("Bearer {}", token.expose()));
+        Ok(request.header(header::AUTHORIZATION, value.context("the token can't be sent")?))
+    }
+
+    async fn fetch(&self, request: Request<Body>) -> anyhow::Result<Response<Body>> {
+        self.origin.fetch(request).await.map_err(|error| {
+            anyhow!("{error}; is a gateway running there? start one with `sandbar serve`, or name another with --admin")
+        })
+    }
+
+    /// Why the gateway said no.
+    async fn refused(&self, response: Response<Body>) -> anyhow::Error {
+        let status = response.status();
+        let value: Value = match read(response).await {
+            Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+            Err(error) => return error,
+        };
         match (value.get("error").or(value.get("reason"))).and_then(Value::as_str) {
-            Some(reason) => Err(anyhow!("{reason}")),
-            None => Err(anyhow!("{} answered {status}, which is no admin API of a gateway", self.origin.name())),
+            Some(reason) => anyhow!("{reason}"),
+            None => anyhow!("{} answered {status}, which is no admin API of a gateway", self.origin.name()),
         }
     }
+}
+
+async fn read(response: Response<Body>) -> anyhow::Result<Bytes> {
+    let read = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+    Ok(read.map_err(|error| anyhow!("the answer could not be read: {error}"))?.to_bytes())
 }
 
 /// A part of a path, so that no name reaches into the next part.

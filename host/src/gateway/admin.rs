@@ -11,6 +11,7 @@
 //! | `PUT /tenants/{tenant}/policies/{role}` | binds a component (`application/wasm`) or a stock policy (JSON) |
 //! | `DELETE /tenants/{tenant}/policies/{role}` | back to the configured or native policy |
 //! | `POST /tenants/{tenant}/purge` | purges by key, prefix, surrogate key, or everything |
+//! | `GET /tenants/{tenant}/record?seconds=60&sample=16` | records the tenant's traffic as csv while it is read |
 //! | `PUT`, `DELETE /tenants/{tenant}/entries?url=…` | stores or forgets one response |
 
 mod auth;
@@ -18,6 +19,7 @@ mod entries;
 mod error;
 mod policies;
 mod purge;
+mod record;
 mod stats;
 
 use std::sync::Arc;
@@ -84,6 +86,7 @@ pub(super) fn router(admin: Arc<Admin>, body_bytes_max: u64) -> Router {
         .route("/tenants/{tenant}/policies", get(policies::list))
         .route("/tenants/{tenant}/policies/{role}", get(policies::one).put(policies::bind).delete(policies::unbind))
         .route("/tenants/{tenant}/purge", post(purge::purge))
+        .route("/tenants/{tenant}/record", get(record::record))
         .route("/tenants/{tenant}/entries", put(entries::put).merge(delete(entries::delete)))
         .fallback(async || Refused::new(StatusCode::NOT_FOUND, "there is nothing here; see GET / for the dashboard"))
         .layer(middleware::from_fn_with_state(Arc::clone(&admin), auth::check));

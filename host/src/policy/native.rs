@@ -9,7 +9,7 @@ use super::eviction::{EvictionFactory, EvictionPolicy};
 use super::{Digest, Fault};
 
 /// The native eviction policy of a tenant that chose none, and of one whose guest has failed.
-pub const DEFAULT_EVICTION: &str = "s3-fifo";
+pub const DEFAULT_EVICTION: &str = "tide";
 
 /// Makes native policies of one kind.
 pub struct NativeEviction {

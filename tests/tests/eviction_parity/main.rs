@@ -10,4 +10,5 @@ mod excerpts;
 mod faces;
 mod naive;
 mod naive_w_tinylfu;
+mod swap;
 mod whole;

@@ -15,13 +15,14 @@
 //! Adaptive insertion policies, ISCA 2007 (lucky newcomers). C. Waldspurger et al., Cache modeling and optimization using
 //! miniature simulations, ATC 2017.
 //!
-//! 32 bytes per slot, a ghost of about 40 bytes for what left lately (as many as two caches hold), and at most 250 KiB for
+//! 32 bytes per slot, a ghost of about 40 bytes for what left lately (as many as two caches hold), and at most 1 MiB for
 //! the trials. O(1) per event: an eviction looks at the coldest entry of each pool that is in use, at most 250.
 
 use sandbar_guest::eviction::ghosts::Ghosts;
 use sandbar_guest::eviction::{Arrival, Departure, Eviction};
 use serde::Deserialize;
 
+mod duel;
 mod keys;
 mod pools;
 mod trial;
@@ -30,7 +31,7 @@ mod worth;
 
 use pools::{Newcomer, Pools};
 use trial::Trials;
-use view::{MEMORY_MAX, View};
+use view::{MEMORY_MAX, VIEWS, View};
 use worth::Worth;
 
 /// What to leave out; the defaults suit all traffic.
@@ -45,13 +46,13 @@ pub struct Settings {
     pub adapt: bool,
     /// Whether what left lately is remembered.
     pub ghosts: bool,
-    /// A read counts if at least this share of the entries was evicted since the last one.
-    pub quiet: f32,
+    /// The number of the only view, for experiments; the best one is found where this is not set.
+    pub view: Option<u8>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { cost: true, size: true, adapt: true, ghosts: true, quiet: 0.01 }
+        Self { cost: true, size: true, adapt: true, ghosts: true, view: None }
     }
 }
 
@@ -60,7 +61,7 @@ impl Default for Settings {
 pub struct Tide {
     entries: Pools<u64>,
     ghosts: Ghosts<Ghost>,
-    /// None where nothing is to be tried.
+    /// None where nothing is to be tried, or not yet: an idle shard should cost next to nothing.
     trials: Option<Trials>,
     worth: Worth,
     view: View,
@@ -75,6 +76,9 @@ struct Ghost {
     evicted_bytes: u64,
     reads: u8,
 }
+
+/// Trials begin with so many entries, or with the first eviction.
+const TRIAL_ENTRIES: u32 = 64;
 
 impl Tide {
     fn evict_down_to(&mut self, bytes: u64, victims: &mut Vec<u32>) {
@@ -102,6 +106,13 @@ impl Tide {
 
     /// Shows a request to the trials, and follows them.
     fn try_out(&mut self, key_hash: u64, weight_bytes: u64, level: u8) {
+        let wants_trials = self.settings.adapt && self.settings.view.is_none();
+        if self.trials.is_none()
+            && wants_trials
+            && (self.entries.len() >= TRIAL_ENTRIES || self.entries.evicted_bytes() > 0)
+        {
+            self.trials = Some(Trials::new(self.capacity_bytes, &self.settings));
+        }
         let Some(trials) = &mut self.trials else { return };
         if !trials.samples(key_hash) {
             return;
@@ -116,14 +127,16 @@ impl Tide {
 impl Eviction for Tide {
     fn configure(settings: &str, capacity_bytes: u64, _seed: u64) -> Result<Self, String> {
         let settings: Settings = sandbar_guest::settings::parse(settings)?;
-        if !(0.0..=1.0).contains(&settings.quiet) {
-            return Err(format!("setting `quiet`: {} is not a share from 0 to 1", settings.quiet));
-        }
-        let view = View::first(settings.size);
+        let view = match settings.view {
+            None => View::first(settings.size),
+            Some(number) => {
+                VIEWS.get(usize::from(number)).ok_or("setting `view`: there is no such view")?.with_size(settings.size)
+            }
+        };
         Ok(Self {
-            entries: Pools::new(&view, settings.quiet),
+            entries: Pools::new(&view),
             ghosts: Ghosts::new((capacity_bytes as f64 * MEMORY_MAX) as u64),
-            trials: settings.adapt.then(|| Trials::new(capacity_bytes, &settings)),
+            trials: None,
             worth: Worth::new(settings.cost),
             view,
             capacity_bytes,

@@ -33,7 +33,11 @@ pub(crate) struct Pools<K> {
     clock: u32,
     requests: u32,
     evicted_bytes: u64,
+    /// In the pools of what was never read, without the lucky ones.
+    probation_bytes: u64,
     quiet: f32,
+    refresh: bool,
+    credit: bool,
     /// Where the last [`Self::order`] ended.
     walk: RefCell<Walk>,
 }
@@ -86,12 +90,16 @@ impl Newcomer {
     }
 }
 
+fn is_on_probation(pool: u8) -> bool {
+    matches!(pool / LEVELS, NEW | RETURNED)
+}
+
 fn experience(reads: u8) -> u8 {
     (READ + reads.max(1).ilog2() as u8).min(EXPERIENCES - 1)
 }
 
 impl<K: Copy + Default> Pools<K> {
-    pub(crate) fn new(view: &View, quiet: f32) -> Self {
+    pub(crate) fn new(view: &View) -> Self {
         Self {
             lists: Lists::new(POOLS as u8),
             coldest: Box::new([0; POOLS]),
@@ -101,7 +109,10 @@ impl<K: Copy + Default> Pools<K> {
             clock: 0,
             requests: 0,
             evicted_bytes: 0,
-            quiet,
+            probation_bytes: 0,
+            quiet: view.quiet,
+            refresh: view.refresh,
+            credit: view.credit,
             walk: RefCell::default(),
         }
     }
@@ -109,6 +120,7 @@ impl<K: Copy + Default> Pools<K> {
     /// Ranks by another view from now on.
     pub(crate) fn take_view(&mut self, view: &View) {
         self.haste = view.haste(self.len());
+        (self.quiet, self.refresh, self.credit) = (view.quiet, view.refresh, view.credit);
     }
 
     /// Takes an entry in.
@@ -126,6 +138,9 @@ impl<K: Copy + Default> Pools<K> {
             (Newcomer::Known { reads }, _) => (reads, experience(reads)),
         };
         let pool = experience * LEVELS + level;
+        if is_on_probation(pool) {
+            self.probation_bytes += weight_bytes;
+        }
         self.lists.push(pool, slot, weight_bytes, Kept { key, read: self.clock, read_request: self.requests });
         self.lists.set_mark(slot, reads);
         self.note_pool(pool, slot);
@@ -143,9 +158,14 @@ impl<K: Copy + Default> Pools<K> {
         let to = if counts && reads < u8::MAX {
             self.lists.set_mark(slot, reads + 1);
             experience(reads + 1) * LEVELS + entry.level
-        } else {
+        } else if self.refresh {
             pool
+        } else {
+            return Some(entry);
         };
+        if is_on_probation(pool) && !is_on_probation(to) {
+            self.probation_bytes -= weight_bytes;
+        }
         self.lists.move_to(to, slot);
         let kept = self.lists.value_mut(slot);
         (kept.read, kept.read_request) = (self.clock, self.requests);
@@ -186,12 +206,19 @@ impl<K: Copy + Default> Pools<K> {
     /// Takes an entry out.
     pub(crate) fn remove(&mut self, slot: u32) -> Option<Entry<K>> {
         let gone = self.lists.remove(slot)?;
+        if is_on_probation(gone.list) {
+            self.probation_bytes -= gone.weight_bytes;
+        }
         self.refresh(gone.list);
         Some(Entry { key: gone.value.key, weight_bytes: gone.weight_bytes, level: gone.list % LEVELS })
     }
 
     /// Gives an entry another weight; its worth stays.
     pub(crate) fn set_weight(&mut self, slot: u32, weight_bytes: u64) {
+        let Some(pool) = self.lists.list(slot) else { return };
+        if is_on_probation(pool) {
+            self.probation_bytes = self.probation_bytes - self.lists.weight(slot) + weight_bytes;
+        }
         self.lists.set_weight(slot, weight_bytes);
     }
 
@@ -224,7 +251,7 @@ impl<K: Copy + Default> Pools<K> {
     pub(crate) fn reads_to_keep(&self, slot: u32) -> u8 {
         let reads = self.lists.mark(slot);
         let is_refused = self.lists.value(slot).read_request == self.requests;
-        if is_refused { reads.saturating_add(1).saturating_mul(2) } else { reads }
+        if is_refused && self.credit { reads.saturating_add(1).saturating_mul(2) } else { reads }
     }
 
     /// How often a resident entry was read.
@@ -251,7 +278,7 @@ impl<K: Copy + Default> Pools<K> {
 
     /// One newcomer in 32; another one each time, so that a loop's entries get their chance one after the other.
     fn is_lucky(&self) -> bool {
-        self.requests.wrapping_mul(0x9e37_79b1) >> 27 == 0
+        self.requests.wrapping_mul(0x9e37_79b1) >> 27 == 0 || self.probation_bytes > self.lists.total_bytes() / 32
     }
 
     /// A read says something if entries left since the last one, or where none has to, if others were read.

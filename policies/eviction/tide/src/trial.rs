@@ -3,6 +3,7 @@
 //! A cache of 1/n of the size that sees 1/n of the keys hits about as often as the whole.
 
 use crate::Settings;
+use crate::duel::Duel;
 use crate::keys::Keys;
 use crate::pools::{Newcomer, Pools};
 use crate::view::{VIEWS, View};
@@ -12,13 +13,15 @@ use crate::worth;
 const ENTRIES_MAX: u32 = 768;
 /// Keys that are known to the trials at most: resident or lately gone in one of them.
 const KEYS_MAX: u32 = 3 * ENTRIES_MAX;
-/// Scores are halved in this many requests per entry of a miniature cache, but not in fewer than 500.
-const HALF_LIFE: f32 = 16.0;
+/// What was won counts half after this many requests per entry of a miniature cache, but not after fewer than 500.
+const HALF_LIFE: f32 = 8.0;
 const HALF_LIFE_REQUESTS_MIN: f32 = 500.0;
 /// Verdicts are this many requests apart.
 const PERIOD: u32 = 16;
-/// How much better the next view has to be, in standard deviations of the score.
+/// How much better the next view has to be, in standard deviations.
 const MARGIN: f32 = 1.5;
+/// What was won before a switch counts less after it, so that a wrong one is soon undone.
+const KEPT_BY_SWITCH: f32 = 0.25;
 
 /// The trials of all views.
 #[derive(Debug)]
@@ -29,6 +32,7 @@ pub(crate) struct Trials {
     capacity_bytes: u64,
     keys: Keys,
     runs: Vec<Run>,
+    duel: Duel,
     followed: usize,
     /// Requests until the next verdict.
     wait: u32,
@@ -42,7 +46,6 @@ struct Run {
     entries: Pools<()>,
     /// By the key's number.
     ghosts: Vec<Ghost>,
-    score: f32,
 }
 
 /// What had been evicted before an entry left, in bytes modulo 2^56, and 8 bits of reads.
@@ -54,7 +57,7 @@ impl Trials {
     pub(crate) fn new(capacity_bytes: u64, settings: &Settings) -> Self {
         let runs = VIEWS.map(|view| {
             let view = view.with_size(settings.size);
-            Run { view, entries: Pools::new(&view, settings.quiet), ghosts: vec![], score: 0.0 }
+            Run { view, entries: Pools::new(&view), ghosts: vec![] }
         });
         Self {
             sample_max: u64::MAX,
@@ -62,6 +65,7 @@ impl Trials {
             capacity_bytes,
             keys: Keys::new(KEYS_MAX),
             runs: runs.into(),
+            duel: Duel::new(),
             followed: 0,
             wait: PERIOD,
             by_cost: settings.cost,
@@ -110,11 +114,12 @@ impl Trials {
             self.runs.iter_mut().for_each(|run| run.forget(forgotten));
         }
         let gain = if has_cost && self.by_cost { worth::cost_factor(weight_bytes, level) } else { 1.0 };
-        for run in &mut self.runs {
-            if run.request(number.number, weight_bytes, level, self.capacity_bytes) {
-                run.score += gain;
-            }
+        let mut hits = 0;
+        for (index, run) in self.runs.iter_mut().enumerate() {
+            let is_hit = run.request(number.number, weight_bytes, level, self.capacity_bytes);
+            hits |= u32::from(is_hit) << index;
         }
+        self.duel.note(hits, gain);
         self.wait -= 1;
         if self.wait > 0 {
             return None;
@@ -125,16 +130,12 @@ impl Trials {
     }
 
     fn verdict(&mut self) -> Option<View> {
-        let now = self.runs[self.followed].score;
-        let (best, run) = self.runs.iter().enumerate().max_by(|a, b| a.1.score.total_cmp(&b.1.score))?;
-        let view = (run.score > now + MARGIN * now.max(1.0).sqrt()).then_some(run.view);
-        if view.is_some() {
-            self.followed = best;
-        }
+        let better = self.duel.better(self.followed, MARGIN);
         let half_life = (HALF_LIFE * self.runs[0].entries.len() as f32).max(HALF_LIFE_REQUESTS_MIN);
-        let decay = (-(PERIOD as f32) / half_life).exp2();
-        self.runs.iter_mut().for_each(|run| run.score *= decay);
-        view
+        self.duel.age((-(PERIOD as f32) / half_life).exp2());
+        self.followed = better?;
+        self.duel.forget(KEPT_BY_SWITCH);
+        Some(self.runs[self.followed].view)
     }
 }
 

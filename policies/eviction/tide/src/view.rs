@@ -10,7 +10,8 @@ pub(crate) struct View {
     pub newcomer: f32,
     /// Reach of what came back, but was not read since.
     pub returned: f32,
-    /// Whether one in 32 of both has a reach of 1 all the same, so that some stay although all are let go at once.
+    /// Whether the lucky ones of both have a reach of 1 all the same: one in 32, and all while few others are on probation. So
+    /// that some stay although all are let go at once, and a cache that has been let go fills again.
     pub luck: bool,
     /// Twice the reads, 2 to this power the reach.
     pub growth: f32,
@@ -18,6 +19,12 @@ pub(crate) struct View {
     pub thrift: f32,
     /// How long a ghost counts, in capacities that were evicted since.
     pub memory: f32,
+    /// A read counts if at least this share of the entries was evicted since the last one that counted.
+    pub quiet: f32,
+    /// Whether a read that doesn't count makes an entry wait anew all the same.
+    pub refresh: bool,
+    /// Whether being refused counts like a read.
+    pub credit: bool,
 }
 
 /// No view remembers for longer, in capacities.
@@ -26,26 +33,44 @@ pub(crate) const MEMORY_MAX: f64 = 2.0;
 /// Even where nothing else is let in, what was read once leaves after so many times the entries were evicted.
 const HOLD_MAX: f32 = 16.0;
 
-const BASE: View = View { newcomer: 0.03, returned: 1.0, luck: false, growth: 0.7, thrift: 1.4, memory: 1.4 };
+/// Newcomers leave quickly, experience and worth count.
+const BASE: View = View {
+    newcomer: 0.03,
+    returned: 1.0,
+    luck: false,
+    growth: 0.7,
+    thrift: 1.4,
+    memory: 1.4,
+    quiet: 0.01,
+    refresh: true,
+    credit: true,
+};
 
-/// The views that are tried; the first one rules until another has done better.
-pub(crate) const VIEWS: [View; 8] = [
-    // Newcomers leave quickly, experience and worth count: good on most traffic.
+/// The views that are tried; the first one rules until another has done better. That is one which never throws away what
+/// is about to be read again: traffic whose reads are far apart says late that it is such.
+pub(crate) const VIEWS: [View; 11] = [
+    // Recency and worth: GreedyDual-Size.
+    View { newcomer: 1.0, growth: 0.0, thrift: 1.25, memory: 2.0, ..BASE },
+    // Good on most traffic.
     BASE,
     // The same with more patience for newcomers.
     View { newcomer: 0.3, growth: 0.5, memory: 2.0, ..BASE },
     // Least recently used.
     View { newcomer: 1.0, growth: 0.0, thrift: 0.0, memory: 2.0, ..BASE },
-    // Recency and worth: GreedyDual-Size.
-    View { newcomer: 1.0, growth: 0.0, thrift: 1.25, memory: 2.0, ..BASE },
     // Reads are rare: hold on to what came back.
     View { newcomer: 0.02, returned: 2.0, growth: 1.0, memory: 1.0, ..BASE },
     // Popularity moves on: one read is as good as many.
     View { newcomer: 0.02, growth: 0.0, thrift: 1.25, memory: 2.0, ..BASE },
-    // Loops that don't fit: hold on to a part of them.
-    View { newcomer: 0.0, returned: 0.0, luck: true, growth: 1.0, thrift: 1.0, memory: 2.0 },
     // Patience, and one read is as good as many.
     View { newcomer: 0.3, growth: 0.0, thrift: 1.25, memory: 2.0, ..BASE },
+    // Reads in quick succession are one: 2Q.
+    View { newcomer: 0.1, growth: 0.5, quiet: 0.1, refresh: false, memory: 1.0, ..BASE },
+    // Loops that don't fit: hold on to a part of them.
+    View { newcomer: 0.0, returned: 0.0, luck: true, growth: 1.0, thrift: 1.0, memory: 2.0, ..BASE },
+    // Loops among keys that are read in bursts: the same, but newcomers have a chance.
+    View { newcomer: 0.03, returned: 0.03, luck: true, growth: 1.0, thrift: 1.0, memory: 2.0, quiet: 0.1, ..BASE },
+    // Only what was read while it was resident counts.
+    View { newcomer: 0.02, returned: 0.02, growth: 2.0, thrift: 1.0, memory: 2.0, credit: false, ..BASE },
 ];
 
 impl View {

@@ -1,0 +1,75 @@
+//! Traffic made by code, for judging eviction policies on what nobody tuned them to.
+//!
+//! Each workload is one pattern that caches are known to meet, or two of them together, in its purest form: that is where
+//! one fixed policy is far better than another, and where one that adapts has the most to lose. The same name always
+//! gives the same requests.
+//!
+//! ```
+//! let workload = sandbar_tests::workloads::all().into_iter().find(|workload| workload.name == "zipf-0.8").unwrap();
+//! assert_eq!(workload.requests(), workload.requests());
+//! ```
+
+mod draw;
+mod looping;
+mod mixed;
+mod popular;
+mod recent;
+mod sizes;
+
+use draw::Draw;
+use sizes::Sizes;
+
+/// Key and size in bytes.
+pub type Request = (u64, u64);
+
+/// A pattern of requests, with sizes for its keys.
+#[derive(Clone, Copy, Debug)]
+pub struct Workload {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is like, in a few words.
+    pub about: &'static str,
+    keys: fn(&mut Draw) -> Vec<u64>,
+    sizes: Sizes,
+}
+
+impl Workload {
+    /// Its requests. A key has the same size each time.
+    pub fn requests(&self) -> Vec<Request> {
+        let seed = self
+            .name
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        let keys = (self.keys)(&mut Draw::new(seed));
+        self.sizes.give(keys)
+    }
+}
+
+/// All of them.
+pub fn all() -> Vec<Workload> {
+    [popular::WORKLOADS, recent::WORKLOADS, looping::WORKLOADS, mixed::WORKLOADS].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_never_0_and_keep_their_size() {
+        for workload in all() {
+            let mut sizes = std::collections::HashMap::new();
+            let requests = workload.requests();
+            assert!((5_000..=500_000).contains(&requests.len()), "{}: {}", workload.name, requests.len());
+            for (key, size) in requests {
+                assert!(key > 0 && size > 0, "{}", workload.name);
+                assert_eq!(*sizes.entry(key).or_insert(size), size, "{}", workload.name);
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let names: std::collections::BTreeSet<_> = all().iter().map(|workload| workload.name).collect();
+        assert_eq!(names.len(), all().len());
+    }
+}
