@@ -64,6 +64,7 @@ async fn l2(config: &GatewayConfig, clock: &Arc<dyn Clock>) -> Result<Option<L2>
         }
         L2Kind::Redis => {
             let settings = RedisConfig {
+                ca_file: l2.redis.ca_file.clone(),
                 deadline: l2.redis.deadline,
                 value_max_bytes: usize::try_from(l2.redis.value_max.as_u64()).unwrap_or(usize::MAX),
                 keeps_barriers: !config.has_fleet() || config.fleet.control_url.is_none(),

@@ -22,7 +22,8 @@ pub(super) fn control(
     clock: &Arc<dyn Clock>,
 ) -> Result<Option<Arc<dyn BarrierStore>>, StartError> {
     let Some(url) = config.fleet.control_url.as_ref().filter(|_| config.has_fleet()) else { return Ok(None) };
-    let settings = RedisConfig { deadline: config.l2.redis.deadline, ..RedisConfig::new(url.expose()) };
+    let (deadline, ca_file) = (config.l2.redis.deadline, config.l2.redis.ca_file.clone());
+    let settings = RedisConfig { deadline, ca_file, ..RedisConfig::new(url.expose()) };
     Ok(Some(RedisTier::connect(&settings, Arc::clone(clock)).map_err(StartError::Fleet)?))
 }
 
@@ -54,6 +55,7 @@ fn settings(config: &GatewayConfig) -> Result<FleetConfig, StartError> {
     }
     let defaults = FleetConfig::new(url.expose());
     Ok(FleetConfig {
+        ca_file: config.l2.redis.ca_file.clone(),
         node: fleet.node.clone().unwrap_or_else(|| defaults.node.clone()),
         partitions: fleet.partitions,
         heartbeat: fleet.heartbeat,

@@ -55,8 +55,12 @@ impl Default for DiskSettings {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RedisSettings {
-    /// Its URL: `redis://` or, with TLS, `rediss://`. It may hold a password.
+    /// Its URL: `redis://` or, with TLS, `rediss://`; `redis+unix://` for a socket; `redis-sentinel://` for the master that
+    /// Sentinels name; `redis-cluster://` for a Cluster. It may hold a user and a password.
     pub url: Secret,
+    /// Certificates (PEM) that the server's may be signed with. Default: the system's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
     /// A call that takes longer is given up. Default 100 ms.
     #[serde(with = "humantime_serde")]
     pub deadline: Duration,
@@ -68,6 +72,7 @@ impl Default for RedisSettings {
     fn default() -> Self {
         Self {
             url: Secret::new("redis://127.0.0.1:6379"),
+            ca_file: None,
             deadline: Duration::from_millis(100),
             value_max: ByteSize::mib(8),
         }
