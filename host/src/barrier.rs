@@ -7,7 +7,9 @@
 mod marks;
 mod scope;
 mod store;
+mod unrecorded;
 
 pub use marks::{Barriers, Losses, Verdict};
 pub use scope::{Purge, PurgeMode, Scope};
 pub use store::{Barrier, BarrierStore};
+pub(crate) use unrecorded::Unrecorded;

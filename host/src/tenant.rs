@@ -16,7 +16,7 @@ use std::time::Duration;
 use http::HeaderName;
 use serde::Serialize;
 
-use crate::barrier::{Barriers, Scope};
+use crate::barrier::{Barriers, Scope, Unrecorded};
 use crate::cache::{Cached, Pending};
 use crate::clock::Clock;
 use crate::consistency::Consistency;
@@ -53,6 +53,8 @@ pub struct Tenant {
     pub(crate) sweeps_wanted: AtomicU64,
     pub(crate) plan_epoch: AtomicU64,
     pub(crate) pending: Pending,
+    /// Purges that are not recorded yet: what L2 has of their scopes may be older than they are.
+    pub(crate) unrecorded: Unrecorded,
     /// The newest versions it has heard of.
     pub(crate) versions: Versions,
     /// The highest barrier number read from a shared store, plus one; 0 where none was read yet.
@@ -228,6 +230,7 @@ impl Tenant {
             sweeps_wanted: AtomicU64::new(0),
             plan_epoch: AtomicU64::new(0),
             pending: Pending::default(),
+            unrecorded: Unrecorded::default(),
             versions: Versions::default(),
             barriers_read: AtomicU64::new(0),
             clock,

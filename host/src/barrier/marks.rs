@@ -247,11 +247,11 @@ impl Mark {
 }
 
 /// The first three lines of a key's text: what all variants have in common.
-fn primary_text(text: &str) -> &str {
+pub(super) fn primary_text(text: &str) -> &str {
     text.match_indices('\n').nth(2).map_or(text, |(end, _)| &text[..end])
 }
 
-fn site_and_target(primary: &str) -> (&str, &str) {
+pub(super) fn site_and_target(primary: &str) -> (&str, &str) {
     let mut parts = primary.splitn(3, '\n').skip(1);
     (parts.next().unwrap_or(""), parts.next().unwrap_or(""))
 }

@@ -96,6 +96,10 @@ impl Cache {
         let epoch = asked.tenant.plan_epoch.load(Ordering::Acquire);
         let consistency = asked.consistency();
         let visible = |entry: Entry| {
+            // Its number says nothing beside a purge that has only this node's own.
+            if asked.tenant.unrecorded.reaches(&entry) {
+                return None;
+            }
             // A server that has gone back may still have what was replaced.
             if matches!(&entry, Entry::Response(stored) if self.is_outdated(&asked.tenant, stored)) {
                 return None;

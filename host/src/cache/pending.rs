@@ -27,16 +27,18 @@ impl Pending {
     /// Purges kept one by one; past it they become one purge of everything.
     const PURGES_MAX: usize = 10_000;
 
-    pub(crate) fn push(&self, parcel: Parcel) {
+    /// Adds one; false where there were too many and they have become one purge of everything.
+    pub(crate) fn push(&self, parcel: Parcel) -> bool {
         let mut queue = self.queue.lock();
         if queue.len() >= Self::PURGES_MAX {
             let (Parcel::Raised(newest) | Parcel::Recorded(newest)) = parcel;
             queue.clear();
             let purge = Purge { scope: Scope::Everything, mode: PurgeMode::Hard };
             queue.push_back(Parcel::Raised(Barrier { purge, ..newest }));
-            return;
+            return false;
         }
         queue.push_back(parcel);
+        true
     }
 
     pub(crate) fn front(&self) -> Option<Parcel> {
@@ -83,7 +85,8 @@ mod tests {
     #[test]
     fn too_many_become_one_of_everything() {
         let pending = Pending::default();
-        (0..=Pending::PURGES_MAX as u64).for_each(|n| pending.push(parcel(n)));
+        assert!((0..Pending::PURGES_MAX as u64).all(|n| pending.push(parcel(n))));
+        assert!(!pending.push(parcel(Pending::PURGES_MAX as u64)));
         assert_eq!(pending.len(), 1);
         let Some(Parcel::Raised(all)) = pending.front() else { panic!("there is one") };
         assert_eq!(all.purge, Purge { scope: Scope::Everything, mode: PurgeMode::Hard });

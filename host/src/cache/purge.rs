@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Cache;
 use super::pending::Parcel;
-use crate::barrier::{Barrier, Purge, Verdict};
+use crate::barrier::{Barrier, Purge, Scope, Verdict};
 use crate::consistency::Consistency;
 use crate::fleet::Confirmed;
 use crate::tenant::Tenant;
@@ -46,12 +46,18 @@ impl Cache {
         let mut report = PurgeReport::default();
         for purge in purges {
             count(&tenant.counters.purges);
+            let recording = tenant.unrecorded.begin(&purge.scope);
             let raised = tenant.barriers.raise_here(purge, self.inner.clock.now());
             match self.deliver(tenant, Parcel::Raised(raised)).await {
                 Ok(()) => report.recorded += 1,
                 Err(stuck) => {
                     count(&tenant.counters.purges_pending);
-                    tenant.pending.push(stuck.parcel);
+                    if matches!(stuck.parcel, Parcel::Raised(_)) {
+                        recording.waits();
+                    }
+                    if !tenant.pending.push(stuck.parcel) {
+                        tenant.unrecorded.become_one(Scope::Everything);
+                    }
                     report.pending += 1;
                     let promised = tenant.settings.consistency_reached(&purge.scope).reaches_beyond_the_node();
                     report.failed += usize::from(promised);
@@ -120,7 +126,14 @@ impl Cache {
         self.inner.tasks.spawn(async move {
             loop {
                 while let Some(parcel) = tenant.pending.front() {
-                    match cache.deliver(&tenant, parcel.clone()).await {
+                    let delivered = cache.deliver(&tenant, parcel.clone()).await;
+                    let unrecorded = matches!(&delivered, Err(stuck) if matches!(stuck.parcel, Parcel::Raised(_)));
+                    if let Parcel::Raised(barrier) = &parcel
+                        && !unrecorded
+                    {
+                        tenant.unrecorded.settle(&barrier.purge.scope);
+                    }
+                    match delivered {
                         Ok(()) => tenant.pending.settle(&parcel, None),
                         Err(stuck) => {
                             tenant.pending.settle(&parcel, Some(stuck.parcel));
