@@ -153,7 +153,7 @@ pub struct TierHealth {
 }
 
 /// Why a tier could not do what it was asked.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TierError {
     /// It did not answer within its deadline.

@@ -9,6 +9,7 @@ mod barriers;
 mod breaker;
 pub(crate) mod keys;
 pub(crate) mod link;
+mod reads;
 mod store;
 pub(crate) mod target;
 
@@ -19,13 +20,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::{BoxFuture, FutureExt, try_join_all};
-use redis::aio::ConnectionLike;
-use redis::{Cmd, Pipeline, RedisResult, Value};
+use futures_util::future::{BoxFuture, FutureExt};
+use redis::{Cmd, Value};
 
 pub use self::breaker::{Breaker, BreakerConfig};
 use self::link::{Link, LinkConfig};
-use self::target::{Connection, Target};
+use self::reads::{Answered, Reads, ask_each};
+use self::target::Target;
 use super::codec::{self, Encoding};
 use super::{Found, Stored, Terms, Tier, TierError, TierHealth};
 use crate::barrier::{Barrier, BarrierStore, Purge};
@@ -102,6 +103,8 @@ impl fmt::Debug for RedisConfig {
 #[derive(Debug)]
 pub struct RedisTier {
     link: Arc<Link>,
+    /// None on a Cluster: what comes together there goes to different servers.
+    reads: Option<Reads>,
     clock: Arc<dyn Clock>,
     config: RedisConfig,
     spread: bool,
@@ -127,8 +130,11 @@ impl RedisTier {
             calls_max: config.calls_max,
             breaker: config.breaker,
         };
+        let link = Link::start(target, link_config, Arc::clone(&clock));
+        let reads = (!spread).then(|| Reads::start(Arc::clone(&link), config.calls_max));
         Ok(Arc::new(Self {
-            link: Link::start(target, link_config, Arc::clone(&clock)),
+            link,
+            reads,
             clock,
             spread,
             config: config.clone(),
@@ -156,35 +162,29 @@ impl RedisTier {
     }
 
     async fn read(&self, tenant: Option<&str>, keys: &[CacheKey]) -> Result<Found, TierError> {
-        let commands = self.commands(tenant, keys);
-        if commands.is_empty() {
+        let commands = self.commands(keys);
+        if commands.is_empty() && tenant.is_none() {
             return Ok(Found::default());
         }
-        let mut values = self.link.call(|connection| ask(connection, commands)).await?;
-        let sequence = tenant.and_then(|_| values.pop());
+        let Answered { values, sequence } = match &self.reads {
+            Some(reads) => reads.ask(&self.link, commands, tenant).await?,
+            None => ask_each(&self.link, commands, tenant).await?,
+        };
         // Missing is none yet; anything but a number is nonsense, and 0 is what it is worth.
         let sequence = sequence.map(|value| barriers::number(&value).unwrap_or(0));
-        if values.len() != keys.len() {
-            return Err(self.link.failed(format!("{} answers to {} questions", values.len(), keys.len())));
-        }
         let shift_ms = self.link.correction_ms();
         let entries = keys.iter().zip(values).map(|(key, value)| self.decode(key, value, shift_ms)).collect();
         Ok(Found { entries, sequence })
     }
 
-    /// One bounded read per key, then the sequence: it must not be older than what the entries are judged by.
-    fn commands(&self, tenant: Option<&str>, keys: &[CacheKey]) -> Vec<Cmd> {
-        let mut commands = Vec::with_capacity(keys.len() + 1);
+    /// One bounded read per key.
+    fn commands(&self, keys: &[CacheKey]) -> Vec<Cmd> {
+        let mut commands = Vec::with_capacity(keys.len());
         for key in keys {
             let mut command = Cmd::with_capacity(4, COMMAND_BYTES);
             // Not GET: whatever somebody may have put there, no more than an entry's worth of it comes back.
             command.arg("GETRANGE").arg(keys::entry(key.tenant(), key.hash(), self.spread));
             command.arg(0).arg(self.config.value_max_bytes);
-            commands.push(command);
-        }
-        if let Some(tenant) = tenant {
-            let mut command = redis::cmd("GET");
-            command.arg(keys::control(tenant, "seq"));
             commands.push(command);
         }
         commands
@@ -426,21 +426,4 @@ fn target(config: &RedisConfig) -> Result<(Target, bool), TierError> {
         .map_err(|error| failed(format!("the URL can't be used: {error}")))?;
     let spread = matches!(target, Target::Cluster(_));
     Ok((target, spread))
-}
-
-/// Asks all questions in one round trip; on a Cluster one each, at the same time.
-async fn ask(mut connection: Connection, commands: Vec<Cmd>) -> RedisResult<Vec<Value>> {
-    if connection.is_cluster() {
-        let each = commands.into_iter().map(|command| {
-            let mut connection = connection.clone();
-            async move { connection.req_packed_command(&command).await }
-        });
-        return try_join_all(each).await;
-    }
-    let mut pipeline = Pipeline::with_capacity(commands.len());
-    let count = commands.len();
-    for command in commands {
-        pipeline.add_command(command);
-    }
-    connection.req_packed_commands(&pipeline, 0, count).await
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 use redis::{ErrorKind, FromRedisValue, RedisError, RedisResult, ServerErrorKind};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -121,10 +121,32 @@ impl Link {
     where
         F: Future<Output = RedisResult<T>>,
     {
+        let _permit = self.permit()?;
+        self.call_permitted(deadline, work).await
+    }
+
+    /// Takes one of the places for calls at the same time; not, where the server is known to be down.
+    pub(crate) fn permit(&self) -> Result<SemaphorePermit<'_>, TierError> {
+        if self.live.load().is_none() {
+            return Err(TierError::Open { tier: self.config.name });
+        }
+        self.calls.try_acquire().map_err(|_| self.too_many())
+    }
+
+    pub(crate) fn too_many(&self) -> TierError {
+        self.noted(self.failed("too many calls at the same time".to_owned()))
+    }
+
+    /// Calls the server within a deadline, for whoever has a place each.
+    pub(crate) async fn call_permitted<T, F>(
+        &self,
+        deadline: Duration,
+        work: impl FnOnce(Connection) -> F,
+    ) -> Result<T, TierError>
+    where
+        F: Future<Output = RedisResult<T>>,
+    {
         let Some(live) = self.live.load_full() else { return Err(TierError::Open { tier: self.config.name }) };
-        let Ok(_permit) = self.calls.try_acquire() else {
-            return Err(self.noted(self.failed("too many calls at the same time".to_owned())));
-        };
         match tokio::time::timeout(deadline, work(live.connection.clone())).await {
             Ok(Ok(value)) => {
                 self.breaker.lock().succeeded();
@@ -141,6 +163,11 @@ impl Link {
                 Err(self.noted(error))
             }
         }
+    }
+
+    /// How long a call may take.
+    pub(crate) const fn deadline(&self) -> Duration {
+        self.config.deadline
     }
 
     /// Whether it is asked, and how many connections there have been; changes can be awaited.
