@@ -93,6 +93,14 @@ impl Client {
         connection.send_request(request).await.with_context(|| format!("no answer to {method} {target}"))
     }
 
+    /// Connects, unless it is connected.
+    ///
+    /// # Errors
+    /// When nobody listens.
+    pub async fn connect(&mut self) -> anyhow::Result<()> {
+        self.connection().await.map(|_| ())
+    }
+
     /// Forgets the connection: the next request opens another. It is closed as soon as an answer that is still being read
     /// is dropped too.
     pub fn hang_up(&mut self) {

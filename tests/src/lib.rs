@@ -1,16 +1,27 @@
-//! The harness of the tests that need more than one module: an origin that does as it is told ([`origin`]), a client
-//! ([`client`]), a gateway ([`gateway`]) and a Redis ([`redis_server`]) of the test's own, what is stored in tiers
-//! ([`entries`]), a network that fails ([`fault_proxy`]), and traffic, recorded ([`traces`])
-//! and made by code ([`workloads`]).
+//! The harness of the tests that need more than one module: an origin that does as it is told ([`origin`], [`versions`]),
+//! clients ([`client`], [`balancer`], [`crowd`]), a gateway in this process ([`gateway`]) and nodes in processes of their
+//! own ([`nodes`]), a Redis ([`redis_server`], [`redis_cluster`], [`redis_sentinel`], [`redis_tls`]), what is stored in tiers
+//! ([`entries`]), a network that fails ([`fault_proxy`]), traffic, recorded ([`traces`]) and made by code
+//! ([`workloads`]), and what clients saw, with a checker ([`history`]).
 
+pub mod balancer;
 pub mod client;
+pub mod crowd;
 pub mod entries;
 pub mod fault_proxy;
 pub mod gateway;
 pub mod guests;
+pub mod history;
 pub mod node;
+pub mod nodes;
 pub mod origin;
+pub mod ports;
+pub mod process;
+pub mod redis_cluster;
+pub mod redis_sentinel;
 pub mod redis_server;
+pub mod redis_tls;
 pub mod traces;
+pub mod versions;
 pub mod wait;
 pub mod workloads;

@@ -11,7 +11,8 @@ use sandbar::key::KeyHash;
 use sandbar::tier::redis::{BreakerConfig, RedisConfig, RedisTier};
 use sandbar::tier::{Stored, Terms, Tier, TierError, VersionTerms, codec};
 use sandbar_tests::entries::{body, body_of, entry, key};
-use sandbar_tests::redis_server::{RedisServer, free_port};
+use sandbar_tests::ports::free_port;
+use sandbar_tests::redis_server::RedisServer;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep, timeout};
 

@@ -1,0 +1,43 @@
+//! A client that goes through a load balancer: node after node in turn, and where one gives no answer, the next. That is
+//! what a real one does for requests that may be repeated.
+
+use std::net::SocketAddr;
+
+use anyhow::Context;
+
+use crate::client::{Answer, Client};
+
+/// Nodes as one.
+#[derive(Debug)]
+pub struct Balancer {
+    clients: Vec<Client>,
+    turn: usize,
+}
+
+impl Balancer {
+    /// Over these nodes, which are called `host`; the first request goes to the `first` of them, counted round.
+    pub fn new(nodes: &[SocketAddr], host: &str, first: usize) -> Self {
+        let clients: Vec<Client> = nodes.iter().map(|node| Client::new(*node, host)).collect();
+        Self { turn: first % clients.len().max(1), clients }
+    }
+
+    /// Asks for a target.
+    ///
+    /// # Errors
+    /// When no node gives an answer.
+    pub async fn get(&mut self, target: &str) -> anyhow::Result<Answer> {
+        let mut last = None;
+        for _ in 0..self.clients.len() {
+            let turn = self.turn;
+            self.turn = (turn + 1) % self.clients.len();
+            match self.clients[turn].get(target).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => {
+                    self.clients[turn].hang_up();
+                    last = Some(error);
+                }
+            }
+        }
+        Err(last.context("there are no nodes")?)
+    }
+}

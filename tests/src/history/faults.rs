@@ -1,0 +1,159 @@
+//! Trouble for a fleet, one at a time, as a seed wants it.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use redis::Commands;
+
+use crate::fault_proxy::Fault;
+use crate::nodes::Nodes;
+
+/// Something that goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// A node stands still (SIGSTOP).
+    NodeStopped(usize),
+    /// A node is killed, and started again.
+    NodeKilled(usize),
+    /// A node's way to Redis fails.
+    Link(usize, Fault),
+    /// A node's way to Redis is cut, and what it misses is trimmed from the streams before it is back.
+    Trimmed(usize),
+    /// Redis stands still.
+    RedisStopped,
+    /// Redis is killed, and comes back empty.
+    RedisKilled,
+    /// Redis loses all it has.
+    RedisFlushed,
+}
+
+/// A trouble and its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// How long all is well before it.
+    pub rest: Duration,
+    /// What happens.
+    pub trouble: Trouble,
+    /// How long it lasts.
+    pub lasts: Duration,
+    /// Whether nobody writes or purges for a while when it is over.
+    pub calm: bool,
+}
+
+/// Steps until `span` is over; a calm counts for `calm`.
+pub fn plan(seed: u64, nodes: usize, span: Duration, calm: Duration) -> Vec<Step> {
+    let mut rng = Rng::with_seed(seed);
+    let (mut plan, mut at) = (Vec::new(), Duration::ZERO);
+    loop {
+        let step = any(&mut rng, nodes);
+        at += step.rest + step.lasts + if step.calm { calm } else { Duration::ZERO };
+        if at > span {
+            return plan;
+        }
+        plan.push(step);
+    }
+}
+
+fn any(rng: &mut Rng, nodes: usize) -> Step {
+    let node = rng.usize(..nodes);
+    let trouble = match rng.u8(..14) {
+        0..3 => Trouble::NodeStopped(node),
+        3 | 4 => Trouble::NodeKilled(node),
+        5 | 6 => Trouble::Link(node, Fault::Cut),
+        7 => Trouble::Link(node, Fault::HalfOpen),
+        8 => Trouble::Link(node, Fault::Delay(ms(rng.u64(10..200)))),
+        9 => Trouble::Link(node, Fault::Garbage),
+        10 | 11 => Trouble::Trimmed(node),
+        12 => Trouble::RedisStopped,
+        _ if rng.bool() => Trouble::RedisKilled,
+        _ => Trouble::RedisFlushed,
+    };
+    // Mostly too short for a node to count as deaf, at times long enough for it.
+    let lasts = if rng.u8(..3) == 0 { ms(rng.u64(800..2500)) } else { ms(rng.u64(50..500)) };
+    Step { rest: ms(rng.u64(100..400)), trouble, lasts, calm: rng.bool() }
+}
+
+impl Trouble {
+    /// Lets it begin.
+    ///
+    /// # Errors
+    /// When what is to be stopped does not run.
+    pub fn strike(self, nodes: &mut Nodes) -> anyhow::Result<()> {
+        match self {
+            Self::NodeStopped(node) => nodes[node].pause(),
+            Self::NodeKilled(node) => {
+                nodes[node].kill();
+                Ok(())
+            }
+            Self::Link(node, fault) => {
+                nodes.link(node).set(fault);
+                Ok(())
+            }
+            Self::Trimmed(node) => {
+                nodes.link(node).set(Fault::Cut);
+                Ok(())
+            }
+            Self::RedisStopped => nodes.redis.pause(),
+            Self::RedisKilled => {
+                nodes.redis.kill();
+                Ok(())
+            }
+            Self::RedisFlushed => Ok(redis::cmd("FLUSHALL").query::<()>(&mut nodes.redis.connection()?)?),
+        }
+    }
+
+    /// Lets it be over.
+    ///
+    /// # Errors
+    /// When what was killed does not start again.
+    pub async fn heal(self, nodes: &mut Nodes) -> anyhow::Result<()> {
+        match self {
+            Self::NodeStopped(node) => nodes[node].resume()?,
+            Self::NodeKilled(node) => nodes[node].restart().await?,
+            Self::Link(node, _) => nodes.link(node).set(Fault::None),
+            Self::Trimmed(node) => {
+                trim(nodes)?;
+                nodes.link(node).set(Fault::None);
+            }
+            Self::RedisStopped => nodes.redis.resume()?,
+            Self::RedisKilled => nodes.redis.restart_empty()?,
+            Self::RedisFlushed => {}
+        }
+        Ok(())
+    }
+
+    /// Whether the shared tier loses what it has.
+    pub const fn empties(self) -> bool {
+        matches!(self, Self::RedisKilled | Self::RedisFlushed)
+    }
+}
+
+/// Removes all messages from the bus's streams.
+fn trim(nodes: &Nodes) -> anyhow::Result<()> {
+    let mut redis = nodes.redis.connection()?;
+    let streams: Vec<String> = redis.keys("sandbar:{bus-*}:stream")?;
+    for stream in streams {
+        redis.xtrim::<_, ()>(stream, redis::streams::StreamMaxlen::Equals(0))?;
+    }
+    Ok(())
+}
+
+const fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_brings_the_same_troubles() {
+        let (span, calm) = (Duration::from_secs(60), Duration::from_secs(1));
+        let of = |seed| plan(seed, 3, span, calm);
+        assert_eq!(of(7), of(7));
+        assert_ne!(of(7), of(8));
+        let lasts = |step: &Step| step.rest + step.lasts + if step.calm { calm } else { Duration::ZERO };
+        let total: Duration = of(7).iter().map(lasts).sum();
+        assert!(total <= span && total > span / 2, "{total:?}");
+    }
+}

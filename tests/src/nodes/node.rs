@@ -1,0 +1,225 @@
+//! A node: `sandbar serve` as a process of its own, on ports that stay its own. It can be stopped in its tracks (SIGSTOP),
+//! let go on, killed, and started again as if nothing had been.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::client::{Answer, Client};
+use crate::gateway::TENANT;
+use crate::ports::free_port;
+use crate::process::Process;
+
+/// How long a node may take until it answers, on a busy machine.
+const START_MAX: Duration = Duration::from_secs(30);
+
+/// A running, stopped or dead node. Dropping it kills it.
+#[derive(Debug)]
+pub struct Node {
+    dir: TempDir,
+    listen: SocketAddr,
+    admin: SocketAddr,
+    settings: String,
+    env: Vec<(String, String)>,
+    process: Option<Process>,
+    /// How often it has been started.
+    starts: Arc<AtomicU32>,
+}
+
+impl Node {
+    /// Starts one with these settings (`sandbar.toml` without `data_dir` and addresses), and these variables in its
+    /// environment. Waits until it answers.
+    ///
+    /// # Errors
+    /// When it does not start; its own words are in the error.
+    pub async fn start(settings: &str, env: &[(&str, &str)]) -> anyhow::Result<Self> {
+        // A port that was free a moment ago can be taken by the time the node binds it: then others are tried.
+        let mut last = None;
+        for _ in 0..3 {
+            let mut node = Self::prepare(settings, env)?;
+            match node.restart().await {
+                Ok(()) => return Ok(node),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.context("no try was made")?)
+    }
+
+    /// One that is not running yet: its ports are known and nothing listens there.
+    ///
+    /// # Errors
+    /// When no directory or port can be had.
+    pub fn prepare(settings: &str, env: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let dir = tempfile::tempdir().context("a directory for the node")?;
+        let port = || Ok::<_, anyhow::Error>(SocketAddr::from(([127, 0, 0, 1], free_port()?)));
+        let env = env.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let (listen, admin) = (port()?, port()?);
+        Ok(Self { dir, listen, admin, settings: settings.to_owned(), env, process: None, starts: Arc::default() })
+    }
+
+    /// Starts it, again if need be, on the same ports and with the same data. Waits until it answers.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn restart(&mut self) -> anyhow::Result<()> {
+        self.kill();
+        let config = self.dir.path().join("sandbar.toml");
+        let data_dir = self.dir.path().join("data");
+        std::fs::write(&config, format!("data_dir = {:?}\n{}", data_dir.display().to_string(), self.settings))?;
+        let log = std::fs::File::options().create(true).append(true).open(self.log_file())?;
+        let child = Command::new(program()?)
+            .args(["serve", "--listen", &self.listen.to_string(), "--admin", &self.admin.to_string(), "--config"])
+            .arg(&config)
+            .env("SANDBAR_LOG", "info")
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .context("the node could not be started")?;
+        self.process = Some(Process::new(child));
+        self.starts.fetch_add(1, Ordering::SeqCst);
+        let answering = tokio::time::timeout(START_MAX, self.answers());
+        answering.await.with_context(|| format!("the node does not answer: {}", self.log()))?
+    }
+
+    /// Kills it with SIGKILL. Nothing happens if it does not run.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// Stops it as an operator does (SIGTERM): it ends what is under way. Answers when it has ended.
+    ///
+    /// # Errors
+    /// When it does not run, or takes longer than so long.
+    pub async fn stop(&mut self, at_most: Duration) -> anyhow::Result<()> {
+        let mut process = self.process.take().context("the node does not run")?;
+        process.signal(Signal::TERM)?;
+        let status = process.wait(at_most).await?;
+        anyhow::ensure!(status.success(), "the node ended with {status}: {}", self.log());
+        Ok(())
+    }
+
+    /// SIGSTOP: its sockets stay open, the kernel goes on accepting, and nothing answers.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn pause(&self) -> anyhow::Result<()> {
+        self.process()?.signal(Signal::STOP)
+    }
+
+    /// Lets it go on after [`Self::pause`].
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn resume(&self) -> anyhow::Result<()> {
+        self.process()?.signal(Signal::CONT)
+    }
+
+    /// The process.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn process(&self) -> anyhow::Result<&Process> {
+        self.process.as_ref().context("the node does not run")
+    }
+
+    /// How often it has been started: goes on counting for whoever watches it.
+    pub fn starts(&self) -> Arc<AtomicU32> {
+        Arc::clone(&self.starts)
+    }
+
+    /// Where clients are listened to.
+    pub const fn address(&self) -> SocketAddr {
+        self.listen
+    }
+
+    /// Where operators are.
+    pub const fn admin_address(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// A client that calls it `host`.
+    pub fn client(&self, host: &str) -> Client {
+        Client::new(self.listen, host)
+    }
+
+    /// Calls the admin API.
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub async fn admin(&self, method: &str, target: &str, body: impl Into<Bytes>) -> anyhow::Result<Answer> {
+        Client::new(self.admin, &self.admin.to_string()).send(method, target, &[], body).await
+    }
+
+    /// Purges of the tenant [`TENANT`]; `purges` is JSON as the admin API takes it.
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub async fn purge(&self, purges: &serde_json::Value) -> anyhow::Result<Answer> {
+        self.admin("POST", &format!("/tenants/{TENANT}/purge"), purges.to_string()).await
+    }
+
+    /// A counter of the tenant [`TENANT`], by its name in `GET /tenants/…`.
+    ///
+    /// # Errors
+    /// When no answer came, or there is no such counter.
+    pub async fn counter(&self, name: &str) -> anyhow::Result<u64> {
+        let report = self.admin("GET", &format!("/tenants/{TENANT}"), "").await?;
+        let report: serde_json::Value = serde_json::from_slice(&report.body)?;
+        report["counters"][name].as_u64().with_context(|| format!("no counter {name:?} in {report}"))
+    }
+
+    /// Whether it hears what the other nodes say.
+    ///
+    /// # Errors
+    /// When no answer came, or it has no fleet.
+    pub async fn hears(&self) -> anyhow::Result<bool> {
+        let stats = self.admin("GET", "/stats", "").await?;
+        let stats: serde_json::Value = serde_json::from_slice(&stats.body)?;
+        let deaf = &stats["fleet"]["bus"]["deaf_partitions"];
+        Ok(deaf.as_u64().with_context(|| format!("no fleet in {stats}"))? == 0)
+    }
+
+    /// What it has written to its log since its first start.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.dir.path().join("sandbar.log")
+    }
+
+    async fn answers(&mut self) -> anyhow::Result<()> {
+        loop {
+            if self.admin("GET", "/readyz", "").await.is_ok_and(|answer| answer.status == 200) {
+                return Ok(());
+            }
+            if let Some(status) = self.process.as_mut().and_then(Process::ended) {
+                self.process = None;
+                bail!("the node ended with {status}: {}", self.log());
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+/// The program, built beside what runs now: the package of the tests has it as a target of its own, so that it is
+/// always of the present sources; benches find the workspace's.
+fn program() -> anyhow::Result<PathBuf> {
+    let mut dir = std::env::current_exe()?;
+    dir.pop();
+    if dir.ends_with("deps") {
+        dir.pop();
+    }
+    let found = ["sandbar-node", "sandbar"].map(|name| dir.join(name)).into_iter().find(|path| path.is_file());
+    found.with_context(|| format!("no program in {}: cargo build --release", dir.display()))
+}

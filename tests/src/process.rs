@@ -1,0 +1,72 @@
+//! A process of the test's own that can be killed, stopped in its tracks, and looked at; it ends with its owner.
+
+use std::process::{Child, ExitStatus};
+use std::time::Duration;
+
+use anyhow::Context;
+use rustix::process::{Pid, Signal, kill_process};
+
+/// A child process. Dropping it kills it.
+#[derive(Debug)]
+pub struct Process(Child);
+
+impl Process {
+    /// Takes charge of a child.
+    pub const fn new(child: Child) -> Self {
+        Self(child)
+    }
+
+    /// Its id.
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.0.try_wait().ok().flatten()
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let pid = Pid::from_raw(i32::try_from(self.id())?).context("a process has an id")?;
+        Ok(kill_process(pid, signal)?)
+    }
+
+    /// Waits for its end, at most so long.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub async fn wait(&mut self, at_most: Duration) -> anyhow::Result<ExitStatus> {
+        let waiting = async {
+            loop {
+                if let Some(status) = self.ended() {
+                    return status;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(at_most, waiting).await.context("the process does not end")
+    }
+
+    /// Memory it occupies, in bytes: the resident set, as the kernel counts it.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn resident_bytes(&self) -> anyhow::Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()))?;
+        let line =
+            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS: the process is gone")?;
+        let kib: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
+        Ok(kib * 1024)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

@@ -1,0 +1,129 @@
+//! A Redis Cluster of the test's own: masters with a replica each, which take over for one another.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use tokio::time::{Instant, sleep};
+
+use crate::ports::free_port;
+use crate::redis_server::RedisServer;
+
+/// Slots of a Cluster.
+const SLOTS: usize = 16_384;
+/// How long its servers may take until they agree.
+const AGREED_MAX: Duration = Duration::from_secs(40);
+/// After how long a server that says nothing is taken for dead.
+const NODE_TIMEOUT_MS: &str = "1000";
+
+/// A running Cluster.
+#[derive(Debug)]
+pub struct RedisCluster {
+    masters: usize,
+    /// First the masters, then their replicas in the same order.
+    servers: Vec<RedisServer>,
+}
+
+impl RedisCluster {
+    /// Starts so many masters and as many replicas, and waits until all slots are served and replicated.
+    ///
+    /// # Errors
+    /// When they do not find together.
+    pub async fn start(masters: usize) -> anyhow::Result<Self> {
+        let (mut servers, mut buses) = (Vec::new(), Vec::new());
+        for _ in 0..masters * 2 {
+            let bus = free_port()?.to_string();
+            let of_cluster = ["--cluster-enabled", "yes", "--cluster-port", &bus];
+            let times = ["--cluster-node-timeout", NODE_TIMEOUT_MS, "--repl-diskless-sync-delay", "0"];
+            servers.push(RedisServer::start_with(&[&of_cluster[..], &times[..]].concat())?);
+            buses.push(bus);
+        }
+        let cluster = Self { masters, servers };
+        for master in 0..masters {
+            let (from, below) = (SLOTS * master / masters, SLOTS * (master + 1) / masters);
+            cluster.ask(master, &["CLUSTER", "ADDSLOTSRANGE", &from.to_string(), &(below - 1).to_string()])?;
+        }
+        for (server, bus) in cluster.servers.iter().zip(&buses).skip(1) {
+            cluster.ask(0, &["CLUSTER", "MEET", "127.0.0.1", &server.addr().port().to_string(), bus])?;
+        }
+        for master in 0..masters {
+            let id = cluster.ask(master, &["CLUSTER", "MYID"])?;
+            // It has to have heard of its master first.
+            let follows = || cluster.ask(masters + master, &["CLUSTER", "REPLICATE", &id]).is_ok();
+            until("a replica follows", follows).await?;
+        }
+        until("it is whole", || cluster.is_whole()).await?;
+        Ok(cluster)
+    }
+
+    /// Its URL: all its servers.
+    pub fn url(&self) -> String {
+        let hosts: Vec<String> = self.servers.iter().map(|server| server.addr().to_string()).collect();
+        format!("redis-cluster://{}", hosts.join(","))
+    }
+
+    /// Kills a master and waits until its replica serves in its place.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn fail_over(&mut self, master: usize) -> anyhow::Result<()> {
+        self.servers[master].kill();
+        let replica = self.masters + master;
+        until("the replica takes over", || {
+            self.ask(replica, &["ROLE"]).is_ok_and(|role| role.starts_with("master")) && self.is_served(replica)
+        })
+        .await
+    }
+
+    /// Keys on all masters together.
+    ///
+    /// # Errors
+    /// When none of them answers.
+    pub fn keys(&self) -> anyhow::Result<u64> {
+        let sizes = (0..self.servers.len())
+            .filter(|server| self.is_master(*server))
+            .map(|server| self.ask(server, &["DBSIZE"]));
+        sizes.map(|size| Ok(size?.parse::<u64>()?)).sum()
+    }
+
+    fn is_master(&self, server: usize) -> bool {
+        self.ask(server, &["ROLE"]).is_ok_and(|role| role.starts_with("master"))
+    }
+
+    /// Whether a server takes the Cluster for able to serve.
+    fn is_served(&self, server: usize) -> bool {
+        self.ask(server, &["CLUSTER", "INFO"]).is_ok_and(|info| info.contains("cluster_state:ok"))
+    }
+
+    /// Whether all take it for able to serve, and all replicas are up to date.
+    fn is_whole(&self) -> bool {
+        let linked = |replica| {
+            self.ask(replica, &["INFO", "replication"]).is_ok_and(|info| info.contains("master_link_status:up"))
+        };
+        (0..self.servers.len()).all(|server| self.is_served(server)) && (self.masters..self.servers.len()).all(linked)
+    }
+
+    fn ask(&self, server: usize, question: &[&str]) -> anyhow::Result<String> {
+        let (name, arguments) = question.split_first().context("a question")?;
+        let mut connection = self.servers[server].connection()?;
+        let answer: redis::Value = redis::cmd(name).arg(arguments).query(&mut connection)?;
+        Ok(match answer {
+            redis::Value::Array(parts) => parts.first().map(text).unwrap_or_default(),
+            one => text(&one),
+        })
+    }
+}
+
+fn text(value: &redis::Value) -> String {
+    redis::from_redis_value_ref::<String>(value).unwrap_or_default()
+}
+
+async fn until(what: &str, holds: impl Fn() -> bool) -> anyhow::Result<()> {
+    let began = Instant::now();
+    while !holds() {
+        if began.elapsed() > AGREED_MAX {
+            bail!("the Cluster never got there: {what}");
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}

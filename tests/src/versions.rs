@@ -1,0 +1,204 @@
+//! An origin whose pages have versions: a write makes the next one, every reply names the one it shows, and fetches are
+//! counted by page and by who asked. A page's version is read when the request comes in, and the reply takes its time:
+//! so a fetch that was begun before a write brings what was before it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use http::Method;
+use parking_lot::Mutex;
+
+use crate::client::Answer;
+use crate::origin::{Origin, Reply, Seen};
+
+/// The field that names the version; a class may take it for its order.
+pub const VERSION: &str = "x-version";
+
+/// How pages are served.
+#[derive(Clone, Copy, Debug)]
+pub struct Serving {
+    /// Time until a reply.
+    pub latency: Duration,
+    /// `Cache-Control: max-age`, in seconds.
+    pub max_age_s: u64,
+    /// Length of a page, at least, in bytes.
+    pub page_bytes: usize,
+}
+
+impl Default for Serving {
+    fn default() -> Self {
+        Self { latency: Duration::ZERO, max_age_s: 600, page_bytes: 200 }
+    }
+}
+
+/// The origin. Each node asks it under a URL of its own.
+pub struct Versions {
+    state: Arc<Mutex<State>>,
+    doors: Vec<Origin>,
+}
+
+#[derive(Default)]
+struct State {
+    usual: Serving,
+    serving: HashMap<String, Serving>,
+    versions: HashMap<String, u64>,
+    /// By page: how often each door was asked for it.
+    fetches: HashMap<String, Vec<u64>>,
+    /// Latencies of the coming fetches are spread up to this by a counter, where it is set.
+    spread: Option<(Duration, u64)>,
+}
+
+impl Versions {
+    /// Starts one that serves so, under as many URLs as are wanted.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub async fn start(doors: usize, usual: Serving) -> anyhow::Result<Self> {
+        let state = Arc::new(Mutex::new(State { usual, ..State::default() }));
+        let mut started = Vec::with_capacity(doors);
+        for door in 0..doors {
+            let state = Arc::clone(&state);
+            started.push(Origin::start(move |seen| state.lock().answer(door, doors, seen)).await?);
+        }
+        Ok(Self { state, doors: started })
+    }
+
+    /// The URL of a door.
+    pub fn url(&self, door: usize) -> String {
+        self.doors[door].url()
+    }
+
+    /// From now on this page is served so.
+    pub fn serve(&self, page: &str, serving: Serving) {
+        self.state.lock().serving.insert(page.to_owned(), serving);
+    }
+
+    /// From now on all pages without a serving of their own take up to so long, some less and some more.
+    pub fn spread_latency(&self, most: Duration) {
+        self.state.lock().spread = Some((most, 0));
+    }
+
+    /// A page's version.
+    pub fn version(&self, page: &str) -> u64 {
+        self.state.lock().version(page)
+    }
+
+    /// Makes the next version of a page, without anybody being told.
+    pub fn change(&self, page: &str) -> u64 {
+        self.state.lock().change(page)
+    }
+
+    /// How often a page was fetched.
+    pub fn fetches(&self, page: &str) -> u64 {
+        self.state.lock().fetches.get(page).map_or(0, |by_door| by_door.iter().sum())
+    }
+
+    /// How often a page was fetched, by door.
+    pub fn fetches_by_door(&self, page: &str) -> Vec<u64> {
+        self.state.lock().fetches.get(page).cloned().unwrap_or_else(|| vec![0; self.doors.len()])
+    }
+
+    /// How often anything was fetched.
+    pub fn fetches_of_all(&self) -> u64 {
+        self.state.lock().fetches.values().flatten().sum()
+    }
+}
+
+impl State {
+    fn answer(&mut self, door: usize, doors: usize, seen: &Seen) -> Reply {
+        let page = seen.path();
+        let serving = self.serving.get(page).copied();
+        let latency = serving.map_or_else(|| self.usual_latency(), |serving| serving.latency);
+        let serving = serving.unwrap_or(self.usual);
+        if seen.method == Method::GET {
+            self.fetches.entry(page.to_owned()).or_insert_with(|| vec![0; doors])[door] += 1;
+            let version = self.version(page);
+            return Reply::ok(content(page, version, serving.page_bytes))
+                .field("cache-control", format!("max-age={}", serving.max_age_s))
+                .field(VERSION, version.to_string())
+                .field("surrogate-key", surrogate_key(page))
+                .after(latency);
+        }
+        let version = self.change(page);
+        Reply::ok("written").field(VERSION, version.to_string())
+    }
+
+    fn usual_latency(&mut self) -> Duration {
+        let Some((most, count)) = &mut self.spread else { return self.usual.latency };
+        *count += 1;
+        // Mostly short, at times all of it: fetches of one page overtake each other.
+        let share = [0, 1, 2, 0, 10, 1, 0, 4][usize::try_from(*count % 8).expect("less than eight")];
+        *most * share / 10
+    }
+
+    fn version(&self, page: &str) -> u64 {
+        self.versions.get(page).copied().unwrap_or(1)
+    }
+
+    fn change(&mut self, page: &str) -> u64 {
+        let version = self.versions.entry(page.to_owned()).or_insert(1);
+        *version += 1;
+        *version
+    }
+}
+
+/// The surrogate key of a page: one for every third page, by the number that its name ends with.
+pub fn surrogate_key(page: &str) -> String {
+    let name_bytes = page.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+    let number: u64 = page[name_bytes..].parse().unwrap_or(0);
+    format!("group-{}", number % 3)
+}
+
+/// What a page shows: nobody can take one for another, or half of one for all of it.
+fn content(page: &str, version: u64, bytes: usize) -> String {
+    let line = format!("{page} is at version {version}\n");
+    line.repeat(bytes.div_ceil(line.len()).max(1))
+}
+
+/// The version that an answer shows, if it is a whole and true copy of the page.
+///
+/// # Errors
+/// When it is not: what is wrong with it.
+pub fn version_shown(page: &str, answer: &Answer) -> anyhow::Result<u64> {
+    ensure!(answer.status == 200, "{page}: {} {:?}: {}", answer.status, answer.fields, answer.text());
+    let version = answer.field(VERSION).and_then(|version| version.parse().ok()).context("no version")?;
+    let whole = content(page, version, answer.body.len());
+    ensure!(answer.body == whole, "{page}: version {version}, but it reads {:?}", answer.text());
+    Ok(version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::Client;
+
+    #[tokio::test]
+    async fn a_fetch_shows_the_version_from_when_it_was_asked() -> anyhow::Result<()> {
+        let origin = Versions::start(2, Serving::default()).await?;
+        let client = |door: usize| Client::new(origin.doors[door].address(), "shop.test");
+        assert_eq!(version_shown("/a/1", &client(0).get("/a/1").await?)?, 1);
+        origin.serve("/a/1", Serving { latency: Duration::from_millis(100), ..Serving::default() });
+        let mut slow = client(0);
+        let slow = tokio::spawn(async move { slow.get("/a/1").await });
+        while origin.fetches("/a/1") < 2 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let written = client(1).send("PUT", "/a/1", &[], "").await?;
+        assert_eq!((written.field(VERSION), origin.version("/a/1")), (Some("2"), 2));
+        assert_eq!(version_shown("/a/1", &slow.await??)?, 1);
+        assert_eq!(version_shown("/a/1", &client(1).get("/a/1").await?)?, 2);
+        assert_eq!(origin.fetches_by_door("/a/1"), [2, 1]);
+        let mut torn = client(1).get("/a/1").await?;
+        torn.body.truncate(torn.body.len() - 1);
+        assert!(version_shown("/a/1", &torn).is_err() && version_shown("/a/2", &torn).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn every_third_page_shares_a_surrogate_key() {
+        let keys = ["/p0/k1", "/p1/k4", "/p0/k12"].map(surrogate_key);
+        assert_eq!(keys, ["group-1", "group-1", "group-0"]);
+    }
+}

@@ -1,0 +1,143 @@
+//! Does a fleet keep its promises, whatever happens to it? Random traffic, random trouble, and a checker.
+//!
+//! A failure names its seed; `SANDBAR_SEED=n` plays that one alone. The seed decides what is asked, written, purged and
+//! broken, and in which order; how it interleaves is the machine's.
+
+use std::time::Duration;
+
+use sandbar_tests::history::faults::{Step, plan};
+use sandbar_tests::history::traffic::{Mix, Traffic};
+use sandbar_tests::history::{History, Rules, Tally, Violation, check};
+use sandbar_tests::nodes::{Nodes, Setup};
+use tokio::time::{Instant, sleep};
+
+use crate::alone;
+
+/// A node counts as deaf after this long, and serves what it fetches then for as long again.
+pub(crate) const SILENCE_MAX: Duration = Duration::from_millis(600);
+/// How long a trial lasts.
+const SPAN: Duration = Duration::from_secs(8);
+const HEARTBEAT: Duration = Duration::from_millis(100);
+/// How long nothing is written when a trouble is over: longer than any promise takes to hold.
+const CALM: Duration = Duration::from_millis(1200);
+/// Fetches take up to this: so long that purges come in between.
+const LATENCY_MAX: Duration = Duration::from_millis(150);
+
+/// A fleet whose one tenant promises this, and whose nodes count as deaf after so long without a word.
+pub(crate) fn setup(consistency: &str, silence_max: Duration) -> Setup {
+    let ms = |duration: Duration| format!("\"{}ms\"", duration.as_millis());
+    let (heartbeat, silence, live) = (ms(HEARTBEAT), ms(silence_max), ms(silence_max * 5 / 2));
+    let fleet = format!(
+        "heartbeat = {heartbeat}\nsilence_max = {silence}\ndeaf_age_max = {silence}\nmember_timeout = {live}\n\
+         confirm_deadline = \"500ms\"\nlease = \"1s\"\n"
+    );
+    let versioned = "[[tenant.class]]\nname = \"all\"\npath = \"/**\"\nversion_field = \"x-version\"\n";
+    let class = if consistency == "versioned" { versioned } else { "" };
+    let tenant = format!("consistency = \"{consistency}\"\n{class}");
+    Setup { tenant, deadline: Duration::from_millis(200), ..Setup::fleet(&fleet) }
+}
+
+/// What `docs/consistency.md` says of a mode.
+pub(crate) fn rules(consistency: &str, silence_max: Duration) -> Rules {
+    let elsewhere = match consistency {
+        "eventual" => None,
+        // Deaf after the one, and from then on nothing older than the other, which is the same here; a heartbeat until a
+        // server that has lost its memory is noticed.
+        "bus" | "versioned" => Some(silence_max + HEARTBEAT),
+        "write-all" => Some(Duration::ZERO),
+        other => panic!("nothing is known of {other}"),
+    };
+    Rules { elsewhere, l2_never_goes_back: consistency == "versioned" }
+}
+
+/// Plays one trial: traffic, and these steps.
+pub(crate) async fn play(nodes: &mut Nodes, seed: u64, steps: &[Step]) -> anyhow::Result<History> {
+    let clock = Instant::now();
+    nodes.origin.spread_latency(LATENCY_MAX);
+    let traffic = Traffic::start(nodes, Mix::default(), seed, clock);
+    let mut emptied = Vec::new();
+    for step in steps {
+        sleep(step.rest).await;
+        let began = clock.elapsed();
+        step.trouble.strike(nodes)?;
+        sleep(step.lasts).await;
+        traffic.calm(step.calm);
+        step.trouble.heal(nodes).await?;
+        emptied.extend(step.trouble.empties().then(|| (began, clock.elapsed())));
+        println!("seed {seed}: {:?} from {began:?} to {:?}", step.trouble, clock.elapsed());
+        if step.calm {
+            sleep(CALM).await;
+            traffic.calm(false);
+        }
+    }
+    traffic.calm(true);
+    sleep(CALM).await;
+    let mut history = traffic.end().await?;
+    history.emptied = emptied;
+    Ok(history)
+}
+
+/// Plays a trial, and answers with what the checker says.
+pub(crate) async fn judged(
+    setup: Setup,
+    rules: &Rules,
+    seed: u64,
+    steps: &[Step],
+) -> anyhow::Result<(Result<Tally, Violation>, Nodes)> {
+    let mut nodes = Nodes::start(setup).await?;
+    nodes.all_hear().await;
+    let history = play(&mut nodes, seed, steps)
+        .await
+        .map_err(|error| anyhow::anyhow!("{error:#}; play it again with SANDBAR_SEED={seed}\n{}", nodes.logs()))?;
+    Ok((check(&history, rules), nodes))
+}
+
+async fn trials(consistency: &str, seeds: impl IntoIterator<Item = u64>, span: Duration) -> anyhow::Result<()> {
+    let _alone = alone().await;
+    let only: Option<u64> = std::env::var("SANDBAR_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seeds = only.map_or_else(|| seeds.into_iter().collect(), |only| vec![only]);
+    for seed in seeds {
+        let steps = plan(seed, 3, span, CALM);
+        let (verdict, nodes) =
+            judged(setup(consistency, SILENCE_MAX), &rules(consistency, SILENCE_MAX), seed, &steps).await?;
+        match verdict {
+            Err(violation) => {
+                anyhow::bail!("{consistency}: {violation}; play it again with SANDBAR_SEED={seed}\n{}", nodes.logs())
+            }
+            Ok(tally) => {
+                println!("{consistency}, seed {seed}: {tally:?}");
+                assert!(tally.bound > tally.reads / 4 && tally.promises > 50, "too little was seen: {tally:?}");
+            }
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn eventual_keeps_its_promises_through_trouble() -> anyhow::Result<()> {
+    trials("eventual", [11], SPAN).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bus_keeps_its_promises_through_trouble() -> anyhow::Result<()> {
+    trials("bus", [22], SPAN).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn versioned_keeps_its_promises_through_trouble() -> anyhow::Result<()> {
+    trials("versioned", [31], SPAN).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn write_all_keeps_its_promises_through_trouble() -> anyhow::Result<()> {
+    trials("write-all", [41], SPAN).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes minutes"]
+async fn promises_are_kept_for_minutes() -> anyhow::Result<()> {
+    for consistency in ["eventual", "bus", "versioned", "write-all"] {
+        trials(consistency, 100..104, Duration::from_secs(20)).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,193 @@
+//! Would the checker have noticed? What keeps a promise is switched off, and the broken promise must be found; with it, the
+//! same course of events breaks none.
+
+use std::time::Duration;
+
+use sandbar_tests::fault_proxy::Fault;
+use sandbar_tests::history::faults::{Step, Trouble};
+use sandbar_tests::history::{History, Promise, Reach, Read, Rules, Run, Source, Violation, check};
+use sandbar_tests::nodes::{HOST, Nodes, Setup};
+use sandbar_tests::versions::{Serving, version_shown};
+use sandbar_tests::wait::eventually;
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use crate::alone;
+use crate::history::{SILENCE_MAX, judged, rules, setup};
+
+const MODE: &str = "bus";
+const PAGE: &str = "/p0/k1";
+/// Behind the clock that is compared at each request, memory is given up when the silence is noticed: both are off.
+const UNFENCED: &str = "no-self-fencing,ignore-gaps";
+
+fn without(fault: &str, setup: Setup) -> Setup {
+    Setup { env: vec![("SANDBAR_FAULTS".into(), fault.into())], ..setup }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fills_that_are_judged_as_of_their_end_are_found() -> anyhow::Result<()> {
+    let _alone = alone().await;
+    // No trouble at all but traffic.
+    let (rest, lasts) = (Duration::from_millis(500), Duration::from_secs(1));
+    let steps = [Step { rest, trouble: Trouble::Link(0, Fault::None), lasts, calm: true }];
+    let usual = setup(MODE, SILENCE_MAX);
+    let (verdict, nodes) = judged(without("no-barriers", usual.clone()), &rules(MODE, SILENCE_MAX), 1, &steps).await?;
+    assert!(matches!(verdict, Err(Violation::Stale { .. })), "not noticed: {verdict:?}\n{}", nodes.logs());
+    drop(nodes);
+    let (verdict, nodes) = judged(usual, &rules(MODE, SILENCE_MAX), 1, &steps).await?;
+    assert!(verdict.is_ok(), "{}\n{}", verdict.expect_err("just seen"), nodes.logs());
+    Ok(())
+}
+
+/// How a purge goes unheard: a page is purged at node 0 while node 1, which has it in memory, can't hear of it.
+struct Unheard {
+    mode: &'static str,
+    silence_max: Duration,
+    /// What ails node 1's link to Redis.
+    link: Fault,
+    /// Whether, and how, that is over when the purge is acknowledged.
+    ends: Option<Trouble>,
+    /// Whether node 1 stands still until the purge is acknowledged, and has been asked already when it goes on.
+    stopped: bool,
+}
+
+impl Unheard {
+    fn setup(&self) -> Setup {
+        setup(self.mode, self.silence_max)
+    }
+
+    fn rules(&self) -> Rules {
+        rules(self.mode, self.silence_max)
+    }
+
+    /// Plays it; node 1 is asked for the page when the promise holds there too.
+    async fn play(&self, setup: Setup) -> anyhow::Result<(History, Nodes)> {
+        let mut nodes = Nodes::start(setup).await?;
+        // What is fetched before is given up when it begins to hear.
+        nodes.all_hear().await;
+        let (clock, mut history) = (Instant::now(), History::default());
+        let mut client = nodes[1].client(HOST);
+        eventually("node 1 has it in memory", async || {
+            client.get(PAGE).await.is_ok_and(|answer| answer.cache_status().value("detail") == Some("l1"))
+        })
+        .await;
+        nodes.link(1).set(self.link);
+        if self.stopped {
+            nodes[1].pause()?;
+        }
+        let (version, by) = (nodes.origin.change(PAGE), Run { node: 0, start: 1 });
+        let purge = json!({ "scope": "key", "url": format!("http://{HOST}{PAGE}") });
+        // Not before node 1 counts as gone, where every live node has to confirm it.
+        eventually("it is purged", async || nodes[0].purge(&purge).await.is_ok_and(|answer| answer.status == 200))
+            .await;
+        let acknowledged = clock.elapsed();
+        history.promises.push(Promise { page: 0, version, by, reach: Reach::Everywhere, acknowledged });
+        if let Some(trouble) = self.ends {
+            trouble.heal(&mut nodes).await?;
+        }
+        sleep(self.rules().elsewhere.unwrap_or_default() + Duration::from_millis(50)).await;
+        let asked = clock.elapsed();
+        let answer = tokio::spawn(async move { client.get(PAGE).await });
+        if self.stopped {
+            sleep(Duration::from_millis(50)).await;
+            nodes[1].resume()?;
+        }
+        let version = version_shown(PAGE, &answer.await??)?;
+        let (by, source) = (Run { node: 1, start: 1 }, Source::L1);
+        history.reads.push(Read { page: 0, version, by, source, asked, answered: clock.elapsed() });
+        Ok((history, nodes))
+    }
+
+    /// Without what `fault` switches off the promise is broken, and with it it is kept.
+    async fn assert_found(&self, fault: &str) -> anyhow::Result<()> {
+        let _alone = alone().await;
+        let (history, nodes) = self.play(without(fault, self.setup())).await?;
+        let verdict = check(&history, &self.rules());
+        let found = matches!(verdict, Err(Violation::Stale { .. }));
+        assert!(found, "{fault} was not noticed: {verdict:?}\n{}", nodes.logs());
+        drop(nodes);
+        let (history, nodes) = self.play(self.setup()).await?;
+        let verdict = check(&history, &self.rules());
+        assert!(verdict.is_ok(), "{}\n{}", verdict.expect_err("just seen"), nodes.logs());
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn gap_in_the_stream_that_is_ignored_is_found() -> anyhow::Result<()> {
+    // It is back long before it would count as deaf: the gap alone tells.
+    let (silence_max, ends) = (Duration::from_secs(3), Some(Trouble::Trimmed(1)));
+    let gap = Unheard { mode: "bus", silence_max, link: Fault::Cut, ends, stopped: false };
+    gap.assert_found("ignore-gaps").await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn node_that_serves_although_it_is_deaf_is_found() -> anyhow::Result<()> {
+    let deaf = Unheard { mode: "bus", silence_max: SILENCE_MAX, link: Fault::HalfOpen, ends: None, stopped: false };
+    deaf.assert_found(UNFENCED).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn node_that_stood_still_and_does_not_mind_is_found() -> anyhow::Result<()> {
+    let stopped =
+        Unheard { mode: "write-all", silence_max: SILENCE_MAX, link: Fault::HalfOpen, ends: None, stopped: true };
+    stopped.assert_found(UNFENCED).await
+}
+
+/// A leader stands still while it fetches, another takes over and stores something newer, and then the first goes on:
+/// what do those see who look into the shared tier before and after?
+async fn overslept(setup: Setup) -> anyhow::Result<(History, Nodes)> {
+    let slow = Serving { latency: Duration::from_millis(600), ..Serving::default() };
+    let nodes = Nodes::start(Setup { nodes: 4, serving: slow, ..setup }).await?;
+    nodes.all_hear().await;
+    let (clock, mut history) = (Instant::now(), History::default());
+    let mut sleeper = nodes[0].client(HOST);
+    let first = tokio::spawn(async move { sleeper.get(PAGE).await });
+    eventually("the first asks the origin", async || nodes.origin.fetches(PAGE) == 1).await;
+    nodes[0].pause()?;
+    nodes.origin.change(PAGE);
+    nodes.origin.serve(PAGE, Serving::default());
+    // Its lease runs out: the next one fetches what is there by now.
+    let second = nodes[1].client(HOST).get(PAGE).await?;
+    assert_eq!((version_shown(PAGE, &second)?, nodes.origin.fetches(PAGE)), (2, 2));
+    see(&nodes, 2, clock, &mut history).await?;
+    nodes[0].resume()?;
+    assert_eq!(version_shown(PAGE, &first.await??)?, 1, "its own client gets what it asked for, when it did");
+    // What it stores, if it does, is there by now.
+    sleep(Duration::from_millis(500)).await;
+    see(&nodes, 3, clock, &mut history).await?;
+    Ok((history, nodes))
+}
+
+/// A node looks at the page for the first time.
+async fn see(nodes: &Nodes, node: usize, clock: Instant, history: &mut History) -> anyhow::Result<()> {
+    // What has just been fetched may still be on its way to Redis.
+    let (mut redis, entries) = (nodes.redis.connection()?, "sandbar:{default}:e:*");
+    eventually("it is in the shared tier", async || {
+        redis::Commands::keys::<_, Vec<String>>(&mut redis, entries).is_ok_and(|keys| !keys.is_empty())
+    })
+    .await;
+    let asked = clock.elapsed();
+    let answer = nodes[node].client(HOST).get(PAGE).await?;
+    assert_eq!(answer.cache_status().value("detail"), Some("redis"));
+    let (version, by) = (version_shown(PAGE, &answer)?, Run { node, start: 1 });
+    history.reads.push(Read { page: 0, version, by, source: Source::L2, asked, answered: clock.elapsed() });
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn late_holder_without_a_token_is_found() -> anyhow::Result<()> {
+    let _alone = alone().await;
+    // So long that it is not deafness which keeps the one that stood still from storing.
+    let usual = setup(MODE, Duration::from_secs(60));
+    let rules = Rules { elsewhere: None, l2_never_goes_back: true };
+    let (history, nodes) = overslept(without("no-fencing", usual.clone())).await?;
+    let verdict = check(&history, &rules);
+    assert!(matches!(verdict, Err(Violation::WentBack { .. })), "{verdict:?}\n{}", nodes.logs());
+    drop(nodes);
+    let (history, nodes) = overslept(usual).await?;
+    let verdict = check(&history, &rules);
+    assert!(verdict.is_ok(), "{}\n{}", verdict.expect_err("just seen"), nodes.logs());
+    eventually("it was refused", async || nodes[0].counter("fills_fenced").await.is_ok_and(|fenced| fenced == 1)).await;
+    Ok(())
+}

@@ -1,0 +1,99 @@
+//! A thousand clients at once: how often is the origin asked?
+
+use std::time::Duration;
+
+use sandbar_tests::crowd::{Asked, at_once};
+use sandbar_tests::nodes::{Nodes, Setup};
+use sandbar_tests::versions::{Serving, version_shown};
+use sandbar_tests::wait::eventually;
+use tokio::time::sleep;
+
+use crate::alone;
+
+const CLIENTS: usize = 1000;
+const PAGE: &str = "/p0/k1";
+/// What the origin takes: longer than it takes a thousand requests to arrive.
+const LATENCY: Duration = Duration::from_millis(1500);
+/// How long others wait for a node that has died.
+const LEASE_MS: u64 = 2000;
+/// How long requests wait for another's fetch: time for a lease to run out, and for a fetch, on a busy machine.
+const WAITER_DEADLINE_S: u64 = 40;
+
+fn serving() -> Serving {
+    Serving { latency: LATENCY, ..Serving::default() }
+}
+
+async fn fleet() -> anyhow::Result<Nodes> {
+    let tenant = format!("waiter_deadline = \"{WAITER_DEADLINE_S}s\"\n");
+    let setup = Setup::fleet(&format!("lease = \"{LEASE_MS}ms\"\n"));
+    let nodes = Nodes::start(Setup { serving: serving(), tenant, ..setup }).await?;
+    nodes.all_hear().await;
+    Ok(nodes)
+}
+
+/// All were answered with a true copy of this version.
+fn assert_answered(asked: &[Asked], version: u64, nodes: &Nodes) {
+    for asked in asked {
+        let shown = asked.answer.as_ref().map(|answer| version_shown(PAGE, answer));
+        let right = matches!(shown, Ok(Ok(shown)) if shown == version);
+        assert!(right, "node {} after {:?}: {shown:?}\n{}", asked.node, asked.took, nodes.logs());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_cold_key_is_fetched_once() -> anyhow::Result<()> {
+    let _alone = alone().await;
+    let nodes = fleet().await?;
+    let asked = at_once(&nodes.addresses(), CLIENTS, PAGE).await?;
+    assert_answered(&asked, 1, &nodes);
+    assert_eq!(nodes.origin.fetches(PAGE), 1, "{:?}", nodes.origin.fetches_by_door(PAGE));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_expired_key_is_fetched_once_more() -> anyhow::Result<()> {
+    let _alone = alone().await;
+    let nodes = fleet().await?;
+    nodes.origin.serve(PAGE, Serving { max_age_s: 1, ..Serving::default() });
+    for node in nodes.all() {
+        assert_eq!(version_shown(PAGE, &node.client("shop.test").get(PAGE).await?)?, 1);
+    }
+    assert_eq!(nodes.origin.fetches(PAGE), 1, "the others found it in L2");
+    nodes.origin.serve(PAGE, serving());
+    nodes.origin.change(PAGE);
+    sleep(Duration::from_millis(2100)).await;
+    let asked = at_once(&nodes.addresses(), CLIENTS, PAGE).await?;
+    assert_answered(&asked, 2, &nodes);
+    assert_eq!(nodes.origin.fetches(PAGE), 2, "{:?}", nodes.origin.fetches_by_door(PAGE));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leader_that_is_killed_costs_one_fetch_more() -> anyhow::Result<()> {
+    let _alone = alone().await;
+    let mut nodes = fleet().await?;
+    let addresses = nodes.addresses();
+    let asking = tokio::spawn(async move { at_once(&addresses, CLIENTS, PAGE).await });
+    eventually("the origin is asked", async || nodes.origin.fetches(PAGE) > 0).await;
+    let leader = nodes.origin.fetches_by_door(PAGE).iter().position(|fetches| *fetches > 0).expect("somebody asked");
+    // Everybody has come to a node by now, or nearly: the origin takes its time.
+    sleep(LATENCY / 2).await;
+    nodes[leader].kill();
+    let asked: Vec<Asked> = asking.await??.into_iter().filter(|asked| asked.node != leader).collect();
+    assert_eq!(asked.len(), CLIENTS - CLIENTS.div_ceil(3) + usize::from(leader != 0));
+    assert_answered(&asked, 1, &nodes);
+    assert!(nodes.origin.fetches(PAGE) <= 2, "{:?}", nodes.origin.fetches_by_door(PAGE));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_redis_each_node_fetches_once() -> anyhow::Result<()> {
+    let _alone = alone().await;
+    let nodes = fleet().await?;
+    nodes.redis.pause()?;
+    let asked = at_once(&nodes.addresses(), CLIENTS, PAGE).await?;
+    assert_answered(&asked, 1, &nodes);
+    assert!(nodes.origin.fetches(PAGE) <= 3, "{:?}", nodes.origin.fetches_by_door(PAGE));
+    nodes.redis.resume()?;
+    Ok(())
+}
