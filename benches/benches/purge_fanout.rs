@@ -1,81 +1,79 @@
-//! How long until every other node has heard of a purge? Three nodes on one machine and one Redis; one of them purges 500
-//! times a second, while the other two and a crowd of L2 reads keep the server busy. Printed are the times from before the
-//! publishing until the slower of the two listeners was called, and until the acknowledgement.
+//! How long until every other node has forgotten what one has purged? Three nodes, each a process of its own, on one Redis
+//! and one machine; clients keep all of them busy. A page changes at the origin and is purged at node 0, by its surrogate
+//! key; meanwhile the page is asked for at the other two, over and over.
+//!
+//! Printed are the times from before the purge was sent until its acknowledgement had come, and until the slower of the
+//! others was asked the first time that it did not show the old page any more (so the time of a request is part of it).
+//!
+//! `cargo build --release && cargo bench -p sandbar-benches --bench purge_fanout`
 
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use parking_lot::Mutex;
-use sandbar::barrier::{Barrier, Purge, PurgeMode, Scope};
-use sandbar::clock::{Clock, SystemClock};
-use sandbar::fleet::{Fleet, FleetConfig, Listener, Lost, Partition};
-use sandbar::tier::Tier;
-use sandbar::tier::redis::{RedisConfig, RedisTier};
-use sandbar_tests::entries::{body, entry, key};
-use sandbar_tests::redis_server::RedisServer;
-use tokio::time::{Instant, interval, sleep};
+use sandbar_tests::client::Client;
+use sandbar_tests::crowd::Steady;
+use sandbar_tests::gateway::TENANT;
+use sandbar_tests::nodes::{HOST, Nodes, Setup};
+use sandbar_tests::versions::{surrogate_key, version_shown};
+use tokio::time::{Instant, sleep};
 
-const PURGES: u64 = 5000;
-const EVERY: Duration = Duration::from_millis(2);
-
-#[derive(Default)]
-struct Heard(Mutex<Vec<Instant>>);
-
-impl Listener for Heard {
-    fn purged(&self, _tenant: &str, _barrier: &Barrier) {
-        self.0.lock().push(Instant::now());
-    }
-
-    fn lost(&self, partition: Partition, why: Lost) {
-        println!("partition {} lost: {}", partition.index, why.as_str());
-    }
-}
+const PURGES: usize = 2000;
+/// Between two purges: time for the page to be in all memories again.
+const REST: Duration = Duration::from_millis(3);
+/// Clients that ask for other pages all the time, and how long they rest in between.
+const LOAD_CLIENTS: usize = 12;
+const LOAD_REST: Duration = Duration::from_millis(2);
+const PAGE: &str = "/purged/k1";
 
 #[tokio::main]
-async fn main() {
-    let server = RedisServer::start().expect("redis-server");
-    let config = FleetConfig { silence_max: Duration::from_secs(30), ..FleetConfig::new(server.url()) };
-    let heard: Vec<Arc<Heard>> = (0..3).map(|_| Arc::default()).collect();
-    let nodes: Vec<Fleet> = heard
-        .iter()
-        .map(|heard| Fleet::start(&config, Arc::clone(heard) as _, Arc::new(SystemClock)).expect("a URL"))
-        .collect();
-    for node in &nodes {
-        assert!(node.bus().ready(Duration::from_secs(30)).await);
+async fn main() -> anyhow::Result<()> {
+    let setup = Setup { tenant: "consistency = \"bus\"\n".into(), links: false, ..Setup::fleet("") };
+    let nodes = Nodes::start(setup).await?;
+    nodes.all_hear().await;
+    let addresses = nodes.addresses();
+    // Numbers of another surrogate key than the page's: what is measured purges nothing of the load.
+    let load =
+        Steady::start(&addresses, LOAD_CLIENTS, LOAD_REST, |client, n| format!("/load{client}/k{}", n % 500 * 3));
+    let admin = nodes[0].admin_address();
+    let mut operator = Client::new(admin, &admin.to_string());
+    let purge = serde_json::json!({ "scope": "surrogate-key", "key": surrogate_key(PAGE) }).to_string();
+    let target = format!("/tenants/{TENANT}/purge");
+    let (mut acknowledged, mut forgotten) = (Vec::new(), Vec::new());
+    for _ in 0..PURGES {
+        for address in &addresses {
+            version_shown(PAGE, &Client::new(*address, HOST).get(PAGE).await?)?;
+        }
+        sleep(REST).await;
+        let version = nodes.origin.change(PAGE);
+        let began = Instant::now();
+        let watching = [1, 2].map(|node| tokio::spawn(watch(addresses[node], version, began)));
+        let answer = operator.send("POST", &target, &[], purge.clone()).await?;
+        acknowledged.push(began.elapsed());
+        anyhow::ensure!(answer.status == 200, "{}: {}", answer.status, answer.text());
+        let mut slower = Duration::ZERO;
+        for watching in watching {
+            slower = slower.max(watching.await??);
+        }
+        forgotten.push(slower);
     }
-    let load = tokio::spawn(load(server.url()));
-    let (mut began, mut acknowledged) = (Vec::new(), Vec::new());
-    let mut ticks = interval(EVERY);
-    for sequence in 0..PURGES {
-        ticks.tick().await;
-        let purge = Purge { scope: Scope::SurrogateKey(format!("product-{sequence}")), mode: PurgeMode::Hard };
-        let barrier = Barrier { purge, sequence, raised: SystemClock.now() };
-        let start = Instant::now();
-        nodes[0].bus().publish("shop", &barrier).await.expect("published");
-        began.push(start);
-        acknowledged.push(start.elapsed());
-    }
-    while heard[1..].iter().any(|heard| heard.0.lock().len() < began.len()) {
-        sleep(Duration::from_millis(10)).await;
-    }
-    load.abort();
-    let (one, other) = (heard[1].0.lock(), heard[2].0.lock());
-    let fanned: Vec<Duration> =
-        began.iter().zip(one.iter().zip(&*other)).map(|(began, (a, b))| (*a).max(*b).duration_since(*began)).collect();
+    let load = load.end().await;
+    anyhow::ensure!(load.errors.is_empty(), "{:?}", load.errors);
+    println!("{} other requests meanwhile", load.answers);
     report("acknowledged", acknowledged);
-    report("heard by all", fanned);
+    report("forgotten by all", forgotten);
+    Ok(())
 }
 
-/// Reads from L2 as fast as one connection takes them, eight at a time.
-async fn load(url: String) {
-    let tier = RedisTier::connect(&RedisConfig::new(url), Arc::new(SystemClock)).expect("a URL");
-    assert!(tier.ready(Duration::from_secs(30)).await);
-    let (key, now) = (key("news", 1), SystemClock.now());
-    let stored = entry(&key, body(1, 4096), 0, now);
-    tier.put(&key, stored, now.saturating_add(Duration::from_secs(3600))).await.expect("stored");
-    let keys = vec![key; 8];
+/// Asks for the page until it is shown at this version, and answers with when it was asked that time.
+async fn watch(node: SocketAddr, version: u64, began: Instant) -> anyhow::Result<Duration> {
+    let mut client = Client::new(node, HOST);
+    client.connect().await?;
     loop {
-        let _ = tier.get_with_sequence("news", &keys).await;
+        let asked = began.elapsed();
+        if version_shown(PAGE, &client.get(PAGE).await?)? >= version {
+            return Ok(asked);
+        }
+        anyhow::ensure!(asked < Duration::from_secs(10), "it is never forgotten");
     }
 }
 
