@@ -9,6 +9,7 @@ mod complete;
 mod fill;
 mod fleet;
 mod flight;
+mod jitter;
 mod judge;
 mod lease;
 mod lookup;
@@ -24,6 +25,7 @@ mod share;
 mod store;
 mod tail;
 mod versioned;
+mod wait;
 mod write;
 
 use std::sync::Arc;

@@ -1,10 +1,15 @@
-//! Where responses come from: an HTTP server ([`http`]), or a closure ([`loader`]).
+//! Where responses come from: an HTTP server ([`http`]), or a closure ([`loader`]); and what keeps a tenant from drowning
+//! it ([`shield`]).
 
 pub mod http;
 pub mod loader;
+pub mod shield;
+
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+use self::shield::Refusal;
 use crate::body::Body;
 
 /// Answers requests that the cache can't.
@@ -34,7 +39,7 @@ pub enum OriginError {
     Deadline {
         /// The origin's URL.
         origin: String,
-        /// `connect`, `request-body`, `first-byte`, `idle-body` or `total`.
+        /// `connect`, `request-body`, `first-byte`, `idle-body`, `fetch` or `total`.
         what: &'static str,
         /// The deadline in milliseconds.
         deadline_ms: u64,
@@ -48,13 +53,25 @@ pub enum OriginError {
         reason: String,
     },
     /// The origin is protected from more requests at the moment.
-    #[error("the origin {origin} is not asked for now: {reason}")]
+    #[error("the origin {origin} is not asked now: {refusal}")]
     Refused {
-        /// The origin's URL.
+        /// The origin's URL, or the tenant's name.
         origin: String,
         /// Which protection said so.
-        reason: String,
+        refusal: Refusal,
+        /// When it is worth asking again.
+        retry_after: Duration,
     },
+}
+
+/// Who waits for a response: an extension of the request to an [`Origin`]. Without it, a client does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Urgency {
+    /// A client waits.
+    #[default]
+    Awaited,
+    /// Nobody waits: it is the first to be dropped where the origin has enough to do.
+    Background,
 }
 
 impl OriginError {
@@ -64,8 +81,21 @@ impl OriginError {
             Self::Connect { .. } => "origin-unreachable",
             Self::Deadline { .. } => "origin-timeout",
             Self::Broken { .. } => "origin-broken",
-            Self::Refused { .. } => "origin-protected",
+            Self::Refused { refusal, .. } => refusal.as_str(),
         }
+    }
+
+    /// When it is worth asking again (`Retry-After`, RFC 9110 section 10.2.3), where that is known.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after, .. } => Some(*retry_after),
+            _ => None,
+        }
+    }
+
+    /// Whether the origin was not even asked.
+    pub const fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused { .. })
     }
 
     /// Whether it is a timeout, which is answered with 504 rather than 502 (RFC 9110 section 15.6.5).

@@ -24,6 +24,7 @@ use crate::entry::VersionKind;
 use crate::http::key::KeyRules;
 use crate::http::semantics::StoreRules;
 use crate::origin::Origin;
+use crate::origin::shield::{Shield, ShieldStats};
 use crate::policy::{BindError, Binding, BoundInfo, Prepared, Role, TenantPolicies};
 use crate::recording::Tap;
 use crate::tier::memory::{Memory, MemoryConfig, MemoryStats};
@@ -44,10 +45,10 @@ pub struct Tenant {
     pub barriers: Barriers,
     /// Its policies.
     pub policies: TenantPolicies,
-    /// Its origin.
-    pub origin: Arc<dyn Origin>,
+    /// Its origin, behind its protection.
+    pub origin: Shield,
     /// What its traffic came to.
-    pub counters: Counters,
+    pub counters: Arc<Counters>,
     /// Where its traffic can be recorded.
     pub tap: Tap,
     pub(crate) sweeps_wanted: AtomicU64,
@@ -75,6 +76,11 @@ pub struct Settings {
     pub body_bytes_max: u64,
     /// How long a request waits for another one's fetch.
     pub waiter_deadline: Duration,
+    /// How long a request waits for a fetch before it is served stale, where the plan allows that.
+    pub fetch_soft_deadline: Duration,
+    /// How long a fetch may take until its response begins.
+    pub fetch_hard_deadline: Duration,
+    lifetime_jitter_percent: u32,
     /// Fields obeyed before `Cache-Control`.
     pub targets: Vec<HeaderName>,
     /// The longest heuristic freshness lifetime.
@@ -120,6 +126,30 @@ pub enum SettingsError {
         /// What is wrong.
         reason: String,
     },
+    /// The protection of the origin can't work so.
+    #[error("tenant {tenant:?}: protect.{key}: {reason}")]
+    Protect {
+        /// The tenant.
+        tenant: String,
+        /// The wrong key.
+        key: &'static str,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// More jitter than is allowed.
+    #[error("tenant {tenant:?}: lifetime_jitter_percent: {percent} is more than 50")]
+    Jitter {
+        /// The tenant.
+        tenant: String,
+        /// The wrong figure.
+        percent: u32,
+    },
+    /// The deadlines contradict each other.
+    #[error("tenant {tenant:?}: fetch_hard_deadline: it must not be zero, nor shorter than fetch_soft_deadline")]
+    Deadlines {
+        /// The tenant.
+        tenant: String,
+    },
     /// Two classes have the same name, or one has none.
     #[error("tenant {tenant:?}: class {class:?}: each class needs a name of its own")]
     ClassName {
@@ -128,6 +158,16 @@ pub enum SettingsError {
         /// The name.
         class: String,
     },
+}
+
+/// More than half of a lifetime is not jitter.
+const JITTER_PERCENT_MAX: u32 = 50;
+
+impl Settings {
+    /// What may be taken off the lifetime of what is stored for a target.
+    pub(crate) fn lifetime_jitter_percent(&self, target: &str) -> u32 {
+        self.classes.of(target).lifetime_jitter_percent.unwrap_or(self.lifetime_jitter_percent)
+    }
 }
 
 impl TryFrom<&TenantConfig> for Settings {
@@ -153,6 +193,16 @@ impl TryFrom<&TenantConfig> for Settings {
                 return Err(wrong(format!("nothing compares versions where consistency is \"{consistency}\"")));
             }
         }
+        let jitters = config.classes.iter().filter_map(|class| class.lifetime_jitter_percent);
+        if let Some(percent) =
+            jitters.chain([config.lifetime_jitter_percent]).find(|percent| *percent > JITTER_PERCENT_MAX)
+        {
+            return Err(SettingsError::Jitter { tenant: tenant(), percent });
+        }
+        config.protect.check().map_err(|(key, reason)| SettingsError::Protect { tenant: tenant(), key, reason })?;
+        if config.fetch_hard_deadline.0.is_zero() || config.fetch_hard_deadline < config.fetch_soft_deadline {
+            return Err(SettingsError::Deadlines { tenant: tenant() });
+        }
         let targets = config.targets.iter().map(|target| {
             let wrong = |_| SettingsError::Target { tenant: tenant(), target: target.clone() };
             HeaderName::from_bytes(target.as_bytes()).map_err(wrong)
@@ -164,6 +214,9 @@ impl TryFrom<&TenantConfig> for Settings {
             consistency: config.consistency,
             body_bytes_max: config.body_max.as_u64(),
             waiter_deadline: config.waiter_deadline.0,
+            fetch_soft_deadline: config.fetch_soft_deadline.0,
+            fetch_hard_deadline: config.fetch_hard_deadline.0,
+            lifetime_jitter_percent: config.lifetime_jitter_percent,
             targets: targets.collect::<Result<_, _>>()?,
             heuristic_max: config.heuristic_max.0,
             keep_for_validation: config.keep_for_validation.0,
@@ -217,6 +270,9 @@ impl Tenant {
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, SettingsError> {
         let settings = Settings::try_from(config)?;
+        let counters = Arc::new(Counters::default());
+        let (deadline, seen) = (settings.fetch_hard_deadline, Arc::clone(&counters));
+        let origin = Shield::new(&config.name, origin, &config.protect, deadline, Arc::clone(&clock), seen);
         let memory = MemoryConfig { capacity_bytes: config.l1.as_u64(), ..MemoryConfig::default() };
         Ok(Arc::new(Self {
             name: config.name.as_str().into(),
@@ -225,7 +281,7 @@ impl Tenant {
             barriers: Barriers::new(&config.name),
             policies,
             origin,
-            counters: Counters::default(),
+            counters,
             tap: Tap::default(),
             sweeps_wanted: AtomicU64::new(0),
             plan_epoch: AtomicU64::new(0),
@@ -293,6 +349,7 @@ impl Tenant {
             name: self.name.clone(),
             counters: self.counters.values(),
             memory: self.memory.stats(),
+            origin: self.origin.stats(),
             policies: self.policies.list(),
         }
     }
@@ -319,6 +376,8 @@ pub struct TenantReport {
     pub counters: CounterValues,
     /// Its L1.
     pub memory: MemoryStats,
+    /// The protection of its origin.
+    pub origin: ShieldStats,
     /// What is bound to its roles.
     pub policies: Vec<BoundInfo>,
 }

@@ -29,6 +29,7 @@ use crate::http::semantics::{
     selected_by_304, validation_fields,
 };
 use crate::key::{CacheKey, KeyHash};
+use crate::origin::{Origin, OriginError, Urgency};
 use crate::policy::freshness::Obstacle;
 use crate::tenant::counters::{count, not_stored};
 
@@ -69,6 +70,7 @@ impl Cache {
         {
             return obligation.land(Outcome::Found(found));
         }
+        self.keep_for_errors(&fill);
         let lease = match self.turn(&mut fill).await {
             Turn::Found(found) => return obligation.land(Outcome::Found(found)),
             Turn::Left => return,
@@ -94,6 +96,17 @@ impl Cache {
         found
     }
 
+    /// What L2 has and may not be served as it is may still be, when the origin fails or takes long: by all who wait.
+    fn keep_for_errors(&self, fill: &Fill) {
+        let now = self.inner.clock.now();
+        if let Some(basis) = &fill.basis
+            && basis.tier != super::outcome::L1
+            && basis.cached.response().is_some_and(|stored| stored.useless_after() > now)
+        {
+            self.promote(&fill.asked, basis);
+        }
+    }
+
     /// Whether what L2 has can be served as it is.
     pub(crate) fn is_reusable(&self, asked: &Asked, found: &Found) -> bool {
         let now = self.inner.clock.now();
@@ -104,18 +117,22 @@ impl Cache {
 
     pub(super) async fn ask_origin(&self, fill: Fill, began: Began, obligation: Obligation<Outcome>) -> Came {
         let asked = &fill.asked;
-        if fill.purpose == Purpose::Refresh {
-            count(&asked.tenant.counters.origin_refreshes);
-        }
         let basis = fill.basis.as_ref().and_then(|found| found.cached.response());
         let (requested, started) = (self.inner.clock.now(), self.inner.clock.monotonic());
-        count(&asked.tenant.counters.origin_requests);
-        let response = match asked.tenant.origin.fetch(asked.origin_request(basis, fill.purpose)).await {
+        let answer = asked.tenant.origin.fetch(asked.origin_request(basis, fill.purpose)).await;
+        let refused = answer.as_ref().err().is_some_and(OriginError::is_refusal);
+        if fill.purpose == Purpose::Refresh && !refused {
+            count(&asked.tenant.counters.origin_refreshes);
+        }
+        let response = match answer {
             Ok(response) => response,
             Err(error) => {
-                count(&asked.tenant.counters.origin_errors);
-                tracing::warn!(tenant = &*asked.tenant.name, target = asked.target, %error, "the origin failed");
-                obligation.land(Outcome::Failed(Arc::new(error)));
+                asked.tell_of(&error);
+                // A refresh that was not even sent is no failure of those who have come to wait for it: the obligation,
+                // dropped, goes to one of them.
+                if fill.purpose != Purpose::Refresh || !refused {
+                    obligation.land(Outcome::Failed(Arc::new(error)));
+                }
                 return Came::ToAnEnd;
             }
         };
@@ -347,8 +364,9 @@ impl Asked {
         *request.method_mut() = Method::GET;
         *request.uri_mut() = self.origin_uri();
         *request.headers_mut() = fields;
-        if purpose != Purpose::Refresh {
-            self.takes_interim(&mut request);
+        match purpose {
+            Purpose::Refresh => drop(request.extensions_mut().insert(Urgency::Background)),
+            Purpose::Answer | Purpose::Part => self.takes_interim(&mut request),
         }
         request
     }

@@ -2,7 +2,8 @@
 //!
 //! Whoever finds no flight for a key gets the [`Obligation`] to fetch; all others get to wait. The obligation is a value:
 //! dropping it without an outcome wakes the waiters, and the next of them takes it over. So no leader can leak, and the
-//! fetch belongs to no client.
+//! fetch belongs to no client. A waiter that has waited for long enough relieves the leader: it starts a new flight, which
+//! the others join.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as MapEntry;
@@ -49,8 +50,28 @@ impl<T: Clone> Flights<T> {
 
     /// Joins the flight of a key if `joins` holds for its beginning, or starts one: then nobody joins the other any more.
     pub(crate) fn board(self: &Arc<Self>, key: KeyHash, now: Began, joins: impl FnOnce(&Began) -> bool) -> Boarding<T> {
+        self.join_or_start(key, now, |flight| joins(&flight.began))
+    }
+
+    /// Starts a new flight in place of the one that was waited for in vain; joins the one that another waiter has started.
+    pub(crate) fn relieve(
+        self: &Arc<Self>,
+        key: KeyHash,
+        waited: &Waiter<T>,
+        now: Began,
+        joins: impl FnOnce(&Began) -> bool,
+    ) -> Boarding<T> {
+        self.join_or_start(key, now, |flight| !flight.state.same_channel(&waited.state) && joins(&flight.began))
+    }
+
+    fn join_or_start(
+        self: &Arc<Self>,
+        key: KeyHash,
+        now: Began,
+        joins: impl FnOnce(&Flight<T>) -> bool,
+    ) -> Boarding<T> {
         let mut flights = self.flights.lock();
-        if let Some(flight) = flights.get(&key).filter(|flight| joins(&flight.began)) {
+        if let Some(flight) = flights.get(&key).filter(|flight| joins(flight)) {
             return Boarding::Wait(Waiter { state: flight.state.clone() });
         }
         let (state, receiver) = watch::channel(State::Flying);
@@ -141,7 +162,7 @@ pub(crate) struct Waiter<T> {
 
 impl<T: Clone> Waiter<T> {
     /// Sleeps until the flight has come to something.
-    pub(crate) async fn outcome(mut self) -> Result<T, Abandoned> {
+    pub(crate) async fn outcome(&mut self) -> Result<T, Abandoned> {
         match self.state.wait_for(|state| !matches!(state, State::Flying)).await.as_deref() {
             Ok(State::Landed(outcome)) => Ok(outcome.clone()),
             _ => Err(Abandoned),
@@ -165,14 +186,14 @@ mod tests {
         let Boarding::Lead(obligation) = board(&flights, KEY) else { panic!("nobody was there") };
         let mut waiters = vec![obligation.waiter()];
         for _ in 0..10 {
-            let Boarding::Wait(waiter) = board(&flights, KEY) else { panic!("a second leader") };
+            let Boarding::Wait(mut waiter) = board(&flights, KEY) else { panic!("a second leader") };
             waiters.push(waiter);
         }
         obligation.land(42);
         let Boarding::Wait(late) = board(&flights, KEY) else { panic!("still open") };
         waiters.push(late);
         drop(obligation);
-        for waiter in waiters {
+        for mut waiter in waiters {
             assert_eq!(waiter.outcome().await, Ok(42));
         }
         assert_eq!(flights.len(), 0);
@@ -182,7 +203,7 @@ mod tests {
     async fn a_dropped_obligation_passes_on() {
         let flights = Flights::<u8>::new();
         let Boarding::Lead(obligation) = board(&flights, KEY) else { panic!("nobody was there") };
-        let Boarding::Wait(waiter) = board(&flights, KEY) else { panic!("a second leader") };
+        let Boarding::Wait(mut waiter) = board(&flights, KEY) else { panic!("a second leader") };
         drop(obligation);
         assert_eq!(waiter.outcome().await, Err(Abandoned));
         assert!(matches!(board(&flights, KEY), Boarding::Lead(_)));
@@ -194,7 +215,7 @@ mod tests {
         let Boarding::Lead(mut obligation) = board(&flights, KEY) else { panic!("nobody was there") };
         let other = KeyHash(8);
         obligation.rekey(other);
-        let Boarding::Wait(waiter) = board(&flights, other) else { panic!("it is there now") };
+        let Boarding::Wait(mut waiter) = board(&flights, other) else { panic!("it is there now") };
         let Boarding::Lead(mut second) = board(&flights, KEY) else { panic!("it is not here any more") };
         second.rekey(other);
         obligation.land(1);
@@ -208,7 +229,7 @@ mod tests {
     async fn a_closed_flight_takes_no_one_aboard() {
         let flights = Flights::new();
         let Boarding::Lead(mut obligation) = board(&flights, KEY) else { panic!("nobody was there") };
-        let waiter = obligation.waiter();
+        let mut waiter = obligation.waiter();
         obligation.close();
         assert!(matches!(board(&flights, KEY), Boarding::Lead(_)));
         obligation.land(1);
@@ -232,6 +253,29 @@ mod tests {
         new.land(2);
         drop(new);
         assert_eq!((old_waiter.outcome().await, waiter.outcome().await), (Ok(1), Ok(2)));
+        assert_eq!(flights.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn one_waiter_relieves_the_leader_and_the_others_join_it() {
+        let flights = Flights::new();
+        let Boarding::Lead(slow) = board(&flights, KEY) else { panic!("nobody was there") };
+        let waiting = || match board(&flights, KEY) {
+            Boarding::Wait(waiter) => waiter,
+            Boarding::Lead(_) => panic!("a second leader"),
+        };
+        let relieve = |waited: &Waiter<_>| flights.relieve(KEY, waited, Began::default(), |_| true);
+        let (mut first, second) = (waiting(), waiting());
+        let Boarding::Lead(new) = relieve(&first) else { panic!("somebody must lead") };
+        let Boarding::Wait(mut joined) = relieve(&second) else { panic!("two new leaders") };
+        // The one who was relieved ends in peace: the new flight stays.
+        slow.land(1);
+        drop(slow);
+        assert_eq!(first.outcome().await, Ok(1));
+        assert!(matches!(board(&flights, KEY), Boarding::Wait(_)));
+        new.land(2);
+        drop(new);
+        assert_eq!(joined.outcome().await, Ok(2));
         assert_eq!(flights.len(), 0);
     }
 }

@@ -7,6 +7,7 @@ use http::{HeaderMap, Method, StatusCode};
 
 use super::Cache;
 use super::asked::Asked;
+use super::jitter::jittered;
 use super::store::key_for;
 use crate::entry::StoredResponse;
 use crate::http::semantics::{ResponseHead, Times, Vary, standard, stored_fields, vary};
@@ -72,7 +73,10 @@ impl Asked {
         let head = ResponseHead { status: received.status, fields: received.fields };
         let standard = standard(&self.head_of_get(), &head, received.times, &self.tenant.store_rules(&self.target));
         let planned = self.tenant.policies.plan(&self.fill(received), &standard);
-        (standard, planned)
+        let percent = self.tenant.settings.lifetime_jitter_percent(&self.target);
+        let (received, age) = (received.times.received, standard.initial_age);
+        let plan = jittered(planned.plan, self.key.hash(), received, age, percent);
+        (standard, Planned { plan, ..planned })
     }
 
     /// The response as it would be stored.

@@ -17,7 +17,7 @@ use crate::http::semantics::fields::append_via;
 use crate::http::semantics::request::{Forwards, forwards};
 use crate::http::semantics::{FwdReason, HeadUpdate, Times, freshen_from_head, only_if_cached, origin_fields};
 use crate::key::KeyHash;
-use crate::origin::OriginError;
+use crate::origin::{Origin, OriginError};
 use crate::tenant::counters::count;
 use crate::tier::memory::Departure;
 
@@ -96,17 +96,21 @@ impl Cache {
             request.headers_mut().insert(MAX_FORWARDS, left.into());
         }
         asked.takes_interim(&mut request);
-        count(&asked.tenant.counters.origin_requests);
-        let response = asked.tenant.origin.fetch(request).await;
-        if let Err(error) = &response {
-            count(&asked.tenant.counters.origin_errors);
-            tracing::warn!(tenant = &*asked.tenant.name, target = asked.target, %error, "the origin failed");
-        }
-        response
+        asked.tenant.origin.fetch(request).await.inspect_err(|error| asked.tell_of(error))
     }
 }
 
 impl Asked {
+    /// A line in the log; refusals are counted, and would be as many as there are requests.
+    pub(crate) fn tell_of(&self, error: &OriginError) {
+        let (tenant, target) = (&*self.tenant.name, &self.target);
+        if error.is_refusal() {
+            tracing::debug!(tenant, target, %error, "the origin was not asked");
+        } else {
+            tracing::warn!(tenant, target, %error, "the origin failed");
+        }
+    }
+
     /// The target as the client sent it, on the site of the request.
     fn passing_uri(&self) -> http::Uri {
         let target = self.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);

@@ -2,17 +2,20 @@
 //! that fails.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE, RANGE};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE, RANGE, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 
 use super::Cache;
 use super::asked::Asked;
+use super::began::Began;
 use super::fill::{Fill, Purpose};
-use super::flight::{Abandoned, Boarding, Flights};
+use super::flight::{Abandoned, Boarding, Flights, Obligation, Waiter};
 use super::lookup::Looked;
 use super::outcome::{Arriving, Found, Outcome, Unshared};
 use super::serve::{Answered, CACHE};
+use super::wait::Waited;
 use crate::barrier::Verdict;
 use crate::body::{self, Body};
 use crate::entry::StoredResponse;
@@ -39,6 +42,19 @@ pub(crate) struct Miss {
     pub(crate) reason: FwdReason,
     pub(crate) key: CacheKey,
     pub(crate) basis: Option<Found>,
+}
+
+/// How a request fetches.
+#[derive(Clone, Copy)]
+struct How {
+    /// Without waiting for anybody.
+    alone: bool,
+    /// Only the range that was asked for.
+    ranged: bool,
+    /// Joining no flight that began at an older revision of the barriers.
+    not_before: u64,
+    /// When it is to be answered at the latest, on the monotonic clock.
+    until: Duration,
 }
 
 /// What to do where a fetch came to nothing that this request can use.
@@ -124,6 +140,7 @@ impl Cache {
 
     async fn read(&self, asked: Arc<Asked>) -> Response<Body> {
         let (mut alone, mut not_before) = (false, 0);
+        let until = self.inner.clock.monotonic() + asked.tenant.settings.fetch_hard_deadline;
         for round in 0..ROUNDS_MAX {
             let miss = match self.hit(&asked) {
                 Ok(response) => return response,
@@ -137,11 +154,7 @@ impl Cache {
             }
             let ranged = asked.fields.contains_key(RANGE) && miss.basis.is_none();
             alone |= ranged || self.inner.learned.contains_key(&asked.key.hash()) || self.is_fenced(&asked);
-            let boarding = match alone {
-                true => Boarding::Lead(Flights::alone().0),
-                false => self.board(&asked, &miss.key, not_before),
-            };
-            match self.fetch(&asked, &miss, boarding, alone, ranged).await {
+            match self.fetch(&asked, &miss, How { alone, ranged, not_before, until }).await {
                 Ok(response) => return response,
                 Err(Retry::Alone) => alone = true,
                 Err(Retry::Again) => {}
@@ -175,56 +188,59 @@ impl Cache {
         Some(self.serve_found(asked, &found, Answered::hit(found.tier)))
     }
 
-    /// Leads the fetch of a key or waits for it.
-    async fn fetch(
-        &self,
-        asked: &Arc<Asked>,
-        miss: &Miss,
-        boarding: Boarding<Outcome>,
-        alone: bool,
-        ranged: bool,
-    ) -> Result<Response<Body>, Retry> {
-        let (leads, waiter) = match boarding {
-            Boarding::Lead(obligation) => {
-                let waiter = obligation.waiter();
-                let fill = Fill {
-                    asked: Arc::clone(asked),
-                    key: miss.key.clone(),
-                    basis: miss.basis.clone(),
-                    purpose: if ranged { Purpose::Part } else { Purpose::Answer },
-                    alone,
-                };
-                self.start_fill(fill, obligation);
-                (true, waiter)
-            }
-            Boarding::Wait(waiter) => (false, waiter),
+    /// Leads the fetch of a key or waits for it, for as long as it may.
+    async fn fetch(&self, asked: &Arc<Asked>, miss: &Miss, mut how: How) -> Result<Response<Body>, Retry> {
+        let mut boarding = match how.alone {
+            true => Boarding::Lead(Flights::alone().0),
+            false => self.board(asked, &miss.key, how.not_before),
         };
-        let outcome = if leads {
-            // The origin's own deadlines end it.
-            waiter.outcome().await
-        } else {
-            match tokio::time::timeout(asked.tenant.settings.waiter_deadline, waiter.outcome()).await {
-                Ok(outcome) => outcome,
-                Err(_elapsed) => return self.stale_on_error(asked, miss.basis.as_ref()).ok_or(Retry::Alone),
+        loop {
+            let (leads, mut waiter) = match boarding {
+                Boarding::Lead(obligation) => (true, self.lead(asked, miss, how, obligation)),
+                Boarding::Wait(waiter) => (false, waiter),
+            };
+            match self.await_flight(asked, miss.basis.as_ref(), leads, &mut waiter, how.until).await {
+                Waited::Landed(Ok(outcome)) => {
+                    let retry = retry_after(asked, &outcome);
+                    return self.answer(asked, miss, outcome, leads).ok_or(retry);
+                }
+                Waited::Landed(Err(Abandoned)) => return Err(Retry::Again),
+                Waited::Answered(response) => return Ok(response),
+                Waited::InVain => {
+                    // The one who is relieved may still hold the fleet's lease: nobody waits for that any more.
+                    how.alone = true;
+                    boarding = self.relieve(asked, &miss.key, how.not_before, &waiter);
+                }
             }
-        };
-        match outcome {
-            Ok(outcome) => {
-                let retry = retry_after(asked, &outcome);
-                self.answer(asked, miss, outcome, leads).ok_or(retry)
-            }
-            Err(Abandoned) => Err(Retry::Again),
         }
+    }
+
+    /// Starts a fill; waits for it like everybody else.
+    fn lead(&self, asked: &Arc<Asked>, miss: &Miss, how: How, duty: Obligation<Outcome>) -> Waiter<Outcome> {
+        let waiter = duty.waiter();
+        let fill = Fill {
+            asked: Arc::clone(asked),
+            key: miss.key.clone(),
+            basis: miss.basis.clone(),
+            purpose: if how.ranged { Purpose::Part } else { Purpose::Answer },
+            alone: how.alone,
+        };
+        self.start_fill(fill, duty);
+        waiter
     }
 
     /// Joins the flight of a key, unless what it brings may be older than a purge that is known by now; starts one else.
     pub(crate) fn board(&self, asked: &Asked, key: &CacheKey, not_before: u64) -> Boarding<Outcome> {
         let now = self.begin(asked);
-        self.inner.flights.board(key.hash(), now, |began| {
-            began.revision >= not_before
-                && began.losses == now.losses
-                && !asked.tenant.barriers.hides(key.text(), began.sequence)
-        })
+        let joins = |began: &Began| is_new_enough(asked, key, not_before, &now, began);
+        self.inner.flights.board(key.hash(), now, joins)
+    }
+
+    /// The same after it was waited for in vain: not the same flight again.
+    fn relieve(&self, asked: &Asked, key: &CacheKey, not_before: u64, waited: &Waiter<Outcome>) -> Boarding<Outcome> {
+        let now = self.begin(asked);
+        let joins = |began: &Began| is_new_enough(asked, key, not_before, &now, began);
+        self.inner.flights.relieve(key.hash(), waited, now, joins)
     }
 
     /// Answers with what a fetch came to; none where that is of no use to this request.
@@ -319,17 +335,28 @@ impl Cache {
 
     /// RFC 5861 section 4: a stale response, if the origin fails and the plan allows it.
     pub(crate) fn stale_on_error(&self, asked: &Asked, basis: Option<&Found>) -> Option<Response<Body>> {
-        let found = basis?;
+        self.serve_stale(asked, basis, not_stored::STALE_IF_ERROR)
+    }
+
+    /// What is stale and may answer although the origin has not. The fill may have brought it from L2 meanwhile.
+    pub(crate) fn serve_stale(
+        &self,
+        asked: &Asked,
+        basis: Option<&Found>,
+        why: &'static str,
+    ) -> Option<Response<Body>> {
+        let now = self.inner.clock.now();
+        let found = basis.cloned().or_else(|| self.look_in_l1(asked, now).found)?;
         let stored = found.cached.response()?;
         // It may have been purged since it was found.
         let verdict = found.cached.verdict(&asked.tenant.barriers);
         let soft_purged = found.soft_purged || verdict == Verdict::Stale;
-        if verdict == Verdict::Gone || !may_serve_on_error(stored, &asked.head(), self.inner.clock.now(), soft_purged) {
+        if verdict == Verdict::Gone || !may_serve_on_error(stored, &asked.head(), now, soft_purged) {
             return None;
         }
         count(&asked.tenant.counters.stale_if_error);
-        let answered = Answered { detail: Some(not_stored::STALE_IF_ERROR), ..Answered::forwarded(FwdReason::Stale) };
-        Some(self.serve_found(asked, found, answered))
+        let answered = Answered { detail: Some(why), ..Answered::forwarded(FwdReason::Stale) };
+        Some(self.serve_found(asked, &found, answered))
     }
 
     pub(crate) fn origin_failed(&self, asked: &Asked, why: FwdReason, error: &OriginError) -> Response<Body> {
@@ -338,8 +365,21 @@ impl Cache {
             OriginError::Refused { .. } => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_GATEWAY,
         };
-        self.synthesized(asked, status, Status::fwd(why), error.reason())
+        let mut response = self.synthesized(asked, status, Status::fwd(why), error.reason());
+        if let Some(after) = error.retry_after() {
+            // RFC 9110 section 10.2.3: whole seconds, so rounded up.
+            let secs = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(secs.max(1)));
+        }
+        response
     }
+}
+
+/// Whether a flight that began then can be waited for now.
+fn is_new_enough(asked: &Asked, key: &CacheKey, not_before: u64, now: &Began, began: &Began) -> bool {
+    began.revision >= not_before
+        && began.losses == now.losses
+        && !asked.tenant.barriers.hides(key.text(), began.sequence)
 }
 
 /// What to do where a fetch came to something that is not for this request: another variant has its own flight by now;

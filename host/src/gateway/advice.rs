@@ -33,7 +33,8 @@ pub(super) fn advice(
     let shared = shared.chain(fleet.and_then(fleet_advice)).chain(pending(purges_pending));
     let shared = shared.map(|text| Advice { tenant: None, text });
     let own = tenants.iter().flat_map(|report| {
-        let said = policies(report).chain(origin(report)).chain(memory(report)).chain(bodies(report));
+        let said =
+            policies(report).chain(origin(report)).chain(shield(report)).chain(memory(report)).chain(bodies(report));
         said.map(|text| Advice { tenant: Some(report.name.to_string()), text })
     });
     shared.chain(own).collect()
@@ -111,6 +112,26 @@ fn origin(report: &TenantReport) -> Option<String> {
         .then(|| format!("the origin failed {failed} of {asked} requests; look at it first"))
 }
 
+fn shield(report: &TenantReport) -> Option<String> {
+    let origin = &report.origin;
+    if origin.breaker != "closed" && !origin.breaker.is_empty() {
+        return Some(format!(
+            "the origin failed too often and is {}: the breaker is {}, and has opened {} times; stale responses are \
+             served where they may be, else 503",
+            if origin.breaker == "open" { "not asked for a while" } else { "being tried" },
+            origin.breaker,
+            origin.breaker_opened
+        ));
+    }
+    let (refused, asked) = (origin.refused_clients(), report.counters.origin_requests);
+    (refused > 0 && refused * 100 > asked).then(|| {
+        format!(
+            "{refused} requests were answered with 503 or stale to protect the origin ({asked} were sent to it); if it \
+             can take more, raise protect.requests_max or queue_deadline"
+        )
+    })
+}
+
 fn memory(report: &TenantReport) -> Option<String> {
     let memory = &report.memory;
     if memory.shards_standing_in > 0 {
@@ -152,6 +173,7 @@ mod tests {
             name: "shop".into(),
             counters: crate::tenant::counters::CounterValues { requests: 10_000, misses_l1: 100, ..Default::default() },
             memory: crate::tier::memory::MemoryStats { shards: 4, capacity_bytes: 1000, ..Default::default() },
+            origin: crate::origin::shield::ShieldStats { breaker: "closed", ..Default::default() },
             policies: Vec::new(),
         }
     }
@@ -172,6 +194,15 @@ mod tests {
         report.counters.origin_requests = 1000;
         report.counters.origin_errors = 60;
         assert!(said(report)[0].contains("failed 60 of 1000"));
+
+        let mut report = healthy();
+        report.origin.refused.insert("origin-busy", 30);
+        report.counters.origin_requests = 1000;
+        assert!(said(report.clone())[0].contains("raise protect.requests_max"));
+        report.origin.refused = [("origin-background", 30)].into();
+        assert_eq!(said(report.clone()), Vec::<String>::new(), "nobody waited for those");
+        (report.origin.breaker, report.origin.breaker_opened) = ("open", 7);
+        assert!(said(report)[0].contains("has opened 7 times"));
 
         let mut report = healthy();
         report.memory.evicted_by_host = 300;

@@ -14,6 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::cache::Cache;
 use crate::fleet::FleetReport;
+use crate::origin::shield::ShieldStats;
 use crate::policy::{BoundInfo, State};
 use crate::tenant::TenantReport;
 use crate::tier::TierHealth;
@@ -83,6 +84,28 @@ fn of_memory() -> [Metric<MemoryStats>; 14] {
         counter("l1_policy_faults", "Faults of the eviction policy: errors, and answers that made no sense", |l1| {
             l1.faults
         }),
+    ]
+}
+
+/// Of the protection of a tenant's origin; label `tenant`.
+fn of_shields() -> [Metric<ShieldStats>; 9] {
+    let open = "1 while the origin is left alone, 0.5 while it is tried with a few requests";
+    let denied = "Requests that were not sent again because the retry budget was used up";
+    let late = "Fetches that took longer than fetch_hard_deadline";
+    [
+        gauge("origin_limit", "Requests that may be under way at the origin at once", None, |one| one.limit as f64),
+        gauge("origin_running", "Requests under way at the origin, bodies included", None, |one| one.running as f64),
+        gauge("origin_waiting", "Requests that wait for their turn at the origin", None, |one| one.waiting as f64),
+        gauge("origin_breaker_open", open, None, |one| match one.breaker {
+            "open" => 1.0,
+            "half-open" => 0.5,
+            _ => 0.0,
+        }),
+        counter("origin_breaker_opened", "Times that the origin's breaker opened", |one| one.breaker_opened),
+        counter("origin_queued", "Requests that had to wait for their turn", |one| one.queued),
+        counter("origin_retries", "Requests that were sent to the origin again", |one| one.retries),
+        counter("origin_retries_denied", denied, |one| one.retries_denied),
+        counter("origin_fetch_deadlines", late, |one| one.fetch_deadlines),
     ]
 }
 
@@ -181,9 +204,12 @@ impl Collector for Snapshot {
         self.encode_tally(encoder, "answers", answers, "outcome", |tenant| &tenant.counters.answers)?;
         let reasons = "Responses of the origin that were not stored, by reason";
         self.encode_tally(encoder, "responses_not_stored", reasons, "reason", |tenant| &tenant.counters.reasons)?;
+        let refused = "Requests that were not sent to the origin, to protect it, by reason";
+        self.encode_tally(encoder, "origin_refused", refused, "reason", |tenant| &tenant.origin.refused)?;
         let tenants = || self.tenants.iter().map(|tenant| (vec![("tenant", tenant.name.to_string())], tenant));
         encode_all(encoder, &of_tenants(), tenants)?;
         encode_all(encoder, &of_memory(), || tenants().map(|(labels, tenant)| (labels, &tenant.memory)))?;
+        encode_all(encoder, &of_shields(), || tenants().map(|(labels, tenant)| (labels, &tenant.origin)))?;
         encode_all(encoder, &of_policies(), || {
             tenants().flat_map(|(labels, tenant)| {
                 tenant.policies.iter().map(move |bound| {

@@ -21,14 +21,12 @@ mod exchange;
 mod tests;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use ::http::uri::Authority;
 use ::http::{HeaderValue, Request, Response, Uri, header};
 use futures_util::future::BoxFuture;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio::sync::Semaphore;
 
 use self::body::Upload;
 use self::connect::Dial;
@@ -44,7 +42,6 @@ pub struct HttpOrigin {
     pooled: Client<Dial, Upload>,
     /// Makes a new connection for each request: a retry must not meet the next dead one.
     fresh: Client<Dial, Upload>,
-    slots: Arc<Semaphore>,
 }
 
 /// Why an origin can't be used at all.
@@ -95,7 +92,6 @@ impl HttpOrigin {
             name: config.url.to_string(),
             pooled: client(config.idle_connections_max),
             fresh: client(0),
-            slots: Arc::new(Semaphore::new(config.requests_max.min(Semaphore::MAX_PERMITS))),
             config: config.clone(),
         })
     }

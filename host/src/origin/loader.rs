@@ -100,9 +100,9 @@ mod tests {
         assert_eq!(failure(panics).await, "the origin db broke off: the loader panicked");
 
         let typed = Loader::new("db", async |_| {
-            Err::<Response<Body>, _>(OriginError::Refused { origin: "db".into(), reason: "full".into() })
+            Err::<Response<Body>, _>(OriginError::Connect { origin: "db".into(), reason: "no route".into() })
         });
-        assert_eq!(failure(typed).await, "the origin db is not asked for now: full");
+        assert_eq!(failure(typed).await, "could not connect to the origin db: no route");
 
         let silent = Loader::new("db", async |_| std::future::pending::<Result<Response<Body>, BoxError>>().await)
             .deadline(Duration::from_millis(10));

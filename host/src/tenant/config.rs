@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::consistency::Consistency;
 use crate::http::key::KeyRules;
 use crate::origin::http::{OriginConfig, url_or_table};
+use crate::origin::shield::ProtectConfig;
 use crate::policy::freshness::Grant;
 use crate::policy::{Choice, Role};
 
@@ -27,13 +28,22 @@ pub struct TenantConfig {
     pub l1: ByteSize,
     /// The largest body that is stored, in bytes; a larger one is passed through.
     pub body_max: ByteSize,
-    /// How long a request waits for another one's fetch before it makes its own.
+    /// How long a request waits for another one's fetch before it is served stale, if that is allowed, or makes its own.
     pub waiter_deadline: HumanDuration,
+    /// How long a request waits for a fetch before it is served a stale response that may be served when the origin fails;
+    /// the fetch goes on behind it.
+    pub fetch_soft_deadline: HumanDuration,
+    /// How long a fetch may take until its response begins, waiting for its turn and retries included. Past it the request
+    /// is served stale, if that is allowed, or answered with 504.
+    pub fetch_hard_deadline: HumanDuration,
     /// The longest heuristic freshness lifetime (RFC 9111 section 4.2.2).
     pub heuristic_max: HumanDuration,
     /// For how long after its freshness lifetime a response with a validator stays in L2, so that the origin need not send it
     /// again where it has not changed.
     pub keep_for_validation: HumanDuration,
+    /// What is taken off the lifetime of what is stored, at random up to so many per cent of what is left of it, so that
+    /// what was fetched together does not expire together. At most 50.
+    pub lifetime_jitter_percent: u32,
     /// Names of the targeted fields that are obeyed before `Cache-Control` (RFC 9213), the most specific first.
     pub targets: Vec<String>,
     /// Whether surrogate keys are left in responses to clients.
@@ -44,6 +54,8 @@ pub struct TenantConfig {
     pub consistency: Consistency,
     /// What joins the cache key.
     pub key: KeyRules,
+    /// How its origin is protected.
+    pub protect: ProtectConfig,
     /// What its freshness policy may do beyond RFC 9111.
     pub grants: BTreeSet<Grant>,
     /// Classes of targets; the first whose pattern matches counts.
@@ -81,6 +93,9 @@ pub struct ClassConfig {
     /// `last-modified`. Without one, responses are as new as their fills.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version_field: Option<String>,
+    /// The tenant's `lifetime_jitter_percent` for this class, where it differs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lifetime_jitter_percent: Option<u32>,
 }
 
 impl Default for TenantConfig {
@@ -92,13 +107,17 @@ impl Default for TenantConfig {
             l1: ByteSize::mib(64),
             body_max: ByteSize::mib(16),
             waiter_deadline: Duration::from_secs(10).into(),
+            fetch_soft_deadline: Duration::from_secs(2).into(),
+            fetch_hard_deadline: Duration::from_secs(60).into(),
             heuristic_max: Duration::from_secs(24 * 3600).into(),
             keep_for_validation: Duration::from_secs(3600).into(),
+            lifetime_jitter_percent: 0,
             targets: vec!["cdn-cache-control".into()],
             show_surrogate_keys: false,
             show_key: false,
             consistency: Consistency::default(),
             key: KeyRules::default(),
+            protect: ProtectConfig::default(),
             grants: BTreeSet::new(),
             classes: Vec::new(),
             policy: BTreeMap::new(),

@@ -119,6 +119,10 @@ counters! {
     bypassed,
     #[doc = "Requests answered with a stale response because the origin failed."]
     stale_if_error,
+    #[doc = "Of these, the ones that did not wait longer than fetch_soft_deadline; their fetch went on behind."]
+    stale_soft_deadline,
+    #[doc = "Times that a request waited longer than waiter_deadline for another one's fetch, and had a new one begun or joined it."]
+    waiters_overdue,
     #[doc = "Requests sent to the origin, refreshes and validations included."]
     origin_requests,
     #[doc = "Of these, the ones that refreshed behind an answer."]

@@ -9,7 +9,6 @@ use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use parking_lot::Mutex;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::body::{Body, BoxError};
@@ -67,8 +66,6 @@ pub(super) struct Download {
     pub(super) total_deadline: Duration,
     pub(super) total_at: Instant,
     pub(super) waiting: Option<Pin<Box<Sleep>>>,
-    /// Held until the body has ended: it counts as under way.
-    pub(super) _slot: OwnedSemaphorePermit,
 }
 
 impl Download {

@@ -40,9 +40,6 @@ pub struct OriginConfig {
     /// Idle connections kept at most. Default 128.
     #[serde(default = "defaults::idle_connections_max")]
     pub idle_connections_max: usize,
-    /// Requests under way at most, body included; what comes on top is refused. Default 2048.
-    #[serde(default = "defaults::requests_max")]
-    pub requests_max: usize,
     /// PEM file with certificates to trust beside those of the operating system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_ca_file: Option<PathBuf>,
@@ -69,9 +66,6 @@ mod defaults {
     pub(super) const fn idle_connections_max() -> usize {
         128
     }
-    pub(super) const fn requests_max() -> usize {
-        2048
-    }
 }
 
 impl OriginConfig {
@@ -87,7 +81,6 @@ impl OriginConfig {
             total_deadline: defaults::total_deadline(),
             keep_idle: defaults::keep_idle(),
             idle_connections_max: defaults::idle_connections_max(),
-            requests_max: defaults::requests_max(),
             tls_ca_file: None,
         }
     }

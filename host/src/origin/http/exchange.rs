@@ -2,7 +2,6 @@
 
 use std::error::Error as StdError;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
@@ -12,7 +11,6 @@ use hyper::body::Incoming;
 use hyper::ext::on_informational;
 use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::client::legacy::{Client, Error};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::HttpOrigin;
@@ -29,7 +27,6 @@ enum Failed {
 }
 
 pub(super) async fn exchange(origin: &HttpOrigin, request: Request<Body>) -> Result<Response<Body>, OriginError> {
-    let slot = slot(origin)?;
     let total_at = Instant::now() + origin.config.total_deadline;
     let response = timeout_at(total_at, attempts(origin, request))
         .await
@@ -42,16 +39,8 @@ pub(super) async fn exchange(origin: &HttpOrigin, request: Request<Body>) -> Res
             total_deadline: origin.config.total_deadline,
             total_at,
             waiting: None,
-            _slot: slot,
         })
     }))
-}
-
-fn slot(origin: &HttpOrigin) -> Result<OwnedSemaphorePermit, OriginError> {
-    Arc::clone(&origin.slots).try_acquire_owned().map_err(|_| OriginError::Refused {
-        origin: origin.name.clone(),
-        reason: format!("{} requests are under way already (requests_max)", origin.config.requests_max),
-    })
 }
 
 /// A request without a body whose method is idempotent may be sent twice (RFC 9110 section 9.2.2): it is, once, if an

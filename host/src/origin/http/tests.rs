@@ -250,17 +250,6 @@ async fn the_host_is_the_clients_or_the_origins() {
 }
 
 #[tokio::test]
-async fn requests_past_the_bound_are_refused_and_a_finished_body_makes_room() {
-    let config = OriginConfig { requests_max: 1, ..echo_head().await };
-    let http = HttpOrigin::new(&config).expect("an origin");
-    let first = http.fetch(get("http://shop.example/1")).await.expect("a response");
-    let error = http.fetch(get("http://shop.example/2")).await.map(|_| ()).expect_err("one is under way");
-    assert!(matches!(error, OriginError::Refused { .. }), "{error}");
-    drain(first).await;
-    assert_eq!(http.fetch(get("http://shop.example/3")).await.expect("a response").status(), 200);
-}
-
-#[tokio::test]
 async fn a_slow_client_is_not_the_origins_fault() {
     // The body takes longer than the first-byte deadline; the origin answers when it has it all.
     let config = origin(|mut stream, _| async move {

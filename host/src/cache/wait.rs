@@ -1,0 +1,90 @@
+//! How long a request waits for a fetch, and what it gets when that was too long.
+//!
+//! Past the **soft** deadline a request that has a stale response, and may be given it when the origin fails, is given it;
+//! the fetch goes on behind. Past the deadline of **waiters** one of them starts another fetch, which the others join. Past
+//! the **hard** deadline the answer is 504.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Response, StatusCode};
+
+use super::Cache;
+use super::asked::Asked;
+use super::flight::{Abandoned, Waiter};
+use super::outcome::{Found, Outcome};
+use crate::body::Body;
+use crate::clock::{Elapsed, timeout};
+use crate::http::semantics::FwdReason;
+use crate::http::semantics::cache_status::Outcome as Status;
+use crate::tenant::counters::count;
+
+/// A deadline of fetches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deadline {
+    /// `fetch_soft_deadline`.
+    Soft,
+    /// `fetch_hard_deadline`.
+    Hard,
+}
+
+impl Deadline {
+    /// The stable word for it in `Cache-Status`.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Soft => "fetch-soft-deadline",
+            Self::Hard => "fetch-hard-deadline",
+        }
+    }
+}
+
+/// What waiting came to.
+pub(crate) enum Waited {
+    /// The fetch came to something.
+    Landed(Result<Outcome, Abandoned>),
+    /// The request is answered without it.
+    Answered(Response<Body>),
+    /// Somebody else should try.
+    InVain,
+}
+
+impl Cache {
+    /// Waits for a flight, at most `until` (on the monotonic clock).
+    pub(crate) async fn await_flight(
+        &self,
+        asked: &Arc<Asked>,
+        basis: Option<&Found>,
+        leads: bool,
+        waiter: &mut Waiter<Outcome>,
+        until: Duration,
+    ) -> Waited {
+        let clock = &*self.inner.clock;
+        let settings = &asked.tenant.settings;
+        let began = clock.monotonic();
+        let hard = until.saturating_sub(began);
+        let last = if leads { hard } else { hard.min(settings.waiter_deadline) };
+        let soft = settings.fetch_soft_deadline.min(last);
+        if let Ok(outcome) = timeout(clock, soft, waiter.outcome()).await {
+            return Waited::Landed(outcome);
+        }
+        if let Some(response) = self.serve_stale(asked, basis, Deadline::Soft.as_str()) {
+            count(&asked.tenant.counters.stale_soft_deadline);
+            return Waited::Answered(response);
+        }
+        let spent = clock.monotonic().saturating_sub(began);
+        match timeout(clock, last.saturating_sub(spent), waiter.outcome()).await {
+            Ok(outcome) => Waited::Landed(outcome),
+            Err(Elapsed) if clock.monotonic() < until => {
+                count(&asked.tenant.counters.waiters_overdue);
+                Waited::InVain
+            }
+            Err(Elapsed) => Waited::Answered(self.overdue(asked, basis)),
+        }
+    }
+
+    fn overdue(&self, asked: &Asked, basis: Option<&Found>) -> Response<Body> {
+        let word = Deadline::Hard.as_str();
+        self.serve_stale(asked, basis, word)
+            .unwrap_or_else(|| self.synthesized(asked, StatusCode::GATEWAY_TIMEOUT, Status::fwd(FwdReason::Miss), word))
+    }
+}

@@ -1,0 +1,42 @@
+//! Why an origin is not asked.
+
+/// Which protection said no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Refusal {
+    /// As many requests as it may have are under way, and as many as may wait do.
+    QueueFull,
+    /// The request waited for its turn for as long as it may.
+    QueueDeadline,
+    /// Too many of the last requests failed: the breaker is open.
+    BreakerOpen,
+    /// Nobody waits for the response, and the origin has enough to do for those who do.
+    Background,
+}
+
+impl Refusal {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::QueueFull, Self::QueueDeadline, Self::BreakerOpen, Self::Background];
+
+    /// The stable word for it in `Cache-Status`, logs and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::QueueFull => "origin-busy",
+            Self::QueueDeadline => "origin-queue-deadline",
+            Self::BreakerOpen => "origin-open",
+            Self::Background => "origin-background",
+        }
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::QueueFull => {
+                "as many requests as it may have are under way or wait (protect.requests_max, queue_max)"
+            }
+            Self::QueueDeadline => "the request's turn did not come in time (protect.queue_deadline)",
+            Self::BreakerOpen => "too many of the last requests failed (protect.breaker)",
+            Self::Background => "it has enough to do for clients who wait",
+        })
+    }
+}

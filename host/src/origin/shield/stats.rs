@@ -1,0 +1,64 @@
+//! What an origin's protection has done.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
+
+use serde::Serialize;
+
+use super::Refusal;
+use crate::tenant::tally::Tally;
+
+/// Counters since the start.
+#[derive(Debug)]
+pub(super) struct Counts {
+    pub(super) refused: Tally,
+    pub(super) queued: AtomicU64,
+    pub(super) retries: AtomicU64,
+    pub(super) retries_denied: AtomicU64,
+    pub(super) fetch_deadlines: AtomicU64,
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self {
+            refused: Tally::of(Refusal::ALL.map(Refusal::as_str)),
+            queued: AtomicU64::new(0),
+            retries: AtomicU64::new(0),
+            retries_denied: AtomicU64::new(0),
+            fetch_deadlines: AtomicU64::new(0),
+        }
+    }
+}
+
+/// An origin's protection at one instant; counts are since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ShieldStats {
+    /// Requests that may be under way at once.
+    pub limit: u64,
+    /// Requests under way, bodies included.
+    pub running: u64,
+    /// Requests that wait for their turn.
+    pub waiting: u64,
+    /// Requests that had to wait for it.
+    pub queued: u64,
+    /// Requests that were refused, by the word that `Cache-Status` gave.
+    pub refused: BTreeMap<&'static str, u64>,
+    /// Requests that were sent again.
+    pub retries: u64,
+    /// Requests that were not, because the retry budget was used up.
+    pub retries_denied: u64,
+    /// Fetches that took longer than `fetch_hard_deadline` from queue to head.
+    pub fetch_deadlines: u64,
+    /// `closed`, `open` or `half-open`.
+    pub breaker: &'static str,
+    /// Times that the breaker opened.
+    pub breaker_opened: u64,
+}
+
+impl ShieldStats {
+    /// Requests that were refused although a client waited.
+    pub fn refused_clients(&self) -> u64 {
+        let background = Refusal::Background.as_str();
+        self.refused.iter().filter(|(word, _)| **word != background).map(|(_, count)| count).sum()
+    }
+}
