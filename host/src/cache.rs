@@ -22,6 +22,7 @@ mod record;
 mod refresh;
 mod serve;
 mod share;
+mod spool;
 mod store;
 mod tail;
 mod versioned;
@@ -42,6 +43,7 @@ pub use write::PutError;
 use crate::barrier::BarrierStore;
 use crate::clock::Clock;
 use crate::key::KeyHash;
+use crate::memory_budget::MemoryBudget;
 use crate::tenant::Tenant;
 use crate::tier::{Tier, TierHealth};
 use flight::Flights;
@@ -95,6 +97,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     limits: Limits,
     flights: Arc<Flights<Outcome>>,
+    budget: Arc<MemoryBudget>,
     /// Keys whose responses turned out not to be storable.
     learned: mini_moka::sync::Cache<KeyHash, ()>,
     place: fleet::Place,
@@ -105,6 +108,11 @@ struct Inner {
 impl Cache {
     /// Puts a cache together. Barriers are read from their store before the first lookup in L2.
     pub fn new(parts: CacheParts) -> Self {
+        Self::within(parts, MemoryBudget::unbounded())
+    }
+
+    /// The same, with what it keeps charged to a node's memory.
+    pub fn within(parts: CacheParts, budget: Arc<MemoryBudget>) -> Self {
         let learned = mini_moka::sync::Cache::builder()
             .max_capacity(parts.limits.learned_keys)
             .time_to_live(parts.limits.learned_for)
@@ -117,6 +125,7 @@ impl Cache {
                 clock: parts.clock,
                 limits: parts.limits,
                 flights: Flights::new(),
+                budget,
                 learned,
                 place: fleet::Place::default(),
                 tasks: TaskTracker::new(),
@@ -138,6 +147,11 @@ impl Cache {
     /// Name and health of the L2.
     pub fn l2_health(&self) -> Option<(&'static str, TierHealth)> {
         self.inner.l2.as_ref().map(|l2| (l2.name(), l2.health()))
+    }
+
+    /// The memory of its node.
+    pub fn memory_budget(&self) -> &Arc<MemoryBudget> {
+        &self.inner.budget
     }
 
     /// Where its time comes from.

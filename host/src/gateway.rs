@@ -41,6 +41,7 @@ pub use self::error::StartError;
 use self::front::Front;
 use self::listen::{Bounds, Listener, Running};
 use crate::cache::Cache;
+use crate::memory_budget::keeper::Keeper;
 
 /// A gateway that runs. Dropped without [`Gateway::shutdown`] it stops at once.
 pub struct Gateway {
@@ -48,6 +49,8 @@ pub struct Gateway {
     clients: Running,
     admin: Option<Running>,
     admin_state: Arc<admin::Admin>,
+    /// Looks after the memory for as long as the gateway runs.
+    _keeper: Keeper,
 }
 
 /// Starts a gateway: checks the settings, binds its addresses, opens the tiers, compiles the policies, and only then
@@ -85,7 +88,7 @@ pub async fn start(config: GatewayConfig) -> Result<Gateway, StartError> {
         listener.run(&bounds, move |_peer| hyper_util::service::TowerToHyperService::new(router.clone()))
     });
     tracing::info!(listen = %clients.address(), admin = ?admin.as_ref().map(Running::address), "listening");
-    Ok(Gateway { cache: parts.cache, clients, admin, admin_state })
+    Ok(Gateway { cache: parts.cache, clients, admin, admin_state, _keeper: parts.keeper })
 }
 
 impl Gateway {

@@ -17,6 +17,7 @@ pub mod fleet;
 pub mod gateway;
 pub mod http;
 pub mod key;
+pub mod memory_budget;
 pub mod origin;
 pub mod policy;
 pub mod recording;

@@ -74,6 +74,8 @@ pub struct Settings {
     pub consistency: Consistency,
     /// The largest body that is stored, in bytes.
     pub body_bytes_max: u64,
+    /// Its share of L1 in bytes.
+    pub l1_bytes: u64,
     /// How long a request waits for another one's fetch.
     pub waiter_deadline: Duration,
     /// How long a request waits for a fetch before it is served stale, where the plan allows that.
@@ -213,6 +215,7 @@ impl TryFrom<&TenantConfig> for Settings {
                 .map_err(|source| SettingsError::Class { tenant: tenant(), source })?,
             consistency: config.consistency,
             body_bytes_max: config.body_max.as_u64(),
+            l1_bytes: config.l1.as_u64(),
             waiter_deadline: config.waiter_deadline.0,
             fetch_soft_deadline: config.fetch_soft_deadline.0,
             fetch_hard_deadline: config.fetch_hard_deadline.0,

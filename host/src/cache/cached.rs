@@ -1,11 +1,16 @@
 //! An entry as L1 holds it: with the barriers' last verdict on it, so that a hit compares one number.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use bytes::Bytes;
 
 use super::began::Began;
 use crate::barrier::{Barriers, Verdict};
 use crate::consistency::Consistency;
 use crate::entry::{Entry, StoredResponse};
+use crate::memory_budget::{MemoryBudget, Reserved, Use};
+use crate::tier::memory::ENTRY_OVERHEAD_BYTES;
 
 /// An entry in L1.
 #[derive(Debug)]
@@ -20,18 +25,28 @@ pub struct Cached {
     pub(crate) consistency: Consistency,
     judged: AtomicU64,
     soft_purged: AtomicBool,
+    /// What it weighs, for as long as anybody holds it: L1, or a client that it is being sent to.
+    charged: Reserved,
 }
 
 impl Cached {
-    /// An entry whose plan is of `plan_epoch`.
-    pub(crate) const fn new(entry: Entry, plan_epoch: u64, began: Began, consistency: Consistency) -> Self {
+    /// An entry whose plan is of `plan_epoch`, charged to a node's memory.
+    pub(crate) fn new(
+        entry: Entry,
+        plan_epoch: u64,
+        began: Began,
+        consistency: Consistency,
+        budget: &Arc<MemoryBudget>,
+    ) -> Self {
         let (judged, soft_purged) = (AtomicU64::new(0), AtomicBool::new(false));
-        Self { entry, plan_epoch, began, consistency, judged, soft_purged }
+        let beside_bytes = (size_of::<Self>() - size_of::<Entry>()) as u64;
+        let charged = budget.take(Use::Entries, entry.weight_bytes() + beside_bytes + ENTRY_OVERHEAD_BYTES);
+        Self { entry, plan_epoch, began, consistency, judged, soft_purged, charged }
     }
 
-    /// What it costs to keep in memory, in bytes: the entry, and what is noted beside it.
-    pub(crate) fn weight_bytes(&self) -> u64 {
-        self.entry.weight_bytes() + (size_of::<Self>() - size_of::<Entry>()) as u64
+    /// What it costs to keep in memory, in bytes, without the overhead of L1: the entry, and what is noted beside it.
+    pub(crate) const fn weight_bytes(&self) -> u64 {
+        self.charged.bytes() - ENTRY_OVERHEAD_BYTES
     }
 
     /// What the barriers say of it. Looks at them only when something has changed since the last look.
@@ -68,5 +83,26 @@ impl Cached {
             Entry::Response(response) => Some(response),
             Entry::Variants(_) => None,
         }
+    }
+}
+
+/// Bodies that are smaller are sent without keeping the entry: a connection's own buffers are larger.
+const SHARED_BYTES_MIN: usize = 4096;
+
+/// The content of a stored response, to be sent: for as long as a client has not got it, the entry stays charged, although
+/// L1 may have let it go.
+pub(crate) fn content(cached: &Arc<Cached>) -> Bytes {
+    struct Sent(Arc<Cached>);
+
+    impl AsRef<[u8]> for Sent {
+        fn as_ref(&self) -> &[u8] {
+            self.0.response().map_or(&[], |response| &response.body)
+        }
+    }
+
+    match cached.response() {
+        None => Bytes::new(),
+        Some(response) if response.body.len() < SHARED_BYTES_MIN => response.body.clone(),
+        Some(_) => Bytes::from_owner(Sent(Arc::clone(cached))),
     }
 }

@@ -9,12 +9,13 @@ use http::{Response, StatusCode};
 
 use super::Cache;
 use super::began::Began;
-use super::fill::{Fill, spool};
+use super::fill::Fill;
 use super::flight::Obligation;
 use super::judge::Received;
 use super::lease::Came;
 use super::outcome::{Arriving, Outcome};
-use super::tail::Tail;
+use super::spool::spool;
+use super::tail::Passing;
 use crate::body::Body;
 use crate::entry::StoredResponse;
 use crate::http::semantics::{Completion, Times, completion};
@@ -43,12 +44,14 @@ impl Cache {
         if judged.obstacle.is_some() || judged.stored.key != part.key {
             return self.fetch_whole(fill, began, obligation).await;
         }
+        let tail = self.room_for(&fill.asked, Some(complete));
         let arriving = Arriving {
             stored: judged.stored,
             received: fields,
             vary: judged.vary,
             body_bytes: Some(complete),
-            tail: Tail::new(fill.asked.tenant.settings.body_bytes_max, self.inner.limits.window_bytes),
+            unstored: tail.passes().map(Passing::as_str),
+            tail,
             recorded_later: AtomicU64::new(0),
         };
         self.join(&fill, part, Arc::new(arriving), response.into_body(), began, obligation).await;

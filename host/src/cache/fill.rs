@@ -8,7 +8,6 @@ use std::time::Duration;
 use http::header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
-use http_body_util::BodyExt;
 
 use super::Cache;
 use super::asked::Asked;
@@ -18,7 +17,8 @@ use super::judge::{Judged, Received};
 use super::lease::{Came, Turn};
 use super::outcome::{Arriving, Found, Outcome, Unshared};
 use super::serve::CACHE;
-use super::tail::{Appended, Tail};
+use super::spool::spool;
+use super::tail::Passing;
 use crate::body::{self, Body};
 use crate::consistency::Consistency;
 use crate::entry::StoredResponse;
@@ -101,7 +101,7 @@ impl Cache {
         let now = self.inner.clock.now();
         if let Some(basis) = &fill.basis
             && basis.tier != super::outcome::L1
-            && basis.cached.response().is_some_and(|stored| stored.useless_after() > now)
+            && basis.cached.response().is_some_and(|stored| stored.useless_after(Duration::ZERO) > now)
         {
             self.promote(&fill.asked, basis);
         }
@@ -206,12 +206,13 @@ impl Cache {
             return if passing { Came::ToAnEnd } else { Came::Unshared };
         }
         self.learn_shared(&fill);
-        let tail = Tail::new(asked.tenant.settings.body_bytes_max, self.inner.limits.window_bytes);
+        let tail = self.room_for(asked, body_bytes);
         let arriving = Arc::new(Arriving {
             stored: judged.stored,
             received: head.headers,
             vary: judged.vary,
             body_bytes,
+            unstored: tail.passes().map(Passing::as_str),
             tail: Arc::clone(&tail),
             recorded_later: AtomicU64::new(0),
         });
@@ -222,7 +223,7 @@ impl Cache {
         }
         obligation.land(Outcome::Arriving(Arc::clone(&arriving)));
         let whole = spool(content, &tail, &mut obligation, asked).await.then(|| tail.complete()).flatten();
-        let came = if whole.is_none() && tail.is_passing() { Came::Unshared } else { Came::ToAnEnd };
+        let came = if whole.is_none() && tail.passes().is_some() { Came::Unshared } else { Came::ToAnEnd };
         if let Some(content) = whole {
             let stored = StoredResponse { body: content, ..arriving.stored.clone() };
             let found = self.store(asked, &arriving.vary, self.with_stored_part(asked, stored), began).await;
@@ -268,7 +269,7 @@ impl Cache {
             return self.store(asked, &judged.vary, judged.stored, began).await;
         };
         if is_of_the_request(reason) {
-            return unstored(judged.stored, began);
+            return self.unstored(judged.stored, began);
         }
         let key = super::store::key_for(asked, &judged.vary);
         asked.tenant.memory.remove(key.hash(), crate::tier::memory::Departure::Purged, self.inner.clock.now());
@@ -277,7 +278,14 @@ impl Cache {
         {
             count(&asked.tenant.counters.l2_errors);
         }
-        unstored(judged.stored, began)
+        self.unstored(judged.stored, began)
+    }
+
+    /// A response that is served as if it were stored.
+    fn unstored(&self, response: StoredResponse, began: Began) -> Found {
+        let entry = crate::entry::Entry::Response(response);
+        let cached = super::Cached::new(entry, 0, began, Consistency::default(), &self.inner.budget);
+        Found { cached: Arc::new(cached), soft_purged: false, tier: super::outcome::L1 }
     }
 
     /// Nobody waits for another's fetch of this key for a while: the response is for one request only.
@@ -303,41 +311,6 @@ impl Cache {
 /// Whether it is not the response that forbids to store it, but what was asked for.
 fn is_of_the_request(reason: &str) -> bool {
     [Obstacle::RequestNoStore, Obstacle::Authorization].map(Obstacle::as_str).contains(&reason)
-}
-
-/// Moves a body into the tail; true where all of it came and all of it is kept.
-pub(super) async fn spool(mut content: Body, tail: &Tail, obligation: &mut Obligation<Outcome>, asked: &Asked) -> bool {
-    let mut passing = false;
-    while let Some(frame) = content.frame().await {
-        let chunk = match frame.map(http_body::Frame::into_data) {
-            Ok(Ok(chunk)) => chunk,
-            // Trailers may be dropped (RFC 9110 section 6.5.1), and mean that the content has ended.
-            Ok(Err(_trailers)) => continue,
-            Err(error) => {
-                tracing::warn!(tenant = &*asked.tenant.name, target = asked.target, %error, "the body broke off");
-                count(&asked.tenant.counters.bodies_broken);
-                tail.broken();
-                return false;
-            }
-        };
-        match tail.append(chunk).await {
-            Appended::Kept => {}
-            Appended::Passing if passing => {}
-            Appended::Passing => {
-                passing = true;
-                count(&asked.tenant.counters.too_large);
-                obligation.close();
-            }
-            Appended::Unread => {
-                tail.broken();
-                return false;
-            }
-        }
-    }
-    if passing {
-        tail.complete();
-    }
-    !passing
 }
 
 impl Asked {
@@ -376,13 +349,6 @@ impl Asked {
         let absolute = format!("{}{}", self.site, self.target);
         absolute.parse().unwrap_or_else(|_| self.uri.clone())
     }
-}
-
-/// A response that is served as if it were stored.
-fn unstored(response: StoredResponse, began: Began) -> Found {
-    let entry = crate::entry::Entry::Response(response);
-    let cached = Arc::new(super::Cached::new(entry, 0, began, Consistency::default()));
-    Found { cached, soft_purged: false, tier: super::outcome::L1 }
 }
 
 /// RFC 5861 section 4: these four, and no response at all, are errors.

@@ -186,7 +186,7 @@ mod tests {
         let Boarding::Lead(obligation) = board(&flights, KEY) else { panic!("nobody was there") };
         let mut waiters = vec![obligation.waiter()];
         for _ in 0..10 {
-            let Boarding::Wait(mut waiter) = board(&flights, KEY) else { panic!("a second leader") };
+            let Boarding::Wait(waiter) = board(&flights, KEY) else { panic!("a second leader") };
             waiters.push(waiter);
         }
         obligation.land(42);
@@ -244,10 +244,10 @@ mod tests {
         let Boarding::Lead(new) = flights.board(KEY, at(2), |began| began.sequence > 1) else {
             panic!("it is too old")
         };
-        let old_waiter = old.waiter();
+        let mut old_waiter = old.waiter();
         old.land(1);
         drop(old);
-        let Boarding::Wait(waiter) = flights.board(KEY, at(3), |began| began.sequence == 2) else {
+        let Boarding::Wait(mut waiter) = flights.board(KEY, at(3), |began| began.sequence == 2) else {
             panic!("the old one took the new one along")
         };
         new.land(2);

@@ -105,7 +105,7 @@ impl Cache {
                 return None;
             }
             let epoch = self.epoch_of(&asked.tenant, &entry, epoch);
-            let cached = Cached::new(entry, epoch, began, consistency);
+            let cached = Cached::new(entry, epoch, began, consistency, &self.inner.budget);
             (cached.verdict(&asked.tenant.barriers) != Verdict::Gone).then(|| Arc::new(cached))
         };
         entries.into_iter().map(|entry| entry.and_then(visible)).collect()

@@ -37,6 +37,8 @@ pub(crate) struct Arriving {
     pub(crate) vary: Vec<String>,
     /// Length of the body in bytes where the origin announced it.
     pub(crate) body_bytes: Option<u64>,
+    /// Why it will not be stored after all; none as far as is known.
+    pub(crate) unstored: Option<&'static str>,
     pub(crate) tail: Arc<Tail>,
     /// Requests beside the first that it has answered and that are to be recorded when it is stored.
     pub(crate) recorded_later: AtomicU64,

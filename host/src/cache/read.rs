@@ -309,7 +309,9 @@ impl Cache {
             self.record_later(asked, arriving);
         }
         count(if collapsed { &asked.tenant.counters.collapsed } else { &asked.tenant.counters.fetched });
-        let answered = forwarded(miss.reason, None, collapsed);
+        let stored = arriving.unstored.is_none();
+        let outcome = Status::Fwd { reason: miss.reason, status: None, stored, collapsed };
+        let answered = Answered { outcome, detail: arriving.unstored };
         Some(self.serve_arriving(asked, arriving, body::boxed(content.with_length(arriving.body_bytes)), answered))
     }
 

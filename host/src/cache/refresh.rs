@@ -47,7 +47,7 @@ impl Cache {
         });
         let renewed = StoredResponse { plan: planned.plan, policy: planned.policy, ..stored.clone() };
         let Cached { began, consistency, .. } = *found.cached;
-        let cached = Arc::new(Cached::new(Entry::Response(renewed), epoch, began, consistency));
+        let cached = Arc::new(Cached::new(Entry::Response(renewed), epoch, began, consistency, &self.inner.budget));
         let renewed = Found { cached, ..found };
         self.promote(asked, &renewed);
         renewed

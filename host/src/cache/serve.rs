@@ -13,6 +13,7 @@ use http_body_util::StreamBody;
 
 use super::Cache;
 use super::asked::Asked;
+use super::cached::content;
 use super::outcome::{Arriving, Found};
 use crate::body::{self, Body};
 use crate::entry::StoredResponse;
@@ -58,10 +59,11 @@ impl Cache {
         if precondition(stored, &asked.head()) == Precondition::NotModified {
             return not_modified(fields);
         }
+        let content = content(&found.cached);
         let response = if stored.status == StatusCode::PARTIAL_CONTENT {
             part(asked, stored, fields)
         } else {
-            selected(asked, stored, fields)
+            selected(asked, stored, content, fields)
         };
         let bytes = http_body::Body::size_hint(response.body()).exact().unwrap_or(0);
         asked.tenant.counters.hit_bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -153,22 +155,22 @@ impl Cache {
 }
 
 /// A complete stored response: all of it, or the ranges asked for (RFC 9110 section 14).
-fn selected(asked: &Asked, stored: &StoredResponse, mut fields: HeaderMap) -> Response<Body> {
+fn selected(asked: &Asked, stored: &StoredResponse, content: Bytes, mut fields: HeaderMap) -> Response<Body> {
     let complete = stored.body.len() as u64;
     match ranges(stored, &asked.head()) {
         Ranges::Full => {
             if stored.status == StatusCode::OK && !fields.contains_key(ACCEPT_RANGES) {
                 fields.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
             }
-            whole(asked, stored.status, fields, stored.body.clone())
+            whole(asked, stored.status, fields, content)
         }
         Ranges::Single(range) => {
             fields.insert(CONTENT_RANGE, range.content_range(complete));
-            let content = slice(&stored.body, range).unwrap_or_default();
+            let content = slice(&content, range).unwrap_or_default();
             whole(asked, StatusCode::PARTIAL_CONTENT, fields, content)
         }
         Ranges::Multi(ranges) => {
-            let parts = multipart(stored, &ranges);
+            let parts = multipart(&StoredResponse { body: content, ..stored.clone() }, &ranges);
             fields.insert(CONTENT_TYPE, parts.content_type);
             fields.insert(CONTENT_LENGTH, HeaderValue::from(parts.length));
             let frames = parts.chunks.into_iter().map(|chunk| Ok::<_, body::BoxError>(Frame::data(chunk)));

@@ -11,6 +11,7 @@ use crate::barrier::Verdict;
 use crate::clock::Timestamp;
 use crate::entry::{Entry, StoredResponse, Variants};
 use crate::key::CacheKey;
+use crate::memory_budget::Use;
 use crate::tenant::counters::count;
 use crate::tier::memory::Departure;
 use crate::tier::{Stored, Terms, Tier};
@@ -29,9 +30,11 @@ impl Cache {
         until: Timestamp,
     ) {
         let Some(l2) = self.inner.l2.as_deref() else { return };
+        // What is being written is kept twice: as it is and as bytes.
+        let Some(_room) = self.inner.budget.reserve(Use::L2Writes, 2 * cached.weight_bytes()) else { return };
         if let Some(marker) = marker {
             let began = Began { token: None, ..cached.began };
-            let marker = Cached::new(Entry::Variants(marker), 0, began, cached.consistency);
+            let marker = Cached::new(Entry::Variants(marker), 0, began, cached.consistency, &self.inner.budget);
             self.offer(l2, asked, &asked.key, &Arc::new(marker), until).await;
         }
         self.offer(l2, asked, key, cached, until).await;

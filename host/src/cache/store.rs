@@ -27,7 +27,8 @@ impl Cache {
         let (l1, l2, until) =
             (stored.plan.l1, stored.plan.l2, stored.useless_after(asked.tenant.settings.keep_for_validation));
         let key = key_for(asked, vary);
-        let cached = Arc::new(Cached::new(Entry::Response(stored), plan_epoch, began, asked.consistency()));
+        let (consistency, budget) = (asked.consistency(), &self.inner.budget);
+        let cached = Arc::new(Cached::new(Entry::Response(stored), plan_epoch, began, consistency, budget));
         let found = Found { cached: Arc::clone(&cached), soft_purged: false, tier: L1 };
         if cached.verdict(&asked.tenant.barriers) == Verdict::Gone {
             count(&asked.tenant.counters.fills_purged);
@@ -43,7 +44,8 @@ impl Cache {
         let marker = (!vary.is_empty()).then(|| self.variants_with(asked, vary, cached.entry.sequence()));
         if l1 {
             if let Some(marker) = &marker {
-                let marker = Cached::new(Entry::Variants(marker.clone()), plan_epoch, began, cached.consistency);
+                let marker =
+                    Cached::new(Entry::Variants(marker.clone()), plan_epoch, began, cached.consistency, budget);
                 self.put_in_l1(asked, &asked.key, Arc::new(marker), until);
             }
             self.put_in_l1(asked, &key, Arc::clone(&cached), until);
@@ -59,6 +61,7 @@ impl Cache {
         if let Some(response) = found.cached.response()
             && response.plan.l1
             && !self.is_outdated(&asked.tenant, response)
+            && (found.tier == L1 || !self.inner.budget.is_exhausted())
         {
             self.note_version(&asked.tenant, response);
             self.put_in_l1(
@@ -79,7 +82,10 @@ impl Cache {
     /// Notes that the key's responses vary before the first of them is whole.
     pub(crate) fn announce_variants(&self, asked: &Asked, vary: &[String], began: Began) {
         let variants = Entry::Variants(self.variants_with(asked, vary, began.sequence));
-        self.remember_variants(asked, Arc::new(Cached::new(variants, 0, began, asked.consistency())));
+        self.remember_variants(
+            asked,
+            Arc::new(Cached::new(variants, 0, began, asked.consistency(), &self.inner.budget)),
+        );
     }
 
     fn put_in_l1(&self, asked: &Asked, key: &CacheKey, cached: Arc<Cached>, until: Timestamp) {

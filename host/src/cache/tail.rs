@@ -15,30 +15,55 @@ use http_body::{Body, Frame, SizeHint};
 use parking_lot::Mutex;
 
 use crate::body::BoxError;
+use crate::memory_budget::{Reserved, Use};
+use crate::tenant::counters::not_stored;
 
 /// How long a body that is only passed through waits for its first reader.
 const FIRST_READER_DEADLINE: Duration = Duration::from_secs(5);
+
+/// The window of a body that is passed through for want of memory.
+const SCARCE_WINDOW_BYTES: u64 = 64 << 10;
 
 /// A shared body in the making.
 #[derive(Debug)]
 pub(crate) struct Tail {
     state: Mutex<State>,
     bytes_max: u64,
-    window_bytes: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     chunks: VecDeque<Bytes>,
     /// Bytes that were let go before the first chunk.
     dropped_bytes: u64,
     kept_bytes: u64,
     end: Option<End>,
-    passing: bool,
+    passing: Option<Passing>,
+    window_bytes: u64,
+    reserved: Reserved,
     readers: Vec<Reader>,
     next_reader: u64,
     producer: Option<Waker>,
     cut: u64,
+}
+
+/// Why a body is only passed through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Passing {
+    /// It has outgrown its bound.
+    TooLarge,
+    /// The node has no memory left for it.
+    NoRoom,
+}
+
+impl Passing {
+    /// The stable word for it in `Cache-Status`.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::TooLarge => not_stored::TOO_LARGE,
+            Self::NoRoom => not_stored::NO_ROOM,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,14 +97,25 @@ pub(crate) enum TailError {
     #[error("the origin broke off in the middle of the body")]
     Broken,
     /// The reader was too slow for a body that is not stored.
-    #[error("the client fell behind a body that is too large to be stored")]
+    #[error("the client fell behind a body that is not stored")]
     Cut,
 }
 
 impl Tail {
-    /// An empty body that keeps at most `bytes_max` bytes, and then `window_bytes`.
-    pub(crate) fn new(bytes_max: u64, window_bytes: u64) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), bytes_max, window_bytes })
+    /// An empty body that keeps at most `bytes_max` bytes, and then `window_bytes`. What it keeps is charged to `reserved`.
+    pub(crate) fn new(bytes_max: u64, window_bytes: u64, reserved: Reserved) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::new(State::new(None, window_bytes, reserved)), bytes_max })
+    }
+
+    /// One that is passed through from the first byte on, for want of room.
+    pub(crate) fn passing(window_bytes: u64, reserved: Reserved) -> Arc<Self> {
+        let window_bytes = window_bytes.min(SCARCE_WINDOW_BYTES);
+        Arc::new(Self { state: Mutex::new(State::new(Some(Passing::NoRoom), window_bytes, reserved)), bytes_max: 0 })
+    }
+
+    /// Why it is only passed through; none while it may still be stored.
+    pub(crate) fn passes(&self) -> Option<Passing> {
+        self.state.lock().passing
     }
 
     /// A reader from the first byte on; none where the first bytes are gone.
@@ -130,19 +166,19 @@ impl Tail {
         let mut state = self.state.lock();
         state.kept_bytes += chunk.len() as u64;
         state.chunks.push_back(chunk);
-        state.passing |= state.kept_bytes > self.bytes_max;
-        let appended = if state.passing { Appended::Passing } else { Appended::Kept };
+        state.charge(self.bytes_max);
+        let appended = if state.passing.is_some() { Appended::Passing } else { Appended::Kept };
         state.wake_readers();
         appended
     }
 
     fn poll_room(&self, context: &mut Context<'_>) -> Poll<Appended> {
         let mut state = self.state.lock();
-        state.trim(self.window_bytes);
+        state.trim();
         let produced = state.dropped_bytes + state.kept_bytes;
         match state.readers.iter().map(|reader| reader.position).max() {
             None => Poll::Ready(Appended::Unread),
-            Some(fastest) if produced - fastest <= self.window_bytes => Poll::Ready(Appended::Passing),
+            Some(fastest) if produced - fastest <= state.window_bytes => Poll::Ready(Appended::Passing),
             Some(_) => {
                 state.producer = Some(context.waker().clone());
                 Poll::Pending
@@ -154,13 +190,14 @@ impl Tail {
     pub(crate) fn complete(&self) -> Option<Bytes> {
         let mut state = self.state.lock();
         state.end(End::Complete);
-        if state.passing {
+        if state.passing.is_some() {
             return None;
         }
         if state.chunks.len() > 1 {
             let mut whole = BytesMut::with_capacity(usize::try_from(state.kept_bytes).unwrap_or(0));
             state.chunks.iter().for_each(|chunk| whole.extend_from_slice(chunk));
-            return Some(whole.freeze());
+            // Those who still read it share what is stored from here on.
+            state.chunks = VecDeque::from([whole.freeze()]);
         }
         Some(state.chunks.front().cloned().unwrap_or_default())
     }
@@ -170,11 +207,6 @@ impl Tail {
         self.state.lock().end(End::Broken);
     }
 
-    /// Whether it has outgrown its bound.
-    pub(crate) fn is_passing(&self) -> bool {
-        self.state.lock().passing
-    }
-
     /// Readers that were cut so far.
     pub(crate) fn cut(&self) -> u64 {
         self.state.lock().cut
@@ -182,6 +214,35 @@ impl Tail {
 }
 
 impl State {
+    const fn new(passing: Option<Passing>, window_bytes: u64, reserved: Reserved) -> Self {
+        Self {
+            chunks: VecDeque::new(),
+            dropped_bytes: 0,
+            kept_bytes: 0,
+            end: None,
+            passing,
+            window_bytes,
+            reserved,
+            readers: Vec::new(),
+            next_reader: 0,
+            producer: None,
+            cut: 0,
+        }
+    }
+
+    /// Charges what is kept; where that is too much, the body is passed through from here on.
+    fn charge(&mut self, bytes_max: u64) {
+        if self.passing.is_none() && self.kept_bytes > bytes_max {
+            self.passing = Some(Passing::TooLarge);
+        } else if self.passing.is_none() && !self.reserved.cover(self.kept_bytes) {
+            self.passing = Some(Passing::NoRoom);
+            self.window_bytes = self.window_bytes.min(SCARCE_WINDOW_BYTES);
+        }
+        if self.passing.is_some() {
+            self.reserved.set(Use::Windows, self.kept_bytes);
+        }
+    }
+
     fn end(&mut self, end: End) {
         self.end = self.end.or(Some(end));
         self.wake_readers();
@@ -192,17 +253,18 @@ impl State {
     }
 
     /// Lets go what the fastest reader has read and the window does not hold; cuts those who had not read it.
-    fn trim(&mut self, window_bytes: u64) {
+    fn trim(&mut self) {
         let fastest = self.readers.iter().map(|reader| reader.position).max().unwrap_or(0);
         while let Some(first) = self.chunks.front() {
             let end = self.dropped_bytes + first.len() as u64;
-            if end > fastest || self.kept_bytes <= window_bytes {
+            if end > fastest || self.kept_bytes <= self.window_bytes {
                 break;
             }
             self.dropped_bytes = end;
             self.kept_bytes -= first.len() as u64;
             self.chunks.pop_front();
         }
+        self.reserved.set(Use::Windows, self.kept_bytes);
         let dropped = self.dropped_bytes;
         let before = self.readers.len();
         self.readers.retain_mut(|reader| {
@@ -289,61 +351,4 @@ impl Drop for TailBody {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use http_body_util::BodyExt;
-
-    async fn next(body: &mut TailBody) -> Option<Result<Bytes, String>> {
-        let frame = body.frame().await?;
-        Some(frame.map(|frame| frame.into_data().unwrap()).map_err(|error| error.to_string()))
-    }
-
-    #[tokio::test]
-    async fn late_readers_get_everything() {
-        let tail = Tail::new(100, 10);
-        let mut early = tail.read().unwrap();
-        assert_eq!(tail.append("abc".into()).await, Appended::Kept);
-        assert_eq!(next(&mut early).await, Some(Ok("abc".into())));
-        assert_eq!(tail.append("def".into()).await, Appended::Kept);
-        let late = tail.read().unwrap();
-        assert_eq!(tail.complete(), Some("abcdef".into()));
-        assert_eq!(late.collect().await.unwrap().to_bytes(), "abcdef");
-        assert_eq!(next(&mut early).await, Some(Ok("def".into())));
-        assert_eq!(next(&mut early).await, None);
-    }
-
-    #[tokio::test]
-    async fn a_broken_body_never_looks_whole() {
-        let tail = Tail::new(100, 10);
-        let reader = tail.read().unwrap();
-        tail.append("abc".into()).await;
-        tail.broken();
-        assert!(reader.collect().await.is_err());
-        tail.complete();
-        assert!(tail.read().unwrap().collect().await.is_err());
-    }
-
-    #[tokio::test]
-    async fn past_its_bound_the_fastest_reader_sets_the_pace_and_the_slowest_is_cut() {
-        let tail = Tail::new(4, 4);
-        let mut fast = tail.read().unwrap();
-        let mut slow = tail.read().unwrap();
-        assert_eq!(tail.append("abcd".into()).await, Appended::Kept);
-        let waiting = tokio::spawn({
-            let tail = Arc::clone(&tail);
-            async move { (tail.append("efgh".into()).await, tail.append("ijkl".into()).await, tail.cut()) }
-        });
-        tokio::task::yield_now().await;
-        assert_eq!(next(&mut fast).await, Some(Ok("abcd".into())));
-        tokio::task::yield_now().await;
-        assert_eq!(next(&mut fast).await, Some(Ok("efgh".into())));
-        tokio::task::yield_now().await;
-        assert!(tail.read().is_none(), "the first bytes are gone");
-        assert_eq!(waiting.await.unwrap(), (Appended::Passing, Appended::Passing, 1));
-        assert!(next(&mut slow).await.unwrap().unwrap_err().contains("fell behind"));
-        assert_eq!(next(&mut fast).await, Some(Ok("ijkl".into())));
-        drop(fast);
-        assert_eq!(tail.append("mnop".into()).await, Appended::Unread);
-        assert_eq!(tail.complete(), None);
-    }
-}
+mod tests;

@@ -79,7 +79,7 @@ impl Cache {
         fetch_time: Duration,
     ) -> Response<Body> {
         let began = self.begin(asked);
-        let (obligation, waiter) = Flights::alone();
+        let (obligation, mut waiter) = Flights::alone();
         let (asked_for, key) = (Arc::clone(asked), asked.key.clone());
         let fill = Fill { asked: asked_for, key, basis: None, purpose: Purpose::Answer, alone: true };
         let cache = self.clone();

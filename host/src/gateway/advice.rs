@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::fleet::FleetReport;
+use crate::memory_budget::MemoryBudgetStats;
 use crate::policy::State;
 use crate::tenant::TenantReport;
 use crate::tier::TierHealth;
@@ -28,13 +29,13 @@ pub(super) fn advice(
     l2: Option<(&str, &TierHealth)>,
     fleet: Option<&FleetReport>,
     purges_pending: usize,
+    memory: &MemoryBudgetStats,
 ) -> Vec<Advice> {
     let shared = l2.and_then(|(name, health)| l2_advice(name, health)).into_iter();
-    let shared = shared.chain(fleet.and_then(fleet_advice)).chain(pending(purges_pending));
+    let shared = shared.chain(fleet.and_then(fleet_advice)).chain(pending(purges_pending)).chain(shortage(memory));
     let shared = shared.map(|text| Advice { tenant: None, text });
     let own = tenants.iter().flat_map(|report| {
-        let said =
-            policies(report).chain(origin(report)).chain(shield(report)).chain(memory(report)).chain(bodies(report));
+        let said = policies(report).chain(origin(report)).chain(shield(report)).chain(l1(report)).chain(bodies(report));
         said.map(|text| Advice { tenant: Some(report.name.to_string()), text })
     });
     shared.chain(own).collect()
@@ -81,6 +82,25 @@ fn fleet_advice(fleet: &FleetReport) -> Option<String> {
 fn pending(purges: usize) -> Option<String> {
     (purges > 0).then(|| {
         format!("{purges} purges are done here but not delivered yet: other nodes may still serve what they reach")
+    })
+}
+
+fn shortage(memory: &MemoryBudgetStats) -> Option<String> {
+    if memory.l1_kept_percent < 100 {
+        return Some(format!(
+            "memory runs short ({} % of what the machine or its cgroup allows is used): the tenants' L1 have shrunk to {} % \
+             of their shares; give the gateway more, lower memory.total, or see what else runs there",
+            memory.machine_used_percent, memory.l1_kept_percent
+        ));
+    }
+    let refused: u64 = memory.uses.iter().map(|one| one.refused).sum();
+    let is_near = memory.used_bytes > memory.total_bytes / 10 * 9;
+    (refused > 0 && is_near).then(|| {
+        format!(
+            "{refused} times there was no room under memory.total ({}): responses are passed through unstored; raise it, \
+             or lower the tenants' shares so that more is left for bodies under way",
+            bytesize::ByteSize(memory.total_bytes)
+        )
     })
 }
 
@@ -132,7 +152,7 @@ fn shield(report: &TenantReport) -> Option<String> {
     })
 }
 
-fn memory(report: &TenantReport) -> Option<String> {
+fn l1(report: &TenantReport) -> Option<String> {
     let memory = &report.memory;
     if memory.shards_standing_in > 0 {
         return Some(format!(
@@ -178,14 +198,18 @@ mod tests {
         }
     }
 
+    fn roomy() -> MemoryBudgetStats {
+        MemoryBudgetStats { used_bytes: 10, ..crate::memory_budget::MemoryBudget::new(100).stats() }
+    }
+
     fn said(report: TenantReport) -> Vec<String> {
-        advice(&[report], None, None, 0).into_iter().map(|advice| advice.text).collect()
+        advice(&[report], None, None, 0, &roomy()).into_iter().map(|advice| advice.text).collect()
     }
 
     #[test]
     fn a_healthy_cache_needs_nothing() {
         let health = TierHealth { available: true, ..TierHealth::default() };
-        assert_eq!(advice(&[healthy()], Some(("disk", &health)), None, 0), Vec::new());
+        assert_eq!(advice(&[healthy()], Some(("disk", &health)), None, 0, &roomy()), Vec::new());
     }
 
     #[test]
@@ -216,11 +240,17 @@ mod tests {
         assert!(said(report)[0].contains("raise the tenant's l1"));
 
         let late = TierHealth { available: true, clock_skew_ms: Some(-1500), ..TierHealth::default() };
-        assert!(advice(&[], Some(("redis", &late)), None, 0)[0].text.contains("1500 ms behind"));
+        assert!(advice(&[], Some(("redis", &late)), None, 0, &roomy())[0].text.contains("1500 ms behind"));
 
         let down = TierHealth { last_error: Some("refused".into()), ..TierHealth::default() };
-        let said = advice(&[], Some(("redis", &down)), None, 3);
+        let said = advice(&[], Some(("redis", &down)), None, 3, &roomy());
         assert!(said[0].text.contains("redis is not available (refused)"));
         assert!(said[1].text.contains("3 purges"));
+
+        let shrunk = MemoryBudgetStats { l1_kept_percent: 40, machine_used_percent: 93, ..roomy() };
+        assert!(advice(&[], None, None, 0, &shrunk)[0].text.contains("shrunk to 40 %"));
+        let mut full = MemoryBudgetStats { used_bytes: 99, ..roomy() };
+        full.uses[1].refused = 7;
+        assert!(advice(&[], None, None, 0, &full)[0].text.contains("7 times there was no room"));
     }
 }

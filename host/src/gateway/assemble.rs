@@ -11,6 +11,8 @@ use super::hosts::Hosts;
 use crate::barrier::BarrierStore;
 use crate::cache::{Cache, CacheParts, Limits};
 use crate::clock::{Clock, SystemClock};
+use crate::memory_budget::MemoryBudget;
+use crate::memory_budget::keeper::{Keeper, Kept, this_machine};
 use crate::origin::http::HttpOrigin;
 use crate::policy::{Binding, Engine, EngineConfig, TenantPolicies};
 use crate::tenant::Tenant;
@@ -23,6 +25,7 @@ use crate::tier::redis::{RedisConfig, RedisTier};
 pub(super) struct Parts {
     pub(super) cache: Cache,
     pub(super) hosts: Hosts<Arc<Tenant>>,
+    pub(super) keeper: Keeper,
 }
 
 /// The L2, twice: as a tier, and as what keeps barriers.
@@ -31,7 +34,8 @@ type L2 = (Arc<dyn Tier>, Arc<dyn BarrierStore>);
 pub(super) async fn assemble(config: &GatewayConfig) -> Result<Parts, StartError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     make_data_dir(&config.data_dir)?;
-    let engine = Engine::new(&EngineConfig::from(&config.policy))?;
+    let budget = MemoryBudget::new(config.memory_total_bytes()?);
+    let engine = Engine::within(&EngineConfig::from(&config.policy), Arc::clone(&budget))?;
     let l2 = l2(config, &clock).await?;
     let mut tenants = Vec::with_capacity(config.tenants.len());
     for tenant in &config.tenants {
@@ -40,9 +44,12 @@ pub(super) async fn assemble(config: &GatewayConfig) -> Result<Parts, StartError
     let hosts = config.hosts()?.map(|index| Arc::clone(&tenants[index]));
     let (l2, barriers) = l2.unzip();
     let barriers = fleet::control(config, &clock)?.or(barriers);
-    let cache = Cache::new(CacheParts { tenants, l2, barriers, clock, limits: Limits::default() });
+    let parts = CacheParts { tenants, l2, barriers, clock, limits: Limits::default() };
+    let cache = Cache::within(parts, Arc::clone(&budget));
     fleet::join(config, &cache).await?;
-    Ok(Parts { cache, hosts })
+    let kept = Kept { cache: cache.clone(), engine: Some(engine), budget };
+    let keeper = Keeper::start(kept, config.memory.pressure.clone(), this_machine());
+    Ok(Parts { cache, hosts, keeper })
 }
 
 fn make_data_dir(path: &Path) -> Result<(), StartError> {

@@ -5,6 +5,7 @@ mod engine;
 mod error;
 mod fleet;
 mod l2;
+mod memory;
 mod secret;
 mod sections;
 #[cfg(test)]
@@ -22,6 +23,7 @@ pub use self::engine::PolicyConfig;
 pub use self::error::ConfigError;
 pub use self::fleet::FleetSettings;
 pub use self::l2::{DiskSettings, L2Choice, L2Config, L2Kind, RedisSettings};
+pub use self::memory::MemorySettings;
 pub use self::secret::Secret;
 pub(crate) use self::sections::parse_address;
 pub use self::sections::{AdminConfig, L1Config, LimitsConfig, ListenConfig, LogConfig, LogFormat, Scheme};
@@ -41,6 +43,8 @@ pub struct GatewayConfig {
     pub admin: AdminConfig,
     /// `[l1]`: memory.
     pub l1: L1Config,
+    /// `[memory]`: the bound of everything that grows with the traffic.
+    pub memory: MemorySettings,
     /// `[l2]`: the tier below it.
     pub l2: L2Config,
     /// `[fleet]`: nodes that share it.
@@ -63,6 +67,7 @@ impl Default for GatewayConfig {
             gateway: ListenConfig::default(),
             admin: AdminConfig::default(),
             l1: L1Config::default(),
+            memory: MemorySettings::default(),
             l2: L2Config::default(),
             fleet: FleetSettings::default(),
             policy: PolicyConfig::default(),

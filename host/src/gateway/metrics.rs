@@ -14,6 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::cache::Cache;
 use crate::fleet::FleetReport;
+use crate::memory_budget::{MemoryBudgetStats, UseStats};
 use crate::origin::shield::ShieldStats;
 use crate::policy::{BoundInfo, State};
 use crate::tenant::TenantReport;
@@ -123,6 +124,26 @@ fn of_policies() -> [Metric<BoundInfo>; 6] {
     ]
 }
 
+/// Of the node's memory.
+fn of_budget() -> [Metric<MemoryBudgetStats>; 4] {
+    let machine = "Memory in use, of what the machine or the cgroup of the process allows";
+    let kept = "What the tenants' L1 may weigh now, of their shares: below 1 while the machine runs short";
+    [
+        gauge("memory_total", "What may be used together", Some(Unit::Bytes), |memory| memory.total_bytes as f64),
+        gauge("memory_used", "What is used together", Some(Unit::Bytes), |memory| memory.used_bytes as f64),
+        gauge("memory_machine_used", machine, Some(Unit::Ratios), |memory| memory.machine_used_percent as f64 / 100.0),
+        gauge("memory_l1_kept", kept, Some(Unit::Ratios), |memory| memory.l1_kept_percent as f64 / 100.0),
+    ]
+}
+
+/// Of one use of the node's memory; label `use`.
+fn of_uses() -> [Metric<UseStats>; 2] {
+    [
+        gauge("memory_used_by", "Memory by what it is used for", Some(Unit::Bytes), |one| one.bytes as f64),
+        counter("memory_refused", "Times that there was no room under memory.total", |one| one.refused),
+    ]
+}
+
 /// Of the L2; label `tier`.
 fn of_l2() -> [Metric<TierHealth>; 6] {
     [
@@ -178,6 +199,7 @@ pub(super) fn text(cache: &Cache) -> Result<String, fmt::Error> {
         l2: cache.l2_health(),
         fleet: cache.fleet_report(),
         purges_pending: cache.purges_pending() as u64,
+        memory: cache.memory_budget().stats(),
     }));
     let mut out = String::new();
     text::encode(&mut out, &registry)?;
@@ -191,6 +213,7 @@ struct Snapshot {
     l2: Option<(&'static str, TierHealth)>,
     fleet: Option<FleetReport>,
     purges_pending: u64,
+    memory: MemoryBudgetStats,
 }
 
 /// Labels by name.
@@ -228,6 +251,10 @@ impl Collector for Snapshot {
             gauge("purges_pending", "Purges that wait to be recorded and told to other nodes", None, |n: &u64| {
                 *n as f64
             });
+        encode_all(encoder, &of_budget(), || std::iter::once((Vec::new(), &self.memory)))?;
+        encode_all(encoder, &of_uses(), || {
+            self.memory.uses.iter().map(|one| (vec![("use", one.what.to_owned())], one))
+        })?;
         encode_all(encoder, &[pending], || std::iter::once((Vec::new(), &self.purges_pending)))
     }
 }

@@ -23,6 +23,7 @@ use self::compiled::Library;
 use self::ticker::Ticker;
 use super::check::check_within;
 use super::{BindError, Checked, Role, wit};
+use crate::memory_budget::MemoryBudget;
 
 /// How guests are run.
 #[derive(Clone, Debug)]
@@ -87,6 +88,7 @@ pub struct Engine {
     linker: Linker<GuestState>,
     library: Library,
     limits: limits::Limits,
+    budget: Arc<MemoryBudget>,
     ticker: Ticker,
 }
 
@@ -97,6 +99,15 @@ impl Engine {
     /// # Errors
     /// Where the machine can't run one.
     pub fn new(config: &EngineConfig) -> Result<Arc<Self>, EngineError> {
+        Self::within(config, MemoryBudget::unbounded())
+    }
+
+    /// The same, with the guests' memories charged to a node's. A guest that needs more than is left is not asked; its
+    /// native default answers, and it is no fault.
+    ///
+    /// # Errors
+    /// As [`Engine::new`].
+    pub fn within(config: &EngineConfig, budget: Arc<MemoryBudget>) -> Result<Arc<Self>, EngineError> {
         let failed = |error: wasmtime::Error| EngineError(format!("{error:#}"));
         let limits = limits::Limits::of_this_machine(config.instances_max);
         let wasm = pool::engine(config, &limits).map_err(failed)?;
@@ -104,7 +115,7 @@ impl Engine {
         wit::v0_1_0::link_log(&mut linker).map_err(failed)?;
         let library = Library::new(config.compiled_bytes_max);
         let ticker = Ticker::new(wasm.clone());
-        Ok(Arc::new(Self { config: config.clone(), wasm, linker, library, limits, ticker }))
+        Ok(Arc::new(Self { config: config.clone(), wasm, linker, library, limits, budget, ticker }))
     }
 
     /// How it runs guests.
@@ -142,6 +153,11 @@ impl Engine {
     /// Starts the ticker, which must run before a guest does.
     pub(crate) fn tick(&self) {
         self.ticker.start();
+    }
+
+    /// Releases the instances that nobody asks just now.
+    pub fn release_idle(&self) {
+        self.ticker.release_all();
     }
 
     /// Has idle instances released from now on.

@@ -21,6 +21,8 @@ pub(crate) mod not_stored {
     pub(crate) const UNASKED_PART: &str = "unasked-part";
     /// A newer version is known.
     pub(crate) const OLDER_VERSION: &str = "older-version";
+    /// The node has no memory left for it.
+    pub(crate) const NO_ROOM: &str = "no-room";
     /// A stale response was served in its place.
     pub(crate) const STALE_IF_ERROR: &str = "stale-if-error";
 }
@@ -137,6 +139,8 @@ counters! {
     not_stored,
     #[doc = "Responses whose body outgrew body_max and was passed through unstored."]
     too_large,
+    #[doc = "Responses that the node had no memory left for and that were passed through unstored."]
+    no_room,
     #[doc = "Fills whose response came too late: purged meanwhile."]
     fills_purged,
     #[doc = "Fills whose response was not stored in L2 because another node's later fill was faster."]

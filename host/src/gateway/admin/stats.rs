@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::{Admin, Refused};
 use crate::fleet::FleetReport;
 use crate::gateway::advice::{self, Advice};
+use crate::memory_budget::MemoryBudgetStats;
 use crate::tenant::TenantReport;
 use crate::tier::TierHealth;
 
@@ -22,6 +23,7 @@ pub(super) struct Stats {
     l2: Option<L2>,
     fleet: Option<FleetReport>,
     purges_pending: usize,
+    memory: MemoryBudgetStats,
     tenants: Vec<TenantReport>,
     advice: Vec<Advice>,
 }
@@ -44,7 +46,9 @@ pub(super) async fn stats(State(admin): State<Arc<Admin>>) -> Json<Stats> {
     let l2 = cache.l2_health();
     let pending = cache.purges_pending();
     let fleet = cache.fleet_report();
-    let advice = advice::advice(&tenants, l2.as_ref().map(|(name, health)| (*name, health)), fleet.as_ref(), pending);
+    let memory = cache.memory_budget().stats();
+    let l2_health = l2.as_ref().map(|(name, health)| (*name, health));
+    let advice = advice::advice(&tenants, l2_health, fleet.as_ref(), pending, &memory);
     let uptime = cache.clock().monotonic().saturating_sub(admin.started);
     Json(Stats {
         version: env!("CARGO_PKG_VERSION"),
@@ -54,6 +58,7 @@ pub(super) async fn stats(State(admin): State<Arc<Admin>>) -> Json<Stats> {
         l2: l2.map(|(name, health)| L2 { name, health }),
         fleet,
         purges_pending: pending,
+        memory,
         tenants,
         advice,
     })

@@ -32,7 +32,12 @@ impl GatewayConfig {
             }
         }
         self.hosts().map(|_| ())?;
-        self.validate_l1()
+        self.validate_l1()?;
+        if let Err((key, reason)) = self.memory.pressure.check() {
+            let key = format!("memory.pressure.{key}");
+            return Err(ConfigError::wrong(&key, "…", reason, "see `sandbar config` for the defaults"));
+        }
+        self.memory.total.map_or(Ok(()), |total| self.validate_memory(total.as_u64(), ""))
     }
 
     /// Which tenant answers for which host name: the tenants' places in [`GatewayConfig::tenants`].

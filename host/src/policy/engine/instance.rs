@@ -9,6 +9,7 @@ use super::limits::Permit;
 use super::pool::{CORE_INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES};
 use super::{Compiled, Engine};
 use crate::clock::thread_cpu_time;
+use crate::memory_budget::{Reserved, Use};
 use crate::policy::Fault;
 use crate::policy::ledger::{Ledger, SAMPLED_ONE_IN};
 
@@ -17,6 +18,10 @@ pub(crate) struct GuestState {
     /// Whose it is: where its log lines go.
     pub(crate) ledger: Arc<Ledger>,
     memory_bytes_max: u64,
+    /// What it has, of the node's.
+    memory: Reserved,
+    /// The node had no more for it.
+    is_short: bool,
     /// It asked for more memory than it may have.
     was_refused_memory: bool,
     budget: Duration,
@@ -77,7 +82,16 @@ impl Maker {
 
     fn store(&self, memory_bytes_max: u64, budget: Duration) -> Store<GuestState> {
         let ledger = Arc::clone(&self.ledger);
-        let state = GuestState { ledger, memory_bytes_max, was_refused_memory: false, budget, first_tick: None };
+        let memory = self.engine.budget.take(Use::Guests, 0);
+        let state = GuestState {
+            ledger,
+            memory_bytes_max,
+            memory,
+            is_short: false,
+            was_refused_memory: false,
+            budget,
+            first_tick: None,
+        };
         let mut store = Store::new(self.compiled.component.engine(), state);
         store.limiter(|state| state);
         store.set_hostcall_fuel(ANSWER_BYTES_MAX);
@@ -109,6 +123,7 @@ fn begin(store: &mut Store<GuestState>, budget: Duration) {
     state.budget = budget;
     state.first_tick = None;
     state.was_refused_memory = false;
+    state.is_short = false;
     store.set_epoch_deadline(1);
 }
 
@@ -126,6 +141,8 @@ fn interrupt(mut store: StoreContextMut<'_, GuestState>) -> wasmtime::Result<Upd
 fn fault(error: &wasmtime::Error, state: &GuestState) -> Fault {
     if state.was_refused_memory {
         Fault::Memory { limit_bytes: state.memory_bytes_max }
+    } else if state.is_short {
+        Fault::NoInstance("the node's memory is used up (memory.total)".to_owned())
     } else if error.is::<UsedUp>() {
         Fault::Deadline { budget_us: u64::try_from(state.budget.as_micros()).unwrap_or(u64::MAX) }
     } else if error.is::<PoolConcurrencyLimitError>() {
@@ -172,7 +189,9 @@ impl ResourceLimiter for GuestState {
     fn memory_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
         let may = desired as u64 <= self.memory_bytes_max;
         self.was_refused_memory |= !may;
-        Ok(may)
+        let is_there = may && self.memory.cover(desired as u64);
+        self.is_short |= may && !is_there;
+        Ok(is_there)
     }
 
     fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {

@@ -21,6 +21,11 @@ const SWEEP_AFTER: u32 = 100;
 pub(crate) trait IdleInstances: Send + Sync {
     /// Releases them.
     fn release_idle(&self);
+
+    /// Releases all that are not asked just now.
+    fn release_all(&self) {
+        self.release_idle();
+    }
 }
 
 /// A thread that is started at first need and stops when this is dropped.
@@ -59,6 +64,11 @@ impl Ticker {
         let mut idle = self.shared.idle.lock();
         idle.retain(|instances| instances.strong_count() > 0);
         idle.push(instances);
+    }
+
+    pub(super) fn release_all(&self) {
+        let holders: Vec<_> = self.shared.idle.lock().iter().filter_map(Weak::upgrade).collect();
+        holders.iter().for_each(|holder| holder.release_all());
     }
 
     #[cold]

@@ -81,4 +81,9 @@ impl<F: Send + 'static, C: 'static> Idle for Instances<F, C> {
         drop(kept);
         drop(released);
     }
+
+    fn release_all(&self) {
+        let released = std::mem::take(&mut *self.kept.lock());
+        drop(released);
+    }
 }

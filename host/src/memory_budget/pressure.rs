@@ -1,0 +1,167 @@
+//! By how much the node shrinks when the machine runs short of memory, and when it grows back. Pure: time and readings are
+//! arguments.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::machine::Reading;
+
+/// When a node shrinks and grows back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PressureConfig {
+    /// It shrinks while so many per cent of what the machine or its cgroup allows are used. Default 90.
+    pub high_percent: u32,
+    /// It grows back while no more than so many are. Default 75.
+    pub low_percent: u32,
+    /// What of their shares the tenants keep in any case, in per cent. Default 10.
+    pub kept_percent_min: u32,
+    /// How often it is looked. Default 1 s.
+    #[serde(with = "humantime_serde")]
+    pub every: Duration,
+}
+
+impl Default for PressureConfig {
+    fn default() -> Self {
+        Self { high_percent: 90, low_percent: 75, kept_percent_min: 10, every: Duration::from_secs(1) }
+    }
+}
+
+impl PressureConfig {
+    /// Checks the settings against each other.
+    ///
+    /// # Errors
+    /// The key that can't work, and why.
+    pub fn check(&self) -> Result<(), (&'static str, &'static str)> {
+        let rules = [
+            ((1..=100).contains(&self.high_percent), "high_percent", "it must be between 1 and 100"),
+            (self.low_percent < self.high_percent, "low_percent", "it must be below high_percent"),
+            ((1..=100).contains(&self.kept_percent_min), "kept_percent_min", "it must be between 1 and 100"),
+            (self.every >= Duration::from_millis(10), "every", "it must be 10ms or more"),
+        ];
+        rules.into_iter().find(|(holds, ..)| !holds).map_or(Ok(()), |(_, key, reason)| Err((key, reason)))
+    }
+}
+
+/// Half of what is left to the limit: from here on there is no time to wait for what a step brings.
+fn urgent_percent(config: &PressureConfig) -> f64 {
+    f64::from(100 + config.high_percent) / 2.0
+}
+
+/// Something that waited for memory for so much of the time says that the limit is near, whatever the figures say.
+const STALLED_PERCENT: f64 = 10.0;
+
+/// A step needs some time to show.
+const STEP_SHOWS_AFTER: Duration = Duration::from_secs(3);
+/// It grows back only after it has been calm for so long,
+const CALM_FOR: Duration = Duration::from_secs(30);
+/// and then by so much,
+const GROWTH_PERCENT: u32 = 10;
+/// so often.
+const GROWTH_EVERY: Duration = Duration::from_secs(10);
+
+/// What of their shares the tenants keep.
+#[derive(Debug)]
+pub struct Pressure {
+    config: PressureConfig,
+    kept_percent: u32,
+    stepped: Option<Duration>,
+    calm_since: Option<Duration>,
+}
+
+impl Pressure {
+    /// All of it.
+    pub const fn new(config: PressureConfig) -> Self {
+        Self { config, kept_percent: 100, stepped: None, calm_since: None }
+    }
+
+    /// What they keep now, in per cent.
+    pub const fn kept_percent(&self) -> u32 {
+        self.kept_percent
+    }
+
+    /// Looks at a reading. Answers with what they keep from now on, where that has changed.
+    pub fn step(&mut self, now: Duration, reading: &Reading) -> Option<u32> {
+        let used = reading.used_percent();
+        let stalls = reading.stalled_percent >= STALLED_PERCENT && used > f64::from(self.config.low_percent);
+        if used >= f64::from(self.config.high_percent) || stalls {
+            self.calm_since = None;
+            return self.shrink(now, used >= urgent_percent(&self.config));
+        }
+        if used > f64::from(self.config.low_percent) {
+            self.calm_since = None;
+            return None;
+        }
+        let calm_since = *self.calm_since.get_or_insert(now);
+        let is_calm = now.saturating_sub(calm_since) >= CALM_FOR && self.has_passed(now, GROWTH_EVERY);
+        (is_calm && self.kept_percent < 100).then(|| self.keep(now, self.kept_percent + GROWTH_PERCENT))
+    }
+
+    fn shrink(&mut self, now: Duration, urgent: bool) -> Option<u32> {
+        if self.kept_percent <= self.config.kept_percent_min || !(urgent || self.has_passed(now, STEP_SHOWS_AFTER)) {
+            return None;
+        }
+        let part = if urgent { 50 } else { 80 };
+        Some(self.keep(now, self.kept_percent * part / 100))
+    }
+
+    fn keep(&mut self, now: Duration, percent: u32) -> u32 {
+        self.kept_percent = percent.clamp(self.config.kept_percent_min, 100);
+        self.stepped = Some(now);
+        self.kept_percent
+    }
+
+    fn has_passed(&self, now: Duration, time: Duration) -> bool {
+        self.stepped.is_none_or(|stepped| now.saturating_sub(stepped) >= time)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is kept after each of these seconds with so many per cent used.
+    fn check(pressure: &mut Pressure, from: u64, used: &[(u64, u64)]) -> Vec<u32> {
+        let mut second = from;
+        let mut kept = Vec::new();
+        for (seconds, used_bytes) in used {
+            for _ in 0..*seconds {
+                let reading = Reading { used_bytes: *used_bytes, limit_bytes: 100, stalled_percent: 0.0 };
+                pressure.step(Duration::from_secs(second), &reading);
+                second += 1;
+            }
+            kept.push(pressure.kept_percent());
+        }
+        kept
+    }
+
+    #[test]
+    fn it_shrinks_in_steps_that_have_time_to_show() {
+        let mut pressure = Pressure::new(PressureConfig::default());
+        assert_eq!(check(&mut pressure, 0, &[(10, 89), (1, 90), (2, 91), (1, 92), (10, 89)]), [100, 80, 80, 64, 64]);
+    }
+
+    #[test]
+    fn near_the_limit_it_halves_at_once_down_to_its_bound() {
+        let mut pressure = Pressure::new(PressureConfig::default());
+        assert_eq!(check(&mut pressure, 0, &[(1, 95), (1, 99), (1, 99), (1, 99), (1, 99)]), [50, 25, 12, 10, 10]);
+    }
+
+    #[test]
+    fn it_grows_back_slowly_and_only_after_a_calm_time() {
+        let mut pressure = Pressure::new(PressureConfig::default());
+        check(&mut pressure, 0, &[(2, 95)]);
+        assert_eq!(check(&mut pressure, 2, &[(30, 75), (1, 75), (9, 60), (1, 60)]), [25, 35, 35, 45]);
+        assert_eq!(check(&mut pressure, 43, &[(20, 80), (30, 70), (1, 70)]), [45, 45, 55], "80 is not calm");
+        assert_eq!(check(&mut pressure, 200, &[(500, 10)]), [100]);
+    }
+
+    #[test]
+    fn stalls_count_where_memory_is_short() {
+        let stalled = |used_bytes| Reading { used_bytes, limit_bytes: 100, stalled_percent: 15.0 };
+        let mut pressure = Pressure::new(PressureConfig::default());
+        assert_eq!(pressure.step(Duration::ZERO, &stalled(50)), None, "somebody else's");
+        assert_eq!(pressure.step(Duration::ZERO, &stalled(80)), Some(80));
+    }
+}
