@@ -42,7 +42,7 @@ fn what_is_wrong_is_said_in_one_sentence_and_with_a_code() {
     one_sentence(&["serve"], 2, "there is no tenant, so nobody would be answered; give --origin URL");
     one_sentence(&["serve", "--config", "/no/such.toml"], 2, "can't read the configuration file /no/such.toml");
     one_sentence(&["serve", "--config", &typo], 2, "line 2, `lisen = \"127.0.0.1:1\"`: unknown field `lisen`");
-    one_sentence(&["config", "--check", &typo], 2, "unknown field `lisen`, expected `listen` or `scheme`");
+    one_sentence(&["config", "--check", &typo], 2, "unknown field `lisen`, expected one of `listen`, `scheme`");
     let serve = ["serve", "--origin", "http://127.0.0.1:1", "--data-dir", &data];
     one_sentence(&[&serve[..], &["--admin", "0.0.0.0:0"]].concat(), 2, "set admin.token_file or SANDBAR_ADMIN_TOKEN");
     check(&["serve", "--origin", "localhost:3000"], 2, "\"localhost:3000\" is not the URL of an origin");
@@ -52,6 +52,10 @@ fn what_is_wrong_is_said_in_one_sentence_and_with_a_code() {
     one_sentence(&["policy", "check", &no_component], 2, "is no policy");
     one_sentence(&["policy", "check", "/no/such.wasm"], 2, "can't read the component /no/such.wasm");
     one_sentence(&["policy", "list", "--admin", "http://127.0.0.1:1"], 1, "is a gateway running there?");
+    let trace = file("trace.csv", "time,key,size\n1,1,1\n2,1,1\n");
+    check(&["replay", "--trace", &trace, "--policy", "lru,no-such"], 1, "no-such: there is no stock eviction policy");
+    let said = sandbar(&["replay", "--trace", &trace, "--policy", "lru,no-such"]);
+    assert!(said.stdout.is_empty(), "a wrong policy is told before the first has run");
     check(&["purge", "--admin", "http://127.0.0.1:1"], 2, "--everything");
 
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");

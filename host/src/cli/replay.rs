@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::replay::{self, Capacity, PolicyChoice, Replay, Row, Trace, Unit};
+use crate::replay::{self, Capacity, PolicyChoice, Replay, ReplayError, Row, Trace, Unit};
 
 /// Replays a recorded trace under eviction policies and says what they missed.
 ///
@@ -32,7 +32,7 @@ pub(super) struct ReplayArgs {
     #[arg(long)]
     native: bool,
 
-    /// Reads that reach the policy together; production has 128.
+    /// Reads that reach the policy together; production has 256.
     #[arg(long, default_value_t = 1, value_name = "READS")]
     batch: usize,
 
@@ -44,7 +44,7 @@ pub(super) struct ReplayArgs {
     #[arg(long, default_value_t = 1)]
     seed: u64,
 
-    /// What an entry is charged beside its size, in bytes; production has 96.
+    /// What an entry is charged beside its size, in bytes; production has 112.
     #[arg(long, default_value_t = 0, value_name = "BYTES")]
     entry_overhead: u64,
 
@@ -70,17 +70,17 @@ pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<()> {
         entry_overhead_bytes: args.entry_overhead,
         ..Replay::default()
     };
-    let runs = args.policy.len() * args.capacity.len();
+    let policies = policies(args, &replay)?;
+    let runs = policies.len() * args.capacity.len();
     let bar = bar("{msg:24!} {wide_bar} {percent}% {per_sec} {eta}", (runs * trace.requests().len()) as u64);
     let mut rows = Vec::with_capacity(runs);
     if !args.json {
         println!("{}", heading(&trace, args.unit));
     }
-    for policy in &args.policy {
-        let policy = if args.native { policy.native() } else { policy.clone() };
+    for policy in &policies {
         for capacity in &args.capacity {
             bar.set_message(policy.name().to_owned());
-            let row = replay.run(&trace, &policy, args.unit, *capacity, &mut |requests| bar.inc(requests))?;
+            let row = replay.run(&trace, policy, args.unit, *capacity, &mut |requests| bar.inc(requests))?;
             let line = if args.json { serde_json::to_string(&row)? } else { line(&row) };
             bar.suspend(|| println!("{line}"));
             rows.push(row);
@@ -92,6 +92,12 @@ pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<()> {
         replay::plot(path, &title, &rows).with_context(|| format!("can't plot to {}", path.display()))?;
     }
     Ok(())
+}
+
+/// The policies, each known to be one: a wrong last one is told before the first has run.
+fn policies(args: &ReplayArgs, replay: &Replay) -> Result<Vec<PolicyChoice>, ReplayError> {
+    let wanted = args.policy.iter().map(|policy| if args.native { policy.native() } else { policy.clone() });
+    wanted.map(|policy| replay.check(&policy).map(|()| policy)).collect()
 }
 
 fn read(args: &ReplayArgs) -> anyhow::Result<Trace> {

@@ -73,6 +73,14 @@ impl Default for Replay {
 }
 
 impl Replay {
+    /// Whether a policy could be replayed: it exists, has the role and takes its settings.
+    ///
+    /// # Errors
+    /// When it can't be bound.
+    pub fn check(&self, policy: &PolicyChoice) -> Result<(), ReplayError> {
+        self.eviction(policy).map(drop)
+    }
+
     /// Replays a trace under a policy. Tells `progress` how many more requests are done.
     ///
     /// # Errors
