@@ -6,6 +6,7 @@ mod asked;
 mod began;
 mod cached;
 mod complete;
+mod detach;
 mod fill;
 mod fleet;
 mod flight;

@@ -7,6 +7,7 @@ use http::{HeaderMap, Method, StatusCode};
 
 use super::Cache;
 use super::asked::Asked;
+use super::detach::detached_fields;
 use super::jitter::jittered;
 use super::store::key_for;
 use crate::entry::StoredResponse;
@@ -90,7 +91,7 @@ impl Asked {
         let stored = StoredResponse {
             key: key_for(self, &vary).shared_text(),
             status: received.status,
-            fields: stored_fields(received.fields, received.times.received, &rules),
+            fields: detached_fields(stored_fields(received.fields, received.times.received, &rules)),
             body: bytes::Bytes::new(),
             requested: received.times.requested,
             received: received.times.received,

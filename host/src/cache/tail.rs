@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use parking_lot::Mutex;
 
+use super::detach::detached_content;
 use crate::body::BoxError;
 use crate::memory_budget::{Reserved, Use};
 use crate::tenant::counters::not_stored;
@@ -193,11 +194,11 @@ impl Tail {
         if state.passing.is_some() {
             return None;
         }
-        if state.chunks.len() > 1 {
-            let mut whole = BytesMut::with_capacity(usize::try_from(state.kept_bytes).unwrap_or(0));
-            state.chunks.iter().for_each(|chunk| whole.extend_from_slice(chunk));
+        if !state.chunks.is_empty() {
+            let bytes = usize::try_from(state.kept_bytes).unwrap_or(0);
+            let whole = detached_content(state.chunks.iter(), bytes);
             // Those who still read it share what is stored from here on.
-            state.chunks = VecDeque::from([whole.freeze()]);
+            state.chunks = VecDeque::from([whole]);
         }
         Some(state.chunks.front().cloned().unwrap_or_default())
     }
