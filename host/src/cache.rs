@@ -2,6 +2,7 @@
 //!
 //! [`Cache::respond`] is the whole of it: a request in, a response out, never an error.
 
+mod answer;
 mod asked;
 mod began;
 mod cached;
@@ -14,6 +15,7 @@ mod jitter;
 mod judge;
 mod lease;
 mod lookup;
+mod origin_request;
 mod outcome;
 mod pass;
 mod pending;
@@ -26,6 +28,7 @@ mod share;
 mod spool;
 mod store;
 mod tail;
+mod take_in;
 mod versioned;
 mod wait;
 mod write;

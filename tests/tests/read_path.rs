@@ -315,6 +315,34 @@ async fn an_unsafe_request_invalidates_its_target_and_what_it_names() {
 }
 
 #[tokio::test]
+async fn a_write_whose_client_leaves_invalidates_all_the_same() {
+    let answers = Arc::new(Notify::new());
+    let late = Says { after: Some(Arc::clone(&answers)), ..says(200, &[], "") };
+    let scene = Scene::new([says(200, FRESH, "a1"), late, says(200, FRESH, "a2")]);
+    scene.get("/a", &[]).await;
+    let post = scene.ask(Method::POST, "/a", &[]);
+    tokio::select! {
+        biased;
+        _ = post => panic!("the origin has not answered"),
+        () = scene.settle() => {}
+    }
+    assert_eq!(scene.fetches().await, 2, "it was sent");
+    answers.notify_one();
+    scene.settle().await;
+    assert_eq!(scene.get("/a", &[]).await.body, "a2");
+}
+
+#[tokio::test]
+async fn a_write_that_may_have_been_taken_in_invalidates_its_target() {
+    let scene = Scene::new([says(200, FRESH, "a1")]);
+    scene.get("/a", &[]).await;
+    let post = scene.ask(Method::POST, "/a", &[]).await;
+    assert_eq!((post.status, post.cache_status()), (502, "sandbar;fwd=method;detail=origin-broken"));
+    scene.script.says.lock().await.push_back(says(200, FRESH, "a2"));
+    assert_eq!(scene.get("/a", &[]).await.body, "a2");
+}
+
+#[tokio::test]
 async fn a_fill_begun_before_a_purge_never_becomes_visible_after_it() {
     let scopes = || {
         [

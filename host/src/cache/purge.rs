@@ -42,7 +42,25 @@ struct Stuck {
 impl Cache {
     /// Makes entries of a tenant invisible (hard) or stale (soft): on this node before it returns, elsewhere as the
     /// report says. A fill that has begun before never becomes visible after it.
+    ///
+    /// It goes on where the caller leaves: a purge that has begun is done and delivered whole.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
     pub async fn purge(&self, tenant: &Arc<Tenant>, purges: &[Purge]) -> PurgeReport {
+        let (cache, tenant, several) = (self.clone(), Arc::clone(tenant), purges.to_vec());
+        let purging = self.inner.tasks.spawn(async move { cache.purge_whole(&tenant, &several).await });
+        purging.await.unwrap_or_else(|unfinished| match unfinished.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => PurgeReport {
+                failed: purges.len(),
+                reason: Some("the process is being stopped".to_owned()),
+                ..PurgeReport::default()
+            },
+        })
+    }
+
+    async fn purge_whole(&self, tenant: &Arc<Tenant>, purges: &[Purge]) -> PurgeReport {
         let mut report = PurgeReport::default();
         for purge in purges {
             count(&tenant.counters.purges);

@@ -1,34 +1,29 @@
-//! The read path: L1, then one fetch per key that everybody shares, then whatever a stored response may still do when
-//! that fails.
+//! The read path: L1, then one fetch per key that everybody shares.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE, RANGE, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE, RANGE};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 
 use super::Cache;
+use super::answer::{Retry, retry_after};
 use super::asked::Asked;
 use super::began::Began;
 use super::fill::{Fill, Purpose};
 use super::flight::{Abandoned, Boarding, Flights, Obligation, Waiter};
 use super::lookup::Looked;
-use super::outcome::{Arriving, Found, Outcome, Unshared};
+use super::outcome::{Found, Outcome};
 use super::serve::{Answered, CACHE};
 use super::wait::Waited;
-use crate::barrier::Verdict;
 use crate::body::{self, Body};
-use crate::entry::StoredResponse;
 use crate::http::key::{NoKey, keyed};
 use crate::http::semantics::cache_status::Outcome as Status;
 use crate::http::semantics::fields::times_through;
-use crate::http::semantics::{
-    CacheStatus, FwdReason, Reuse, StaleReason, may_serve_on_error, only_if_cached, part_answers, reuse,
-};
+use crate::http::semantics::{CacheStatus, FwdReason, Reuse, StaleReason, only_if_cached, part_answers, reuse};
 use crate::key::CacheKey;
-use crate::origin::OriginError;
 use crate::tenant::Tenant;
-use crate::tenant::counters::{count, not_stored};
+use crate::tenant::counters::count;
 
 /// How often a request may find its flight abandoned, or its response meant for others, before it fetches alone.
 const ROUNDS_MAX: usize = 3;
@@ -55,16 +50,6 @@ struct How {
     not_before: u64,
     /// When it is to be answered at the latest, on the monotonic clock.
     until: Duration,
-}
-
-/// What to do where a fetch came to nothing that this request can use.
-enum Retry {
-    /// Look again: there may be another leader, or another variant.
-    Again,
-    /// Look again, and wait for nothing that was begun before: it has been purged since.
-    Newer,
-    /// Fetch without waiting for anybody.
-    Alone,
 }
 
 impl Cache {
@@ -242,139 +227,6 @@ impl Cache {
         let joins = |began: &Began| is_new_enough(asked, key, not_before, &now, began);
         self.inner.flights.relieve(key.hash(), waited, now, joins)
     }
-
-    /// Answers with what a fetch came to; none where that is of no use to this request.
-    pub(crate) fn answer(
-        &self,
-        asked: &Arc<Asked>,
-        miss: &Miss,
-        outcome: Outcome,
-        leads: bool,
-    ) -> Option<Response<Body>> {
-        let collapsed = !leads;
-        match outcome {
-            Outcome::Found(found) => {
-                if collapsed && !self.found_is_for(asked, &found) {
-                    return None;
-                }
-                if collapsed {
-                    count(&asked.tenant.counters.collapsed);
-                }
-                self.record_hit(asked, &found.cached);
-                if !self.still_fresh(asked, &found) {
-                    self.refresh_behind(asked, &miss.key, &found);
-                }
-                Some(self.serve_found(asked, &found, Answered::hit(found.tier)))
-            }
-            Outcome::Validated(found) => {
-                if collapsed && !self.found_is_for(asked, &found) {
-                    return None;
-                }
-                count(if collapsed { &asked.tenant.counters.collapsed } else { &asked.tenant.counters.fetched });
-                self.record_hit(asked, &found.cached);
-                let answered = forwarded(miss.reason, Some(StatusCode::NOT_MODIFIED), collapsed);
-                Some(self.serve_found(asked, &found, answered))
-            }
-            Outcome::Arriving(arriving) => self.follow(asked, miss, &arriving, collapsed),
-            Outcome::Unshared(unshared) if leads => self.serve_unshared(asked, miss, &unshared),
-            Outcome::Unshared(_) => None,
-            Outcome::ErrorStatus(unshared) => self
-                .stale_on_error(asked, miss.basis.as_ref())
-                .or_else(|| if leads { self.serve_unshared(asked, miss, &unshared) } else { None }),
-            Outcome::Failed(error) => Some(
-                self.stale_on_error(asked, miss.basis.as_ref())
-                    .unwrap_or_else(|| self.origin_failed(asked, miss.reason, &error)),
-            ),
-        }
-    }
-
-    fn still_fresh(&self, asked: &Asked, found: &Found) -> bool {
-        found.cached.response().is_some_and(|stored| {
-            reuse(stored, &asked.head(), self.inner.clock.now(), found.soft_purged)
-                != Reuse::Stale(StaleReason::WhileRevalidate)
-        })
-    }
-
-    /// Follows a response that arrives, if it is one for this request too.
-    fn follow(&self, asked: &Asked, miss: &Miss, arriving: &Arc<Arriving>, collapsed: bool) -> Option<Response<Body>> {
-        if collapsed {
-            let verdict = asked.tenant.barriers.judge_response(&arriving.stored);
-            let visible = verdict != Verdict::Gone && is_same_variant(asked, arriving);
-            if !visible || !self.is_for(asked, &arriving.stored, verdict == Verdict::Stale) {
-                return None;
-            }
-        }
-        let content = arriving.tail.read()?;
-        if collapsed {
-            self.record_later(asked, arriving);
-        }
-        count(if collapsed { &asked.tenant.counters.collapsed } else { &asked.tenant.counters.fetched });
-        let stored = arriving.unstored.is_none();
-        let outcome = Status::Fwd { reason: miss.reason, status: None, stored, collapsed };
-        let answered = Answered { outcome, detail: arriving.unstored };
-        Some(self.serve_arriving(asked, arriving, body::boxed(content.with_length(arriving.body_bytes)), answered))
-    }
-
-    /// As [`Self::is_for`], of what was found or validated.
-    fn found_is_for(&self, asked: &Asked, found: &Found) -> bool {
-        let verdict = found.cached.verdict(&asked.tenant.barriers);
-        let soft_purged = found.soft_purged || verdict == Verdict::Stale;
-        verdict != Verdict::Gone
-            && found.cached.response().is_some_and(|stored| self.is_for(asked, stored, soft_purged))
-    }
-
-    /// Whether a response that another request caused may be reused for this one (RFC 9111 section 4).
-    fn is_for(&self, asked: &Asked, stored: &StoredResponse, soft_purged: bool) -> bool {
-        !matches!(reuse(stored, &asked.head(), self.inner.clock.now(), soft_purged), Reuse::Validate(_))
-    }
-
-    fn serve_unshared(&self, asked: &Asked, miss: &Miss, unshared: &Unshared) -> Option<Response<Body>> {
-        let response = unshared.take()?;
-        count(&asked.tenant.counters.fetched);
-        let answered = Answered { detail: Some(unshared.reason), ..Answered::forwarded(miss.reason) };
-        Some(self.serve_forwarded(asked, response, answered))
-    }
-
-    /// RFC 5861 section 4: a stale response, if the origin fails and the plan allows it.
-    pub(crate) fn stale_on_error(&self, asked: &Asked, basis: Option<&Found>) -> Option<Response<Body>> {
-        self.serve_stale(asked, basis, not_stored::STALE_IF_ERROR)
-    }
-
-    /// What is stale and may answer although the origin has not. The fill may have brought it from L2 meanwhile.
-    pub(crate) fn serve_stale(
-        &self,
-        asked: &Asked,
-        basis: Option<&Found>,
-        why: &'static str,
-    ) -> Option<Response<Body>> {
-        let now = self.inner.clock.now();
-        let found = basis.cloned().or_else(|| self.look_in_l1(asked, now).found)?;
-        let stored = found.cached.response()?;
-        // It may have been purged since it was found.
-        let verdict = found.cached.verdict(&asked.tenant.barriers);
-        let soft_purged = found.soft_purged || verdict == Verdict::Stale;
-        if verdict == Verdict::Gone || !may_serve_on_error(stored, &asked.head(), now, soft_purged) {
-            return None;
-        }
-        count(&asked.tenant.counters.stale_if_error);
-        let answered = Answered { detail: Some(why), ..Answered::forwarded(FwdReason::Stale) };
-        Some(self.serve_found(asked, &found, answered))
-    }
-
-    pub(crate) fn origin_failed(&self, asked: &Asked, why: FwdReason, error: &OriginError) -> Response<Body> {
-        let status = match error {
-            OriginError::Deadline { .. } => StatusCode::GATEWAY_TIMEOUT,
-            OriginError::Refused { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            _ => StatusCode::BAD_GATEWAY,
-        };
-        let mut response = self.synthesized(asked, status, Status::fwd(why), error.reason());
-        if let Some(after) = error.retry_after() {
-            // RFC 9110 section 10.2.3: whole seconds, so rounded up.
-            let secs = after.as_secs() + u64::from(after.subsec_nanos() > 0);
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(secs.max(1)));
-        }
-        response
-    }
 }
 
 /// Whether a flight that began then can be waited for now.
@@ -384,30 +236,7 @@ fn is_new_enough(asked: &Asked, key: &CacheKey, not_before: u64, now: &Began, be
         && !asked.tenant.barriers.hides(key.text(), began.sequence)
 }
 
-/// What to do where a fetch came to something that is not for this request: another variant has its own flight by now;
-/// whoever insists on more than what came, or waits for what is not shared, asks for itself.
-fn retry_after(asked: &Asked, outcome: &Outcome) -> Retry {
-    let barriers = &asked.tenant.barriers;
-    match outcome {
-        Outcome::Arriving(arriving) if barriers.judge_response(&arriving.stored) != Verdict::Visible => Retry::Newer,
-        Outcome::Arriving(arriving) if !is_same_variant(asked, arriving) => Retry::Again,
-        Outcome::Found(found) | Outcome::Validated(found) if found.cached.verdict(barriers) != Verdict::Visible => {
-            Retry::Newer
-        }
-        _ => Retry::Alone,
-    }
-}
-
-fn is_same_variant(asked: &Asked, arriving: &Arriving) -> bool {
-    super::store::key_for(asked, &arriving.vary).text() == &*arriving.stored.key
-}
-
 /// RFC 9111 section 4.3.2: If-Match and If-Unmodified-Since "only apply to an origin server".
 fn for_origin(fields: &HeaderMap) -> bool {
     fields.contains_key(IF_MATCH) || fields.contains_key(IF_UNMODIFIED_SINCE)
-}
-
-/// Answered by a fetch whose response is stored; `status` is the origin's where it differs from what is sent.
-fn forwarded(reason: FwdReason, status: Option<StatusCode>, collapsed: bool) -> Answered {
-    Answered { outcome: Status::Fwd { reason, status, stored: true, collapsed }, detail: None }
 }

@@ -22,6 +22,7 @@ use crate::http::key::{KeyRules, NoKey, keyed};
 use crate::http::semantics::cache_status::Outcome as Status;
 use crate::http::semantics::request::{Forwards, forwards, is_safe};
 use crate::http::semantics::{FwdReason, ResponseHead, Times, answers_get, group_invalidations, invalidated};
+use crate::origin::OriginError;
 use crate::policy::freshness::Obstacle;
 use crate::policy::invalidation::Written;
 use crate::tenant::Tenant;
@@ -31,16 +32,35 @@ use crate::tenant::counters::count;
 const PURGE_PENDING: &str = "purge-pending";
 
 impl Cache {
-    /// Sends any other request than a plain GET or HEAD to the origin, and purges what it made invalid.
+    /// Sends any other request than a plain GET or HEAD to the origin, and purges what it made invalid. That is done also
+    /// where the client leaves meanwhile: the origin may have taken the write in.
     pub(crate) async fn write(&self, asked: &Arc<Asked>, content: Body) -> Response<Body> {
         if forwards(&asked.method, &asked.fields) == Forwards::Last {
             return self.last_recipient(asked);
         }
         count(&asked.tenant.counters.bypassed);
+        if is_safe(&asked.method) {
+            return self.write_to_the_end(asked, content).await;
+        }
+        let (cache, writing) = (self.clone(), Arc::clone(asked));
+        let written = self.inner.tasks.spawn(async move { cache.write_to_the_end(&writing, content).await }).await;
+        written.unwrap_or_else(|_| {
+            self.synthesized(asked, StatusCode::BAD_GATEWAY, Status::fwd(FwdReason::Method), "abandoned")
+        })
+    }
+
+    async fn write_to_the_end(&self, asked: &Arc<Asked>, content: Body) -> Response<Body> {
         let (requested, began) = (self.inner.clock.now(), self.begin(asked));
         let response = match self.pass(asked, content).await {
             Ok(response) => response,
-            Err(error) => return self.origin_failed(asked, FwdReason::Method, &error),
+            Err(error) => {
+                if !is_safe(&asked.method) && may_have_been_written(&error) {
+                    // It has to be validated before it is reused; while the origin is down it still can be.
+                    let scope = Scope::Target { site: asked.site.clone(), target: asked.target.clone() };
+                    self.purge(&asked.tenant, &[Purge { scope, mode: PurgeMode::Soft }]).await;
+                }
+                return self.origin_failed(asked, FwdReason::Method, &error);
+            }
         };
         // Its own purge will hide what was begun before it: whether another one does has to be known by now. Those of other
         // nodes may come later, so in a fleet it is not stored.
@@ -179,6 +199,11 @@ impl Cache {
             .map_err(|reason| PutError::NoKey(head.uri.to_string(), reason))?;
         Ok(Asked::new(tenant, head, keyed))
     }
+}
+
+/// Whether the origin may have taken a write in though no answer came.
+const fn may_have_been_written(error: &OriginError) -> bool {
+    matches!(error, OriginError::Broken { .. } | OriginError::Deadline { .. })
 }
 
 /// Why something put into the cache was not stored.

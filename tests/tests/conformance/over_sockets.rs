@@ -36,13 +36,16 @@ async fn answered(gateway: &TestGateway, host: &str, step: &Step, start: Timesta
     Got { status: head.status.as_u16(), fields: head.headers, body: body.map_err(|error| error.to_string()) }
 }
 
+/// Of what is under test here, neither a retry nor an open breaker is a part.
+const UNPROTECTED: &str = "[tenant.protect]\nretry.times_max = 0\nbreaker.enabled = false";
+
 /// Runs those that let no time pass, each under a host name of its own. `settings` go into the tenant's table.
 pub(crate) async fn run(settings: &str, scenarios: &[Scenario]) -> anyhow::Result<()> {
     let start = SystemClock.now();
     let script = Script::default();
     let told = Arc::clone(&script);
     let origin = Origin::start(move |seen| reply(&told, seen, start)).await?;
-    let gateway = TestGateway::start(&one_tenant(&origin.url(), settings)).await?;
+    let gateway = TestGateway::start(&one_tenant(&origin.url(), &format!("{settings}\n{UNPROTECTED}"))).await?;
     let now = scenarios.iter().filter(|scenario| scenario.steps.iter().all(|step| step.after.is_zero()));
     for (number, Scenario { about, steps }) in now.enumerate() {
         let host = format!("s{number}.test");

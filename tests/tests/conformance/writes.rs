@@ -75,10 +75,15 @@ fn scenarios() -> Vec<Scenario> {
         ),
         scenario(
             "9111 4: a write is never answered from the cache, and its failure has a reason",
+            [get("").origin(200, FRESH, "a"), ask("POST", "/", "").origin_fails().is(502, "origin-broken\n")],
+        ),
+        scenario(
+            "9111 4.4: one that may have been taken in makes its target stale, which errors may still be covered with",
             [
-                get("").origin(200, FRESH, "a"),
-                ask("POST", "/", "").origin_fails().is(502, "origin-broken\n"),
-                get("").is(200, "a"),
+                get("").origin(200, "Cache-Control: max-age=60, stale-if-error=60", "a"),
+                ask("POST", "/", "").origin_fails(),
+                get("").origin_fails().is(200, "a"),
+                get("").origin(200, FRESH, "b"),
             ],
         ),
     ]

@@ -5,7 +5,6 @@ use std::time::Duration;
 use redis::Commands;
 use sandbar_tests::nodes::{Nodes, Setup};
 use sandbar_tests::versions::version_shown;
-use sandbar_tests::wait::eventually;
 use tokio::time::sleep;
 
 use crate::alone;
@@ -52,17 +51,32 @@ async fn old_entries_are_read_and_those_of_the_future_are_a_miss() -> anyhow::Re
     let mut future = present;
     future[VERSION_AT] = u8::MAX;
     for (n, bytes) in [&future[..], &future[..20], b"SBE", b"not an entry"].into_iter().enumerate() {
-        redis.set::<_, _, ()>(&key, bytes)?;
-        nodes[1].restart().await?;
-        let answer = nodes[1].client("shop.test").get(PAGE).await?;
-        assert_eq!(version_shown(PAGE, &answer)?, 1, "{n}");
-        assert!(!answer.is_hit(), "{n}: {}", answer.cache_status().as_str());
-        eventually("it is replaced by one that can be read", async || {
-            redis
-                .get::<_, Vec<u8>>(&key)
-                .is_ok_and(|stored| stored.starts_with(&RECORDED_V1[..VERSION_AT]) && stored != bytes)
-        })
-        .await;
+        // A node may leave a write to Redis out, on a busy machine: once in some is enough.
+        let mut replaced = false;
+        for _ in 0..5 {
+            redis.set::<_, _, ()>(&key, bytes)?;
+            nodes[1].restart().await?;
+            let answer = nodes[1].client("shop.test").get(PAGE).await?;
+            assert_eq!(version_shown(PAGE, &answer)?, 1, "{n}");
+            assert!(!answer.is_hit(), "{n}: {}", answer.cache_status().as_str());
+            replaced = is_replaced(&mut redis, &key, bytes).await;
+            if replaced {
+                break;
+            }
+        }
+        assert!(replaced, "{n}: not replaced by one that can be read");
     }
     Ok(())
+}
+
+/// Whether an entry that can be read is stored in place of these bytes, soon.
+async fn is_replaced(redis: &mut redis::Connection, key: &str, bytes: &[u8]) -> bool {
+    for _ in 0..100 {
+        let stored = redis.get::<_, Vec<u8>>(key);
+        if stored.is_ok_and(|stored| stored.starts_with(&RECORDED_V1[..VERSION_AT]) && stored != bytes) {
+            return true;
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    false
 }

@@ -18,6 +18,14 @@ use crate::clock::Timestamp;
 use crate::policy::Fault;
 use crate::policy::eviction::EvictionFactory;
 
+/// Of the entries that are handed over, the coldest this part of them is only told as arrived. The others were worth keeping
+/// to the policy that leaves; policies that go by queues, marks or counts would not see that in an order, so they are told
+/// of reads too.
+const COLD_SHARE: usize = 10;
+
+/// So many: past the promotion thresholds of the stock policies.
+const READS_OF_THE_KEPT: u32 = 2;
+
 /// What a policy has been told is resident: by slot, the number of the hand-over that told of the entry, or 0.
 #[derive(Debug, Default)]
 pub(super) struct Known(Vec<u64>);
@@ -185,11 +193,14 @@ impl<V: Clone> Shard<V> {
         let mut known = Known::default();
         let Seat { occupant, words, victims, .. } = &mut *seat;
         let (Some(before), Some(next)) = (occupant.policy(), next.policy()) else { return Ok(known) };
-        let slots = self.table.read().slab.len();
+        let (slots, mut cold) = {
+            let table = self.table.read();
+            (table.slab.len(), table.len() / COLD_SHARE)
+        };
         let mut failed = false;
         let told = read_order(before, slots, |slice| {
             words.clear();
-            self.table.read().write_arrivals(slice, &mut known, words);
+            self.table.read().write_arrivals(slice, &mut known, &mut cold, words);
             let told = tell(next, now, words, 0, victims);
             failed = told.is_err();
             told.map(|_| ())
@@ -225,13 +236,18 @@ impl<V: Clone> Shard<V> {
 }
 
 impl<V> Table<V> {
-    /// Writes down the arrival of those of `slots` of which the events told, each once.
-    fn write_arrivals(&self, slots: &[u32], known: &mut Known, words: &mut Vec<u64>) {
+    /// Writes down the arrival of those of `slots` of which the events told, each once, and that they were read where no
+    /// `cold` ones are left.
+    fn write_arrivals(&self, slots: &[u32], known: &mut Known, cold: &mut usize, words: &mut Vec<u64>) {
         for slot in slots {
             let Some(entry) = self.slab.find(*slot) else { continue };
             if entry.is_resident() && entry.told_in <= self.handed && known.get(*slot) == 0 {
                 known.set(*slot, entry.told_in);
                 self.write_arrival(*slot, words);
+                match cold.checked_sub(1) {
+                    Some(left) => *cold = left,
+                    None => (0..READS_OF_THE_KEPT).for_each(|_| pack(Event::Touched { slot: *slot }, words)),
+                }
             }
         }
     }

@@ -1,0 +1,52 @@
+//! The request that a fill sends to the origin.
+
+use http::header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE};
+use http::{Method, Request, StatusCode, Version};
+
+use super::asked::Asked;
+use super::fill::Purpose;
+use super::serve::CACHE;
+use crate::body::{self, Body};
+use crate::entry::StoredResponse;
+use crate::http::key::strip_unkeyed;
+use crate::http::semantics::fields::append_via;
+use crate::http::semantics::{completion_fields, origin_fields, validation_fields};
+use crate::origin::Urgency;
+
+impl Asked {
+    /// The request that gets a whole response that may be stored: without the client's own conditions and ranges, with
+    /// those that validate what is stored (RFC 9111 section 4.3.1).
+    pub(super) fn origin_request(&self, basis: Option<&StoredResponse>, purpose: Purpose) -> Request<Body> {
+        let mut fields = origin_fields(&self.fields);
+        for name in [IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE] {
+            fields.remove(name);
+        }
+        if purpose != Purpose::Part {
+            fields.remove(IF_RANGE);
+            fields.remove(RANGE);
+        }
+        append_via(&mut fields, Version::HTTP_11, CACHE);
+        strip_unkeyed(&self.tenant.settings.key, &mut fields);
+        match basis {
+            Some(part) if part.status == StatusCode::PARTIAL_CONTENT && purpose == Purpose::Part => {}
+            Some(part) if part.status == StatusCode::PARTIAL_CONTENT => drop(completion_fields(part, &mut fields)),
+            Some(basis) => validation_fields(&[basis], &mut fields),
+            None => {}
+        }
+        let mut request = Request::new(body::empty());
+        *request.method_mut() = Method::GET;
+        *request.uri_mut() = self.origin_uri();
+        *request.headers_mut() = fields;
+        match purpose {
+            Purpose::Refresh => drop(request.extensions_mut().insert(Urgency::Background)),
+            Purpose::Answer | Purpose::Part => self.takes_interim(&mut request),
+        }
+        request
+    }
+
+    /// The target as the key holds it, on the site of the request.
+    pub(crate) fn origin_uri(&self) -> http::Uri {
+        let absolute = format!("{}{}", self.site, self.target);
+        absolute.parse().unwrap_or_else(|_| self.uri.clone())
+    }
+}
