@@ -117,6 +117,17 @@ pub struct Arrival {
     pub fetch_cost_us: u64,
     /// The end of its freshness lifetime in milliseconds since 1970, or [`NEVER_MS`].
     pub expires_ms: u64,
+    /// 0 where the entry is new. Where another policy hands over: from 1, the coldest, to 255, its place in the order of
+    /// that one.
+    pub rank: u8,
+}
+
+impl Arrival {
+    /// Of the entries that are handed over, the share that is colder; none where this one is new.
+    #[inline]
+    pub fn colder_share(&self) -> Option<f64> {
+        (self.rank > 0).then(|| f64::from(self.rank - 1) / 254.0)
+    }
 }
 
 /// Why the host removed an entry.

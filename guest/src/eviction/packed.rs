@@ -44,8 +44,14 @@ pub fn pack(event: Event, words: &mut Vec<u64>) {
     let head = |code: u64, slot: u32| code | u64::from(slot) << 32;
     match event {
         Event::Touched { slot } => words.push(head(TOUCHED, slot)),
-        Event::Arrived(Arrival { slot, key_hash, weight_bytes, fetch_cost_us, expires_ms }) => {
-            words.extend_from_slice(&[head(ARRIVED, slot), key_hash, weight_bytes, fetch_cost_us, expires_ms]);
+        Event::Arrived(Arrival { slot, key_hash, weight_bytes, fetch_cost_us, expires_ms, rank }) => {
+            words.extend_from_slice(&[
+                head(ARRIVED, slot) | u64::from(rank) << 8,
+                key_hash,
+                weight_bytes,
+                fetch_cost_us,
+                expires_ms,
+            ]);
         }
         Event::Changed { slot, weight_bytes, expires_ms } => {
             words.extend_from_slice(&[head(CHANGED, slot), weight_bytes, expires_ms]);
@@ -76,7 +82,8 @@ impl Iterator for Events<'_> {
         let (event, rest) = match (head & 0xff, rest) {
             (TOUCHED, rest) => (Event::Touched { slot }, rest),
             (ARRIVED, &[key_hash, weight_bytes, fetch_cost_us, expires_ms, ref rest @ ..]) => {
-                (Event::Arrived(Arrival { slot, key_hash, weight_bytes, fetch_cost_us, expires_ms }), rest)
+                let rank = (head >> 8) as u8;
+                (Event::Arrived(Arrival { slot, key_hash, weight_bytes, fetch_cost_us, expires_ms, rank }), rest)
             }
             (CHANGED, &[weight_bytes, expires_ms, ref rest @ ..]) => {
                 (Event::Changed { slot, weight_bytes, expires_ms }, rest)
@@ -114,7 +121,8 @@ mod tests {
     use super::*;
 
     fn samples() -> Vec<Event> {
-        let arrival = Arrival { slot: 7, key_hash: !0, weight_bytes: 1 << 40, fetch_cost_us: 3, expires_ms: !0 };
+        let arrival =
+            Arrival { slot: 7, key_hash: !0, weight_bytes: 1 << 40, fetch_cost_us: 3, expires_ms: !0, rank: 255 };
         vec![
             Event::Touched { slot: u32::MAX },
             Event::Arrived(arrival),
@@ -142,7 +150,7 @@ mod tests {
     #[test]
     fn words_are_laid_out_as_documented() {
         assert_eq!(packed(&[Event::Departed { slot: 3, reason: Departure::Evicted }]), [3 | 2 << 8 | 3 << 32]);
-        let arrival = Arrival { slot: 2, key_hash: 11, weight_bytes: 12, fetch_cost_us: 13, expires_ms: 14 };
+        let arrival = Arrival { slot: 2, key_hash: 11, weight_bytes: 12, fetch_cost_us: 13, expires_ms: 14, rank: 0 };
         assert_eq!(packed(&[Event::Arrived(arrival)]), [1 | 2 << 32, 11, 12, 13, 14]);
         assert_eq!(packed(&[Event::Changed { slot: 2, weight_bytes: 5, expires_ms: 6 }]), [2 | 2 << 32, 5, 6]);
     }

@@ -18,14 +18,6 @@ use crate::clock::Timestamp;
 use crate::policy::Fault;
 use crate::policy::eviction::EvictionFactory;
 
-/// Of the entries that are handed over, the coldest this part of them is only told as arrived. The others were worth keeping
-/// to the policy that leaves; policies that go by queues, marks or counts would not see that in an order, so they are told
-/// of reads too.
-const COLD_SHARE: usize = 10;
-
-/// So many: past the promotion thresholds of the stock policies.
-const READS_OF_THE_KEPT: u32 = 2;
-
 /// What a policy has been told is resident: by slot, the number of the hand-over that told of the entry, or 0.
 #[derive(Debug, Default)]
 pub(super) struct Known(Vec<u64>);
@@ -48,6 +40,20 @@ pub(super) struct Left {
     occupant: Occupant,
     bound: Arc<dyn EvictionFactory>,
     known: Known,
+}
+
+/// The ranks of the entries that are handed over: their places in the order of the policy that leaves.
+struct Ranks {
+    told: usize,
+    len: usize,
+}
+
+impl Ranks {
+    fn next(&mut self) -> u8 {
+        let rank = 1 + self.told * 254 / self.len.saturating_sub(1).max(1);
+        self.told += 1;
+        rank.min(255) as u8
+    }
 }
 
 impl<V: Clone> Shard<V> {
@@ -193,14 +199,15 @@ impl<V: Clone> Shard<V> {
         let mut known = Known::default();
         let Seat { occupant, words, victims, .. } = &mut *seat;
         let (Some(before), Some(next)) = (occupant.policy(), next.policy()) else { return Ok(known) };
-        let (slots, mut cold) = {
+        let (slots, len) = {
             let table = self.table.read();
-            (table.slab.len(), table.len() / COLD_SHARE)
+            (table.slab.len(), table.len())
         };
+        let mut ranks = Ranks { told: 0, len };
         let mut failed = false;
         let told = read_order(before, slots, |slice| {
             words.clear();
-            self.table.read().write_arrivals(slice, &mut known, &mut cold, words);
+            self.table.read().write_arrivals(slice, &mut known, &mut ranks, words);
             let told = tell(next, now, words, 0, victims);
             failed = told.is_err();
             told.map(|_| ())
@@ -236,18 +243,13 @@ impl<V: Clone> Shard<V> {
 }
 
 impl<V> Table<V> {
-    /// Writes down the arrival of those of `slots` of which the events told, each once, and that they were read where no
-    /// `cold` ones are left.
-    fn write_arrivals(&self, slots: &[u32], known: &mut Known, cold: &mut usize, words: &mut Vec<u64>) {
+    /// Writes down the arrival of those of `slots` of which the events told, each once and with the next rank.
+    fn write_arrivals(&self, slots: &[u32], known: &mut Known, ranks: &mut Ranks, words: &mut Vec<u64>) {
         for slot in slots {
             let Some(entry) = self.slab.find(*slot) else { continue };
             if entry.is_resident() && entry.told_in <= self.handed && known.get(*slot) == 0 {
                 known.set(*slot, entry.told_in);
-                self.write_arrival(*slot, words);
-                match cold.checked_sub(1) {
-                    Some(left) => *cold = left,
-                    None => (0..READS_OF_THE_KEPT).for_each(|_| pack(Event::Touched { slot: *slot }, words)),
-                }
+                self.write_arrival(*slot, ranks.next(), words);
             }
         }
     }

@@ -364,14 +364,14 @@ impl<V> Table<V> {
             at = entry.older;
         }
         for slot in due.into_iter().rev() {
-            self.write_arrival(slot, words);
+            self.write_arrival(slot, 0, words);
         }
     }
 
-    /// Writes down the arrival of a resident entry.
-    pub(super) fn write_arrival(&self, slot: u32, words: &mut Vec<u64>) {
+    /// Writes down the arrival of a resident entry; its rank is 0 where it is new.
+    pub(super) fn write_arrival(&self, slot: u32, rank: u8, words: &mut Vec<u64>) {
         if let Some(bucket) = self.bucket(slot) {
-            pack(Event::Arrived(self.arrival(slot, bucket.key)), words);
+            pack(Event::Arrived(Arrival { rank, ..self.arrival(slot, bucket.key) }), words);
         }
     }
 
@@ -384,6 +384,7 @@ impl<V> Table<V> {
             weight_bytes: entry.weight_bytes,
             fetch_cost_us: entry.fetch_cost_us(),
             expires_ms: entry.expires.as_millis(),
+            rank: 0,
         }
     }
 

@@ -34,6 +34,7 @@ pub struct TwoQ {
     entries: Lists<u64>,
     ghosts: Ghosts,
     capacity_bytes: u64,
+    recent: f64,
     recent_bytes: u64,
     admit_large: bool,
 }
@@ -83,6 +84,7 @@ impl Eviction for TwoQ {
             entries: Lists::new(2),
             ghosts: Ghosts::new(share(ghosts)),
             capacity_bytes,
+            recent,
             recent_bytes: share(recent),
             admit_large,
         })
@@ -102,7 +104,8 @@ impl Eviction for TwoQ {
         if weight_bytes > self.capacity_bytes || is_large && !self.admit_large {
             return victims.push(slot);
         }
-        let is_known = self.ghosts.take(key_hash).is_some();
+        let was_kept = arrival.colder_share().is_some_and(|share| share >= self.recent);
+        let is_known = self.ghosts.take(key_hash).is_some() || was_kept;
         self.evict_down_to(self.capacity_bytes - weight_bytes, victims);
         if is_known {
             self.make_room_among_frequent(weight_bytes, victims);

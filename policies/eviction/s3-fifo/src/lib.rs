@@ -116,12 +116,13 @@ impl Eviction for S3Fifo {
 
     fn arrived(&mut self, _now_ms: u64, arrival: Arrival, victims: &mut Vec<u32>) {
         let Arrival { slot, key_hash, weight_bytes, .. } = arrival;
+        let was_kept = arrival.colder_share().is_some_and(|share| share >= self.settings.small);
         self.entries.remove(slot);
         let is_large = weight_bytes >= self.small_bytes;
         if weight_bytes > self.capacity_bytes || is_large && !self.settings.admit_large {
             return victims.push(slot);
         }
-        let list = if self.ghosts.take(key_hash).is_some() { MAIN } else { SMALL };
+        let list = if self.ghosts.take(key_hash).is_some() || was_kept { MAIN } else { SMALL };
         self.evict_down_to(self.capacity_bytes - weight_bytes, victims);
         self.entries.push(list, slot, weight_bytes, key_hash);
     }
