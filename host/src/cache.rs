@@ -56,6 +56,12 @@ pub(crate) use serve::CACHE;
 
 /// How long a task waits before it asks a store again that has just failed.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// How often a purge is still tried when the cache is being stopped: a store that is just coming back gets it.
+const LAST_TRIES: u32 = 12;
+/// The pause between two of these.
+const LAST_PAUSE: Duration = Duration::from_millis(250);
+/// Lost purges that the log names one by one, per tenant.
+const LOST_NAMED_MAX: usize = 16;
 
 /// What a cache is made of.
 pub struct CacheParts {
@@ -169,21 +175,34 @@ impl Cache {
     }
 
     /// Waits for fills, refreshes and sweeps under way, so that what they fetched is stored. Purges that wait for their
-    /// store are given up: it will not have seen them.
+    /// store are tried for a moment longer; which of them are lost is logged, also where nobody waits until the end.
     pub async fn drain(&self) {
+        let _lost = TellsOfLostPurges(self);
         self.inner.stopping.cancel();
         self.inner.tasks.close();
         self.inner.tasks.wait().await;
         if let Some(fleet) = self.fleet() {
             fleet.bus().leave().await;
         }
-        if self.purges_pending() > 0 {
-            tracing::error!(purges = self.purges_pending(), "stopped before these purges could be recorded");
-        }
     }
 
     /// Sleeps; true where the cache is being stopped.
     async fn sleep_or_stopped(&self, pause: Duration) -> bool {
         tokio::time::timeout(pause, self.inner.stopping.cancelled()).await.is_ok()
+    }
+}
+
+/// Says which purges other nodes will never hear of, when it is dropped.
+struct TellsOfLostPurges<'a>(&'a Cache);
+
+impl Drop for TellsOfLostPurges<'_> {
+    fn drop(&mut self) {
+        for tenant in self.0.tenants() {
+            let purges = tenant.pending.len();
+            if purges > 0 {
+                let (tenant, first) = (&tenant.name, tenant.pending.first(LOST_NAMED_MAX));
+                tracing::error!(%tenant, purges, ?first, "stopped before these purges could reach the other nodes");
+            }
+        }
     }
 }

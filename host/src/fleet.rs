@@ -184,8 +184,9 @@ impl Fleet {
         // Blocking reads, subscriptions and WAIT each hold up whatever else is on their connection.
         let [commands, publishing, reading, waking] =
             [target(config)?, target(config)?, target(config)?, target(config)?];
-        if matches!(commands, Target::Cluster(_)) {
-            let reason = "the bus needs one server, or a master named by Sentinels; entries may well be on a Cluster";
+        if commands.is_cluster() && config.wait_replicas > 0 {
+            let reason = "on a Cluster a purge is recorded by one master and told by another, and WAIT speaks of one: replicas \
+                          are waited for on one server, or a master named by Sentinels";
             return Err(failed(reason.to_owned()));
         }
         let link = Link::start(commands, link_config(config, config.deadline), Arc::clone(&clock));

@@ -74,6 +74,23 @@ impl RedisCluster {
         .await
     }
 
+    /// Which of the first masters a key is on.
+    ///
+    /// # Errors
+    /// When it can't be asked.
+    pub fn master_of(&self, key: &str) -> anyhow::Result<usize> {
+        let slot: usize = self.ask(0, &["CLUSTER", "KEYSLOT", key])?.parse()?;
+        (0..self.masters).find(|master| slot < SLOTS * (master + 1) / self.masters).context("no master")
+    }
+
+    /// Changes a setting of one server.
+    ///
+    /// # Errors
+    /// When it refuses.
+    pub fn configure(&self, server: usize, setting: &str, value: &str) -> anyhow::Result<()> {
+        self.ask(server, &["CONFIG", "SET", setting, value]).map(drop)
+    }
+
     /// Keys on all masters together.
     ///
     /// # Errors

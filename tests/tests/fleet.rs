@@ -103,7 +103,7 @@ async fn until(what: &str, holds: impl Fn() -> bool) -> anyhow::Result<()> {
 
 fn stream() -> String {
     let partition = Partition::of_tenant(TENANT, 4).index;
-    format!("sandbar:{{bus-{partition}}}:stream")
+    format!("sandbar:{{bus}}:{partition}:stream")
 }
 
 fn state() -> String {

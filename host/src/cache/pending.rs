@@ -56,6 +56,13 @@ impl Pending {
         }
     }
 
+    /// The purges that have waited longest, so many at most.
+    pub(crate) fn first(&self, most: usize) -> Vec<Purge> {
+        let queue = self.queue.lock();
+        let purges = queue.iter().map(|(Parcel::Raised(barrier) | Parcel::Recorded(barrier))| barrier.purge.clone());
+        purges.take(most).collect()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.queue.lock().len()
     }

@@ -142,6 +142,7 @@ impl Cache {
         }
         let (cache, tenant) = (self.clone(), Arc::clone(tenant));
         self.inner.tasks.spawn(async move {
+            let mut last_tries = super::LAST_TRIES;
             loop {
                 while let Some(parcel) = tenant.pending.front() {
                     let delivered = cache.deliver(&tenant, parcel.clone()).await;
@@ -155,7 +156,7 @@ impl Cache {
                         Ok(()) => tenant.pending.settle(&parcel, None),
                         Err(stuck) => {
                             tenant.pending.settle(&parcel, Some(stuck.parcel));
-                            if cache.sleep_or_stopped(super::RETRY_PAUSE).await {
+                            if !cache.may_try_again(&mut last_tries).await {
                                 return;
                             }
                         }
@@ -166,6 +167,21 @@ impl Cache {
                 }
             }
         });
+    }
+
+    /// Pauses before a delivery is tried again; false where the cache is being stopped and none of these last tries is left.
+    async fn may_try_again(&self, last_tries: &mut u32) -> bool {
+        if !self.sleep_or_stopped(super::RETRY_PAUSE).await {
+            return true;
+        }
+        if *last_tries == 0 {
+            return false;
+        }
+        if *last_tries < super::LAST_TRIES {
+            tokio::time::sleep(super::LAST_PAUSE).await;
+        }
+        *last_tries -= 1;
+        true
     }
 
     /// Frees the memory of what barriers hide. Visibility does not wait for it. One sweep per tenant at a time; what is

@@ -11,9 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use parking_lot::Mutex;
 use redis::aio::ConnectionLike;
-use redis::{RedisResult, Value};
+use redis::{RedisResult, ScriptInvocation, Value};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -402,18 +403,18 @@ impl Shared {
     }
 
     async fn ask(&self, mut to: Connection, positions: &[Position]) -> RedisResult<Vec<Value>> {
-        let mut pipeline = redis::pipe();
-        let forgotten_after = self.config.member_timeout * FORGOTTEN_AFTER_TIMEOUTS;
-        for (partition, position) in self.partitions().zip(positions) {
-            let [state, stream] = scripts::partition_keys(partition.index);
-            let [members, heard] = scripts::member_keys(partition.index);
-            let (epoch, nonce) = position.chain();
-            let mut script = scripts::LOOK.key(state);
-            script.key(stream).key(members).key(heard);
-            script.arg(random_name()).arg(position.sequence()).arg(scripts::MESSAGES_MAX);
-            script.arg(&self.origin).arg(epoch).arg(nonce).arg(millis(forgotten_after));
-            pipeline.invoke_script(&script);
+        let scripts: Vec<_> =
+            self.partitions().zip(positions).map(|(partition, position)| self.question(partition, position)).collect();
+        if to.is_cluster() {
+            // There, only single commands follow a slot to where it has gone.
+            let asking = scripts.iter().map(|script| {
+                let mut to = to.clone();
+                async move { script.invoke_async(&mut to).await }
+            });
+            return try_join_all(asking).await;
         }
+        let mut pipeline = redis::pipe();
+        scripts.iter().for_each(|script| _ = pipeline.invoke_script(script));
         let count = self.positions.len();
         let answers = to.req_packed_commands(&pipeline, 0, count).await?;
         if answers.iter().any(|answer| matches!(answer, Value::ServerError(_))) {
@@ -422,6 +423,19 @@ impl Shared {
             return to.req_packed_commands(&pipeline, 0, count).await;
         }
         Ok(answers)
+    }
+
+    /// The question for one partition.
+    fn question(&self, partition: Partition, position: &Position) -> ScriptInvocation<'static> {
+        let [state, stream] = scripts::partition_keys(partition.index);
+        let [members, heard] = scripts::member_keys(partition.index);
+        let (epoch, nonce) = position.chain();
+        let forgotten_after = self.config.member_timeout * FORGOTTEN_AFTER_TIMEOUTS;
+        let mut script = scripts::LOOK.key(state);
+        script.key(stream).key(members).key(heard);
+        script.arg(random_name()).arg(position.sequence()).arg(scripts::MESSAGES_MAX);
+        script.arg(&self.origin).arg(epoch).arg(nonce).arg(millis(forgotten_after));
+        script
     }
 
     fn settle(&self, partition: Partition, floor: u64, state: State, messages: &[Message], asked_ms: u64) -> bool {

@@ -2,13 +2,15 @@
 //!
 //! | key | what |
 //! |---|---|
-//! | `sandbar:{bus-P}:state` | hash of partition P: `epoch`, when it was `born` (ms), `seq` and `nonce` of the newest message |
-//! | `sandbar:{bus-P}:stream` | its messages: id `seq-0`, fields nonce `n`, previous nonce `p`, origin `o`, body `b` |
-//! | `sandbar:{bus-P}:members` | sorted set: run of a node → its last heartbeat (ms) |
-//! | `sandbar:{bus-P}:heard` | hash: run of a node → the number up to which it has heard the partition |
+//! | `sandbar:{bus}:P:state` | hash of partition P: `epoch`, when it was `born` (ms), `seq` and `nonce` of the newest message |
+//! | `sandbar:{bus}:P:stream` | its messages: id `seq-0`, fields nonce `n`, previous nonce `p`, origin `o`, body `b` |
+//! | `sandbar:{bus}:P:members` | sorted set: run of a node → its last heartbeat (ms) |
+//! | `sandbar:{bus}:P:heard` | hash: run of a node → the number up to which it has heard the partition |
 //! | `sandbar:{tenant}:l:<hash>` | a lease: hash of `token`, purge `sequence` and whether anybody waits; or that responses are not shared |
 //! | `sandbar:{tenant}:fence` | the highest token given out |
 //! | `sandbar:wake` | channel: `tenant hash` of a lease that was given back |
+//!
+//! All of the bus has one hash tag, so that on a Cluster one read waits for all partitions; a tenant's leases have the tenant's.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -181,12 +183,12 @@ pub(super) static RELEASE: LazyLock<Script> = LazyLock::new(|| {
 
 /// The keys of a partition: state, stream.
 pub(super) fn partition_keys(partition: u32) -> [String; 2] {
-    [format!("sandbar:{{bus-{partition}}}:state"), format!("sandbar:{{bus-{partition}}}:stream")]
+    [format!("sandbar:{{bus}}:{partition}:state"), format!("sandbar:{{bus}}:{partition}:stream")]
 }
 
 /// The keys of a partition's members: who lives, what each has heard.
 pub(super) fn member_keys(partition: u32) -> [String; 2] {
-    [format!("sandbar:{{bus-{partition}}}:members"), format!("sandbar:{{bus-{partition}}}:heard")]
+    [format!("sandbar:{{bus}}:{partition}:members"), format!("sandbar:{{bus}}:{partition}:heard")]
 }
 
 /// Reads what [`LOOK`] answers.

@@ -131,7 +131,7 @@ impl Trouble {
 /// Removes all messages from the bus's streams.
 fn trim(nodes: &Nodes) -> anyhow::Result<()> {
     let mut redis = nodes.redis.connection()?;
-    let streams: Vec<String> = redis.keys("sandbar:{bus-*}:stream")?;
+    let streams: Vec<String> = redis.keys("sandbar:{bus}:*:stream")?;
     for stream in streams {
         redis.xtrim::<_, ()>(stream, redis::streams::StreamMaxlen::Equals(0))?;
     }

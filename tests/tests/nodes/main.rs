@@ -1,5 +1,6 @@
 //! Fleets of real processes: several nodes on one Redis, and what goes wrong between them.
 
+mod cluster;
 mod formats;
 mod history;
 mod power;

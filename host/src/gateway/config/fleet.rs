@@ -77,6 +77,12 @@ impl GatewayConfig {
         if let Some(url) = &fleet.control_url {
             self.validate_control_url(url)?;
         }
+        let url = fleet.control_url.as_ref().unwrap_or(&self.l2.redis.url);
+        if self.has_fleet() && fleet.wait_replicas > 0 && super::l2::is_redis_cluster(url.expose()) {
+            let reason = "on a Cluster a purge is recorded by one master and told by another";
+            let remedy = "set 0, or name one server or its Sentinels with fleet.control_url";
+            return Err(ConfigError::wrong("fleet.wait_replicas", fleet.wait_replicas, reason, remedy));
+        }
         if fleet.partitions == 0 || fleet.partitions > 1024 {
             let remedy = "set 1 to 1024, the same on every node";
             return Err(ConfigError::wrong("fleet.partitions", fleet.partitions, "the bus needs some", remedy));

@@ -108,6 +108,11 @@ pub(super) fn is_redis(url: &str) -> bool {
     url.split_once("://").is_some_and(|(scheme, rest)| scheme.starts_with("redis") && !rest.is_empty())
 }
 
+/// Whether a URL is that of a Cluster.
+pub(super) fn is_redis_cluster(url: &str) -> bool {
+    url.split_once("://").is_some_and(|(scheme, _)| matches!(scheme, "redis-cluster" | "rediss-cluster"))
+}
+
 impl L2Config {
     /// Takes what the command line says.
     pub fn choose(&mut self, choice: L2Choice) {

@@ -179,5 +179,9 @@ fn promise_about_other_nodes_needs_a_fleet() {
     assert!(refusal(&format!("{redis}[fleet]\nenabled = false\n{in_a_class}")).contains("acts alone"));
     assert!(refusal(&format!("[fleet]\ncontrol_url = \"redis://h\"\n{TENANT}")).contains("fleet.control_url"));
     assert!(refusal(&format!("{redis}[fleet]\nsilence_max = \"100ms\"\n{TENANT}")).contains("fleet.silence_max"));
+    let cluster = "[l2]\nkind = \"redis\"\n[l2.redis]\nurl = \"redis-cluster://h:1,h:2\"\n";
+    assert_eq!(read(&format!("{cluster}{strict}")), Ok(()));
+    let replicas = refusal(&format!("{cluster}[fleet]\nwait_replicas = 1\n{strict}"));
+    assert!(replicas.contains("fleet.wait_replicas = 1") && replicas.contains("fleet.control_url"), "{replicas}");
     assert!(refusal(&format!("{TENANT}consistency = \"sometimes\"\n")).contains("`eventual`"));
 }

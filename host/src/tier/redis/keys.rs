@@ -11,7 +11,7 @@
 //! | `sandbar:{tenant}:raised` | sorted set: purge → when, in ms | the same |
 //!
 //! On a Cluster an entry is `sandbar:e:tenant:<hash>`, without a tag, so that one tenant's entries spread over all
-//! servers, and its fence and version are `{sandbar:e:tenant:<hash>}:f` and `:v`, which are in the same slot. The tenant's sequence is elsewhere: what
+//! servers, and its fence and version are `sandbar:{sandbar:e:tenant:<hash>}:f` and `:v`, which are in the same slot. The tenant's sequence is elsewhere: what
 //! the store script compares with it on a single server is then compared on reads alone.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -44,7 +44,7 @@ pub(crate) fn entry(tenant: &str, hash: KeyHash, spread: bool) -> String {
 
 /// The key of what guards an entry: always in the entry's slot.
 pub(crate) fn guard(name: &str, tenant: &str, hash: KeyHash, spread: bool) -> String {
-    if spread { format!("{{{}}}:{name}", entry(tenant, hash, true)) } else { hashed(tenant, name, hash) }
+    if spread { format!("sandbar:{{{}}}:{name}", entry(tenant, hash, true)) } else { hashed(tenant, name, hash) }
 }
 
 /// A control key of a tenant.
@@ -83,6 +83,9 @@ mod tests {
         assert_eq!(entry("shop", KeyHash(255), false), "sandbar:{shop}:e:000000000000000000000000000000ff");
         assert_eq!(entry("shop", KeyHash(255), true), "sandbar:e:shop:000000000000000000000000000000ff");
         assert_eq!(control("a}b:{c", "seq"), "sandbar:{a%7Db%3A%7Bc}:seq");
-        assert_eq!(guard("f", "shop", KeyHash(255), true), "{sandbar:e:shop:000000000000000000000000000000ff}:f");
+        assert_eq!(
+            guard("f", "shop", KeyHash(255), true),
+            "sandbar:{sandbar:e:shop:000000000000000000000000000000ff}:f"
+        );
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
-use redis::{ErrorKind, FromRedisValue, RedisError, RedisResult, ServerErrorKind};
+use redis::{ErrorKind, FromRedisValue, RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -267,12 +267,15 @@ impl Link {
 
     /// Notes whether the server may evict keys that nodes rely on. One that may not be asked is taken at its best.
     async fn read_eviction(&self, connection: &mut Connection) -> RedisResult<()> {
-        let info = match redis::cmd("INFO").arg("memory").query_async::<redis::Value>(connection).await {
+        let info = match redis::cmd("INFO").arg("memory").query_async::<Value>(connection).await {
             Err(error) if !matches!(meaning(&error), Meaning::Call) => return Err(error),
-            other => other.ok().and_then(|info| String::from_redis_value(info).ok()).unwrap_or_default(),
+            other => other.unwrap_or(Value::Nil),
         };
-        let policy = info.lines().find_map(|line| line.trim_end().strip_prefix("maxmemory_policy:"));
-        *self.evicts_any.lock() = policy.filter(|policy| policy.starts_with("allkeys-")).map(str::to_owned);
+        *self.evicts_any.lock() = match info {
+            // Of a Cluster, each server's own: the worst one counts.
+            Value::Map(servers) => servers.into_iter().find_map(|(_, info)| evicts_any(info)),
+            info => evicts_any(info),
+        };
         Ok(())
     }
 
@@ -339,6 +342,13 @@ async fn heal(link: Weak<Link>, mut state: watch::Receiver<LinkState>) {
             }
         }
     }
+}
+
+/// The eviction policy in a server's words about itself, if under it any key may go.
+fn evicts_any(info: Value) -> Option<String> {
+    let info = String::from_redis_value(info).ok()?;
+    let policy = info.lines().find_map(|line| line.trim_end().strip_prefix("maxmemory_policy:"))?;
+    policy.starts_with("allkeys-").then(|| policy.to_owned())
 }
 
 fn meaning(error: &RedisError) -> Meaning {

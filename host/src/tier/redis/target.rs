@@ -1,6 +1,7 @@
 //! Which Redis: one server (TCP, TLS or Unix socket), a master that Sentinels name, or a Cluster.
 
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection, PubSub};
@@ -8,8 +9,8 @@ use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, Pipeline, RedisConnectionInfo, RedisFuture,
-    RedisResult, TlsCertificates, TlsMode, Value,
+    AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo, Pipeline, RedisConnectionInfo, RedisFuture, RedisResult,
+    TlsCertificates, TlsMode, Value,
 };
 use tokio::sync::Mutex;
 
@@ -21,7 +22,15 @@ pub(crate) enum Target {
     Single(Client),
     /// Locked while the Sentinels are asked: one probe at a time.
     Sentinel(Mutex<SentinelClient>),
-    Cluster(Box<ClusterClient>),
+    Cluster(Box<Cluster>),
+}
+
+/// A Cluster, and the servers that were named.
+pub(crate) struct Cluster {
+    client: ClusterClient,
+    servers: Vec<Client>,
+    /// Which of them is listened to next.
+    next: AtomicUsize,
 }
 
 /// A multiplexed connection; clones share it.
@@ -52,6 +61,11 @@ impl Target {
         parsed.map_err(|error| error.to_string())
     }
 
+    /// Whether keys are spread over several servers.
+    pub(crate) const fn is_cluster(&self) -> bool {
+        matches!(self, Self::Cluster(_))
+    }
+
     /// Makes a connection within `connect`. Calls over it are not bounded: who makes one has a deadline of its own.
     pub(crate) async fn connect(&self, connect: Duration) -> RedisResult<Connection> {
         let config = AsyncConnectionConfig::new()
@@ -65,16 +79,20 @@ impl Target {
             Self::Sentinel(client) => {
                 client.lock().await.get_async_connection_with_config(&config).await.map(Connection::Single)
             }
-            Self::Cluster(client) => client.get_async_connection().await.map(Connection::Cluster),
+            Self::Cluster(cluster) => cluster.client.get_async_connection().await.map(Connection::Cluster),
         }
     }
 
-    /// A connection that only listens, to one channel. A Cluster has none here.
+    /// A connection that only listens, to one channel. What is said on one server of a Cluster all of them pass on, so any
+    /// will do: the next one each time.
     pub(crate) async fn subscribe(&self, channel: &str) -> RedisResult<PubSub> {
         let mut listening = match self {
             Self::Single(client) => client.get_async_pubsub().await?,
             Self::Sentinel(client) => client.lock().await.async_get_client().await?.get_async_pubsub().await?,
-            Self::Cluster(_) => return Err((ErrorKind::InvalidClientConfig, "a Cluster is not listened to").into()),
+            Self::Cluster(cluster) => {
+                let Cluster { servers, next, .. } = &**cluster;
+                servers[next.fetch_add(1, Ordering::Relaxed) % servers.len()].get_async_pubsub().await?
+            }
         };
         listening.subscribe(channel).await?;
         Ok(listening)
@@ -85,11 +103,17 @@ fn cluster(scheme: &str, rest: &str, certificates: TlsCertificates, connect: Dur
     let (credentials, hosts) = split_credentials(rest);
     let hosts = hosts.trim_end_matches('/');
     let nodes: Vec<String> = hosts.split(',').map(|host| format!("{scheme}://{credentials}{host}")).collect();
+    let server = |url: &String| match &certificates.root_cert {
+        Some(_) if scheme == "rediss" => Client::build_with_tls(url.as_str(), certificates.clone()),
+        _ => Client::open(url.as_str()),
+    };
+    let servers = nodes.iter().map(server).collect::<RedisResult<Vec<Client>>>()?;
     let mut builder = ClusterClient::builder(nodes).connection_timeout(connect).retries(2).max_retry_wait(50);
     if scheme == "rediss" {
         builder = builder.tls(TlsMode::Secure).certs(certificates);
     }
-    builder.build().map(|client| Target::Cluster(Box::new(client)))
+    let client = builder.build()?;
+    Ok(Target::Cluster(Box::new(Cluster { client, servers, next: AtomicUsize::new(0) })))
 }
 
 fn sentinel(scheme: &str, rest: &str) -> RedisResult<Target> {

@@ -1,0 +1,142 @@
+//! One node fetches a key for all of them.
+
+use std::time::Duration;
+
+use redis::Commands;
+use sandbar::consistency::Consistency;
+use sandbar::fleet::Attempt;
+use sandbar_tests::node::{Node, Source, ask_all};
+use sandbar_tests::redis_server::RedisServer;
+use sandbar_tests::wait::eventually;
+use tokio::time::{Instant, sleep};
+
+use crate::{FRESH, all_are, fleet, key};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stale_key_is_refreshed_once_by_the_fleet() -> anyhow::Result<()> {
+    let server = RedisServer::start()?;
+    let source = Source::new("max-age=1, stale-while-revalidate=600");
+    let nodes = fleet(&server, Consistency::Bus, &source).await?;
+    assert!(all_are(&ask_all(&nodes, "/a", 1).await, "0"));
+    source.says(FRESH);
+    source.delay(Duration::from_millis(200));
+    sleep(Duration::from_millis(1100)).await;
+    assert!(all_are(&ask_all(&nodes, "/a", 20).await, "0"), "nobody waits for it");
+    for node in &nodes {
+        eventually("the refreshed one is everywhere", async || node.get("/a").await.body == "1").await;
+    }
+    assert_eq!(source.fetches(), 2);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn response_that_is_not_shared_keeps_nobody_waiting() -> anyhow::Result<()> {
+    let server = RedisServer::start()?;
+    let source = Source::new("no-store");
+    let nodes = fleet(&server, Consistency::Bus, &source).await?;
+    source.delay(Duration::from_millis(400));
+    let began = Instant::now();
+    let got = ask_all(&nodes, "/mine", 4).await;
+    assert!(began.elapsed() < Duration::from_millis(1150), "one waits for another once at most: {:?}", began.elapsed());
+    let mut bodies: Vec<_> = got.iter().map(|got| got.body.clone()).collect();
+    bodies.sort();
+    bodies.dedup();
+    assert_eq!(bodies.len(), 12, "each has its own");
+    // A node that has never asked for it knows as well.
+    let late = Node::start(&server.url(), Consistency::Bus, &source).await?;
+    let waited_for = || late.tenant.counters.values().leases_waited_for;
+    let began = Instant::now();
+    ask_all(std::slice::from_ref(&late), "/mine", 4).await;
+    assert!(began.elapsed() < Duration::from_millis(1000) && waited_for() == 0, "{:?}", began.elapsed());
+    // And when it is storable after all, that is noticed too.
+    source.says(FRESH);
+    let first = late.get("/mine").await.body;
+    eventually("the fleet waits for it again", async || {
+        !server
+            .connection()
+            .unwrap()
+            .exists::<_, bool>(format!("sandbar:{{shop}}:l:{:?}", key("/mine").hash()))
+            .unwrap()
+    })
+    .await;
+    assert_eq!(nodes[0].get("/mine").await.body, first);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn node_that_dies_while_it_fetches_costs_no_more_than_its_lease() -> anyhow::Result<()> {
+    let server = RedisServer::start()?;
+    let source = Source::new(FRESH);
+    let nodes = fleet(&server, Consistency::Bus, &source).await?;
+    let Attempt::Mine(lease) =
+        nodes[0].cache.fleet().unwrap().leases().try_acquire(&key("/a"), Duration::from_millis(800)).await
+    else {
+        panic!("nobody has it")
+    };
+    let began = Instant::now();
+    let got = ask_all(&nodes[1..], "/a", 20).await;
+    assert!(all_are(&got, "0"), "{got:?}");
+    assert!((700..2000).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
+    assert_eq!(source.fetches(), 1);
+    drop(lease);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_fetch_keeps_its_lease() -> anyhow::Result<()> {
+    let server = RedisServer::start()?;
+    let source = Source::new(FRESH);
+    let nodes = fleet(&server, Consistency::Bus, &source).await?;
+    source.delay(Duration::from_millis(2500));
+    let got = ask_all(&nodes, "/slow", 5).await;
+    assert!(all_are(&got, "0"), "{got:?}");
+    assert_eq!(source.fetches(), 1, "three leases long");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fill_that_lost_its_lease_does_not_replace_a_newer_one() -> anyhow::Result<()> {
+    let server = RedisServer::start()?;
+    let source = Source::new(FRESH);
+    let nodes = fleet(&server, Consistency::Bus, &source).await?;
+    let gate = source.hold_next();
+    let late = tokio::spawn({
+        let node = nodes[0].clone();
+        async move { node.get("/a").await }
+    });
+    eventually("it has asked", async || source.fetches() == 1).await;
+    // As if it had slept through its lease.
+    server.connection()?.del::<_, ()>(format!("sandbar:{{shop}}:l:{:?}", key("/a").hash()))?;
+    assert_eq!(nodes[1].get("/a").await.body, "1");
+    // Its client had the answer before L2 has.
+    eventually("the newer one is stored", async || {
+        server.connection().unwrap().exists::<_, bool>(format!("sandbar:{{shop}}:f:{:?}", key("/a").hash())).unwrap()
+    })
+    .await;
+    gate.open();
+    assert_eq!(late.await?.body, "0", "its own client gets what it has waited for");
+    eventually("it steps aside", async || nodes[0].tenant.counters.values().fills_fenced == 1).await;
+    assert!(all_are(&ask_all(&nodes, "/a", 1).await, "1"));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_waits_for_a_fetch_whose_answer_has_been_purged() -> anyhow::Result<()> {
+    let server = RedisServer::start()?;
+    let source = Source::new(FRESH);
+    let nodes = fleet(&server, Consistency::Bus, &source).await?;
+    let gate = source.hold_next();
+    let early = tokio::spawn({
+        let node = nodes[0].clone();
+        async move { node.get("/a").await }
+    });
+    eventually("it has asked", async || source.fetches() == 1).await;
+    nodes[1].purge("/a").await;
+    let began = Instant::now();
+    assert_eq!(nodes[1].get("/a").await.body, "1");
+    assert!(began.elapsed() < Duration::from_millis(600), "{:?}", began.elapsed());
+    gate.open();
+    assert_eq!(early.await?.body, "0");
+    assert!(all_are(&ask_all(&nodes, "/a", 2).await, "1"));
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! What one node purges, none of them serves.
+
+use std::time::Duration;
+
+use http::Method;
+use sandbar::barrier::Scope;
+use sandbar::consistency::Consistency;
+use sandbar_tests::node::{Node, Source, ask_all};
+use sandbar_tests::redis_server::RedisServer;
+use sandbar_tests::wait::eventually;
+use tokio::time::{Instant, sleep};
+
+use crate::{FRESH, all_are, fleet};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn purge_on_one_node_is_heard_by_all_within_moments() -> anyhow::Result<()> {
+    let server = RedisServer::start()?;
+    let source = Source::new(FRESH);
+    let nodes = fleet(&server, Consistency::Bus, &source).await?;
+    for (round, scope) in [
+        Scope::Target { site: "http://h".into(), target: "/a".into() },
+        Scope::SurrogateKey("all".into()),
+        Scope::Prefix { site: None, prefix: "/".into() },
+        Scope::Everything,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert!(all_are(&ask_all(&nodes, "/a", 1).await, &round.to_string()));
+        let report = nodes[0].purge_scope(scope).await;
+        assert_eq!((report.recorded, report.pending, report.failed), (1, 0, 0), "{report:?}");
+        let began = Instant::now();
+        let old = round.to_string();
+        for node in &nodes {
+            eventually("the purge has come", async || node.get("/a").await.body != old).await;
+        }
+        assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    }
+    assert_eq!(source.fetches(), 5, "one fetch after each");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn write_on_one_node_is_heard_by_all() -> anyhow::Result<()> {
+    let server = RedisServer::start()?;
+    let source = Source::new(FRESH);
+    let nodes = fleet(&server, Consistency::Bus, &source).await?;
+    assert!(all_are(&ask_all(&nodes, "/a", 1).await, "0"));
+    let written = nodes[0].send(Method::PUT, "/a").await;
+    assert!(!written.cache_status.contains("purge-pending"), "{written:?}");
+    for node in &nodes {
+        eventually("the write has come", async || node.get("/a").await.body == "2").await;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fill_begun_before_another_nodes_purge_is_never_seen_after_it() -> anyhow::Result<()> {
+    for consistency in [Consistency::Eventual, Consistency::Bus] {
+        let server = RedisServer::start()?;
+        let source = Source::new(FRESH);
+        let nodes = fleet(&server, consistency, &source).await?;
+        for scope in [
+            Scope::Target { site: "http://h".into(), target: "/a".into() },
+            Scope::SurrogateKey("all".into()),
+            Scope::Everything,
+        ] {
+            let first = source.fetches();
+            let gate = source.hold_next();
+            let early = tokio::spawn({
+                let node = nodes[0].clone();
+                async move { node.get("/a").await }
+            });
+            eventually("it has asked", async || source.fetches() == first + 1).await;
+            assert_eq!(nodes[1].purge_scope(scope.clone()).await.recorded, 1);
+            gate.open();
+            assert_eq!(early.await?.body, first.to_string(), "it began before");
+            eventually("it is refused", async || nodes[0].tenant.counters.values().fills_purged > 0).await;
+            let got = ask_all(&nodes, "/a", 3).await;
+            assert!(all_are(&got, &(first + 1).to_string()), "{consistency} {scope:?}: {got:?}");
+            nodes[2].purge_scope(Scope::Everything).await;
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn read_after_a_purge_does_not_join_a_fetch_from_before() -> anyhow::Result<()> {
+    let server = RedisServer::start()?;
+    let source = Source::new(FRESH);
+    let node = Node::start(&server.url(), Consistency::Bus, &source).await?;
+    for scope in [Scope::Target { site: "http://h".into(), target: "/a".into() }, Scope::SurrogateKey("all".into())] {
+        let first = source.fetches();
+        let gate = source.hold_next();
+        let early = tokio::spawn({
+            let node = node.clone();
+            async move { node.get("/a").await }
+        });
+        eventually("it has asked", async || source.fetches() == first + 1).await;
+        node.purge_scope(scope.clone()).await;
+        let late = tokio::spawn({
+            let node = node.clone();
+            async move { ask_all(&[node], "/a", 10).await }
+        });
+        sleep(Duration::from_millis(50)).await;
+        gate.open();
+        assert_eq!(early.await?.body, first.to_string());
+        let late = late.await?;
+        assert!(all_are(&late, &(first + 1).to_string()), "{scope:?}: {late:?}");
+        assert_eq!(source.fetches(), first + 2, "those after it share one");
+        node.purge_scope(Scope::Everything).await;
+    }
+    Ok(())
+}
