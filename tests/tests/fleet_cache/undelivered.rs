@@ -64,8 +64,8 @@ async fn server_that_evicts_any_key_keeps_no_promise() -> anyhow::Result<()> {
 
 /// Two nodes that have a target in memory, and a Redis that has just died with a purge of it undelivered at the first.
 async fn undelivered(server: &mut RedisServer) -> anyhow::Result<[Node; 2]> {
-    let source = Source::new(FRESH);
-    let start = || Node::start(&server.url(), Consistency::Bus, &source);
+    let (url, source) = (server.url(), Source::new(FRESH));
+    let start = || Node::start(&url, Consistency::Bus, &source);
     let nodes = [start().await?, start().await?];
     ask_all(&nodes, "/a", 1).await;
     server.kill();
