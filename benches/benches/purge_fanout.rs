@@ -3,7 +3,8 @@
 //! key; meanwhile the page is asked for at the other two, over and over.
 //!
 //! Printed are the times from before the purge was sent until its acknowledgement had come, and until the slower of the
-//! others was asked the first time that it did not show the old page any more (so the time of a request is part of it).
+//! others was asked the first time that it did not show the old page any more (so the time of a request, and the rest between
+//! two, are part of it), and how busy the machine was: where its processors have nothing left, the times are mostly those of waiting for one.
 //!
 //! `cargo build --release && cargo bench -p sandbar-benches --bench purge_fanout`
 
@@ -17,28 +18,49 @@ use sandbar_tests::nodes::{HOST, Nodes, Setup};
 use sandbar_tests::versions::{surrogate_key, version_shown};
 use tokio::time::{Instant, sleep};
 
-const PURGES: usize = 2000;
+const PURGES: usize = 1000;
 /// Between two purges: time for the page to be in all memories again.
 const REST: Duration = Duration::from_millis(3);
-/// Clients that ask for other pages all the time, and how long they rest in between.
-const LOAD_CLIENTS: usize = 12;
-const LOAD_REST: Duration = Duration::from_millis(2);
 const PAGE: &str = "/purged/k1";
+
+/// What else goes on.
+struct Load {
+    name: &'static str,
+    /// Clients that ask for other pages all the time, and how long they rest in between.
+    clients: usize,
+    rest: Duration,
+    /// How long those who watch the page rest in between.
+    watch_rest: Duration,
+}
+
+const LOADS: [Load; 3] = [
+    Load { name: "no other load", clients: 0, rest: Duration::ZERO, watch_rest: Duration::from_millis(1) },
+    Load { name: "moderate load", clients: 12, rest: Duration::from_millis(10), watch_rest: Duration::from_millis(1) },
+    Load { name: "all they can take", clients: 12, rest: Duration::from_millis(2), watch_rest: Duration::ZERO },
+];
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let setup = Setup { tenant: "consistency = \"bus\"\n".into(), links: false, ..Setup::fleet("") };
     let nodes = Nodes::start(setup).await?;
     nodes.all_hear().await;
+    for load in &LOADS {
+        under(load, &nodes).await?;
+    }
+    Ok(())
+}
+
+async fn under(load: &Load, nodes: &Nodes) -> anyhow::Result<()> {
     let addresses = nodes.addresses();
     // Numbers of another surrogate key than the page's: what is measured purges nothing of the load.
-    let load =
-        Steady::start(&addresses, LOAD_CLIENTS, LOAD_REST, |client, n| format!("/load{client}/k{}", n % 500 * 3));
+    let clients =
+        Steady::start(&addresses, load.clients, load.rest, |client, n| format!("/load{client}/k{}", n % 500 * 3));
     let admin = nodes[0].admin_address();
     let mut operator = Client::new(admin, &admin.to_string());
     let purge = serde_json::json!({ "scope": "surrogate-key", "key": surrogate_key(PAGE) }).to_string();
     let target = format!("/tenants/{TENANT}/purge");
     let (mut acknowledged, mut forgotten) = (Vec::new(), Vec::new());
+    let (started, before) = (Instant::now(), Processors::now()?);
     for _ in 0..PURGES {
         for address in &addresses {
             version_shown(PAGE, &Client::new(*address, HOST).get(PAGE).await?)?;
@@ -46,7 +68,8 @@ async fn main() -> anyhow::Result<()> {
         sleep(REST).await;
         let version = nodes.origin.change(PAGE);
         let began = Instant::now();
-        let watching = [1, 2].map(|node| tokio::spawn(watch(addresses[node], version, began)));
+        let rest = load.watch_rest;
+        let watching = [1, 2].map(|node| tokio::spawn(watch(addresses[node], version, began, rest)));
         let answer = operator.send("POST", &target, &[], purge.clone()).await?;
         acknowledged.push(began.elapsed());
         anyhow::ensure!(answer.status == 200, "{}: {}", answer.status, answer.text());
@@ -56,16 +79,20 @@ async fn main() -> anyhow::Result<()> {
         }
         forgotten.push(slower);
     }
-    let load = load.end().await;
-    anyhow::ensure!(load.errors.is_empty(), "{:?}", load.errors);
-    println!("{} other requests meanwhile", load.answers);
+    let (took, busy) = (started.elapsed(), Processors::now()?.busy_percent_since(&before));
+    let seen = clients.end().await;
+    anyhow::ensure!(seen.errors.is_empty(), "{:?}", seen.errors);
+    let name = load.name;
+    #[expect(clippy::cast_precision_loss, reason = "for people to read")]
+    let rate = seen.answers as f64 / took.as_secs_f64();
+    println!("{name}: {rate:.0} other requests a second, processors {busy:.0} % busy");
     report("acknowledged", acknowledged);
     report("forgotten by all", forgotten);
     Ok(())
 }
 
 /// Asks for the page until it is shown at this version, and answers with when it was asked that time.
-async fn watch(node: SocketAddr, version: u64, began: Instant) -> anyhow::Result<Duration> {
+async fn watch(node: SocketAddr, version: u64, began: Instant, rest: Duration) -> anyhow::Result<Duration> {
     let mut client = Client::new(node, HOST);
     client.connect().await?;
     loop {
@@ -74,11 +101,36 @@ async fn watch(node: SocketAddr, version: u64, began: Instant) -> anyhow::Result
             return Ok(asked);
         }
         anyhow::ensure!(asked < Duration::from_secs(10), "it is never forgotten");
+        if !rest.is_zero() {
+            sleep(rest).await;
+        }
     }
 }
 
 fn report(what: &str, mut times: Vec<Duration>) {
     times.sort();
     let at = |percent: usize| times[(times.len() - 1) * percent / 100].as_secs_f64() * 1e3;
-    println!("{what}: p50 {:.2} ms, p99 {:.2} ms, most {:.2} ms of {}", at(50), at(99), at(100), times.len());
+    println!("    {what}: p50 {:.2} ms, p99 {:.2} ms, most {:.2} ms of {}", at(50), at(99), at(100), times.len());
+}
+
+/// What the machine's processors have done since it came up, in ticks.
+struct Processors {
+    idle: u64,
+    all: u64,
+}
+
+impl Processors {
+    fn now() -> anyhow::Result<Self> {
+        let stat = std::fs::read_to_string("/proc/stat")?;
+        let ticks = stat.lines().next().unwrap_or_default().split_whitespace().skip(1);
+        let ticks: Vec<u64> = ticks.take(8).map(str::parse).collect::<Result<_, _>>()?;
+        // User, nice, system, idle, waiting for a disk, …
+        Ok(Self { idle: ticks.iter().skip(3).take(2).sum(), all: ticks.iter().sum() })
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "for people to read")]
+    fn busy_percent_since(&self, before: &Self) -> f64 {
+        let (idle, all) = (self.idle - before.idle, self.all - before.all);
+        100.0 - 100.0 * idle as f64 / all.max(1) as f64
+    }
 }

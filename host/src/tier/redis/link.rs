@@ -354,8 +354,9 @@ fn evicts_any(info: Value) -> Option<String> {
 fn meaning(error: &RedisError) -> Meaning {
     match error.kind() {
         // Bytes that are no answer: whatever comes next on this connection can't be trusted. A server that has become a
-        // replica takes no writes: another one is the master now.
-        ErrorKind::Parse | ErrorKind::Server(ServerErrorKind::ReadOnly) => Meaning::Lost,
+        // replica takes no writes: another one is the master now. A Cluster's connection that is still sent elsewhere after
+        // all its tries does not know the way any more.
+        ErrorKind::Parse | ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::Moved) => Meaning::Lost,
         ErrorKind::Server(
             ServerErrorKind::BusyLoading | ServerErrorKind::ClusterDown | ServerErrorKind::MasterDown,
         )

@@ -17,6 +17,10 @@ use tokio::sync::Mutex;
 /// Commands on their way inside a connection, past which callers wait.
 const PIPELINE_LEN: usize = 256;
 
+/// How often a Cluster is asked again within one call: one dead connection, one server that knows no better, one that says
+/// where to go, and one to spare. The call's own deadline holds for all of them together.
+const RETRIES: u32 = 4;
+
 /// Where to connect to.
 pub(crate) enum Target {
     Single(Client),
@@ -108,7 +112,7 @@ fn cluster(scheme: &str, rest: &str, certificates: TlsCertificates, connect: Dur
         _ => Client::open(url.as_str()),
     };
     let servers = nodes.iter().map(server).collect::<RedisResult<Vec<Client>>>()?;
-    let mut builder = ClusterClient::builder(nodes).connection_timeout(connect).retries(2).max_retry_wait(50);
+    let mut builder = ClusterClient::builder(nodes).connection_timeout(connect).retries(RETRIES).max_retry_wait(50);
     if scheme == "rediss" {
         builder = builder.tls(TlsMode::Secure).certs(certificates);
     }
