@@ -123,10 +123,11 @@ pub struct Arrival {
 }
 
 impl Arrival {
-    /// Of the entries that are handed over, the share that is colder; none where this one is new.
+    /// Whether another policy hands the entry over and at least this share of all that it hands over is colder: the entry
+    /// was worth keeping, so it need not prove that again.
     #[inline]
-    pub fn colder_share(&self) -> Option<f64> {
-        (self.rank > 0).then(|| f64::from(self.rank - 1) / 254.0)
+    pub fn is_hotter_than(&self, share: f64) -> bool {
+        self.rank > 0 && f64::from(self.rank - 1) >= share * 254.0
     }
 }
 

@@ -104,7 +104,7 @@ impl Eviction for TwoQ {
         if weight_bytes > self.capacity_bytes || is_large && !self.admit_large {
             return victims.push(slot);
         }
-        let was_kept = arrival.colder_share().is_some_and(|share| share >= self.recent);
+        let was_kept = arrival.is_hotter_than(self.recent);
         let is_known = self.ghosts.take(key_hash).is_some() || was_kept;
         self.evict_down_to(self.capacity_bytes - weight_bytes, victims);
         if is_known {

@@ -116,7 +116,7 @@ impl Eviction for S3Fifo {
 
     fn arrived(&mut self, _now_ms: u64, arrival: Arrival, victims: &mut Vec<u32>) {
         let Arrival { slot, key_hash, weight_bytes, .. } = arrival;
-        let was_kept = arrival.colder_share().is_some_and(|share| share >= self.settings.small);
+        let was_kept = arrival.is_hotter_than(self.settings.small);
         self.entries.remove(slot);
         let is_large = weight_bytes >= self.small_bytes;
         if weight_bytes > self.capacity_bytes || is_large && !self.settings.admit_large {

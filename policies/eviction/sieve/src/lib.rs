@@ -51,6 +51,9 @@ impl Sieve {
     }
 }
 
+/// Of what another policy hands over, the share that still has to prove its worth.
+const COLD_SHARE: f64 = 0.1;
+
 impl Eviction for Sieve {
     fn configure(settings: &str, capacity_bytes: u64, _seed: u64) -> Result<Self, String> {
         let Settings {} = sandbar_guest::settings::parse(settings)?;
@@ -64,13 +67,16 @@ impl Eviction for Sieve {
         }
     }
 
-    fn arrived(&mut self, _now_ms: u64, arrival: Arrival, victims: &mut Vec<u32>) {
+    fn arrived(&mut self, now_ms: u64, arrival: Arrival, victims: &mut Vec<u32>) {
         self.remove(arrival.slot);
         if arrival.weight_bytes > self.capacity_bytes {
             return victims.push(arrival.slot);
         }
         self.evict_down_to(self.capacity_bytes - arrival.weight_bytes, victims);
         self.entries.push(ALL, arrival.slot, arrival.weight_bytes, ());
+        if arrival.is_hotter_than(COLD_SHARE) {
+            self.touched(now_ms, arrival.slot);
+        }
     }
 
     fn changed(&mut self, _now_ms: u64, slot: u32, weight_bytes: u64, _expires_ms: u64, victims: &mut Vec<u32>) {
