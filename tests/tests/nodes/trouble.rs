@@ -113,10 +113,11 @@ async fn growth_during_an_outage(lasts: Duration) -> anyhow::Result<i64> {
     assert_unnoticed(&seen, "during the outage", &nodes);
     let version = version_shown("/p0/k1", &nodes[0].client("shop.test").get("/p0/k1").await?)?;
     assert_eq!(version, 1);
+    heals(&nodes, "after the outage").await;
     let growth = i64::try_from(after)? - i64::try_from(before)?;
     println!(
-        "{} answers in {lasts:?} without Redis; {before} bytes resident before, {growth} more after",
-        seen.answers
+        "{} answers in {lasts:?} without Redis, none later than {:?}; {before} bytes resident before, {growth} more after",
+        seen.answers, seen.slowest
     );
     Ok(growth)
 }
