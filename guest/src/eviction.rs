@@ -144,7 +144,13 @@ pub enum Departure {
 
 /// Takes in a batch of packed events and then reclaims: what the exported function and the native adapter both call.
 pub fn advance<E: Eviction>(policy: &mut E, now_ms: u64, events: &[u64], reclaim_bytes: u64, victims: &mut Vec<u32>) {
-    for event in unpack(events) {
+    let mut events = unpack(events);
+    loop {
+        // Most events are reads: a loop of their own, without the event as a value, takes a third of the time.
+        while let Some(slot) = events.next_if_touched() {
+            policy.touched(now_ms, slot);
+        }
+        let Some(event) = events.next() else { break };
         match event {
             Event::Touched { slot } => policy.touched(now_ms, slot),
             Event::Arrived(arrival) => policy.arrived(now_ms, arrival, victims),

@@ -72,6 +72,19 @@ pub struct Events<'a> {
     words: &'a [u64],
 }
 
+impl Events<'_> {
+    /// The slot of the next event if that is a read; moves on only then.
+    #[inline]
+    pub fn next_if_touched(&mut self) -> Option<u32> {
+        let (&head, rest) = self.words.split_first()?;
+        let is_touched = head & 0xff == TOUCHED;
+        if is_touched {
+            self.words = rest;
+        }
+        is_touched.then_some((head >> 32) as u32)
+    }
+}
+
 impl Iterator for Events<'_> {
     type Item = Event;
 

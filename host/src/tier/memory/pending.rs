@@ -5,6 +5,8 @@
 
 use sandbar_guest::eviction::{Event, pack, packed::EVENT_WORDS_MAX};
 
+use super::reads::ReadBuffer;
+
 /// Bound of the queue in 64-bit words: 64 KiB, some 1,600 arrivals.
 const WORDS_MAX: usize = 8192;
 
@@ -26,14 +28,15 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    /// Queues a read; false if there is no room for it.
-    #[inline]
-    pub(super) fn touched(&mut self, slot: u32) -> bool {
-        let has_room = !self.overflowed && self.words.len() < WORDS_MAX;
-        if has_room {
-            self.words.push(touched(slot));
-        }
-        has_room
+    /// Queues the reads in the buffer, as many as there is room for; answers how many, and how many were dropped.
+    pub(super) fn take_reads(&mut self, reads: &ReadBuffer) -> (u64, u64) {
+        let before = self.words.len();
+        reads.drain(&mut self.words);
+        let read = self.words.len() - before;
+        let room = if self.overflowed { 0 } else { WORDS_MAX.saturating_sub(before) };
+        let queued = read.min(room);
+        self.words.truncate(before + queued);
+        (queued as u64, (read - queued) as u64)
     }
 
     /// Queues an event; false if it was the first one for which there was no room. From then on nothing is queued.

@@ -13,14 +13,12 @@
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 
+use super::pending::touched;
 use super::slab::NO_SLOT;
 use super::sync::{AtomicU32, thread_number};
 
 /// More stripes than this would be emptied at each insert for nothing.
 const STRIPES_MAX: usize = 8;
-
-/// Cells per pair of cache lines.
-const LINE: usize = 32;
 
 /// What became of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,20 +34,21 @@ pub(super) enum Noted {
 /// The reads of a shard since the last hand-over.
 #[derive(Debug)]
 pub(super) struct ReadBuffer {
-    /// A power of two; each is made when a thread first needs it.
-    stripes: Box<[OnceLock<Stripe>]>,
+    /// A power of two.
+    stripes: Box<[Stripe]>,
     /// Reads in a stripe.
-    len: u32,
+    len: usize,
 }
 
-/// The reads of some threads: the cursor first, then the cells.
-#[derive(Debug)]
-struct Stripe(Box<[Line]>);
-
-/// On lines of its own, so that stripes don't share any.
-#[derive(Debug)]
+/// The reads of some threads, on a cache line of its own. (Two, since processors fetch them in pairs.)
+#[derive(Debug, Default)]
 #[repr(align(128))]
-struct Line([AtomicU32; LINE]);
+struct Stripe {
+    /// Cells that are in use.
+    cursor: AtomicU32,
+    /// Made when a thread first needs them.
+    cells: OnceLock<Box<[AtomicU32]>>,
+}
 
 impl ReadBuffer {
     /// A buffer of `len` reads, at least one, for each of `threads` that read at a time. With `len` 1 there is one for
@@ -57,85 +56,80 @@ impl ReadBuffer {
     pub(super) fn new(len: usize, threads: usize) -> Self {
         let len = len.clamp(1, 1 << 16);
         let stripes = if len == 1 { 1 } else { threads.clamp(1, STRIPES_MAX).next_power_of_two() };
-        Self { stripes: (0..stripes).map(|_| OnceLock::new()).collect(), len: len as u32 }
+        Self { stripes: (0..stripes).map(|_| Stripe::default()).collect(), len }
     }
 
     /// Notes a read of `slot`. The caller holds the table's shared lock.
     #[inline]
     pub(super) fn note(&self, slot: u32) -> Noted {
         let stripe = &self.stripes[thread_number() & (self.stripes.len() - 1)];
-        let stripe = stripe.get_or_init(|| Stripe::new(self.len));
-        let cursor = stripe.cursor();
-        let at = cursor.load(Ordering::Acquire);
-        if at >= self.len {
-            return Noted::Dropped;
-        }
-        stripe.cell(at).store(slot, Ordering::Relaxed);
-        cursor.store(at + 1, Ordering::Release);
-        if at + 1 == self.len { Noted::Filled } else { Noted::Kept }
+        let cells = stripe.cells.get_or_init(|| empty_cells(self.len));
+        let at = stripe.cursor.load(Ordering::Acquire);
+        let Some(cell) = cells.get(at as usize) else { return Noted::Dropped };
+        cell.store(slot, Ordering::Relaxed);
+        stripe.cursor.store(at + 1, Ordering::Release);
+        if at as usize + 1 == cells.len() { Noted::Filled } else { Noted::Kept }
     }
 
     /// Whether nothing was noted.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        self.stripes().all(|stripe| stripe.cursor().load(Ordering::Acquire) == 0)
+        self.stripes.iter().all(|stripe| stripe.cursor.load(Ordering::Acquire) == 0)
     }
 
-    /// Takes the reads out, stripe by stripe, oldest first. The caller holds the table's exclusive lock, or its shared
-    /// lock and the policy's.
-    #[inline]
-    pub(super) fn drain(&self, mut each: impl FnMut(u32)) {
-        self.stripes().for_each(|stripe| stripe.drain(&mut each));
+    /// Appends the reads to `words`, packed, stripe by stripe, oldest first, and empties the buffer. The caller holds the
+    /// table's exclusive lock, or its shared lock and the policy's.
+    pub(super) fn drain(&self, words: &mut Vec<u64>) {
+        self.stripes.iter().for_each(|stripe| stripe.drain(words));
     }
 
-    fn stripes(&self) -> impl Iterator<Item = &Stripe> {
-        self.stripes.iter().filter_map(OnceLock::get)
+    /// Forgets the reads. The caller holds the same locks as for [`ReadBuffer::drain`].
+    pub(super) fn clear(&self) {
+        self.drain(&mut Vec::new());
     }
 }
 
+#[cold]
+fn empty_cells(len: usize) -> Box<[AtomicU32]> {
+    (0..len).map(|_| AtomicU32::new(NO_SLOT)).collect()
+}
+
 impl Stripe {
-    #[cold]
-    fn new(len: u32) -> Self {
-        let cell = |at: usize| AtomicU32::new(if at == 0 { 0 } else { NO_SLOT });
-        let line = |line: usize| Line(std::array::from_fn(|at| cell(LINE * line + at)));
-        Self((0..len as usize / LINE + 1).map(line).collect())
-    }
-
-    #[inline]
-    fn cursor(&self) -> &AtomicU32 {
-        &self.0[0].0[0]
-    }
-
-    #[inline]
-    fn cell(&self, at: u32) -> &AtomicU32 {
-        let at = at as usize + 1;
-        &self.0[at / LINE].0[at % LINE]
-    }
-
-    fn drain(&self, each: &mut impl FnMut(u32)) {
-        let noted = self.cursor().load(Ordering::Acquire);
-        if noted == 0 {
-            return;
-        }
-        for cell in self.0.iter().flat_map(|line| &line.0).skip(1).take(noted as usize) {
+    /// Writes into place rather than pushing one by one: this is a good part of what a read costs.
+    fn drain(&self, words: &mut Vec<u64>) {
+        let noted = self.cursor.load(Ordering::Acquire) as usize;
+        let Some(cells) = self.cells.get().map(|cells| &cells[..noted.min(cells.len())]) else { return };
+        let start = words.len();
+        words.resize(start + cells.len(), 0);
+        let mut is_any_missing = false;
+        for (cell, word) in cells.iter().zip(&mut words[start..]) {
             let slot = cell.load(Ordering::Relaxed);
-            if slot != NO_SLOT {
-                cell.store(NO_SLOT, Ordering::Relaxed);
-                each(slot);
-            }
+            cell.store(NO_SLOT, Ordering::Relaxed);
+            is_any_missing |= slot == NO_SLOT;
+            *word = touched(slot);
         }
-        self.cursor().store(0, Ordering::Release);
+        if is_any_missing {
+            let read = words.split_off(start);
+            words.extend(read.into_iter().filter(|word| *word != touched(NO_SLOT)));
+        }
+        self.cursor.store(0, Ordering::Release);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use sandbar_guest::eviction::{Event, unpack};
+
     use super::*;
 
     fn drained(reads: &ReadBuffer) -> Vec<u32> {
-        let mut slots = vec![];
-        reads.drain(|slot| slots.push(slot));
-        slots
+        let mut words = vec![];
+        reads.drain(&mut words);
+        let slot = |event: Event| match event {
+            Event::Touched { slot } => slot,
+            other => panic!("{other:?}"),
+        };
+        unpack(&words).map(slot).collect()
     }
 
     #[test]
@@ -187,9 +181,9 @@ mod tests {
         }
         assert_eq!(drained(&reads), [1, 2, 3]);
         // A reader that had loaded cursor 2 before the drain finishes only now.
-        let stripe = reads.stripes[0].get().unwrap();
-        stripe.cell(2).store(9, Ordering::Relaxed);
-        stripe.cursor().store(3, Ordering::Release);
+        let stripe = &reads.stripes[0];
+        stripe.cells.get().unwrap()[2].store(9, Ordering::Relaxed);
+        stripe.cursor.store(3, Ordering::Release);
         assert_eq!(drained(&reads), [9], "cells 0 and 1 were drained and stay so");
     }
 }

@@ -92,8 +92,7 @@ impl<V: Clone> Shard<V> {
         match taken {
             Taken::TooLarge(_) => return false,
             Taken::NoRoom(value) => return self.insert_where_room_is_short(candidate, value, now, &mut garbage),
-            Taken::Instead(old) => garbage.push(old),
-            Taken::In => {}
+            Taken::Instead(_) | Taken::In => {}
         }
         if is_due {
             self.try_settle(now, &mut garbage);

@@ -394,11 +394,9 @@ impl<V> Table<V> {
         if reads.is_empty() {
             return;
         }
-        let (pending, counts) = (&mut self.pending, &mut self.counts);
-        reads.drain(|slot| match pending.touched(slot) {
-            true => counts.reads_noted += 1,
-            false => counts.reads_dropped += 1,
-        });
+        let (noted, dropped) = self.pending.take_reads(reads);
+        self.counts.reads_noted += noted;
+        self.counts.reads_dropped += dropped;
     }
 
     /// The slots of the resident entries from the oldest on.
