@@ -1,0 +1,3 @@
+//! The tiers: the one in memory.
+
+pub mod memory;

@@ -1,0 +1,101 @@
+//! The locks and atomics of the tier, such that shuttle's scheduler sees them. They have the interface of parking_lot's.
+
+use std::ops::{Deref, DerefMut};
+
+pub(super) use shuttle::sync::MutexGuard;
+pub(super) use shuttle::sync::atomic::AtomicU32;
+use shuttle::sync::{self, RwLockReadGuard};
+
+/// A number for the calling thread.
+pub(super) fn thread_number() -> usize {
+    shuttle::current::me().into()
+}
+
+/// A lock that can be tried.
+pub(super) struct Mutex<T>(sync::Mutex<T>);
+
+impl<T> Mutex<T> {
+    pub(super) fn new(value: T) -> Self {
+        Self(sync::Mutex::new(value))
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().expect("shuttle ends with the first panic")
+    }
+
+    pub(super) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        self.0.try_lock().ok()
+    }
+}
+
+/// A readers-writer lock whose reader may turn into the writer, with nobody writing in between.
+pub(super) struct RwLock<T> {
+    value: sync::RwLock<T>,
+    /// Held by whoever writes or may come to.
+    writer: sync::Mutex<()>,
+}
+
+impl<T> RwLock<T> {
+    pub(super) fn new(value: T) -> Self {
+        Self { value: sync::RwLock::new(value), writer: sync::Mutex::new(()) }
+    }
+
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, T> {
+        self.value.read().expect("shuttle ends with the first panic")
+    }
+
+    pub(super) fn write(&self) -> RwLockWriteGuard<'_, T> {
+        let writer = self.writer.lock().expect("shuttle ends with the first panic");
+        let value = self.value.write().expect("shuttle ends with the first panic");
+        RwLockWriteGuard { value, _writer: writer }
+    }
+
+    pub(super) fn upgradable_read(&self) -> RwLockUpgradableReadGuard<'_, T> {
+        let writer = self.writer.lock().expect("shuttle ends with the first panic");
+        RwLockUpgradableReadGuard { value: self.read(), lock: self, writer }
+    }
+}
+
+/// The right to write.
+pub(super) struct RwLockWriteGuard<'a, T> {
+    value: sync::RwLockWriteGuard<'a, T>,
+    _writer: MutexGuard<'a, ()>,
+}
+
+impl<T> Deref for RwLockWriteGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T> DerefMut for RwLockWriteGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.value
+    }
+}
+
+/// The right to read, and to write next.
+pub(super) struct RwLockUpgradableReadGuard<'a, T> {
+    value: RwLockReadGuard<'a, T>,
+    lock: &'a RwLock<T>,
+    writer: MutexGuard<'a, ()>,
+}
+
+impl<'a, T> RwLockUpgradableReadGuard<'a, T> {
+    pub(super) fn upgrade(self) -> RwLockWriteGuard<'a, T> {
+        let Self { value, lock, writer } = self;
+        drop(value);
+        let value = lock.value.write().expect("shuttle ends with the first panic");
+        RwLockWriteGuard { value, _writer: writer }
+    }
+}
+
+impl<T> Deref for RwLockUpgradableReadGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
