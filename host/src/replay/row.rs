@@ -23,6 +23,6 @@ pub struct Row {
     pub byte_miss_ratio: f64,
     /// Entries evicted to make room.
     pub evictions: u64,
-    /// Wall time per request in nanoseconds, the look-up included.
+    /// Processor time per request in nanoseconds, the look-up included.
     pub ns_per_request: f64,
 }
