@@ -72,17 +72,22 @@ pub struct Events<'a> {
     words: &'a [u64],
 }
 
-impl Events<'_> {
-    /// The slot of the next event if that is a read; moves on only then.
+impl<'a> Events<'a> {
+    /// Takes the next `N` events if all of them are reads, and answers with their words.
     #[inline]
-    pub fn next_if_touched(&mut self) -> Option<u32> {
-        let (&head, rest) = self.words.split_first()?;
-        let is_touched = head & 0xff == TOUCHED;
-        if is_touched {
-            self.words = rest;
-        }
-        is_touched.then_some((head >> 32) as u32)
+    pub(super) fn next_if_touched<const N: usize>(&mut self) -> Option<&'a [u64; N]> {
+        let (heads, rest) = self.words.split_first_chunk()?;
+        // The code of a read is zero.
+        let is_touched = heads.iter().fold(TOUCHED, |codes, head| codes | head) & 0xff == TOUCHED;
+        self.words = if is_touched { rest } else { self.words };
+        is_touched.then_some(heads)
     }
+}
+
+/// The slot of an event, in its first word.
+#[inline]
+pub(super) const fn slot_of(head: u64) -> u32 {
+    (head >> 32) as u32
 }
 
 impl Iterator for Events<'_> {
@@ -91,7 +96,7 @@ impl Iterator for Events<'_> {
     #[inline]
     fn next(&mut self) -> Option<Event> {
         let (&head, rest) = self.words.split_first()?;
-        let slot = (head >> 32) as u32;
+        let slot = slot_of(head);
         let (event, rest) = match (head & 0xff, rest) {
             (TOUCHED, rest) => (Event::Touched { slot }, rest),
             (ARRIVED, &[key_hash, weight_bytes, fetch_cost_us, expires_ms, ref rest @ ..]) => {
