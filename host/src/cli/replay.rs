@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use crate::replay::{self, Capacity, PolicyChoice, Replay, ReplayError, Row, Trace, Unit};
 
@@ -33,12 +33,12 @@ pub(super) struct ReplayArgs {
     native: bool,
 
     /// Reads that reach the policy together; production has 256.
-    #[arg(long, default_value_t = 1, value_name = "READS")]
-    batch: usize,
+    #[arg(long, default_value_t = 1, value_name = "READS", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    batch: u32,
 
-    /// Shards of the cache.
-    #[arg(long, default_value_t = 1)]
-    shards: usize,
+    /// Shards of the cache, rounded up to a power of two.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    shards: u32,
 
     /// Seed of what is random in the policies.
     #[arg(long, default_value_t = 1)]
@@ -62,17 +62,22 @@ pub(super) struct ReplayArgs {
 /// # Errors
 /// When the trace can't be read, or a policy can't be bound or fails.
 pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<()> {
+    if let Some(path) = &args.plot {
+        // What can't be written is told before hours of replaying; what is there stays until there is a new one.
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+        file.with_context(|| format!("can't plot to {}", path.display()))?;
+    }
     let trace = read(args)?;
     let replay = Replay {
-        shards: args.shards,
-        read_buffer_len: args.batch.max(1),
+        shards: args.shards as usize,
+        read_buffer_len: args.batch as usize,
         seed: args.seed,
         entry_overhead_bytes: args.entry_overhead,
         ..Replay::default()
     };
     let policies = policies(args, &replay)?;
     let runs = policies.len() * args.capacity.len();
-    let bar = bar("{msg:24!} {wide_bar} {percent}% {per_sec} {eta}", (runs * trace.requests().len()) as u64);
+    let bar = bar("{msg:24!} {wide_bar} {percent}% {speed} {eta}", (runs * trace.requests().len()) as u64);
     let mut rows = Vec::with_capacity(runs);
     if !args.json {
         println!("{}", heading(&trace, args.unit));
@@ -110,7 +115,12 @@ fn read(args: &ReplayArgs) -> anyhow::Result<Trace> {
 
 /// A bar on the error output, if that is a terminal.
 fn bar(template: &str, len: u64) -> ProgressBar {
-    ProgressBar::new(len).with_style(ProgressStyle::with_template(template).expect("the template is a valid one"))
+    let style = ProgressStyle::with_template(template).expect("the template is a valid one");
+    // The library's own `per_sec` has four decimals.
+    let speed = |state: &ProgressState, text: &mut dyn std::fmt::Write| {
+        _ = write!(text, "{:.1} M/s", state.per_sec() / 1e6);
+    };
+    ProgressBar::new(len).with_style(style.with_key("speed", speed))
 }
 
 fn heading(trace: &Trace, unit: Unit) -> String {
