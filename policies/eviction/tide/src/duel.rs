@@ -3,7 +3,6 @@
 use crate::view::VIEWS;
 
 const VIEWS_LEN: usize = VIEWS.len();
-const ALL: u32 = (1 << VIEWS_LEN) - 1;
 /// Sums are scaled down before they lose their precision.
 const WEIGHT_MAX: f32 = 1e12;
 
@@ -13,17 +12,20 @@ const WEIGHT_MAX: f32 = 1e12;
 pub(crate) struct Duel {
     won: [[f32; VIEWS_LEN]; VIEWS_LEN],
     weight: f32,
+    /// A bit for each view.
+    all: u32,
 }
 
 impl Duel {
-    pub(crate) fn new() -> Self {
-        Self { won: [[0.0; VIEWS_LEN]; VIEWS_LEN], weight: 1.0 }
+    /// Of as many views; at most all of them.
+    pub(crate) fn new(views: usize) -> Self {
+        Self { won: [[0.0; VIEWS_LEN]; VIEWS_LEN], weight: 1.0, all: (1 << views) - 1 }
     }
 
     /// A request that the views of `hits`, a bit for each, hit. Most requests, which all hit or all miss, say nothing.
     #[inline]
     pub(crate) fn note(&mut self, hits: u32, gain: f32) {
-        if hits == 0 || hits == ALL {
+        if hits == 0 || hits == self.all {
             return;
         }
         let gain = gain * self.weight;
@@ -70,8 +72,8 @@ mod tests {
 
     #[test]
     fn only_a_lead_that_is_more_than_chance_counts() {
-        let mut duel = Duel::new();
-        (0..1_000).for_each(|_| duel.note(ALL, 1.0));
+        let mut duel = Duel::new(VIEWS_LEN);
+        (0..1_000).for_each(|_| duel.note((1 << VIEWS_LEN) - 1, 1.0));
         (0..50).for_each(|_| [1, 2].into_iter().for_each(|hits| duel.note(hits, 1.0)));
         assert_eq!(duel.better(0, 2.0), None);
         (0..30).for_each(|_| duel.note(2, 1.0));

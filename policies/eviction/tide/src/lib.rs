@@ -15,7 +15,7 @@
 //! Adaptive insertion policies, ISCA 2007 (lucky newcomers). C. Waldspurger et al., Cache modeling and optimization using
 //! miniature simulations, ATC 2017.
 //!
-//! 32 bytes per slot, a ghost of about 40 bytes for what left lately (as many as two caches hold), and at most 1 MiB for
+//! 32 bytes per slot, a ghost of about 40 bytes for what left lately (as many as two caches hold), and at most 1.4 MiB for
 //! the trials. O(1) per event: an eviction looks at the coldest entry of each pool that is in use, at most 250.
 
 use sandbar_guest::eviction::ghosts::Ghosts;
@@ -31,11 +31,11 @@ mod worth;
 
 use pools::{Newcomer, Pools};
 use trial::Trials;
-use view::{MEMORY_MAX, VIEWS, View};
+use view::{MEMORY_MAX, View};
 use worth::Worth;
 
 /// What to leave out; the defaults suit all traffic.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Whether an entry that took longer to fetch is worth more.
@@ -46,13 +46,16 @@ pub struct Settings {
     pub adapt: bool,
     /// Whether what left lately is remembered.
     pub ghosts: bool,
-    /// The number of the only view, for experiments; the best one is found where this is not set.
-    pub view: Option<u8>,
+    /// Whether newcomers may stay by luck, under the views for loops.
+    pub luck: bool,
+    /// Numbers of the views to try, for experiments: the first one rules until another has done better. All of them where
+    /// this is not set.
+    pub views: Option<Vec<usize>>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { cost: true, size: true, adapt: true, ghosts: true, view: None }
+        Self { cost: true, size: true, adapt: true, ghosts: true, luck: true, views: None }
     }
 }
 
@@ -74,6 +77,8 @@ pub struct Tide {
 struct Ghost {
     /// What had been evicted before it.
     evicted_bytes: u64,
+    /// When it was read last, on the clock of evictions.
+    read: u32,
     reads: u8,
 }
 
@@ -84,7 +89,11 @@ impl Tide {
     fn evict_down_to(&mut self, bytes: u64, victims: &mut Vec<u32>) {
         while self.entries.bytes() > bytes {
             let Some(slot) = self.entries.victim() else { break };
-            let ghost = Ghost { evicted_bytes: self.entries.evicted_bytes(), reads: self.entries.reads_to_keep(slot) };
+            let ghost = Ghost {
+                evicted_bytes: self.entries.evicted_bytes(),
+                read: self.entries.read(slot),
+                reads: self.entries.reads_to_keep(slot),
+            };
             let Some(gone) = self.entries.evict(slot) else { break };
             if self.settings.ghosts {
                 self.ghosts.push(gone.key, gone.weight_bytes, ghost);
@@ -97,8 +106,8 @@ impl Tide {
     fn newcomer(&mut self, key_hash: u64) -> Newcomer {
         let Some(ghost) = self.ghosts.take(key_hash) else { return Newcomer::Unknown };
         let since_bytes = self.entries.evicted_bytes() - ghost.evicted_bytes;
-        if since_bytes as f64 <= self.capacity_bytes as f64 * f64::from(self.view.memory) {
-            Newcomer::returned(ghost.reads)
+        if (since_bytes as f64) < self.capacity_bytes as f64 * f64::from(self.view.memory) {
+            self.entries.returned(ghost.reads, ghost.read)
         } else {
             Newcomer::Unknown
         }
@@ -106,12 +115,10 @@ impl Tide {
 
     /// Shows a request to the trials, and follows them.
     fn try_out(&mut self, key_hash: u64, weight_bytes: u64, level: u8) {
-        let wants_trials = self.settings.adapt && self.settings.view.is_none();
-        if self.trials.is_none()
-            && wants_trials
-            && (self.entries.len() >= TRIAL_ENTRIES || self.entries.evicted_bytes() > 0)
-        {
-            self.trials = Some(Trials::new(self.capacity_bytes, &self.settings));
+        let is_time = self.entries.len() >= TRIAL_ENTRIES || self.entries.evicted_bytes() > 0;
+        if self.trials.is_none() && self.settings.adapt && is_time {
+            let views = view::chosen(&self.settings).expect("they were chosen before");
+            self.trials = Some(Trials::new(self.capacity_bytes, &views, self.settings.cost));
         }
         let Some(trials) = &mut self.trials else { return };
         if !trials.samples(key_hash) {
@@ -127,12 +134,7 @@ impl Tide {
 impl Eviction for Tide {
     fn configure(settings: &str, capacity_bytes: u64, _seed: u64) -> Result<Self, String> {
         let settings: Settings = sandbar_guest::settings::parse(settings)?;
-        let view = match settings.view {
-            None => View::first(settings.size),
-            Some(number) => {
-                VIEWS.get(usize::from(number)).ok_or("setting `view`: there is no such view")?.with_size(settings.size)
-            }
-        };
+        let view = *view::chosen(&settings)?.first().expect("one is chosen");
         Ok(Self {
             entries: Pools::new(&view),
             ghosts: Ghosts::new((capacity_bytes as f64 * MEMORY_MAX) as u64),

@@ -17,18 +17,20 @@ pub(crate) const READ: u8 = 4;
 /// Levels of worth.
 pub(crate) const LEVELS: u8 = 25;
 /// Pools.
-pub(crate) const POOLS: usize = EXPERIENCES as usize * LEVELS as usize;
+pub(crate) const POOLS: u8 = EXPERIENCES * LEVELS;
+/// Tables by pool are as long as a `u8` counts, so that no index is checked.
+pub(crate) type ByPool<T> = Box<[T; 256]>;
 
 /// The entries of a cache, with a `K` for each. Marks count reads.
 #[derive(Debug)]
 pub(crate) struct Pools<K> {
     lists: Lists<Kept<K>>,
     /// When the coldest entry of a pool was read, on the clock of evictions.
-    coldest: Box<[u32; POOLS]>,
-    haste: Box<[f32; POOLS]>,
+    coldest: ByPool<u32>,
+    haste: ByPool<f32>,
     /// The pools that have entries, and perhaps some that had.
     in_use: Vec<u8>,
-    is_in_use: Box<[bool; POOLS]>,
+    is_in_use: ByPool<bool>,
     /// Evictions, and before the first one arrivals.
     clock: u32,
     requests: u32,
@@ -38,6 +40,7 @@ pub(crate) struct Pools<K> {
     quiet: f32,
     refresh: bool,
     credit: bool,
+    proof: bool,
     /// Where the last [`Self::order`] ended.
     walk: RefCell<Walk>,
 }
@@ -83,13 +86,6 @@ pub(crate) struct Entry<K> {
     pub level: u8,
 }
 
-impl Newcomer {
-    /// What was read before it left counts half.
-    pub(crate) fn returned(reads: u8) -> Self {
-        Self::Known { reads: reads / 2 }
-    }
-}
-
 fn is_on_probation(pool: u8) -> bool {
     matches!(pool / LEVELS, NEW | RETURNED)
 }
@@ -101,11 +97,11 @@ fn experience(reads: u8) -> u8 {
 impl<K: Copy + Default> Pools<K> {
     pub(crate) fn new(view: &View) -> Self {
         Self {
-            lists: Lists::new(POOLS as u8),
-            coldest: Box::new([0; POOLS]),
+            lists: Lists::new(POOLS),
+            coldest: Box::new([0; 256]),
             haste: view.haste(u32::MAX),
             in_use: vec![],
-            is_in_use: Box::new([false; POOLS]),
+            is_in_use: Box::new([false; 256]),
             clock: 0,
             requests: 0,
             evicted_bytes: 0,
@@ -113,6 +109,7 @@ impl<K: Copy + Default> Pools<K> {
             quiet: view.quiet,
             refresh: view.refresh,
             credit: view.credit,
+            proof: view.proof,
             walk: RefCell::default(),
         }
     }
@@ -120,7 +117,8 @@ impl<K: Copy + Default> Pools<K> {
     /// Ranks by another view from now on.
     pub(crate) fn take_view(&mut self, view: &View) {
         self.haste = view.haste(self.len());
-        (self.quiet, self.refresh, self.credit) = (view.quiet, view.refresh, view.credit);
+        (self.quiet, self.refresh) = (view.quiet, view.refresh);
+        (self.credit, self.proof) = (view.credit, view.proof);
     }
 
     /// Takes an entry in.
@@ -246,6 +244,18 @@ impl<K: Copy + Default> Pools<K> {
         slots
     }
 
+    /// What is known of an entry that comes back.
+    pub(crate) fn returned(&self, reads: u8, read: u32) -> Newcomer {
+        // What was read before it left counts half.
+        let reads = reads / 2;
+        Newcomer::Known { reads: if self.proof && self.is_proved(read) { reads.max(1) } else { reads } }
+    }
+
+    /// When an entry was read last.
+    pub(crate) fn read(&self, slot: u32) -> u32 {
+        self.lists.value(slot).read
+    }
+
     /// The reads to remember of a victim; half of them count when it comes back. One that is let go at once counts up, so
     /// that what is asked for again and again gets in some time.
     pub(crate) fn reads_to_keep(&self, slot: u32) -> u8 {
@@ -281,6 +291,14 @@ impl<K: Copy + Default> Pools<K> {
         self.requests.wrapping_mul(0x9e37_79b1) >> 27 == 0 || self.probation_bytes > self.lists.total_bytes() / 32
     }
 
+    /// Whether an entry that was read at that time, and left, would still be there if another had left in its place: one
+    /// that has not been read for longer.
+    fn is_proved(&self, read: u32) -> bool {
+        let age = self.clock.wrapping_sub(read);
+        let mut held = self.in_use.iter().filter(|pool| !is_on_probation(**pool) && !self.lists.is_empty(**pool));
+        held.any(|pool| self.clock.wrapping_sub(self.coldest[usize::from(*pool)]) > age)
+    }
+
     /// A read says something if entries left since the last one, or where none has to, if others were read.
     #[inline]
     fn is_counted(&self, slot: u32) -> bool {
@@ -292,7 +310,7 @@ impl<K: Copy + Default> Pools<K> {
     /// Where a walk in order goes on behind an entry, or begins: the next one of each pool.
     fn behind(&self, after: Option<u32>) -> Vec<(u8, u32)> {
         let last = after.and_then(|slot| Some((self.lists.list(slot)?, slot)));
-        let pools = (0..POOLS as u8).filter_map(|pool| Some((pool, self.lists.coldest(pool)?)));
+        let pools = (0..POOLS).filter_map(|pool| Some((pool, self.lists.coldest(pool)?)));
         let next = pools.filter_map(|(pool, coldest)| match last {
             Some((in_pool, slot)) if in_pool == pool => Some((pool, self.lists.hotter(slot)?)),
             Some(last) => {

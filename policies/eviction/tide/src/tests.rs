@@ -117,3 +117,49 @@ fn the_order_is_that_in_which_entries_would_leave() {
         assert_eq!(slices, all);
     }
 }
+
+#[test]
+fn a_view_that_does_not_exist_is_refused() {
+    for settings in
+        [r#"{"views": [13]}"#, r#"{"views": [1, 1]}"#, r#"{"views": []}"#, r#"{"views": 3}"#, r#"{"view": 3}"#]
+    {
+        let error = Tide::configure(settings, 100, 0).unwrap_err();
+        assert!(error.contains("view"), "{error}");
+    }
+    assert!(Tide::configure(r#"{"views": [3, 0]}"#, 100, 0).is_ok());
+}
+
+/// What `views` miss of the second half.
+fn misses_of_second_half(views: &str, capacity_bytes: u64, keys: &[u32]) -> usize {
+    let mut shard = Shard::new(&format!(r#"{{"views": {views}}}"#), capacity_bytes);
+    let (first, second) = keys.split_at(keys.len() / 2);
+    shard.misses(first.iter().copied());
+    shard.misses(second.iter().copied())
+}
+
+#[test]
+fn a_loop_that_changes_is_held_without_what_dropped_out() {
+    let mut keys: Vec<u32> = (0..200).collect();
+    let mut next = 1_000;
+    let rounds: Vec<u32> = (0..200)
+        .flat_map(|round: u32| {
+            for place in 0..8 {
+                keys[((round * 8 + place) * 37 % 200) as usize] = next;
+                next += 1;
+            }
+            keys.clone()
+        })
+        .collect();
+    // Half of it fits; 4 % are new in each round.
+    let [without, with] = ["[8]", "[11]"].map(|views| misses_of_second_half(views, 100, &rounds));
+    assert!(with < 12_500 && without > 14_000, "the best possible is a little over 10,000: {with}, {without}");
+}
+
+#[test]
+fn what_is_read_once_makes_room_for_what_has_still_to_be_read() {
+    // Each key is read once, when 40 others have come, and from a third of the way on when 90 have.
+    let after = |key: u32| 40 + (key / 140).min(50);
+    let keys: Vec<u32> = (100..20_100).flat_map(|key| [key, key - after(key)]).collect();
+    let [without, with] = ["[0]", "[12]"].map(|views| misses_of_second_half(views, 100, &keys));
+    assert!(with < 10_500 && without > 15_000, "the best possible is 10,000: {with}, {without}");
+}

@@ -2,11 +2,10 @@
 //!
 //! A cache of 1/n of the size that sees 1/n of the keys hits about as often as the whole.
 
-use crate::Settings;
 use crate::duel::Duel;
 use crate::keys::Keys;
 use crate::pools::{Newcomer, Pools};
-use crate::view::{VIEWS, View};
+use crate::view::View;
 use crate::worth;
 
 /// Entries that a miniature cache has at most; there are half as many after the sample was halved.
@@ -48,27 +47,31 @@ struct Run {
     ghosts: Vec<Ghost>,
 }
 
-/// What had been evicted before an entry left, in bytes modulo 2^56, and 8 bits of reads.
+/// What is kept of an entry that left.
 #[derive(Clone, Copy, Debug)]
-struct Ghost(u64);
+struct Ghost {
+    /// What had been evicted before it; more than there can be where there is no ghost.
+    evicted_bytes: u64,
+    /// When it was read last, on the clock of evictions.
+    read: u32,
+    reads: u8,
+}
 
 impl Trials {
     /// Miniatures of an empty cache: all keys are in the sample, until there are too many.
-    pub(crate) fn new(capacity_bytes: u64, settings: &Settings) -> Self {
-        let runs = VIEWS.map(|view| {
-            let view = view.with_size(settings.size);
-            Run { view, entries: Pools::new(&view), ghosts: vec![] }
-        });
+    pub(crate) fn new(capacity_bytes: u64, views: &[View], by_cost: bool) -> Self {
+        let runs: Vec<Run> =
+            views.iter().map(|view| Run { view: *view, entries: Pools::new(view), ghosts: vec![] }).collect();
         Self {
             sample_max: u64::MAX,
             whole_bytes: capacity_bytes,
             capacity_bytes,
             keys: Keys::new(KEYS_MAX),
-            runs: runs.into(),
-            duel: Duel::new(),
+            duel: Duel::new(runs.len()),
+            runs,
             followed: 0,
             wait: PERIOD,
-            by_cost: settings.cost,
+            by_cost,
         }
     }
 
@@ -152,7 +155,11 @@ impl Run {
         self.entries.push(number, weight_bytes, level, newcomer, ());
         while self.entries.bytes() > capacity_bytes {
             let Some(victim) = self.entries.victim() else { break };
-            let ghost = Ghost::new(self.entries.evicted_bytes(), self.entries.reads_to_keep(victim));
+            let ghost = Ghost {
+                evicted_bytes: self.entries.evicted_bytes(),
+                read: self.entries.read(victim),
+                reads: self.entries.reads_to_keep(victim),
+            };
             self.entries.evict(victim);
             if self.ghosts.len() <= victim as usize {
                 self.ghosts.resize(victim as usize + 1, Ghost::NONE);
@@ -164,8 +171,11 @@ impl Run {
 
     fn newcomer(&self, number: u32, capacity_bytes: u64) -> Newcomer {
         let ghost = self.ghosts.get(number as usize).copied().unwrap_or(Ghost::NONE);
-        match ghost.since(self.entries.evicted_bytes()) {
-            Some(bytes) if bytes as f64 <= capacity_bytes as f64 * f64::from(self.view.memory) => ghost.newcomer(),
+        let since_bytes = self.entries.evicted_bytes().checked_sub(ghost.evicted_bytes);
+        match since_bytes {
+            Some(bytes) if (bytes as f64) < capacity_bytes as f64 * f64::from(self.view.memory) => {
+                self.entries.returned(ghost.reads, ghost.read)
+            }
             _ => Newcomer::Unknown,
         }
     }
@@ -179,19 +189,7 @@ impl Run {
 }
 
 impl Ghost {
-    const NONE: Self = Self(u64::MAX);
-
-    fn new(evicted_bytes: u64, reads: u8) -> Self {
-        Self(evicted_bytes << 8 | u64::from(reads))
-    }
-
-    fn since(self, evicted_bytes: u64) -> Option<u64> {
-        (self.0 != Self::NONE.0).then(|| (evicted_bytes << 8).wrapping_sub(self.0 & !0xff) >> 8)
-    }
-
-    fn newcomer(self) -> Newcomer {
-        Newcomer::returned(self.0 as u8)
-    }
+    const NONE: Self = Self { evicted_bytes: u64::MAX, read: 0, reads: 0 };
 }
 
 #[inline]

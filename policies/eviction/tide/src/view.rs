@@ -1,6 +1,7 @@
 //! Views: how long entries of each experience and worth may wait for the next read, in proportion to each other.
 
-use crate::pools::{EXPERIENCES, LEVELS, LUCKY, LUCKY_RETURNED, NEW, POOLS, READ, RETURNED};
+use crate::Settings;
+use crate::pools::{ByPool, EXPERIENCES, LEVELS, LUCKY, LUCKY_RETURNED, NEW, READ, RETURNED};
 use crate::worth::LEVEL_OCTAVES;
 
 /// A table of reaches, by its parameters. An entry that was read once and is worth 1 has a reach of 1.
@@ -10,8 +11,9 @@ pub(crate) struct View {
     pub newcomer: f32,
     /// Reach of what came back, but was not read since.
     pub returned: f32,
-    /// Whether the lucky ones of both have a reach of 1 all the same: one in 32, and all while few others are on probation. So
-    /// that some stay although all are let go at once, and a cache that has been let go fills again.
+    /// Whether the lucky ones of both have a reach of 1 all the same: one in 32, and all while more than a 32nd of the cache is
+    /// on probation. So that a cache full of what other views let in fills with what is asked for now, and then closes but
+    /// for a few.
     pub luck: bool,
     /// Twice the reads, 2 to this power the reach.
     pub growth: f32,
@@ -25,6 +27,8 @@ pub(crate) struct View {
     pub refresh: bool,
     /// Whether being refused counts like a read.
     pub credit: bool,
+    /// Whether what comes back sooner after its last request than the coldest entry was read counts as read.
+    pub proof: bool,
 }
 
 /// No view remembers for longer, in capacities.
@@ -44,11 +48,12 @@ const BASE: View = View {
     quiet: 0.01,
     refresh: true,
     credit: true,
+    proof: false,
 };
 
 /// The views that are tried; the first one rules until another has done better. That is one which never throws away what
 /// is about to be read again: traffic whose reads are far apart says late that it is such.
-pub(crate) const VIEWS: [View; 11] = [
+pub(crate) const VIEWS: [View; 13] = [
     // Recency and worth: GreedyDual-Size.
     View { newcomer: 1.0, growth: 0.0, thrift: 1.25, memory: 2.0, ..BASE },
     // Good on most traffic.
@@ -71,22 +76,47 @@ pub(crate) const VIEWS: [View; 11] = [
     View { newcomer: 0.03, returned: 0.03, luck: true, growth: 1.0, thrift: 1.0, memory: 2.0, quiet: 0.1, ..BASE },
     // Only what was read while it was resident counts.
     View { newcomer: 0.02, returned: 0.02, growth: 2.0, thrift: 1.0, memory: 2.0, credit: false, ..BASE },
+    // Loops that change: hold on to a part of them, but let go what has dropped out. LIRS.
+    View {
+        newcomer: 0.01,
+        returned: 0.01,
+        luck: true,
+        growth: 0.0,
+        thrift: 1.0,
+        memory: 2.0,
+        credit: false,
+        proof: true,
+        ..BASE
+    },
+    // What is read once is done with, as in a queue: newcomers wait for their read as long as they can.
+    View { newcomer: 32.0, returned: 32.0, growth: 1.0, thrift: 1.25, memory: 2.0, ..BASE },
 ];
 
+/// The views that are to be tried, the one to begin with first.
+///
+/// # Errors
+/// When the settings ask for none, or for one that does not exist or twice.
+pub(crate) fn chosen(settings: &Settings) -> Result<Vec<View>, String> {
+    let all: Vec<usize> = (0..VIEWS.len()).collect();
+    let numbers = settings.views.as_ref().unwrap_or(&all);
+    let is_twice = |at: usize| numbers[..at].contains(&numbers[at]);
+    let is_wrong = |at| numbers[at] >= VIEWS.len() || is_twice(at);
+    if numbers.is_empty() || (0..numbers.len()).any(is_wrong) {
+        return Err(format!("setting `views`: some of 0 to {}, each once", VIEWS.len() - 1));
+    }
+    let view = |number: &usize| View {
+        thrift: if settings.size { VIEWS[*number].thrift } else { 0.0 },
+        memory: if settings.ghosts { VIEWS[*number].memory } else { 0.0 },
+        luck: settings.luck && VIEWS[*number].luck,
+        ..VIEWS[*number]
+    };
+    Ok(numbers.iter().map(view).collect())
+}
+
 impl View {
-    /// The view to begin with.
-    pub(crate) fn first(by_size: bool) -> Self {
-        VIEWS[0].with_size(by_size)
-    }
-
-    /// The same, or blind to worth.
-    pub(crate) fn with_size(self, by_size: bool) -> Self {
-        if by_size { self } else { Self { thrift: 0.0, ..self } }
-    }
-
     /// One over the reach of each pool, for a cache of `len` entries.
-    pub(crate) fn haste(&self, len: u32) -> Box<[f32; POOLS]> {
-        let mut haste = Box::new([0.0; POOLS]);
+    pub(crate) fn haste(&self, len: u32) -> ByPool<f32> {
+        let mut haste = Box::new([0.0; 256]);
         let reach_min = 1.0 / (HOLD_MAX * len.max(1) as f32);
         for experience in 0..EXPERIENCES {
             let reach = match experience {
