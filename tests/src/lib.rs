@@ -1,7 +1,7 @@
 //! The harness of the tests that need more than one module: an origin that does as it is told ([`origin`], [`versions`]),
 //! clients ([`client`], [`balancer`], [`crowd`]), a gateway in this process ([`gateway`]) and nodes in processes of their
 //! own ([`nodes`]), a Redis ([`redis_server`], [`redis_cluster`], [`redis_sentinel`], [`redis_tls`]), what is stored in tiers
-//! ([`entries`]), a network that fails ([`fault_proxy`]), traffic, recorded ([`traces`]) and made by code
+//! ([`entries`]), a network that fails ([`fault_proxy`]), traffic, recorded ([`traces`], [`truth`]) and made by code
 //! ([`workloads`]), and what clients saw, with a checker ([`history`]).
 
 pub mod balancer;
@@ -22,6 +22,7 @@ pub mod redis_sentinel;
 pub mod redis_server;
 pub mod redis_tls;
 pub mod traces;
+pub mod truth;
 pub mod versions;
 pub mod wait;
 pub mod workloads;

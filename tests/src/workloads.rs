@@ -10,6 +10,7 @@
 //! ```
 
 mod draw;
+mod held_out;
 mod looping;
 mod mixed;
 mod popular;
@@ -45,9 +46,14 @@ impl Workload {
     }
 }
 
-/// All of them.
+/// Those that `tide` was made with.
 pub fn all() -> Vec<Workload> {
     [popular::WORKLOADS, recent::WORKLOADS, looping::WORKLOADS, mixed::WORKLOADS].concat()
+}
+
+/// Those that came after it, for judging it.
+pub fn held_out() -> Vec<Workload> {
+    held_out::all()
 }
 
 #[cfg(test)]
@@ -56,7 +62,7 @@ mod tests {
 
     #[test]
     fn keys_are_never_0_and_keep_their_size() {
-        for workload in all() {
+        for workload in [all(), held_out()].concat() {
             let mut sizes = std::collections::HashMap::new();
             let requests = workload.requests();
             assert!((5_000..=500_000).contains(&requests.len()), "{}: {}", workload.name, requests.len());
@@ -69,7 +75,8 @@ mod tests {
 
     #[test]
     fn names_are_unique() {
-        let names: std::collections::BTreeSet<_> = all().iter().map(|workload| workload.name).collect();
-        assert_eq!(names.len(), all().len());
+        let workloads = [all(), held_out()].concat();
+        let names: std::collections::BTreeSet<_> = workloads.iter().map(|workload| workload.name).collect();
+        assert_eq!(names.len(), workloads.len());
     }
 }

@@ -44,6 +44,11 @@ impl Draw {
         -(1.0 - self.unit()).ln() * mean
     }
 
+    /// With a mean of 0 and a deviation of 1: Box and Muller.
+    pub(super) fn normal(&mut self) -> f64 {
+        self.exponential(2.0).sqrt() * (std::f64::consts::TAU * self.unit()).cos()
+    }
+
     /// A key that no pattern has used.
     pub(super) fn fresh(&mut self) -> u64 {
         self.fresh += 1;
@@ -57,16 +62,21 @@ impl Draw {
     }
 }
 
-/// Ranks from 0 with probability proportional to 1 / (rank + 1)^skew.
+/// Ranks from 0 with probability proportional to 1 / (rank + 1)^skew, or to other weights.
 #[derive(Debug)]
 pub(super) struct Zipf(Vec<f64>);
 
 impl Zipf {
     pub(super) fn new(ranks: usize, skew: f64) -> Self {
+        Self::of(&(1..=ranks).map(|rank| (rank as f64).powf(-skew)).collect::<Vec<_>>())
+    }
+
+    pub(super) fn of(weights: &[f64]) -> Self {
         let mut sum = 0.0;
-        let mut cumulated: Vec<f64> = (1..=ranks)
-            .map(|rank| {
-                sum += (rank as f64).powf(-skew);
+        let mut cumulated: Vec<f64> = weights
+            .iter()
+            .map(|weight| {
+                sum += weight;
                 sum
             })
             .collect();

@@ -18,6 +18,10 @@ pub(super) enum Sizes {
     PopularLarge,
     /// Pages of some kilobytes, and one in ten a film of a megabyte.
     TwoKinds,
+    /// Log-normal: 12 KiB at the median, a factor of 4.5 about it.
+    LogNormal,
+    /// As a content delivery network has them: thumbnails, pages and scripts, pictures, and few films of up to a gigabyte.
+    Delivered,
 }
 
 impl Sizes {
@@ -38,6 +42,13 @@ impl Sizes {
             Self::PopularLarge => tailed * popularity / 2.0,
             Self::TwoKinds if draw.chance(0.1) => 1e6 * (0.5 + draw.unit()),
             Self::TwoKinds => 8e3 * (0.5 + draw.unit()),
+            Self::LogNormal => 12_288.0 * (1.5 * draw.normal()).exp(),
+            Self::Delivered => match draw.below(100) {
+                0..40 => 3e3 * (0.5 * draw.normal()).exp(),
+                40..75 => 25e3 * draw.normal().exp(),
+                75..98 => 150e3 * (0.8 * draw.normal()).exp(),
+                _ => (2e6 * draw.pareto(0.8)).min(1e9),
+            },
         };
         (size as u64).max(1)
     }

@@ -1,10 +1,10 @@
 //! Over whole traces: the counts of `truth.csv`, which other simulators gave.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use sandbar::replay::Unit;
 use sandbar_tests::traces;
+use sandbar_tests::truth::Truth;
 
 use super::cases::{AS_DEFINED, misses};
 
@@ -21,43 +21,6 @@ const AS_SHIPPED: &[(&str, &str)] = &[
     ("gdsf", "gdsf"),
     ("w-tinylfu", "w-tinylfu"),
 ];
-
-/// A row of `truth.csv`.
-struct Truth {
-    trace: String,
-    unit: Unit,
-    policy: String,
-    fraction: String,
-    capacity: u64,
-    requests: u64,
-    miss_ratio: f64,
-}
-
-impl Truth {
-    /// The rows of the given policies that say something: a ratio of 1 is the reference giving up.
-    fn read(root: &Path) -> Vec<Self> {
-        let text = std::fs::read_to_string(root.join("truth.csv")).unwrap();
-        text.lines().skip(1).map(Self::parse).filter(|row| row.miss_ratio < 0.9999995).collect()
-    }
-
-    fn parse(line: &str) -> Self {
-        let fields: Vec<&str> = line.split(',').collect();
-        Self {
-            trace: fields[0].to_owned(),
-            unit: if fields[1] == "byte" { Unit::Bytes } else { Unit::Entries },
-            policy: fields[2].to_owned(),
-            fraction: fields[3].to_owned(),
-            capacity: fields[4].parse().unwrap(),
-            requests: fields[6].parse().unwrap(),
-            miss_ratio: fields[10].parse().unwrap(),
-        }
-    }
-
-    /// A whole number for policies that aren't random.
-    fn misses(&self) -> f64 {
-        (self.miss_ratio * self.requests as f64).round()
-    }
-}
 
 /// For each policy: cells, those that are equal, and the largest relative difference.
 #[derive(Default)]

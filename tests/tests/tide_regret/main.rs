@@ -1,76 +1,135 @@
 //! `tide` against every fixed policy: on traffic made by code, in which one of them is often far better than all others,
 //! and on the whole traces where those are at hand. Regret is its object miss ratio minus that of the best of the others.
+//!
+//! The tests that take minutes print the tables of `docs/eviction.md`: `--ignored --nocapture --test-threads=1`.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod judge;
 mod table;
+mod yardsticks;
 
-use sandbar_tests::{traces, workloads};
+use sandbar::replay::Trace;
+use sandbar_tests::traces;
+use sandbar_tests::truth::Truth;
+use sandbar_tests::workloads::{self, Workload};
 
-use judge::{Case, Regret, judge};
+use judge::{Case, Ratios};
 use table::Table;
+
+/// Parts of the keys or of the working set, for the patterns and traces that were looked at while `tide` was made ...
+const FRACTIONS: &[f64] = &[0.01, 0.1];
+/// ... and others, for the patterns that were not.
+const FRACTIONS_HELD_OUT: &[f64] = &[0.005, 0.02, 0.08, 0.25];
 
 /// Small ones, and those that drove earlier versions to despair.
 const QUICK: [&str; 6] =
     ["loop-small", "small-programs", "two-pools", "files-small", "loop-and-bursts", "phases-short"];
 
-#[test]
-fn no_fixed_policy_is_much_better_on_any_pattern() {
-    for workload in workloads::all().iter().filter(|workload| QUICK.contains(&workload.name)) {
-        let trace = traces::made(workload);
-        for case in Case::all(workload.name, &trace) {
-            let regret = judge(&trace, &case, "tide");
-            assert!(regret.relative() < 0.10, "{case}: {regret}");
+/// `tide` without one of its parts.
+const PARTS: &[&str] = &[
+    "tide",
+    "tide:adapt=false",
+    "tide:views=[1]",
+    "tide:views=[0,1]",
+    "tide:views=[0,1,3,8]",
+    "tide:views=[0,1,2,3,4,5,6,7,8,9,10]",
+    "tide:views=[0,1,2,3,4,5,6,7,10]",
+    "tide:luck=false",
+    "tide:ghosts=false",
+    "tide:size=false",
+];
+
+fn ratios(case: &Case, trace: &Trace, policies: &[&str]) -> Ratios {
+    policies.iter().map(|policy| (policy.to_string(), case.ratio(trace, policy))).collect()
+}
+
+/// What policies and all fixed ones miss on traffic made by code.
+fn on_patterns(patterns: &[Workload], fractions: &[f64], policies: &[&str]) -> Table {
+    let mut table = Table::default();
+    for pattern in patterns {
+        let trace = traces::made(pattern);
+        for case in Case::all(pattern.name, &trace, fractions) {
+            let judged = ratios(&case, &trace, policies);
+            let fixed = case.fixed(&trace);
+            table.note(case, judged, fixed);
         }
     }
+    table
+}
+
+/// What policies miss on the whole traces, and all fixed ones by the word of other simulators. None without the traces.
+fn on_whole_traces(policies: &[&str]) -> Option<Table> {
+    let root = traces::whole()?;
+    let truth = Truth::read(&root);
+    let mut table = Table::default();
+    for name in traces::WHOLE {
+        let trace = traces::open(&root.join(format!("{name}.csv.zst")));
+        for case in Case::all(name, &trace, FRACTIONS) {
+            let judged = ratios(&case, &trace, policies);
+            let fixed = case.fixed_by(&truth);
+            table.note(case, judged, fixed);
+        }
+    }
+    Some(table)
+}
+
+fn assert_worst(table: &Table, worst: f64) {
+    for in_bytes in [false, true] {
+        let found = table.summary("tide", in_bytes).worst;
+        assert!(found < worst, "{found} in bytes: {in_bytes}");
+    }
+}
+
+#[test]
+fn no_fixed_policy_is_much_better_on_any_pattern() {
+    let patterns: Vec<Workload> =
+        workloads::all().into_iter().filter(|pattern| QUICK.contains(&pattern.name)).collect();
+    assert_eq!(patterns.len(), QUICK.len());
+    let table = on_patterns(&patterns, FRACTIONS, &["tide"]);
+    table.print_cases("tide");
+    assert_worst(&table, 0.10);
 }
 
 #[test]
 #[ignore = "takes minutes"]
 fn regret_on_traffic_made_by_code() {
-    let mut table = Table::default();
-    for workload in workloads::all() {
-        let trace = traces::made(&workload);
-        Case::all(workload.name, &trace).into_iter().for_each(|case| table.note(&trace, case));
-    }
-    table.print("Traffic made by code");
-    table.print_fixed();
-    let worst = table.worst();
-    assert!(worst < 0.12, "{worst}");
+    let table = on_patterns(&workloads::all(), FRACTIONS, PARTS);
+    table.print_cases("tide");
+    table.print("Patterns made by code");
+    assert_worst(&table, 0.12);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn regret_on_patterns_that_were_held_out() {
+    let table = on_patterns(&workloads::held_out(), FRACTIONS_HELD_OUT, PARTS);
+    table.print_cases("tide");
+    table.print("Patterns that were held out");
 }
 
 #[test]
 #[ignore = "takes minutes, and needs the whole traces"]
 fn regret_on_whole_traces() {
-    let Some(root) = traces::whole() else { return };
-    let mut table = Table::default();
-    for name in traces::WHOLE {
-        let trace = traces::open(&root.join(format!("{name}.csv.zst")));
-        Case::all(name, &trace).into_iter().for_each(|case| table.note(&trace, case));
-    }
+    let Some(table) = on_whole_traces(PARTS) else { return };
+    table.print_cases("tide");
     table.print("Whole traces");
-    table.print_fixed();
-    let ([entries, bytes], worst) = (table.means(), table.worst());
+    let [entries, bytes] = [false, true].map(|in_bytes| table.summary("tide", in_bytes).mean);
     assert!(entries <= 0.001 && bytes <= 0.002, "mean regret {entries} in entries, {bytes} in bytes");
-    assert!(worst <= 0.04, "{worst}");
+    assert_worst(&table, 0.04);
 }
 
+/// The yardsticks are what they are said to be: `slru` exactly, `lirs` nearly, as its sources differ in details.
 #[test]
-#[ignore = "takes minutes"]
-fn what_each_part_of_tide_is_worth() {
-    println!("\n| left out | entries, mean | worst | bytes, mean | worst |\n|---|--:|--:|--:|--:|");
-    let parts = ["tide", "tide:ghosts=false", "tide:size=false", "tide:adapt=false"].map(str::to_owned);
-    let views = (0..11).map(|view| format!("tide:view={view}"));
-    for policy in parts.into_iter().chain(views) {
-        let mut regrets: [Vec<Regret>; 2] = [vec![], vec![]];
-        for workload in workloads::all() {
-            let trace = traces::made(&workload);
-            for case in Case::all(workload.name, &trace) {
-                regrets[case.is_in_bytes() as usize].push(judge(&trace, &case, &policy));
-            }
-        }
-        let [entries, bytes] = regrets.map(|regrets| table::summary(&regrets));
-        println!("| {policy} | {entries} | {bytes} |");
+#[ignore = "needs the whole traces"]
+fn yardsticks_miss_as_often_as_in_other_simulators() {
+    let Some(root) = traces::whole() else { return };
+    for row in Truth::read(&root).iter().filter(|row| ["slru", "lirs"].contains(&row.policy.as_str())) {
+        let trace = traces::open(&root.join(format!("{}.csv.zst", row.trace)));
+        let ratio = yardsticks::ratio(&row.policy, &trace, row.unit, row.capacity);
+        let difference = ratio / row.miss_ratio - 1.0;
+        println!("{} {:?} {} {}: {:+.3} %", row.trace, row.unit, row.fraction, row.policy, difference * 100.0);
+        let within = if row.policy == "slru" { 1e-7 } else { 0.02 };
+        assert!(difference.abs() < within, "{row:?}: {ratio}");
     }
 }
