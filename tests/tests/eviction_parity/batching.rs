@@ -50,6 +50,9 @@ fn changes(name: &str, trace: &Trace, fraction: f64, most: &mut Most, allowed: i
     let has_sizes = trace.working_set_bytes() > trace.unique_keys();
     for unit in [Unit::Entries, Unit::Bytes].into_iter().take(1 + usize::from(has_sizes)) {
         let capacity = Capacity::Fraction(fraction).resolve(trace, unit);
+        if unit == Unit::Entries && capacity < SHARD_ENTRIES_MIN {
+            continue;
+        }
         let shards = production_shards(unit, capacity);
         // `random` draws other victims whenever anything changes; that is no cost.
         for policy in NATIVE.iter().filter(|policy| policy.name != "random") {
