@@ -129,7 +129,7 @@ impl Lirs {
         }
     }
 
-    fn to_top(&mut self, key: u32, weight_bytes: u64) {
+    fn move_to_top(&mut self, key: u32, weight_bytes: u64) {
         self.stack.push(0, key, weight_bytes, ());
         self.prune();
     }
@@ -137,7 +137,7 @@ impl Lirs {
     fn prove(&mut self, key: u32, weight_bytes: u64) {
         self.queue.remove(key);
         self.proven.push(0, key, weight_bytes, ());
-        self.to_top(key, weight_bytes);
+        self.move_to_top(key, weight_bytes);
         self.demote_down_to(self.proven_max);
     }
 
@@ -162,14 +162,14 @@ impl Lirs {
 impl Rules for Lirs {
     fn find(&mut self, key: u32) -> bool {
         if self.proven.contains(key) {
-            self.to_top(key, self.proven.weight(key));
+            self.move_to_top(key, self.proven.weight(key));
         } else if self.queue.contains(key) {
             let weight_bytes = self.queue.weight(key);
             if self.stack.contains(key) {
                 self.prove(key, weight_bytes);
             } else {
                 self.queue.move_to(0, key);
-                self.to_top(key, weight_bytes);
+                self.move_to_top(key, weight_bytes);
             }
         } else {
             return false;
@@ -187,7 +187,7 @@ impl Rules for Lirs {
             self.prove(key, weight_bytes);
         } else {
             self.queue.push(0, key, weight_bytes, ());
-            self.to_top(key, weight_bytes);
+            self.move_to_top(key, weight_bytes);
         }
     }
 }
