@@ -53,6 +53,8 @@ impl Use {
 #[derive(Debug)]
 pub struct MemoryBudget {
     total_bytes: u64,
+    /// At most the total; less while the machine has not got that much left.
+    allowed_bytes: AtomicU64,
     used_bytes: AtomicU64,
     by_use: [Account; Use::ALL.len()],
     pressure: AtomicU64,
@@ -70,6 +72,7 @@ impl MemoryBudget {
     pub fn new(total_bytes: u64) -> Arc<Self> {
         Arc::new(Self {
             total_bytes,
+            allowed_bytes: AtomicU64::new(total_bytes),
             used_bytes: AtomicU64::new(0),
             by_use: Default::default(),
             pressure: AtomicU64::new(0),
@@ -101,7 +104,14 @@ impl MemoryBudget {
 
     /// Whether nothing can be had.
     pub fn is_exhausted(&self) -> bool {
-        self.used_bytes.load(Ordering::Relaxed) >= self.total_bytes
+        self.used_bytes.load(Ordering::Relaxed) >= self.allowed_bytes.load(Ordering::Relaxed)
+    }
+
+    /// From now on no more can be had than what is used now and `room_bytes`, nor more than the total. The keeper says what
+    /// the machine has left: between two looks the node can't take more than that.
+    fn bound_growth(&self, room_bytes: u64) {
+        let allowed = self.used_bytes.load(Ordering::Relaxed).saturating_add(room_bytes).min(self.total_bytes);
+        self.allowed_bytes.store(allowed, Ordering::Relaxed);
     }
 
     /// Tells how the machine is doing; the keeper does so.
@@ -130,7 +140,8 @@ impl MemoryBudget {
     }
 
     fn try_add(&self, what: Use, bytes: u64) -> bool {
-        let fits = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= self.total_bytes);
+        let allowed = self.allowed_bytes.load(Ordering::Relaxed);
+        let fits = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= allowed);
         if self.used_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_err() {
             self.by_use[what as usize].refused.fetch_add(1, Ordering::Relaxed);
             return false;
@@ -228,6 +239,18 @@ mod tests {
         assert_eq!((stats.uses[Use::L2Writes as usize].refused, stats.uses[Use::Fills as usize].refused), (1, 1));
         drop(fill);
         assert!(budget.reserve(Use::L2Writes, 100).is_some());
+    }
+
+    #[test]
+    fn it_grows_no_faster_than_the_machine_has_room() {
+        let budget = MemoryBudget::new(100);
+        let _kept = budget.reserve(Use::Entries, 40).expect("there is room");
+        budget.bound_growth(10);
+        assert!(budget.reserve(Use::Fills, 11).is_none() && budget.reserve(Use::Fills, 10).is_some());
+        budget.bound_growth(0);
+        assert!(budget.is_exhausted());
+        budget.bound_growth(u64::MAX);
+        assert!(budget.reserve(Use::Fills, 60).is_some() && budget.reserve(Use::Fills, 61).is_none());
     }
 
     #[test]

@@ -73,6 +73,7 @@ impl Kept {
         if let Some(percent) = changed {
             self.change(before, percent, used_percent, &reading);
         }
+        self.budget.bound_growth(reading.room_bytes());
         self.budget.note_pressure(used_percent, pressure.kept_percent().into());
     }
 

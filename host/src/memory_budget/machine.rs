@@ -23,6 +23,11 @@ impl Reading {
     pub fn used_percent(&self) -> f64 {
         self.used_bytes as f64 * 100.0 / self.limit_bytes.max(1) as f64
     }
+
+    /// What may still be taken: a twentieth of the limit is left for what nobody counts.
+    pub const fn room_bytes(&self) -> u64 {
+        (self.limit_bytes - self.limit_bytes / 20).saturating_sub(self.used_bytes)
+    }
 }
 
 /// Where the limits are.

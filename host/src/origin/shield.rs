@@ -1,12 +1,12 @@
 //! The protection of a tenant's origin from the tenant's own traffic. Everything that a tenant asks its origin goes through
 //! it: fills, refreshes, what is passed on, writes.
 //!
-//! - **Limit and queue** ([`gate`]): so many requests under way, bodies included; so many may wait for a turn, for so long.
+//! - **Limit and queue** (`gate`): so many requests under way, bodies included; so many may wait for a turn, for so long.
 //!   A refresh that nobody waits for never queues and is the first to be dropped.
-//! - **Retry budget** ([`budget`]): what died before a byte of a response came may be sent again, as a small share of all
+//! - **Retry budget** (`budget`): what died before a byte of a response came may be sent again, as a small share of all
 //!   requests. Only idempotent methods without content (RFC 9110 section 9.2.2), and only where no connection could be
 //!   made or it broke: a deadline that was missed, or a 503, says that the origin has too much to do already.
-//! - **Circuit breaker** ([`breaker`]): after too many failures the origin is left alone, then tried with a few requests.
+//! - **Circuit breaker** (`breaker`): after too many failures the origin is left alone, then tried with a few requests.
 //!
 //! A refusal is an error like any other: a stale response is served where the plan allows it (RFC 5861 section 4), else a
 //! 503 with `Retry-After`.
