@@ -123,6 +123,10 @@ pub struct Arrival {
 }
 
 impl Arrival {
+    /// Of what another policy hands over, the share that still has to prove its worth, where a policy has no share of its
+    /// own for newcomers.
+    pub const COLD_SHARE: f64 = 0.1;
+
     /// Whether another policy hands the entry over and at least this share of all that it hands over is colder: the entry
     /// was worth keeping, so it need not prove that again.
     #[inline]

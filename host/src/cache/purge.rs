@@ -60,7 +60,8 @@ impl Cache {
         })
     }
 
-    async fn purge_whole(&self, tenant: &Arc<Tenant>, purges: &[Purge]) -> PurgeReport {
+    /// The same in the caller's own task, which nobody ends before its time.
+    pub(super) async fn purge_whole(&self, tenant: &Arc<Tenant>, purges: &[Purge]) -> PurgeReport {
         let mut report = PurgeReport::default();
         for purge in purges {
             count(&tenant.counters.purges);

@@ -57,7 +57,7 @@ impl Cache {
                 if !is_safe(&asked.method) && may_have_been_written(&error) {
                     // It has to be validated before it is reused; while the origin is down it still can be.
                     let scope = Scope::Target { site: asked.site.clone(), target: asked.target.clone() };
-                    self.purge(&asked.tenant, &[Purge { scope, mode: PurgeMode::Soft }]).await;
+                    self.purge_whole(&asked.tenant, &[Purge { scope, mode: PurgeMode::Soft }]).await;
                 }
                 return self.origin_failed(asked, FwdReason::Method, &error);
             }
@@ -113,7 +113,8 @@ impl Cache {
         })
     }
 
-    /// A successful unsafe request purges its target and what its response names, and what the tenant's policy adds.
+    /// A successful unsafe request purges its target and what its response names, and what the tenant's policy adds. It is
+    /// in a task of its own already.
     async fn purge_written(&self, asked: &Asked, status: StatusCode, fields: &HeaderMap) -> PurgeReport {
         let response = ResponseHead { status, fields };
         let mut purges: Vec<_> = invalidated(&asked.head(), &asked.site, &response)
@@ -135,7 +136,7 @@ impl Cache {
                 response: fields,
             }));
         }
-        let report = self.purge(&asked.tenant, &purges).await;
+        let report = self.purge_whole(&asked.tenant, &purges).await;
         if let Some(reason) = &report.reason {
             let tenant = &*asked.tenant.name;
             tracing::warn!(tenant, target = asked.target, reason, "other nodes do not know of a write yet");

@@ -118,9 +118,6 @@ impl Arc {
     }
 }
 
-/// Of what another policy hands over, the share that still has to prove its worth.
-const COLD_SHARE: f64 = 0.1;
-
 impl Eviction for Arc {
     fn configure(settings: &str, capacity_bytes: u64, _seed: u64) -> Result<Self, String> {
         let Settings { step_by_weight } = sandbar_guest::settings::parse(settings)?;
@@ -146,7 +143,7 @@ impl Eviction for Arc {
                 None => self.make_room_for_new(weight_bytes, victims),
             }
         }
-        let list = if found_in.is_some() || arrival.is_hotter_than(COLD_SHARE) { FREQUENT } else { RECENT };
+        let list = if found_in.is_some() || arrival.is_hotter_than(Arrival::COLD_SHARE) { FREQUENT } else { RECENT };
         self.entries.push(list, slot, weight_bytes, key_hash);
     }
 

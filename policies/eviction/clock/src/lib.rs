@@ -52,9 +52,6 @@ impl Clock {
     }
 }
 
-/// Of what another policy hands over, the share that still has to prove its worth.
-const COLD_SHARE: f64 = 0.1;
-
 impl Eviction for Clock {
     fn configure(settings: &str, capacity_bytes: u64, _seed: u64) -> Result<Self, String> {
         let Settings { rounds_max } = sandbar_guest::settings::parse(settings)?;
@@ -75,7 +72,7 @@ impl Eviction for Clock {
         }
         self.evict_down_to(self.capacity_bytes - arrival.weight_bytes, victims);
         self.entries.push(ALL, arrival.slot, arrival.weight_bytes, ());
-        if arrival.is_hotter_than(COLD_SHARE) {
+        if arrival.is_hotter_than(Arrival::COLD_SHARE) {
             self.touched(now_ms, arrival.slot);
         }
     }
