@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use crate::fault_proxy::FaultProxy;
 use crate::gateway::one_tenant_over;
+use crate::redis_cluster::RedisCluster;
 use crate::redis_server::RedisServer;
 use crate::versions::{Serving, Versions};
 use crate::wait::eventually;
@@ -51,6 +52,8 @@ pub struct Setup {
     pub redis: Vec<String>,
     /// Whether Redis runs when the nodes start.
     pub redis_up: bool,
+    /// Masters of the Cluster that they share instead of one server, with a replica each; 0 for none.
+    pub cluster_masters: usize,
     /// Whether there is a network that can fail between the nodes and Redis; without one they are as quick as can be.
     pub links: bool,
 }
@@ -67,6 +70,7 @@ impl Default for Setup {
             env: Vec::new(),
             redis: Vec::new(),
             redis_up: true,
+            cluster_masters: 0,
             links: true,
         }
     }
@@ -76,10 +80,15 @@ impl Default for Setup {
 pub struct Nodes {
     nodes: Vec<Node>,
     links: Vec<FaultProxy>,
-    /// What they share.
-    pub redis: RedisServer,
+    shared: Shared,
     /// Where their pages come from.
     pub origin: Arc<Versions>,
+}
+
+/// What the nodes share.
+enum Shared {
+    Server(RedisServer),
+    Cluster(RedisCluster),
 }
 
 impl Nodes {
@@ -88,19 +97,50 @@ impl Nodes {
     /// # Errors
     /// When something does not start.
     pub async fn start(setup: Setup) -> anyhow::Result<Self> {
-        let arguments: Vec<&str> = setup.redis.iter().map(String::as_str).collect();
-        let redis =
-            if setup.redis_up { RedisServer::start_with(&arguments)? } else { RedisServer::prepare(&arguments)? };
+        let shared = setup.shared().await?;
         let origin = Arc::new(Versions::start(setup.nodes, setup.serving).await?);
         let (mut nodes, mut links) = (Vec::new(), Vec::new());
         for n in 0..setup.nodes {
-            let link = if setup.links { Some(FaultProxy::start(redis.addr()).await?) } else { None };
-            let addr = link.as_ref().map_or_else(|| redis.addr(), FaultProxy::addr);
-            let settings = setup.settings(&format!("redis://{addr}/"), &origin.url(n), n);
-            nodes.push(Node::start(&settings, &setup.env()).await?);
-            links.extend(link);
+            let url = match &shared {
+                Shared::Server(redis) if setup.links => {
+                    let link = FaultProxy::start(redis.addr()).await?;
+                    let url = format!("redis://{}/", link.addr());
+                    links.push(link);
+                    url
+                }
+                Shared::Server(redis) => redis.url(),
+                Shared::Cluster(cluster) => cluster.url(),
+            };
+            nodes.push(Node::start(&setup.settings(&url, &origin.url(n), n), &setup.env()).await?);
         }
-        Ok(Self { nodes, links, redis, origin })
+        Ok(Self { nodes, links, shared, origin })
+    }
+
+    /// The server that they share.
+    ///
+    /// # Panics
+    /// Where it is a Cluster.
+    pub fn redis(&self) -> &RedisServer {
+        let Shared::Server(redis) = &self.shared else { panic!("they share a Cluster") };
+        redis
+    }
+
+    /// The same, to be killed.
+    ///
+    /// # Panics
+    /// Where it is a Cluster.
+    pub fn redis_mut(&mut self) -> &mut RedisServer {
+        let Shared::Server(redis) = &mut self.shared else { panic!("they share a Cluster") };
+        redis
+    }
+
+    /// The Cluster that they share.
+    ///
+    /// # Panics
+    /// Where it is one server.
+    pub fn cluster_mut(&mut self) -> &mut RedisCluster {
+        let Shared::Cluster(cluster) = &mut self.shared else { panic!("they share one server") };
+        cluster
     }
 
     /// Waits until every node hears the others.
@@ -139,6 +179,16 @@ impl Setup {
     /// Nodes that hear each other, with more settings of `[fleet]`.
     pub fn fleet(more: &str) -> Self {
         Self { sections: format!("[fleet]\nnode = \"node-{{n}}\"\n{more}"), ..Self::default() }
+    }
+
+    async fn shared(&self) -> anyhow::Result<Shared> {
+        if self.cluster_masters > 0 {
+            return Ok(Shared::Cluster(RedisCluster::start(self.cluster_masters).await?));
+        }
+        let arguments: Vec<&str> = self.redis.iter().map(String::as_str).collect();
+        let started =
+            if self.redis_up { RedisServer::start_with(&arguments) } else { RedisServer::prepare(&arguments) };
+        started.map(Shared::Server)
     }
 
     /// Settings of node `n` on a Redis at `url`.

@@ -74,6 +74,49 @@ impl RedisCluster {
         .await
     }
 
+    /// Kills the present master of the slots that the first masters' number `slots` had.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn kill_master(&mut self, slots: usize) -> anyhow::Result<()> {
+        let master = self.present_master(slots)?;
+        self.servers[master].kill();
+        Ok(())
+    }
+
+    /// Lets it stand still (SIGSTOP).
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn pause_master(&self, slots: usize) -> anyhow::Result<()> {
+        self.servers[self.present_master(slots)?].pause()
+    }
+
+    /// Lets whatever stands still go on, waits until all slots are served, starts again what was killed, and waits until
+    /// all are up to date.
+    ///
+    /// # Errors
+    /// When it does not get there.
+    pub async fn heal(&mut self) -> anyhow::Result<()> {
+        for server in self.servers.iter().filter(|server| server.pid().is_some()) {
+            server.resume()?;
+        }
+        let masters = self.masters;
+        until("all slots are served", || {
+            (0..masters).all(|slots| self.present_master(slots).is_ok_and(|master| self.is_served(master)))
+        })
+        .await?;
+        for server in self.servers.iter_mut().filter(|server| server.pid().is_none()) {
+            server.restart()?;
+        }
+        until("it is whole again", || self.is_whole()).await
+    }
+
+    fn present_master(&self, slots: usize) -> anyhow::Result<usize> {
+        let either = [slots, self.masters + slots];
+        either.into_iter().find(|server| self.is_master(*server)).context("none of the two is a master")
+    }
+
     /// Which of the first masters a key is on.
     ///
     /// # Errors
@@ -113,10 +156,10 @@ impl RedisCluster {
 
     /// Whether all take it for able to serve, and all replicas are up to date.
     fn is_whole(&self) -> bool {
-        let linked = |replica| {
-            self.ask(replica, &["INFO", "replication"]).is_ok_and(|info| info.contains("master_link_status:up"))
-        };
-        (0..self.servers.len()).all(|server| self.is_served(server)) && (self.masters..self.servers.len()).all(linked)
+        let linked = |info: String| info.contains("role:master") || info.contains("master_link_status:up");
+        let follows = |server| self.ask(server, &["INFO", "replication"]).is_ok_and(linked);
+        let pairs = (0..self.masters).all(|slots| self.is_master(slots) != self.is_master(self.masters + slots));
+        pairs && (0..self.servers.len()).all(|server| self.is_served(server) && follows(server))
     }
 
     fn ask(&self, server: usize, question: &[&str]) -> anyhow::Result<String> {

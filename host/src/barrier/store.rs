@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::Purge;
 use crate::clock::Timestamp;
 use crate::tier::TierError;
+use crate::tier::redis::Raising;
 
 /// A purge as it was recorded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +34,12 @@ pub trait BarrierStore: Send + Sync + 'static {
         above: u64,
         at: Timestamp,
     ) -> BoxFuture<'a, Result<u64, TierError>>;
+
+    /// The same as a part of a script, for whoever tells the fleet on the same Redis; none where it is not kept in one.
+    fn raising(&self, tenant: &str, purge: &Purge, above: u64, at: Timestamp) -> Option<Raising> {
+        let _ = (tenant, purge, above, at);
+        None
+    }
 
     /// Whether other nodes raise barriers in it: then it is asked at every lookup, else once.
     fn is_shared(&self) -> bool {

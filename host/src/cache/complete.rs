@@ -3,13 +3,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use http::{Response, StatusCode};
+use http::StatusCode;
 
 use super::Cache;
 use super::began::Began;
-use super::fill::Fill;
+use super::fill::{Fetched, Fill};
 use super::flight::Obligation;
 use super::judge::Received;
 use super::lease::Came;
@@ -18,19 +17,18 @@ use super::spool::spool;
 use super::tail::Passing;
 use crate::body::Body;
 use crate::entry::StoredResponse;
-use crate::http::semantics::{Completion, Times, completion};
+use crate::http::semantics::{Completion, completion};
 
 impl Cache {
     /// Adds the rest that the origin sends to the stored part. Where it does not belong to it, all of it is fetched.
     pub(super) async fn complete(
         &self,
         fill: Fill,
-        response: Response<Body>,
-        times: Times,
-        fetch_time: Duration,
+        fetched: Fetched,
         began: Began,
         obligation: Obligation<Outcome>,
     ) -> Came {
+        let Fetched { response, times, fetch_time } = fetched;
         let part = fill.basis.as_ref().and_then(|found| found.cached.response());
         let part = part.filter(|_| response.status() == StatusCode::PARTIAL_CONTENT);
         let Some((part, Completion { fields, complete })) =

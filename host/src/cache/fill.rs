@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{Response, StatusCode};
 
 use super::Cache;
 use super::asked::Asked;
@@ -12,6 +12,7 @@ use super::began::Began;
 use super::flight::Obligation;
 use super::lease::{Came, Turn};
 use super::outcome::{Found, Outcome, Unshared};
+use crate::body::Body;
 use crate::http::semantics::{Reuse, Times, freshen, may_serve_on_error, reuse, selected_by_304};
 use crate::key::CacheKey;
 use crate::origin::{Origin, OriginError};
@@ -38,6 +39,13 @@ pub(crate) enum Purpose {
     Part,
     /// A client was served; this is for the next ones.
     Refresh,
+}
+
+/// What the origin has answered, and what that took.
+pub(crate) struct Fetched {
+    pub(crate) response: Response<Body>,
+    pub(crate) times: Times,
+    pub(crate) fetch_time: Duration,
 }
 
 impl Cache {
@@ -121,13 +129,13 @@ impl Cache {
             }
         };
         let times = Times { requested, received: self.inner.clock.now() };
-        let fetch_time = self.inner.clock.monotonic().saturating_sub(started);
-        let now = times.received;
+        let fetched = Fetched { response, times, fetch_time: self.inner.clock.monotonic().saturating_sub(started) };
+        let (response, now) = (&fetched.response, times.received);
         match (response.status(), fill.basis.as_ref().zip(basis)) {
             (StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE, Some((_, basis)))
                 if fill.purpose != Purpose::Part && basis.status == StatusCode::PARTIAL_CONTENT =>
             {
-                self.complete(fill, response, times, fetch_time, began, obligation).await
+                self.complete(fill, fetched, began, obligation).await
             }
             // Section 4.3.4: a 304 that names other content "MUST NOT" freshen what is stored; all of it is fetched.
             (StatusCode::NOT_MODIFIED, Some((_, basis)))
@@ -147,10 +155,10 @@ impl Cache {
             (status, Some((found, basis)))
                 if is_error(status) && may_serve_on_error(basis, &asked.head(), now, found.soft_purged) =>
             {
-                obligation.land(Outcome::ErrorStatus(Unshared::new(response, not_stored::STALE_IF_ERROR)));
+                obligation.land(Outcome::ErrorStatus(Unshared::new(fetched.response, not_stored::STALE_IF_ERROR)));
                 Came::ToAnEnd
             }
-            _ => self.take_in(fill, response, times, fetch_time, began, obligation).await,
+            _ => self.take_in(fill, fetched, began, obligation).await,
         }
     }
 }

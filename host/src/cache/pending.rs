@@ -16,6 +16,13 @@ pub(crate) enum Parcel {
     Recorded(Barrier),
 }
 
+impl Parcel {
+    pub(crate) fn into_barrier(self) -> Barrier {
+        let (Self::Raised(barrier) | Self::Recorded(barrier)) = self;
+        barrier
+    }
+}
+
 /// A tenant's purges that wait for Redis or the disk, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
@@ -31,7 +38,7 @@ impl Pending {
     pub(crate) fn push(&self, parcel: Parcel) -> bool {
         let mut queue = self.queue.lock();
         if queue.len() >= Self::PURGES_MAX {
-            let (Parcel::Raised(newest) | Parcel::Recorded(newest)) = parcel;
+            let newest = parcel.into_barrier();
             queue.clear();
             let purge = Purge { scope: Scope::Everything, mode: PurgeMode::Hard };
             queue.push_back(Parcel::Raised(Barrier { purge, ..newest }));

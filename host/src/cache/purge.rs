@@ -9,7 +9,7 @@ use super::Cache;
 use super::pending::Parcel;
 use crate::barrier::{Barrier, Purge, Scope, Verdict};
 use crate::consistency::Consistency;
-use crate::fleet::Confirmed;
+use crate::fleet::{Ack, Confirmed};
 use crate::tenant::Tenant;
 use crate::tenant::counters::count;
 use crate::tier::TierError;
@@ -37,6 +37,12 @@ struct Stuck {
     parcel: Parcel,
     reason: String,
     missing: Vec<String>,
+}
+
+impl Stuck {
+    const fn new(parcel: Parcel, reason: String) -> Self {
+        Self { parcel, reason, missing: Vec::new() }
+    }
 }
 
 impl Cache {
@@ -101,39 +107,67 @@ impl Cache {
 
     /// Records a barrier and tells the other nodes, from wherever it has got to.
     async fn deliver(&self, tenant: &Tenant, parcel: Parcel) -> Result<(), Stuck> {
-        let stuck = |parcel, reason: String| Stuck { parcel, reason, missing: Vec::new() };
-        let recorded = match parcel {
-            Parcel::Recorded(barrier) => barrier,
-            Parcel::Raised(barrier) => match self.record(tenant, &barrier).await {
-                Ok(recorded) => recorded,
-                Err(error) => return Err(stuck(Parcel::Raised(barrier), error.to_string())),
-            },
-        };
-        let Some(fleet) = self.fleet() else { return Ok(()) };
-        let promised = tenant.settings.consistency_reached(&recorded.purge.scope);
-        if promised < Consistency::WriteAll {
-            let published = fleet.bus().publish(&tenant.name, &recorded).await;
-            return published.map(drop).map_err(|error| stuck(Parcel::Recorded(recorded), error.to_string()));
-        }
-        match fleet.bus().publish_to_all(&tenant.name, &recorded).await {
-            Ok(Confirmed::All) => Ok(()),
-            Ok(unconfirmed) => {
-                let reason = unconfirmed.reason(fleet.confirm_deadline());
-                Err(Stuck { missing: unconfirmed.into_missing(), ..stuck(Parcel::Recorded(recorded), reason) })
-            }
-            Err(error) => Err(stuck(Parcel::Recorded(recorded), error.to_string())),
+        let Parcel::Raised(barrier) = parcel else { return self.tell(tenant, parcel.into_barrier(), None).await };
+        let to_all = tenant.settings.consistency_reached(&barrier.purge.scope) == Consistency::WriteAll;
+        match self.record(tenant, &barrier, to_all).await {
+            Ok((recorded, told)) => self.tell(tenant, recorded, told).await,
+            Err(error) => Err(Stuck::new(Parcel::Raised(barrier), error.to_string())),
         }
     }
 
-    /// Records a barrier where it outlives this node, under the number that it gets there.
-    async fn record(&self, tenant: &Tenant, barrier: &Barrier) -> Result<Barrier, TierError> {
-        let Some(store) = &self.inner.barriers else { return Ok(barrier.clone()) };
+    /// Records a barrier where it outlives this node, under the number that it gets there. In the same step it may be told
+    /// to the other nodes, who confirm it at once where it goes `to_all`.
+    async fn record(
+        &self,
+        tenant: &Tenant,
+        barrier: &Barrier,
+        to_all: bool,
+    ) -> Result<(Barrier, Option<Result<Ack, TierError>>), TierError> {
+        let Some(store) = &self.inner.barriers else { return Ok((barrier.clone(), None)) };
         // Not its own number: others may have been raised here meanwhile, and it must be above what they hide.
         let above = tenant.barriers.current().saturating_sub(1);
-        let sequence = store.raise(&tenant.name, &barrier.purge, above, barrier.raised).await?;
-        let recorded = Barrier { sequence, ..barrier.clone() };
+        let (name, purge, at) = (&tenant.name, &barrier.purge, barrier.raised);
+        let together = self.fleet().zip(store.raising(name, purge, above, at));
+        let (recorded, told) = match together.filter(|(fleet, raising)| fleet.bus().can_raise(name, raising)) {
+            Some((fleet, raising)) => {
+                let (recorded, told) = fleet.bus().raise(name, &raising, barrier, to_all).await?;
+                (recorded, Some(told))
+            }
+            None => {
+                let sequence = store.raise(name, purge, above, at).await?;
+                (Barrier { sequence, ..barrier.clone() }, None)
+            }
+        };
         tenant.barriers.learn(&recorded);
-        Ok(recorded)
+        Ok((recorded, told))
+    }
+
+    /// Tells the other nodes of a recorded barrier, unless they have been `told`, and waits for their word where it is
+    /// promised.
+    async fn tell(
+        &self,
+        tenant: &Tenant,
+        recorded: Barrier,
+        told: Option<Result<Ack, TierError>>,
+    ) -> Result<(), Stuck> {
+        let Some(fleet) = self.fleet() else { return Ok(()) };
+        let (bus, name) = (fleet.bus(), &tenant.name);
+        let to_all = tenant.settings.consistency_reached(&recorded.purge.scope) == Consistency::WriteAll;
+        let confirmed = match told {
+            Some(Err(error)) => Err(error),
+            Some(Ok(ack)) if to_all => bus.confirmed_by_all(&ack).await,
+            Some(Ok(_)) => Ok(Confirmed::All),
+            None if to_all => bus.publish_to_all(name, &recorded).await,
+            None => bus.publish(name, &recorded).await.map(|_| Confirmed::All),
+        };
+        match confirmed {
+            Ok(Confirmed::All) => Ok(()),
+            Ok(unconfirmed) => {
+                let reason = unconfirmed.reason(fleet.confirm_deadline());
+                Err(Stuck { missing: unconfirmed.into_missing(), ..Stuck::new(Parcel::Recorded(recorded), reason) })
+            }
+            Err(error) => Err(Stuck::new(Parcel::Recorded(recorded), error.to_string())),
+        }
     }
 
     /// Delivers pending purges once that is possible, without anybody waiting for it. One task per tenant does it.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
 
 use http::{HeaderMap, Response, StatusCode};
 use http_body::Body as _;
@@ -10,14 +9,13 @@ use http_body::Body as _;
 use super::Cache;
 use super::asked::Asked;
 use super::began::Began;
-use super::fill::{Fill, Purpose};
+use super::fill::{Fetched, Fill, Purpose};
 use super::flight::Obligation;
 use super::judge::{Judged, Received};
 use super::lease::Came;
 use super::outcome::{Arriving, Found, Outcome, Unshared};
 use super::spool::spool;
 use super::tail::Passing;
-use crate::body::Body;
 use crate::consistency::Consistency;
 use crate::entry::StoredResponse;
 use crate::http::semantics::{Combined, Times, combine};
@@ -30,13 +28,12 @@ impl Cache {
     pub(crate) async fn take_in(
         &self,
         fill: Fill,
-        response: Response<Body>,
-        times: Times,
-        fetch_time: Duration,
+        fetched: Fetched,
         began: Began,
         mut obligation: Obligation<Outcome>,
     ) -> Came {
         let asked = &fill.asked;
+        let Fetched { response, times, fetch_time } = fetched;
         let (head, content) = response.into_parts();
         let body_bytes = content.size_hint().exact();
         let received = Received { status: head.status, fields: &head.headers, body_bytes, times, fetch_time };

@@ -9,7 +9,7 @@ use http::{HeaderMap, Method, Response, StatusCode};
 
 use super::Cache;
 use super::asked::Asked;
-use super::fill::{Fill, Purpose};
+use super::fill::{Fetched, Fill, Purpose};
 use super::flight::Flights;
 use super::judge::Received;
 use super::purge::PurgeReport;
@@ -75,7 +75,7 @@ impl Cache {
         if stays && answers_get(&asked.head(), &head, &asked.tenant.store_rules(&asked.target)) {
             let times = Times { requested, received: self.inner.clock.now() };
             let fetch_time = self.inner.clock.monotonic().saturating_sub(began.at);
-            return self.take_in_written(asked, response, times, fetch_time).await;
+            return self.take_in_written(asked, Fetched { response, times, fetch_time }).await;
         }
         self.serve_forwarded(asked, response, answered)
     }
@@ -91,21 +91,13 @@ impl Cache {
 
     /// Stores the response to a write as one to GET while it is passed on (RFC 9110 section 9.3.3). Its own purge comes
     /// before it.
-    async fn take_in_written(
-        &self,
-        asked: &Arc<Asked>,
-        response: Response<Body>,
-        times: Times,
-        fetch_time: Duration,
-    ) -> Response<Body> {
+    async fn take_in_written(&self, asked: &Arc<Asked>, fetched: Fetched) -> Response<Body> {
         let began = self.begin(asked);
         let (obligation, mut waiter) = Flights::alone();
         let (asked_for, key) = (Arc::clone(asked), asked.key.clone());
         let fill = Fill { asked: asked_for, key, basis: None, purpose: Purpose::Answer, alone: true };
         let cache = self.clone();
-        self.inner
-            .tasks
-            .spawn(async move { cache.take_in(fill, response, times, fetch_time, began, obligation).await });
+        self.inner.tasks.spawn(async move { cache.take_in(fill, fetched, began, obligation).await });
         let miss = Miss { reason: FwdReason::Method, key: asked.key.clone(), basis: None };
         let answer = waiter.outcome().await.ok().and_then(|outcome| self.answer(asked, &miss, outcome, true));
         answer.unwrap_or_else(|| {

@@ -1,6 +1,6 @@
 //! `sandbar replay`: what would each of these policies have done with recorded traffic?
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
@@ -62,11 +62,7 @@ pub(super) struct ReplayArgs {
 /// # Errors
 /// When the trace can't be read, or a policy can't be bound or fails.
 pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<()> {
-    if let Some(path) = &args.plot {
-        // What can't be written is told before hours of replaying; what is there stays until there is a new one.
-        let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
-        file.with_context(|| format!("can't plot to {}", path.display()))?;
-    }
+    let plot = args.plot.as_deref().map(Plot::begin).transpose()?;
     let trace = read(args)?;
     let replay = Replay {
         shards: args.shards as usize,
@@ -92,11 +88,41 @@ pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<()> {
         }
     }
     bar.finish_and_clear();
-    if let Some(path) = &args.plot {
+    if let Some(plot) = plot {
         let title = args.trace.file_name().unwrap_or_default().to_string_lossy();
-        replay::plot(path, &title, &rows).with_context(|| format!("can't plot to {}", path.display()))?;
+        plot.draw(&title, &rows)?;
     }
     Ok(())
+}
+
+/// A file that is going to be plotted to: what can't be written is told before hours of replaying, and what is there stays
+/// until there is a new one. Dropped before, it leaves nothing behind.
+struct Plot<'a> {
+    path: &'a Path,
+    is_new: bool,
+}
+
+impl<'a> Plot<'a> {
+    fn begin(path: &'a Path) -> anyhow::Result<Self> {
+        let is_new = !path.exists();
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+        file.with_context(|| format!("can't plot to {}", path.display()))?;
+        Ok(Self { path, is_new })
+    }
+
+    fn draw(mut self, title: &str, rows: &[Row]) -> anyhow::Result<()> {
+        replay::plot(self.path, title, rows).with_context(|| format!("can't plot to {}", self.path.display()))?;
+        self.is_new = false;
+        Ok(())
+    }
+}
+
+impl Drop for Plot<'_> {
+    fn drop(&mut self) {
+        if self.is_new {
+            let _ = std::fs::remove_file(self.path);
+        }
+    }
 }
 
 /// The policies, each known to be one: a wrong last one is told before the first has run.
@@ -144,4 +170,22 @@ fn line(row: &Row) -> String {
         row.evictions,
         row.ns_per_request
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plot_that_is_never_drawn_leaves_what_was_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let (old, new) = (dir.path().join("old.svg"), dir.path().join("new.svg"));
+        std::fs::write(&old, "a curve").unwrap();
+        for path in [&old, &new] {
+            drop(Plot::begin(path).unwrap());
+        }
+        assert_eq!(std::fs::read_to_string(&old).unwrap(), "a curve");
+        assert!(!new.exists());
+        assert!(Plot::begin(dir.path()).is_err(), "a folder is none");
+    }
 }

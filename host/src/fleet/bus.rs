@@ -4,40 +4,37 @@
 //! nothing after the stream was trimmed or emptied. So a heartbeat looks at the state of every partition, a few times a
 //! second, and settles whether anything is missing ([`position`](super::position)). Only the heartbeat counts as hearing.
 
+mod look;
+mod message;
 mod rate;
 mod reader;
+mod speak;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
 use parking_lot::Mutex;
-use redis::aio::ConnectionLike;
-use redis::{RedisResult, ScriptInvocation, Value};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
+pub use self::message::Newer;
+use self::message::Said;
 use self::rate::PurgeRates;
 use super::hearing::{Hearing, Partition};
-use super::members::{self, Confirmed};
-use super::position::{Lost, Message, Position, State, Step};
-use super::{FleetConfig, NAME, millis, random_name, scripts};
+use super::members::Confirmed;
+use super::position::{Lost, Message, Position, Step};
+use super::{FleetConfig, NAME, random_name};
 use crate::barrier::Barrier;
 use crate::clock::Clock;
-use crate::entry::Version;
-use crate::key::KeyHash;
 use crate::tier::TierError;
 use crate::tier::redis::link::Link;
-use crate::tier::redis::target::{Connection, Target};
+use crate::tier::redis::raising::Raising;
+use crate::tier::redis::target::Target;
 
-/// The form of a message's body.
-const VERSION: u8 = 2;
 /// How long the sender of a message pauses at most before it asks again who has heard it.
 const CONFIRM_PAUSE_MAX: Duration = Duration::from_millis(16);
-/// After how many timeouts a run that says nothing is forgotten.
-const FORGOTTEN_AFTER_TIMEOUTS: u32 = 12;
 
 /// What a node does with what it hears. Called in order, one call at a time per partition; it must not block.
 pub trait Listener: Send + Sync + 'static {
@@ -130,32 +127,6 @@ impl std::fmt::Debug for Shared {
     }
 }
 
-/// A version that L2 has from now on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Newer {
-    /// Of which key.
-    pub key: KeyHash,
-    /// The version.
-    pub version: Version,
-    /// The purge sequence that it was fetched under.
-    pub sequence: u64,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Body {
-    tenant: String,
-    said: Said,
-    /// Whether its sender waits until everybody has heard it.
-    confirm: bool,
-}
-
-/// What a message says.
-#[derive(Serialize, Deserialize)]
-enum Said {
-    Purged(Barrier),
-    Stored(Newer),
-}
-
 impl Bus {
     pub(super) fn start(
         config: &FleetConfig,
@@ -178,7 +149,7 @@ impl Bus {
             config: config.clone(),
             stats: Stats::default(),
         });
-        let heartbeat = tokio::spawn(heartbeat(Arc::clone(&shared)));
+        let heartbeat = tokio::spawn(look::heartbeat(Arc::clone(&shared)));
         let reader = tokio::spawn(reader::read(Arc::clone(&shared), reading));
         Arc::new(Self { shared, tasks: [heartbeat.abort_handle(), reader.abort_handle()] })
     }
@@ -190,16 +161,7 @@ impl Bus {
     /// When it could not be published, or had not reached its replicas in time; it may have been all the same, and
     /// publishing it again does no harm.
     pub async fn publish(&self, tenant: &str, barrier: &Barrier) -> Result<Ack, TierError> {
-        self.send(tenant, Said::Purged(barrier.clone()), false).await
-    }
-
-    /// Tells the other nodes of a newer version. Versions are not counted as purges are: a node that has missed one serves an
-    /// older entry until it ends.
-    ///
-    /// # Errors
-    /// As [`Self::publish`].
-    pub async fn announce(&self, tenant: &str, newer: &Newer) -> Result<Ack, TierError> {
-        self.send(tenant, Said::Stored(*newer), false).await
+        self.publish_purge(tenant, barrier, false).await
     }
 
     /// Tells the other nodes, and waits until every live one has heard it, for
@@ -208,11 +170,54 @@ impl Bus {
     /// # Errors
     /// As [`Self::publish`], and when the server could not be asked who has heard it.
     pub async fn publish_to_all(&self, tenant: &str, barrier: &Barrier) -> Result<Confirmed, TierError> {
-        let ack = self.send(tenant, Said::Purged(barrier.clone()), true).await?;
+        let ack = self.publish_purge(tenant, barrier, true).await?;
+        self.confirmed_by_all(&ack).await
+    }
+
+    async fn publish_purge(&self, tenant: &str, barrier: &Barrier, confirm: bool) -> Result<Ack, TierError> {
+        let shared = &self.shared;
+        if !shared.rates.allows(tenant) {
+            shared.stats.refused.fetch_add(1, Ordering::Relaxed);
+            let reason = format!("tenant {tenant} purges more than {} times a second", shared.config.purges_per_second);
+            return Err(TierError::Failed { tier: NAME, reason });
+        }
+        let sent = shared.say(tenant, &message::purged(tenant, barrier, confirm), None).await?;
+        shared.acknowledged(sent)
+    }
+
+    /// Whether a purge can be recorded and told in one step just now: its record belongs on the bus's own server, and the
+    /// tenant has not purged too much. Where it is true, [`Self::raise`] follows.
+    pub(crate) fn can_raise(&self, tenant: &str, raising: &Raising) -> bool {
+        let shared = &self.shared;
+        let is_possible = raising.is_on(&shared.config.url) && shared.publisher.is_available();
+        is_possible && shared.unsafe_server().is_none() && shared.rates.allows(tenant)
+    }
+
+    /// Records a purge and tells the other nodes of it in one step; answers how it was recorded, and whether it was told,
+    /// as far as replicas are to have it. With `confirm` the others say at once that they have heard it.
+    ///
+    /// # Errors
+    /// When it could not be recorded; it may have been all the same, and raising it again does no harm.
+    pub(crate) async fn raise(
+        &self,
+        tenant: &str,
+        raising: &Raising,
+        barrier: &Barrier,
+        confirm: bool,
+    ) -> Result<(Barrier, Result<Ack, TierError>), TierError> {
+        let sent = self.shared.say(tenant, &message::raised(tenant, barrier, confirm), Some(raising)).await?;
+        Ok((Barrier { sequence: sent.raised, ..barrier.clone() }, self.shared.acknowledged(sent)))
+    }
+
+    /// Waits until every live node has heard a message, for [`FleetConfig::confirm_deadline`] at the longest.
+    ///
+    /// # Errors
+    /// When the server could not be asked.
+    pub(crate) async fn confirmed_by_all(&self, ack: &Ack) -> Result<Confirmed, TierError> {
         let asking = async {
             let mut pause = Duration::from_millis(1);
             loop {
-                let confirmed = self.shared.confirmed(&ack).await;
+                let confirmed = self.shared.confirmed(ack).await;
                 match confirmed {
                     Ok(Confirmed::Missing(_)) => {}
                     settled => return settled,
@@ -223,8 +228,18 @@ impl Bus {
         };
         match tokio::time::timeout(self.shared.config.confirm_deadline, asking).await {
             Ok(settled) => settled,
-            Err(_) => self.shared.confirmed(&ack).await,
+            Err(_) => self.shared.confirmed(ack).await,
         }
+    }
+
+    /// Tells the other nodes of a newer version. Versions are not counted as purges are: a node that has missed one serves an
+    /// older entry until it ends.
+    ///
+    /// # Errors
+    /// As [`Self::publish`].
+    pub async fn announce(&self, tenant: &str, newer: &Newer) -> Result<Ack, TierError> {
+        let sent = self.shared.say(tenant, &message::stored(tenant, newer), None).await?;
+        self.shared.acknowledged(sent)
     }
 
     /// Leaves the fleet: this node hears nothing any more, and nobody waits for it.
@@ -232,27 +247,6 @@ impl Bus {
         self.tasks.iter().for_each(AbortHandle::abort);
         self.shared.hearing.deafen();
         self.shared.leave().await;
-    }
-
-    async fn send(&self, tenant: &str, said: Said, confirm: bool) -> Result<Ack, TierError> {
-        let shared = &self.shared;
-        if let Some(reason) = shared.unsafe_server() {
-            return Err(TierError::Failed { tier: NAME, reason });
-        }
-        if matches!(said, Said::Purged(_)) && !shared.rates.allows(tenant) {
-            shared.stats.refused.fetch_add(1, Ordering::Relaxed);
-            let reason = format!("tenant {tenant} purges more than {} times a second", shared.config.purges_per_second);
-            return Err(TierError::Failed { tier: NAME, reason });
-        }
-        let body = encode(&Body { tenant: tenant.to_owned(), said, confirm });
-        let mut published = shared.publish(tenant, &body).await;
-        if matches!(published, Err(TierError::Failed { .. })) && shared.reconnected().await {
-            // The connection had died while nobody used it.
-            published = shared.publish(tenant, &body).await;
-        }
-        let ack = published?;
-        shared.stats.published.fetch_add(1, Ordering::Relaxed);
-        Ok(ack)
     }
 
     /// Whether, and since when, tenants' purges are heard.
@@ -295,181 +289,10 @@ impl Drop for Bus {
     }
 }
 
-/// Looks at every partition for as long as the bus lives.
-async fn heartbeat(shared: Arc<Shared>) {
-    let mut generation = 0;
-    loop {
-        // Silence first: a process that stood still finds out before it hears anything new.
-        shared.notice_silence();
-        let state = *shared.link.watch().borrow();
-        let refused = shared.unsafe_server();
-        if let Some(reason) = &refused
-            && state.generation != generation
-        {
-            tracing::error!(reason, "the fleet can't rely on this server");
-            shared.hearing.deafen();
-            generation = state.generation;
-        }
-        let again = state.available && refused.is_none() && shared.look().await;
-        if !again {
-            let _ = tokio::time::timeout(shared.config.heartbeat, shared.look_now.notified()).await;
-        }
-    }
-}
-
 impl Shared {
     fn partitions(&self) -> impl Iterator<Item = Partition> + use<> {
         let of = self.config.partitions;
         (0..of).map(move |index| Partition { index, of })
-    }
-
-    async fn publish(&self, tenant: &str, body: &[u8]) -> Result<Ack, TierError> {
-        let partition = Partition::of_tenant(tenant, self.config.partitions);
-        let [state, stream] = scripts::partition_keys(partition.index);
-        let mut script = scripts::PUBLISH.key(state);
-        script.key(stream).arg(random_name()).arg(self.nonce()).arg(&self.origin);
-        script.arg(body).arg(self.config.messages_max);
-        let (wanted, deadline) = (self.config.wait_replicas, self.config.publish_deadline);
-        let publishing = |mut to: Connection| async move {
-            let (sequence, epoch): (u64, String) = script.invoke_async(&mut to).await?;
-            Ok((sequence, epoch, wait(&mut to, wanted, deadline).await?))
-        };
-        let (sequence, epoch, replicas) = self.publisher.call_within(deadline, publishing).await?;
-        if replicas < wanted {
-            let reason = format!("the purge has reached {replicas} of {wanted} replicas");
-            return Err(TierError::Failed { tier: NAME, reason });
-        }
-        Ok(Ack { epoch, partition, sequence, replicas })
-    }
-
-    /// Who has heard a message.
-    async fn confirmed(&self, ack: &Ack) -> Result<Confirmed, TierError> {
-        let [members, heard] = scripts::member_keys(ack.partition.index);
-        let [state, _] = scripts::partition_keys(ack.partition.index);
-        let mut script = scripts::CONFIRMED.key(state);
-        script.key(members).key(heard);
-        script.arg(&ack.epoch).arg(ack.sequence).arg(millis(self.config.member_timeout)).arg(&self.origin);
-        let deadline = self.config.publish_deadline;
-        let answer =
-            self.link.call_within(deadline, |mut to| async move { script.invoke_async(&mut to).await }).await?;
-        members::read(answer).ok_or_else(|| self.link.failed("who has heard a purge makes no sense".to_owned()))
-    }
-
-    async fn leave(&self) {
-        let leaving = |mut to: Connection| async move {
-            for partition in self.partitions() {
-                let [members, heard] = scripts::member_keys(partition.index);
-                scripts::LEAVE.key(members).key(heard).arg(&self.origin).invoke_async::<u64>(&mut to).await?;
-            }
-            Ok(())
-        };
-        if let Err(error) = self.link.call_within(self.config.publish_deadline, leaving).await {
-            tracing::debug!(%error, "the fleet is left without a word");
-        }
-    }
-
-    /// Whether the publisher's connection was lost just now and there is another one.
-    async fn reconnected(&self) -> bool {
-        let mut state = self.publisher.watch();
-        if state.borrow().available {
-            return false;
-        }
-        let again = state.wait_for(|state| state.available);
-        tokio::time::timeout(self.config.connect_deadline, again).await.is_ok_and(|state| state.is_ok())
-    }
-
-    /// No two messages ever have the same one.
-    fn nonce(&self) -> String {
-        format!("{}.{}", self.origin, self.messages.fetch_add(1, Ordering::Relaxed))
-    }
-
-    /// Looks at all partitions at once, and settles for each whether anything is missing. True if there is more to read
-    /// than one look brings.
-    async fn look(&self) -> bool {
-        let asked_ms = self.hearing.now_ms();
-        // What has been heard before the question is in every true answer to it.
-        let positions: Vec<Position> = self.positions.iter().map(|heard| heard.lock().position.clone()).collect();
-        let floors: Vec<u64> = positions.iter().map(Position::sequence).collect();
-        let looks = self.link.call_within(self.config.publish_deadline, |to| self.ask(to, &positions)).await;
-        let Ok(looks) = looks else { return false };
-        let mut again = false;
-        for ((partition, floor), look) in self.partitions().zip(floors).zip(looks) {
-            match scripts::read_look(look) {
-                Some((state, messages)) => again |= self.settle(partition, floor, state, &messages, asked_ms),
-                None => tracing::warn!(partition = partition.index, "the bus answers nonsense"),
-            }
-        }
-        again
-    }
-
-    async fn ask(&self, mut to: Connection, positions: &[Position]) -> RedisResult<Vec<Value>> {
-        let scripts: Vec<_> =
-            self.partitions().zip(positions).map(|(partition, position)| self.question(partition, position)).collect();
-        if to.is_cluster() {
-            // There, only single commands follow a slot to where it has gone.
-            let asking = scripts.iter().map(|script| {
-                let mut to = to.clone();
-                async move { script.invoke_async(&mut to).await }
-            });
-            return try_join_all(asking).await;
-        }
-        let mut pipeline = redis::pipe();
-        scripts.iter().for_each(|script| _ = pipeline.invoke_script(script));
-        let count = self.positions.len();
-        let answers = to.req_packed_commands(&pipeline, 0, count).await?;
-        if answers.iter().any(|answer| matches!(answer, Value::ServerError(_))) {
-            // A server that has just started does not know the script.
-            scripts::LOOK.load_async(&mut to).await?;
-            return to.req_packed_commands(&pipeline, 0, count).await;
-        }
-        Ok(answers)
-    }
-
-    /// The question for one partition.
-    fn question(&self, partition: Partition, position: &Position) -> ScriptInvocation<'static> {
-        let [state, stream] = scripts::partition_keys(partition.index);
-        let [members, heard] = scripts::member_keys(partition.index);
-        let (epoch, nonce) = position.chain();
-        let forgotten_after = self.config.member_timeout * FORGOTTEN_AFTER_TIMEOUTS;
-        let mut script = scripts::LOOK.key(state);
-        script.key(stream).key(members).key(heard);
-        script.arg(random_name()).arg(position.sequence()).arg(scripts::MESSAGES_MAX);
-        script.arg(&self.origin).arg(epoch).arg(nonce).arg(millis(forgotten_after));
-        script
-    }
-
-    fn settle(&self, partition: Partition, floor: u64, state: State, messages: &[Message], asked_ms: u64) -> bool {
-        let mut heard = self.positions[partition.index as usize].lock();
-        let mut lost = None;
-        if heard.position.is_of(&state) {
-            for message in messages {
-                match heard.position.take(message) {
-                    Step::Old => {}
-                    Step::Next => self.deliver(partition, message),
-                    Step::Lost(why) => {
-                        lost = Some(why);
-                        break;
-                    }
-                }
-            }
-            if lost.is_none() && messages.len() >= scripts::MESSAGES_MAX && heard.position.sequence() < state.sequence {
-                return true;
-            }
-        }
-        match lost.or_else(|| heard.position.compare(&state, floor)) {
-            Some(why) => {
-                self.report_lost(partition, why);
-                heard.position.adopt(state);
-            }
-            None if !heard.position.is_known() => {
-                heard.position.adopt(state);
-                self.listener.joined(partition);
-            }
-            None => {}
-        }
-        heard.silent = false;
-        self.hearing.heard(partition, asked_ms);
-        false
     }
 
     /// Takes what the blocking read brought. Whatever does not follow is left to the heartbeat, at once: false then.
@@ -493,8 +316,8 @@ impl Shared {
             return;
         }
         self.stats.heard.fetch_add(1, Ordering::Relaxed);
-        match decode(&message.body) {
-            Some(Body { tenant, said, confirm }) => {
+        match message::read(message) {
+            Some(message::Heard { tenant, said, confirm }) => {
                 match said {
                     Said::Purged(barrier) => self.listener.purged(&tenant, &barrier),
                     Said::Stored(newer) => self.listener.stored(&tenant, &newer),
@@ -518,16 +341,6 @@ impl Shared {
         self.listener.lost(partition, why);
     }
 
-    fn notice_silence(&self) {
-        for partition in self.partitions() {
-            let mut heard = self.positions[partition.index as usize].lock();
-            if heard.position.is_known() && !heard.silent && self.hearing.is_deaf(partition) {
-                heard.silent = true;
-                self.report_lost(partition, Lost::Silence);
-            }
-        }
-    }
-
     /// Why nothing is built on this server, where it may evict what nodes rely on.
     fn unsafe_server(&self) -> Option<String> {
         let policy = self.link.evicts_any().filter(|_| !self.config.tolerates_eviction)?;
@@ -535,24 +348,4 @@ impl Shared {
             "its Redis evicts any key (maxmemory-policy {policy}): name another one for the fleet, or set volatile-lru"
         ))
     }
-}
-
-/// Waits until so many replicas have what this connection has written.
-async fn wait(to: &mut Connection, wanted: u32, deadline: Duration) -> RedisResult<u32> {
-    if wanted == 0 {
-        return Ok(0);
-    }
-    let patience_ms = u64::try_from(deadline.as_millis() * 3 / 4).unwrap_or(u64::MAX).max(1);
-    redis::cmd("WAIT").arg(wanted).arg(patience_ms).query_async(to).await
-}
-
-fn encode(content: &Body) -> Vec<u8> {
-    let mut body = vec![VERSION];
-    body.extend(postcard::to_allocvec(content).expect("plain data in a growing buffer always serialises"));
-    body
-}
-
-fn decode(body: &[u8]) -> Option<Body> {
-    let content = body.strip_prefix(&[VERSION])?;
-    postcard::from_bytes(content).ok()
 }

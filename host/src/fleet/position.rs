@@ -24,6 +24,8 @@ pub(super) struct Message {
     pub(super) previous: String,
     /// The node that sent it.
     pub(super) origin: String,
+    /// The number of the purge that was recorded with it.
+    pub(super) raised: Option<u64>,
     pub(super) body: Vec<u8>,
 }
 
@@ -147,7 +149,7 @@ mod tests {
 
     fn message(sequence: u64, nonce: &str, previous: &str) -> Message {
         let (nonce, previous) = (nonce.into(), previous.into());
-        Message { sequence, nonce, previous, origin: "n".into(), body: vec![] }
+        Message { sequence, nonce, previous, origin: "n".into(), raised: None, body: vec![] }
     }
 
     fn at(sequence: u64, nonce: &str) -> Position {

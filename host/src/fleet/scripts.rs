@@ -3,7 +3,7 @@
 //! | key | what |
 //! |---|---|
 //! | `sandbar:{bus}:P:state` | hash of partition P: `epoch`, when it was `born` (ms), `seq` and `nonce` of the newest message |
-//! | `sandbar:{bus}:P:stream` | its messages: id `seq-0`, fields nonce `n`, previous nonce `p`, origin `o`, body `b` |
+//! | `sandbar:{bus}:P:stream` | its messages: id `seq-0`, fields nonce `n`, previous nonce `p`, origin `o`, body `b`, sequence `s` of a purge that was recorded with it |
 //! | `sandbar:{bus}:P:members` | sorted set: run of a node → its last heartbeat (ms) |
 //! | `sandbar:{bus}:P:heard` | hash: run of a node → the number up to which it has heard the partition |
 //! | `sandbar:{tenant}:l:<hash>` | a lease: hash of `token`, purge `sequence` and whether anybody waits; or that responses are not shared |
@@ -18,6 +18,7 @@ use std::sync::LazyLock;
 use redis::{FromRedisValue, Script, Value};
 
 use super::position::{Message, State};
+use crate::tier::redis::raising;
 
 /// Messages that one look brings at most.
 pub(super) const MESSAGES_MAX: usize = 1000;
@@ -38,18 +39,26 @@ const NOW: &str = r"
     local now = time[1] * 1000 + math.floor(time[2] / 1000)
 ";
 
-/// Appends a message and answers with its number and the partition's epoch.
-/// KEYS: state, stream. ARGV: an epoch, nonce, origin, body, messages kept.
+/// Appends a message and answers with its number, the partition's epoch, and the sequence of the purge that it has recorded
+/// before, or 0: told and recorded in one step, a purge costs one round trip.
+/// KEYS: state, stream, and those of [`raising::FUNCTION`] or none. ARGV: an epoch, nonce, origin, body, messages kept, and
+/// what the function wants.
 pub(super) static PUBLISH: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&format!(
-        r"{MAKE}
+        r"{} {MAKE}
+        local raised
+        if KEYS[3] then raised = raise({{unpack(KEYS, 3)}}, {{unpack(ARGV, 6)}}) end
         local seq = redis.call('HINCRBY', KEYS[1], 'seq', 1)
         local previous = redis.call('HGET', KEYS[1], 'nonce')
         redis.call('HSET', KEYS[1], 'nonce', ARGV[2])
-        redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[5], seq .. '-0',
-          'n', ARGV[2], 'p', previous, 'o', ARGV[3], 'b', ARGV[4])
-        return {{seq, redis.call('HGET', KEYS[1], 'epoch')}}
-        "
+        local fields = {{'n', ARGV[2], 'p', previous, 'o', ARGV[3], 'b', ARGV[4]}}
+        if raised then
+          fields[9], fields[10] = 's', string.format('%.0f', raised)
+        end
+        redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[5], seq .. '-0', unpack(fields))
+        return {{seq, redis.call('HGET', KEYS[1], 'epoch'), raised or 0}}
+        ",
+        raising::FUNCTION
     ))
 });
 
@@ -204,8 +213,12 @@ pub(super) fn read_message(value: Value) -> Option<Message> {
     let mut fields = HashMap::<String, Vec<u8>>::from_redis_value(fields).ok()?;
     let mut text = |name: &str| String::from_utf8(fields.remove(name)?).ok();
     let (nonce, previous, origin) = (text("n")?, text("p")?, text("o")?);
+    let raised = match text("s") {
+        Some(sequence) => Some(sequence.parse().ok()?),
+        None => None,
+    };
     let sequence = id.strip_suffix("-0")?.parse().ok()?;
-    Some(Message { sequence, nonce, previous, origin, body: fields.remove("b")? })
+    Some(Message { sequence, nonce, previous, origin, raised, body: fields.remove("b")? })
 }
 
 #[cfg(test)]
@@ -225,6 +238,9 @@ mod tests {
         for (id, f) in [("7-1", &whole[..]), ("x-0", &whole), ("7-0", &whole[..6]), ("7-0", &["n"]), ("7-0", &[])] {
             assert_eq!(message(id, f), None);
         }
+        let raised = |sequence| message("7-0", &["n", "a", "p", "", "o", "node", "b", "body", "s", sequence]);
+        assert_eq!(raised("1732790000000001").and_then(|message| message.raised), Some(1_732_790_000_000_001));
+        assert_eq!(raised("-1"), None);
         assert_eq!(read_message(Value::Nil), None);
         assert!(read_look(Value::Array(vec![text("e"), text("x"), text(""), Value::Array(vec![])])).is_none());
         assert!(read_look(Value::Okay).is_none());

@@ -25,6 +25,10 @@ pub enum Trouble {
     RedisKilled,
     /// Redis loses all it has.
     RedisFlushed,
+    /// A Cluster's master of these slots stands still.
+    MasterStopped(usize),
+    /// A Cluster's master of these slots is killed, its replica takes over, and it comes back as that one's.
+    MasterKilled(usize),
 }
 
 /// A trouble and its time.
@@ -40,12 +44,21 @@ pub struct Step {
     pub calm: bool,
 }
 
-/// Steps until `span` is over; a calm counts for `calm`.
+/// Steps on one server until `span` is over; a calm counts for `calm`.
 pub fn plan(seed: u64, nodes: usize, span: Duration, calm: Duration) -> Vec<Step> {
+    steps(seed, span, calm, |rng| any(rng, nodes))
+}
+
+/// The same on a Cluster of so many masters.
+pub fn plan_on_cluster(seed: u64, nodes: usize, masters: usize, span: Duration, calm: Duration) -> Vec<Step> {
+    steps(seed, span, calm, |rng| any_on_cluster(rng, nodes, masters))
+}
+
+fn steps(seed: u64, span: Duration, calm: Duration, next: impl Fn(&mut Rng) -> Step) -> Vec<Step> {
     let mut rng = Rng::with_seed(seed);
     let (mut plan, mut at) = (Vec::new(), Duration::ZERO);
     loop {
-        let step = any(&mut rng, nodes);
+        let step = next(&mut rng);
         at += step.rest + step.lasts + if step.calm { calm } else { Duration::ZERO };
         if at > span {
             return plan;
@@ -73,6 +86,19 @@ fn any(rng: &mut Rng, nodes: usize) -> Step {
     Step { rest: ms(rng.u64(100..400)), trouble, lasts, calm: rng.bool() }
 }
 
+fn any_on_cluster(rng: &mut Rng, nodes: usize, masters: usize) -> Step {
+    let (node, master) = (rng.usize(..nodes), rng.usize(..masters));
+    let trouble = match rng.u8(..8) {
+        0 | 1 => Trouble::NodeStopped(node),
+        2 => Trouble::NodeKilled(node),
+        3 | 4 => Trouble::MasterStopped(master),
+        _ => Trouble::MasterKilled(master),
+    };
+    // Mostly too short for a replica to take over.
+    let lasts = if rng.u8(..3) == 0 { ms(rng.u64(1500..3000)) } else { ms(rng.u64(50..700)) };
+    Step { rest: ms(rng.u64(100..400)), trouble, lasts, calm: rng.bool() }
+}
+
 impl Trouble {
     /// Lets it begin.
     ///
@@ -93,12 +119,14 @@ impl Trouble {
                 nodes.link(node).set(Fault::Cut);
                 Ok(())
             }
-            Self::RedisStopped => nodes.redis.pause(),
+            Self::RedisStopped => nodes.redis().pause(),
             Self::RedisKilled => {
-                nodes.redis.kill();
+                nodes.redis_mut().kill();
                 Ok(())
             }
-            Self::RedisFlushed => Ok(redis::cmd("FLUSHALL").query::<()>(&mut nodes.redis.connection()?)?),
+            Self::RedisFlushed => Ok(redis::cmd("FLUSHALL").query::<()>(&mut nodes.redis().connection()?)?),
+            Self::MasterStopped(master) => nodes.cluster_mut().pause_master(master),
+            Self::MasterKilled(master) => nodes.cluster_mut().kill_master(master),
         }
     }
 
@@ -115,22 +143,23 @@ impl Trouble {
                 trim(nodes)?;
                 nodes.link(node).set(Fault::None);
             }
-            Self::RedisStopped => nodes.redis.resume()?,
-            Self::RedisKilled => nodes.redis.restart_empty()?,
+            Self::RedisStopped => nodes.redis().resume()?,
+            Self::RedisKilled => nodes.redis_mut().restart_empty()?,
             Self::RedisFlushed => {}
+            Self::MasterStopped(_) | Self::MasterKilled(_) => nodes.cluster_mut().heal().await?,
         }
         Ok(())
     }
 
-    /// Whether the shared tier loses what it has.
+    /// Whether the shared tier loses what it has, or its newest part.
     pub const fn empties(self) -> bool {
-        matches!(self, Self::RedisKilled | Self::RedisFlushed)
+        matches!(self, Self::RedisKilled | Self::RedisFlushed | Self::MasterStopped(_) | Self::MasterKilled(_))
     }
 }
 
 /// Removes all messages from the bus's streams.
 fn trim(nodes: &Nodes) -> anyhow::Result<()> {
-    let mut redis = nodes.redis.connection()?;
+    let mut redis = nodes.redis().connection()?;
     let streams: Vec<String> = redis.keys("sandbar:{bus}:*:stream")?;
     for stream in streams {
         redis.xtrim::<_, ()>(stream, redis::streams::StreamMaxlen::Equals(0))?;

@@ -1,11 +1,14 @@
 //! What one node purges, none of them serves.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use http::Method;
+use redis::Commands;
 use sandbar::barrier::Scope;
 use sandbar::consistency::Consistency;
-use sandbar_tests::node::{Node, Source, ask_all};
+use sandbar::fleet::FleetConfig;
+use sandbar_tests::node::{Node, Source, ask_all, fleet_config, tenant};
 use sandbar_tests::redis_server::RedisServer;
 use sandbar_tests::wait::eventually;
 use tokio::time::{Instant, sleep};
@@ -111,5 +114,51 @@ async fn read_after_a_purge_does_not_join_a_fetch_from_before() -> anyhow::Resul
         assert_eq!(source.fetches(), first + 2, "those after it share one");
         node.purge_scope(Scope::Everything).await;
     }
+    Ok(())
+}
+
+/// The purges of the tenant that Redis has on record.
+fn recorded(server: &RedisServer) -> anyhow::Result<u64> {
+    Ok(server.connection()?.zcard("sandbar:{shop}:barriers")?)
+}
+
+/// The newest message of each partition of the bus, as fields and values.
+fn newest_messages(server: &RedisServer) -> anyhow::Result<Vec<HashMap<String, Vec<u8>>>> {
+    let mut redis = server.connection()?;
+    let streams: Vec<String> = redis.keys("sandbar:{bus}:*:stream")?;
+    let newest = streams.iter().map(|stream| {
+        let messages: Vec<(String, HashMap<String, Vec<u8>>)> = redis.xrevrange_count(stream, "+", "-", 1)?;
+        Ok(messages.into_iter().map(|(_, fields)| fields))
+    });
+    Ok(newest.collect::<anyhow::Result<Vec<_>>>()?.into_iter().flatten().collect())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn purge_is_recorded_and_told_in_one_step() -> anyhow::Result<()> {
+    let server = RedisServer::start()?;
+    let node = Node::start(&server.url(), Consistency::Bus, &Source::new(FRESH)).await?;
+    assert_eq!(node.purge("/a").await.recorded, 1);
+    let sequence: String = server.connection()?.get("sandbar:{shop}:seq")?;
+    let messages = newest_messages(&server)?;
+    assert_eq!(messages.len(), 1);
+    assert_eq!(messages[0].get("s").map(Vec::as_slice), Some(sequence.as_bytes()), "{messages:?}");
+    assert_eq!(recorded(&server)?, 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn purge_that_comes_too_fast_to_be_told_is_recorded_all_the_same() -> anyhow::Result<()> {
+    let server = RedisServer::start()?;
+    let source = Source::new(FRESH);
+    let slow = FleetConfig { purges_per_second: 1, ..fleet_config(&server.url()) };
+    let node = Node::start_with(slow, tenant(Consistency::Bus), &source).await?;
+    let (mut told, mut held_back) = (0, 0);
+    while held_back == 0 {
+        let report = node.purge(&format!("/{told}")).await;
+        (told, held_back) = (told + report.recorded, report.pending);
+    }
+    assert!(told >= 4, "a burst is let through");
+    assert_eq!(recorded(&server)?, told as u64 + 1);
+    eventually("it is told when its time has come", async || node.cache.purges_pending() == 0).await;
     Ok(())
 }

@@ -38,7 +38,7 @@ async fn until_stored(redis: &mut redis::Connection) -> anyhow::Result<(String, 
 async fn old_entries_are_read_and_those_of_the_future_are_a_miss() -> anyhow::Result<()> {
     let _alone = alone().await;
     let mut nodes = Nodes::start(Setup { nodes: 2, ..Setup::default() }).await?;
-    let mut redis = nodes.redis.connection()?;
+    let mut redis = nodes.redis().connection()?;
     version_shown(PAGE, &nodes[0].client("shop.test").get(PAGE).await?)?;
     let (key, present) = until_stored(&mut redis).await?;
 

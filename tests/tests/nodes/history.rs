@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use sandbar_tests::history::faults::{Step, plan};
+use sandbar_tests::history::faults::{Step, plan, plan_on_cluster};
 use sandbar_tests::history::traffic::{Mix, Traffic};
 use sandbar_tests::history::{History, Rules, Tally, Violation, check};
 use sandbar_tests::nodes::{Nodes, Setup};
@@ -92,14 +92,30 @@ pub(crate) async fn judged(
     Ok((check(&history, rules), nodes))
 }
 
-async fn trials(consistency: &str, seeds: impl IntoIterator<Item = u64>, span: Duration) -> anyhow::Result<()> {
+/// Masters of the Cluster, where it is one.
+const MASTERS: usize = 3;
+
+/// What the nodes share.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum On {
+    Server,
+    Cluster,
+}
+
+async fn trials(consistency: &str, on: On, seeds: impl IntoIterator<Item = u64>, span: Duration) -> anyhow::Result<()> {
     let _alone = alone().await;
     let only: Option<u64> = std::env::var("SANDBAR_SEED").ok().and_then(|seed| seed.parse().ok());
     let seeds = only.map_or_else(|| seeds.into_iter().collect(), |only| vec![only]);
     for seed in seeds {
-        let steps = plan(seed, 3, span, CALM);
-        let (verdict, nodes) =
-            judged(setup(consistency, SILENCE_MAX), &rules(consistency, SILENCE_MAX), seed, &steps).await?;
+        let setup = setup(consistency, SILENCE_MAX);
+        let (setup, steps) = match on {
+            On::Server => (setup, plan(seed, 3, span, CALM)),
+            On::Cluster => {
+                let setup = Setup { cluster_masters: MASTERS, links: false, ..setup };
+                (setup, plan_on_cluster(seed, 3, MASTERS, span, CALM))
+            }
+        };
+        let (verdict, nodes) = judged(setup, &rules(consistency, SILENCE_MAX), seed, &steps).await?;
         match verdict {
             Err(violation) => {
                 anyhow::bail!("{consistency}: {violation}; play it again with SANDBAR_SEED={seed}\n{}", nodes.logs())
@@ -115,29 +131,35 @@ async fn trials(consistency: &str, seeds: impl IntoIterator<Item = u64>, span: D
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn eventual_keeps_its_promises_through_trouble() -> anyhow::Result<()> {
-    trials("eventual", [11], SPAN).await
+    trials("eventual", On::Server, [11], SPAN).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bus_keeps_its_promises_through_trouble() -> anyhow::Result<()> {
-    trials("bus", [22], SPAN).await
+    trials("bus", On::Server, [22], SPAN).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn versioned_keeps_its_promises_through_trouble() -> anyhow::Result<()> {
-    trials("versioned", [31], SPAN).await
+    trials("versioned", On::Server, [31], SPAN).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn write_all_keeps_its_promises_through_trouble() -> anyhow::Result<()> {
-    trials("write-all", [41], SPAN).await
+    trials("write-all", On::Server, [41], SPAN).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bus_keeps_its_promises_on_a_cluster_whose_masters_die() -> anyhow::Result<()> {
+    trials("bus", On::Cluster, [51], SPAN).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes minutes"]
 async fn promises_are_kept_for_minutes() -> anyhow::Result<()> {
     for consistency in ["eventual", "bus", "versioned", "write-all"] {
-        trials(consistency, 100..104, Duration::from_secs(20)).await?;
+        trials(consistency, On::Server, 100..104, Duration::from_secs(20)).await?;
+        trials(consistency, On::Cluster, 200..203, Duration::from_secs(20)).await?;
     }
     Ok(())
 }

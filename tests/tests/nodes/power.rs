@@ -162,7 +162,7 @@ async fn overslept(setup: Setup) -> anyhow::Result<(History, Nodes)> {
 /// A node looks at the page for the first time.
 async fn see(nodes: &Nodes, node: usize, clock: Instant, history: &mut History) -> anyhow::Result<()> {
     // What has just been fetched may still be on its way to Redis.
-    let (mut redis, entries) = (nodes.redis.connection()?, "sandbar:{default}:e:*");
+    let (mut redis, entries) = (nodes.redis().connection()?, "sandbar:{default}:e:*");
     eventually("it is in the shared tier", async || {
         redis::Commands::keys::<_, Vec<String>>(&mut redis, entries).is_ok_and(|keys| !keys.is_empty())
     })

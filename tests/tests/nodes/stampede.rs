@@ -90,10 +90,10 @@ async fn leader_that_is_killed_costs_one_fetch_more() -> anyhow::Result<()> {
 async fn without_redis_each_node_fetches_once() -> anyhow::Result<()> {
     let _alone = alone().await;
     let nodes = fleet().await?;
-    nodes.redis.pause()?;
+    nodes.redis().pause()?;
     let asked = at_once(&nodes.addresses(), CLIENTS, PAGE).await?;
     assert_answered(&asked, 1, &nodes);
     assert!(nodes.origin.fetches(PAGE) <= 3, "{:?}", nodes.origin.fetches_by_door(PAGE));
-    nodes.redis.resume()?;
+    nodes.redis().resume()?;
     Ok(())
 }

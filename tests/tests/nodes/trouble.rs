@@ -61,14 +61,14 @@ async fn redis_may_be_away_die_come_back_empty_talk_nonsense_and_be_slow() -> an
     let clients = load(&nodes);
     sleep(PHASE).await;
     assert_unnoticed(&clients.end().await, "down at the start", &nodes);
-    nodes.redis.restart()?;
+    nodes.redis_mut().restart()?;
     heals(&nodes, "down at the start").await;
 
     let clients = load(&nodes);
     sleep(PHASE / 2).await;
-    nodes.redis.kill();
+    nodes.redis_mut().kill();
     sleep(PHASE).await;
-    nodes.redis.restart_empty()?;
+    nodes.redis_mut().restart_empty()?;
     sleep(PHASE / 2).await;
     assert_unnoticed(&clients.end().await, "killed and back empty", &nodes);
     heals(&nodes, "killed and back empty").await;
@@ -104,12 +104,12 @@ async fn growth_during_an_outage(lasts: Duration) -> anyhow::Result<i64> {
     eventually("L1 is full", async || nodes.origin.fetches_of_all() > 4000).await;
     assert_unnoticed(&clients.end().await, "before the outage", &nodes);
     let before = resident()?;
-    nodes.redis.pause()?;
+    nodes.redis().pause()?;
     let clients = Steady::start(&nodes.addresses(), CLIENTS, REST, |client, n| format!("/outage{client}/k{n}"));
     sleep(lasts).await;
     let seen = clients.end().await;
     let after = resident()?;
-    nodes.redis.resume()?;
+    nodes.redis().resume()?;
     assert_unnoticed(&seen, "during the outage", &nodes);
     let version = version_shown("/p0/k1", &nodes[0].client("shop.test").get("/p0/k1").await?)?;
     assert_eq!(version, 1);

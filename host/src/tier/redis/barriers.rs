@@ -1,4 +1,4 @@
-//! Barriers in Redis: a counter and two sorted sets per tenant, changed by one script each.
+//! Barriers in Redis: a counter and two sorted sets per tenant ([`raising`](super::raising) adds to them).
 
 use std::sync::LazyLock;
 
@@ -9,47 +9,8 @@ use crate::clock::Timestamp;
 
 /// A double, which is what a sorted set's score and a Lua number are, counts no further.
 pub(super) const SEQUENCE_MAX: u64 = 1 << 53;
-/// Barriers kept per tenant.
-pub(super) const BARRIERS_MAX: u64 = 16_384;
 /// The form of a set's members.
 const VERSION: u8 = 1;
-
-/// Takes the next sequence and records a purge under it. Sequences are microseconds of the server's clock, or one more than
-/// the last where that is higher: so they rise also over a server that has forgotten the last ones, or a replica that had
-/// not got them, and an entry from before is below every purge that comes after. None of the keys expires: under
-/// `volatile-*` a key with an expiry may be evicted, and a purge would be forgotten.
-/// KEYS: seq, barriers, raised. ARGV: above, purge, now ms, lifetime ms, most barriers, the purge of everything.
-pub(super) static RAISE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        r"
-        local time = redis.call('TIME')
-        local last = math.max(tonumber(redis.call('GET', KEYS[1]) or '0') or 0, tonumber(ARGV[1]))
-        local seq = math.max(last + 1, tonumber(time[1]) * 1000000 + tonumber(time[2]))
-        redis.call('SET', KEYS[1], string.format('%.0f', seq))
-        redis.call('ZADD', KEYS[2], seq, ARGV[2])
-        redis.call('ZADD', KEYS[3], ARGV[3], ARGV[2])
-        -- Nothing that these could hold back is left.
-        local old = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', '(' .. (ARGV[3] - ARGV[4]), 'LIMIT', 0, 64)
-        for _, purge in ipairs(old) do
-          redis.call('ZREM', KEYS[2], purge)
-          redis.call('ZREM', KEYS[3], purge)
-        end
-        -- Too many: the older half becomes one purge of everything.
-        local len = redis.call('ZCARD', KEYS[2])
-        if len > tonumber(ARGV[5]) then
-          local gone = redis.call('ZRANGE', KEYS[2], 0, len - math.floor(ARGV[5] / 2) - 1, 'WITHSCORES')
-          local highest = gone[#gone]
-          for i = 1, #gone, 2 do
-            redis.call('ZREM', KEYS[2], gone[i])
-            redis.call('ZREM', KEYS[3], gone[i])
-          end
-          redis.call('ZADD', KEYS[2], 'GT', highest, ARGV[6])
-          redis.call('ZADD', KEYS[3], 'GT', ARGV[3], ARGV[6])
-        end
-        return seq
-        ",
-    )
-});
 
 /// Barriers read at once: a read waits for them, so no answer may take long.
 pub(super) const SLICE: usize = 1000;

@@ -3,23 +3,29 @@
 use futures_util::future::{BoxFuture, FutureExt};
 use redis::Value;
 
-use super::barriers::{self, BARRIERS_MAX, RAISE, RAISED_SINCE, SEQUENCE_MAX, SLICE};
+use super::barriers::{self, RAISED_SINCE, SEQUENCE_MAX, SLICE};
+use super::raising::Raising;
 use super::{RedisTier, keys};
 use crate::barrier::{Barrier, BarrierStore, Purge};
 use crate::clock::Timestamp;
 use crate::tier::TierError;
 
 impl RedisTier {
-    async fn record(&self, tenant: &str, purge: &Purge, above: u64, at: Timestamp) -> Result<u64, TierError> {
+    /// What records a purge.
+    ///
+    /// # Errors
+    /// When its number would be out of range.
+    fn raising_of(&self, tenant: &str, purge: &Purge, above: u64, at: Timestamp) -> Result<Raising, TierError> {
         if above >= SEQUENCE_MAX {
             return Err(self.link.failed(format!("the purge sequence {above} is out of range")));
         }
-        let mut script = RAISE.key(keys::control(tenant, "seq"));
-        script.key(keys::control(tenant, "barriers")).key(keys::control(tenant, "raised"));
-        script.arg(above).arg(barriers::member(purge));
-        script.arg(at.as_millis().saturating_add_signed(self.link.correction_ms()));
-        script.arg(u64::try_from(self.config.lifetime_max.as_millis()).unwrap_or(u64::MAX));
-        script.arg(BARRIERS_MAX).arg(barriers::member(&barriers::everything()));
+        let at = Timestamp::from_millis(at.as_millis().saturating_add_signed(self.link.correction_ms()));
+        Ok(Raising::new(&self.config.url, tenant, purge, above, at, self.config.lifetime_max))
+    }
+
+    async fn record(&self, tenant: &str, purge: &Purge, above: u64, at: Timestamp) -> Result<u64, TierError> {
+        let raising = self.raising_of(tenant, purge, above, at)?;
+        let script = raising.script();
         let deadline = self.config.purge_deadline;
         self.link.call_within(deadline, |mut to| async move { script.invoke_async(&mut to).await }).await
     }
@@ -52,6 +58,11 @@ impl BarrierStore for RedisTier {
         at: Timestamp,
     ) -> BoxFuture<'a, Result<u64, TierError>> {
         self.record(tenant, purge, above, at).boxed()
+    }
+
+    fn raising(&self, tenant: &str, purge: &Purge, above: u64, at: Timestamp) -> Option<Raising> {
+        // On a Cluster no script sees both the tenant's slot and another one.
+        self.raising_of(tenant, purge, above, at).ok().filter(|_| !self.spread)
     }
 
     fn raised_since<'a>(&'a self, tenant: &'a str, above: u64) -> BoxFuture<'a, Result<Vec<Barrier>, TierError>> {

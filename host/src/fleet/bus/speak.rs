@@ -1,0 +1,112 @@
+//! What a node says on the bus, and whether it was heard.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use redis::RedisResult;
+
+use super::{Ack, Partition, Shared};
+use crate::fleet::members::{self, Confirmed};
+use crate::fleet::{NAME, millis, random_name, scripts};
+use crate::tier::TierError;
+use crate::tier::redis::raising::Raising;
+use crate::tier::redis::target::Connection;
+
+/// A message that is on the stream.
+pub(super) struct Sent {
+    pub(super) ack: Ack,
+    /// The number of the purge that was recorded with it.
+    pub(super) raised: u64,
+}
+
+impl Shared {
+    /// Says something, once more where the connection had died while nobody used it.
+    pub(super) async fn say(&self, tenant: &str, body: &[u8], raising: Option<&Raising>) -> Result<Sent, TierError> {
+        if let Some(reason) = self.unsafe_server() {
+            return Err(TierError::Failed { tier: NAME, reason });
+        }
+        let mut sent = self.send(tenant, body, raising).await;
+        if matches!(sent, Err(TierError::Failed { .. })) && self.reconnected().await {
+            sent = self.send(tenant, body, raising).await;
+        }
+        let sent = sent?;
+        self.stats.published.fetch_add(1, Ordering::Relaxed);
+        Ok(sent)
+    }
+
+    async fn send(&self, tenant: &str, body: &[u8], raising: Option<&Raising>) -> Result<Sent, TierError> {
+        let partition = Partition::of_tenant(tenant, self.config.partitions);
+        let [state, stream] = scripts::partition_keys(partition.index);
+        let mut script = scripts::PUBLISH.key(state);
+        script.key(stream).arg(random_name()).arg(self.nonce()).arg(&self.origin);
+        script.arg(body).arg(self.config.messages_max);
+        raising.into_iter().for_each(|raising| raising.add_to(&mut script));
+        let (wanted, deadline) = (self.config.wait_replicas, self.config.publish_deadline);
+        let publishing = |mut to: Connection| async move {
+            let (sequence, epoch, raised): (u64, String, u64) = script.invoke_async(&mut to).await?;
+            Ok((sequence, epoch, raised, wait(&mut to, wanted, deadline).await?))
+        };
+        let (sequence, epoch, raised, replicas) = self.publisher.call_within(deadline, publishing).await?;
+        Ok(Sent { ack: Ack { epoch, partition, sequence, replicas }, raised })
+    }
+
+    /// A message that has not reached its replicas is none that was acknowledged.
+    pub(super) fn acknowledged(&self, sent: Sent) -> Result<Ack, TierError> {
+        let (replicas, wanted) = (sent.ack.replicas, self.config.wait_replicas);
+        if replicas < wanted {
+            let reason = format!("the purge has reached {replicas} of {wanted} replicas");
+            return Err(TierError::Failed { tier: NAME, reason });
+        }
+        Ok(sent.ack)
+    }
+
+    /// Who has heard a message.
+    pub(super) async fn confirmed(&self, ack: &Ack) -> Result<Confirmed, TierError> {
+        let [members, heard] = scripts::member_keys(ack.partition.index);
+        let [state, _] = scripts::partition_keys(ack.partition.index);
+        let mut script = scripts::CONFIRMED.key(state);
+        script.key(members).key(heard);
+        script.arg(&ack.epoch).arg(ack.sequence).arg(millis(self.config.member_timeout)).arg(&self.origin);
+        let deadline = self.config.publish_deadline;
+        let answer =
+            self.link.call_within(deadline, |mut to| async move { script.invoke_async(&mut to).await }).await?;
+        members::read(answer).ok_or_else(|| self.link.failed("who has heard a purge makes no sense".to_owned()))
+    }
+
+    pub(super) async fn leave(&self) {
+        let leaving = |mut to: Connection| async move {
+            for partition in self.partitions() {
+                let [members, heard] = scripts::member_keys(partition.index);
+                scripts::LEAVE.key(members).key(heard).arg(&self.origin).invoke_async::<u64>(&mut to).await?;
+            }
+            Ok(())
+        };
+        if let Err(error) = self.link.call_within(self.config.publish_deadline, leaving).await {
+            tracing::debug!(%error, "the fleet is left without a word");
+        }
+    }
+
+    /// Whether the publisher's connection was lost just now and there is another one.
+    async fn reconnected(&self) -> bool {
+        let mut state = self.publisher.watch();
+        if state.borrow().available {
+            return false;
+        }
+        let again = state.wait_for(|state| state.available);
+        tokio::time::timeout(self.config.connect_deadline, again).await.is_ok_and(|state| state.is_ok())
+    }
+
+    /// No two messages ever have the same one.
+    fn nonce(&self) -> String {
+        format!("{}.{}", self.origin, self.messages.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// Waits until so many replicas have what this connection has written.
+async fn wait(to: &mut Connection, wanted: u32, deadline: Duration) -> RedisResult<u32> {
+    if wanted == 0 {
+        return Ok(0);
+    }
+    let patience_ms = u64::try_from(deadline.as_millis() * 3 / 4).unwrap_or(u64::MAX).max(1);
+    redis::cmd("WAIT").arg(wanted).arg(patience_ms).query_async(to).await
+}
