@@ -56,6 +56,8 @@ pub(crate) use serve::CACHE;
 
 /// How long a task waits before it asks a store again that has just failed.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// How long a sweep waits for more purges: each sweep looks at all entries.
+const SWEEP_PAUSE: Duration = Duration::from_millis(50);
 /// How often a purge is still tried when the cache is being stopped: a store that is just coming back gets it.
 const LAST_TRIES: u32 = 12;
 /// The pause between two of these.

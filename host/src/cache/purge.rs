@@ -219,17 +219,20 @@ impl Cache {
         true
     }
 
-    /// Frees the memory of what barriers hide. Visibility does not wait for it. One sweep per tenant at a time; what is
-    /// purged while it runs is swept by another round.
+    /// Frees the memory of what barriers hide. Visibility does not wait for it, so it waits a moment for others: purges that
+    /// come together share a sweep. One per tenant at a time; what is purged while it runs is swept by another round.
     pub(crate) fn sweep_behind(&self, tenant: &Arc<Tenant>) {
         if tenant.sweeps_wanted.fetch_add(1, Ordering::AcqRel) > 0 {
             return;
         }
         let (tenant, clock) = (Arc::clone(tenant), Arc::clone(&self.inner.clock));
-        self.inner.tasks.spawn_blocking(move || {
+        self.inner.tasks.spawn(async move {
             loop {
+                tokio::time::sleep(super::SWEEP_PAUSE).await;
                 let wanted = tenant.sweeps_wanted.load(Ordering::Acquire);
-                tenant.memory.sweep(clock.now(), |_, cached| cached.verdict(&tenant.barriers) != Verdict::Gone);
+                let (of, now) = (Arc::clone(&tenant), clock.now());
+                let sweep = move || of.memory.sweep(now, |_, cached| cached.verdict(&of.barriers) != Verdict::Gone);
+                let _ = tokio::task::spawn_blocking(sweep).await;
                 if tenant.sweeps_wanted.compare_exchange(wanted, 0, Ordering::AcqRel, Ordering::Acquire).is_ok() {
                     return;
                 }
