@@ -133,7 +133,10 @@ pub struct Swapped {
 
 /// A memory tier: entries by the hash of their key.
 pub struct Memory<V> {
+    /// A power of two.
     shards: Box<[Shard<V>]>,
+    /// One less than there are shards.
+    shard_mask: usize,
     entry_overhead_bytes: u64,
     /// The policy that is bound; held during a swap or a change of capacity, so that there is one at a time.
     bound: Mutex<Arc<dyn EvictionFactory>>,
@@ -152,6 +155,7 @@ impl<V: Clone + Send + Sync + 'static> Memory<V> {
         };
         Self {
             shards: (0..shards).map(shard).collect(),
+            shard_mask: shards - 1,
             entry_overhead_bytes: config.entry_overhead_bytes,
             bound: Mutex::new(Arc::clone(&eviction)),
         }
@@ -159,7 +163,7 @@ impl<V: Clone + Send + Sync + 'static> Memory<V> {
 
     #[inline]
     fn shard(&self, key: KeyHash) -> &Shard<V> {
-        &self.shards[key.0 as usize & (self.shards.len() - 1)]
+        self.shards.get(key.0 as usize & self.shard_mask).expect("the mask is below their number")
     }
 
     /// The value of a key: a hit, noted for the policy.

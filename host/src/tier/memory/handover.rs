@@ -234,7 +234,7 @@ impl<V: Clone> Shard<V> {
             table.write_difference(known, &mut seat.words);
             seat.victims.retain(|victim| table.is_known(*victim, known));
             let mut table = RwLockUpgradableReadGuard::upgrade(table);
-            self.reads.clear();
+            table.reads.clear();
             table.forget_pending(&mut seat.released);
             followed
         };

@@ -24,7 +24,7 @@ impl<V: Clone> Shard<V> {
         {
             let table = self.table.read();
             if table.pending.is_empty() {
-                self.reads.drain(words);
+                table.reads.drain(words);
                 SeatCounts::add(&self.counts.reads_noted, words.len() as u64);
                 return;
             }

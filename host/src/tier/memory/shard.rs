@@ -21,7 +21,6 @@ use crate::policy::eviction::EvictionFactory;
 #[repr(align(128))]
 pub(super) struct Shard<V> {
     pub(super) table: RwLock<Table<V>>,
-    pub(super) reads: ReadBuffer,
     pub(super) seat: Mutex<Seat>,
     /// Words of events with which it pays to ask the policy.
     batch_words: usize,
@@ -37,9 +36,9 @@ impl<V: Clone> Shard<V> {
         bound: Arc<dyn EvictionFactory>,
     ) -> Self {
         let batches = read_buffer_len > 1;
+        let slack = if batches { Slack::Batching } else { Slack::None };
         Self {
-            table: RwLock::new(Table::new(capacity_bytes, if batches { Slack::Batching } else { Slack::None })),
-            reads: ReadBuffer::new(read_buffer_len, threads),
+            table: RwLock::new(Table::new(capacity_bytes, slack, ReadBuffer::new(read_buffer_len, threads))),
             seat: Mutex::new(Seat::new(bound, capacity_bytes, seed)),
             batch_words: if batches { read_buffer_len.saturating_mul(4) } else { 1 },
             counts: SeatCounts::default(),
@@ -52,10 +51,11 @@ impl<V: Clone> Shard<V> {
         let table = self.table.read();
         let bucket = table.find(key)?;
         let value = bucket.value.clone();
-        let noted = self.reads.note(bucket.slot);
-        drop(table);
+        let slot = bucket.slot;
+        let noted = table.reads.note(slot);
         if noted != Noted::Kept {
-            self.drain(noted, now);
+            drop(table);
+            self.hand_over_reads(noted, slot, now);
         }
         Some(value)
     }
@@ -68,17 +68,23 @@ impl<V: Clone> Shard<V> {
     /// The table, with the reads that were noted before queued.
     pub(super) fn write(&self) -> RwLockWriteGuard<'_, Table<V>> {
         let mut table = self.table.write();
-        table.absorb(&self.reads);
+        table.absorb();
         table
     }
 
-    /// Hands the full buffer over, unless somebody else is with the policy.
+    /// Goes on where a read found no room or took the last of it: the buffer is handed over, unless somebody else is with
+    /// the policy.
     #[cold]
-    fn drain(&self, noted: Noted, now: Timestamp) {
+    fn hand_over_reads(&self, mut noted: Noted, slot: u32, now: Timestamp) {
+        if noted == Noted::NoStripe {
+            noted = self.table.write().note_first(slot);
+        }
         if noted == Noted::Dropped {
             self.counts.reads_dropped.fetch_add(1, Ordering::Relaxed);
         }
-        self.try_settle(now, &mut Vec::new());
+        if noted != Noted::Kept {
+            self.try_settle(now, &mut Vec::new());
+        }
     }
 
     /// Takes an entry in; false if it was not.

@@ -1,8 +1,8 @@
 //! The locks and atomics of the tier.
 
 use std::cell::Cell;
-pub(super) use std::sync::atomic::AtomicU32;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
+pub(super) use std::sync::atomic::{AtomicU32, AtomicUsize};
 
 pub(super) use parking_lot::{Mutex, MutexGuard, RwLock, RwLockUpgradableReadGuard, RwLockWriteGuard};
 

@@ -9,7 +9,7 @@ use sandbar_guest::eviction::{Arrival, Departure, Event, pack};
 
 use super::Facts;
 use super::pending::Pending;
-use super::reads::ReadBuffer;
+use super::reads::{Noted, ReadBuffer};
 use super::slab::{NO_SLOT, Slab, Slot, State};
 use super::stats::TableCounts;
 use crate::key::KeyHash;
@@ -18,6 +18,7 @@ use crate::key::KeyHash;
 #[derive(Debug)]
 pub(super) struct Table<V> {
     map: HashTable<Bucket<V>>,
+    pub(super) reads: ReadBuffer,
     pub(super) slab: Slab,
     oldest: u32,
     newest: u32,
@@ -88,9 +89,10 @@ pub(super) struct Candidate {
 }
 
 impl<V> Table<V> {
-    pub(super) fn new(capacity_bytes: u64, slack: Slack) -> Self {
+    pub(super) fn new(capacity_bytes: u64, slack: Slack, reads: ReadBuffer) -> Self {
         Self {
             map: HashTable::new(),
+            reads,
             slab: Slab::new(),
             oldest: NO_SLOT,
             newest: NO_SLOT,
@@ -388,13 +390,19 @@ impl<V> Table<V> {
         }
     }
 
+    /// Notes a thread's first read here, of `slot`, which may have been given away since.
+    pub(super) fn note_first(&mut self, slot: u32) -> Noted {
+        self.reads.make_stripe();
+        if self.slab.at(slot).is_resident() { self.reads.note(slot) } else { Noted::Dropped }
+    }
+
     /// Queues the reads that were noted: what is queued next happened after them.
     #[inline]
-    pub(super) fn absorb(&mut self, reads: &ReadBuffer) {
-        if reads.is_empty() {
+    pub(super) fn absorb(&mut self) {
+        if self.reads.is_empty() {
             return;
         }
-        let (noted, dropped) = self.pending.take_reads(reads);
+        let (noted, dropped) = self.pending.take_reads(&self.reads);
         self.counts.reads_noted += noted;
         self.counts.reads_dropped += dropped;
     }

@@ -3,7 +3,7 @@
 use std::ops::{Deref, DerefMut};
 
 pub(super) use shuttle::sync::MutexGuard;
-pub(super) use shuttle::sync::atomic::AtomicU32;
+pub(super) use shuttle::sync::atomic::{AtomicU32, AtomicUsize};
 use shuttle::sync::{self, RwLockReadGuard};
 
 /// A number for the calling thread.
