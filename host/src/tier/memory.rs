@@ -148,10 +148,9 @@ impl<V: Clone + Send + Sync + 'static> Memory<V> {
         let shards = config.shards.unwrap_or_else(|| default_shards(config.capacity_bytes));
         let shards = shards.clamp(1, 1 << 16).next_power_of_two();
         let capacity_bytes = config.capacity_bytes / shards as u64;
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let shard = |index: usize| {
             let seed = config.seed ^ (index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            Shard::new(capacity_bytes, config.read_buffer_len, threads, seed, Arc::clone(&eviction))
+            Shard::new(capacity_bytes, config.read_buffer_len, seed, Arc::clone(&eviction))
         };
         Self {
             shards: (0..shards).map(shard).collect(),

@@ -247,8 +247,8 @@ impl<V> Table<V> {
     fn write_arrivals(&self, slots: &[u32], known: &mut Known, ranks: &mut Ranks, words: &mut Vec<u64>) {
         for slot in slots {
             let Some(entry) = self.slab.find(*slot) else { continue };
-            if entry.is_resident() && entry.told_in <= self.handed && known.get(*slot) == 0 {
-                known.set(*slot, entry.told_in);
+            if entry.is_resident() && entry.told_in() <= self.handed && known.get(*slot) == 0 {
+                known.set(*slot, entry.told_in());
                 self.write_arrival(*slot, ranks.next(), words);
             }
         }
@@ -259,15 +259,15 @@ impl<V> Table<V> {
         let mut known = Known::default();
         for slot in 0..self.slab.len() {
             let entry = self.slab.at(slot);
-            if matches!(entry.state(), State::Resident | State::Departing) && entry.told_in <= self.handed {
-                known.set(slot, entry.told_in);
+            if matches!(entry.state(), State::Resident | State::Departing) && entry.told_in() <= self.handed {
+                known.set(slot, entry.told_in());
             }
         }
         known
     }
 
     fn is_known(&self, slot: u32, known: &Known) -> bool {
-        self.slab.find(slot).is_some_and(|entry| entry.is_resident() && entry.told_in == known.get(slot))
+        self.slab.find(slot).is_some_and(|entry| entry.is_resident() && entry.told_in() == known.get(slot))
     }
 
     /// Writes down what happened to turn `known` into what is resident: departures and changes, then arrivals in the order

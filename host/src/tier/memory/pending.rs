@@ -10,6 +10,9 @@ use super::reads::ReadBuffer;
 /// Bound of the queue in 64-bit words: 64 KiB, some 1,600 arrivals.
 const WORDS_MAX: usize = 8192;
 
+/// With more words than this in it, it has no room for any event.
+pub(super) const BATCH_WORDS_MAX: usize = WORDS_MAX - EVENT_WORDS_MAX;
+
 /// The event that `slot` was read, which `pack` packs too, but not as fast.
 #[inline]
 pub(super) const fn touched(slot: u32) -> u64 {
@@ -42,19 +45,17 @@ impl Pending {
     /// Queues an event; false if it was the first one for which there was no room. From then on nothing is queued.
     #[inline]
     pub(super) fn push(&mut self, event: Event) -> bool {
-        if self.overflowed {
-            return true;
+        if !self.has_room() {
+            return std::mem::replace(&mut self.overflowed, true);
         }
-        self.overflowed = !self.has_room();
-        if !self.overflowed {
-            pack(event, &mut self.words);
-        }
-        !self.overflowed
+        pack(event, &mut self.words);
+        true
     }
 
-    /// Whether there is room for any event.
+    /// Whether there is room for any event. Where there once was none, there is none until the next hand-over: nothing but
+    /// reads is shorter, and those are dropped from then on.
     pub(super) fn has_room(&self) -> bool {
-        !self.overflowed && self.words.len() + EVENT_WORDS_MAX <= WORDS_MAX
+        self.words.len() <= BATCH_WORDS_MAX
     }
 
     /// Words in the queue.

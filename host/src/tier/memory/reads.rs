@@ -10,14 +10,16 @@
 //! but only as far as it had come since the last exclusive section: whoever stored cursor `n` had seen cells `0..n`
 //! written since then (the acquire/release pair on the cursor hands that on), or emptied.
 
+use std::sync::LazyLock;
 use std::sync::atomic::Ordering;
 
 use super::pending::touched;
 use super::slab::NO_SLOT;
-use super::sync::{AtomicU32, AtomicUsize, thread_number};
+use super::sync::{AtomicU32, AtomicUsize, number_thread, thread_number};
 
-/// More stripes than this would be emptied at each insert for nothing.
-const STRIPES_MAX: usize = 8;
+/// Stripes of a buffer: as many as threads run at a time, but no more than are worth being emptied at each insert. The same
+/// for all buffers, so that a thread is dealt its stripe once.
+static STRIPES: LazyLock<usize> = LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from).min(8));
 
 /// What became of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,19 +28,14 @@ pub(super) enum Noted {
     Kept,
     /// It is in the buffer, and its stripe is full.
     Filled,
-    /// The stripe was full.
-    Dropped,
-    /// The thread has no stripe yet: [`ReadBuffer::make_stripe`] comes first.
-    NoStripe,
+    /// It is not: the stripe is full, or the thread has none yet.
+    NoRoom,
 }
 
 /// The reads of a shard since the last hand-over.
 #[derive(Debug)]
 pub(super) struct ReadBuffer {
-    /// A power of two.
     stripes: Box<[Stripe]>,
-    /// One less than there are stripes.
-    mask: usize,
     /// Reads in a stripe.
     len: usize,
 }
@@ -54,41 +51,38 @@ struct Stripe {
 }
 
 impl ReadBuffer {
-    /// A buffer of `len` reads, at least one, for each of `threads` that read at a time. With `len` 1 there is one for
-    /// all: each read is handed over at once then.
-    pub(super) fn new(len: usize, threads: usize) -> Self {
-        let len = len.clamp(1, 1 << 16);
-        let stripes = if len == 1 { 1 } else { threads.clamp(1, STRIPES_MAX).next_power_of_two() };
-        Self { stripes: (0..stripes).map(|_| Stripe::default()).collect(), mask: stripes - 1, len }
+    /// A buffer of `len` reads, at least one, in each stripe.
+    pub(super) fn new(len: usize) -> Self {
+        Self { stripes: (0..*STRIPES).map(|_| Stripe::default()).collect(), len: len.clamp(1, 1 << 16) }
     }
 
     /// Notes a read of `slot`. The caller holds the table's shared lock.
     #[inline]
     pub(super) fn note(&self, slot: u32) -> Noted {
-        let number = thread_number();
-        let stripe = self.stripes.get(number & self.mask);
-        let Stripe { cursor, cells } = stripe.expect("the mask is below their number");
-        let at = cursor.load(Ordering::Acquire);
-        let Some(cell) = cells.get(at) else {
-            return if cells.is_empty() { Noted::NoStripe } else { Noted::Dropped };
-        };
-        cell.store(slot, Ordering::Relaxed);
-        cursor.store(at + 1, Ordering::Release);
-        if at + 1 == cells.len() { Noted::Filled } else { Noted::Kept }
+        self.own_stripe().map_or(Noted::NoRoom, |stripe| stripe.note(slot))
     }
 
-    /// Makes the stripe of the calling thread, unless there is one.
+    /// The stripe of the calling thread, once it has been dealt one.
+    #[inline]
+    fn own_stripe(&self) -> Option<&Stripe> {
+        self.stripes.get(thread_number())
+    }
+
+    /// Whether the calling thread has a stripe with cells.
+    pub(super) fn has_stripe(&self) -> bool {
+        self.own_stripe().is_some_and(|stripe| !stripe.cells.is_empty())
+    }
+
+    /// Deals the calling thread a stripe and makes its cells, unless that was done.
     pub(super) fn make_stripe(&mut self) {
-        let cells = &mut self.stripes[thread_number() & self.mask].cells;
-        if cells.is_empty() {
-            *cells = (0..self.len).map(|_| AtomicU32::new(NO_SLOT)).collect();
-        }
+        let number = number_thread(self.stripes.len());
+        self.stripes[number].make_cells(self.len);
     }
 
     /// Whether nothing was noted.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        self.stripes.iter().all(|stripe| stripe.cursor.load(Ordering::Acquire) == 0)
+        self.stripes.iter().fold(0, |noted, stripe| noted | stripe.cursor.load(Ordering::Acquire)) == 0
     }
 
     /// Appends the reads to `words`, packed, stripe by stripe, oldest first, and empties the buffer. The caller holds the
@@ -104,6 +98,21 @@ impl ReadBuffer {
 }
 
 impl Stripe {
+    #[inline]
+    fn note(&self, slot: u32) -> Noted {
+        let at = self.cursor.load(Ordering::Acquire);
+        let Some(cell) = self.cells.get(at) else { return Noted::NoRoom };
+        cell.store(slot, Ordering::Relaxed);
+        self.cursor.store(at + 1, Ordering::Release);
+        if at + 1 == self.cells.len() { Noted::Filled } else { Noted::Kept }
+    }
+
+    fn make_cells(&mut self, len: usize) {
+        if self.cells.is_empty() {
+            self.cells = (0..len).map(|_| AtomicU32::new(NO_SLOT)).collect();
+        }
+    }
+
     /// An instruction more per read counts here.
     fn drain(&self, words: &mut Vec<u64>) {
         let noted = self.cursor.load(Ordering::Acquire);
@@ -129,9 +138,10 @@ impl Stripe {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use sandbar_guest::eviction::{Event, unpack};
 
-    use super::super::sync::RwLock;
     use super::*;
 
     fn drained(reads: &ReadBuffer) -> Vec<u32> {
@@ -145,20 +155,18 @@ mod tests {
     }
 
     /// A buffer in which this thread has a stripe.
-    fn buffer(len: usize, threads: usize) -> ReadBuffer {
-        let mut reads = ReadBuffer::new(len, threads);
-        assert_eq!(reads.note(7), Noted::NoStripe);
+    fn buffer(len: usize) -> ReadBuffer {
+        let mut reads = ReadBuffer::new(len);
+        assert_eq!((reads.note(7), reads.has_stripe()), (Noted::NoRoom, false));
         reads.make_stripe();
+        assert!(reads.has_stripe());
         reads
     }
 
     #[test]
     fn reads_come_out_in_order_and_once() {
-        let mut reads = buffer(3, 4);
-        assert_eq!(
-            [7, 8, 7, 9].map(|slot| reads.note(slot)),
-            [Noted::Kept, Noted::Kept, Noted::Filled, Noted::Dropped]
-        );
+        let mut reads = buffer(3);
+        assert_eq!([7, 8, 7, 9].map(|slot| reads.note(slot)), [Noted::Kept, Noted::Kept, Noted::Filled, Noted::NoRoom]);
         assert_eq!(drained(&reads), [7, 8, 7]);
         assert!(reads.is_empty());
         assert!(drained(&reads).is_empty());
@@ -169,16 +177,18 @@ mod tests {
 
     #[test]
     fn what_was_overwritten_is_left_out() {
-        let reads = buffer(8, 1);
-        [1, 2, NO_SLOT - 1, 4].map(|slot| reads.note(slot));
-        reads.stripes[0].cells[1].store(NO_SLOT, Ordering::Relaxed);
+        let reads = buffer(8);
+        for slot in [1, 2, NO_SLOT - 1, 4] {
+            reads.note(slot);
+        }
+        reads.own_stripe().unwrap().cells[1].store(NO_SLOT, Ordering::Relaxed);
         assert_eq!(drained(&reads), [1, NO_SLOT - 1, 4]);
     }
 
     #[test]
     fn a_full_stripe_takes_as_many_as_it_says() {
         for len in [1, 31, 32, 33, 256] {
-            let reads = buffer(len, 2);
+            let reads = buffer(len);
             let noted: Vec<Noted> = (0..len as u32).map(|slot| reads.note(slot)).collect();
             assert_eq!(noted.iter().position(|noted| *noted == Noted::Filled), Some(len - 1));
             assert_eq!(drained(&reads), (0..len as u32).collect::<Vec<_>>());
@@ -186,34 +196,34 @@ mod tests {
     }
 
     #[test]
-    fn threads_note_apart_and_nothing_is_lost() {
-        let reads = RwLock::new(ReadBuffer::new(64, 8));
+    fn stripes_are_noted_in_at_a_time_and_nothing_is_lost() {
+        let mut reads = ReadBuffer { stripes: (0..2).map(|_| Stripe::default()).collect(), len: 64 };
+        reads.stripes.iter_mut().for_each(|stripe| stripe.make_cells(64));
         std::thread::scope(|scope| {
-            for thread in 0..2 {
-                let reads = &reads;
-                // Thread numbers follow each other: the two never share one of eight stripes.
-                scope.spawn(move || {
-                    reads.write().make_stripe();
-                    (0..60).for_each(|slot| assert_eq!(reads.read().note(100 * thread + slot), Noted::Kept));
-                });
+            for (first, stripe) in (0..).step_by(100).zip(&reads.stripes) {
+                scope.spawn(move || (first..first + 60).for_each(|slot| assert_eq!(stripe.note(slot), Noted::Kept)));
             }
         });
-        let mut slots = drained(&reads.read());
-        if slots[0] >= 100 {
-            slots.rotate_left(60);
-        }
-        assert_eq!(slots, (0..60).chain(100..160).collect::<Vec<_>>());
+        assert_eq!(drained(&reads), (0..60).chain(100..160).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn threads_are_dealt_stripes_in_turn() {
+        let number = || std::thread::spawn(|| [number_thread(3), number_thread(3), thread_number()]).join().unwrap();
+        let numbers: Vec<[usize; 3]> = (0..20).map(|_| number()).collect();
+        assert!(numbers.iter().all(|[first, again, its]| first == again && first == its && *first < 3));
+        assert_eq!(numbers.iter().map(|number| number[0]).collect::<BTreeSet<_>>().len(), 3);
     }
 
     #[test]
     fn a_late_reader_exposes_no_read_of_before_the_last_exclusive_section() {
-        let reads = buffer(4, 1);
+        let reads = buffer(4);
         for slot in [1, 2, 3] {
             reads.note(slot);
         }
         assert_eq!(drained(&reads), [1, 2, 3]);
         // A reader that had loaded cursor 2 before the drain finishes only now.
-        let stripe = &reads.stripes[0];
+        let stripe = reads.own_stripe().unwrap();
         stripe.cells[2].store(9, Ordering::Relaxed);
         stripe.cursor.store(3, Ordering::Release);
         assert_eq!(drained(&reads), [9], "cells 0 and 1 were drained and stay so");

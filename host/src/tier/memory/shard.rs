@@ -7,17 +7,18 @@ use std::sync::atomic::Ordering;
 
 use sandbar_guest::eviction::{Departure, Event, pack};
 
+use super::pending::BATCH_WORDS_MAX;
 use super::reads::{Noted, ReadBuffer};
 use super::seat::Seat;
 use super::settle::Arriving;
 use super::stats::SeatCounts;
 use super::sync::{Mutex, MutexGuard, RwLock, RwLockWriteGuard};
-use super::table::{Candidate, Slack, Table, Taken};
+use super::table::{Candidate, Slack, Table, Taken, arrival};
 use crate::clock::Timestamp;
 use crate::key::KeyHash;
 use crate::policy::eviction::EvictionFactory;
 
-/// A part of a memory tier, on cache lines of its own.
+/// A part of a memory tier, on cache lines of its own: eight of them, so that it is found by a shift.
 #[repr(align(128))]
 pub(super) struct Shard<V> {
     pub(super) table: RwLock<Table<V>>,
@@ -28,19 +29,13 @@ pub(super) struct Shard<V> {
 }
 
 impl<V: Clone> Shard<V> {
-    pub(super) fn new(
-        capacity_bytes: u64,
-        read_buffer_len: usize,
-        threads: usize,
-        seed: u64,
-        bound: Arc<dyn EvictionFactory>,
-    ) -> Self {
+    pub(super) fn new(capacity_bytes: u64, read_buffer_len: usize, seed: u64, bound: Arc<dyn EvictionFactory>) -> Self {
         let batches = read_buffer_len > 1;
         let slack = if batches { Slack::Batching } else { Slack::None };
         Self {
-            table: RwLock::new(Table::new(capacity_bytes, slack, ReadBuffer::new(read_buffer_len, threads))),
+            table: RwLock::new(Table::new(capacity_bytes, slack, ReadBuffer::new(read_buffer_len))),
             seat: Mutex::new(Seat::new(bound, capacity_bytes, seed)),
-            batch_words: if batches { read_buffer_len.saturating_mul(4) } else { 1 },
+            batch_words: if batches { read_buffer_len.saturating_mul(4).min(BATCH_WORDS_MAX) } else { 1 },
             counts: SeatCounts::default(),
         }
     }
@@ -52,10 +47,16 @@ impl<V: Clone> Shard<V> {
         let bucket = table.find(key)?;
         let value = bucket.value.clone();
         let slot = bucket.slot;
-        let noted = table.reads.note(slot);
-        if noted != Noted::Kept {
-            drop(table);
-            self.hand_over_reads(noted, slot, now);
+        match table.reads.note(slot) {
+            Noted::Kept => {}
+            Noted::Filled => {
+                drop(table);
+                self.hand_over_reads(now);
+            }
+            Noted::NoRoom => {
+                drop(table);
+                self.make_room_for_read(slot, now);
+            }
         }
         Some(value)
     }
@@ -72,18 +73,22 @@ impl<V: Clone> Shard<V> {
         table
     }
 
-    /// Goes on where a read found no room or took the last of it: the buffer is handed over, unless somebody else is with
-    /// the policy.
+    /// Hands the full buffer over, unless somebody else is with the policy.
     #[cold]
-    fn hand_over_reads(&self, mut noted: Noted, slot: u32, now: Timestamp) {
-        if noted == Noted::NoStripe {
-            noted = self.table.write().note_first(slot);
-        }
-        if noted == Noted::Dropped {
+    fn hand_over_reads(&self, now: Timestamp) {
+        self.try_settle(now, &mut Vec::new());
+    }
+
+    /// Makes room for the calling thread's first read here. Any other read that found none is dropped.
+    #[cold]
+    fn make_room_for_read(&self, slot: u32, now: Timestamp) {
+        let is_full = self.table.read().reads.has_stripe();
+        let noted = if is_full { Noted::NoRoom } else { self.table.write().note_first(slot) };
+        if noted == Noted::NoRoom {
             self.counts.reads_dropped.fetch_add(1, Ordering::Relaxed);
         }
         if noted != Noted::Kept {
-            self.try_settle(now, &mut Vec::new());
+            self.hand_over_reads(now);
         }
     }
 
@@ -107,9 +112,7 @@ impl<V: Clone> Shard<V> {
     }
 
     fn is_answer_due(&self, table: &Table<V>) -> bool {
-        table.pending.len() >= self.batch_words
-            || table.pending.has_overflowed()
-            || table.resident_bytes > table.capacity_bytes + table.slack_bytes() / 2
+        table.pending.len() >= self.batch_words || table.resident_bytes > table.capacity_bytes + table.slack_bytes() / 2
     }
 
     /// The policy makes room for the arrival, or refuses it; where it is busy the host makes room.
@@ -130,8 +133,8 @@ impl<V: Clone> Shard<V> {
             let Seat { words, released, .. } = &mut *seat;
             table.take_pending(words, released);
             let handed = table.handed;
-            table.slab.at_mut(slot).told_in = handed;
-            pack(Event::Arrived(table.arrival(slot, candidate.key)), words);
+            table.slab.at_mut(slot).set_told_in(handed);
+            pack(Event::Arrived(arrival(slot, candidate.key, table.slab.at(slot))), words);
             slot
         };
         self.answer(&mut seat, now, Some(Arriving { candidate: *candidate, value, slot }), garbage)
@@ -229,5 +232,15 @@ pub(super) fn take_in_by_force<V>(table: &mut Table<V>, candidate: &Candidate, v
             false
         }
         Taken::In => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_has_a_size_to_shift_by() {
+        assert_eq!(size_of::<Shard<Arc<()>>>(), 512);
     }
 }

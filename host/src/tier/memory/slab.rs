@@ -11,6 +11,9 @@ pub(super) const NO_SLOT: u32 = u32::MAX;
 /// Slots per chunk.
 const CHUNK: usize = 64;
 
+/// More entries than this one shard can't have: the part of a hash that a slot keeps would not suffice.
+const SLOTS_MAX: u32 = 1 << 30;
+
 /// What a slot is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
@@ -30,10 +33,10 @@ pub(super) struct Slot {
     /// The weight it is charged with, overhead included.
     pub(super) weight_bytes: u64,
     pub(super) expires: Timestamp,
-    /// Number of the hand-over that tells the policy of this entry; with the slot, it names the entry for ever.
-    pub(super) told_in: u64,
-    /// As much of its hash as it takes to find it in the table.
-    pub(super) hash: u32,
+    /// From the lowest: the highest eight bits of its hash, the number of the hand-over that tells the policy of it.
+    told_and_hash: u64,
+    /// The lowest bits of its hash.
+    hash: u32,
     /// The resident entry inserted just before this one.
     pub(super) older: u32,
     /// The resident entry inserted just after this one; the next free slot where this one is free.
@@ -42,21 +45,55 @@ pub(super) struct Slot {
     packed: u32,
 }
 
+const TOLD_SHIFT: u32 = 8;
+const HASH_HIGH_SHIFT: u32 = 56;
 const STATE_BITS: u32 = 0b11;
 const CHANGED_BIT: u32 = 0b100;
 const COST_SHIFT: u32 = 3;
 
 impl Slot {
+    /// Of an entry that is told of in no hand-over yet and inserted after no other.
+    #[inline]
+    pub(super) fn new(state: State, hash: u64, weight_bytes: u64, facts: Facts) -> Self {
+        Self {
+            weight_bytes,
+            expires: facts.expires,
+            told_and_hash: hash >> HASH_HIGH_SHIFT,
+            hash: hash as u32,
+            older: NO_SLOT,
+            newer: NO_SLOT,
+            packed: packed_cost(facts) | state as u32,
+        }
+    }
+
     const fn free(next: u32) -> Self {
         Self {
             weight_bytes: 0,
             expires: Timestamp::from_millis(0),
-            told_in: 0,
+            told_and_hash: 0,
             hash: 0,
             older: NO_SLOT,
             newer: next,
             packed: 0,
         }
+    }
+
+    /// As much of its hash as the table makes use of: 32 bits for the place and 7 for the tag.
+    pub(super) const fn hash(&self) -> u64 {
+        self.told_and_hash << HASH_HIGH_SHIFT | self.hash as u64
+    }
+
+    /// Number of the hand-over that tells the policy of this entry; with the slot, it names the entry for ever.
+    pub(super) const fn told_in(&self) -> u64 {
+        self.told_and_hash >> TOLD_SHIFT
+    }
+
+    pub(super) const fn set_told_in(&mut self, hand_over: u64) {
+        self.told_and_hash = self.told_and_hash & ((1 << TOLD_SHIFT) - 1) | hand_over << TOLD_SHIFT;
+    }
+
+    pub(super) const fn link(&self) -> Link {
+        Link { older: self.older, newer: self.newer, weight_bytes: self.weight_bytes }
     }
 
     pub(super) const fn state(&self) -> State {
@@ -92,10 +129,21 @@ impl Slot {
 
     /// Takes over what the policy is told of an entry, but for the weight.
     pub(super) fn set_facts(&mut self, facts: Facts) {
-        let cost = facts.fetch_cost_us.min(u64::from(u32::MAX >> COST_SHIFT)) as u32;
-        self.packed = self.packed & (STATE_BITS | CHANGED_BIT) | cost << COST_SHIFT;
+        self.packed = self.packed & (STATE_BITS | CHANGED_BIT) | packed_cost(facts);
         self.expires = facts.expires;
     }
+}
+
+fn packed_cost(facts: Facts) -> u32 {
+    (facts.fetch_cost_us.min(u64::from(u32::MAX >> COST_SHIFT)) as u32) << COST_SHIFT
+}
+
+/// What is to be undone when an entry leaves.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Link {
+    pub(super) older: u32,
+    pub(super) newer: u32,
+    pub(super) weight_bytes: u64,
 }
 
 /// All slots of a shard.
@@ -133,26 +181,41 @@ impl Slab {
         self.chunks.get(at as usize / CHUNK).map(|chunk| &chunk[at as usize % CHUNK])
     }
 
-    /// A slot that was free, to be filled by the caller at once; none where all numbers are given away.
-    pub(super) fn take(&mut self) -> Option<u32> {
+    /// The slot `at`, if there is one.
+    #[inline]
+    pub(super) fn find_mut(&mut self, at: u32) -> Option<&mut Slot> {
+        self.chunks.get_mut(at as usize / CHUNK).map(|chunk| &mut chunk[at as usize % CHUNK])
+    }
+
+    /// The slot that [`Slab::fill`] fills next; none where all are taken.
+    #[inline]
+    pub(super) fn next(&mut self) -> Option<u32> {
         if self.free == NO_SLOT {
             self.grow()?;
         }
-        let slot = self.free;
-        self.free = self.at(slot).newer;
-        Some(slot)
+        Some(self.free)
     }
 
-    /// Gives a slot back.
+    /// Fills the slot that [`Slab::next`] named.
+    #[inline]
+    pub(super) fn fill(&mut self, entry: Slot) {
+        self.free = std::mem::replace(self.at_mut(self.free), entry).newer;
+    }
+
+    /// Gives a slot back. What it says of its entry stays until it is filled again.
+    #[inline]
     pub(super) fn release(&mut self, slot: u32) {
-        *self.at_mut(slot) = Slot::free(self.free);
-        self.free = slot;
+        let next = std::mem::replace(&mut self.free, slot);
+        let entry = self.at_mut(slot);
+        entry.set_state(State::Free);
+        entry.newer = next;
     }
 
     /// Lowest slots first: they are the ones in use when few are.
+    #[cold]
     fn grow(&mut self) -> Option<()> {
         let first = self.len();
-        let after = first.checked_add(CHUNK as u32)?;
+        let after = (first < SLOTS_MAX).then_some(first + CHUNK as u32)?;
         let next = |slot: u32| if slot + 1 == after { NO_SLOT } else { slot + 1 };
         let chunk: Vec<Slot> = (first..after).map(|slot| Slot::free(next(slot))).collect();
         self.chunks.push(chunk.into_boxed_slice().try_into().ok()?);
@@ -180,12 +243,29 @@ mod tests {
     }
 
     #[test]
+    fn a_slot_keeps_the_parts_of_the_hash_that_count() {
+        for hash in [0, u64::MAX, 0x1234_5678_9abc_def0, 0xfedc_ba98_7654_3210] {
+            let mut slot = Slot::new(State::Resident, hash, 1, Facts::default());
+            assert_eq!((slot.told_in(), slot.hash()), (0, hash & 0xff00_0000_ffff_ffff));
+            for hand_over in [1, (1 << 56) - 1, 7] {
+                slot.set_told_in(hand_over);
+                assert_eq!((slot.told_in(), slot.hash()), (hand_over, hash & 0xff00_0000_ffff_ffff));
+            }
+        }
+    }
+
+    #[test]
     fn slots_are_given_out_from_the_lowest_and_again_when_free() {
         let mut slab = Slab::new();
-        let taken: Vec<u32> = (0..200).filter_map(|_| slab.take()).collect();
+        let take = |slab: &mut Slab| {
+            let slot = slab.next();
+            slab.fill(Slot::new(State::Resident, 0, 1, Facts::default()));
+            slot
+        };
+        let taken: Vec<u32> = (0..200).filter_map(|_| take(&mut slab)).collect();
         assert_eq!(taken, (0..200).collect::<Vec<_>>());
         slab.release(7);
-        assert_eq!((slab.take(), slab.take()), (Some(7), Some(200)));
+        assert_eq!((take(&mut slab), take(&mut slab)), (Some(7), Some(200)));
         assert!(slab.find(255).is_some() && slab.find(256).is_none());
     }
 }

@@ -6,22 +6,21 @@ pub(super) use std::sync::atomic::{AtomicU32, AtomicUsize};
 
 pub(super) use parking_lot::{Mutex, MutexGuard, RwLock, RwLockUpgradableReadGuard, RwLockWriteGuard};
 
-/// A number for the calling thread. Threads that start one after the other have numbers that follow each other.
+thread_local! {
+    static NUMBER: Cell<usize> = const { Cell::new(usize::MAX) };
+}
+
+/// The number of the calling thread; `usize::MAX` until it has one.
 #[inline]
 pub(super) fn thread_number() -> usize {
-    thread_local! {
-        static NUMBER: Cell<usize> = const { Cell::new(usize::MAX) };
-    }
-    let number = NUMBER.get();
-    if number != usize::MAX {
-        return number;
-    }
-    NUMBER.set(next_number());
     NUMBER.get()
 }
 
-#[cold]
-fn next_number() -> usize {
+/// Gives the calling thread a number below `below`, unless it has one, and answers with it. Numbers are dealt in turn.
+pub(super) fn number_thread(below: usize) -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
-    NEXT.fetch_add(1, Ordering::Relaxed)
+    if NUMBER.get() == usize::MAX {
+        NUMBER.set(NEXT.fetch_add(1, Ordering::Relaxed) % below);
+    }
+    NUMBER.get()
 }

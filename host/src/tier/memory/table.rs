@@ -10,7 +10,7 @@ use sandbar_guest::eviction::{Arrival, Departure, Event, pack};
 use super::Facts;
 use super::pending::Pending;
 use super::reads::{Noted, ReadBuffer};
-use super::slab::{NO_SLOT, Slab, Slot, State};
+use super::slab::{Link, NO_SLOT, Slab, Slot, State};
 use super::stats::TableCounts;
 use crate::key::KeyHash;
 
@@ -29,9 +29,9 @@ pub(super) struct Table<V> {
     /// Slots whose departure the policy has not been told.
     departing: Vec<u32>,
     /// How many of them departed before the queue overflowed.
-    departing_queued: usize,
+    departing_queued: u32,
     /// Resident entries that arrived after the queue overflowed.
-    untold_unqueued: usize,
+    untold_unqueued: u32,
     /// Number of the last hand-over: the policy knows the entries that carry this number or a lower one.
     pub(super) handed: u64,
     /// Number that entries get which arrive now.
@@ -88,6 +88,13 @@ pub(super) struct Candidate {
     pub(super) facts: Facts,
 }
 
+impl Candidate {
+    #[inline]
+    fn slot(&self, state: State) -> Slot {
+        Slot::new(state, hash(self.key), self.weight_bytes, self.facts)
+    }
+}
+
 impl<V> Table<V> {
     pub(super) fn new(capacity_bytes: u64, slack: Slack, reads: ReadBuffer) -> Self {
         Self {
@@ -112,13 +119,13 @@ impl<V> Table<V> {
     /// A key's resident entry.
     #[inline]
     pub(super) fn find(&self, key: KeyHash) -> Option<&Bucket<V>> {
-        self.map.find(table_hash(key), |bucket| bucket.key == key)
+        self.map.find(hash(key), |bucket| bucket.key == key)
     }
 
     /// The resident entry of a slot.
     pub(super) fn bucket(&self, slot: u32) -> Option<&Bucket<V>> {
         let entry = self.slab.find(slot).filter(|entry| entry.is_resident())?;
-        self.map.find(whole_hash(entry.hash), |bucket| bucket.slot == slot)
+        self.map.find(entry.hash(), |bucket| bucket.slot == slot)
     }
 
     /// Number of resident entries.
@@ -140,7 +147,7 @@ impl<V> Table<V> {
     pub(super) fn insert(&mut self, candidate: &Candidate, value: V, garbage: &mut Vec<V>) -> Taken<V> {
         let too_large = candidate.weight_bytes > self.capacity_bytes;
         let limit_bytes = self.limit_bytes();
-        if let Some(bucket) = self.map.find_mut(table_hash(candidate.key), |bucket| bucket.key == candidate.key) {
+        if let Some(bucket) = self.map.find_mut(hash(candidate.key), |bucket| bucket.key == candidate.key) {
             let slot = bucket.slot;
             let before = self.slab.at(slot).weight_bytes;
             let grows_by = candidate.weight_bytes.saturating_sub(before);
@@ -181,63 +188,67 @@ impl<V> Table<V> {
 
     /// Takes in an entry of a key that has none, and for which there is room.
     pub(super) fn place(&mut self, candidate: &Candidate, value: V) -> Taken<V> {
-        let Some(slot) = self.reserve(candidate) else {
+        let Some(slot) = self.slab.next() else {
             self.counts.not_admitted += 1;
             return Taken::TooLarge(value);
         };
-        if !self.pending.push(Event::Arrived(self.arrival(slot, candidate.key))) {
+        let mut entry = candidate.slot(State::Resident);
+        if !self.pending.push(Event::Arrived(arrival(slot, candidate.key, &entry))) {
             self.overflow();
         }
-        let hand_over = self.hand_over;
-        self.slab.at_mut(slot).told_in = hand_over;
-        self.untold_unqueued += usize::from(self.pending.has_overflowed());
+        entry.set_told_in(self.hand_over);
+        entry.older = self.newest;
+        self.slab.fill(entry);
+        self.untold_unqueued += u32::from(self.pending.has_overflowed());
         self.pending.came_bytes += candidate.weight_bytes;
-        self.settle_in(slot, candidate.key, value);
+        self.append(slot, candidate.key, candidate.weight_bytes, value);
         Taken::In
     }
 
     /// Gives an entry a slot, but nothing that a reader sees; none where all slots are taken.
     pub(super) fn reserve(&mut self, candidate: &Candidate) -> Option<u32> {
-        let slot = self.slab.take()?;
-        let entry = self.slab.at_mut(slot);
-        entry.hash = short_hash(candidate.key);
-        entry.weight_bytes = candidate.weight_bytes;
-        entry.set_facts(candidate.facts);
-        entry.told_in = self.handed;
-        entry.set_state(State::Reserved);
+        let slot = self.slab.next()?;
+        self.slab.fill(candidate.slot(State::Reserved));
         Some(slot)
     }
 
     /// Makes a reserved entry resident.
     pub(super) fn settle_in(&mut self, slot: u32, key: KeyHash, value: V) {
-        let newest = std::mem::replace(&mut self.newest, slot);
         let entry = self.slab.at_mut(slot);
         entry.set_state(State::Resident);
-        entry.older = newest;
-        entry.newer = NO_SLOT;
-        self.resident_bytes += entry.weight_bytes;
-        match newest {
+        entry.older = self.newest;
+        let weight_bytes = entry.weight_bytes;
+        self.append(slot, key, weight_bytes, value);
+    }
+
+    /// Takes an entry whose slot is filled in as the newest.
+    #[inline]
+    fn append(&mut self, slot: u32, key: KeyHash, weight_bytes: u64, value: V) {
+        match std::mem::replace(&mut self.newest, slot) {
             NO_SLOT => self.oldest = slot,
-            newest => self.slab.at_mut(newest).newer = slot,
+            older => self.slab.at_mut(older).newer = slot,
         }
+        self.resident_bytes += weight_bytes;
         self.counts.insertions += 1;
-        self.map.insert_unique(table_hash(key), Bucket { key, value, slot }, |bucket| table_hash(bucket.key));
+        self.map.insert_unique(hash(key), Bucket { key, value, slot }, |bucket| hash(bucket.key));
     }
 
     /// Removes a resident entry and notes the departure: its slot stays taken until the policy has been told.
     pub(super) fn depart(&mut self, slot: u32, reason: Departure) -> Option<V> {
-        let untold = self.pending.has_overflowed() && self.slab.at(slot).told_in >= self.hand_over;
-        self.untold_unqueued -= usize::from(untold);
+        let untold = self.pending.has_overflowed() && self.slab.at(slot).told_in() >= self.hand_over;
+        self.untold_unqueued -= u32::from(untold);
         if !self.pending.push(Event::Departed { slot, reason }) {
             self.overflow();
         }
         let value = self.take_value(slot);
-        self.pending.left_bytes += self.slab.at(slot).weight_bytes;
-        self.unlink(slot);
-        self.slab.at_mut(slot).set_state(State::Departing);
+        let entry = self.slab.at_mut(slot);
+        entry.set_state(State::Departing);
+        let link = entry.link();
+        self.pending.left_bytes += link.weight_bytes;
+        self.unlink(link);
         self.departing.push(slot);
         if !self.pending.has_overflowed() {
-            self.departing_queued = self.departing.len();
+            self.departing_queued = self.departing.len() as u32;
         }
         value
     }
@@ -245,36 +256,30 @@ impl<V> Table<V> {
     /// Evicts the victims that the policy named, and frees their slots. `refuse` is told of those that aren't entries
     /// that it was told of, and what they are.
     ///
-    /// Goes over them three times: memory that was not read for long is then waited for together, not one by one.
+    /// Goes over them twice: memory that was not read for long is then waited for together, not one by one.
     pub(super) fn evict_victims(
         &mut self,
         victims: &mut Vec<u32>,
         garbage: &mut Vec<V>,
         mut refuse: impl FnMut(u32, State),
     ) {
-        victims.retain(|slot| self.accept_victim(*slot).map_err(|state| refuse(*slot, state)).is_ok());
-        garbage.extend(victims.iter().filter_map(|slot| self.take_value(*slot)));
-        for slot in victims.drain(..) {
-            self.unlink(slot);
-            self.slab.release(slot);
-        }
+        victims.retain(|slot| self.free_victim(*slot).map_err(|state| refuse(*slot, state)).is_ok());
+        garbage.extend(victims.drain(..).filter_map(|slot| self.take_value(slot)));
     }
 
-    /// Marks a victim, so that it isn't accepted twice.
-    fn accept_victim(&mut self, slot: u32) -> Result<(), State> {
-        if slot >= self.slab.len() {
-            return Err(State::Free);
-        }
-        let handed = self.handed;
-        let entry = self.slab.at_mut(slot);
+    /// Frees a victim's slot. The entry is to be taken out of the map before anything else happens.
+    fn free_victim(&mut self, slot: u32) -> Result<(), State> {
+        let entry = self.slab.find_mut(slot).ok_or(State::Free)?;
         match entry.state() {
-            State::Resident if entry.told_in > handed => return Err(State::Free),
+            State::Resident if entry.told_in() > self.handed => return Err(State::Free),
             // It was told of in this very hand-over.
-            State::Resident if entry.told_in == handed => self.counts.not_admitted += 1,
+            State::Resident if entry.told_in() == self.handed => self.counts.not_admitted += 1,
             State::Resident => self.counts.evicted_by_policy += 1,
             other => return Err(other),
         }
-        entry.set_state(State::Free);
+        let link = entry.link();
+        self.slab.release(slot);
+        self.unlink(link);
         Ok(())
     }
 
@@ -296,16 +301,15 @@ impl<V> Table<V> {
 
     /// Takes an entry out of the map.
     fn take_value(&mut self, slot: u32) -> Option<V> {
-        let hash = whole_hash(self.slab.at(slot).hash);
+        let hash = self.slab.at(slot).hash();
         let found = self.map.find_entry(hash, |bucket| bucket.slot == slot).ok();
         found.map(|found| found.remove().0.value)
     }
 
     /// Takes an entry out of the order of insertion and the sum of weights.
-    fn unlink(&mut self, slot: u32) {
-        let entry = self.slab.at(slot);
-        let (older, newer) = (entry.older, entry.newer);
-        self.resident_bytes -= entry.weight_bytes;
+    #[inline]
+    fn unlink(&mut self, Link { older, newer, weight_bytes }: Link) {
+        self.resident_bytes -= weight_bytes;
         match older {
             NO_SLOT => self.oldest = newer,
             older => self.slab.at_mut(older).newer = newer,
@@ -320,7 +324,7 @@ impl<V> Table<V> {
     /// not in the queue.
     fn overflow(&mut self) {
         self.hand_over += 1;
-        self.departing_queued = self.departing.len();
+        self.departing_queued = self.departing.len() as u32;
         self.counts.event_overflows += 1;
     }
 
@@ -345,13 +349,13 @@ impl<V> Table<V> {
     }
 
     fn write_down(&self, words: &mut Vec<u64>) {
-        for slot in &self.departing[self.departing_queued..] {
-            if self.slab.at(*slot).told_in < self.hand_over {
+        for slot in &self.departing[self.departing_queued as usize..] {
+            if self.slab.at(*slot).told_in() < self.hand_over {
                 pack(Event::Departed { slot: *slot, reason: Departure::Evicted }, words);
             }
         }
-        let unqueued = |_, entry: &Slot| entry.told_in >= self.hand_over;
-        self.write_newest(self.untold_unqueued, unqueued, words);
+        let unqueued = |_, entry: &Slot| entry.told_in() >= self.hand_over;
+        self.write_newest(self.untold_unqueued as usize, unqueued, words);
     }
 
     /// Writes down the arrival of the `count` newest entries that `are_due`, in the order of insertion.
@@ -373,27 +377,14 @@ impl<V> Table<V> {
     /// Writes down the arrival of a resident entry; its rank is 0 where it is new.
     pub(super) fn write_arrival(&self, slot: u32, rank: u8, words: &mut Vec<u64>) {
         if let Some(bucket) = self.bucket(slot) {
-            pack(Event::Arrived(Arrival { rank, ..self.arrival(slot, bucket.key) }), words);
-        }
-    }
-
-    /// What the policy is told of an arrival.
-    pub(super) fn arrival(&self, slot: u32, key: KeyHash) -> Arrival {
-        let entry = self.slab.at(slot);
-        Arrival {
-            slot,
-            key_hash: policy_hash(key),
-            weight_bytes: entry.weight_bytes,
-            fetch_cost_us: entry.fetch_cost_us(),
-            expires_ms: entry.expires.as_millis(),
-            rank: 0,
+            pack(Event::Arrived(Arrival { rank, ..arrival(slot, bucket.key, self.slab.at(slot)) }), words);
         }
     }
 
     /// Notes a thread's first read here, of `slot`, which may have been given away since.
     pub(super) fn note_first(&mut self, slot: u32) -> Noted {
         self.reads.make_stripe();
-        if self.slab.at(slot).is_resident() { self.reads.note(slot) } else { Noted::Dropped }
+        if self.slab.at(slot).is_resident() { self.reads.note(slot) } else { Noted::NoRoom }
     }
 
     /// Queues the reads that were noted: what is queued next happened after them.
@@ -415,41 +406,22 @@ impl<V> Table<V> {
     }
 }
 
-/// The bits of a hash of which the table makes use: 25 for the place and 7 for the tag. More than 2^25 entries in a shard
-/// would share places, and still be found.
-const TABLE_BITS: u64 = 0x7f << 57 | 0x1ff_ffff;
-
-/// The hash in the table: of the upper half of the key's, for the lower one selects the shard.
+/// What the policy is told of an arrival.
 #[inline]
-const fn table_hash(key: KeyHash) -> u64 {
-    policy_hash(key) & TABLE_BITS
-}
-
-/// The hash in the table, packed.
-const fn short_hash(key: KeyHash) -> u32 {
-    let hash = table_hash(key);
-    (hash >> 32) as u32 | hash as u32
-}
-
-/// The hash in the table, unpacked.
-const fn whole_hash(short: u32) -> u64 {
-    ((short as u64) << 32 | short as u64) & TABLE_BITS
-}
-
-/// The hash that the policy is told.
-#[inline]
-const fn policy_hash(key: KeyHash) -> u64 {
-    (key.0 >> 64) as u64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_short_hash_is_the_hash_in_the_table() {
-        for key in [0, 1, u128::MAX, 0x1234_5678_9abc_def0 << 64, 0xfedc_ba98_7654_3210 << 64].map(KeyHash) {
-            assert_eq!(whole_hash(short_hash(key)), table_hash(key));
-        }
+pub(super) fn arrival(slot: u32, key: KeyHash, entry: &Slot) -> Arrival {
+    Arrival {
+        slot,
+        key_hash: hash(key),
+        weight_bytes: entry.weight_bytes,
+        fetch_cost_us: entry.fetch_cost_us(),
+        expires_ms: entry.expires.as_millis(),
+        rank: 0,
     }
+}
+
+/// The hash in the table, and the one that the policy is told: the upper half of the key's, for the lower one selects the
+/// shard.
+#[inline]
+const fn hash(key: KeyHash) -> u64 {
+    (key.0 >> 64) as u64
 }

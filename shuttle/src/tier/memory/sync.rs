@@ -1,14 +1,26 @@
 //! The locks and atomics of the tier, such that shuttle's scheduler sees them. They have the interface of parking_lot's.
 
+use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
 
 pub(super) use shuttle::sync::MutexGuard;
 pub(super) use shuttle::sync::atomic::{AtomicU32, AtomicUsize};
 use shuttle::sync::{self, RwLockReadGuard};
 
-/// A number for the calling thread.
+shuttle::thread_local! {
+    static NUMBER: Cell<usize> = Cell::new(usize::MAX);
+}
+
+/// The number of the calling thread; `usize::MAX` until it has one.
 pub(super) fn thread_number() -> usize {
-    shuttle::current::me().into()
+    NUMBER.with(Cell::get)
+}
+
+/// Gives the calling thread a number below `below`, and answers with it.
+pub(super) fn number_thread(below: usize) -> usize {
+    let number = usize::from(shuttle::current::me()) % below;
+    NUMBER.with(|own| own.set(number));
+    number
 }
 
 /// A lock that can be tried.
