@@ -82,7 +82,7 @@ impl ReadBuffer {
     /// Whether nothing was noted.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        self.stripes.iter().fold(0, |noted, stripe| noted | stripe.cursor.load(Ordering::Acquire)) == 0
+        self.stripes.iter().all(|stripe| stripe.cursor.load(Ordering::Acquire) == 0)
     }
 
     /// Appends the reads to `words`, packed, stripe by stripe, oldest first, and empties the buffer. The caller holds the

@@ -115,7 +115,7 @@ impl<V: Clone> Shard<V> {
         for slot in seat.released.drain(..) {
             table.slab.release(slot);
         }
-        table.capacity_bytes = seat.capacity_bytes;
+        table.set_capacity(seat.capacity_bytes, self.slack);
         let coming_bytes = arriving.as_ref().filter(|_| !refused).map_or(0, |arriving| arriving.candidate.weight_bytes);
         let allowed_bytes = allowed_bytes(&table);
         if table.resident_bytes.saturating_add(coming_bytes) > allowed_bytes {

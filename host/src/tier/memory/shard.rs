@@ -24,18 +24,24 @@ pub(super) struct Shard<V> {
     pub(super) table: RwLock<Table<V>>,
     pub(super) seat: Mutex<Seat>,
     /// Words of events with which it pays to ask the policy.
-    batch_words: usize,
+    batch_words: u32,
+    pub(super) slack: Slack,
     pub(super) counts: SeatCounts,
 }
 
 impl<V: Clone> Shard<V> {
     pub(super) fn new(capacity_bytes: u64, read_buffer_len: usize, seed: u64, bound: Arc<dyn EvictionFactory>) -> Self {
-        let batches = read_buffer_len > 1;
-        let slack = if batches { Slack::Batching } else { Slack::None };
+        let (slack, batch_words) = match read_buffer_len {
+            0 | 1 => (Slack::None, 1),
+            _ => (Slack::Batching, read_buffer_len.saturating_mul(4).min(BATCH_WORDS_MAX) as u32),
+        };
+        let mut table = Table::new(ReadBuffer::new(read_buffer_len));
+        table.set_capacity(capacity_bytes, slack);
         Self {
-            table: RwLock::new(Table::new(capacity_bytes, slack, ReadBuffer::new(read_buffer_len))),
+            table: RwLock::new(table),
             seat: Mutex::new(Seat::new(bound, capacity_bytes, seed)),
-            batch_words: if batches { read_buffer_len.saturating_mul(4).min(BATCH_WORDS_MAX) } else { 1 },
+            batch_words,
+            slack,
             counts: SeatCounts::default(),
         }
     }
@@ -76,7 +82,7 @@ impl<V: Clone> Shard<V> {
     /// Hands the full buffer over, unless somebody else is with the policy.
     #[cold]
     fn hand_over_reads(&self, now: Timestamp) {
-        self.try_settle(now, &mut Vec::new());
+        self.try_settle(now);
     }
 
     /// Makes room for the calling thread's first read here. Any other read that found none is dropped.
@@ -94,39 +100,35 @@ impl<V: Clone> Shard<V> {
 
     /// Takes an entry in; false if it was not.
     pub(super) fn insert(&self, candidate: &Candidate, value: V, now: Timestamp) -> bool {
-        let mut garbage = Vec::new();
+        let mut displaced = None;
         let (taken, is_due) = {
             let mut table = self.write();
-            let taken = table.insert(candidate, value, &mut garbage);
+            let taken = table.insert(candidate, value, &mut displaced);
             (taken, self.is_answer_due(&table))
         };
         match taken {
             Taken::TooLarge(_) => return false,
-            Taken::NoRoom(value) => return self.insert_where_room_is_short(candidate, value, now, &mut garbage),
+            Taken::NoRoom(value) => return self.insert_where_room_is_short(candidate, value, now),
             Taken::Instead(_) | Taken::In => {}
         }
         if is_due {
-            self.try_settle(now, &mut garbage);
+            self.try_settle(now);
         }
         true
     }
 
     fn is_answer_due(&self, table: &Table<V>) -> bool {
-        table.pending.len() >= self.batch_words || table.resident_bytes > table.capacity_bytes + table.slack_bytes() / 2
+        table.pending.len() >= self.batch_words as usize
+            || table.resident_bytes > table.capacity_bytes + table.slack_bytes() / 2
     }
 
     /// The policy makes room for the arrival, or refuses it; where it is busy the host makes room.
-    fn insert_where_room_is_short(
-        &self,
-        candidate: &Candidate,
-        value: V,
-        now: Timestamp,
-        garbage: &mut Vec<V>,
-    ) -> bool {
+    fn insert_where_room_is_short(&self, candidate: &Candidate, value: V, now: Timestamp) -> bool {
+        let mut garbage = Vec::new();
         let Some(mut seat) = self.seat.try_lock() else {
-            return take_in_by_force(&mut self.write(), candidate, value, garbage);
+            return take_in_by_force(&mut self.write(), candidate, value, &mut garbage);
         };
-        self.attend(&mut seat, now, garbage);
+        self.attend(&mut seat, now, &mut garbage);
         let slot = {
             let mut table = self.write();
             let Some(slot) = table.reserve(candidate) else { return false };
@@ -137,7 +139,7 @@ impl<V: Clone> Shard<V> {
             pack(Event::Arrived(arrival(slot, candidate.key, table.slab.at(slot))), words);
             slot
         };
-        self.answer(&mut seat, now, Some(Arriving { candidate: *candidate, value, slot }), garbage)
+        self.answer(&mut seat, now, Some(Arriving { candidate: *candidate, value, slot }), &mut garbage)
     }
 
     /// Removes a key's entry if `condition` holds of it.
@@ -160,7 +162,7 @@ impl<V: Clone> Shard<V> {
             (table.depart(slot, reason), self.is_answer_due(&table))
         };
         if is_due {
-            self.try_settle(now, &mut Vec::new());
+            self.try_settle(now);
         }
         value
     }
@@ -194,21 +196,18 @@ impl<V: Clone> Shard<V> {
                 }
             }
         }
-        self.try_settle_if_due(now, garbage);
+        let is_due = self.is_answer_due(&self.table.read());
+        if is_due {
+            self.try_settle(now);
+        }
         true
     }
 
-    fn try_settle_if_due(&self, now: Timestamp, garbage: &mut Vec<V>) {
-        let is_due = self.is_answer_due(&self.table.read());
-        if is_due {
-            self.try_settle(now, garbage);
-        }
-    }
-
     /// Tells the policy everything and does what it says, unless somebody else is with it.
-    fn try_settle(&self, now: Timestamp, garbage: &mut Vec<V>) {
+    fn try_settle(&self, now: Timestamp) {
+        let mut garbage = Vec::new();
         if let Some(seat) = self.seat.try_lock() {
-            self.settle(seat, now, garbage);
+            self.settle(seat, now, &mut garbage);
         }
     }
 
@@ -226,7 +225,7 @@ pub(super) fn take_in_by_force<V>(table: &mut Table<V>, candidate: &Candidate, v
     }
     let limit_bytes = table.limit_bytes();
     table.make_room(candidate.weight_bytes, limit_bytes, garbage);
-    match table.place(candidate, value) {
+    match table.insert(candidate, value, &mut None) {
         Taken::Instead(value) | Taken::NoRoom(value) | Taken::TooLarge(value) => {
             garbage.push(value);
             false

@@ -134,6 +134,7 @@ impl Slot {
     }
 }
 
+#[inline]
 fn packed_cost(facts: Facts) -> u32 {
     (facts.fetch_cost_us.min(u64::from(u32::MAX >> COST_SHIFT)) as u32) << COST_SHIFT
 }

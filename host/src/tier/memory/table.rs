@@ -5,6 +5,7 @@
 //! pointer, and the only miss beside the value's own.
 
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use sandbar_guest::eviction::{Arrival, Departure, Event, pack};
 
 use super::Facts;
@@ -24,7 +25,8 @@ pub(super) struct Table<V> {
     newest: u32,
     pub(super) resident_bytes: u64,
     pub(super) capacity_bytes: u64,
-    slack: Slack,
+    /// The most bytes there may ever be: the capacity and the slack.
+    limit_bytes: u64,
     pub(super) pending: Pending,
     /// Slots whose departure the policy has not been told.
     departing: Vec<u32>,
@@ -96,7 +98,7 @@ impl Candidate {
 }
 
 impl<V> Table<V> {
-    pub(super) fn new(capacity_bytes: u64, slack: Slack, reads: ReadBuffer) -> Self {
+    pub(super) fn new(reads: ReadBuffer) -> Self {
         Self {
             map: HashTable::new(),
             reads,
@@ -104,8 +106,8 @@ impl<V> Table<V> {
             oldest: NO_SLOT,
             newest: NO_SLOT,
             resident_bytes: 0,
-            capacity_bytes,
-            slack,
+            capacity_bytes: 0,
+            limit_bytes: 0,
             pending: Pending::default(),
             departing: Vec::new(),
             departing_queued: 0,
@@ -133,40 +135,68 @@ impl<V> Table<V> {
         self.map.len()
     }
 
+    /// Says what the entries may weigh. Nothing leaves.
+    pub(super) const fn set_capacity(&mut self, capacity_bytes: u64, slack: Slack) {
+        self.capacity_bytes = capacity_bytes;
+        self.limit_bytes = capacity_bytes.saturating_add(slack.bytes(capacity_bytes));
+    }
+
     /// Bytes by which the capacity may be exceeded until the policy has answered.
     pub(super) const fn slack_bytes(&self) -> u64 {
-        self.slack.bytes(self.capacity_bytes)
+        self.limit_bytes - self.capacity_bytes
     }
 
     /// The most bytes there may ever be.
     pub(super) const fn limit_bytes(&self) -> u64 {
-        self.capacity_bytes.saturating_add(self.slack_bytes())
+        self.limit_bytes
     }
 
-    /// Takes an entry in if there is room for it. Values that leave go to `garbage`.
-    pub(super) fn insert(&mut self, candidate: &Candidate, value: V, garbage: &mut Vec<V>) -> Taken<V> {
-        let too_large = candidate.weight_bytes > self.capacity_bytes;
-        let limit_bytes = self.limit_bytes();
-        if let Some(bucket) = self.map.find_mut(hash(candidate.key), |bucket| bucket.key == candidate.key) {
-            let slot = bucket.slot;
-            let before = self.slab.at(slot).weight_bytes;
-            let grows_by = candidate.weight_bytes.saturating_sub(before);
-            // A change that can't be queued is told as a departure and an arrival instead.
-            if !too_large && self.resident_bytes.saturating_add(grows_by) <= limit_bytes && self.pending.has_room() {
-                let old = std::mem::replace(&mut bucket.value, value);
-                self.change(slot, candidate);
-                return Taken::Instead(old);
+    /// Takes an entry in if there is room for it. An older value of its key that isn't answered goes to `displaced`.
+    pub(super) fn insert(&mut self, candidate: &Candidate, value: V, displaced: &mut Option<V>) -> Taken<V> {
+        let Candidate { key, weight_bytes, .. } = *candidate;
+        let too_large = weight_bytes > self.capacity_bytes;
+        let place = match self.map.entry(hash(key), |bucket| bucket.key == key, |bucket| hash(bucket.key)) {
+            Entry::Vacant(place) => place,
+            Entry::Occupied(mut found) => {
+                let bucket = found.get_mut();
+                let slot = bucket.slot;
+                let grows_by = weight_bytes.saturating_sub(self.slab.at(slot).weight_bytes);
+                let fits = !too_large && self.resident_bytes.saturating_add(grows_by) <= self.limit_bytes;
+                // A change that can't be queued is told as a departure and an arrival instead.
+                if fits && self.pending.has_room() {
+                    let old = std::mem::replace(&mut bucket.value, value);
+                    self.change(slot, candidate);
+                    return Taken::Instead(old);
+                }
+                *displaced = self.depart(slot, Departure::Purged);
+                return self.insert(candidate, value, &mut None);
             }
-            garbage.extend(self.depart(slot, Departure::Purged));
-        }
+        };
         if too_large {
             self.counts.not_admitted += 1;
             return Taken::TooLarge(value);
         }
-        if self.resident_bytes.saturating_add(candidate.weight_bytes) > limit_bytes {
+        if self.resident_bytes.saturating_add(weight_bytes) > self.limit_bytes {
             return Taken::NoRoom(value);
         }
-        self.place(candidate, value)
+        let Some(slot) = self.slab.next() else {
+            self.counts.not_admitted += 1;
+            return Taken::TooLarge(value);
+        };
+        let mut entry = candidate.slot(State::Resident);
+        let is_queued = self.pending.push(Event::Arrived(arrival(slot, key, &entry)));
+        // If it is the first that is not, a new count begins.
+        entry.set_told_in(self.hand_over + u64::from(!is_queued));
+        entry.older = self.newest;
+        self.slab.fill(entry);
+        self.untold_unqueued += u32::from(self.pending.has_overflowed());
+        self.pending.came_bytes += weight_bytes;
+        place.insert(Bucket { key, value, slot });
+        self.append(slot, weight_bytes);
+        if !is_queued {
+            self.overflow();
+        }
+        Taken::In
     }
 
     fn change(&mut self, slot: u32, candidate: &Candidate) {
@@ -186,25 +216,6 @@ impl<V> Table<V> {
         self.pending.push(Event::Changed { slot, weight_bytes, expires_ms: facts.expires.as_millis() });
     }
 
-    /// Takes in an entry of a key that has none, and for which there is room.
-    pub(super) fn place(&mut self, candidate: &Candidate, value: V) -> Taken<V> {
-        let Some(slot) = self.slab.next() else {
-            self.counts.not_admitted += 1;
-            return Taken::TooLarge(value);
-        };
-        let mut entry = candidate.slot(State::Resident);
-        if !self.pending.push(Event::Arrived(arrival(slot, candidate.key, &entry))) {
-            self.overflow();
-        }
-        entry.set_told_in(self.hand_over);
-        entry.older = self.newest;
-        self.slab.fill(entry);
-        self.untold_unqueued += u32::from(self.pending.has_overflowed());
-        self.pending.came_bytes += candidate.weight_bytes;
-        self.append(slot, candidate.key, candidate.weight_bytes, value);
-        Taken::In
-    }
-
     /// Gives an entry a slot, but nothing that a reader sees; none where all slots are taken.
     pub(super) fn reserve(&mut self, candidate: &Candidate) -> Option<u32> {
         let slot = self.slab.next()?;
@@ -218,19 +229,19 @@ impl<V> Table<V> {
         entry.set_state(State::Resident);
         entry.older = self.newest;
         let weight_bytes = entry.weight_bytes;
-        self.append(slot, key, weight_bytes, value);
+        self.map.insert_unique(hash(key), Bucket { key, value, slot }, |bucket| hash(bucket.key));
+        self.append(slot, weight_bytes);
     }
 
-    /// Takes an entry whose slot is filled in as the newest.
+    /// Makes an entry the newest.
     #[inline]
-    fn append(&mut self, slot: u32, key: KeyHash, weight_bytes: u64, value: V) {
+    fn append(&mut self, slot: u32, weight_bytes: u64) {
         match std::mem::replace(&mut self.newest, slot) {
             NO_SLOT => self.oldest = slot,
             older => self.slab.at_mut(older).newer = slot,
         }
         self.resident_bytes += weight_bytes;
         self.counts.insertions += 1;
-        self.map.insert_unique(hash(key), Bucket { key, value, slot }, |bucket| hash(bucket.key));
     }
 
     /// Removes a resident entry and notes the departure: its slot stays taken until the policy has been told.
