@@ -86,6 +86,13 @@ pub trait Eviction: Sized {
     /// The entry was read.
     fn touched(&mut self, now_ms: u64, slot: u32);
 
+    /// The entries were read one after the other. The same as [`Eviction::touched`] of each, for a policy that can save
+    /// something where it is told of several.
+    #[inline]
+    fn touched_in_turn(&mut self, now_ms: u64, slots: impl ExactSizeIterator<Item = u32>) {
+        slots.for_each(|slot| self.touched(now_ms, slot));
+    }
+
     /// The entry is new. Makes room first, so that the sum of weights never exceeds the capacity; the arrival itself may
     /// be among the victims, it was not admitted then.
     fn arrived(&mut self, now_ms: u64, arrival: Arrival, victims: &mut Vec<u32>);
@@ -150,7 +157,9 @@ pub enum Departure {
 pub fn advance<E: Eviction>(policy: &mut E, now_ms: u64, events: &[u64], reclaim_bytes: u64, victims: &mut Vec<u32>) {
     let mut events = unpack(events);
     loop {
-        touch(policy, now_ms, &mut events);
+        if events.is_next_touched() {
+            events = touch(policy, now_ms, events);
+        }
         let Some(event) = events.next() else { break };
         match event {
             Event::Touched { slot } => policy.touched(now_ms, slot),
@@ -169,11 +178,12 @@ pub fn advance<E: Eviction>(policy: &mut E, now_ms: u64, events: &[u64], reclaim
 /// Takes in the reads up to the next event of another kind. Most events are reads; in a function of its own their loop has
 /// the registers to itself, and by eights WebAssembly looks eight times less often whether its time is up.
 #[inline(never)]
-fn touch<E: Eviction>(policy: &mut E, now_ms: u64, events: &mut packed::Events<'_>) {
+fn touch<'a, E: Eviction>(policy: &mut E, now_ms: u64, mut events: packed::Events<'a>) -> packed::Events<'a> {
     while let Some(heads) = events.next_if_touched::<8>() {
-        heads.iter().for_each(|head| policy.touched(now_ms, packed::slot_of(*head)));
+        policy.touched_in_turn(now_ms, heads.iter().map(|head| packed::slot_of(*head)));
     }
     while let Some([head]) = events.next_if_touched::<1>() {
         policy.touched(now_ms, packed::slot_of(*head));
     }
+    events
 }

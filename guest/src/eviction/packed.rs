@@ -38,8 +38,8 @@ const ARRIVED: u64 = 1;
 const CHANGED: u64 = 2;
 const DEPARTED: u64 = 3;
 
-/// Appends an event to a batch.
-#[inline]
+/// Appends an event to a batch. Most callers know which kind of event it is.
+#[inline(always)]
 pub fn pack(event: Event, words: &mut Vec<u64>) {
     let head = |code: u64, slot: u32| code | u64::from(slot) << 32;
     match event {
@@ -73,6 +73,12 @@ pub struct Events<'a> {
 }
 
 impl<'a> Events<'a> {
+    /// Whether the next event is a read.
+    #[inline]
+    pub(super) fn is_next_touched(&self) -> bool {
+        self.words.first().is_some_and(|head| head & 0xff == TOUCHED)
+    }
+
     /// Takes the next `N` events if all of them are reads, and answers with their words.
     #[inline]
     pub(super) fn next_if_touched<const N: usize>(&mut self) -> Option<&'a [u64; N]> {

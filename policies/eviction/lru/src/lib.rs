@@ -51,7 +51,12 @@ impl Eviction for Lru {
 
     #[inline]
     fn touched(&mut self, _now_ms: u64, slot: u32) {
-        self.recency.touch(slot);
+        self.recency.touch(std::iter::once(slot));
+    }
+
+    #[inline]
+    fn touched_in_turn(&mut self, _now_ms: u64, slots: impl ExactSizeIterator<Item = u32>) {
+        self.recency.touch(slots);
     }
 
     fn arrived(&mut self, _now_ms: u64, arrival: Arrival, victims: &mut Vec<u32>) {

@@ -53,18 +53,22 @@ impl Recency {
         self.stamps.get(slot as usize).is_some_and(|stamp| *stamp != ABSENT)
     }
 
-    /// Notes that a slot was used, if it is resident.
+    /// Notes that slots were used one after the other, those of them that are resident. Looks at the clock once for all.
     #[inline]
-    pub(crate) fn touch(&mut self, slot: u32) {
-        if let Some(stamp) = self.stamps.get_mut(slot as usize)
-            && *stamp != ABSENT
-        {
-            self.clock += 1;
-            *stamp = self.clock;
-            if self.clock == u32::MAX {
-                self.renumber();
+    pub(crate) fn touch(&mut self, slots: impl ExactSizeIterator<Item = u32>) {
+        if slots.len() >= (u32::MAX - self.clock) as usize {
+            self.renumber();
+        }
+        let (stamps, mut clock) = (self.stamps.as_mut_slice(), self.clock);
+        for slot in slots {
+            if let Some(stamp) = stamps.get_mut(slot as usize)
+                && *stamp != ABSENT
+            {
+                clock += 1;
+                *stamp = clock;
             }
         }
+        self.clock = clock;
     }
 
     /// Takes a slot in that is not resident.
@@ -100,15 +104,20 @@ impl Recency {
         Some(slot)
     }
 
+    #[inline]
     fn coldest(&mut self) -> Option<u32> {
         if self.len == 0 {
             return None;
         }
-        self.sorted.pop(&self.stamps).or_else(|| self.run.pop(&self.stamps)).or_else(|| {
-            self.sorted.rebuild(&self.stamps, ABSENT, self.clock);
-            self.run = Run { slots: VecDeque::new(), last: self.clock };
-            self.sorted.pop(&self.stamps)
-        })
+        self.sorted.pop(&self.stamps).or_else(|| self.run.pop(&self.stamps)).or_else(|| self.coldest_of_all())
+    }
+
+    /// Makes the order anew.
+    #[cold]
+    fn coldest_of_all(&mut self) -> Option<u32> {
+        self.sorted.rebuild(&self.stamps, ABSENT, self.clock);
+        self.run = Run { slots: VecDeque::new(), last: self.clock };
+        self.sorted.pop(&self.stamps)
     }
 
     /// Up to `limit` slots from behind `after`, or from the one used longest ago. Slices that follow each other cost as
@@ -149,6 +158,7 @@ impl Recency {
 }
 
 impl Run {
+    #[inline]
     fn pop(&mut self, stamps: &[u32]) -> Option<u32> {
         while let Some(slot) = self.slots.pop_front() {
             if stamps[slot as usize] == self.last - self.slots.len() as u32 {
@@ -160,6 +170,7 @@ impl Run {
 }
 
 /// Makes a vector by slot longer, by an eighth at least: doubling would leave a third of it unused.
+#[cold]
 pub(crate) fn grow<T: Copy + Default>(by_slot: &mut Vec<T>, len: usize) {
     if len > by_slot.capacity() {
         by_slot.reserve_exact((len - by_slot.len()).max(by_slot.len() / 8).max(64));
@@ -198,7 +209,7 @@ mod tests {
         for step in 0..30_000 {
             let (what, slot) = (draw(&mut random, 1000), draw(&mut random, slots));
             if what < touches {
-                recency.touch(slot);
+                recency.touch([slot].into_iter());
                 plain.touch(slot);
             } else if what < touches + pops {
                 assert_eq!(recency.pop(), (!plain.0.is_empty()).then(|| plain.0.remove(0)), "step {step}");

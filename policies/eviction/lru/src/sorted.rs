@@ -82,6 +82,7 @@ impl Sorted {
     }
 
     /// Sorts the coldest segment, or cuts it into smaller ones.
+    #[cold]
     fn refine(&mut self, segment: Segment, stamps: &[u32]) {
         let all = &self.slots[self.sorted.end..segment.end];
         let mut slots: Vec<u32> = all.iter().copied().filter(|slot| self.holds(stamps, *slot)).collect();
