@@ -70,6 +70,10 @@ impl<T: Copy + Default> Lists<T> {
         let node = &mut self.nodes[slot as usize];
         node.word = weight_bytes.min(WEIGHT_MAX) | u64::from(list) << WEIGHT_BITS;
         node.value = value;
+        let weight_bytes = node.weight();
+        self.total_len += 1;
+        self.total_bytes += weight_bytes;
+        self.lists[usize::from(list)].count_in(weight_bytes);
         self.link_after(list, slot, self.lists[usize::from(list)].hottest);
     }
 
@@ -81,7 +85,11 @@ impl<T: Copy + Default> Lists<T> {
         let node = &mut self.nodes[slot as usize];
         let weight_bytes = node.weight();
         node.word = u64::from(ABSENT) << WEIGHT_BITS;
-        Some(Removed { list, weight_bytes, value: node.value })
+        let value = node.value;
+        self.total_len -= 1;
+        self.total_bytes -= weight_bytes;
+        self.lists[usize::from(list)].count_out(weight_bytes);
+        Some(Removed { list, weight_bytes, value })
     }
 
     /// Moves an entry to the hot end of `list`, which may be the one it is in.
@@ -252,8 +260,13 @@ impl<T: Copy + Default> Lists<T> {
     fn move_after(&mut self, to: u8, slot: u32, anchor: u32) {
         let Some(from) = self.list(slot) else { return };
         self.unlink(from, slot);
-        let node = &mut self.nodes[slot as usize];
-        node.word = node.word & !(0xff << WEIGHT_BITS) | u64::from(to) << WEIGHT_BITS;
+        if from != to {
+            let node = &mut self.nodes[slot as usize];
+            node.word = node.word & !(0xff << WEIGHT_BITS) | u64::from(to) << WEIGHT_BITS;
+            let weight_bytes = node.weight();
+            self.lists[usize::from(from)].count_out(weight_bytes);
+            self.lists[usize::from(to)].count_in(weight_bytes);
+        }
         self.link_after(to, slot, anchor);
     }
 
@@ -271,10 +284,6 @@ impl<T: Copy + Default> Lists<T> {
         }
         let node = &mut self.nodes[slot as usize];
         (node.colder, node.hotter) = (colder, hotter);
-        list.len += 1;
-        list.bytes += node.weight();
-        self.total_len += 1;
-        self.total_bytes += node.weight();
     }
 
     #[inline]
@@ -289,11 +298,20 @@ impl<T: Copy + Default> Lists<T> {
             NIL => list.hottest = colder,
             hotter => self.nodes[hotter as usize].colder = colder,
         }
-        let weight_bytes = self.nodes[slot as usize].weight();
-        list.len -= 1;
-        list.bytes -= weight_bytes;
-        self.total_len -= 1;
-        self.total_bytes -= weight_bytes;
+    }
+}
+
+impl List {
+    #[inline]
+    fn count_in(&mut self, weight_bytes: u64) {
+        self.len += 1;
+        self.bytes += weight_bytes;
+    }
+
+    #[inline]
+    fn count_out(&mut self, weight_bytes: u64) {
+        self.len -= 1;
+        self.bytes -= weight_bytes;
     }
 }
 

@@ -115,10 +115,8 @@ impl Tide {
 
     /// Shows a request to the trials, and follows them.
     fn try_out(&mut self, key_hash: u64, weight_bytes: u64, level: u8) {
-        let is_time = self.entries.len() >= TRIAL_ENTRIES || self.entries.evicted_bytes() > 0;
-        if self.trials.is_none() && self.settings.adapt && is_time {
-            let views = view::chosen(&self.settings).expect("they were chosen before");
-            self.trials = Some(Trials::new(self.capacity_bytes, &views, self.settings.cost));
+        if self.trials.is_none() {
+            self.trials = self.begin_trials();
         }
         let Some(trials) = &mut self.trials else { return };
         if !trials.samples(key_hash) {
@@ -128,6 +126,16 @@ impl Tide {
             self.entries.take_view(&view);
             self.view = view;
         }
+    }
+
+    /// The trials, where there are to be any and it is time.
+    #[cold]
+    fn begin_trials(&self) -> Option<Trials> {
+        let is_time = self.entries.len() >= TRIAL_ENTRIES || self.entries.evicted_bytes() > 0;
+        (self.settings.adapt && is_time).then(|| {
+            let views = view::chosen(&self.settings).expect("they were chosen before");
+            Trials::new(self.capacity_bytes, &views, self.settings.cost)
+        })
     }
 }
 
