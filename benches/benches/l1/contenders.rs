@@ -70,6 +70,7 @@ pub(crate) fn all() -> Vec<(&'static str, Make)> {
     vec![
         ("sandbar lru native", |workload| filled("sandbar lru native", L1::new(workload, native("lru")))),
         ("sandbar lru guest", |workload| filled("sandbar lru guest", L1::new(workload, guest::lru()))),
+        ("sandbar tide native", |workload| filled("sandbar tide native", L1::new(workload, native("tide")))),
         ("sandbar s3-fifo native", |workload| filled("sandbar s3-fifo native", L1::new(workload, native("s3-fifo")))),
         ("quick_cache", |workload| filled("quick_cache", quick_cache(workload))),
         ("foyer lru", |workload| filled("foyer lru", foyer(workload, foyer_memory::LruConfig::default()))),
