@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 const HOST: &str = "shop.test";
 /// Deadline of a call of Redis.
-const L2_DEADLINE: Duration = Duration::from_millis(200);
+const L2_DEADLINE: Duration = Duration::from_millis(1000);
 /// What a request may take beyond that on a busy machine.
 const SLACK: Duration = Duration::from_millis(1500);
 

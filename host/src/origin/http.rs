@@ -35,6 +35,10 @@ use crate::body::Body;
 
 pub use self::config::{BadOriginUrl, HostHeader, OriginConfig, OriginUrl, Protocol, url_or_table};
 
+/// What is read from an HTTP/1.1 connection at once, and how long the head of a response may be. Pieces of a body are as
+/// large as that, so it is also by how much a body that is passed through exceeds its window.
+const READ_BYTES: usize = 64 << 10;
+
 /// An HTTP origin.
 pub struct HttpOrigin {
     config: OriginConfig,
@@ -84,6 +88,7 @@ impl HttpOrigin {
                 .pool_timer(TokioTimer::new())
                 .pool_idle_timeout(config.keep_idle)
                 .pool_max_idle_per_host(idle_connections_max)
+                .http1_max_buf_size(READ_BYTES)
                 .http2_only(config.http == Protocol::Http2)
                 .http2_adaptive_window(true);
             builder.build(dial.clone())

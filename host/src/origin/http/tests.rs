@@ -114,6 +114,19 @@ async fn what_is_no_http_is_broken() {
 }
 
 #[tokio::test]
+async fn a_head_that_is_too_long_is_broken() {
+    let config = origin(|mut stream, _| async move {
+        read_head(&mut stream).await?;
+        stream
+            .write_all(format!("HTTP/1.1 200 OK\r\nx-long: {}\r\n\r\n", "x".repeat(4 * READ_BYTES)).as_bytes())
+            .await?;
+        silence().await
+    });
+    let error = failure(&config.await).await;
+    assert!(matches!(&error, OriginError::Broken { reason, .. } if reason.contains("too large")), "{error}");
+}
+
+#[tokio::test]
 async fn half_a_head_is_broken_and_not_asked_for_again() {
     let connections = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&connections);
