@@ -61,9 +61,9 @@ use crate::key::KeyHash;
 use crate::policy::Fault;
 use crate::policy::eviction::EvictionFactory;
 
-/// What an entry costs beside its own weight, in bytes: a slot of 40, a bucket of 33 in a hash table that is between 7/16
+/// What an entry costs beside its own weight, in bytes: a slot of 32, a bucket of 33 in a hash table that is between 7/16
 /// and 7/8 full (54 on average), and the 16 that a list-based policy keeps for it.
-pub const ENTRY_OVERHEAD_BYTES: u64 = 112;
+pub const ENTRY_OVERHEAD_BYTES: u64 = 104;
 
 /// Shards are not made smaller than this by default, in bytes: an entry as large as a shard can still be taken in.
 const SHARD_BYTES_MIN: u64 = 8 << 20;
@@ -80,7 +80,8 @@ pub struct MemoryConfig {
     /// What the entries may weigh together, overhead included, in bytes. Each shard gets an equal part, rounded down, and
     /// may exceed it by 1/64 until its policy has answered (not at all where `read_buffer_len` is 1).
     pub capacity_bytes: u64,
-    /// Shards, rounded up to a power of two. By default one for each 8 MiB, at least 1 and at most 64.
+    /// Shards, rounded up to a power of two. By default one for each 8 MiB, at least 1 and at most 64. One takes at most
+    /// 2^30 entries.
     pub shards: Option<usize>,
     /// Reads of a shard that are handed over together, if nothing else happens: an arrival or departure takes the reads
     /// before it along, so that the policy knows them when it names victims. 1 makes a policy see each event at once.
@@ -106,11 +107,12 @@ impl Default for MemoryConfig {
 /// What a policy is told of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
-    /// What it weighs in bytes, without the engine's overhead.
+    /// What it weighs in bytes, without the engine's overhead; 256 TiB are too many.
     pub weight_bytes: u64,
     /// How long it took to fetch, in microseconds.
     pub fetch_cost_us: u64,
-    /// The end of its freshness lifetime. The engine keeps it for the policy and does not act on it.
+    /// The end of its freshness lifetime. The engine keeps it for the policy and does not act on it. From the year 10889 on
+    /// it counts as never.
     pub expires: Timestamp,
 }
 

@@ -278,7 +278,7 @@ impl<V> Table<V> {
             let entry = self.slab.at(slot);
             if self.is_known(slot, known) {
                 if entry.is_changed() {
-                    let (weight_bytes, expires_ms) = (entry.weight_bytes, entry.expires.as_millis());
+                    let (weight_bytes, expires_ms) = (entry.weight_bytes(), entry.expires_ms());
                     pack(Event::Changed { slot, weight_bytes, expires_ms }, words);
                 }
                 continue;

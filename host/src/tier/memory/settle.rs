@@ -139,7 +139,7 @@ impl<V: Clone> Shard<V> {
                 if let Some(other) = table.find(candidate.key).map(|bucket| bucket.slot) {
                     garbage.extend(table.depart(other, Departure::Purged));
                 }
-                table.settle_in(slot, candidate.key, value);
+                table.settle_in(slot, &candidate, value);
                 true
             }
             None => true,

@@ -13,7 +13,7 @@ use super::seat::Seat;
 use super::settle::Arriving;
 use super::stats::SeatCounts;
 use super::sync::{Mutex, MutexGuard, RwLock, RwLockWriteGuard};
-use super::table::{Candidate, Slack, Table, Taken, arrival};
+use super::table::{Candidate, Slack, Table, Taken};
 use crate::clock::Timestamp;
 use crate::key::KeyHash;
 use crate::policy::eviction::EvictionFactory;
@@ -136,7 +136,7 @@ impl<V: Clone> Shard<V> {
             table.take_pending(words, released);
             let handed = table.handed;
             table.slab.at_mut(slot).set_told_in(handed);
-            pack(Event::Arrived(arrival(slot, candidate.key, table.slab.at(slot))), words);
+            pack(Event::Arrived(candidate.arrival(slot, table.slab.at(slot))), words);
             slot
         };
         self.answer(&mut seat, now, Some(Arriving { candidate: *candidate, value, slot }), &mut garbage)

@@ -2,7 +2,6 @@
 //!
 //! Slots live in chunks that never move: growing costs one chunk and no copy.
 
-use super::Facts;
 use crate::clock::Timestamp;
 
 /// No slot: the end of a list.
@@ -27,77 +26,109 @@ pub(super) enum State {
     Departing,
 }
 
-/// An entry's facts and its place in the order of insertion, in 40 bytes.
+/// An entry's facts and its place in the order of insertion, in 32 bytes. What it cost to fetch is kept in its bucket, where
+/// there is room.
 #[derive(Debug)]
 pub(super) struct Slot {
-    /// The weight it is charged with, overhead included.
-    pub(super) weight_bytes: u64,
-    pub(super) expires: Timestamp,
-    /// From the lowest: the highest eight bits of its hash, the number of the hand-over that tells the policy of it.
-    told_and_hash: u64,
-    /// The lowest bits of its hash.
+    /// From the lowest: two bits of state, one for whether weight or expiry were changed since it arrived, five unused; the
+    /// highest eight bits of the hash; the weight.
+    weight: u64,
+    /// From the lowest: the lowest 16 bits of the hand-over's number; the expiry in milliseconds since 1970.
+    expires: u64,
+    /// The other bits of the hand-over's number.
+    told_high: u32,
+    /// The lowest bits of the hash.
     hash: u32,
     /// The resident entry inserted just before this one.
     pub(super) older: u32,
     /// The resident entry inserted just after this one; the next free slot where this one is free.
     pub(super) newer: u32,
-    /// From the lowest: two bits of state, one for whether weight or expiry were changed since it arrived, the fetch cost.
-    packed: u32,
 }
 
-const TOLD_SHIFT: u32 = 8;
-const HASH_HIGH_SHIFT: u32 = 56;
-const STATE_BITS: u32 = 0b11;
-const CHANGED_BIT: u32 = 0b100;
-const COST_SHIFT: u32 = 3;
+/// The most that an entry can weigh, in bytes: 256 TiB.
+pub(super) const WEIGHT_MAX: u64 = (1 << 48) - 1;
+
+/// An expiry from here on, in milliseconds since 1970, counts as never: the year 10889.
+const EXPIRES_MAX: u64 = (1 << 48) - 1;
+
+const STATE_BITS: u64 = 0b11;
+const CHANGED_BIT: u64 = 0b100;
+const HASH_HIGH_SHIFT: u32 = 8;
+/// Of the weight and of the expiry.
+const UPPER_SHIFT: u32 = 16;
+const LOWER: u64 = (1 << UPPER_SHIFT) - 1;
 
 impl Slot {
-    /// Of an entry that is told of in no hand-over yet and inserted after no other.
+    /// Of an entry that is told of in no hand-over yet and inserted after no other. The weight is at most [`WEIGHT_MAX`].
     #[inline]
-    pub(super) fn new(state: State, hash: u64, weight_bytes: u64, facts: Facts) -> Self {
+    pub(super) fn new(state: State, hash: u64, weight_bytes: u64, expires: Timestamp) -> Self {
         Self {
-            weight_bytes,
-            expires: facts.expires,
-            told_and_hash: hash >> HASH_HIGH_SHIFT,
+            weight: weight_bytes << UPPER_SHIFT | hash >> 56 << HASH_HIGH_SHIFT | state as u64,
+            expires: expires.as_millis().min(EXPIRES_MAX) << UPPER_SHIFT,
+            told_high: 0,
             hash: hash as u32,
             older: NO_SLOT,
             newer: NO_SLOT,
-            packed: packed_cost(facts) | state as u32,
         }
     }
 
     const fn free(next: u32) -> Self {
-        Self {
-            weight_bytes: 0,
-            expires: Timestamp::from_millis(0),
-            told_and_hash: 0,
-            hash: 0,
-            older: NO_SLOT,
-            newer: next,
-            packed: 0,
-        }
+        Self { weight: 0, expires: 0, told_high: 0, hash: 0, older: NO_SLOT, newer: next }
     }
 
     /// As much of its hash as the table makes use of: 32 bits for the place and 7 for the tag.
+    #[inline]
     pub(super) const fn hash(&self) -> u64 {
-        self.told_and_hash << HASH_HIGH_SHIFT | self.hash as u64
+        (self.weight >> HASH_HIGH_SHIFT) << 56 | self.hash as u64
     }
 
-    /// Number of the hand-over that tells the policy of this entry; with the slot, it names the entry for ever.
+    /// Number of the hand-over that tells the policy of this entry; with the slot, it names the entry for ever: 48 bits last
+    /// for nine years at a million a second.
+    #[inline]
     pub(super) const fn told_in(&self) -> u64 {
-        self.told_and_hash >> TOLD_SHIFT
+        (self.told_high as u64) << UPPER_SHIFT | self.expires & LOWER
     }
 
+    #[inline]
     pub(super) const fn set_told_in(&mut self, hand_over: u64) {
-        self.told_and_hash = self.told_and_hash & ((1 << TOLD_SHIFT) - 1) | hand_over << TOLD_SHIFT;
+        self.told_high = (hand_over >> UPPER_SHIFT) as u32;
+        self.expires = self.expires & !LOWER | hand_over & LOWER;
     }
 
+    /// The weight it is charged with, overhead included.
+    #[inline]
+    pub(super) const fn weight_bytes(&self) -> u64 {
+        self.weight >> UPPER_SHIFT
+    }
+
+    /// The end of its freshness lifetime in milliseconds since 1970; `u64::MAX` where it has none.
+    #[inline]
+    pub(super) const fn expires_ms(&self) -> u64 {
+        match self.expires >> UPPER_SHIFT {
+            EXPIRES_MAX => u64::MAX,
+            expires => expires,
+        }
+    }
+
+    /// Gives it another weight and expiry; false if they are the ones that it has.
+    pub(super) fn change(&mut self, weight_bytes: u64, expires: Timestamp) -> bool {
+        let weight = weight_bytes << UPPER_SHIFT | self.weight & LOWER;
+        let expires = expires.as_millis().min(EXPIRES_MAX) << UPPER_SHIFT | self.expires & LOWER;
+        let is_new = (weight, expires) != (self.weight, self.expires);
+        if is_new {
+            (self.weight, self.expires) = (weight | CHANGED_BIT, expires);
+        }
+        is_new
+    }
+
+    #[inline]
     pub(super) const fn link(&self) -> Link {
-        Link { older: self.older, newer: self.newer, weight_bytes: self.weight_bytes }
+        Link { older: self.older, newer: self.newer, weight_bytes: self.weight_bytes() }
     }
 
+    #[inline]
     pub(super) const fn state(&self) -> State {
-        match self.packed & STATE_BITS {
+        match self.weight & STATE_BITS {
             0 => State::Free,
             1 => State::Reserved,
             2 => State::Resident,
@@ -105,38 +136,20 @@ impl Slot {
         }
     }
 
+    #[inline]
     pub(super) const fn set_state(&mut self, state: State) {
-        self.packed = self.packed & !STATE_BITS | state as u32;
+        self.weight = self.weight & !STATE_BITS | state as u64;
     }
 
+    #[inline]
     pub(super) const fn is_resident(&self) -> bool {
         matches!(self.state(), State::Resident)
     }
 
     /// Whether weight or expiry were changed since it arrived.
     pub(super) const fn is_changed(&self) -> bool {
-        self.packed & CHANGED_BIT != 0
+        self.weight & CHANGED_BIT != 0
     }
-
-    pub(super) const fn set_changed(&mut self) {
-        self.packed |= CHANGED_BIT;
-    }
-
-    /// At most nine minutes: a longer fetch is as dear as that.
-    pub(super) const fn fetch_cost_us(&self) -> u64 {
-        (self.packed >> COST_SHIFT) as u64
-    }
-
-    /// Takes over what the policy is told of an entry, but for the weight.
-    pub(super) fn set_facts(&mut self, facts: Facts) {
-        self.packed = self.packed & (STATE_BITS | CHANGED_BIT) | packed_cost(facts);
-        self.expires = facts.expires;
-    }
-}
-
-#[inline]
-fn packed_cost(facts: Facts) -> u32 {
-    (facts.fetch_cost_us.min(u64::from(u32::MAX >> COST_SHIFT)) as u32) << COST_SHIFT
 }
 
 /// What is to be undone when an entry leaves.
@@ -229,30 +242,39 @@ impl Slab {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_slot_keeps_its_facts_apart() {
-        assert_eq!(size_of::<Slot>(), 40);
-        let mut slot = Slot::free(3);
-        slot.set_facts(Facts { fetch_cost_us: 123_456, ..Facts::default() });
-        for state in [State::Reserved, State::Resident, State::Departing, State::Free] {
-            slot.set_state(state);
-            assert_eq!((slot.state(), slot.is_changed(), slot.fetch_cost_us()), (state, false, 123_456));
-        }
-        slot.set_changed();
-        slot.set_facts(Facts { fetch_cost_us: u64::MAX, ..Facts::default() });
-        assert_eq!((slot.state(), slot.is_changed(), slot.fetch_cost_us()), (State::Free, true, (1 << 29) - 1));
+    fn at_ms(ms: u64) -> Timestamp {
+        Timestamp::from_millis(ms)
     }
 
     #[test]
-    fn a_slot_keeps_the_parts_of_the_hash_that_count() {
+    fn a_slot_keeps_its_parts_apart() {
+        assert_eq!(size_of::<Slot>(), 32);
+        let kept = |hash: u64| hash & 0xff00_0000_ffff_ffff;
         for hash in [0, u64::MAX, 0x1234_5678_9abc_def0, 0xfedc_ba98_7654_3210] {
-            let mut slot = Slot::new(State::Resident, hash, 1, Facts::default());
-            assert_eq!((slot.told_in(), slot.hash()), (0, hash & 0xff00_0000_ffff_ffff));
-            for hand_over in [1, (1 << 56) - 1, 7] {
-                slot.set_told_in(hand_over);
-                assert_eq!((slot.told_in(), slot.hash()), (hand_over, hash & 0xff00_0000_ffff_ffff));
+            for (weight, expires) in [(0, 0), (WEIGHT_MAX, u64::MAX), (0x1234_5678_9abc, 0xcba9_8765_4321)] {
+                let mut slot = Slot::new(State::Reserved, hash, weight, at_ms(expires));
+                for hand_over in [0, 1, (1 << 48) - 1, 0x1234_5678_9abc] {
+                    slot.set_told_in(hand_over);
+                    for state in [State::Reserved, State::Resident, State::Departing, State::Free] {
+                        slot.set_state(state);
+                        assert_eq!((slot.state(), slot.is_changed()), (state, false));
+                        assert_eq!((slot.told_in(), slot.hash() & kept(!0)), (hand_over, kept(hash)));
+                        assert_eq!((slot.weight_bytes(), slot.expires_ms()), (weight, expires));
+                    }
+                }
             }
         }
+    }
+
+    #[test]
+    fn a_change_is_noted_and_leaves_the_rest() {
+        let mut slot = Slot::new(State::Resident, !0, 5, at_ms(7));
+        slot.set_told_in(!0 >> 16);
+        assert!(!slot.change(5, at_ms(7)) && !slot.is_changed());
+        assert!(slot.change(6, at_ms(u64::MAX - 1)) && slot.is_changed());
+        assert!(!slot.change(6, at_ms(u64::MAX)), "both are never");
+        assert_eq!((slot.weight_bytes(), slot.expires_ms(), slot.told_in()), (6, u64::MAX, !0 >> 16));
+        assert!(slot.is_resident());
     }
 
     #[test]
@@ -260,7 +282,7 @@ mod tests {
         let mut slab = Slab::new();
         let take = |slab: &mut Slab| {
             let slot = slab.next();
-            slab.fill(Slot::new(State::Resident, 0, 1, Facts::default()));
+            slab.fill(Slot::new(State::Resident, 0, 1, at_ms(0)));
             slot
         };
         let taken: Vec<u32> = (0..200).filter_map(|_| take(&mut slab)).collect();

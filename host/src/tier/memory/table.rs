@@ -11,7 +11,7 @@ use sandbar_guest::eviction::{Arrival, Departure, Event, pack};
 use super::Facts;
 use super::pending::Pending;
 use super::reads::{Noted, ReadBuffer};
-use super::slab::{Link, NO_SLOT, Slab, Slot, State};
+use super::slab::{Link, NO_SLOT, Slab, Slot, State, WEIGHT_MAX};
 use super::stats::TableCounts;
 use crate::key::KeyHash;
 
@@ -47,6 +47,8 @@ pub(super) struct Bucket<V> {
     pub(super) key: KeyHash,
     pub(super) value: V,
     pub(super) slot: u32,
+    /// How long it took to fetch, in microseconds: an hour at most, a longer fetch is as dear as that.
+    fetch_cost_us: u32,
 }
 
 /// How far entries may exceed the capacity until the policy has answered.
@@ -93,7 +95,23 @@ pub(super) struct Candidate {
 impl Candidate {
     #[inline]
     fn slot(&self, state: State) -> Slot {
-        Slot::new(state, hash(self.key), self.weight_bytes, self.facts)
+        Slot::new(state, hash(self.key), self.weight_bytes, self.facts.expires)
+    }
+
+    #[inline]
+    fn bucket<V>(&self, value: V, slot: u32) -> Bucket<V> {
+        Bucket { key: self.key, value, slot, fetch_cost_us: self.fetch_cost_us() }
+    }
+
+    #[inline]
+    fn fetch_cost_us(&self) -> u32 {
+        self.facts.fetch_cost_us.min(u64::from(u32::MAX)) as u32
+    }
+
+    /// What the policy is told of its arrival.
+    #[inline]
+    pub(super) fn arrival(&self, slot: u32, entry: &Slot) -> Arrival {
+        arrival(slot, self.key, self.fetch_cost_us(), entry)
     }
 }
 
@@ -154,17 +172,17 @@ impl<V> Table<V> {
     /// Takes an entry in if there is room for it. An older value of its key that isn't answered goes to `displaced`.
     pub(super) fn insert(&mut self, candidate: &Candidate, value: V, displaced: &mut Option<V>) -> Taken<V> {
         let Candidate { key, weight_bytes, .. } = *candidate;
-        let too_large = weight_bytes > self.capacity_bytes;
+        let too_large = weight_bytes > self.capacity_bytes.min(WEIGHT_MAX);
         let place = match self.map.entry(hash(key), |bucket| bucket.key == key, |bucket| hash(bucket.key)) {
             Entry::Vacant(place) => place,
             Entry::Occupied(mut found) => {
                 let bucket = found.get_mut();
                 let slot = bucket.slot;
-                let grows_by = weight_bytes.saturating_sub(self.slab.at(slot).weight_bytes);
+                let grows_by = weight_bytes.saturating_sub(self.slab.at(slot).weight_bytes());
                 let fits = !too_large && self.resident_bytes.saturating_add(grows_by) <= self.limit_bytes;
                 // A change that can't be queued is told as a departure and an arrival instead.
                 if fits && self.pending.has_room() {
-                    let old = std::mem::replace(&mut bucket.value, value);
+                    let old = std::mem::replace(bucket, candidate.bucket(value, slot)).value;
                     self.change(slot, candidate);
                     return Taken::Instead(old);
                 }
@@ -184,14 +202,14 @@ impl<V> Table<V> {
             return Taken::TooLarge(value);
         };
         let mut entry = candidate.slot(State::Resident);
-        let is_queued = self.pending.push(Event::Arrived(arrival(slot, key, &entry)));
+        let is_queued = self.pending.push(Event::Arrived(candidate.arrival(slot, &entry)));
         // If it is the first that is not, a new count begins.
         entry.set_told_in(self.hand_over + u64::from(!is_queued));
         entry.older = self.newest;
         self.slab.fill(entry);
         self.untold_unqueued += u32::from(self.pending.has_overflowed());
         self.pending.came_bytes += weight_bytes;
-        place.insert(Bucket { key, value, slot });
+        place.insert(candidate.bucket(value, slot));
         self.append(slot, weight_bytes);
         if !is_queued {
             self.overflow();
@@ -200,20 +218,18 @@ impl<V> Table<V> {
     }
 
     fn change(&mut self, slot: u32, candidate: &Candidate) {
-        let Candidate { weight_bytes, facts, .. } = *candidate;
+        let weight_bytes = candidate.weight_bytes;
         self.counts.replacements += 1;
         let entry = self.slab.at_mut(slot);
-        let was = (entry.weight_bytes, entry.expires);
-        entry.set_facts(facts);
-        if was == (weight_bytes, facts.expires) {
+        let before_bytes = entry.weight_bytes();
+        if !entry.change(weight_bytes, candidate.facts.expires) {
             return;
         }
-        entry.weight_bytes = weight_bytes;
-        entry.set_changed();
-        self.resident_bytes = self.resident_bytes - was.0 + weight_bytes;
-        self.pending.came_bytes += weight_bytes.saturating_sub(was.0);
-        self.pending.left_bytes += was.0.saturating_sub(weight_bytes);
-        self.pending.push(Event::Changed { slot, weight_bytes, expires_ms: facts.expires.as_millis() });
+        let expires_ms = entry.expires_ms();
+        self.resident_bytes = self.resident_bytes - before_bytes + weight_bytes;
+        self.pending.came_bytes += weight_bytes.saturating_sub(before_bytes);
+        self.pending.left_bytes += before_bytes.saturating_sub(weight_bytes);
+        self.pending.push(Event::Changed { slot, weight_bytes, expires_ms });
     }
 
     /// Gives an entry a slot, but nothing that a reader sees; none where all slots are taken.
@@ -224,12 +240,12 @@ impl<V> Table<V> {
     }
 
     /// Makes a reserved entry resident.
-    pub(super) fn settle_in(&mut self, slot: u32, key: KeyHash, value: V) {
+    pub(super) fn settle_in(&mut self, slot: u32, candidate: &Candidate, value: V) {
         let entry = self.slab.at_mut(slot);
         entry.set_state(State::Resident);
         entry.older = self.newest;
-        let weight_bytes = entry.weight_bytes;
-        self.map.insert_unique(hash(key), Bucket { key, value, slot }, |bucket| hash(bucket.key));
+        let weight_bytes = entry.weight_bytes();
+        self.map.insert_unique(hash(candidate.key), candidate.bucket(value, slot), |bucket| hash(bucket.key));
         self.append(slot, weight_bytes);
     }
 
@@ -388,7 +404,8 @@ impl<V> Table<V> {
     /// Writes down the arrival of a resident entry; its rank is 0 where it is new.
     pub(super) fn write_arrival(&self, slot: u32, rank: u8, words: &mut Vec<u64>) {
         if let Some(bucket) = self.bucket(slot) {
-            pack(Event::Arrived(Arrival { rank, ..arrival(slot, bucket.key, self.slab.at(slot)) }), words);
+            let arrival = arrival(slot, bucket.key, bucket.fetch_cost_us, self.slab.at(slot));
+            pack(Event::Arrived(Arrival { rank, ..arrival }), words);
         }
     }
 
@@ -417,15 +434,14 @@ impl<V> Table<V> {
     }
 }
 
-/// What the policy is told of an arrival.
 #[inline]
-pub(super) fn arrival(slot: u32, key: KeyHash, entry: &Slot) -> Arrival {
+fn arrival(slot: u32, key: KeyHash, fetch_cost_us: u32, entry: &Slot) -> Arrival {
     Arrival {
         slot,
         key_hash: hash(key),
-        weight_bytes: entry.weight_bytes,
-        fetch_cost_us: entry.fetch_cost_us(),
-        expires_ms: entry.expires.as_millis(),
+        weight_bytes: entry.weight_bytes(),
+        fetch_cost_us: u64::from(fetch_cost_us),
+        expires_ms: entry.expires_ms(),
         rank: 0,
     }
 }

@@ -51,7 +51,7 @@ pub(super) fn assert_consistent<V: Clone + Send + Sync + 'static>(memory: &Memor
             let entry = table.slab.at(*slot);
             let bucket = table.bucket(*slot).expect("a slot in the order of insertion has an entry");
             assert_eq!(table.find(bucket.key).map(|found| found.slot), Some(*slot));
-            weight_bytes += entry.weight_bytes;
+            weight_bytes += entry.weight_bytes();
         }
         assert_eq!(weight_bytes, table.resident_bytes);
         assert!(table.resident_bytes <= table.limit_bytes());
