@@ -117,7 +117,7 @@ mod freshness_exports {
 mod eviction_exports {
     use super::eviction::exports::sandbar::policy::eviction as wit;
     use super::{EvictionOf, Home};
-    use crate::eviction::{Eviction, advance};
+    use crate::eviction::{Eviction, Knowledge, advance};
 
     impl<H: Home<Policy: Eviction> + 'static> wit::Guest for EvictionOf<H> {
         fn configure(settings: String, capacity_bytes: u64, seed: u64) -> Result<(), String> {
@@ -132,6 +132,19 @@ mod eviction_exports {
 
         fn order(after: u32, limit: u32) -> Vec<u32> {
             H::with(|policy| policy.order((after != u32::MAX).then_some(after), limit))
+        }
+
+        fn hand_over() -> wit::Knowledge {
+            let knowledge = H::with(|policy| policy.hand_over()).bounded();
+            let ghosts = knowledge.packed_ghosts();
+            let Knowledge { reads, private, .. } = knowledge;
+            wit::Knowledge { reads, ghosts, private }
+        }
+
+        fn take_over(predecessor: wit::Knowledge) {
+            let wit::Knowledge { reads, ghosts, private } = predecessor;
+            let knowledge = Knowledge::unpack(reads, &ghosts, private);
+            H::with(|policy| policy.take_over(&knowledge));
         }
     }
 }

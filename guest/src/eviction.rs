@@ -62,11 +62,14 @@
 
 pub mod ghosts;
 pub mod heap;
+pub mod knowledge;
 pub mod list;
 pub mod packed;
+pub mod places;
 pub mod random;
 pub mod sketch;
 
+pub use knowledge::Knowledge;
 pub use packed::{Event, pack, unpack};
 
 /// The expiry of an entry that never expires.
@@ -109,6 +112,17 @@ pub trait Eviction: Sized {
     /// Up to `limit` slots in the order in which they would be evicted, coldest first, from behind `after` or from the
     /// coldest. An approximation is good enough where the true order depends on what happens next.
     fn order(&self, after: Option<u32>, limit: u32) -> Vec<u32>;
+
+    /// What the policy has learnt beside that order, for the one that replaces it: often another instance of itself, with
+    /// other settings or another capacity. Changes nothing. What is more than the host hands on is cut off, the ghosts
+    /// that left first before all else.
+    fn hand_over(&self) -> Knowledge {
+        Knowledge::default()
+    }
+
+    /// Takes in what the policy that it replaces has learnt; comes before the first event, if at all. Nobody vouches for
+    /// what is in it. The entries follow as arrivals with their ranks.
+    fn take_over(&mut self, _knowledge: &Knowledge) {}
 }
 
 /// A new entry.
@@ -127,6 +141,8 @@ pub struct Arrival {
     /// 0 where the entry is new. Where another policy hands over: from 1, the coldest, to 255, its place in the order of
     /// that one.
     pub rank: u8,
+    /// How often that one knew it to have been read, up to 255; 0 where it did not count, or the entry is new.
+    pub reads: u8,
 }
 
 impl Arrival {

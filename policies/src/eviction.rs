@@ -1,6 +1,6 @@
 //! The stock eviction policies, compiled in.
 
-use sandbar_guest::eviction::{Eviction, advance};
+use sandbar_guest::eviction::{Eviction, Knowledge, advance};
 
 /// A stock policy of one shard, whichever it is. Events are packed as `sandbar_guest::eviction` packs them.
 pub trait NativeEviction: Send {
@@ -9,6 +9,12 @@ pub trait NativeEviction: Send {
 
     /// Up to `limit` slots in eviction order, from behind `after` or from the coldest.
     fn order(&self, after: Option<u32>, limit: u32) -> Vec<u32>;
+
+    /// What it has learnt beside that, within the bound of what is handed on.
+    fn hand_over(&self) -> Knowledge;
+
+    /// Takes in what the policy that it replaces has learnt.
+    fn take_over(&mut self, knowledge: &Knowledge);
 }
 
 impl<E: Eviction + Send> NativeEviction for E {
@@ -18,6 +24,14 @@ impl<E: Eviction + Send> NativeEviction for E {
 
     fn order(&self, after: Option<u32>, limit: u32) -> Vec<u32> {
         Eviction::order(self, after, limit)
+    }
+
+    fn hand_over(&self) -> Knowledge {
+        Eviction::hand_over(self).bounded()
+    }
+
+    fn take_over(&mut self, knowledge: &Knowledge) {
+        Eviction::take_over(self, knowledge);
     }
 }
 

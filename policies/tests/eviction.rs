@@ -65,7 +65,8 @@ impl Shard {
         self.resident.insert(slot, (key, weight_bytes));
         let expires_ms = if key.is_multiple_of(3) { NEVER_MS } else { now_ms + key % 1000 };
         let key_hash = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let arrival = Arrival { slot, key_hash, weight_bytes, fetch_cost_us: key % 7 * 1000, expires_ms, rank: 0 };
+        let arrival =
+            Arrival { slot, key_hash, weight_bytes, fetch_cost_us: key % 7 * 1000, expires_ms, ..Arrival::default() };
         self.advance(now_ms, &[Event::Arrived(arrival)], 0);
     }
 

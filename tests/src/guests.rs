@@ -19,13 +19,23 @@ pub const ZERO: &str = "(i32.const 1024)";
 /// In `advance` the local `$events` points at the events, `$count` says how many words there are, `$reclaim` how many
 /// bytes to reclaim.
 pub fn eviction(configure: &str, advance: &str) -> Vec<u8> {
+    eviction_with(configure, advance, ZERO, "")
+}
+
+/// The same with bodies of `hand-over`, which leaves a pointer to three lists (each a pointer and a length), and of
+/// `take-over`, which leaves nothing; the order of its entries is empty.
+pub fn eviction_with(configure: &str, advance: &str, hand_over: &str, take_over: &str) -> Vec<u8> {
     let functions = format!(
         r#"(func (export "sandbar:policy/eviction@0.1.0#configure")
              (param $text i32) (param $length i32) (param $capacity i64) (param $seed i64) (result i32) {configure})
            (func (export "sandbar:policy/eviction@0.1.0#advance")
              (param $now i64) (param $events i32) (param $count i32) (param $reclaim i64) (result i32) {advance})
            (func (export "sandbar:policy/eviction@0.1.0#order")
-             (param $after i32) (param $limit i32) (result i32) {ZERO})"#
+             (param $after i32) (param $limit i32) (result i32) {ZERO})
+           (func (export "sandbar:policy/eviction@0.1.0#hand-over") (result i32) {hand_over})
+           (func (export "sandbar:policy/eviction@0.1.0#take-over")
+             (param $reads i32) (param $reads_length i32) (param $ghosts i32) (param $ghosts_length i32)
+             (param $own i32) (param $own_length i32) {take_over})"#
     );
     component(Role::Eviction, &functions)
 }

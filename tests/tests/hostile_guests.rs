@@ -220,6 +220,79 @@ fn each_way_to_fail_is_told_apart() {
     assert!(matches!(advance(&engine, "(i32.const -4)"), Err(Fault::Nonsense(_))));
 }
 
+/// A tier in which an eviction guest knows of ten entries, and what comes of replacing it by `to`.
+fn swap(from: &TenantPolicies, to: &TenantPolicies) -> (Result<(), Fault>, u64) {
+    let config =
+        MemoryConfig { capacity_bytes: 1 << 20, shards: Some(1), read_buffer_len: 1, ..MemoryConfig::default() };
+    let memory: Memory<u64> = Memory::new(&config, from.eviction());
+    let now = Timestamp::from_millis(0);
+    (0..10).for_each(|number| _ = memory.insert(KeyHash(number << 64 | number), 0, Facts::default(), now));
+    let swapped = memory.swap_eviction(to.eviction(), now).map(|_| ());
+    (swapped, memory.stats().entries)
+}
+
+/// A body of `hand-over` whose three lists are these: pointers and lengths.
+fn three_lists(lists: [(u32, u32); 3]) -> String {
+    let words = lists.into_iter().flat_map(|(pointer, length)| [pointer, length]);
+    let stores =
+        (0..).zip(words).map(|(at, word)| format!("(i32.store (i32.const {}) (i32.const {word}))", 2048 + at * 4));
+    format!("{} (i32.const 2048)", stores.collect::<String>())
+}
+
+#[test]
+fn what_a_guest_hands_over_harms_nobody() {
+    let roomy = Engine::new(&EngineConfig { instances_max: 16, ..EngineConfig::default() }).unwrap();
+    let grow = "(drop (memory.grow (i32.const 96)))";
+    let tide = "(i64.store (i32.const 4096) (i64.const 0x3120656469740600))";
+    let nonsense = Some("nonsense");
+    let cases = [
+        ("nothing", ZERO.to_owned(), None),
+        ("a loop", LOOP.to_owned(), Some("50000 us")),
+        ("a hoarder", HOARD.to_owned(), Some("of memory")),
+        ("a trap", "unreachable".to_owned(), Some("trapped")),
+        ("no pointer", "(i32.const -4)".to_owned(), nonsense),
+        ("beyond its memory", three_lists([(0, 0), (0, u32::MAX / 8), (0, 0)]), nonsense),
+        ("3 MiB", format!("{grow} {}", three_lists([(0, 1 << 20), (0, 1 << 16), (0, 1 << 20)])), nonsense),
+        ("6 MiB", format!("{grow} {}", three_lists([(0, 3 << 20), (0, 0), (0, 3 << 20)])), nonsense),
+        // It begins as that of `tide` does.
+        ("garbage", format!("{tide} {}", three_lists([(0, 60_000), (0, 8_000), (4097, 60_000)])), None),
+    ];
+    for (what, hand_over, fault) in cases {
+        let guest = guests::eviction_with(ZERO, ZERO, &hand_over, "");
+        let from = tenant(&roomy, "shop", &[Binding::component(Role::Eviction, guest)], &clock());
+        let successors = [
+            tenant(&roomy, "shop", &[Binding::stock(Role::Eviction, "tide")], &clock()),
+            tenant(&roomy, "shop", &[Binding::stock(Role::Eviction, "w-tinylfu")], &clock()),
+            TenantPolicies::native("shop"),
+        ];
+        for (swaps, to) in (1..).zip(&successors) {
+            assert_eq!(swap(&from, to), (Ok(()), 10), "{what}");
+            assert_eq!(info(to, Role::Eviction).faults, 0, "{what}");
+            let faults = info(&from, Role::Eviction).faults;
+            assert_eq!(faults, if fault.is_some() { swaps } else { 0 }, "{what}");
+        }
+        let again = from.eviction().make(1 << 20, 1).unwrap().hand_over();
+        match (again, fault) {
+            (Err(found), Some(fault)) => assert!(found.to_string().contains(fault), "{what}: {found}"),
+            (Ok(knowledge), Some(_)) => assert!(knowledge.bytes() > 2 << 20, "{what}"),
+            (found, None) => assert!(found.is_ok(), "{what}: {found:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_guest_that_can_not_take_over_leaves_the_old_one_where_it_is() {
+    let engine = engine();
+    let from = tenant(&engine, "shop", &[Binding::stock(Role::Eviction, "tide")], &clock());
+    for body in [LOOP, HOARD, "unreachable"] {
+        let guest = guests::eviction_with(ZERO, ZERO, ZERO, body);
+        let to = tenant(&engine, "shop", &[Binding::component(Role::Eviction, guest)], &clock());
+        let (swapped, entries) = swap(&from, &to);
+        assert!(swapped.is_err() && entries == 10, "{body}: {swapped:?}");
+        assert_eq!((info(&from, Role::Eviction).faults, info(&to, Role::Eviction).faults), (0, 1), "{body}");
+    }
+}
+
 fn is_within_its_bound(memory: &Memory<u64>) -> bool {
     let stats = memory.stats();
     stats.capacity_bytes == 1 << 20

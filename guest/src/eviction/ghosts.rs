@@ -83,6 +83,16 @@ impl<T: Copy> Ghosts<T> {
         Some(self.remove(place))
     }
 
+    /// Hashes, weights and values, the oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, u64, T)> {
+        let mut at = self.oldest;
+        std::iter::from_fn(move || {
+            let node = self.nodes.get(at as usize)?;
+            at = node.newer;
+            Some((node.key_hash, node.weight_bytes, node.value))
+        })
+    }
+
     /// What the entries that are remembered weighed together.
     #[inline]
     pub fn bytes(&self) -> u64 {
@@ -210,6 +220,7 @@ mod tests {
             ghosts.push(key, 3, key);
         }
         assert!(!ghosts.contains(2));
+        assert_eq!(ghosts.iter().collect::<Vec<_>>(), [(3, 3, 3), (4, 3, 4), (5, 3, 5)]);
         assert_eq!((ghosts.len(), ghosts.bytes()), (3, 9));
         assert_eq!(ghosts.pop(), Some(3), "the oldest");
         assert_eq!((ghosts.take(4), ghosts.take(4), ghosts.take(5)), (Some(4), None, Some(5)));

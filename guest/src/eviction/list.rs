@@ -109,6 +109,13 @@ impl<T: Copy + Default> Lists<T> {
         }
     }
 
+    /// Moves those of the slots that are resident to the cold end of `list`, in this order.
+    pub fn put_first(&mut self, list: u8, slots: &[u32]) {
+        for slot in slots.iter().rev() {
+            self.place_after(list, *slot, None);
+        }
+    }
+
     /// The list that the slot's entry is in; none where it is not resident.
     #[inline]
     pub fn list(&self, slot: u32) -> Option<u8> {
@@ -176,6 +183,11 @@ impl<T: Copy + Default> Lists<T> {
         self.total_len
     }
 
+    /// One more than the highest slot that was ever used.
+    pub fn slots(&self) -> u32 {
+        self.nodes.len() as u32
+    }
+
     /// A resident entry's weight.
     #[inline]
     pub fn weight(&self, slot: u32) -> u64 {
@@ -197,6 +209,11 @@ impl<T: Copy + Default> Lists<T> {
     #[inline]
     pub fn mark(&self, slot: u32) -> u8 {
         (self.nodes[slot as usize].word >> 56) as u8
+    }
+
+    /// All marks by slot; 0 where none is resident.
+    pub fn marks(&self) -> Vec<u8> {
+        (0..self.slots()).map(|slot| if self.contains(slot) { self.mark(slot) } else { 0 }).collect()
     }
 
     /// Sets a resident entry's mark.
@@ -363,6 +380,16 @@ mod tests {
         assert_eq!(lists.order(None, 9), [2, 4, 9]);
         lists.place_after(0, 9, Some(9));
         assert_eq!(lists.order(None, 9), [2, 4, 9]);
+    }
+
+    #[test]
+    fn some_entries_are_put_first() {
+        let mut lists = three();
+        lists.set_mark(2, 5);
+        lists.put_first(0, &[9, 77, 2, 9]);
+        assert_eq!(lists.order(None, 9), [9, 2, 4]);
+        assert_eq!((lists.slots(), lists.len(0), lists.bytes(0)), (10, 3, 60));
+        assert_eq!(lists.marks(), [0, 0, 5, 0, 0, 0, 0, 0, 0, 0]);
     }
 
     #[test]

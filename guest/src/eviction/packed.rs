@@ -44,9 +44,9 @@ pub fn pack(event: Event, words: &mut Vec<u64>) {
     let head = |code: u64, slot: u32| code | u64::from(slot) << 32;
     match event {
         Event::Touched { slot } => words.push(head(TOUCHED, slot)),
-        Event::Arrived(Arrival { slot, key_hash, weight_bytes, fetch_cost_us, expires_ms, rank }) => {
+        Event::Arrived(Arrival { slot, key_hash, weight_bytes, fetch_cost_us, expires_ms, rank, reads }) => {
             words.extend_from_slice(&[
-                head(ARRIVED, slot) | u64::from(rank) << 8,
+                head(ARRIVED, slot) | u64::from(rank) << 8 | u64::from(reads) << 16,
                 key_hash,
                 weight_bytes,
                 fetch_cost_us,
@@ -106,8 +106,9 @@ impl Iterator for Events<'_> {
         let (event, rest) = match (head & 0xff, rest) {
             (TOUCHED, rest) => (Event::Touched { slot }, rest),
             (ARRIVED, &[key_hash, weight_bytes, fetch_cost_us, expires_ms, ref rest @ ..]) => {
-                let rank = (head >> 8) as u8;
-                (Event::Arrived(Arrival { slot, key_hash, weight_bytes, fetch_cost_us, expires_ms, rank }), rest)
+                let (rank, reads) = ((head >> 8) as u8, (head >> 16) as u8);
+                let arrival = Arrival { slot, key_hash, weight_bytes, fetch_cost_us, expires_ms, rank, reads };
+                (Event::Arrived(arrival), rest)
             }
             (CHANGED, &[weight_bytes, expires_ms, ref rest @ ..]) => {
                 (Event::Changed { slot, weight_bytes, expires_ms }, rest)
@@ -145,8 +146,9 @@ mod tests {
     use super::*;
 
     fn samples() -> Vec<Event> {
+        let (weight_bytes, expires_ms) = (1 << 40, !0);
         let arrival =
-            Arrival { slot: 7, key_hash: !0, weight_bytes: 1 << 40, fetch_cost_us: 3, expires_ms: !0, rank: 255 };
+            Arrival { slot: 7, key_hash: !0, weight_bytes, fetch_cost_us: 3, expires_ms, rank: 255, reads: 9 };
         vec![
             Event::Touched { slot: u32::MAX },
             Event::Arrived(arrival),
@@ -174,8 +176,10 @@ mod tests {
     #[test]
     fn words_are_laid_out_as_documented() {
         assert_eq!(packed(&[Event::Departed { slot: 3, reason: Departure::Evicted }]), [3 | 2 << 8 | 3 << 32]);
-        let arrival = Arrival { slot: 2, key_hash: 11, weight_bytes: 12, fetch_cost_us: 13, expires_ms: 14, rank: 0 };
-        assert_eq!(packed(&[Event::Arrived(arrival)]), [1 | 2 << 32, 11, 12, 13, 14]);
+        let (rank, reads) = (3, 4);
+        let arrival =
+            Arrival { slot: 2, key_hash: 11, weight_bytes: 12, fetch_cost_us: 13, expires_ms: 14, rank, reads };
+        assert_eq!(packed(&[Event::Arrived(arrival)]), [1 | 3 << 8 | 4 << 16 | 2 << 32, 11, 12, 13, 14]);
         assert_eq!(packed(&[Event::Changed { slot: 2, weight_bytes: 5, expires_ms: 6 }]), [2 | 2 << 32, 5, 6]);
     }
 

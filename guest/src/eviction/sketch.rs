@@ -5,6 +5,8 @@
 //!
 //! 8 to 16 bytes per entry that it was made for; counts up to 15.
 
+use super::knowledge::{KNOWLEDGE_BYTES_MAX, Reader, Writer};
+
 /// Approximate counts of keys.
 #[derive(Clone, Debug)]
 pub struct Sketch {
@@ -30,6 +32,28 @@ impl Sketch {
         while (self.table.len() as u64) < entries {
             self.table.extend_from_within(..);
         }
+    }
+
+    /// Writes it down for a policy that takes over. Of a large one only as many counters as half of what is handed on has
+    /// room for: what keys count together then is more.
+    pub fn write(&self, own: &mut Writer) {
+        let mut table = self.table.clone();
+        while table.len() * size_of::<u64>() > KNOWLEDGE_BYTES_MAX / 2 {
+            let upper = table.split_off(table.len() / 2);
+            table.iter_mut().zip(upper).for_each(|(word, other)| *word = greater_counts(*word, other));
+        }
+        own.number(self.additions);
+        own.number(self.sample);
+        own.number(table.len() as u64);
+        table.iter().for_each(|word| own.word(*word));
+    }
+
+    /// Reads it again.
+    pub fn read(own: &mut Reader<'_>) -> Option<Self> {
+        let (additions, sample, words) = (own.number()?, own.number()?, own.count()?);
+        let table: Vec<u64> = (0..words).map(|_| own.word()).collect::<Option<_>>()?;
+        let is_whole = words.is_power_of_two() && words as u64 >= ENTRIES_MIN && additions <= u64::MAX / 2;
+        is_whole.then_some(Self { table, additions, sample })
     }
 
     /// Sets after how many additions the counts are halved.
@@ -86,6 +110,12 @@ impl Sketch {
     }
 }
 
+/// The greater of each two counters.
+fn greater_counts(one: u64, other: u64) -> u64 {
+    let count = |word: u64, shift: u32| word >> shift & COUNT_MAX;
+    (0..64).step_by(4).fold(0, |word, shift| word | count(one, shift).max(count(other, shift)) << shift)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,6 +131,27 @@ mod tests {
         assert!(counts.iter().sum::<u64>() < (0..100).map(|key| key % 15).sum::<u64>() + 20);
         sketch.grow(4096);
         assert!((0..100u64).all(|key| sketch.count(key << 20) == counts[key as usize]));
+    }
+
+    #[test]
+    fn what_is_written_down_counts_the_same_and_no_less_where_it_is_too_large() {
+        let mut sketch = Sketch::new(512, 100_000);
+        (0..100u64).for_each(|key| (0..key % 15).for_each(|_| _ = sketch.add(key << 20)));
+        let read = |sketch: &Sketch| {
+            let mut own = Writer::new("form");
+            sketch.write(&mut own);
+            let own = own.finish();
+            assert!(own.len() < KNOWLEDGE_BYTES_MAX * 2 / 3);
+            Sketch::read(&mut Reader::new(&own, "form").unwrap()).unwrap()
+        };
+        let same = read(&sketch);
+        assert_eq!((&same.table, same.additions, same.sample), (&sketch.table, sketch.additions, sketch.sample));
+        let mut large = Sketch::new(1 << 18, 100_000);
+        (0..100u64).for_each(|key| (0..key % 15).for_each(|_| _ = large.add(key << 20)));
+        let smaller = read(&large);
+        assert_eq!(smaller.table.len() * 8, KNOWLEDGE_BYTES_MAX / 2);
+        assert!((0..100u64).all(|key| smaller.count(key << 20) >= key % 15));
+        assert!(Sketch::read(&mut Reader::new(b"\x04form\x00\x00\x03", "form").unwrap()).is_none());
     }
 
     #[test]

@@ -124,8 +124,14 @@ mod tests {
             slots.insert(id, slot);
             ids.insert(slot, id);
             let weight_bytes = catalogue::size_bytes(id) as u64 + 600;
-            let arrival =
-                Arrival { slot, key_hash: mix(id), weight_bytes, fetch_cost_us: 12_000, expires_ms: u64::MAX, rank: 0 };
+            let arrival = Arrival {
+                slot,
+                key_hash: mix(id),
+                weight_bytes,
+                fetch_cost_us: 12_000,
+                expires_ms: u64::MAX,
+                ..Arrival::default()
+            };
             pack(Event::Arrived(arrival), &mut events);
             policy.advance(now.as_millis() as u64, &events, 0, &mut victims);
             events.clear();

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use sandbar_guest::eviction::Knowledge;
+
 use super::{Digest, Fault};
 
 /// The policy of one shard. Events are packed as `wit/0.1.0/eviction.wit` says; `sandbar_guest::eviction` packs and
@@ -21,6 +23,22 @@ pub trait EvictionPolicy: Send {
     /// # Errors
     /// When it failed.
     fn order(&mut self, after: Option<u32>, limit: u32, slots: &mut Vec<u32>) -> Result<(), Fault>;
+
+    /// What it has learnt beside that order, of any size. Nothing, unless it says so.
+    ///
+    /// # Errors
+    /// When it failed; it is not called again then.
+    fn hand_over(&mut self) -> Result<Knowledge, Fault> {
+        Ok(Knowledge::default())
+    }
+
+    /// Takes in what its predecessor has learnt, before its first event.
+    ///
+    /// # Errors
+    /// When it failed; it is not called again then.
+    fn take_over(&mut self, _predecessor: &Knowledge) -> Result<(), Fault> {
+        Ok(())
+    }
 }
 
 /// Makes the policies of a tenant's shards: a stock policy compiled in, or a guest.

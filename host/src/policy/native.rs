@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use sandbar_guest::eviction::Knowledge;
 use sandbar_policies::eviction::{self as stock, Made};
 
 use super::eviction::{EvictionFactory, EvictionPolicy};
@@ -89,6 +90,15 @@ impl EvictionPolicy for Shard {
 
     fn order(&mut self, after: Option<u32>, limit: u32, slots: &mut Vec<u32>) -> Result<(), Fault> {
         slots.extend(self.0.order(after, limit));
+        Ok(())
+    }
+
+    fn hand_over(&mut self) -> Result<Knowledge, Fault> {
+        Ok(self.0.hand_over())
+    }
+
+    fn take_over(&mut self, predecessor: &Knowledge) -> Result<(), Fault> {
+        self.0.take_over(predecessor);
         Ok(())
     }
 }

@@ -107,8 +107,26 @@ impl<F> Instance<F> {
         engine: &Engine,
         ask: impl FnOnce(&mut Store<GuestState>, &F) -> wasmtime::Result<R>,
     ) -> Result<R, Fault> {
+        self.call_within(engine, engine.config.call_budget, ask)
+    }
+
+    /// Calls it for what may take as long as taking its settings does. After a fault it must not be called again.
+    pub(crate) fn set_up<R>(
+        &mut self,
+        engine: &Engine,
+        ask: impl FnOnce(&mut Store<GuestState>, &F) -> wasmtime::Result<R>,
+    ) -> Result<R, Fault> {
+        self.call_within(engine, engine.config.setup_budget, ask)
+    }
+
+    fn call_within<R>(
+        &mut self,
+        engine: &Engine,
+        budget: Duration,
+        ask: impl FnOnce(&mut Store<GuestState>, &F) -> wasmtime::Result<R>,
+    ) -> Result<R, Fault> {
         engine.tick();
-        begin(&mut self.store, engine.config.call_budget);
+        begin(&mut self.store, budget);
         let began = self.store.data().ledger.called().then(thread_cpu_time);
         let answer = ask(&mut self.store, &self.functions);
         if let Some(began) = began {

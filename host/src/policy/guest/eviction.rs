@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use sandbar_guest::eviction::Knowledge;
+
 use super::instances::SENTENCE_CHARS_MAX;
 use crate::policy::engine::{Instance, Maker, cut};
 use crate::policy::eviction::{EvictionFactory, EvictionPolicy};
@@ -110,5 +112,13 @@ impl EvictionPolicy for ShardGuest {
         let most = found.len().min(limit as usize);
         slots.extend_from_slice(&found[..most]);
         Ok(())
+    }
+
+    fn hand_over(&mut self) -> Result<Knowledge, Fault> {
+        self.instance.set_up(&self.maker.engine, |store, guest| guest.hand_over(store))
+    }
+
+    fn take_over(&mut self, predecessor: &Knowledge) -> Result<(), Fault> {
+        self.instance.set_up(&self.maker.engine, |store, guest| guest.take_over(store, predecessor))
     }
 }

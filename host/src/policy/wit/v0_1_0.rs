@@ -1,5 +1,6 @@
 //! `sandbar:policy@0.1.0`.
 
+use sandbar_guest::eviction::Knowledge;
 use wasmtime::component::{HasSelf, Instance, Linker};
 use wasmtime::{Result, Store};
 
@@ -21,6 +22,7 @@ mod eviction_world {
     wasmtime::component::bindgen!({
         path: "../wit/0.1.0",
         world: "eviction-policy",
+        ownership: Borrowing { duplicate_if_necessary: true },
         with: { "sandbar:policy/log": super::freshness_world::sandbar::policy::log },
     });
 }
@@ -43,6 +45,7 @@ mod warming_world {
     });
 }
 
+use eviction_world::exports::sandbar::policy::eviction as e;
 use eviction_world::{EvictionPolicy, EvictionPolicyIndices};
 use freshness_world::exports::sandbar::policy::freshness as f;
 use freshness_world::sandbar::policy::log;
@@ -104,6 +107,18 @@ impl Eviction {
 
     pub(crate) fn order(&self, store: &mut Store<GuestState>, after: Option<u32>, limit: u32) -> Result<Vec<u32>> {
         self.0.sandbar_policy_eviction().call_order(store, after.unwrap_or(u32::MAX), limit)
+    }
+
+    pub(crate) fn hand_over(&self, store: &mut Store<GuestState>) -> Result<Knowledge> {
+        let e::KnowledgeResult { reads, ghosts, private } = self.0.sandbar_policy_eviction().call_hand_over(store)?;
+        Ok(Knowledge::unpack(reads, &ghosts, private))
+    }
+
+    pub(crate) fn take_over(&self, store: &mut Store<GuestState>, predecessor: &Knowledge) -> Result<()> {
+        let (reads, private) = (predecessor.reads.as_slice(), predecessor.private.as_slice());
+        let ghosts = predecessor.packed_ghosts();
+        let predecessor = e::KnowledgeParam { reads, ghosts: &ghosts, private };
+        self.0.sandbar_policy_eviction().call_take_over(store, predecessor)
     }
 }
 

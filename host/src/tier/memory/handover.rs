@@ -2,21 +2,22 @@
 //!
 //! The new policy is told of them in the old one's order, coldest first, in slices and without a lock that anyone waits
 //! for. Meanwhile things happen; so at the end the table is compared with what the new policy was told, and it is told the
-//! difference. The same comparison brings an old policy up to date again when a swap is undone.
+//! difference. What the old one has learnt beside its order goes first. The same comparison brings an old policy up to date again when a swap is undone.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use sandbar_guest::eviction::{Departure, Event, pack};
+use sandbar_guest::eviction::knowledge::KNOWLEDGE_BYTES_MAX;
+use sandbar_guest::eviction::{Departure, Event, Knowledge, pack};
 
 use super::seat::{Occupant, Seat, read_order, tell};
 use super::shard::Shard;
 use super::slab::State;
 use super::sync::RwLockUpgradableReadGuard;
-use super::table::Table;
+use super::table::{Standing, Table};
 use crate::clock::Timestamp;
 use crate::policy::Fault;
-use crate::policy::eviction::EvictionFactory;
+use crate::policy::eviction::{EvictionFactory, EvictionPolicy};
 
 /// What a policy has been told is resident: by slot, the number of the hand-over that told of the entry, or 0.
 #[derive(Debug, Default)]
@@ -42,17 +43,19 @@ pub(super) struct Left {
     known: Known,
 }
 
-/// The ranks of the entries that are handed over: their places in the order of the policy that leaves.
-struct Ranks {
+/// What the successor is told of the entries that are handed over: their places in the order of the policy that leaves, and
+/// how often that one knows them to have been read.
+struct Standings {
     told: usize,
     len: usize,
+    reads: Vec<u8>,
 }
 
-impl Ranks {
-    fn next(&mut self) -> u8 {
+impl Standings {
+    fn next(&mut self, slot: u32) -> Standing {
         let rank = 1 + self.told * 254 / self.len.saturating_sub(1).max(1);
         self.told += 1;
-        rank.min(255) as u8
+        Standing { rank: rank.min(255) as u8, reads: self.reads.get(slot as usize).copied().unwrap_or(0) }
     }
 }
 
@@ -191,23 +194,46 @@ impl<V: Clone> Shard<V> {
         Err(fault)
     }
 
-    /// Tells `next` of the entries in the order of the seat's occupant, as far as that one names them.
+    /// What the seat's occupant has learnt, if it is not too much.
+    ///
+    /// # Errors
+    /// When the occupant failed.
+    fn knowledge(&self, seat: &mut Seat) -> Result<Knowledge, Fault> {
+        let knowledge = seat.occupant.policy().map_or(Ok(Knowledge::default()), EvictionPolicy::hand_over)?;
+        let bytes = knowledge.bytes();
+        if bytes <= KNOWLEDGE_BYTES_MAX {
+            return Ok(knowledge);
+        }
+        self.note_fault(seat, &Fault::Nonsense(format!("it hands over {bytes} bytes of what it has learnt")));
+        Ok(Knowledge::default())
+    }
+
+    /// Tells `next` what the seat's occupant has learnt, and then of the entries in its order, as far as it names them.
     ///
     /// # Errors
     /// When `next` failed.
     fn tell_in_order(&self, seat: &mut Seat, next: &mut Occupant, now: Timestamp) -> Result<Known, Fault> {
         let mut known = Known::default();
+        let knowledge = match self.knowledge(seat) {
+            Ok(knowledge) => knowledge,
+            // All are told in the order of insertion.
+            Err(fault) => {
+                self.note_fault(seat, &fault);
+                return Ok(known);
+            }
+        };
         let Seat { occupant, words, victims, .. } = &mut *seat;
         let (Some(before), Some(next)) = (occupant.policy(), next.policy()) else { return Ok(known) };
+        next.take_over(&knowledge)?;
         let (slots, len) = {
             let table = self.table.read();
             (table.slab.len(), table.len())
         };
-        let mut ranks = Ranks { told: 0, len };
+        let mut standings = Standings { told: 0, len, reads: knowledge.reads };
         let mut failed = false;
         let told = read_order(before, slots, |slice| {
             words.clear();
-            self.table.read().write_arrivals(slice, &mut known, &mut ranks, words);
+            self.table.read().write_arrivals(slice, &mut known, &mut standings, words);
             let told = tell(next, now, words, 0, victims);
             failed = told.is_err();
             told.map(|_| ())
@@ -244,12 +270,12 @@ impl<V: Clone> Shard<V> {
 
 impl<V> Table<V> {
     /// Writes down the arrival of those of `slots` of which the events told, each once and with the next rank.
-    fn write_arrivals(&self, slots: &[u32], known: &mut Known, ranks: &mut Ranks, words: &mut Vec<u64>) {
+    fn write_arrivals(&self, slots: &[u32], known: &mut Known, standings: &mut Standings, words: &mut Vec<u64>) {
         for slot in slots {
             let Some(entry) = self.slab.find(*slot) else { continue };
             if entry.is_resident() && entry.told_in() <= self.handed && known.get(*slot) == 0 {
                 known.set(*slot, entry.told_in());
-                self.write_arrival(*slot, ranks.next(), words);
+                self.write_arrival(*slot, standings.next(*slot), words);
             }
         }
     }

@@ -83,6 +83,13 @@ pub(super) enum Taken<V> {
     TooLarge(V),
 }
 
+/// What a policy that takes over is told of an entry by the one that leaves; nothing where it is new.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Standing {
+    pub(super) rank: u8,
+    pub(super) reads: u8,
+}
+
 /// An entry that is to be taken in.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Candidate {
@@ -397,15 +404,16 @@ impl<V> Table<V> {
             at = entry.older;
         }
         for slot in due.into_iter().rev() {
-            self.write_arrival(slot, 0, words);
+            self.write_arrival(slot, Standing::default(), words);
         }
     }
 
-    /// Writes down the arrival of a resident entry; its rank is 0 where it is new.
-    pub(super) fn write_arrival(&self, slot: u32, rank: u8, words: &mut Vec<u64>) {
+    /// Writes down the arrival of a resident entry.
+    pub(super) fn write_arrival(&self, slot: u32, standing: Standing, words: &mut Vec<u64>) {
+        let Standing { rank, reads } = standing;
         if let Some(bucket) = self.bucket(slot) {
             let arrival = arrival(slot, bucket.key, bucket.fetch_cost_us, self.slab.at(slot));
-            pack(Event::Arrived(Arrival { rank, ..arrival }), words);
+            pack(Event::Arrived(Arrival { rank, reads, ..arrival }), words);
         }
     }
 
@@ -443,6 +451,7 @@ fn arrival(slot: u32, key: KeyHash, fetch_cost_us: u32, entry: &Slot) -> Arrival
         fetch_cost_us: u64::from(fetch_cost_us),
         expires_ms: entry.expires_ms(),
         rank: 0,
+        reads: 0,
     }
 }
 

@@ -3,6 +3,7 @@
 mod basics;
 mod faults;
 mod hostile;
+mod knowledge;
 mod model;
 mod stress;
 mod support;

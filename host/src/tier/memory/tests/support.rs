@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
-use sandbar_guest::eviction::{Arrival, Departure, Event, Eviction, advance, unpack};
+use sandbar_guest::eviction::{Arrival, Departure, Event, Eviction, Knowledge, advance, unpack};
 
 use super::super::slab::State;
 use super::super::{Facts, Memory, MemoryConfig};
@@ -203,6 +203,18 @@ impl<P: Eviction + Send> EvictionPolicy for Watchful<P> {
         slots.extend(self.inner.order(after, limit));
         Ok(())
     }
+
+    fn hand_over(&mut self) -> Result<Knowledge, Fault> {
+        Ok(self.inner.hand_over())
+    }
+
+    fn take_over(&mut self, predecessor: &Knowledge) -> Result<(), Fault> {
+        if !self.slots.is_empty() {
+            self.breaches.lock().push("it takes over after its first event".to_owned());
+        }
+        self.inner.take_over(predecessor);
+        Ok(())
+    }
 }
 
 type Make = dyn Fn(u64, u64) -> Result<Box<dyn EvictionPolicy>, Fault> + Send + Sync;
@@ -238,6 +250,11 @@ impl Factory {
     /// One policy of the capacity.
     pub(super) fn watchful_lru_of(capacity_bytes: u64, seed: u64) -> Result<Box<dyn EvictionPolicy>, Fault> {
         Self::watchful_lru().make(capacity_bytes, seed)
+    }
+
+    /// One of its policies.
+    pub(super) fn make_one(&self, capacity_bytes: u64, seed: u64) -> Result<Box<dyn EvictionPolicy>, Fault> {
+        (self.make)(capacity_bytes, seed)
     }
 
     /// Least recently used, watched and logged.
