@@ -5,8 +5,10 @@
 //! 24 bytes per slot, and a ghost of about 32 bytes for each entry's worth of 50 % of the capacity.
 
 use sandbar_guest::eviction::ghosts::Ghosts;
+use sandbar_guest::eviction::knowledge::{Ghost, Reader, Writer};
 use sandbar_guest::eviction::list::Lists;
-use sandbar_guest::eviction::{Arrival, Departure, Eviction};
+use sandbar_guest::eviction::places::Places;
+use sandbar_guest::eviction::{Arrival, Departure, Eviction, Knowledge};
 use serde::Deserialize;
 
 /// Shares are of the capacity.
@@ -37,7 +39,12 @@ pub struct TwoQ {
     recent: f64,
     recent_bytes: u64,
     admit_large: bool,
+    /// Of the entries that are handed over.
+    places: Places,
 }
+
+/// What is written for a policy that takes over; another name wherever that changes.
+const FORM: &str = "2q 1";
 
 /// First in, first out (`A1in`).
 const RECENT: u8 = 0;
@@ -87,6 +94,7 @@ impl Eviction for TwoQ {
             recent,
             recent_bytes: share(recent),
             admit_large,
+            places: Places::default(),
         })
     }
 
@@ -105,9 +113,10 @@ impl Eviction for TwoQ {
             return victims.push(slot);
         }
         let was_kept = arrival.is_hotter_than(self.recent);
-        let is_known = self.ghosts.take(key_hash).is_some() || was_kept;
+        let place = self.places.of(&arrival);
+        let is_known = self.ghosts.take(key_hash).is_some() || place.map_or(was_kept, |(list, _)| list == FREQUENT);
         self.evict_down_to(self.capacity_bytes - weight_bytes, victims);
-        if is_known {
+        if is_known && arrival.rank == 0 {
             self.make_room_among_frequent(weight_bytes, victims);
         }
         self.entries.push(if is_known { FREQUENT } else { RECENT }, slot, weight_bytes, key_hash);
@@ -128,6 +137,19 @@ impl Eviction for TwoQ {
 
     fn order(&self, after: Option<u32>, limit: u32) -> Vec<u32> {
         self.entries.order(after, limit)
+    }
+
+    fn hand_over(&self) -> Knowledge {
+        let ghost = |(key_hash, weight_bytes, ())| Ghost { key_hash, weight_bytes, reads: 0 };
+        let mut own = Writer::new(FORM);
+        Places::write(&self.entries, &mut own);
+        Knowledge { ghosts: self.ghosts.iter().map(ghost).collect(), private: own.finish(), ..Knowledge::default() }
+    }
+
+    fn take_over(&mut self, knowledge: &Knowledge) {
+        knowledge.ghosts.iter().for_each(|ghost| self.ghosts.push(ghost.key_hash, ghost.weight_bytes, ()));
+        let places = Reader::new(&knowledge.private, FORM).and_then(|mut own| Places::read(&mut own, 2));
+        self.places = places.unwrap_or_default();
     }
 }
 

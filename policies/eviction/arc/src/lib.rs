@@ -5,8 +5,10 @@
 //! 24 bytes per slot, and ghosts of about 32 bytes for as many entries as fit in.
 
 use sandbar_guest::eviction::ghosts::Ghosts;
+use sandbar_guest::eviction::knowledge::{Ghost, Reader, Writer};
 use sandbar_guest::eviction::list::Lists;
-use sandbar_guest::eviction::{Arrival, Departure, Eviction};
+use sandbar_guest::eviction::places::Places;
+use sandbar_guest::eviction::{Arrival, Departure, Eviction, Knowledge};
 use serde::Deserialize;
 
 /// How the share of the two lists is learned.
@@ -35,7 +37,12 @@ pub struct Arc {
     recent_target_bytes: f64,
     capacity_bytes: u64,
     step_by_weight: bool,
+    /// Of the entries that are handed over.
+    places: Places,
 }
+
+/// What is written for a policy that takes over; another name wherever that changes.
+const FORM: &str = "arc 1";
 
 /// Seen once (`T1`).
 const RECENT: u8 = 0;
@@ -110,6 +117,16 @@ impl Arc {
         self.bound_ghosts();
     }
 
+    fn take_on(&mut self, own: &mut Reader<'_>) -> Option<()> {
+        let (target_bytes, of_bytes) = (own.float()?, own.number()?);
+        let places = Places::read(own, 2)?;
+        // Exactly the same where the capacity is.
+        let scale = self.capacity_bytes as f64 / of_bytes.max(1) as f64;
+        self.recent_target_bytes = (target_bytes * scale).clamp(0.0, self.capacity_bytes as f64);
+        self.places = places;
+        Some(())
+    }
+
     /// What leaves other than by an arrival must not pile up ghosts.
     fn bound_ghosts(&mut self) {
         let bound_bytes = self.capacity_bytes.saturating_mul(2);
@@ -122,7 +139,14 @@ impl Eviction for Arc {
     fn configure(settings: &str, capacity_bytes: u64, _seed: u64) -> Result<Self, String> {
         let Settings { step_by_weight } = sandbar_guest::settings::parse(settings)?;
         let ghosts = [Ghosts::new(u64::MAX), Ghosts::new(u64::MAX)];
-        Ok(Self { entries: Lists::new(2), ghosts, recent_target_bytes: 0.0, capacity_bytes, step_by_weight })
+        Ok(Self {
+            entries: Lists::new(2),
+            ghosts,
+            recent_target_bytes: 0.0,
+            capacity_bytes,
+            step_by_weight,
+            places: Places::default(),
+        })
     }
 
     #[inline]
@@ -135,6 +159,12 @@ impl Eviction for Arc {
         self.entries.remove(slot);
         if weight_bytes > self.capacity_bytes {
             return victims.push(slot);
+        }
+        if let Some((list, _)) = self.places.of(&arrival) {
+            while self.entries.total_bytes() + weight_bytes > self.capacity_bytes {
+                self.replace(None, victims);
+            }
+            return self.entries.push(list, slot, weight_bytes, key_hash);
         }
         let found_in = self.learn(key_hash, weight_bytes);
         while self.entries.total_bytes() + weight_bytes > self.capacity_bytes {
@@ -162,6 +192,30 @@ impl Eviction for Arc {
 
     fn order(&self, after: Option<u32>, limit: u32) -> Vec<u32> {
         self.entries.order(after, limit)
+    }
+
+    fn hand_over(&self) -> Knowledge {
+        let ghosts = |list: u8| {
+            let ghost = move |(key_hash, weight_bytes, ())| Ghost { key_hash, weight_bytes, reads: list };
+            self.ghosts[usize::from(list)].iter().map(ghost)
+        };
+        let mut own = Writer::new(FORM);
+        own.float(self.recent_target_bytes);
+        own.number(self.capacity_bytes);
+        Places::write(&self.entries, &mut own);
+        // Which of them left first is not known; those that were seen once are missed least.
+        let ghosts = ghosts(RECENT).chain(ghosts(FREQUENT)).collect();
+        Knowledge { ghosts, private: own.finish(), ..Knowledge::default() }
+    }
+
+    fn take_over(&mut self, knowledge: &Knowledge) {
+        let capacity_bytes = self.capacity_bytes;
+        for ghost in knowledge.ghosts.iter().filter(|ghost| ghost.weight_bytes <= capacity_bytes) {
+            self.ghosts[usize::from(ghost.reads.min(1))].push(ghost.key_hash, ghost.weight_bytes, ());
+            self.bound_ghosts();
+        }
+        let Some(mut own) = Reader::new(&knowledge.private, FORM) else { return };
+        _ = self.take_on(&mut own);
     }
 }
 

@@ -7,7 +7,8 @@
 //! per event, 56 bytes per entry.
 
 use sandbar_guest::eviction::heap::Heap;
-use sandbar_guest::eviction::{Arrival, Departure, Eviction};
+use sandbar_guest::eviction::knowledge::{KNOWLEDGE_BYTES_MAX, Reader, Writer};
+use sandbar_guest::eviction::{Arrival, Departure, Eviction, Knowledge};
 use serde::Deserialize;
 
 /// What an entry is worth, and to whom.
@@ -54,7 +55,14 @@ pub struct Gdsf {
     events: u64,
     capacity_bytes: u64,
     settings: Settings,
+    /// Reads and priorities of the entries that are handed over, by slot, until the first one comes that is new.
+    heirlooms: Vec<(u32, f64)>,
 }
+
+/// What is written for a policy that takes over; another name wherever that changes.
+const FORM: &str = "gdsf 1";
+/// Slots of which that is written, at most 13 bytes each.
+const SLOTS_MAX: usize = KNOWLEDGE_BYTES_MAX / 16;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Entry {
@@ -95,6 +103,24 @@ impl Gdsf {
         self.rank(slot);
     }
 
+    fn heirloom(&mut self, arrival: &Arrival) -> Option<(u32, f64)> {
+        if arrival.rank == 0 {
+            self.heirlooms = vec![];
+        }
+        self.heirlooms.get(arrival.slot as usize).copied().filter(|(reads, _)| *reads > 0)
+    }
+
+    fn take_on(&mut self, own: &mut Reader<'_>) -> Option<()> {
+        let last_victim = own.float()?;
+        let heirloom = |own: &mut Reader<'_>| match own.short()? {
+            0 => Some((0, 0.0)),
+            reads => Some((reads, own.float()?)),
+        };
+        self.heirlooms = (0..own.count()?).map(|_| heirloom(own)).collect::<Option<_>>()?;
+        self.last_victim = last_victim;
+        Some(())
+    }
+
     fn rank(&mut self, slot: u32) {
         let Entry { weight_bytes, cost, reads } = self.entries[slot as usize];
         let value = f64::from(reads) * f64::from(cost) / weight_bytes.max(1) as f64;
@@ -107,7 +133,16 @@ impl Eviction for Gdsf {
     fn configure(settings: &str, capacity_bytes: u64, _seed: u64) -> Result<Self, String> {
         let settings = sandbar_guest::settings::parse(settings)?;
         let order = Heap::default();
-        Ok(Self { order, entries: vec![], bytes: 0, last_victim: 0.0, events: 0, capacity_bytes, settings })
+        Ok(Self {
+            order,
+            entries: vec![],
+            bytes: 0,
+            last_victim: 0.0,
+            events: 0,
+            capacity_bytes,
+            settings,
+            heirlooms: vec![],
+        })
     }
 
     fn touched(&mut self, _now_ms: u64, slot: u32) {
@@ -128,7 +163,14 @@ impl Eviction for Gdsf {
             Cost::Fetch => fetch_cost_us.max(1) as f32,
             Cost::Off => COST_OFF,
         };
-        let entry = Entry { weight_bytes, cost, reads: 1 };
+        // What another policy kept has been read, or was as good.
+        let reads_before = arrival.reads.max(arrival.is_hotter_than(Arrival::COLD_SHARE).into());
+        let entry = Entry { weight_bytes, cost, reads: 1 + u32::from(reads_before) };
+        if let Some((reads, priority)) = self.heirloom(&arrival) {
+            self.push(slot, Entry { reads, ..entry });
+            self.order.set(slot, (Priority(priority), self.events));
+            return self.evict_down_to(self.capacity_bytes, victims);
+        }
         match self.settings.admission {
             Admission::Worth => {
                 self.push(slot, entry);
@@ -160,6 +202,29 @@ impl Eviction for Gdsf {
 
     fn order(&self, after: Option<u32>, limit: u32) -> Vec<u32> {
         self.order.order(after, limit)
+    }
+
+    fn hand_over(&self) -> Knowledge {
+        let mut own = Writer::new(FORM);
+        own.float(self.last_victim);
+        let slots = self.entries.len().min(SLOTS_MAX);
+        own.number(slots as u64);
+        for (slot, entry) in (0..).zip(&self.entries[..slots]) {
+            let Some((Priority(priority), _)) = self.order.key(slot) else {
+                own.number(0_u32);
+                continue;
+            };
+            own.number(entry.reads);
+            own.float(priority);
+        }
+        let is_in = |slot| self.order.key(slot).is_some();
+        let reads =
+            (0..).zip(&self.entries).map(|(slot, entry)| if is_in(slot) { entry.reads.min(256) - 1 } else { 0 });
+        Knowledge { reads: reads.map(|reads| reads as u8).collect(), private: own.finish(), ..Knowledge::default() }
+    }
+
+    fn take_over(&mut self, knowledge: &Knowledge) {
+        _ = Reader::new(&knowledge.private, FORM).and_then(|mut own| self.take_on(&mut own));
     }
 }
 

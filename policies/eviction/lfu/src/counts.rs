@@ -44,6 +44,18 @@ impl Counts {
         (self.enter_above(lower, count, slot), anchor_slot)
     }
 
+    /// Gives a new entry a count, or the `highest` one where that is more.
+    pub(crate) fn enter_last(&mut self, highest: Option<u32>, count: u64, slot: u32) -> u32 {
+        let Some(highest) = highest else { return self.enter_above(NIL, count, slot) };
+        let node = &mut self.nodes[highest as usize];
+        if count > node.count {
+            return self.enter_above(highest, count, slot);
+        }
+        node.entries += 1;
+        node.last_slot = slot;
+        highest
+    }
+
     /// Gives an entry the next higher count than `number`'s; the caller takes it out of that afterwards.
     pub(crate) fn enter_next(&mut self, number: u32, slot: u32) -> (u32, u32) {
         let Node { count, higher, last_slot, .. } = self.nodes[number as usize];

@@ -7,8 +7,9 @@
 //!
 //! 24 bytes per slot.
 
+use sandbar_guest::eviction::knowledge::{KNOWLEDGE_BYTES_MAX, Reader, Writer};
 use sandbar_guest::eviction::list::Lists;
-use sandbar_guest::eviction::{Arrival, Departure, Eviction};
+use sandbar_guest::eviction::{Arrival, Departure, Eviction, Knowledge};
 use serde::Deserialize;
 
 mod counts;
@@ -43,7 +44,17 @@ pub struct Lfu {
     last_victim_count: u64,
     ageing: Ageing,
     capacity_bytes: u64,
+    /// Counts of the entries that are handed over, by slot, until the first one comes that is new.
+    heirlooms: Vec<u64>,
 }
+
+/// What is written for a policy that takes over; another name wherever that changes.
+const FORM: &str = "lfu 1";
+/// Slots of which that is written, at most 10 bytes each.
+const SLOTS_MAX: u32 = KNOWLEDGE_BYTES_MAX as u32 / 16;
+
+/// No count that is handed over is higher: there is room for as many reads as there will be.
+const COUNT_MAX: u64 = 1 << 48;
 
 /// The only list.
 const ALL: u8 = 0;
@@ -60,6 +71,29 @@ impl Lfu {
         }
     }
 
+    fn heirloom(&mut self, arrival: &Arrival) -> Option<u64> {
+        if arrival.rank == 0 {
+            self.heirlooms = vec![];
+        }
+        self.heirlooms.get(arrival.slot as usize).copied().filter(|count| *count > 0)
+    }
+
+    /// Gives an entry a count that is not lower than any other: they are handed over in that order.
+    fn enter_last(&mut self, count: u64, slot: u32) -> (u32, Option<u32>) {
+        let hottest = self.entries.hottest(ALL);
+        let highest = hottest.map(|hottest| *self.entries.value(hottest));
+        (self.counts.enter_last(highest, count, slot), hottest)
+    }
+
+    fn take_on(&mut self, own: &mut Reader<'_>) -> Option<()> {
+        let last_victim_count = own.number()?.min(COUNT_MAX);
+        let slots = own.count()?;
+        let counts = (0..slots).map(|_| Some(own.number()?.min(COUNT_MAX)));
+        self.heirlooms = counts.collect::<Option<_>>()?;
+        self.last_victim_count = last_victim_count;
+        Some(())
+    }
+
     fn remove(&mut self, slot: u32) {
         if self.entries.contains(slot) {
             let colder = self.entries.colder(slot);
@@ -73,7 +107,7 @@ impl Eviction for Lfu {
     fn configure(settings: &str, capacity_bytes: u64, _seed: u64) -> Result<Self, String> {
         let Settings { ageing } = sandbar_guest::settings::parse(settings)?;
         let (entries, counts) = (Lists::new(1), Counts::default());
-        Ok(Self { entries, counts, last_victim_count: 0, ageing, capacity_bytes })
+        Ok(Self { entries, counts, last_victim_count: 0, ageing, capacity_bytes, heirlooms: vec![] })
     }
 
     #[inline]
@@ -95,7 +129,10 @@ impl Eviction for Lfu {
             return victims.push(arrival.slot);
         }
         self.evict_down_to(self.capacity_bytes - arrival.weight_bytes, victims);
-        let (number, anchor) = self.counts.enter(self.last_victim_count + 1, arrival.slot);
+        let (number, anchor) = match self.heirloom(&arrival) {
+            Some(count) => self.enter_last(count, arrival.slot),
+            None => self.counts.enter(self.last_victim_count + 1, arrival.slot),
+        };
         self.entries.push(ALL, arrival.slot, arrival.weight_bytes, number);
         self.entries.place_after(ALL, arrival.slot, anchor);
     }
@@ -115,6 +152,20 @@ impl Eviction for Lfu {
 
     fn order(&self, after: Option<u32>, limit: u32) -> Vec<u32> {
         self.entries.order(after, limit)
+    }
+
+    fn hand_over(&self) -> Knowledge {
+        let count = |slot| if self.entries.contains(slot) { self.counts.count(*self.entries.value(slot)) } else { 0 };
+        let mut own = Writer::new(FORM);
+        own.number(self.last_victim_count);
+        let slots = self.entries.slots().min(SLOTS_MAX);
+        own.number(slots);
+        (0..slots).for_each(|slot| own.number(count(slot)));
+        Knowledge { private: own.finish(), ..Knowledge::default() }
+    }
+
+    fn take_over(&mut self, knowledge: &Knowledge) {
+        _ = Reader::new(&knowledge.private, FORM).and_then(|mut own| self.take_on(&mut own));
     }
 }
 

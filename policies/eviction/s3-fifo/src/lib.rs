@@ -5,8 +5,10 @@
 //! 24 bytes per slot, and a ghost of about 32 bytes for each entry's worth of 90 % of the capacity.
 
 use sandbar_guest::eviction::ghosts::Ghosts;
+use sandbar_guest::eviction::knowledge::{Ghost, Reader, Writer};
 use sandbar_guest::eviction::list::Lists;
-use sandbar_guest::eviction::{Arrival, Departure, Eviction};
+use sandbar_guest::eviction::places::Places;
+use sandbar_guest::eviction::{Arrival, Departure, Eviction, Knowledge};
 use serde::Deserialize;
 
 /// Shares are of the capacity.
@@ -39,7 +41,12 @@ pub struct S3Fifo {
     capacity_bytes: u64,
     small_bytes: u64,
     settings: Settings,
+    /// Of the entries that are handed over.
+    places: Places,
 }
+
+/// What is written for a policy that takes over; another name wherever that changes.
+const FORM: &str = "s3-fifo 1";
 
 const SMALL: u8 = 0;
 const MAIN: u8 = 1;
@@ -103,6 +110,7 @@ impl Eviction for S3Fifo {
             capacity_bytes,
             small_bytes: share(settings.small),
             settings,
+            places: Places::default(),
         })
     }
 
@@ -116,15 +124,18 @@ impl Eviction for S3Fifo {
 
     fn arrived(&mut self, _now_ms: u64, arrival: Arrival, victims: &mut Vec<u32>) {
         let Arrival { slot, key_hash, weight_bytes, .. } = arrival;
+        let place = self.places.of(&arrival);
         let was_kept = arrival.is_hotter_than(self.settings.small);
         self.entries.remove(slot);
         let is_large = weight_bytes >= self.small_bytes;
         if weight_bytes > self.capacity_bytes || is_large && !self.settings.admit_large {
             return victims.push(slot);
         }
-        let list = if self.ghosts.take(key_hash).is_some() || was_kept { MAIN } else { SMALL };
+        let is_known = self.ghosts.take(key_hash).is_some() || was_kept;
+        let (list, reads) = place.unwrap_or((if is_known { MAIN } else { SMALL }, 0));
         self.evict_down_to(self.capacity_bytes - weight_bytes, victims);
         self.entries.push(list, slot, weight_bytes, key_hash);
+        self.entries.set_mark(slot, reads.min(READS_MAX));
     }
 
     fn changed(&mut self, _now_ms: u64, slot: u32, weight_bytes: u64, _expires_ms: u64, victims: &mut Vec<u32>) {
@@ -142,6 +153,23 @@ impl Eviction for S3Fifo {
 
     fn order(&self, after: Option<u32>, limit: u32) -> Vec<u32> {
         self.entries.order(after, limit)
+    }
+
+    fn hand_over(&self) -> Knowledge {
+        let ghost = |(key_hash, weight_bytes, ())| Ghost { key_hash, weight_bytes, reads: 0 };
+        let mut own = Writer::new(FORM);
+        Places::write(&self.entries, &mut own);
+        Knowledge {
+            reads: self.entries.marks(),
+            ghosts: self.ghosts.iter().map(ghost).collect(),
+            private: own.finish(),
+        }
+    }
+
+    fn take_over(&mut self, knowledge: &Knowledge) {
+        knowledge.ghosts.iter().for_each(|ghost| self.ghosts.push(ghost.key_hash, ghost.weight_bytes, ()));
+        let places = Reader::new(&knowledge.private, FORM).and_then(|mut own| Places::read(&mut own, 2));
+        self.places = places.unwrap_or_default();
     }
 }
 

@@ -4,8 +4,10 @@
 //!
 //! 16 bytes per slot; a read only sets a mark.
 
+use sandbar_guest::eviction::knowledge::{KNOWLEDGE_BYTES_MAX, Reader, Writer};
 use sandbar_guest::eviction::list::Lists;
-use sandbar_guest::eviction::{Arrival, Departure, Eviction};
+use sandbar_guest::eviction::places::Places;
+use sandbar_guest::eviction::{Arrival, Departure, Eviction, Knowledge};
 use serde::Deserialize;
 
 /// There is nothing to set.
@@ -21,13 +23,29 @@ pub struct Sieve {
     /// Where the hand is; at the entry that arrived first where it is nowhere.
     hand: Option<u32>,
     capacity_bytes: u64,
+    /// Marks of the entries that are handed over.
+    places: Places,
+    /// The order of arrival of those entries, until something has to leave: they are handed over in another one.
+    queue: Vec<u32>,
+    /// Where the hand is in it.
+    hand_at: Option<u32>,
 }
+
+/// What is written for a policy that takes over; another name wherever that changes.
+const FORM: &str = "sieve 1";
+
+/// Of what a policy of another kind hands over, the share that counts as not read.
+const UNREAD_SHARE: f64 = 0.3;
 
 /// The only list.
 const ALL: u8 = 0;
 
 impl Sieve {
     fn evict_down_to(&mut self, bytes: u64, victims: &mut Vec<u32>) {
+        if self.entries.bytes(ALL) > bytes && !self.queue.is_empty() {
+            self.entries.put_first(ALL, &std::mem::take(&mut self.queue));
+            self.hand = self.hand_at.take().filter(|hand| self.entries.contains(*hand));
+        }
         while self.entries.bytes(ALL) > bytes {
             let Some(slot) = self.hand.or(self.entries.coldest(ALL)) else { break };
             if self.entries.mark(slot) == 0 {
@@ -38,6 +56,36 @@ impl Sieve {
                 self.hand = self.entries.hotter(slot);
             }
         }
+    }
+
+    fn take_on(&mut self, own: &mut Reader<'_>) -> Option<()> {
+        let places = Places::read(own, 1)?;
+        let hand = own.number()?.checked_sub(1).and_then(|hand| hand.try_into().ok());
+        self.queue = (0..own.count()?).map(|_| own.short()).collect::<Option<_>>()?;
+        (self.places, self.hand_at) = (places, hand);
+        Some(())
+    }
+
+    /// Where a round of the hand begins.
+    fn first(&self) -> Option<u32> {
+        self.hand.or(self.entries.coldest(ALL))
+    }
+
+    /// What comes next in a round of the hand, up to where it began.
+    fn next(&self, slot: u32) -> Option<u32> {
+        self.entries.hotter(slot).or(self.entries.coldest(ALL)).filter(|next| Some(*next) != self.first())
+    }
+
+    /// As many entries as it pays to write down.
+    fn in_order_of_arrival(&self) -> Vec<u32> {
+        let mut is_queued = vec![false; self.entries.slots() as usize];
+        let mut all = self.queue.clone();
+        all.retain(|slot| {
+            is_queued.get_mut(*slot as usize).is_some_and(|is_queued| !std::mem::replace(is_queued, true))
+        });
+        all.extend(self.entries.order(None, u32::MAX).into_iter().filter(|slot| !is_queued[*slot as usize]));
+        all.truncate(KNOWLEDGE_BYTES_MAX / 16);
+        all
     }
 
     /// The hand steps aside.
@@ -54,7 +102,14 @@ impl Sieve {
 impl Eviction for Sieve {
     fn configure(settings: &str, capacity_bytes: u64, _seed: u64) -> Result<Self, String> {
         let Settings {} = sandbar_guest::settings::parse(settings)?;
-        Ok(Self { entries: Lists::new(1), hand: None, capacity_bytes })
+        Ok(Self {
+            entries: Lists::new(1),
+            hand: None,
+            capacity_bytes,
+            places: Places::default(),
+            queue: vec![],
+            hand_at: None,
+        })
     }
 
     #[inline]
@@ -66,12 +121,13 @@ impl Eviction for Sieve {
 
     fn arrived(&mut self, now_ms: u64, arrival: Arrival, victims: &mut Vec<u32>) {
         self.remove(arrival.slot);
+        let place = self.places.of(&arrival);
         if arrival.weight_bytes > self.capacity_bytes {
             return victims.push(arrival.slot);
         }
         self.evict_down_to(self.capacity_bytes - arrival.weight_bytes, victims);
         self.entries.push(ALL, arrival.slot, arrival.weight_bytes, ());
-        if arrival.is_hotter_than(Arrival::COLD_SHARE) {
+        if place.map_or(arrival.is_hotter_than(UNREAD_SHARE), |(_, was_read)| was_read > 0) {
             self.touched(now_ms, arrival.slot);
         }
     }
@@ -90,7 +146,36 @@ impl Eviction for Sieve {
     }
 
     fn order(&self, after: Option<u32>, limit: u32) -> Vec<u32> {
-        self.entries.order_by(after, limit, 1, |_, was_read| was_read)
+        let (mut was_read, mut at) = match after {
+            None => (0, self.first()),
+            Some(slot) if self.entries.contains(slot) => (self.entries.mark(slot), self.next(slot)),
+            Some(_) => return vec![],
+        };
+        let mut slots = Vec::new();
+        while slots.len() < limit as usize {
+            match at {
+                Some(slot) if self.entries.mark(slot) == was_read => slots.push(slot),
+                None if was_read == 1 => break,
+                _ => {}
+            }
+            (was_read, at) = at.map_or_else(|| (1, self.first()), |slot| (was_read, self.next(slot)));
+        }
+        slots
+    }
+
+    fn hand_over(&self) -> Knowledge {
+        let mut own = Writer::new(FORM);
+        Places::write(&self.entries, &mut own);
+        let hand = if self.queue.is_empty() { self.hand } else { self.hand_at };
+        own.number(hand.map_or(0, |hand| u64::from(hand) + 1));
+        let queue = self.in_order_of_arrival();
+        own.number(queue.len() as u64);
+        queue.iter().for_each(|slot| own.number(*slot));
+        Knowledge { reads: self.entries.marks(), private: own.finish(), ..Knowledge::default() }
+    }
+
+    fn take_over(&mut self, knowledge: &Knowledge) {
+        _ = Reader::new(&knowledge.private, FORM).and_then(|mut own| self.take_on(&mut own));
     }
 }
 
@@ -115,6 +200,9 @@ mod tests {
         policy.departed(3, Departure::Purged);
         arrive(&mut policy, 5);
         assert_eq!(arrive(&mut policy, 6), [4], "0 and 1 are behind the hand");
-        assert_eq!(policy.order(None, 9), [0, 1, 5, 6]);
+        assert_eq!(policy.order(None, 9), [5, 6, 0, 1]);
+        policy.touched(0, 6);
+        assert_eq!(policy.order(None, 9), [5, 0, 1, 6]);
+        assert_eq!((policy.order(Some(5), 2), policy.order(Some(1), 2)), (vec![0, 1], vec![6]));
     }
 }

@@ -1,5 +1,7 @@
 //! Which view has done better than which, lately.
 
+use sandbar_guest::eviction::knowledge::{Reader, Writer};
+
 use crate::view::VIEWS;
 
 const VIEWS_LEN: usize = VIEWS.len();
@@ -20,6 +22,23 @@ impl Duel {
     /// Of as many views; at most all of them.
     pub(crate) fn new(views: usize) -> Self {
         Self { won: [[0.0; VIEWS_LEN]; VIEWS_LEN], weight: 1.0, all: (1 << views) - 1 }
+    }
+
+    /// Writes it down for a policy that takes over.
+    pub(crate) fn write(&self, own: &mut Writer) {
+        own.float(f64::from(self.weight));
+        self.won.iter().flatten().for_each(|sum| own.float(f64::from(*sum)));
+    }
+
+    /// Reads one of as many views again.
+    pub(crate) fn read(views: usize, own: &mut Reader<'_>) -> Option<Self> {
+        let mut duel = Self::new(views);
+        let mut sum = || Some(own.float()? as f32).filter(|sum| (0.0..=f32::MAX).contains(sum));
+        duel.weight = sum()?.max(1.0);
+        for won in duel.won.iter_mut().flatten() {
+            *won = sum()?;
+        }
+        Some(duel)
     }
 
     /// A request that the views of `hits`, a bit for each, hit. Most requests, which all hit or all miss, say nothing.

@@ -1,6 +1,7 @@
 //! The keys that the trials know, by number.
 
 use sandbar_guest::eviction::ghosts::Ghosts;
+use sandbar_guest::eviction::knowledge::{Reader, Writer};
 
 /// Numbers for keys, given again when a key is forgotten.
 #[derive(Debug)]
@@ -28,6 +29,32 @@ const ROUNDS_MAX: u32 = 8;
 impl Keys {
     pub(crate) fn new(keys_max: u32) -> Self {
         Self { numbers: Ghosts::new(u64::MAX), hashes: vec![], free: vec![], keys_max }
+    }
+
+    /// Writes them down for a policy that takes over.
+    pub(crate) fn write(&self, own: &mut Writer) {
+        own.number(self.numbers.len());
+        for (key_hash, _, number) in self.numbers.iter() {
+            own.word(key_hash);
+            own.number(number);
+        }
+    }
+
+    /// Reads them again.
+    pub(crate) fn read(keys_max: u32, own: &mut Reader<'_>) -> Option<Self> {
+        let mut keys = Self::new(keys_max);
+        let mut has_key = vec![false; keys_max as usize];
+        for _ in 0..own.count()? {
+            let (key_hash, number) = (own.word()?, own.short()?);
+            if std::mem::replace(has_key.get_mut(number as usize)?, true) || keys.numbers.contains(key_hash) {
+                return None;
+            }
+            keys.hashes.resize(keys.hashes.len().max(number as usize + 1), 0);
+            keys.hashes[number as usize] = key_hash;
+            keys.numbers.push(key_hash, 1, number);
+        }
+        keys.free = (0..keys.hashes.len() as u32).filter(|number| !has_key[*number as usize]).collect();
+        Some(keys)
     }
 
     /// Forgets keys; answers with their numbers.

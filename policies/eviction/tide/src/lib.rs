@@ -19,17 +19,18 @@
 //! the trials. O(1) per event: an eviction looks at the coldest entry of each pool that is in use, at most 250.
 
 use sandbar_guest::eviction::ghosts::Ghosts;
-use sandbar_guest::eviction::{Arrival, Departure, Eviction};
+use sandbar_guest::eviction::{Arrival, Departure, Eviction, Knowledge};
 use serde::Deserialize;
 
 mod duel;
+mod heirloom;
 mod keys;
 mod pools;
 mod trial;
 mod view;
 mod worth;
 
-use pools::{Newcomer, Pools};
+use pools::{Heirloom, Newcomer, Pools};
 use trial::Trials;
 use view::{MEMORY_MAX, View};
 use worth::Worth;
@@ -68,8 +69,12 @@ pub struct Tide {
     trials: Option<Trials>,
     worth: Worth,
     view: View,
+    /// Which of the views rules until another one has done better.
+    first: usize,
     capacity_bytes: u64,
     settings: Settings,
+    /// What was known of the entries that are handed over, by slot, until the first one comes that is new.
+    heirlooms: Vec<Option<Heirloom>>,
 }
 
 /// What is kept of an entry that left.
@@ -84,6 +89,8 @@ struct Ghost {
 
 /// Trials begin with so many entries, or with the first eviction.
 const TRIAL_ENTRIES: u32 = 64;
+/// Of what a policy of another kind hands over, the share that begins as newcomers.
+const UNPROVED_SHARE: f64 = 0.3;
 
 impl Tide {
     fn evict_down_to(&mut self, bytes: u64, victims: &mut Vec<u32>) {
@@ -114,7 +121,7 @@ impl Tide {
     }
 
     /// Shows a request to the trials, and follows them.
-    fn try_out(&mut self, key_hash: u64, weight_bytes: u64, level: u8) {
+    fn try_out(&mut self, key_hash: u64, weight_bytes: u64, level: u8, handed_over: Option<Newcomer>) {
         if self.trials.is_none() {
             self.trials = self.begin_trials();
         }
@@ -122,7 +129,8 @@ impl Tide {
         if !trials.samples(key_hash) {
             return;
         }
-        if let Some(view) = trials.request(key_hash, weight_bytes, level, self.worth.has_cost()) {
+        let has_cost = self.worth.has_cost();
+        if let Some(view) = trials.request(key_hash, weight_bytes, level, has_cost, handed_over) {
             self.entries.take_view(&view);
             self.view = view;
         }
@@ -134,9 +142,17 @@ impl Tide {
         let is_time = self.entries.len() >= TRIAL_ENTRIES || self.entries.evicted_bytes() > 0;
         (self.settings.adapt && is_time).then(|| {
             let views = view::chosen(&self.settings).expect("they were chosen before");
-            Trials::new(self.capacity_bytes, &views, self.settings.cost)
+            Trials::new(self.capacity_bytes, &views, self.settings.cost, self.first)
         })
     }
+}
+
+/// How an entry begins that a policy of another kind hands over; none where it is new. What was kept there has been read, or
+/// was as good: under views that demote newcomers quickly all of it would leave at once.
+fn handed_over(arrival: &Arrival) -> Option<Newcomer> {
+    let was_kept = arrival.reads > 0 || arrival.is_hotter_than(UNPROVED_SHARE);
+    let newcomer = if was_kept { Newcomer::Known { reads: arrival.reads.max(1) } } else { Newcomer::Unknown };
+    (arrival.rank > 0).then_some(newcomer)
 }
 
 impl Eviction for Tide {
@@ -149,14 +165,16 @@ impl Eviction for Tide {
             trials: None,
             worth: Worth::new(settings.cost),
             view,
+            first: 0,
             capacity_bytes,
             settings,
+            heirlooms: vec![],
         })
     }
 
     fn touched(&mut self, _now_ms: u64, slot: u32) {
         let Some(entry) = self.entries.touch(slot) else { return };
-        self.try_out(entry.key, entry.weight_bytes, entry.level);
+        self.try_out(entry.key, entry.weight_bytes, entry.level, None);
     }
 
     fn arrived(&mut self, _now_ms: u64, arrival: Arrival, victims: &mut Vec<u32>) {
@@ -165,11 +183,16 @@ impl Eviction for Tide {
         if weight_bytes > self.capacity_bytes {
             return victims.push(slot);
         }
-        let newcomer = self.newcomer(key_hash);
+        if let Some(heirloom) = self.heirloom(&arrival) {
+            self.entries.inherit(slot, weight_bytes, heirloom, key_hash);
+            return self.evict_down_to(self.capacity_bytes, victims);
+        }
+        let handed_over = handed_over(&arrival);
+        let newcomer = handed_over.unwrap_or_else(|| self.newcomer(key_hash));
         let level = self.worth.level(weight_bytes, fetch_cost_us);
         self.entries.push(slot, weight_bytes, level, newcomer, key_hash);
         self.evict_down_to(self.capacity_bytes, victims);
-        self.try_out(key_hash, weight_bytes, level);
+        self.try_out(key_hash, weight_bytes, level, handed_over);
     }
 
     fn changed(&mut self, _now_ms: u64, slot: u32, weight_bytes: u64, _expires_ms: u64, victims: &mut Vec<u32>) {
@@ -187,6 +210,14 @@ impl Eviction for Tide {
 
     fn order(&self, after: Option<u32>, limit: u32) -> Vec<u32> {
         self.entries.order(after, limit)
+    }
+
+    fn hand_over(&self) -> Knowledge {
+        self.all_knowledge()
+    }
+
+    fn take_over(&mut self, knowledge: &Knowledge) {
+        self.take_on(knowledge);
     }
 }
 

@@ -6,6 +6,10 @@ use sandbar_guest::eviction::list::Lists;
 
 use crate::view::View;
 
+mod heirloom;
+
+pub(crate) use heirloom::Heirloom;
+
 /// Experiences, in this order: never read; came back and not read since; each of them once more for the lucky ones; read
 /// once, 2 to 3 times, 4 to 7 times ...
 pub(crate) const EXPERIENCES: u8 = 10;
@@ -28,6 +32,8 @@ pub(crate) struct Pools<K> {
     /// When the coldest entry of a pool was read, on the clock of evictions.
     coldest: ByPool<u32>,
     haste: ByPool<f32>,
+    /// So many entries there were when the view was taken.
+    haste_len: u32,
     /// The pools that have entries, and perhaps some that had.
     in_use: Vec<u8>,
     is_in_use: ByPool<bool>,
@@ -100,6 +106,7 @@ impl<K: Copy + Default> Pools<K> {
             lists: Lists::new(POOLS),
             coldest: Box::new([0; 256]),
             haste: view.haste(u32::MAX),
+            haste_len: u32::MAX,
             in_use: vec![],
             is_in_use: Box::new([false; 256]),
             clock: 0,
@@ -116,7 +123,12 @@ impl<K: Copy + Default> Pools<K> {
 
     /// Ranks by another view from now on.
     pub(crate) fn take_view(&mut self, view: &View) {
-        self.haste = view.haste(self.len());
+        self.take_view_for(view, self.len());
+    }
+
+    fn take_view_for(&mut self, view: &View, len: u32) {
+        self.haste_len = len;
+        self.haste = view.haste(len);
         (self.quiet, self.refresh) = (view.quiet, view.refresh);
         (self.credit, self.proof) = (view.credit, view.proof);
     }

@@ -8,6 +8,8 @@ use crate::pools::{Newcomer, Pools};
 use crate::view::View;
 use crate::worth;
 
+mod heirloom;
+
 /// Entries that a miniature cache has at most; there are half as many after the sample was halved.
 const ENTRIES_MAX: u32 = 768;
 /// Keys that are known to the trials at most: resident or lately gone in one of them.
@@ -58,8 +60,8 @@ struct Ghost {
 }
 
 impl Trials {
-    /// Miniatures of an empty cache: all keys are in the sample, until there are too many.
-    pub(crate) fn new(capacity_bytes: u64, views: &[View], by_cost: bool) -> Self {
+    /// Miniatures of an empty cache: all keys are in the sample, until there are too many. The view `first` is followed.
+    pub(crate) fn new(capacity_bytes: u64, views: &[View], by_cost: bool, first: usize) -> Self {
         let runs: Vec<Run> =
             views.iter().map(|view| Run { view: *view, entries: Pools::new(view), ghosts: vec![] }).collect();
         Self {
@@ -69,7 +71,7 @@ impl Trials {
             keys: Keys::new(KEYS_MAX),
             duel: Duel::new(runs.len()),
             runs,
-            followed: 0,
+            followed: first,
             wait: PERIOD,
             by_cost,
         }
@@ -88,9 +90,18 @@ impl Trials {
         } else {
             return;
         }
+        self.fit_capacity();
+        self.runs.iter_mut().for_each(|run| run.entries.take_view(&run.view));
+    }
+
+    fn fit_capacity(&mut self) {
         let share = self.sample_max as f64 / u64::MAX as f64;
         self.capacity_bytes = (self.whole_bytes as f64 * share) as u64;
-        self.runs.iter_mut().for_each(|run| run.entries.take_view(&run.view));
+    }
+
+    /// The view that is followed.
+    pub(crate) fn followed(&self) -> View {
+        self.runs[self.followed].view
     }
 
     #[cfg(test)]
@@ -109,9 +120,16 @@ impl Trials {
         spread(key_hash) <= self.sample_max
     }
 
-    /// A request for a key of the sample. Answers with another view where that has done better than the one that is
+    /// A request for a key of the sample; `handed_over` says how an entry begins that another policy had. Answers with another view where that has done better than the one that is
     /// followed.
-    pub(crate) fn request(&mut self, key_hash: u64, weight_bytes: u64, level: u8, has_cost: bool) -> Option<View> {
+    pub(crate) fn request(
+        &mut self,
+        key_hash: u64,
+        weight_bytes: u64,
+        level: u8,
+        has_cost: bool,
+        handed_over: Option<Newcomer>,
+    ) -> Option<View> {
         let number = self.keys.request(key_hash, |number| self.runs.iter().any(|run| run.entries.contains(number)));
         if let Some(forgotten) = number.forgotten {
             self.runs.iter_mut().for_each(|run| run.forget(forgotten));
@@ -119,7 +137,7 @@ impl Trials {
         let gain = if has_cost && self.by_cost { worth::cost_factor(weight_bytes, level) } else { 1.0 };
         let mut hits = 0;
         for (index, run) in self.runs.iter_mut().enumerate() {
-            let is_hit = run.request(number.number, weight_bytes, level, self.capacity_bytes);
+            let is_hit = run.request(number.number, weight_bytes, level, self.capacity_bytes, handed_over);
             hits |= u32::from(is_hit) << index;
         }
         self.duel.note(hits, gain);
@@ -138,20 +156,27 @@ impl Trials {
         self.duel.age((-(PERIOD as f32) / half_life).exp2());
         self.followed = better?;
         self.duel.forget(KEPT_BY_SWITCH);
-        Some(self.runs[self.followed].view)
+        Some(self.followed())
     }
 }
 
 impl Run {
     /// Whether it hits.
-    fn request(&mut self, number: u32, weight_bytes: u64, level: u8, capacity_bytes: u64) -> bool {
+    fn request(
+        &mut self,
+        number: u32,
+        weight_bytes: u64,
+        level: u8,
+        capacity_bytes: u64,
+        handed_over: Option<Newcomer>,
+    ) -> bool {
         if self.entries.touch(number).is_some() {
             return true;
         }
         if weight_bytes > capacity_bytes {
             return false;
         }
-        let newcomer = self.newcomer(number, capacity_bytes);
+        let newcomer = handed_over.unwrap_or_else(|| self.newcomer(number, capacity_bytes));
         self.entries.push(number, weight_bytes, level, newcomer, ());
         while self.entries.bytes() > capacity_bytes {
             let Some(victim) = self.entries.victim() else { break };

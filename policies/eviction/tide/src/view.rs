@@ -97,8 +97,7 @@ pub(crate) const VIEWS: [View; 13] = [
 /// # Errors
 /// When the settings ask for none, or for one that does not exist or twice.
 pub(crate) fn chosen(settings: &Settings) -> Result<Vec<View>, String> {
-    let all: Vec<usize> = (0..VIEWS.len()).collect();
-    let numbers = settings.views.as_ref().unwrap_or(&all);
+    let numbers = numbers(settings);
     let is_twice = |at: usize| numbers[..at].contains(&numbers[at]);
     let is_wrong = |at| numbers[at] >= VIEWS.len() || is_twice(at);
     if numbers.is_empty() || (0..numbers.len()).any(is_wrong) {
@@ -111,6 +110,17 @@ pub(crate) fn chosen(settings: &Settings) -> Result<Vec<View>, String> {
         ..VIEWS[*number]
     };
     Ok(numbers.iter().map(view).collect())
+}
+
+/// The numbers of the views that are to be tried.
+pub(crate) fn numbers(settings: &Settings) -> Vec<usize> {
+    settings.views.clone().unwrap_or_else(|| (0..VIEWS.len()).collect())
+}
+
+/// Which of them to begin with where entries are handed over: the one that is good on most traffic.
+pub(crate) fn first_when_full(settings: &Settings) -> usize {
+    const GOOD_ON_MOST: usize = 1;
+    numbers(settings).iter().position(|number| *number == GOOD_ON_MOST).unwrap_or(0)
 }
 
 impl View {

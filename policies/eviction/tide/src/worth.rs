@@ -1,5 +1,7 @@
 //! What an entry is worth per byte, as a level from 0 (most) upwards.
 
+use sandbar_guest::eviction::knowledge::{Reader, Writer};
+
 use crate::pools::LEVELS;
 
 /// Levels are this far apart, in octaves of worth.
@@ -22,6 +24,18 @@ pub(crate) struct Worth {
 impl Worth {
     pub(crate) fn new(by_cost: bool) -> Self {
         Self { by_cost, usual_octaves: None }
+    }
+
+    /// Writes it down for a policy that takes over.
+    pub(crate) fn write(&self, own: &mut Writer) {
+        own.byte(self.usual_octaves.is_some().into());
+        own.float(f64::from(self.usual_octaves.unwrap_or(0.0)));
+    }
+
+    /// Reads it again.
+    pub(crate) fn read(by_cost: bool, own: &mut Reader<'_>) -> Option<Self> {
+        let (is_known, octaves) = (own.byte()? != 0, own.float()? as f32);
+        Some(Self { by_cost, usual_octaves: (is_known && by_cost).then(|| octaves.clamp(0.0, 64.0)) })
     }
 
     /// The level of an entry; a cost of 0 is an unknown one, and taken to be usual.

@@ -1,5 +1,7 @@
 //! Hill climbing: keep changing the window in the same direction while the hit ratio gets better.
 
+use sandbar_guest::eviction::knowledge::{Reader, Writer};
+
 /// Finds the window's share.
 #[derive(Debug)]
 pub(crate) struct Climber {
@@ -22,6 +24,25 @@ const SHARE_MAX: f64 = 0.8;
 impl Climber {
     pub(crate) fn new(share: f64) -> Self {
         Self { share, step: STEP, hits: 0, requests: 0, last_hit_ratio: 0.0 }
+    }
+
+    /// The window's share now.
+    pub(crate) fn share(&self) -> f64 {
+        self.share
+    }
+
+    /// Writes it down for a policy that takes over.
+    pub(crate) fn write(&self, own: &mut Writer) {
+        [self.share, self.step, self.last_hit_ratio].into_iter().for_each(|float| own.float(float));
+        [self.hits, self.requests].into_iter().for_each(|count| own.number(count));
+    }
+
+    /// Reads it again.
+    pub(crate) fn read(own: &mut Reader<'_>) -> Option<Self> {
+        let (share, step, last_hit_ratio) = (own.float()?, own.float()?, own.float()?);
+        let (hits, requests) = (own.short()?.into(), own.short()?.into());
+        let (share, step) = (share.clamp(0.0, SHARE_MAX), step.clamp(-STEP, STEP));
+        Some(Self { share, step, hits, requests, last_hit_ratio: last_hit_ratio.clamp(0.0, 1.0) })
     }
 
     /// Counts a request; answers with the window's new share where it is to change.

@@ -6,9 +6,11 @@
 //!
 //! 24 bytes per slot and a sketch of 8 to 16 bytes per entry.
 
+use sandbar_guest::eviction::knowledge::{Reader, Writer};
 use sandbar_guest::eviction::list::Lists;
+use sandbar_guest::eviction::places::Places;
 use sandbar_guest::eviction::sketch::Sketch;
-use sandbar_guest::eviction::{Arrival, Departure, Eviction};
+use sandbar_guest::eviction::{Arrival, Departure, Eviction, Knowledge};
 use serde::Deserialize;
 
 mod climber;
@@ -51,10 +53,17 @@ pub struct WTinyLfu {
     entries: Lists<u64>,
     sketch: Sketch,
     climber: Option<Climber>,
+    /// The share that the settings ask for.
+    window: f64,
     window_bytes: u64,
     protected_share: f64,
     capacity_bytes: u64,
+    /// Of the entries that are handed over.
+    places: Places,
 }
+
+/// What is written for a policy that takes over; another name wherever that changes.
+const FORM: &str = "w-tinylfu 1";
 
 /// New in the main part, by recency.
 const PROBATION: u8 = 0;
@@ -64,6 +73,9 @@ const WINDOW: u8 = 1;
 const PROTECTED: u8 = 2;
 /// Counts are halved after this many reads per entry.
 const SAMPLE_FACTOR: u64 = 10;
+/// The window's share to begin with where entries are handed over, if it is to be adapted and not larger anyway: a step of
+/// the climb takes ten times as many requests as there are entries, and meanwhile much is kept out that would be read.
+const WINDOW_WHEN_FULL: f64 = 0.1;
 
 impl WTinyLfu {
     /// What is too much for the window goes on into the main part; while that makes too much of all, the one that was
@@ -119,6 +131,38 @@ impl WTinyLfu {
         }
     }
 
+    fn take_on(&mut self, own: &mut Reader<'_>) -> Option<()> {
+        let sketch = Sketch::read(own)?;
+        let window = own.float()?;
+        let climber = if own.byte()? == 0 { None } else { Some(Climber::read(own)?) };
+        self.places = Places::read(own, 3)?;
+        self.sketch = sketch;
+        let climber = climber.filter(|_| window == self.window);
+        if let (Some(mine), Some(climber)) = (&mut self.climber, climber) {
+            self.window_bytes = share(self.capacity_bytes, climber.share());
+            *mine = climber;
+        }
+        Some(())
+    }
+
+    /// Takes over from a policy of another kind. What left lately is known to have been asked for.
+    fn begin_full(&mut self, knowledge: &Knowledge) {
+        self.sketch.grow(knowledge.ghosts.len() as u64);
+        for ghost in &knowledge.ghosts {
+            self.sketch.add(ghost.key_hash);
+            self.count_reads(ghost.key_hash, ghost.reads);
+        }
+        if let Some(climber) = &mut self.climber {
+            *climber = Climber::new(climber.share().max(WINDOW_WHEN_FULL));
+            self.window_bytes = share(self.capacity_bytes, climber.share());
+        }
+    }
+
+    /// Reads of any age. The sketch would have halved the old ones by now, so it is told their logarithm.
+    fn count_reads(&mut self, key_hash: u64, reads: u8) {
+        (0..(u16::from(reads) + 1).ilog2()).for_each(|_| _ = self.sketch.add(key_hash));
+    }
+
     fn note(&mut self, key_hash: u64, is_hit: bool) {
         self.sketch.add(key_hash);
         let Some(climber) = &mut self.climber else { return };
@@ -142,9 +186,11 @@ impl Eviction for WTinyLfu {
             entries: Lists::new(3),
             sketch: Sketch::new(0, u64::MAX),
             climber: (climber == Switch::On).then(|| Climber::new(window)),
+            window,
             window_bytes: share(capacity_bytes, window),
             protected_share: protected,
             capacity_bytes,
+            places: Places::default(),
         })
     }
 
@@ -162,7 +208,13 @@ impl Eviction for WTinyLfu {
     fn arrived(&mut self, _now_ms: u64, arrival: Arrival, victims: &mut Vec<u32>) {
         let Arrival { slot, key_hash, weight_bytes, .. } = arrival;
         self.entries.remove(slot);
+        if let Some((list, _)) = self.places.of(&arrival).filter(|_| weight_bytes <= self.capacity_bytes) {
+            self.entries.push(list, slot, weight_bytes, key_hash);
+            self.size_sketch();
+            return self.evict_down_to(self.capacity_bytes, victims);
+        }
         self.note(key_hash, false);
+        self.count_reads(key_hash, arrival.reads);
         if weight_bytes > self.capacity_bytes {
             return victims.push(slot);
         }
@@ -187,6 +239,25 @@ impl Eviction for WTinyLfu {
 
     fn order(&self, after: Option<u32>, limit: u32) -> Vec<u32> {
         self.entries.order(after, limit)
+    }
+
+    fn hand_over(&self) -> Knowledge {
+        let mut own = Writer::new(FORM);
+        self.sketch.write(&mut own);
+        own.float(self.window);
+        own.byte(self.climber.is_some().into());
+        if let Some(climber) = &self.climber {
+            climber.write(&mut own);
+        }
+        Places::write(&self.entries, &mut own);
+        Knowledge { private: own.finish(), ..Knowledge::default() }
+    }
+
+    fn take_over(&mut self, knowledge: &Knowledge) {
+        let taken_on = Reader::new(&knowledge.private, FORM).and_then(|mut own| self.take_on(&mut own));
+        if taken_on.is_none() {
+            self.begin_full(knowledge);
+        }
     }
 }
 
