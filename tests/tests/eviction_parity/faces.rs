@@ -7,6 +7,7 @@ use sandbar::policy::eviction::{EvictionFactory, EvictionPolicy};
 use sandbar::policy::{Digest, Fault};
 use sandbar::replay::{Capacity, PolicyChoice, Replay, Trace, Unit};
 use sandbar::tier::memory::MemoryConfig;
+use sandbar_guest::eviction::Knowledge;
 use sandbar_policies::eviction::NATIVE;
 use sandbar_tests::traces;
 
@@ -59,6 +60,14 @@ impl EvictionPolicy for RecordedShard {
     fn order(&mut self, after: Option<u32>, limit: u32, slots: &mut Vec<u32>) -> Result<(), Fault> {
         self.inner.order(after, limit, slots)
     }
+
+    fn hand_over(&mut self) -> Result<Knowledge, Fault> {
+        self.inner.hand_over()
+    }
+
+    fn take_over(&mut self, predecessor: &Knowledge) -> Result<(), Fault> {
+        self.inner.take_over(predecessor)
+    }
 }
 
 /// Misses and victims.
@@ -95,6 +104,23 @@ fn guests_decide_as_if_they_were_compiled_in() {
     for name in traces::EXCERPTS {
         let trace = traces::excerpt(name);
         replays.iter().for_each(|replay| both_faces_decide_alike(replay, name, &trace));
+    }
+}
+
+/// A guest hands over what its native face would, and goes on like that one where it takes over.
+#[test]
+fn guests_swap_as_if_they_were_compiled_in() {
+    for name in traces::EXCERPTS {
+        let trace = traces::excerpt(name);
+        let swap_at = trace.requests().len() as u64 / 2;
+        for policy in NATIVE {
+            let guest: PolicyChoice = policy.name.parse().unwrap();
+            let run = |choice: &PolicyChoice| {
+                let replay = Replay { swaps: vec![(swap_at, choice.clone())], ..Replay::default() };
+                decisions(&replay, &trace, choice, Unit::Entries).0
+            };
+            assert_eq!(run(&guest), run(&guest.native()), "{name} {}", policy.name);
+        }
     }
 }
 
