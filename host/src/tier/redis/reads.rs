@@ -31,7 +31,9 @@ pub(super) struct Answered {
 
 /// A reader's part of a batch.
 struct Read {
+    /// Until they are sent.
     commands: Vec<Cmd>,
+    count: usize,
     tenant: Option<Box<str>>,
     answer: oneshot::Sender<Answer>,
 }
@@ -54,7 +56,7 @@ impl Reads {
     pub(super) async fn ask(&self, link: &Link, commands: Vec<Cmd>, tenant: Option<&str>) -> Answer {
         let _permit = link.permit()?;
         let (answer, answered) = oneshot::channel();
-        let read = Read { commands, tenant: tenant.map(Box::from), answer };
+        let read = Read { count: commands.len(), commands, tenant: tenant.map(Box::from), answer };
         // Those who have gone away meanwhile may still be in the queue.
         self.waiting.try_send(read).map_err(|_| link.too_many())?;
         answered.await.map_err(|_| link.failed("the reading task is gone".to_owned()))?
@@ -84,12 +86,12 @@ async fn take(link: Arc<Link>, mut readers: mpsc::Receiver<Read>) {
 }
 
 /// Asks for all of a batch, and gives each reader its own.
-async fn send(link: &Link, batch: Vec<Read>) {
+async fn send(link: &Link, mut batch: Vec<Read>) {
     let tenants = tenants(&batch);
-    let count = batch.iter().map(|read| read.commands.len()).sum::<usize>() + tenants.len();
+    let count = batch.iter().map(|read| read.count).sum::<usize>() + tenants.len();
     let mut pipeline = Pipeline::with_capacity(count);
-    for command in batch.iter().flat_map(|read| &read.commands) {
-        pipeline.add_command(command.clone());
+    for command in batch.iter_mut().flat_map(|read| std::mem::take(&mut read.commands)) {
+        pipeline.add_command(command);
     }
     for tenant in &tenants {
         pipeline.add_command(sequence(tenant));
@@ -150,10 +152,10 @@ fn share_out(batch: Vec<Read>, mut values: Vec<Value>) {
     let tenants = tenants(&batch);
     let sequences = values.split_off(values.len() - tenants.len());
     let mut values = values.into_iter();
-    for Read { commands, tenant, answer } in batch {
+    for Read { count, tenant, answer, .. } in batch {
         let sequence = tenant.and_then(|tenant| tenants.iter().position(|other| *other == tenant));
         let sequence = sequence.map(|place| sequences[place].clone());
-        let values = values.by_ref().take(commands.len()).collect();
+        let values = values.by_ref().take(count).collect();
         // A reader that has gone away needs none.
         let _ = answer.send(Ok(Answered { values, sequence }));
     }
