@@ -9,6 +9,7 @@ use sandbar::barrier::Scope;
 use sandbar::consistency::Consistency;
 use sandbar::fleet::FleetConfig;
 use sandbar_tests::node::{Node, Source, ask_all, fleet_config, tenant};
+use sandbar_tests::ports::free_port;
 use sandbar_tests::redis_server::RedisServer;
 use sandbar_tests::wait::eventually;
 use tokio::time::{Instant, sleep};
@@ -143,6 +144,28 @@ async fn purge_is_recorded_and_told_in_one_step() -> anyhow::Result<()> {
     assert_eq!(messages.len(), 1);
     assert_eq!(messages[0].get("s").map(Vec::as_slice), Some(sequence.as_bytes()), "{messages:?}");
     assert_eq!(recorded(&server)?, 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn server_that_takes_no_script_over_two_hash_tags_is_asked_twice() -> anyhow::Result<()> {
+    let bus = free_port()?.to_string();
+    let server = RedisServer::start_with(&["--cluster-enabled", "yes", "--cluster-port", &bus])?;
+    redis::cmd("CLUSTER").arg("ADDSLOTSRANGE").arg(0).arg(16_383).query::<()>(&mut server.connection()?)?;
+    let is_up = || -> anyhow::Result<bool> {
+        let info: String = redis::cmd("CLUSTER").arg("INFO").query(&mut server.connection()?)?;
+        Ok(info.contains("cluster_state:ok"))
+    };
+    eventually("all slots are served", async || is_up().unwrap_or(false)).await;
+    let source = Source::new(FRESH);
+    let nodes = fleet(&server, Consistency::Bus, &source).await?;
+    assert!(all_are(&ask_all(&nodes, "/a", 1).await, "0"));
+    let report = nodes[0].purge("/a").await;
+    assert_eq!((report.recorded, report.pending), (1, 0), "{report:?}");
+    assert!(newest_messages(&server)?.iter().all(|message| !message.contains_key("s")));
+    for node in &nodes {
+        eventually("the purge has come", async || node.get("/a").await.body != "0").await;
+    }
     Ok(())
 }
 
