@@ -62,6 +62,7 @@
 
 pub mod ghosts;
 pub mod heap;
+pub mod heirlooms;
 pub mod knowledge;
 pub mod list;
 pub mod packed;

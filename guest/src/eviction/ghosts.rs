@@ -2,6 +2,8 @@
 //!
 //! A ghost costs 24 bytes, what the policy keeps with it, and 6 to 11 for its place in the index. Everything is O(1).
 
+use super::knowledge;
+
 const NIL: u32 = u32::MAX;
 
 /// A queue of ghosts, oldest first, bounded in bytes of the entries that they stand for, with a `T` for each.
@@ -204,6 +206,19 @@ impl<T: Copy> Ghosts<T> {
     #[inline]
     fn next(&self, place: usize) -> usize {
         (place + 1) & (self.table.len() - 1)
+    }
+}
+
+impl Ghosts<()> {
+    /// All of them as they are handed over, the oldest first.
+    pub fn to_hand_over(&self) -> Vec<knowledge::Ghost> {
+        let ghost = |(key_hash, weight_bytes, ())| knowledge::Ghost { key_hash, weight_bytes, reads: 0 };
+        self.iter().map(ghost).collect()
+    }
+
+    /// Takes in those that are handed over.
+    pub fn take_over(&mut self, ghosts: &[knowledge::Ghost]) {
+        ghosts.iter().for_each(|ghost| self.push(ghost.key_hash, ghost.weight_bytes, ()));
     }
 }
 

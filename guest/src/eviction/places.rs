@@ -2,21 +2,30 @@
 //!
 //! As the entries are handed over in the order of [`Lists::order`], each list gets its old order by pushing them.
 
-use super::Arrival;
-use super::knowledge::{Reader, Writer};
+use super::heirlooms::Heirlooms;
+use super::knowledge::{Knowledge, Reader, Writer};
 use super::list::Lists;
 
-/// The list and the mark of each slot: two bytes, until the first entry arrives that is new.
-#[derive(Clone, Debug, Default)]
-pub struct Places {
-    /// By slot, a list's number plus one (0 where the slot is unknown) and a mark.
-    places: Vec<(u8, u8)>,
-}
+/// The list and the mark of each entry.
+pub type Place = (u8, u8);
+
+/// The places of the entries that are handed over.
+pub type Places = Heirlooms<Place>;
+
+/// Slots of which they are written: a quarter of what is handed on.
+const SLOTS_MAX: usize = super::knowledge::KNOWLEDGE_BYTES_MAX / 8;
 
 impl Places {
-    /// Writes down where entries are. Those in very high slots are left out.
+    /// Those that another one of the same `form` has written down behind it and nothing else; none in any other case.
+    pub fn handed_over(knowledge: &Knowledge, form: &str, lists: u8) -> Self {
+        let places = Reader::new(&knowledge.private, form).and_then(|mut own| Self::read(&mut own, lists));
+        places.unwrap_or_default()
+    }
+
+    /// Writes down where entries are: two bytes for each slot, a list's number plus one (0 where the slot is unknown) and a
+    /// mark. Those in very high slots are left out.
     pub fn write<T: Copy + Default>(lists: &Lists<T>, own: &mut Writer) {
-        let len = (lists.slots() as usize).min(Self::SLOTS_MAX);
+        let len = (lists.slots() as usize).min(SLOTS_MAX);
         own.number(len as u64);
         for slot in 0..len as u32 {
             let list = lists.list(slot);
@@ -25,36 +34,20 @@ impl Places {
         }
     }
 
-    /// A quarter of what is handed on.
-    const SLOTS_MAX: usize = super::knowledge::KNOWLEDGE_BYTES_MAX / 8;
-
     /// Reads it again. A place in a list that does not exist is none.
     pub fn read(own: &mut Reader<'_>, lists: u8) -> Option<Self> {
         let count = own.count()?;
         let place = |own: &mut Reader<'_>| {
             let (list, mark) = (own.byte()?, own.byte()?);
-            Some((if list <= lists { list } else { 0 }, mark))
+            Some(list.checked_sub(1).filter(|list| *list < lists).map(|list| (list, mark)))
         };
-        let places = (0..count).map(|_| place(own)).collect::<Option<_>>()?;
-        Some(Self { places })
-    }
-
-    /// The list and the mark that an entry had. With the first one that is new, all are forgotten.
-    #[inline]
-    pub fn of(&mut self, arrival: &Arrival) -> Option<(u8, u8)> {
-        if self.places.is_empty() {
-            return None;
-        }
-        if arrival.rank == 0 {
-            self.places = Vec::new();
-        }
-        let (list, mark) = *self.places.get(arrival.slot as usize)?;
-        Some((list.checked_sub(1)?, mark))
+        (0..count).map(|_| place(own)).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Arrival;
     use super::*;
 
     #[test]

@@ -9,7 +9,7 @@ use super::Cache;
 use super::pending::Parcel;
 use crate::barrier::{Barrier, Purge, Scope, Verdict};
 use crate::consistency::Consistency;
-use crate::fleet::{Ack, Confirmed};
+use crate::fleet::{Ack, Confirmed, Fleet};
 use crate::tenant::Tenant;
 use crate::tenant::counters::count;
 use crate::tier::TierError;
@@ -107,10 +107,14 @@ impl Cache {
 
     /// Records a barrier and tells the other nodes, from wherever it has got to.
     async fn deliver(&self, tenant: &Tenant, parcel: Parcel) -> Result<(), Stuck> {
-        let Parcel::Raised(barrier) = parcel else { return self.tell(tenant, parcel.into_barrier(), None).await };
+        let is_recorded = matches!(parcel, Parcel::Recorded(_));
+        let barrier = parcel.into_barrier();
         let to_all = tenant.settings.consistency_reached(&barrier.purge.scope) == Consistency::WriteAll;
+        if is_recorded {
+            return self.tell(tenant, barrier, None, to_all).await;
+        }
         match self.record(tenant, &barrier, to_all).await {
-            Ok((recorded, told)) => self.tell(tenant, recorded, told).await,
+            Ok((recorded, told)) => self.tell(tenant, recorded, told, to_all).await,
             Err(error) => Err(Stuck::new(Parcel::Raised(barrier), error.to_string())),
         }
     }
@@ -127,9 +131,11 @@ impl Cache {
         // Not its own number: others may have been raised here meanwhile, and it must be above what they hide.
         let above = tenant.barriers.current().saturating_sub(1);
         let (name, purge, at) = (&tenant.name, &barrier.purge, barrier.raised);
-        let together = self.fleet().zip(store.raising(name, purge, above, at));
-        if let Some((fleet, raising)) = together.filter(|(fleet, raising)| fleet.bus().can_raise(name, raising)) {
-            match fleet.bus().raise(name, &raising, barrier, to_all).await {
+        if let Some(bus) = self.fleet().map(Fleet::bus)
+            && let Some(raising) = store.raising(name, purge, above, at)
+            && bus.can_raise(name, &raising)
+        {
+            match bus.raise(name, &raising, barrier, to_all).await {
                 Ok((recorded, told)) => {
                     tenant.barriers.learn(&recorded);
                     return Ok((recorded, Some(told)));
@@ -145,17 +151,17 @@ impl Cache {
         Ok((recorded, None))
     }
 
-    /// Tells the other nodes of a recorded barrier, unless they have been `told`, and waits for their word where it is
-    /// promised.
+    /// Tells the other nodes of a recorded barrier, unless they have been `told`, and waits for their word where it goes
+    /// `to_all`.
     async fn tell(
         &self,
         tenant: &Tenant,
         recorded: Barrier,
         told: Option<Result<Ack, TierError>>,
+        to_all: bool,
     ) -> Result<(), Stuck> {
         let Some(fleet) = self.fleet() else { return Ok(()) };
         let (bus, name) = (fleet.bus(), &tenant.name);
-        let to_all = tenant.settings.consistency_reached(&recorded.purge.scope) == Consistency::WriteAll;
         let confirmed = match told {
             Some(Err(error)) => Err(error),
             Some(Ok(ack)) if to_all => bus.confirmed_by_all(&ack).await,

@@ -3,7 +3,7 @@
 //! | key | what |
 //! |---|---|
 //! | `sandbar:{bus}:P:state` | hash of partition P: `epoch`, when it was `born` (ms), `seq` and `nonce` of the newest message |
-//! | `sandbar:{bus}:P:stream` | its messages: id `seq-0`, fields nonce `n`, previous nonce `p`, origin `o`, body `b`, sequence `s` of a purge that was recorded with it |
+//! | `sandbar:{bus}:P:stream` | its messages: id `seq-0`, fields nonce `n`, previous nonce `p`, origin `o`, body `b`, sequence `s` of a purge recorded with it |
 //! | `sandbar:{bus}:P:members` | sorted set: run of a node → its last heartbeat (ms) |
 //! | `sandbar:{bus}:P:heard` | hash: run of a node → the number up to which it has heard the partition |
 //! | `sandbar:{tenant}:l:<hash>` | a lease: hash of `token`, purge `sequence` and whether anybody waits; or that responses are not shared |

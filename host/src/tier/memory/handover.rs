@@ -2,7 +2,8 @@
 //!
 //! The new policy is told of them in the old one's order, coldest first, in slices and without a lock that anyone waits
 //! for. Meanwhile things happen; so at the end the table is compared with what the new policy was told, and it is told the
-//! difference. What the old one has learnt beside its order goes first. The same comparison brings an old policy up to date again when a swap is undone.
+//! difference. What the old one has learnt beside its order goes first. The same comparison brings an old policy up to date
+//! again when a swap is undone.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

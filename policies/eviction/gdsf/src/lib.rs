@@ -7,6 +7,7 @@
 //! per event, 56 bytes per entry.
 
 use sandbar_guest::eviction::heap::Heap;
+use sandbar_guest::eviction::heirlooms::Heirlooms;
 use sandbar_guest::eviction::knowledge::{KNOWLEDGE_BYTES_MAX, Reader, Writer};
 use sandbar_guest::eviction::{Arrival, Departure, Eviction, Knowledge};
 use serde::Deserialize;
@@ -55,8 +56,8 @@ pub struct Gdsf {
     events: u64,
     capacity_bytes: u64,
     settings: Settings,
-    /// Reads and priorities of the entries that are handed over, by slot, until the first one comes that is new.
-    heirlooms: Vec<(u32, f64)>,
+    /// Reads and priorities of the entries that are handed over.
+    heirlooms: Heirlooms<(u32, f64)>,
 }
 
 /// What is written for a policy that takes over; another name wherever that changes.
@@ -103,18 +104,11 @@ impl Gdsf {
         self.rank(slot);
     }
 
-    fn heirloom(&mut self, arrival: &Arrival) -> Option<(u32, f64)> {
-        if arrival.rank == 0 {
-            self.heirlooms = vec![];
-        }
-        self.heirlooms.get(arrival.slot as usize).copied().filter(|(reads, _)| *reads > 0)
-    }
-
     fn take_on(&mut self, own: &mut Reader<'_>) -> Option<()> {
         let last_victim = own.float()?;
         let heirloom = |own: &mut Reader<'_>| match own.short()? {
-            0 => Some((0, 0.0)),
-            reads => Some((reads, own.float()?)),
+            0 => Some(None),
+            reads => Some(Some((reads, own.float()?))),
         };
         self.heirlooms = (0..own.count()?).map(|_| heirloom(own)).collect::<Option<_>>()?;
         self.last_victim = last_victim;
@@ -141,7 +135,7 @@ impl Eviction for Gdsf {
             events: 0,
             capacity_bytes,
             settings,
-            heirlooms: vec![],
+            heirlooms: Heirlooms::default(),
         })
     }
 
@@ -166,7 +160,7 @@ impl Eviction for Gdsf {
         // What another policy kept has been read, or was as good.
         let reads_before = arrival.reads.max(arrival.is_hotter_than(Arrival::COLD_SHARE).into());
         let entry = Entry { weight_bytes, cost, reads: 1 + u32::from(reads_before) };
-        if let Some((reads, priority)) = self.heirloom(&arrival) {
+        if let Some((reads, priority)) = self.heirlooms.of(&arrival) {
             self.push(slot, Entry { reads, ..entry });
             self.order.set(slot, (Priority(priority), self.events));
             return self.evict_down_to(self.capacity_bytes, victims);

@@ -7,6 +7,7 @@
 //!
 //! 24 bytes per slot.
 
+use sandbar_guest::eviction::heirlooms::Heirlooms;
 use sandbar_guest::eviction::knowledge::{KNOWLEDGE_BYTES_MAX, Reader, Writer};
 use sandbar_guest::eviction::list::Lists;
 use sandbar_guest::eviction::{Arrival, Departure, Eviction, Knowledge};
@@ -44,8 +45,8 @@ pub struct Lfu {
     last_victim_count: u64,
     ageing: Ageing,
     capacity_bytes: u64,
-    /// Counts of the entries that are handed over, by slot, until the first one comes that is new.
-    heirlooms: Vec<u64>,
+    /// Counts of the entries that are handed over.
+    heirlooms: Heirlooms<u64>,
 }
 
 /// What is written for a policy that takes over; another name wherever that changes.
@@ -71,13 +72,6 @@ impl Lfu {
         }
     }
 
-    fn heirloom(&mut self, arrival: &Arrival) -> Option<u64> {
-        if arrival.rank == 0 {
-            self.heirlooms = vec![];
-        }
-        self.heirlooms.get(arrival.slot as usize).copied().filter(|count| *count > 0)
-    }
-
     /// Gives an entry a count that is not lower than any other: they are handed over in that order.
     fn enter_last(&mut self, count: u64, slot: u32) -> (u32, Option<u32>) {
         let hottest = self.entries.hottest(ALL);
@@ -88,7 +82,7 @@ impl Lfu {
     fn take_on(&mut self, own: &mut Reader<'_>) -> Option<()> {
         let last_victim_count = own.number()?.min(COUNT_MAX);
         let slots = own.count()?;
-        let counts = (0..slots).map(|_| Some(own.number()?.min(COUNT_MAX)));
+        let counts = (0..slots).map(|_| Some(Some(own.number()?.min(COUNT_MAX)).filter(|count| *count > 0)));
         self.heirlooms = counts.collect::<Option<_>>()?;
         self.last_victim_count = last_victim_count;
         Some(())
@@ -107,7 +101,7 @@ impl Eviction for Lfu {
     fn configure(settings: &str, capacity_bytes: u64, _seed: u64) -> Result<Self, String> {
         let Settings { ageing } = sandbar_guest::settings::parse(settings)?;
         let (entries, counts) = (Lists::new(1), Counts::default());
-        Ok(Self { entries, counts, last_victim_count: 0, ageing, capacity_bytes, heirlooms: vec![] })
+        Ok(Self { entries, counts, last_victim_count: 0, ageing, capacity_bytes, heirlooms: Heirlooms::default() })
     }
 
     #[inline]
@@ -129,7 +123,7 @@ impl Eviction for Lfu {
             return victims.push(arrival.slot);
         }
         self.evict_down_to(self.capacity_bytes - arrival.weight_bytes, victims);
-        let (number, anchor) = match self.heirloom(&arrival) {
+        let (number, anchor) = match self.heirlooms.of(&arrival) {
             Some(count) => self.enter_last(count, arrival.slot),
             None => self.counts.enter(self.last_victim_count + 1, arrival.slot),
         };

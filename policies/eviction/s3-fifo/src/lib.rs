@@ -5,7 +5,7 @@
 //! 24 bytes per slot, and a ghost of about 32 bytes for each entry's worth of 90 % of the capacity.
 
 use sandbar_guest::eviction::ghosts::Ghosts;
-use sandbar_guest::eviction::knowledge::{Ghost, Reader, Writer};
+use sandbar_guest::eviction::knowledge::Writer;
 use sandbar_guest::eviction::list::Lists;
 use sandbar_guest::eviction::places::Places;
 use sandbar_guest::eviction::{Arrival, Departure, Eviction, Knowledge};
@@ -156,20 +156,14 @@ impl Eviction for S3Fifo {
     }
 
     fn hand_over(&self) -> Knowledge {
-        let ghost = |(key_hash, weight_bytes, ())| Ghost { key_hash, weight_bytes, reads: 0 };
         let mut own = Writer::new(FORM);
         Places::write(&self.entries, &mut own);
-        Knowledge {
-            reads: self.entries.marks(),
-            ghosts: self.ghosts.iter().map(ghost).collect(),
-            private: own.finish(),
-        }
+        Knowledge { reads: self.entries.marks(), ghosts: self.ghosts.to_hand_over(), private: own.finish() }
     }
 
     fn take_over(&mut self, knowledge: &Knowledge) {
-        knowledge.ghosts.iter().for_each(|ghost| self.ghosts.push(ghost.key_hash, ghost.weight_bytes, ()));
-        let places = Reader::new(&knowledge.private, FORM).and_then(|mut own| Places::read(&mut own, 2));
-        self.places = places.unwrap_or_default();
+        self.ghosts.take_over(&knowledge.ghosts);
+        self.places = Places::handed_over(knowledge, FORM, 2);
     }
 }
 

@@ -1,10 +1,10 @@
 //! What is handed on to a policy that takes over: to another `tide` of the same settings all that there is, so that it
 //! goes on where this one was; to others what keys there were, and how often they were read.
 
+use sandbar_guest::eviction::Knowledge;
 use sandbar_guest::eviction::knowledge::{self, KNOWLEDGE_BYTES_MAX, Reader, Writer};
-use sandbar_guest::eviction::{Arrival, Knowledge};
 
-use super::{Ghost, Ghosts, Heirloom, MEMORY_MAX, Pools, Tide, Trials, Worth, view};
+use super::{Ghost, Ghosts, MEMORY_MAX, Pools, Tide, Trials, Worth, view};
 
 /// Another one wherever views, pools or what is written change.
 const FORM: &str = "tide 1";
@@ -48,17 +48,6 @@ impl Tide {
             }
             self.begin_full();
         }
-    }
-
-    /// What is known of an entry that is handed over; with the first one that is new, all is forgotten.
-    pub(crate) fn heirloom(&mut self, arrival: &Arrival) -> Option<Heirloom> {
-        if self.heirlooms.is_empty() {
-            return None;
-        }
-        if arrival.rank == 0 {
-            self.heirlooms = Vec::new();
-        }
-        self.heirlooms.get_mut(arrival.slot as usize)?.take()
     }
 
     /// Goes on where another one of the same settings was. None where it was not one, and nothing has changed.

@@ -19,6 +19,7 @@
 //! the trials. O(1) per event: an eviction looks at the coldest entry of each pool that is in use, at most 250.
 
 use sandbar_guest::eviction::ghosts::Ghosts;
+use sandbar_guest::eviction::heirlooms::Heirlooms;
 use sandbar_guest::eviction::{Arrival, Departure, Eviction, Knowledge};
 use serde::Deserialize;
 
@@ -73,8 +74,8 @@ pub struct Tide {
     first: usize,
     capacity_bytes: u64,
     settings: Settings,
-    /// What was known of the entries that are handed over, by slot, until the first one comes that is new.
-    heirlooms: Vec<Option<Heirloom>>,
+    /// What was known of the entries that are handed over.
+    heirlooms: Heirlooms<Heirloom>,
 }
 
 /// What is kept of an entry that left.
@@ -168,7 +169,7 @@ impl Eviction for Tide {
             first: 0,
             capacity_bytes,
             settings,
-            heirlooms: vec![],
+            heirlooms: Heirlooms::default(),
         })
     }
 
@@ -183,7 +184,7 @@ impl Eviction for Tide {
         if weight_bytes > self.capacity_bytes {
             return victims.push(slot);
         }
-        if let Some(heirloom) = self.heirloom(&arrival) {
+        if let Some(heirloom) = self.heirlooms.of(&arrival) {
             self.entries.inherit(slot, weight_bytes, heirloom, key_hash);
             return self.evict_down_to(self.capacity_bytes, victims);
         }

@@ -120,8 +120,8 @@ impl Trials {
         spread(key_hash) <= self.sample_max
     }
 
-    /// A request for a key of the sample; `handed_over` says how an entry begins that another policy had. Answers with another view where that has done better than the one that is
-    /// followed.
+    /// A request for a key of the sample; `handed_over` says how an entry begins that another policy had. Answers with
+    /// another view where that has done better than the one that is followed.
     pub(crate) fn request(
         &mut self,
         key_hash: u64,

@@ -93,7 +93,7 @@ impl<K: Copy + Default> Pools<K> {
 
     /// How often each entry was read, by slot.
     pub(crate) fn all_reads(&self) -> Vec<u8> {
-        (0..self.lists.slots()).map(|slot| if self.contains(slot) { self.lists.mark(slot) } else { 0 }).collect()
+        self.lists.marks()
     }
 
     /// What [`Self::ages`] was made from.

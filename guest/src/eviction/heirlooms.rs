@@ -1,0 +1,49 @@
+//! What a policy's own kind knew of the entries that are handed over, for as long as they arrive.
+
+use super::Arrival;
+
+/// By slot, until the first entry arrives that is new.
+#[derive(Clone, Debug)]
+pub struct Heirlooms<T> {
+    by_slot: Vec<Option<T>>,
+}
+
+impl<T: Copy> Heirlooms<T> {
+    /// What was known of an entry. With the first one that is new, all is forgotten.
+    #[inline]
+    pub fn of(&mut self, arrival: &Arrival) -> Option<T> {
+        if self.by_slot.is_empty() {
+            return None;
+        }
+        if arrival.rank == 0 {
+            self.by_slot = Vec::new();
+        }
+        *self.by_slot.get(arrival.slot as usize)?
+    }
+}
+
+impl<T> Default for Heirlooms<T> {
+    fn default() -> Self {
+        Self { by_slot: Vec::new() }
+    }
+}
+
+impl<T> FromIterator<Option<T>> for Heirlooms<T> {
+    fn from_iter<I: IntoIterator<Item = Option<T>>>(by_slot: I) -> Self {
+        Self { by_slot: by_slot.into_iter().collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn they_are_kept_until_a_new_entry_arrives() {
+        let mut heirlooms: Heirlooms<char> = [Some('a'), None, Some('c')].into_iter().collect();
+        let arrival = |slot, rank| Arrival { slot, rank, ..Arrival::default() };
+        assert_eq!([2, 1, 0, 7].map(|slot| heirlooms.of(&arrival(slot, 1))), [Some('c'), None, Some('a'), None]);
+        assert_eq!(heirlooms.of(&arrival(0, 0)), None);
+        assert_eq!(heirlooms.of(&arrival(2, 1)), None);
+    }
+}
