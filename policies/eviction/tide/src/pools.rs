@@ -41,8 +41,7 @@ pub(crate) struct Pools<K> {
     clock: u32,
     requests: u32,
     evicted_bytes: u64,
-    /// In the pools of what was never read, without the lucky ones.
-    probation_bytes: u64,
+    unread: Unread,
     quiet: f32,
     refresh: bool,
     credit: bool,
@@ -92,8 +91,35 @@ pub(crate) struct Entry<K> {
     pub level: u8,
 }
 
+/// What the entries weigh that were not read since they came, in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Unread {
+    /// The unlucky ones.
+    probation_bytes: u64,
+    /// Those that came for the first time.
+    stranger_bytes: u64,
+}
+
+impl Unread {
+    #[inline]
+    fn count_in(&mut self, pool: u8, weight_bytes: u64) {
+        self.probation_bytes += if is_on_probation(pool) { weight_bytes } else { 0 };
+        self.stranger_bytes += if is_stranger(pool) { weight_bytes } else { 0 };
+    }
+
+    #[inline]
+    fn count_out(&mut self, pool: u8, weight_bytes: u64) {
+        self.probation_bytes -= if is_on_probation(pool) { weight_bytes } else { 0 };
+        self.stranger_bytes -= if is_stranger(pool) { weight_bytes } else { 0 };
+    }
+}
+
 fn is_on_probation(pool: u8) -> bool {
     matches!(pool / LEVELS, NEW | RETURNED)
+}
+
+fn is_stranger(pool: u8) -> bool {
+    matches!(pool / LEVELS, NEW | LUCKY)
 }
 
 fn experience(reads: u8) -> u8 {
@@ -112,7 +138,7 @@ impl<K: Copy + Default> Pools<K> {
             clock: 0,
             requests: 0,
             evicted_bytes: 0,
-            probation_bytes: 0,
+            unread: Unread::default(),
             quiet: view.quiet,
             refresh: view.refresh,
             credit: view.credit,
@@ -140,17 +166,15 @@ impl<K: Copy + Default> Pools<K> {
         if self.evicted_bytes == 0 {
             self.clock = self.clock.wrapping_add(1);
         }
-        let (reads, experience) = match (newcomer, self.is_lucky()) {
-            (Newcomer::Unknown, false) => (0, NEW),
-            (Newcomer::Unknown, true) => (0, LUCKY),
-            (Newcomer::Known { reads: 0 }, false) => (0, RETURNED),
-            (Newcomer::Known { reads: 0 }, true) => (0, LUCKY_RETURNED),
-            (Newcomer::Known { reads }, _) => (reads, experience(reads)),
+        let (reads, experience) = match newcomer {
+            Newcomer::Unknown if self.is_lucky() => (0, LUCKY),
+            Newcomer::Unknown => (0, NEW),
+            Newcomer::Known { reads: 0 } if self.is_lucky() || self.is_among_strangers() => (0, LUCKY_RETURNED),
+            Newcomer::Known { reads: 0 } => (0, RETURNED),
+            Newcomer::Known { reads } => (reads, experience(reads)),
         };
         let pool = experience * LEVELS + level;
-        if is_on_probation(pool) {
-            self.probation_bytes += weight_bytes;
-        }
+        self.unread.count_in(pool, weight_bytes);
         self.lists.push(pool, slot, weight_bytes, Kept { key, read: self.clock, read_request: self.requests });
         self.lists.set_mark(slot, reads);
         self.note_pool(pool, slot);
@@ -173,9 +197,8 @@ impl<K: Copy + Default> Pools<K> {
         } else {
             return Some(entry);
         };
-        if is_on_probation(pool) && !is_on_probation(to) {
-            self.probation_bytes -= weight_bytes;
-        }
+        self.unread.count_out(pool, weight_bytes);
+        self.unread.count_in(to, weight_bytes);
         self.lists.move_to(to, slot);
         let kept = self.lists.value_mut(slot);
         (kept.read, kept.read_request) = (self.clock, self.requests);
@@ -216,9 +239,7 @@ impl<K: Copy + Default> Pools<K> {
     /// Takes an entry out.
     pub(crate) fn remove(&mut self, slot: u32) -> Option<Entry<K>> {
         let gone = self.lists.remove(slot)?;
-        if is_on_probation(gone.list) {
-            self.probation_bytes -= gone.weight_bytes;
-        }
+        self.unread.count_out(gone.list, gone.weight_bytes);
         self.refresh(gone.list);
         Some(Entry { key: gone.value.key, weight_bytes: gone.weight_bytes, level: gone.list % LEVELS })
     }
@@ -226,9 +247,8 @@ impl<K: Copy + Default> Pools<K> {
     /// Gives an entry another weight; its worth stays.
     pub(crate) fn set_weight(&mut self, slot: u32, weight_bytes: u64) {
         let Some(pool) = self.lists.list(slot) else { return };
-        if is_on_probation(pool) {
-            self.probation_bytes = self.probation_bytes - self.lists.weight(slot) + weight_bytes;
-        }
+        self.unread.count_out(pool, self.lists.weight(slot));
+        self.unread.count_in(pool, weight_bytes);
         self.lists.set_weight(slot, weight_bytes);
     }
 
@@ -300,7 +320,14 @@ impl<K: Copy + Default> Pools<K> {
 
     /// One newcomer in 32; another one each time, so that a loop's entries get their chance one after the other.
     fn is_lucky(&self) -> bool {
-        self.requests.wrapping_mul(0x9e37_79b1) >> 27 == 0 || self.probation_bytes > self.lists.total_bytes() / 32
+        self.requests.wrapping_mul(0x9e37_79b1) >> 27 == 0
+            || self.unread.probation_bytes > self.lists.total_bytes() / 32
+    }
+
+    /// Whether more than half of the cache came for the first time and was not read since: what a loop let in that is over,
+    /// or a scan. What came back is worth more.
+    fn is_among_strangers(&self) -> bool {
+        self.unread.stranger_bytes > self.lists.total_bytes() / 2
     }
 
     /// Whether an entry that was read at that time, and left, would still be there if another had left in its place: one

@@ -11,9 +11,9 @@ pub(crate) struct View {
     pub newcomer: f32,
     /// Reach of what came back, but was not read since.
     pub returned: f32,
-    /// Whether the lucky ones of both have a reach of 1 all the same: one in 32, and all while more than a 32nd of the cache is
-    /// on probation. So that a cache full of what other views let in fills with what is asked for now, and then closes but
-    /// for a few.
+    /// Whether the lucky ones of both have a reach of 1 all the same: one in 32, all while more than a 32nd of the cache is on
+    /// probation, and what came back while more than half of it did not. So that a cache full of what other views let in fills
+    /// with what is asked for now, and then closes but for a few.
     pub luck: bool,
     /// Twice the reads, 2 to this power the reach.
     pub growth: f32,

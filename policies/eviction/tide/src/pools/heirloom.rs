@@ -2,7 +2,7 @@
 
 use sandbar_guest::eviction::knowledge::{Reader, Writer};
 
-use super::{POOLS, Pools, is_on_probation};
+use super::{POOLS, Pools};
 use crate::view::View;
 
 /// Where an entry was and what was known of it. A pool's entries are handed on in its order.
@@ -67,9 +67,7 @@ impl<K: Copy + Default> Pools<K> {
     /// Takes an entry in that is handed on, as the hottest of its pool.
     pub(crate) fn inherit(&mut self, slot: u32, weight_bytes: u64, heirloom: Heirloom, key: K) {
         let Heirloom { pool, reads, read, read_request } = heirloom;
-        if is_on_probation(pool) {
-            self.probation_bytes += weight_bytes;
-        }
+        self.unread.count_in(pool, weight_bytes);
         self.lists.push(pool, slot, weight_bytes, super::Kept { key, read, read_request });
         self.lists.set_mark(slot, reads);
         self.note_pool(pool, slot);
