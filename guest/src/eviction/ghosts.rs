@@ -2,6 +2,9 @@
 //!
 //! A ghost costs 24 bytes, what the policy keeps with it, and 6 to 11 for its place in the index. Everything is O(1).
 
+use hashbrown::HashTable;
+use hashbrown::hash_table::OccupiedEntry;
+
 use super::knowledge;
 
 const NIL: u32 = u32::MAX;
@@ -10,13 +13,12 @@ const NIL: u32 = u32::MAX;
 #[derive(Clone, Debug)]
 pub struct Ghosts<T = ()> {
     nodes: Vec<Node<T>>,
-    /// Open addressing with linear probing: numbers of nodes, found by their hashes.
-    table: Vec<u32>,
+    /// Numbers of nodes by their hashes.
+    index: HashTable<u32>,
     oldest: u32,
     newest: u32,
     /// Unused nodes, linked through `newer`.
     free: u32,
-    len: u32,
     bytes: u64,
     capacity_bytes: u64,
 }
@@ -33,16 +35,7 @@ struct Node<T> {
 impl<T: Copy> Ghosts<T> {
     /// No ghosts yet; the oldest go when they stand for more than `capacity_bytes`.
     pub fn new(capacity_bytes: u64) -> Self {
-        Self {
-            nodes: vec![],
-            table: vec![NIL; 16],
-            oldest: NIL,
-            newest: NIL,
-            free: NIL,
-            len: 0,
-            bytes: 0,
-            capacity_bytes,
-        }
+        Self { nodes: vec![], index: HashTable::new(), oldest: NIL, newest: NIL, free: NIL, bytes: 0, capacity_bytes }
     }
 
     /// Remembers an entry as the newest; one that is heavier than all ghosts may be together is not.
@@ -60,29 +53,31 @@ impl<T: Copy> Ghosts<T> {
             newest => self.nodes[newest as usize].newer = number,
         }
         self.newest = number;
-        self.len += 1;
         self.bytes += weight_bytes;
-        self.index(number);
+        self.index.insert_unique(spread(key_hash), number, |number| spread(self.nodes[*number as usize].key_hash));
     }
 
     /// Forgets an entry and answers with what was kept with it, if it was remembered.
     #[inline]
     pub fn take(&mut self, key_hash: u64) -> Option<T> {
-        let place = self.find(key_hash)?;
-        Some(self.remove(place))
+        let Self { index, nodes, .. } = self;
+        let is_it = |number: &u32| nodes[*number as usize].key_hash == key_hash;
+        let number = index.find_entry(spread(key_hash), is_it).map(forget).ok()?;
+        Some(self.free(number))
     }
 
     /// Whether the entry is remembered.
     #[inline]
     pub fn contains(&self, key_hash: u64) -> bool {
-        self.find(key_hash).is_some()
+        self.index.find(spread(key_hash), |number| self.nodes[*number as usize].key_hash == key_hash).is_some()
     }
 
     /// Forgets the oldest.
     pub fn pop(&mut self) -> Option<T> {
         let oldest = self.nodes.get(self.oldest as usize)?;
-        let place = self.find(oldest.key_hash)?;
-        Some(self.remove(place))
+        let number =
+            self.index.find_entry(spread(oldest.key_hash), |number| *number == self.oldest).map(forget).ok()?;
+        Some(self.free(number))
     }
 
     /// Hashes, weights and values, the oldest first.
@@ -104,13 +99,13 @@ impl<T: Copy> Ghosts<T> {
     /// How many are remembered.
     #[inline]
     pub fn len(&self) -> u32 {
-        self.len
+        self.index.len() as u32
     }
 
     /// Whether none is remembered.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.index.is_empty()
     }
 
     fn allocate(&mut self, node: Node<T>) -> u32 {
@@ -127,8 +122,8 @@ impl<T: Copy> Ghosts<T> {
         }
     }
 
-    fn remove(&mut self, place: usize) -> T {
-        let number = self.table[place];
+    /// Takes a node out of the queue.
+    fn free(&mut self, number: u32) -> T {
         let Node { older, newer, weight_bytes, value, .. } = self.nodes[number as usize];
         match older {
             NIL => self.oldest = newer,
@@ -140,73 +135,21 @@ impl<T: Copy> Ghosts<T> {
         }
         self.nodes[number as usize].newer = self.free;
         self.free = number;
-        self.len -= 1;
         self.bytes -= weight_bytes;
-        self.close_gap(place);
         value
     }
+}
 
-    fn find(&self, key_hash: u64) -> Option<usize> {
-        let mut place = self.home(key_hash);
-        loop {
-            match self.table[place] {
-                NIL => return None,
-                number if self.nodes[number as usize].key_hash == key_hash => return Some(place),
-                _ => place = self.next(place),
-            }
-        }
-    }
+/// The hash in the index, for keys that are not hashed well.
+#[inline]
+const fn spread(key_hash: u64) -> u64 {
+    let product = key_hash.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    product ^ product >> 32
+}
 
-    fn index(&mut self, number: u32) {
-        if self.len as usize * 4 > self.table.len() * 3 {
-            self.table = vec![NIL; self.table.len() * 2];
-            let mut each = self.oldest;
-            while each != NIL {
-                self.put(each);
-                each = self.nodes[each as usize].newer;
-            }
-        } else {
-            self.put(number);
-        }
-    }
-
-    fn put(&mut self, number: u32) {
-        let mut place = self.home(self.nodes[number as usize].key_hash);
-        while self.table[place] != NIL {
-            place = self.next(place);
-        }
-        self.table[place] = number;
-    }
-
-    /// Moves later entries of the same run up, so that none is cut off from its home.
-    fn close_gap(&mut self, mut gap: usize) {
-        let mask = self.table.len() - 1;
-        let mut place = gap;
-        loop {
-            place = self.next(place);
-            let number = self.table[place];
-            if number == NIL {
-                break;
-            }
-            let home = self.home(self.nodes[number as usize].key_hash);
-            if place.wrapping_sub(home) & mask >= place.wrapping_sub(gap) & mask {
-                self.table[gap] = number;
-                gap = place;
-            }
-        }
-        self.table[gap] = NIL;
-    }
-
-    /// The table's length is a power of two; the multiplication spreads keys that are not hashed well.
-    #[inline]
-    fn home(&self, key_hash: u64) -> usize {
-        (key_hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize & (self.table.len() - 1)
-    }
-
-    #[inline]
-    fn next(&self, place: usize) -> usize {
-        (place + 1) & (self.table.len() - 1)
-    }
+#[inline]
+fn forget(entry: OccupiedEntry<'_, u32>) -> u32 {
+    entry.remove().0
 }
 
 impl Ghosts<()> {

@@ -197,12 +197,17 @@ impl<K: Copy + Default> Pools<K> {
         } else {
             return Some(entry);
         };
-        self.unread.count_out(pool, weight_bytes);
-        self.unread.count_in(to, weight_bytes);
+        if to != pool {
+            self.unread.count_out(pool, weight_bytes);
+            self.unread.count_in(to, weight_bytes);
+        }
+        let was_coldest = self.lists.coldest(pool) == Some(slot);
         self.lists.move_to(to, slot);
         let kept = self.lists.value_mut(slot);
         (kept.read, kept.read_request) = (self.clock, self.requests);
-        self.refresh(pool);
+        if was_coldest {
+            self.refresh(pool);
+        }
         self.note_pool(to, slot);
         Some(entry)
     }
@@ -238,9 +243,12 @@ impl<K: Copy + Default> Pools<K> {
 
     /// Takes an entry out.
     pub(crate) fn remove(&mut self, slot: u32) -> Option<Entry<K>> {
+        let was_coldest = self.lists.list(slot).is_some_and(|pool| self.lists.coldest(pool) == Some(slot));
         let gone = self.lists.remove(slot)?;
         self.unread.count_out(gone.list, gone.weight_bytes);
-        self.refresh(gone.list);
+        if was_coldest {
+            self.refresh(gone.list);
+        }
         Some(Entry { key: gone.value.key, weight_bytes: gone.weight_bytes, level: gone.list % LEVELS })
     }
 
@@ -390,7 +398,7 @@ impl<K: Copy + Default> Pools<K> {
         }
     }
 
-    /// After an entry left a pool.
+    /// After a pool's coldest entry left it or was read.
     #[inline]
     fn refresh(&mut self, pool: u8) {
         if let Some(slot) = self.lists.coldest(pool) {
