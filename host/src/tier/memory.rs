@@ -83,8 +83,10 @@ pub struct MemoryConfig {
     /// Shards, rounded up to a power of two. By default one for each 8 MiB, at least 1 and at most 64. One takes at most
     /// 2^30 entries.
     pub shards: Option<usize>,
-    /// Reads of a shard that are handed over together, if nothing else happens: an arrival or departure takes the reads
-    /// before it along, so that the policy knows them when it names victims. 1 makes a policy see each event at once.
+    /// Reads of a thread in a shard that are handed over together, if nothing else happens: an arrival or departure takes the
+    /// reads before it along, so that the policy knows them when it names victims. A shard with fewer than 16 times as many
+    /// entries hands over fewer, but not fewer than 64; and where many threads run, no more than 512. 1 makes a policy see
+    /// each event at once.
     pub read_buffer_len: usize,
     /// What is random in policies follows from it.
     pub seed: u64,
@@ -97,7 +99,7 @@ impl Default for MemoryConfig {
         Self {
             capacity_bytes: 64 << 20,
             shards: None,
-            read_buffer_len: 256,
+            read_buffer_len: 1024,
             seed: 0,
             entry_overhead_bytes: ENTRY_OVERHEAD_BYTES,
         }

@@ -8,7 +8,7 @@ use sandbar_guest::eviction::{Event, pack, packed::EVENT_WORDS_MAX};
 use super::reads::ReadBuffer;
 
 /// Bound of the queue in 64-bit words: 64 KiB, some 1,600 arrivals.
-const WORDS_MAX: usize = 8192;
+pub(super) const WORDS_MAX: usize = 8192;
 
 /// With more words than this in it, it has no room for any event.
 pub(super) const BATCH_WORDS_MAX: usize = WORDS_MAX - EVENT_WORDS_MAX;

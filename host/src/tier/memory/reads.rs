@@ -13,13 +13,19 @@
 use std::sync::LazyLock;
 use std::sync::atomic::Ordering;
 
-use super::pending::touched;
+use super::pending::{WORDS_MAX, touched};
 use super::slab::NO_SLOT;
 use super::sync::{AtomicU32, AtomicUsize, number_thread, thread_number};
 
 /// Stripes of a buffer: as many as threads run at a time, but no more than are worth being emptied at each insert. The same
 /// for all buffers, so that a thread is dealt its stripe once.
 static STRIPES: LazyLock<usize> = LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from).min(8));
+
+/// A stripe is long where there are many entries, so that little is spent on handing reads over, and short where there are
+/// few, so that the policy learns of a read before it matters: one read for so many entries ...
+const ENTRIES_PER_READ: u32 = 16;
+/// ... but not fewer reads than this, unless that is more than there may be.
+const LEN_MIN: u32 = 64;
 
 /// What became of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +43,11 @@ pub(super) enum Noted {
 pub(super) struct ReadBuffer {
     stripes: Box<[Stripe]>,
     /// Reads in a stripe.
-    len: usize,
+    len: u16,
+    /// The most that a stripe may hold.
+    len_max: u16,
+    /// With so many entries they are to be longer.
+    grows_at: u32,
 }
 
 /// The reads of some threads, on a cache line of its own. (Two, since processors fetch them in pairs.)
@@ -51,9 +61,40 @@ struct Stripe {
 }
 
 impl ReadBuffer {
-    /// A buffer of `len` reads, at least one, in each stripe.
-    pub(super) fn new(len: usize) -> Self {
-        Self { stripes: (0..*STRIPES).map(|_| Stripe::default()).collect(), len: len.clamp(1, 1 << 16) }
+    /// A buffer of at most `len_max` reads, and at least one, in each stripe. Full stripes take half of the queue together.
+    pub(super) fn new(len_max: usize) -> Self {
+        Self::with_stripes(*STRIPES, len_max)
+    }
+
+    fn with_stripes(stripes: usize, len_max: usize) -> Self {
+        let len_max = len_max.clamp(1, WORDS_MAX / 2 / stripes) as u16;
+        let mut reads =
+            Self { stripes: (0..stripes).map(|_| Stripe::default()).collect(), len: 0, len_max, grows_at: 0 };
+        reads.set_len(0);
+        reads
+    }
+
+    /// Makes the stripes as long as it takes for so many entries. The caller holds the table's exclusive lock, and the buffer
+    /// is empty.
+    #[inline]
+    pub(super) fn fit(&mut self, entries: u32) {
+        // Not at once when there are fewer again: their number goes to and fro.
+        let len = u32::from(self.len);
+        if entries >= self.grows_at || len > LEN_MIN && entries < len / 2 * ENTRIES_PER_READ {
+            self.set_len(entries);
+        }
+    }
+
+    #[cold]
+    fn set_len(&mut self, entries: u32) {
+        debug_assert!(self.is_empty(), "reads in the buffer are lost");
+        let len_max = u32::from(self.len_max);
+        let wanted = (entries / ENTRIES_PER_READ).max(LEN_MIN);
+        let len = if wanted < len_max { 1 << wanted.ilog2() } else { len_max };
+        let longer = (2 * len).min(len_max);
+        self.grows_at = if len < longer { longer * ENTRIES_PER_READ } else { u32::MAX };
+        self.len = len as u16;
+        self.stripes.iter_mut().filter(|stripe| stripe.has_cells()).for_each(|stripe| stripe.make_cells(self.len));
     }
 
     /// Notes a read of `slot`. The caller holds the table's shared lock.
@@ -70,13 +111,15 @@ impl ReadBuffer {
 
     /// Whether the calling thread has a stripe with cells.
     pub(super) fn has_stripe(&self) -> bool {
-        self.own_stripe().is_some_and(|stripe| !stripe.cells.is_empty())
+        self.own_stripe().is_some_and(Stripe::has_cells)
     }
 
     /// Deals the calling thread a stripe and makes its cells, unless that was done.
     pub(super) fn make_stripe(&mut self) {
-        let number = number_thread(self.stripes.len());
-        self.stripes[number].make_cells(self.len);
+        let stripe = &mut self.stripes[number_thread(*STRIPES)];
+        if !stripe.has_cells() {
+            stripe.make_cells(self.len);
+        }
     }
 
     /// Whether nothing was noted.
@@ -107,10 +150,12 @@ impl Stripe {
         if at + 1 == self.cells.len() { Noted::Filled } else { Noted::Kept }
     }
 
-    fn make_cells(&mut self, len: usize) {
-        if self.cells.is_empty() {
-            self.cells = (0..len).map(|_| AtomicU32::new(NO_SLOT)).collect();
-        }
+    const fn has_cells(&self) -> bool {
+        !self.cells.is_empty()
+    }
+
+    fn make_cells(&mut self, len: u16) {
+        self.cells = (0..len).map(|_| AtomicU32::new(NO_SLOT)).collect();
     }
 
     /// An instruction more per read counts here.
@@ -187,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_full_stripe_takes_as_many_as_it_says() {
-        for len in [1, 31, 32, 33, 256] {
+        for len in [1, 31, 32, 33, 64] {
             let reads = buffer(len);
             let noted: Vec<Noted> = (0..len as u32).map(|slot| reads.note(slot)).collect();
             assert_eq!(noted.iter().position(|noted| *noted == Noted::Filled), Some(len - 1));
@@ -196,8 +241,38 @@ mod tests {
     }
 
     #[test]
+    fn stripes_are_as_long_as_the_entries_ask_for() {
+        let mut reads = ReadBuffer::with_stripes(2, 1000);
+        reads.make_stripe();
+        let lens = |reads: &mut ReadBuffer, entries: &[u32]| {
+            let fit = |entries: &u32| {
+                reads.fit(*entries);
+                let with_cells: Vec<usize> =
+                    reads.stripes.iter().map(|stripe| stripe.cells.len()).filter(|len| *len > 0).collect();
+                assert_eq!(with_cells, [usize::from(reads.len)]);
+                reads.len
+            };
+            entries.iter().map(fit).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            lens(&mut reads, &[0, 1, 2047, 2048, 8191, 8192, 15_999, 16_000]),
+            [64, 64, 64, 128, 256, 512, 512, 1000]
+        );
+        assert_eq!(
+            lens(&mut reads, &[u32::MAX - 1, 8000, 7999, 4096, 4095, 1023, 0]),
+            [1000, 1000, 256, 256, 256, 64, 64]
+        );
+        for len_max in [1, 63, 64] {
+            let mut reads = ReadBuffer::with_stripes(2, len_max);
+            reads.make_stripe();
+            assert_eq!(lens(&mut reads, &[0, 1 << 30, 0]), [len_max as u16; 3]);
+        }
+        assert_eq!(ReadBuffer::with_stripes(8, usize::MAX).len_max, 512);
+    }
+
+    #[test]
     fn stripes_are_noted_in_at_a_time_and_nothing_is_lost() {
-        let mut reads = ReadBuffer { stripes: (0..2).map(|_| Stripe::default()).collect(), len: 64 };
+        let mut reads = ReadBuffer::with_stripes(2, 64);
         reads.stripes.iter_mut().for_each(|stripe| stripe.make_cells(64));
         std::thread::scope(|scope| {
             for (first, stripe) in (0..).step_by(100).zip(&reads.stripes) {

@@ -265,6 +265,7 @@ impl<V> Table<V> {
         }
         self.resident_bytes += weight_bytes;
         self.counts.insertions += 1;
+        self.reads.fit(self.map.len() as u32);
     }
 
     /// Removes a resident entry and notes the departure: its slot stays taken until the policy has been told.
