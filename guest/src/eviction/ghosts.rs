@@ -47,12 +47,8 @@ impl<T: Copy> Ghosts<T> {
         while self.bytes + weight_bytes > self.capacity_bytes {
             self.pop();
         }
-        let number = self.allocate(Node { key_hash, weight_bytes, older: self.newest, newer: NIL, value });
-        match self.newest {
-            NIL => self.oldest = number,
-            newest => self.nodes[newest as usize].newer = number,
-        }
-        self.newest = number;
+        let number = self.allocate(Node { key_hash, weight_bytes, older: NIL, newer: NIL, value });
+        self.link(number);
         self.bytes += weight_bytes;
         self.index.insert_unique(spread(key_hash), number, |number| spread(self.nodes[*number as usize].key_hash));
     }
@@ -64,6 +60,18 @@ impl<T: Copy> Ghosts<T> {
         let is_it = |number: &u32| nodes[*number as usize].key_hash == key_hash;
         let number = index.find_entry(spread(key_hash), is_it).map(forget).ok()?;
         Some(self.free(number))
+    }
+
+    /// Makes an entry the newest and answers with what is kept with it, if it is remembered.
+    #[inline]
+    pub fn renew(&mut self, key_hash: u64) -> Option<T> {
+        let is_it = |number: &u32| self.nodes[*number as usize].key_hash == key_hash;
+        let number = *self.index.find(spread(key_hash), is_it)?;
+        if number != self.newest {
+            self.unlink(number);
+            self.link(number);
+        }
+        Some(self.nodes[number as usize].value)
     }
 
     /// Whether the entry is remembered.
@@ -122,9 +130,22 @@ impl<T: Copy> Ghosts<T> {
         }
     }
 
+    /// Makes a node that is in no queue the newest.
+    #[inline]
+    fn link(&mut self, number: u32) {
+        let node = &mut self.nodes[number as usize];
+        (node.older, node.newer) = (self.newest, NIL);
+        match self.newest {
+            NIL => self.oldest = number,
+            newest => self.nodes[newest as usize].newer = number,
+        }
+        self.newest = number;
+    }
+
     /// Takes a node out of the queue.
-    fn free(&mut self, number: u32) -> T {
-        let Node { older, newer, weight_bytes, value, .. } = self.nodes[number as usize];
+    #[inline]
+    fn unlink(&mut self, number: u32) {
+        let Node { older, newer, .. } = self.nodes[number as usize];
         match older {
             NIL => self.oldest = newer,
             older => self.nodes[older as usize].newer = newer,
@@ -133,10 +154,15 @@ impl<T: Copy> Ghosts<T> {
             NIL => self.newest = older,
             newer => self.nodes[newer as usize].older = older,
         }
-        self.nodes[number as usize].newer = self.free;
-        self.free = number;
-        self.bytes -= weight_bytes;
-        value
+    }
+
+    /// Takes a node out of the queue for good.
+    fn free(&mut self, number: u32) -> T {
+        self.unlink(number);
+        let node = &mut self.nodes[number as usize];
+        node.newer = std::mem::replace(&mut self.free, number);
+        self.bytes -= node.weight_bytes;
+        node.value
     }
 }
 
@@ -183,6 +209,9 @@ mod tests {
         assert_eq!(ghosts.pop(), Some(3), "the oldest");
         assert_eq!((ghosts.take(4), ghosts.take(4), ghosts.take(5)), (Some(4), None, Some(5)));
         assert!(ghosts.is_empty() && ghosts.pop().is_none());
+        (6..=8).for_each(|key| ghosts.push(key, 3, key));
+        assert_eq!([6, 8, 6, 9].map(|key| ghosts.renew(key)), [Some(6), Some(8), Some(6), None]);
+        assert_eq!(std::array::from_fn(|_| ghosts.pop()), [Some(7), Some(8), Some(6), None], "as they were renewed");
         ghosts.push(9, 11, 0);
         assert!(ghosts.is_empty(), "too heavy");
     }

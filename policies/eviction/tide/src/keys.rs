@@ -65,19 +65,17 @@ impl Keys {
         forgotten
     }
 
-    fn number(&mut self, key_hash: u64) -> u32 {
-        let number = self.numbers.take(key_hash).unwrap_or_else(|| self.next());
-        self.hashes[number as usize] = key_hash;
-        self.numbers.push(key_hash, 1, number);
-        number
-    }
-
     /// The number of a key that is asked for. Where there are too many keys, forgets the one that was asked for longest
     /// ago, rather one that is not in use.
     pub(crate) fn request(&mut self, key_hash: u64, is_in_use: impl Fn(u32) -> bool) -> Numbered {
-        let is_known = self.numbers.contains(key_hash);
-        if is_known || self.numbers.len() < self.keys_max {
-            return Numbered { number: self.number(key_hash), forgotten: None };
+        if let Some(number) = self.numbers.renew(key_hash) {
+            return Numbered { number, forgotten: None };
+        }
+        if self.numbers.len() < self.keys_max {
+            let number = self.next();
+            self.hashes[number as usize] = key_hash;
+            self.numbers.push(key_hash, 1, number);
+            return Numbered { number, forgotten: None };
         }
         let mut number = self.numbers.pop().unwrap_or(0);
         for _ in 0..ROUNDS_MAX {

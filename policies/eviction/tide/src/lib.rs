@@ -121,15 +121,20 @@ impl Tide {
         }
     }
 
-    /// Shows a request to the trials, and follows them.
+    /// Shows a request to the trials, and follows them. Most requests are not for a key of the sample.
+    #[inline]
     fn try_out(&mut self, key_hash: u64, weight_bytes: u64, level: u8, handed_over: Option<Newcomer>) {
+        if self.trials.as_ref().is_none_or(|trials| trials.samples(key_hash)) {
+            self.try_out_sampled(key_hash, weight_bytes, level, handed_over);
+        }
+    }
+
+    #[inline(never)]
+    fn try_out_sampled(&mut self, key_hash: u64, weight_bytes: u64, level: u8, handed_over: Option<Newcomer>) {
         if self.trials.is_none() {
             self.trials = self.begin_trials();
         }
         let Some(trials) = &mut self.trials else { return };
-        if !trials.samples(key_hash) {
-            return;
-        }
         let has_cost = self.worth.has_cost();
         if let Some(view) = trials.request(key_hash, weight_bytes, level, has_cost, handed_over) {
             self.entries.take_view(&view);

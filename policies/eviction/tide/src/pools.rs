@@ -351,7 +351,7 @@ impl<K: Copy + Default> Pools<K> {
     fn is_counted(&self, slot: u32) -> bool {
         let (kept, len) = (self.lists.value(slot), self.lists.total_len());
         let age = self.clock.wrapping_sub(kept.read);
-        age as f32 > (self.quiet * len as f32).max(1.0) || self.requests.wrapping_sub(kept.read_request) >= len
+        age > 1 && age as f32 > self.quiet * len as f32 || self.requests.wrapping_sub(kept.read_request) >= len
     }
 
     /// Where a walk in order goes on behind an entry, or begins: the next one of each pool.
