@@ -4,7 +4,7 @@
 //! ```sh
 //! cargo bench -p sandbar-benches --bench l1_scale -- [--entries 1000,1000000] [--policy tide|lru|...] [--tenants 10000]
 //! ```
-//! Each row is measured in a process of its own, in the production layout (256 reads in a buffer, shards by capacity).
+//! Each row is measured in a process of its own, in the production layout (read buffers and shards by size).
 //! Reads draw their keys evenly, which is the worst case: nothing is found in a processor's cache that did not fit into
 //! it. Inserts are measured while the tier fills, and when it is full and each drives another entry out. One thread, in
 //! processor time; the tables and the values are warm.

@@ -32,7 +32,7 @@ pub(super) struct ReplayArgs {
     #[arg(long)]
     native: bool,
 
-    /// Reads that reach the policy together; production has 256.
+    /// Reads that reach the policy together; production has 1024. A small cache takes fewer, but not fewer than 64.
     #[arg(long, default_value_t = 1, value_name = "READS", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     batch: u32,
 

@@ -15,7 +15,7 @@
 //! Adaptive insertion policies, ISCA 2007 (lucky newcomers). C. Waldspurger et al., Cache modeling and optimization using
 //! miniature simulations, ATC 2017.
 //!
-//! 32 bytes per slot, a ghost of about 40 bytes for what left lately (as many as two caches hold), and at most 1.4 MiB for
+//! 32 bytes per slot, a ghost of about 50 bytes for what left lately (as many as two caches hold), and at most 1.4 MiB for
 //! the trials. O(1) per event: an eviction looks at the coldest entry of each pool that is in use, at most 250.
 
 use sandbar_guest::eviction::ghosts::Ghosts;
