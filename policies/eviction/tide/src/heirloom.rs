@@ -76,10 +76,8 @@ impl Tide {
 
     /// A cache that is full of what was worth keeping has something to lose to newcomers.
     fn begin_full(&mut self) {
-        let Ok(views) = view::chosen(&self.settings) else { return };
         self.first = view::first_when_full(&self.settings);
-        self.view = views[self.first];
-        self.entries.take_view(&self.view);
+        self.follow_first();
     }
 
     /// Those of another kind of policy, as if they had left just now.

@@ -93,8 +93,14 @@ const TRIAL_ENTRIES: u32 = 64;
 /// Of what a policy of another kind hands over, the share that begins as newcomers.
 const UNPROVED_SHARE: f64 = 0.3;
 
+/// If fewer of the requests than this share were reads when the cache is full for the first time, recency has failed.
+const READ_SHARE_MIN: f64 = 0.03;
+
 impl Tide {
     fn evict_down_to(&mut self, bytes: u64, victims: &mut Vec<u32>) {
+        if self.entries.evicted_bytes() == 0 && self.entries.bytes() > bytes {
+            self.begin_evicting();
+        }
         while self.entries.bytes() > bytes {
             let Some(slot) = self.entries.victim() else { break };
             let ghost = Ghost {
@@ -108,6 +114,30 @@ impl Tide {
             }
             victims.push(slot);
         }
+    }
+
+    /// Where hardly anything was read before the cache was full, keys come back later than recency could keep them, if they do.
+    /// So what came first is held on to, as if it were a loop, until trials know better. Not where some entries are worth more
+    /// than others: worth is a better guess than order.
+    fn begin_evicting(&mut self) {
+        let is_decided = self.first > 0 || self.trials.as_ref().is_some_and(|trials| !trials.follows(self.first));
+        let hardly_read = f64::from(self.entries.reads()) < f64::from(self.entries.requests()) * READ_SHARE_MIN;
+        let Some(loops) = view::for_loops(&self.settings) else { return };
+        if is_decided || !hardly_read || !self.entries.are_of_one_level() || !self.settings.adapt {
+            return;
+        }
+        self.first = loops;
+        if let Some(trials) = &mut self.trials {
+            trials.follow(loops);
+        }
+        self.follow_first();
+    }
+
+    /// Ranks by the view to begin with.
+    fn follow_first(&mut self) {
+        let Ok(views) = view::chosen(&self.settings) else { return };
+        self.view = views[self.first];
+        self.entries.take_view(&self.view);
     }
 
     /// How an entry begins.

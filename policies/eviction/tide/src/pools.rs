@@ -306,8 +306,25 @@ impl<K: Copy + Default> Pools<K> {
 
     /// How often a resident entry was read.
     #[cfg(test)]
-    pub(crate) fn reads(&self, slot: u32) -> u8 {
+    pub(crate) fn reads_of(&self, slot: u32) -> u8 {
         self.lists.mark(slot)
+    }
+
+    /// Arrivals and reads.
+    pub(crate) fn requests(&self) -> u32 {
+        self.requests
+    }
+
+    /// Reads, as long as no entry has left.
+    pub(crate) fn reads(&self) -> u32 {
+        self.requests.saturating_sub(self.len())
+    }
+
+    /// Whether no entry is worth more than another.
+    pub(crate) fn are_of_one_level(&self) -> bool {
+        let mut levels = self.in_use.iter().map(|pool| pool % LEVELS);
+        let first = levels.next();
+        levels.all(|level| Some(level) == first)
     }
 
     pub(crate) fn contains(&self, slot: u32) -> bool {

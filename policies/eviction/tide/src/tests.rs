@@ -46,10 +46,10 @@ fn a_read_right_after_the_last_one_does_not_count() {
     shard.misses(0..100);
     shard.misses(100..200);
     (0..5).for_each(|_| _ = shard.misses([199]));
-    assert_eq!(shard.policy.entries.reads(199), 0);
+    assert_eq!(shard.policy.entries.reads_of(199), 0);
     shard.misses(200..250);
     shard.misses([199]);
-    assert_eq!(shard.policy.entries.reads(199), 1);
+    assert_eq!(shard.policy.entries.reads_of(199), 1);
 }
 
 #[test]
@@ -162,4 +162,26 @@ fn what_is_read_once_makes_room_for_what_has_still_to_be_read() {
     let keys: Vec<u32> = (100..20_100).flat_map(|key| [key, key - after(key)]).collect();
     let [without, with] = ["[0]", "[12]"].map(|views| misses_of_second_half(views, 100, &keys));
     assert!(with < 10_500 && without > 15_000, "the best possible is 10,000: {with}, {without}");
+}
+
+#[test]
+fn a_loop_that_an_empty_cache_meets_is_held_from_its_second_round_on() {
+    let second_round = |before: &[u32]| {
+        let mut shard = Shard::new("", 100);
+        shard.misses(before.iter().copied());
+        shard.misses(0..300);
+        shard.misses(0..300)
+    };
+    let hot: Vec<u32> = (0..20).map(|at| 1_000 + at % 10).collect();
+    let (cold, warm) = (second_round(&[]), second_round(&hot));
+    assert!(cold < 270 && warm > 285, "nothing is hit by recency: {cold}, {warm}");
+}
+
+#[test]
+fn it_begins_with_worth_where_some_is_worth_more() {
+    for (sizes, view) in [([10, 10], 8), ([10, 90], 0)] {
+        let mut shard = Shard::new("", 1_000);
+        (0..200).for_each(|key| _ = shard.request(key, sizes[key as usize % 2], 0));
+        assert_eq!(shard.policy.first, view);
+    }
 }

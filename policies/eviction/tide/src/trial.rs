@@ -99,6 +99,16 @@ impl Trials {
         self.capacity_bytes = (self.whole_bytes as f64 * share) as u64;
     }
 
+    /// Whether it is this view that is followed.
+    pub(crate) fn follows(&self, view: usize) -> bool {
+        self.followed == view
+    }
+
+    /// Follows a view, whatever is known of it.
+    pub(crate) fn follow(&mut self, view: usize) {
+        self.followed = view;
+    }
+
     /// The view that is followed.
     pub(crate) fn followed(&self) -> View {
         self.runs[self.followed].view

@@ -120,7 +120,17 @@ pub(crate) fn numbers(settings: &Settings) -> Vec<usize> {
 /// Which of them to begin with where entries are handed over: the one that is good on most traffic.
 pub(crate) fn first_when_full(settings: &Settings) -> usize {
     const GOOD_ON_MOST: usize = 1;
-    numbers(settings).iter().position(|number| *number == GOOD_ON_MOST).unwrap_or(0)
+    place(GOOD_ON_MOST, settings).unwrap_or(0)
+}
+
+/// Which of them holds on to a part of a loop.
+pub(crate) fn for_loops(settings: &Settings) -> Option<usize> {
+    const HOLDS_ON: usize = 8;
+    place(HOLDS_ON, settings)
+}
+
+fn place(number: usize, settings: &Settings) -> Option<usize> {
+    numbers(settings).iter().position(|chosen| *chosen == number)
 }
 
 impl View {
