@@ -11,7 +11,7 @@ use super::reads::ReadBuffer;
 pub(super) const WORDS_MAX: usize = 8192;
 
 /// With more words than this in it, it has no room for any event.
-pub(super) const BATCH_WORDS_MAX: usize = WORDS_MAX - EVENT_WORDS_MAX;
+const BATCH_WORDS_MAX: usize = WORDS_MAX - EVENT_WORDS_MAX;
 
 /// The event that `slot` was read, which `pack` packs too, but not as fast.
 #[inline]

@@ -18,7 +18,7 @@ use crate::key::KeyHash;
 use crate::policy::eviction::EvictionFactory;
 
 /// Words of events with which it pays to ask the policy; fewer where few reads are handed over together.
-const BATCH_WORDS: u32 = 1024;
+const BATCH_WORDS: usize = 1024;
 
 /// A part of a memory tier, on cache lines of its own: eight of them, so that it is found by a shift.
 #[repr(align(128))]
@@ -35,7 +35,7 @@ impl<V: Clone> Shard<V> {
     pub(super) fn new(capacity_bytes: u64, read_buffer_len: usize, seed: u64, bound: Arc<dyn EvictionFactory>) -> Self {
         let (slack, batch_words) = match read_buffer_len {
             0 | 1 => (Slack::None, 1),
-            _ => (Slack::Batching, BATCH_WORDS.min(read_buffer_len.saturating_mul(4) as u32)),
+            _ => (Slack::Batching, read_buffer_len.saturating_mul(4).min(BATCH_WORDS) as u32),
         };
         let mut table = Table::new(ReadBuffer::new(read_buffer_len));
         table.set_capacity(capacity_bytes, slack);
