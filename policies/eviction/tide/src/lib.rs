@@ -121,7 +121,7 @@ impl Tide {
     /// than others: worth is a better guess than order.
     fn begin_evicting(&mut self) {
         let is_decided = self.first > 0 || self.trials.as_ref().is_some_and(|trials| !trials.follows(self.first));
-        let hardly_read = f64::from(self.entries.reads()) < f64::from(self.entries.requests()) * READ_SHARE_MIN;
+        let hardly_read = self.entries.read_share() < READ_SHARE_MIN;
         let Some(loops) = view::for_loops(&self.settings) else { return };
         if is_decided || !hardly_read || !self.entries.are_of_one_level() || !self.settings.adapt {
             return;
@@ -151,25 +151,32 @@ impl Tide {
         }
     }
 
-    /// Shows a request to the trials, and follows them. Most requests are not for a key of the sample.
+    /// Shows a request to the trials, and follows them: answers with the reads of an entry that the cache is to hold. Most
+    /// requests are not for a key of the sample.
     #[inline]
-    fn try_out(&mut self, key_hash: u64, weight_bytes: u64, level: u8, handed_over: Option<Newcomer>) {
-        if self.trials.as_ref().is_none_or(|trials| trials.samples(key_hash)) {
-            self.try_out_sampled(key_hash, weight_bytes, level, handed_over);
-        }
+    fn try_out(&mut self, key_hash: u64, weight_bytes: u64, level: u8, handed_over: Option<Newcomer>) -> Option<u8> {
+        let is_sampled = self.trials.as_ref().is_none_or(|trials| trials.samples(key_hash));
+        is_sampled.then(|| self.try_out_sampled(key_hash, weight_bytes, level, handed_over))?
     }
 
     #[inline(never)]
-    fn try_out_sampled(&mut self, key_hash: u64, weight_bytes: u64, level: u8, handed_over: Option<Newcomer>) {
+    fn try_out_sampled(
+        &mut self,
+        key_hash: u64,
+        weight_bytes: u64,
+        level: u8,
+        handed_over: Option<Newcomer>,
+    ) -> Option<u8> {
         if self.trials.is_none() {
             self.trials = self.begin_trials();
         }
-        let Some(trials) = &mut self.trials else { return };
         let has_cost = self.worth.has_cost();
-        if let Some(view) = trials.request(key_hash, weight_bytes, level, has_cost, handed_over) {
+        let answer = self.trials.as_mut()?.request(key_hash, weight_bytes, level, has_cost, handed_over);
+        if let Some(view) = answer.view {
             self.entries.take_view(&view);
             self.view = view;
         }
+        answer.held
     }
 
     /// The trials, where there are to be any and it is time.
@@ -210,7 +217,7 @@ impl Eviction for Tide {
 
     fn touched(&mut self, _now_ms: u64, slot: u32) {
         let Some(entry) = self.entries.touch(slot) else { return };
-        self.try_out(entry.key, entry.weight_bytes, entry.level, None);
+        _ = self.try_out(entry.key, entry.weight_bytes, entry.level, None);
     }
 
     fn arrived(&mut self, _now_ms: u64, arrival: Arrival, victims: &mut Vec<u32>) {
@@ -224,11 +231,11 @@ impl Eviction for Tide {
             return self.evict_down_to(self.capacity_bytes, victims);
         }
         let handed_over = handed_over(&arrival);
-        let newcomer = handed_over.unwrap_or_else(|| self.newcomer(key_hash));
         let level = self.worth.level(weight_bytes, fetch_cost_us);
-        self.entries.push(slot, weight_bytes, level, newcomer, key_hash);
+        let held = self.try_out(key_hash, weight_bytes, level, handed_over).map(|reads| Newcomer::Known { reads });
+        let newcomer = self.newcomer(key_hash);
+        self.entries.push(slot, weight_bytes, level, handed_over.or(held).unwrap_or(newcomer), key_hash);
         self.evict_down_to(self.capacity_bytes, victims);
-        self.try_out(key_hash, weight_bytes, level, handed_over);
     }
 
     fn changed(&mut self, _now_ms: u64, slot: u32, weight_bytes: u64, _expires_ms: u64, victims: &mut Vec<u32>) {

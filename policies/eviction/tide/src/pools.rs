@@ -305,19 +305,20 @@ impl<K: Copy + Default> Pools<K> {
     }
 
     /// How often a resident entry was read.
-    #[cfg(test)]
     pub(crate) fn reads_of(&self, slot: u32) -> u8 {
         self.lists.mark(slot)
     }
 
-    /// Arrivals and reads.
-    pub(crate) fn requests(&self) -> u32 {
-        self.requests
+    /// How many requests ago an entry was read last; none where it is not resident.
+    #[inline]
+    pub(crate) fn age_in_requests(&self, slot: u32) -> Option<u32> {
+        let is_resident = self.lists.contains(slot);
+        is_resident.then(|| self.requests.wrapping_sub(self.lists.value(slot).read_request))
     }
 
-    /// Reads, as long as no entry has left.
-    pub(crate) fn reads(&self) -> u32 {
-        self.requests.saturating_sub(self.len())
+    /// The share of reads among the requests, as long as no entry has left.
+    pub(crate) fn read_share(&self) -> f64 {
+        1.0 - f64::from(self.len()) / f64::from(self.requests)
     }
 
     /// Whether no entry is worth more than another.

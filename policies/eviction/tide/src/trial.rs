@@ -35,6 +35,8 @@ pub(crate) struct Trials {
     runs: Vec<Run>,
     duel: Duel,
     followed: usize,
+    /// Requests since that view was taken.
+    followed_for: u32,
     /// Requests until the next verdict.
     wait: u32,
     by_cost: bool,
@@ -47,6 +49,15 @@ struct Run {
     entries: Pools<()>,
     /// By the key's number.
     ghosts: Vec<Ghost>,
+}
+
+/// What the trials say to a request.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Answer {
+    /// Another view, where that has done better than the one that is followed.
+    pub view: Option<View>,
+    /// How often the entry was read, where the cache is to hold it whenever it can.
+    pub held: Option<u8>,
 }
 
 /// What is kept of an entry that left.
@@ -72,6 +83,7 @@ impl Trials {
             duel: Duel::new(runs.len()),
             runs,
             followed: first,
+            followed_for: 0,
             wait: PERIOD,
             by_cost,
         }
@@ -106,7 +118,7 @@ impl Trials {
 
     /// Follows a view, whatever is known of it.
     pub(crate) fn follow(&mut self, view: usize) {
-        self.followed = view;
+        (self.followed, self.followed_for) = (view, 0);
     }
 
     /// The view that is followed.
@@ -130,8 +142,7 @@ impl Trials {
         spread(key_hash) <= self.sample_max
     }
 
-    /// A request for a key of the sample; `handed_over` says how an entry begins that another policy had. Answers with
-    /// another view where that has done better than the one that is followed.
+    /// A request for a key of the sample; `handed_over` says how an entry begins that another policy had.
     pub(crate) fn request(
         &mut self,
         key_hash: u64,
@@ -139,11 +150,13 @@ impl Trials {
         level: u8,
         has_cost: bool,
         handed_over: Option<Newcomer>,
-    ) -> Option<View> {
+    ) -> Answer {
         let number = self.keys.request(key_hash, |number| self.runs.iter().any(|run| run.entries.contains(number)));
         if let Some(forgotten) = number.forgotten {
             self.runs.iter_mut().for_each(|run| run.forget(forgotten));
         }
+        self.followed_for = self.followed_for.saturating_add(1);
+        let was_held = self.is_held(number.number);
         let gain = if has_cost && self.by_cost { worth::cost_factor(weight_bytes, level) } else { 1.0 };
         let mut hits = 0;
         for (index, run) in self.runs.iter_mut().enumerate() {
@@ -151,6 +164,19 @@ impl Trials {
             hits |= u32::from(is_hit) << index;
         }
         self.duel.note(hits, gain);
+        let held = was_held.then(|| self.runs[self.followed].entries.reads_of(number.number));
+        Answer { view: self.verdict_in_time(), held }
+    }
+
+    /// Whether the followed miniature holds an entry since before it was followed. Where all keys are in the sample, that
+    /// is what the cache would hold if it had followed it all along, and what the miniature's promise rests on: without
+    /// it, what fills a loop's place at the time of the switch stays there.
+    fn is_held(&self, number: u32) -> bool {
+        let age = self.runs[self.followed].entries.age_in_requests(number);
+        self.sample_max == u64::MAX && age.is_some_and(|age| age >= self.followed_for)
+    }
+
+    fn verdict_in_time(&mut self) -> Option<View> {
         self.wait -= 1;
         if self.wait > 0 {
             return None;
@@ -164,7 +190,7 @@ impl Trials {
         let better = self.duel.better(self.followed, MARGIN);
         let half_life = (HALF_LIFE * self.runs[0].entries.len() as f32).max(HALF_LIFE_REQUESTS_MIN);
         self.duel.age((-(PERIOD as f32) / half_life).exp2());
-        self.followed = better?;
+        self.follow(better?);
         self.duel.forget(KEPT_BY_SWITCH);
         Some(self.followed())
     }

@@ -11,6 +11,7 @@ impl Trials {
     pub(crate) fn write(&self, own: &mut Writer) {
         own.word(self.sample_max);
         own.number(self.followed as u64);
+        own.number(self.followed_for);
         own.number(self.wait);
         self.keys.write(own);
         self.duel.write(own);
@@ -23,6 +24,7 @@ impl Trials {
         trials.sample_max = own.word()?;
         trials.fit_capacity();
         trials.followed = usize::try_from(own.number()?).ok().filter(|followed| *followed < views.len())?;
+        trials.followed_for = own.short()?;
         trials.wait = own.short()?.clamp(1, PERIOD);
         trials.keys = Keys::read(KEYS_MAX, own)?;
         trials.duel = Duel::read(views.len(), own)?;
