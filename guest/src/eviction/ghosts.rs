@@ -57,16 +57,14 @@ impl<T: Copy> Ghosts<T> {
     #[inline]
     pub fn take(&mut self, key_hash: u64) -> Option<T> {
         let Self { index, nodes, .. } = self;
-        let is_it = |number: &u32| nodes[*number as usize].key_hash == key_hash;
-        let number = index.find_entry(spread(key_hash), is_it).map(forget).ok()?;
+        let number = index.find_entry(spread(key_hash), is_of(nodes, key_hash)).map(forget).ok()?;
         Some(self.free(number))
     }
 
     /// Makes an entry the newest and answers with what is kept with it, if it is remembered.
     #[inline]
     pub fn renew(&mut self, key_hash: u64) -> Option<T> {
-        let is_it = |number: &u32| self.nodes[*number as usize].key_hash == key_hash;
-        let number = *self.index.find(spread(key_hash), is_it)?;
+        let number = *self.index.find(spread(key_hash), is_of(&self.nodes, key_hash))?;
         if number != self.newest {
             self.unlink(number);
             self.link(number);
@@ -77,7 +75,7 @@ impl<T: Copy> Ghosts<T> {
     /// Whether the entry is remembered.
     #[inline]
     pub fn contains(&self, key_hash: u64) -> bool {
-        self.index.find(spread(key_hash), |number| self.nodes[*number as usize].key_hash == key_hash).is_some()
+        self.index.find(spread(key_hash), is_of(&self.nodes, key_hash)).is_some()
     }
 
     /// Forgets the oldest.
@@ -171,6 +169,12 @@ impl<T: Copy> Ghosts<T> {
 const fn spread(key_hash: u64) -> u64 {
     let product = key_hash.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     product ^ product >> 32
+}
+
+/// Whether a node is of this key.
+#[inline]
+fn is_of<T>(nodes: &[Node<T>], key_hash: u64) -> impl Fn(&u32) -> bool {
+    move |number| nodes[*number as usize].key_hash == key_hash
 }
 
 #[inline]

@@ -15,7 +15,7 @@
 //! Adaptive insertion policies, ISCA 2007 (lucky newcomers). C. Waldspurger et al., Cache modeling and optimization using
 //! miniature simulations, ATC 2017.
 //!
-//! 32 bytes per slot, a ghost of about 50 bytes for what left lately (as many as two caches hold), and at most 1.4 MiB for
+//! 32 bytes per slot, a ghost of about 50 bytes for what left lately (as many as two caches hold), and at most 2.8 MiB for
 //! the trials. O(1) per event: an eviction looks at the coldest entry of each pool that is in use, at most 250.
 
 use sandbar_guest::eviction::ghosts::Ghosts;
@@ -31,7 +31,7 @@ mod trial;
 mod view;
 mod worth;
 
-use pools::{Heirloom, Newcomer, Pools};
+use pools::{Entry, Heirloom, Newcomer, Pools};
 use trial::Trials;
 use view::{MEMORY_MAX, View};
 use worth::Worth;
@@ -109,6 +109,7 @@ impl Tide {
                 reads: self.entries.reads_to_keep(slot),
             };
             let Some(gone) = self.entries.evict(slot) else { break };
+            self.note_left(gone);
             if self.settings.ghosts {
                 self.ghosts.push(gone.key, gone.weight_bytes, ghost);
             }
@@ -171,7 +172,11 @@ impl Tide {
             self.trials = self.begin_trials();
         }
         let has_cost = self.worth.has_cost();
-        let answer = self.trials.as_mut()?.request(key_hash, weight_bytes, level, has_cost, handed_over);
+        let trials = self.trials.as_mut()?;
+        let answer = trials.request(key_hash, weight_bytes, level, has_cost, handed_over);
+        if answer.is_resampled {
+            trials.begin_share(self.entries.weights());
+        }
         if let Some(view) = answer.view {
             self.entries.take_view(&view);
             self.view = view;
@@ -185,8 +190,28 @@ impl Tide {
         let is_time = self.entries.len() >= TRIAL_ENTRIES || self.entries.evicted_bytes() > 0;
         (self.settings.adapt && is_time).then(|| {
             let views = view::chosen(&self.settings).expect("they were chosen before");
-            Trials::new(self.capacity_bytes, &views, self.settings.cost, self.first)
+            let mut trials = Trials::new(self.capacity_bytes, &views, self.settings.cost, self.first);
+            trials.begin_share(self.entries.weights());
+            trials
         })
+    }
+
+    fn note_came(&mut self, key_hash: u64, weight_bytes: u64) {
+        if let Some(trials) = &mut self.trials {
+            trials.came(key_hash, weight_bytes);
+        }
+    }
+
+    fn note_left(&mut self, entry: Entry<u64>) {
+        if let Some(trials) = &mut self.trials {
+            trials.left(entry.key, entry.weight_bytes);
+        }
+    }
+
+    fn remove(&mut self, slot: u32) {
+        if let Some(gone) = self.entries.remove(slot) {
+            self.note_left(gone);
+        }
     }
 }
 
@@ -222,12 +247,13 @@ impl Eviction for Tide {
 
     fn arrived(&mut self, _now_ms: u64, arrival: Arrival, victims: &mut Vec<u32>) {
         let Arrival { slot, key_hash, weight_bytes, fetch_cost_us, .. } = arrival;
-        self.entries.remove(slot);
+        self.remove(slot);
         if weight_bytes > self.capacity_bytes {
             return victims.push(slot);
         }
         if let Some(heirloom) = self.heirlooms.of(&arrival) {
             self.entries.inherit(slot, weight_bytes, heirloom, key_hash);
+            self.note_came(key_hash, weight_bytes);
             return self.evict_down_to(self.capacity_bytes, victims);
         }
         let handed_over = handed_over(&arrival);
@@ -235,16 +261,20 @@ impl Eviction for Tide {
         let held = self.try_out(key_hash, weight_bytes, level, handed_over).map(|reads| Newcomer::Known { reads });
         let newcomer = self.newcomer(key_hash);
         self.entries.push(slot, weight_bytes, level, handed_over.or(held).unwrap_or(newcomer), key_hash);
+        self.note_came(key_hash, weight_bytes);
         self.evict_down_to(self.capacity_bytes, victims);
     }
 
     fn changed(&mut self, _now_ms: u64, slot: u32, weight_bytes: u64, _expires_ms: u64, victims: &mut Vec<u32>) {
-        self.entries.set_weight(slot, weight_bytes);
+        if let Some(before) = self.entries.set_weight(slot, weight_bytes) {
+            self.note_left(before);
+            self.note_came(before.key, weight_bytes);
+        }
         self.evict_down_to(self.capacity_bytes, victims);
     }
 
     fn departed(&mut self, slot: u32, _reason: Departure) {
-        self.entries.remove(slot);
+        self.remove(slot);
     }
 
     fn reclaim(&mut self, _now_ms: u64, bytes: u64, victims: &mut Vec<u32>) {

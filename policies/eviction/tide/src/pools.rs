@@ -252,12 +252,26 @@ impl<K: Copy + Default> Pools<K> {
         Some(Entry { key: gone.value.key, weight_bytes: gone.weight_bytes, level: gone.list % LEVELS })
     }
 
-    /// Gives an entry another weight; its worth stays.
-    pub(crate) fn set_weight(&mut self, slot: u32, weight_bytes: u64) {
-        let Some(pool) = self.lists.list(slot) else { return };
-        self.unread.count_out(pool, self.lists.weight(slot));
-        self.unread.count_in(pool, weight_bytes);
+    /// Gives an entry another weight; its worth stays. Answers with what it was, where it is resident.
+    pub(crate) fn set_weight(&mut self, slot: u32, weight_bytes: u64) -> Option<Entry<K>> {
+        let before = self.entry(slot)?;
+        let pool = self.lists.list(slot)?;
+        self.unread.count_out(pool, before.weight_bytes);
         self.lists.set_weight(slot, weight_bytes);
+        self.unread.count_in(pool, self.lists.weight(slot));
+        Some(before)
+    }
+
+    /// What is known of an entry.
+    #[inline]
+    fn entry(&self, slot: u32) -> Option<Entry<K>> {
+        let level = self.lists.list(slot)? % LEVELS;
+        Some(Entry { key: self.lists.value(slot).key, weight_bytes: self.lists.weight(slot), level })
+    }
+
+    /// What the policy keeps with each entry, and what it weighs.
+    pub(crate) fn weights(&self) -> impl Iterator<Item = (K, u64)> {
+        self.slots().map(|slot| (self.lists.value(slot).key, self.lists.weight(slot)))
     }
 
     /// Up to `limit` slots, the most overdue first, from behind `after` or from the first.

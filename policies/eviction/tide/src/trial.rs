@@ -1,6 +1,7 @@
 //! Trials: each view runs a miniature cache for a small, fixed sample of the keys, and the one that hits most is followed.
 //!
-//! A cache of 1/n of the size that sees 1/n of the keys hits about as often as the whole.
+//! A cache of 1/n of the size that sees 1/n of the keys hits about as often as the whole. Which n it is for these keys,
+//! the whole says: the share of it that they have.
 
 use crate::duel::Duel;
 use crate::keys::Keys;
@@ -9,9 +10,12 @@ use crate::view::View;
 use crate::worth;
 
 mod heirloom;
+mod share;
+
+use share::Share;
 
 /// Entries that a miniature cache has at most; there are half as many after the sample was halved.
-const ENTRIES_MAX: u32 = 768;
+const ENTRIES_MAX: u32 = 1536;
 /// Keys that are known to the trials at most: resident or lately gone in one of them.
 const KEYS_MAX: u32 = 3 * ENTRIES_MAX;
 /// What was won counts half after this many requests per entry of a miniature cache, but not after fewer than 500.
@@ -30,7 +34,8 @@ pub(crate) struct Trials {
     /// A key is in the sample if its spread hash is not above this.
     sample_max: u64,
     whole_bytes: u64,
-    capacity_bytes: u64,
+    /// Of the whole cache, what the sample has.
+    share: Share,
     keys: Keys,
     runs: Vec<Run>,
     duel: Duel,
@@ -58,6 +63,8 @@ pub(crate) struct Answer {
     pub view: Option<View>,
     /// How often the entry was read, where the cache is to hold it whenever it can.
     pub held: Option<u8>,
+    /// Whether there is another sample now, so that [`Trials::begin_share`] is due.
+    pub is_resampled: bool,
 }
 
 /// What is kept of an entry that left.
@@ -78,7 +85,7 @@ impl Trials {
         Self {
             sample_max: u64::MAX,
             whole_bytes: capacity_bytes,
-            capacity_bytes,
+            share: Share::new(u64::MAX),
             keys: Keys::new(KEYS_MAX),
             duel: Duel::new(runs.len()),
             runs,
@@ -89,8 +96,8 @@ impl Trials {
         }
     }
 
-    /// Halves the sample where a miniature has become too large, doubles it where all have become small.
-    fn fit_sample(&mut self) {
+    /// Halves the sample where a miniature has become too large, doubles it where all have become small; whether it did.
+    fn fit_sample(&mut self) -> bool {
         let len = self.runs.iter().map(|run| run.entries.len()).max().unwrap_or(0);
         if len > ENTRIES_MAX {
             self.sample_max /= 2;
@@ -100,15 +107,29 @@ impl Trials {
         } else if self.sample_max < u64::MAX && len < ENTRIES_MAX / 4 {
             self.sample_max = self.sample_max.saturating_mul(2).saturating_add(1);
         } else {
-            return;
+            return false;
         }
-        self.fit_capacity();
+        self.share = Share::new(self.sample_max);
         self.runs.iter_mut().for_each(|run| run.entries.take_view(&run.view));
+        true
     }
 
-    fn fit_capacity(&mut self) {
-        let share = self.sample_max as f64 / u64::MAX as f64;
-        self.capacity_bytes = (self.whole_bytes as f64 * share) as u64;
+    /// Counts anew what the cache holds: all of its keys and their weights.
+    pub(crate) fn begin_share(&mut self, entries: impl Iterator<Item = (u64, u64)>) {
+        self.share = Share::new(self.sample_max);
+        entries.for_each(|(key_hash, weight_bytes)| self.came(key_hash, weight_bytes));
+    }
+
+    /// An entry came into the cache.
+    #[inline]
+    pub(crate) fn came(&mut self, key_hash: u64, weight_bytes: u64) {
+        self.share.came(self.samples(key_hash), weight_bytes);
+    }
+
+    /// An entry left the cache.
+    #[inline]
+    pub(crate) fn left(&mut self, key_hash: u64, weight_bytes: u64) {
+        self.share.left(self.samples(key_hash), weight_bytes);
     }
 
     /// Whether it is this view that is followed.
@@ -129,6 +150,13 @@ impl Trials {
     #[cfg(test)]
     pub(crate) fn keys_known(&self) -> u32 {
         self.keys.len()
+    }
+
+    /// Whether the miniature that is followed holds a key of the sample.
+    #[cfg(test)]
+    pub(crate) fn holds(&mut self, key_hash: u64) -> bool {
+        let number = self.keys.request(key_hash, |_| true).number;
+        self.runs[self.followed].entries.contains(number)
     }
 
     #[cfg(test)]
@@ -159,13 +187,20 @@ impl Trials {
         let was_held = self.is_held(number.number);
         let gain = if has_cost && self.by_cost { worth::cost_factor(weight_bytes, level) } else { 1.0 };
         let mut hits = 0;
+        let capacity_bytes = self.share.of(self.whole_bytes);
         for (index, run) in self.runs.iter_mut().enumerate() {
-            let is_hit = run.request(number.number, weight_bytes, level, self.capacity_bytes, handed_over);
+            let is_hit = run.request(number.number, weight_bytes, level, capacity_bytes, handed_over);
             hits |= u32::from(is_hit) << index;
         }
         self.duel.note(hits, gain);
         let held = was_held.then(|| self.runs[self.followed].entries.reads_of(number.number));
-        Answer { view: self.verdict_in_time(), held }
+        self.share.follow();
+        self.wait -= 1;
+        if self.wait > 0 {
+            return Answer { held, ..Answer::default() };
+        }
+        self.wait = PERIOD;
+        Answer { is_resampled: self.fit_sample(), view: self.verdict(), held }
     }
 
     /// Whether the followed miniature holds an entry since before it was followed. Where all keys are in the sample, that
@@ -174,16 +209,6 @@ impl Trials {
     fn is_held(&self, number: u32) -> bool {
         let age = self.runs[self.followed].entries.age_in_requests(number);
         self.sample_max == u64::MAX && age.is_some_and(|age| age >= self.followed_for)
-    }
-
-    fn verdict_in_time(&mut self) -> Option<View> {
-        self.wait -= 1;
-        if self.wait > 0 {
-            return None;
-        }
-        self.wait = PERIOD;
-        self.fit_sample();
-        self.verdict()
     }
 
     fn verdict(&mut self) -> Option<View> {

@@ -2,7 +2,7 @@
 
 use sandbar_guest::eviction::knowledge::{Reader, Writer};
 
-use super::{Ghost, KEYS_MAX, Keys, PERIOD, Run, Trials};
+use super::{Ghost, KEYS_MAX, Keys, PERIOD, Run, Share, Trials};
 use crate::duel::Duel;
 use crate::pools::Pools;
 use crate::view::View;
@@ -10,6 +10,7 @@ use crate::view::View;
 impl Trials {
     pub(crate) fn write(&self, own: &mut Writer) {
         own.word(self.sample_max);
+        own.float(self.share.get());
         own.number(self.followed as u64);
         own.number(self.followed_for);
         own.number(self.wait);
@@ -22,7 +23,7 @@ impl Trials {
     pub(crate) fn read(capacity_bytes: u64, views: &[View], by_cost: bool, own: &mut Reader<'_>) -> Option<Self> {
         let mut trials = Self::new(capacity_bytes, views, by_cost, 0);
         trials.sample_max = own.word()?;
-        trials.fit_capacity();
+        trials.share = Share::known(trials.sample_max, own.float()?);
         trials.followed = usize::try_from(own.number()?).ok().filter(|followed| *followed < views.len())?;
         trials.followed_for = own.short()?;
         trials.wait = own.short()?.clamp(1, PERIOD);
