@@ -65,8 +65,9 @@ use crate::policy::eviction::EvictionFactory;
 /// and 7/8 full (54 on average), and the 16 that a list-based policy keeps for it.
 pub const ENTRY_OVERHEAD_BYTES: u64 = 104;
 
-/// Shards are not made smaller than this by default, in bytes: an entry as large as a shard can still be taken in.
-const SHARD_BYTES_MIN: u64 = 8 << 20;
+/// Shards are not made smaller than this by default, in bytes: an entry as large as a shard can still be taken in, and a
+/// policy that learns (`tide`, `arc`, the climber of `w-tinylfu`) does so from the requests of its shard alone.
+const SHARD_BYTES_MIN: u64 = 32 << 20;
 
 /// More shards than this help nobody.
 const SHARDS_MAX: usize = 64;
@@ -80,7 +81,7 @@ pub struct MemoryConfig {
     /// What the entries may weigh together, overhead included, in bytes. Each shard gets an equal part, rounded down, and
     /// may exceed it by 1/64 until its policy has answered (not at all where `read_buffer_len` is 1).
     pub capacity_bytes: u64,
-    /// Shards, rounded up to a power of two. By default one for each 8 MiB, at least 1 and at most 64. One takes at most
+    /// Shards, rounded up to a power of two. By default one for each 32 MiB, at least 1 and at most 64. One takes at most
     /// 2^30 entries.
     pub shards: Option<usize>,
     /// Reads of a thread in a shard that are handed over together, if nothing else happens: an arrival or departure takes the

@@ -25,6 +25,9 @@ const HALF_LIFE_REQUESTS_MIN: f32 = 500.0;
 const PERIOD: u32 = 16;
 /// How much better the next view has to be, in standard deviations.
 const MARGIN: f32 = 1.5;
+/// What a miniature holds the cache takes in again if it was read so often there: twice, as one part of a loop is as good as
+/// another.
+const HELD_READS_MIN: u8 = 2;
 /// What was won before a switch counts less after it, so that a wrong one is soon undone.
 const KEPT_BY_SWITCH: f32 = 0.25;
 
@@ -193,7 +196,8 @@ impl Trials {
             hits |= u32::from(is_hit) << index;
         }
         self.duel.note(hits, gain);
-        let held = was_held.then(|| self.runs[self.followed].entries.reads_of(number.number));
+        let reads = was_held.then(|| self.runs[self.followed].entries.reads_of(number.number));
+        let held = reads.filter(|reads| *reads >= HELD_READS_MIN);
         self.share.follow();
         self.wait -= 1;
         if self.wait > 0 {
