@@ -242,7 +242,7 @@ impl Eviction for Tide {
 
     fn touched(&mut self, _now_ms: u64, slot: u32) {
         let Some(entry) = self.entries.touch(slot) else { return };
-        _ = self.try_out(entry.key, entry.weight_bytes, entry.level, None);
+        self.try_out(entry.key, entry.weight_bytes, entry.level, None);
     }
 
     fn arrived(&mut self, _now_ms: u64, arrival: Arrival, victims: &mut Vec<u32>) {

@@ -185,8 +185,8 @@ impl<K: Copy + Default> Pools<K> {
     pub(crate) fn touch(&mut self, slot: u32) -> Option<Entry<K>> {
         let pool = self.lists.list(slot)?;
         self.requests = self.requests.wrapping_add(1);
-        let weight_bytes = self.lists.weight(slot);
-        let entry = Entry { key: self.lists.value(slot).key, weight_bytes, level: pool % LEVELS };
+        let entry = self.entry(pool, slot);
+        let weight_bytes = entry.weight_bytes;
         let reads = self.lists.mark(slot);
         let counts = self.is_counted(slot);
         let to = if counts && reads < u8::MAX {
@@ -254,19 +254,18 @@ impl<K: Copy + Default> Pools<K> {
 
     /// Gives an entry another weight; its worth stays. Answers with what it was, where it is resident.
     pub(crate) fn set_weight(&mut self, slot: u32, weight_bytes: u64) -> Option<Entry<K>> {
-        let before = self.entry(slot)?;
         let pool = self.lists.list(slot)?;
+        let before = self.entry(pool, slot);
         self.unread.count_out(pool, before.weight_bytes);
         self.lists.set_weight(slot, weight_bytes);
         self.unread.count_in(pool, self.lists.weight(slot));
         Some(before)
     }
 
-    /// What is known of an entry.
+    /// What is known of an entry of a pool.
     #[inline]
-    fn entry(&self, slot: u32) -> Option<Entry<K>> {
-        let level = self.lists.list(slot)? % LEVELS;
-        Some(Entry { key: self.lists.value(slot).key, weight_bytes: self.lists.weight(slot), level })
+    fn entry(&self, pool: u8, slot: u32) -> Entry<K> {
+        Entry { key: self.lists.value(slot).key, weight_bytes: self.lists.weight(slot), level: pool % LEVELS }
     }
 
     /// What the policy keeps with each entry, and what it weighs.

@@ -112,7 +112,6 @@ impl Trials {
         } else {
             return false;
         }
-        self.share = Share::new(self.sample_max);
         self.runs.iter_mut().for_each(|run| run.entries.take_view(&run.view));
         true
     }
@@ -211,8 +210,8 @@ impl Trials {
     /// is what the cache would hold if it had followed it all along, and what the miniature's promise rests on: without
     /// it, what fills a loop's place at the time of the switch stays there.
     fn is_held(&self, number: u32) -> bool {
-        let age = self.runs[self.followed].entries.age_in_requests(number);
-        self.sample_max == u64::MAX && age.is_some_and(|age| age >= self.followed_for)
+        let age = || self.runs[self.followed].entries.age_in_requests(number);
+        self.sample_max == u64::MAX && age().is_some_and(|age| age >= self.followed_for)
     }
 
     fn verdict(&mut self) -> Option<View> {
