@@ -3,15 +3,18 @@
 //! G. Cormode, S. Muthukrishnan: An improved data stream summary: the count-min sketch and its applications. Journal of
 //! Algorithms 55(1), 2005. Halving: G. Einziger, R. Friedman, B. Manes: TinyLFU. ACM Transactions on Storage 13(4), 2017.
 //!
-//! 8 to 16 bytes per entry that it was made for; counts up to 15.
+//! 8 to 16 bytes per entry that it was made for; counts up to 15. Which keys share a counter depends on the seed, so that
+//! nobody can choose keys that do.
 
 use super::knowledge::{KNOWLEDGE_BYTES_MAX, Reader, Writer};
+use super::random::Random;
 
 /// Approximate counts of keys.
 #[derive(Clone, Debug)]
 pub struct Sketch {
     /// 16 counters a word; a power of two of words.
     table: Vec<u64>,
+    salt: u64,
     additions: u64,
     /// Halved after this many additions.
     sample: u64,
@@ -23,8 +26,9 @@ const ENTRIES_MIN: u64 = 64;
 
 impl Sketch {
     /// All counts are 0. They are halved after `sample` additions.
-    pub fn new(entries: u64, sample: u64) -> Self {
-        Self { table: vec![0; entries.max(ENTRIES_MIN).next_power_of_two() as usize], additions: 0, sample }
+    pub fn new(entries: u64, sample: u64, seed: u64) -> Self {
+        let table = vec![0; entries.max(ENTRIES_MIN).next_power_of_two() as usize];
+        Self { table, salt: Random::new(seed).bits(), additions: 0, sample }
     }
 
     /// Makes it large enough for so many entries; counts stay what they are.
@@ -42,6 +46,7 @@ impl Sketch {
             let upper = table.split_off(table.len() / 2);
             table.iter_mut().zip(upper).for_each(|(word, other)| *word = greater_counts(*word, other));
         }
+        own.word(self.salt);
         own.number(self.additions);
         own.number(self.sample);
         own.number(table.len() as u64);
@@ -50,10 +55,10 @@ impl Sketch {
 
     /// Reads it again.
     pub fn read(own: &mut Reader<'_>) -> Option<Self> {
-        let (additions, sample, words) = (own.number()?, own.number()?, own.count()?);
+        let (salt, additions, sample, words) = (own.word()?, own.number()?, own.number()?, own.count()?);
         let table: Vec<u64> = (0..words).map(|_| own.word()).collect::<Option<_>>()?;
         let is_whole = words.is_power_of_two() && words as u64 >= ENTRIES_MIN && additions <= u64::MAX / 2;
-        is_whole.then_some(Self { table, additions, sample })
+        is_whole.then_some(Self { table, salt, additions, sample })
     }
 
     /// Sets after how many additions the counts are halved.
@@ -96,7 +101,8 @@ impl Sketch {
     fn counter(&self, key_hash: u64, row: usize) -> (usize, u32) {
         const SEEDS: [u64; ROWS] =
             [0xc3a5_c85c_97cb_3127, 0xb492_b66f_be98_f273, 0x9ae1_6a3b_2f90_404f, 0xcbf2_9ce4_8422_2325];
-        let mut hash = (key_hash ^ key_hash >> 32).wrapping_mul(SEEDS[row]);
+        let salted = key_hash ^ self.salt;
+        let mut hash = (salted ^ salted >> 32).wrapping_mul(SEEDS[row]);
         hash ^= hash >> 32;
         let nibble = (row as u32) << 2 | (hash >> 62) as u32;
         (hash as usize & (self.table.len() - 1), nibble << 2)
@@ -122,7 +128,7 @@ mod tests {
 
     #[test]
     fn counts_are_never_too_low_and_survive_growth() {
-        let mut sketch = Sketch::new(512, 100_000);
+        let mut sketch = Sketch::new(512, 100_000, 1);
         for key in 0..100u64 {
             (0..key % 15).for_each(|_| assert!(!sketch.add(key << 20)));
         }
@@ -135,7 +141,7 @@ mod tests {
 
     #[test]
     fn what_is_written_down_counts_the_same_and_no_less_where_it_is_too_large() {
-        let mut sketch = Sketch::new(512, 100_000);
+        let mut sketch = Sketch::new(512, 100_000, 1);
         (0..100u64).for_each(|key| (0..key % 15).for_each(|_| _ = sketch.add(key << 20)));
         let read = |sketch: &Sketch| {
             let mut own = Writer::new("form");
@@ -146,17 +152,31 @@ mod tests {
         };
         let same = read(&sketch);
         assert_eq!((&same.table, same.additions, same.sample), (&sketch.table, sketch.additions, sketch.sample));
-        let mut large = Sketch::new(1 << 18, 100_000);
+        let mut large = Sketch::new(1 << 18, 100_000, 1);
         (0..100u64).for_each(|key| (0..key % 15).for_each(|_| _ = large.add(key << 20)));
         let smaller = read(&large);
         assert_eq!(smaller.table.len() * 8, KNOWLEDGE_BYTES_MAX / 2);
         assert!((0..100u64).all(|key| smaller.count(key << 20) >= key % 15));
-        assert!(Sketch::read(&mut Reader::new(b"\x04form\x00\x00\x03", "form").unwrap()).is_none());
+        assert!(
+            Sketch::read(&mut Reader::new(b"\x04form\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x03", "form").unwrap())
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn which_keys_share_counters_depends_on_the_seed() {
+        let counted_with_others = |seed: u64| -> Vec<u64> {
+            let mut sketch = Sketch::new(64, 100_000, seed);
+            (0..600).for_each(|key| _ = sketch.add(key));
+            (0..600).filter(|key| sketch.count(*key) > 1).collect()
+        };
+        assert_eq!(counted_with_others(1), counted_with_others(1));
+        assert_ne!(counted_with_others(1), counted_with_others(2));
     }
 
     #[test]
     fn counts_end_at_15_and_are_halved() {
-        let mut sketch = Sketch::new(64, 64);
+        let mut sketch = Sketch::new(64, 64, 1);
         (0..40).for_each(|_| assert!(!sketch.add(7)));
         assert_eq!(sketch.count(7), 15, "what doesn't change a count doesn't age the others");
         assert!((8..).take(1000).any(|key| sketch.add(key)));

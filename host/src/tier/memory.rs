@@ -67,7 +67,7 @@ pub const ENTRY_OVERHEAD_BYTES: u64 = 104;
 
 /// Shards are not made smaller than this by default, in bytes: an entry as large as a shard can still be taken in, and a
 /// policy that learns (`tide`, `arc`, the climber of `w-tinylfu`) does so from the requests of its shard alone.
-const SHARD_BYTES_MIN: u64 = 32 << 20;
+pub const SHARD_BYTES_MIN: u64 = 32 << 20;
 
 /// More shards than this help nobody.
 const SHARDS_MAX: usize = 64;

@@ -4,7 +4,7 @@
 //! 1/64. So what is bounded here is how much worse it gets.
 
 use sandbar::replay::{Capacity, Replay, Trace, Unit};
-use sandbar::tier::memory::MemoryConfig;
+use sandbar::tier::memory::{MemoryConfig, SHARD_BYTES_MIN};
 use sandbar_policies::eviction::NATIVE;
 use sandbar_tests::traces;
 
@@ -14,42 +14,67 @@ use super::cases::choice;
 const SHARD_ENTRIES_MIN: u64 = 2048;
 /// Smaller caches say little of production.
 const ENTRIES_MIN: u64 = 512;
-/// As in production, 32 MiB.
-const SHARD_BYTES_MIN: u64 = 32 << 20;
 
-fn ratio(trace: &Trace, replay: &Replay, policy: &str, unit: Unit, capacity: u64) -> f64 {
-    let capacity = Capacity::Absolute(capacity);
-    replay.run(trace, &choice(policy), unit, capacity, &mut |_| ()).unwrap().object_miss_ratio
-}
+/// Of what a seed decides, the mean of so many is judged where one draw is beyond the bounds: traffic on which a hair decides
+/// what a policy learns says nothing in one draw. Where the seed decides nothing the mean is that draw.
+const SEEDS: u64 = 64;
 
 fn production_shards(unit: Unit, capacity: u64) -> usize {
     let least = if unit == Unit::Bytes { SHARD_BYTES_MIN } else { SHARD_ENTRIES_MIN };
     1 << (capacity / least).clamp(1, 64).ilog2()
 }
 
-/// The largest increase of a miss ratio by batches, and by batches and shards, and where.
-#[derive(Debug, Default)]
-struct Most([(f64, String); 2]);
+/// By how much a miss ratio may increase by batches, and by batches and shards.
+const BOUNDS: [f64; 2] = [0.001, 0.003];
 
-impl Most {
-    fn note(&mut self, increases: [f64; 2], case: &str) {
-        for (most, increase) in self.0.iter_mut().zip(increases) {
-            if increase > most.0 {
-                *most = (increase, case.to_owned());
-            }
-        }
+fn is_within(increases: [f64; 2]) -> bool {
+    increases.iter().zip(BOUNDS).all(|(increase, bound)| *increase < bound)
+}
+
+/// One cell of the table.
+#[derive(Debug)]
+struct Cell<'a> {
+    trace: &'a Trace,
+    policy: &'a str,
+    unit: Unit,
+    capacity: u64,
+    shards: usize,
+}
+
+impl Cell<'_> {
+    fn ratio(&self, replay: &Replay) -> f64 {
+        let capacity = Capacity::Absolute(self.capacity);
+        replay.run(self.trace, &choice(self.policy), self.unit, capacity, &mut |_| ()).unwrap().object_miss_ratio
     }
 
-    fn assert(&self) {
-        println!("{:?}", self.0);
-        assert!(self.0[0].0 < 0.001 && self.0[1].0 < 0.003, "{:?}", self.0);
+    /// The miss ratio in one shard and in batches of one, and its increases.
+    fn draw(&self, seed: u64) -> (f64, [f64; 2]) {
+        let plain = Replay { seed, ..Replay::default() };
+        let batched = Replay { seed, read_buffer_len: MemoryConfig::default().read_buffer_len, ..Replay::default() };
+        let ratio = self.ratio(&plain);
+        let by_batches = self.ratio(&batched) - ratio;
+        let by_shards = self.ratio(&Replay { shards: self.shards, ..batched }) - ratio;
+        (ratio, [by_batches, by_shards])
+    }
+
+    fn increases(&self, case: &str) -> [f64; 2] {
+        let (ratio, one) = self.draw(1);
+        println!("{case}: {ratio:.4} batches {:+.5} {} shards {:+.5}", one[0], self.shards, one[1]);
+        if is_within(one) {
+            return one;
+        }
+        let draws: Vec<[f64; 2]> = (1..=SEEDS).map(|seed| self.draw(seed).1).collect();
+        let mean = [0, 1].map(|which| draws.iter().map(|draw| draw[which]).sum::<f64>() / SEEDS as f64);
+        println!("{case}: mean of {SEEDS} draws: batches {:+.5} shards {:+.5}", mean[0], mean[1]);
+        mean
     }
 }
 
-fn changes(name: &str, trace: &Trace, fraction: f64, most: &mut Most, allowed: impl Fn(&str, [f64; 2]) -> [f64; 2]) {
-    let read_buffer_len = MemoryConfig::default().read_buffer_len;
-    assert!(read_buffer_len >= 64);
+/// Says which cells are beyond the bounds.
+fn beyond(name: &str, trace: &Trace, fraction: f64) -> Vec<String> {
+    assert!(MemoryConfig::default().read_buffer_len >= 64);
     let has_sizes = trace.working_set_bytes() > trace.unique_keys();
+    let mut cases = vec![];
     for unit in [Unit::Entries, Unit::Bytes].into_iter().take(1 + usize::from(has_sizes)) {
         let capacity = Capacity::Fraction(fraction).resolve(trace, unit);
         if unit == Unit::Entries && capacity < ENTRIES_MIN {
@@ -58,37 +83,31 @@ fn changes(name: &str, trace: &Trace, fraction: f64, most: &mut Most, allowed: i
         let shards = production_shards(unit, capacity);
         // `random` draws other victims whenever anything changes; that is no cost.
         for policy in NATIVE.iter().filter(|policy| policy.name != "random") {
-            let plain = ratio(trace, &Replay::default(), policy.name, unit, capacity);
-            let batched = Replay { read_buffer_len, ..Replay::default() };
-            let by_batches = ratio(trace, &batched, policy.name, unit, capacity) - plain;
-            let sharded = Replay { shards, ..batched };
-            let by_shards = ratio(trace, &sharded, policy.name, unit, capacity) - plain;
             let case = format!("{name} {} % of {unit:?} {}", fraction * 100.0, policy.name);
-            println!("{case}: {plain:.4} batches {by_batches:+.5} {shards} shards {by_shards:+.5}");
-            most.note(allowed(policy.name, [by_batches, by_shards]), &case);
+            let increases = Cell { trace, policy: policy.name, unit, capacity, shards }.increases(&case);
+            if !is_within(increases) {
+                cases.push(format!("{case}: {increases:?}"));
+            }
         }
     }
+    cases
 }
 
 #[test]
 fn batches_and_shards_hardly_change_the_miss_ratio() {
-    let mut most = Most::default();
-    for name in traces::EXCERPTS {
-        changes(name, &traces::excerpt(name), 0.1, &mut most, |_, increases| increases);
-    }
-    most.assert();
+    let cases: Vec<String> =
+        traces::EXCERPTS.iter().flat_map(|name| beyond(name, &traces::excerpt(name), 0.1)).collect();
+    assert!(cases.is_empty(), "{cases:#?}");
 }
 
 #[test]
 #[ignore = "takes minutes, and needs the whole traces"]
 fn batches_and_shards_hardly_change_the_miss_ratio_of_whole_traces() {
     let Some(root) = traces::whole() else { return };
-    // Which way the climber of `w-tinylfu` goes, a few hits decide: known to cost up to 1.4 points.
-    let allowed = |policy: &str, increases| if policy == "w-tinylfu" { [0.0; 2] } else { increases };
-    let mut most = Most::default();
-    for name in traces::WHOLE {
+    let of_trace = |name: &&str| {
         let trace = traces::open(&root.join(format!("{name}.csv.zst")));
-        [0.01, 0.1].into_iter().for_each(|fraction| changes(name, &trace, fraction, &mut most, allowed));
-    }
-    most.assert();
+        [0.01, 0.1].into_iter().flat_map(|fraction| beyond(name, &trace, fraction)).collect::<Vec<_>>()
+    };
+    let cases: Vec<String> = traces::WHOLE.iter().flat_map(of_trace).collect();
+    assert!(cases.is_empty(), "{cases:#?}");
 }

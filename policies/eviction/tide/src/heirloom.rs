@@ -7,7 +7,7 @@ use sandbar_guest::eviction::knowledge::{self, KNOWLEDGE_BYTES_MAX, Reader, Writ
 use super::{Ghost, Ghosts, MEMORY_MAX, Pools, Tide, Trials, Worth, view};
 
 /// Another one wherever views, pools or what is written change.
-const FORM: &str = "tide 2";
+const FORM: &str = "tide 3";
 
 /// Slots of which is written what is known of their entries, at most 12 bytes each: half of what is handed on.
 const SLOTS_MAX: u32 = KNOWLEDGE_BYTES_MAX as u32 / 24;

@@ -20,6 +20,7 @@
 
 use sandbar_guest::eviction::ghosts::Ghosts;
 use sandbar_guest::eviction::heirlooms::Heirlooms;
+use sandbar_guest::eviction::random::Random;
 use sandbar_guest::eviction::{Arrival, Departure, Eviction, Knowledge};
 use serde::Deserialize;
 
@@ -73,6 +74,8 @@ pub struct Tide {
     /// Which of the views rules until another one has done better.
     first: usize,
     capacity_bytes: u64,
+    /// Draws the keys on which views are tried.
+    salt: u64,
     settings: Settings,
     /// What was known of the entries that are handed over.
     heirlooms: Heirlooms<Heirloom>,
@@ -190,7 +193,7 @@ impl Tide {
         let is_time = self.entries.len() >= TRIAL_ENTRIES || self.entries.evicted_bytes() > 0;
         (self.settings.adapt && is_time).then(|| {
             let views = view::chosen(&self.settings).expect("they were chosen before");
-            let mut trials = Trials::new(self.capacity_bytes, &views, self.settings.cost, self.first);
+            let mut trials = Trials::new(self.capacity_bytes, &views, self.settings.cost, self.first, self.salt);
             trials.begin_share(self.entries.weights());
             trials
         })
@@ -224,7 +227,7 @@ fn handed_over(arrival: &Arrival) -> Option<Newcomer> {
 }
 
 impl Eviction for Tide {
-    fn configure(settings: &str, capacity_bytes: u64, _seed: u64) -> Result<Self, String> {
+    fn configure(settings: &str, capacity_bytes: u64, seed: u64) -> Result<Self, String> {
         let settings: Settings = sandbar_guest::settings::parse(settings)?;
         let view = *view::chosen(&settings)?.first().expect("one is chosen");
         Ok(Self {
@@ -235,6 +238,7 @@ impl Eviction for Tide {
             view,
             first: 0,
             capacity_bytes,
+            salt: Random::new(seed).bits(),
             settings,
             heirlooms: Heirlooms::default(),
         })

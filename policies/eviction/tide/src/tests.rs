@@ -99,6 +99,25 @@ fn the_trials_stay_small() {
 }
 
 #[test]
+fn a_seed_draws_the_sample_and_a_policy_that_takes_over_keeps_it() {
+    let sample = |policy: &Tide| -> Vec<u32> {
+        let trials = policy.trials.as_ref().unwrap();
+        (0..1_000).filter(|key| trials.samples(Shard::key_hash(*key))).collect()
+    };
+    let learnt = |seed: u64| {
+        let mut shard = Shard { policy: Tide::configure("", 10_000, seed).unwrap(), resident: Default::default() };
+        shard.misses(0..10_000);
+        shard.policy
+    };
+    let (one, other) = (learnt(1), learnt(2));
+    assert!((50..500).contains(&sample(&one).len()), "{:?}", sample(&one).len());
+    assert_ne!(sample(&one), sample(&other));
+    let mut next = Tide::configure("", 10_000, 2).unwrap();
+    next.take_over(&one.hand_over());
+    assert_eq!(sample(&next), sample(&one));
+}
+
+#[test]
 fn the_order_is_that_in_which_entries_would_leave() {
     let mut shard = Shard::new(r#"{"adapt": false}"#, 3_000);
     let mut state = 1u64;

@@ -34,7 +34,9 @@ const KEPT_BY_SWITCH: f32 = 0.25;
 /// The trials of all views.
 #[derive(Debug)]
 pub(crate) struct Trials {
-    /// A key is in the sample if its spread hash is not above this.
+    /// Two shards, or two nodes, should not all draw the same keys.
+    salt: u64,
+    /// A key is in the sample if its salted hash is not above this.
     sample_max: u64,
     whole_bytes: u64,
     /// Of the whole cache, what the sample has.
@@ -82,10 +84,11 @@ struct Ghost {
 
 impl Trials {
     /// Miniatures of an empty cache: all keys are in the sample, until there are too many. The view `first` is followed.
-    pub(crate) fn new(capacity_bytes: u64, views: &[View], by_cost: bool, first: usize) -> Self {
+    pub(crate) fn new(capacity_bytes: u64, views: &[View], by_cost: bool, first: usize, salt: u64) -> Self {
         let runs: Vec<Run> =
             views.iter().map(|view| Run { view: *view, entries: Pools::new(view), ghosts: vec![] }).collect();
         Self {
+            salt,
             sample_max: u64::MAX,
             whole_bytes: capacity_bytes,
             share: Share::new(u64::MAX),
@@ -104,7 +107,7 @@ impl Trials {
         let len = self.runs.iter().map(|run| run.entries.len()).max().unwrap_or(0);
         if len > ENTRIES_MAX {
             self.sample_max /= 2;
-            for number in self.keys.retain(|key_hash| spread(key_hash) <= self.sample_max) {
+            for number in self.keys.retain(|key_hash| salted(key_hash, self.salt) <= self.sample_max) {
                 self.runs.iter_mut().for_each(|run| run.forget(number));
             }
         } else if self.sample_max < u64::MAX && len < ENTRIES_MAX / 4 {
@@ -169,7 +172,7 @@ impl Trials {
     /// Whether the key is in the sample.
     #[inline]
     pub(crate) fn samples(&self, key_hash: u64) -> bool {
-        spread(key_hash) <= self.sample_max
+        salted(key_hash, self.salt) <= self.sample_max
     }
 
     /// A request for a key of the sample; `handed_over` says how an entry begins that another policy had.
@@ -282,6 +285,6 @@ impl Ghost {
 }
 
 #[inline]
-fn spread(key_hash: u64) -> u64 {
-    key_hash.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+fn salted(key_hash: u64, salt: u64) -> u64 {
+    (key_hash ^ salt).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }

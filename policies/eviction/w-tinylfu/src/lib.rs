@@ -63,7 +63,7 @@ pub struct WTinyLfu {
 }
 
 /// What is written for a policy that takes over; another name wherever that changes.
-const FORM: &str = "w-tinylfu 1";
+const FORM: &str = "w-tinylfu 2";
 
 /// New in the main part, by recency.
 const PROBATION: u8 = 0;
@@ -175,7 +175,7 @@ impl WTinyLfu {
 }
 
 impl Eviction for WTinyLfu {
-    fn configure(settings: &str, capacity_bytes: u64, _seed: u64) -> Result<Self, String> {
+    fn configure(settings: &str, capacity_bytes: u64, seed: u64) -> Result<Self, String> {
         let Settings { window, protected, climber } = sandbar_guest::settings::parse(settings)?;
         for (key, share) in [("window", window), ("protected", protected)] {
             if !(0.0..=1.0).contains(&share) {
@@ -184,7 +184,7 @@ impl Eviction for WTinyLfu {
         }
         Ok(Self {
             entries: Lists::new(3),
-            sketch: Sketch::new(0, u64::MAX),
+            sketch: Sketch::new(0, u64::MAX, seed),
             climber: (climber == Switch::On).then(|| Climber::new(window)),
             window,
             window_bytes: share(capacity_bytes, window),

@@ -9,6 +9,7 @@ use crate::view::View;
 
 impl Trials {
     pub(crate) fn write(&self, own: &mut Writer) {
+        own.word(self.salt);
         own.word(self.sample_max);
         own.float(self.share.get());
         own.number(self.followed as u64);
@@ -21,7 +22,7 @@ impl Trials {
 
     /// Trials of the same views, for a cache of perhaps another capacity.
     pub(crate) fn read(capacity_bytes: u64, views: &[View], by_cost: bool, own: &mut Reader<'_>) -> Option<Self> {
-        let mut trials = Self::new(capacity_bytes, views, by_cost, 0);
+        let mut trials = Self::new(capacity_bytes, views, by_cost, 0, own.word()?);
         trials.sample_max = own.word()?;
         trials.share = Share::known(trials.sample_max, own.float()?);
         trials.followed = usize::try_from(own.number()?).ok().filter(|followed| *followed < views.len())?;
