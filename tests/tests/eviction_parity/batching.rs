@@ -8,16 +8,12 @@ use sandbar::tier::memory::{MemoryConfig, SHARD_BYTES_MIN};
 use sandbar_policies::eviction::NATIVE;
 use sandbar_tests::traces;
 
-use super::cases::choice;
+use super::cases::{SEEDS, choice, mean_of_draws};
 
 /// A shard holds at least this many entries in production: it has 32 MiB, and a usual entry 16 KiB.
 const SHARD_ENTRIES_MIN: u64 = 2048;
 /// Smaller caches say little of production.
 const ENTRIES_MIN: u64 = 512;
-
-/// Of what a seed decides, the mean of so many is judged where one draw is beyond the bounds: traffic on which a hair decides
-/// what a policy learns says nothing in one draw. Where the seed decides nothing the mean is that draw.
-const SEEDS: u64 = 64;
 
 fn production_shards(unit: Unit, capacity: u64) -> usize {
     let least = if unit == Unit::Bytes { SHARD_BYTES_MIN } else { SHARD_ENTRIES_MIN };
@@ -63,8 +59,7 @@ impl Cell<'_> {
         if is_within(one) {
             return one;
         }
-        let draws: Vec<[f64; 2]> = (1..=SEEDS).map(|seed| self.draw(seed).1).collect();
-        let mean = [0, 1].map(|which| draws.iter().map(|draw| draw[which]).sum::<f64>() / SEEDS as f64);
+        let mean = [0, 1].map(|which| mean_of_draws(|seed| self.draw(seed).1[which]));
         println!("{case}: mean of {SEEDS} draws: batches {:+.5} shards {:+.5}", mean[0], mean[1]);
         mean
     }

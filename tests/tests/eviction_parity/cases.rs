@@ -36,6 +36,15 @@ pub(crate) const AS_DEFINED: &[(&str, &str, Agreement)] = &[
     ("w-tinylfu", "w-tinylfu:climber=off", Agreement::Within(0.02)),
 ];
 
+/// Traffic on which a hair decides what a policy learns says little in one draw: where that is beyond a bound, the mean of so
+/// many seeds is judged. A policy that makes no use of its seed does the same in all.
+pub(crate) const SEEDS: u64 = 64;
+
+/// The mean of what the seeds give.
+pub(crate) fn mean_of_draws(draw: impl Fn(u64) -> f64) -> f64 {
+    (1..=SEEDS).map(draw).sum::<f64>() / SEEDS as f64
+}
+
 /// A policy compiled in, by what would be written on the command line.
 pub(crate) fn choice(text: &str) -> PolicyChoice {
     text.parse::<PolicyChoice>().unwrap().native()

@@ -7,7 +7,7 @@ use sandbar::replay::{Capacity, Replay, Trace, Unit};
 use sandbar::tier::memory::{Facts, Memory, MemoryConfig};
 use sandbar_tests::traces;
 
-use super::cases::choice;
+use super::cases::{SEEDS, choice, mean_of_draws};
 
 /// One of each kind: recency, queues, a hand, ghosts, a sketch, a heap, trials.
 const KINDS: [&str; 7] = ["lru", "s3-fifo", "sieve", "arc", "w-tinylfu", "gdsf", "tide"];
@@ -25,14 +25,53 @@ fn misses(trace: &Trace, replay: &Replay, policy: &str, capacity: u64) -> u64 {
     replay.run(trace, &choice(policy), Unit::Entries, capacity, &mut |_| ()).unwrap().misses
 }
 
-/// The hit ratio of the second half under each policy without a swap, and the misses of the first half.
-fn without_swap(trace: &Trace, half: &Trace, replay: &Replay, capacity: u64) -> Vec<(u64, f64)> {
-    let requests = (trace.requests().len() - half.requests().len()) as f64;
-    let run = |policy: &&str| {
-        let before = misses(half, replay, policy, capacity);
-        (before, 1.0 - (misses(trace, replay, policy, capacity) - before) as f64 / requests)
-    };
-    KINDS.iter().map(run).collect()
+/// A trace of which the second half is counted.
+struct Halves<'a> {
+    trace: &'a Trace,
+    first: Trace,
+    capacity: u64,
+    replay: Replay,
+}
+
+impl<'a> Halves<'a> {
+    fn new(trace: &'a Trace, seed: u64) -> Self {
+        let read_buffer_len = MemoryConfig::default().read_buffer_len;
+        let capacity = Capacity::Fraction(0.1).resolve(trace, Unit::Entries);
+        Self {
+            trace,
+            first: first_half(trace),
+            capacity,
+            replay: Replay { seed, read_buffer_len, ..Replay::default() },
+        }
+    }
+
+    fn misses_of_first(&self, policy: &str) -> u64 {
+        misses(&self.first, &self.replay, policy, self.capacity)
+    }
+
+    /// The hit ratio of the second half.
+    fn hits(&self, replay: &Replay, policy: &str, misses_of_first: u64) -> f64 {
+        let requests = (self.trace.requests().len() - self.first.requests().len()) as f64;
+        1.0 - (misses(self.trace, replay, policy, self.capacity) - misses_of_first) as f64 / requests
+    }
+
+    /// That, and the misses of the first half.
+    fn without_swap(&self, policy: &str) -> (u64, f64) {
+        let before = self.misses_of_first(policy);
+        (before, self.hits(&self.replay, policy, before))
+    }
+
+    fn with_swap(&self, from: &str, to: &str, misses_of_first: u64) -> f64 {
+        let swaps = vec![(self.first.requests().len() as u64, choice(to))];
+        self.hits(&Replay { swaps, ..self.replay.clone() }, from, misses_of_first)
+    }
+
+    /// What a swap gains over the worse of the two policies without one.
+    fn gain(&self, from: &str, to: &str) -> f64 {
+        let (before, hits_from) = self.without_swap(from);
+        let (_, hits_to) = self.without_swap(to);
+        self.with_swap(from, to, before) - hits_from.min(hits_to)
+    }
 }
 
 /// The least of what swaps gain or lose in hit ratio.
@@ -42,27 +81,23 @@ struct Worst {
     others: f64,
     /// Between two of the same kind, and which: a new version, or one with other settings.
     same: (f64, &'static str),
-    /// How many pairs lose more than a point.
-    more_than_a_point: u32,
 }
 
 /// The hit ratio of the second half with each swap half way, less that of the worse of the two policies without one. The
-/// least of them; prints all.
-fn worst(name: &str, trace: &Trace) -> Worst {
-    let replay = Replay { read_buffer_len: MemoryConfig::default().read_buffer_len, ..Replay::default() };
-    let half = first_half(trace);
-    let swap_at = half.requests().len() as u64;
-    let capacity = Capacity::Fraction(0.1).resolve(trace, Unit::Entries);
-    let alone = without_swap(trace, &half, &replay, capacity);
-    let requests = (trace.requests().len() - half.requests().len()) as f64;
+/// least of them, where one that loses more than `judged_by_mean` is the mean of many draws; prints all.
+fn worst(name: &str, trace: &Trace, judged_by_mean: f64) -> Worst {
+    let halves = Halves::new(trace, 1);
+    let alone = KINDS.map(|policy| halves.without_swap(policy));
     let mut worst = Worst::default();
-    for (from, &(before, hits_from)) in KINDS.iter().zip(&alone) {
-        for (to, &(_, hits_to)) in KINDS.iter().zip(&alone) {
-            let swapped = Replay { swaps: vec![(swap_at, choice(to))], ..replay.clone() };
-            let hits = 1.0 - (misses(trace, &swapped, from, capacity) - before) as f64 / requests;
+    for (from, (before, hits_from)) in KINDS.iter().zip(alone) {
+        for (to, (_, hits_to)) in KINDS.iter().zip(alone) {
+            let hits = halves.with_swap(from, to, before);
             println!("{name} {from} to {to}: {hits:.4}, without a swap {hits_from:.4} and {hits_to:.4}");
-            let gain = hits - hits_from.min(hits_to);
-            worst.more_than_a_point += u32::from(gain < -0.01);
+            let mut gain = hits - hits_from.min(hits_to);
+            if gain < -judged_by_mean {
+                gain = mean_of_draws(|seed| Halves::new(trace, seed).gain(from, to));
+                println!("{name} {from} to {to}: gains {gain:+.5} in the mean of {SEEDS} draws");
+            }
             if from != to {
                 worst.others = worst.others.min(gain);
             } else if gain < worst.same.0 {
@@ -77,7 +112,7 @@ fn worst(name: &str, trace: &Trace) -> Worst {
 #[test]
 fn a_swap_costs_some_hits_over_an_excerpt_and_fewer_between_policies_of_a_kind() {
     for name in traces::EXCERPTS {
-        let worst = worst(name, &traces::excerpt(name));
+        let worst = worst(name, &traces::excerpt(name), 0.03);
         println!("{name}: {worst:?}");
         assert!(worst.others > -0.03 && worst.same.0 > -0.005, "{name}: {worst:?}");
     }
@@ -103,7 +138,8 @@ fn a_swap_to_another_policy_of_the_same_kind_costs_nothing() {
 #[ignore = "takes minutes, and needs the whole traces"]
 fn a_swap_costs_hardly_a_hit_over_a_whole_trace() {
     let Some(root) = traces::whole() else { return };
-    let worst = traces::WHOLE.map(|name| (worst(name, &traces::open(&root.join(format!("{name}.csv.zst")))), name));
+    let worst =
+        traces::WHOLE.map(|name| (worst(name, &traces::open(&root.join(format!("{name}.csv.zst"))), 0.01), name));
     println!("{worst:?}");
     assert!(worst.iter().all(|(worst, _)| worst.others > -0.01 && worst.same.0 > -0.002), "{worst:?}");
 }

@@ -41,13 +41,14 @@ impl Duel {
         Some(duel)
     }
 
-    /// A request that the views of `hits`, a bit for each, hit. Most requests, which all hit or all miss, say nothing.
+    /// A request that the views of `hits`, a bit for each, hit, and what a hit gains. Most requests, which all hit or all miss,
+    /// say nothing.
     #[inline]
-    pub(crate) fn note(&mut self, hits: u32, gain: f32) {
+    pub(crate) fn note(&mut self, hits: u32, gain: impl FnOnce() -> f32) {
         if hits == 0 || hits == self.all {
             return;
         }
-        let gain = gain * self.weight;
+        let gain = gain() * self.weight;
         for (winner, won) in self.won.iter_mut().enumerate() {
             if hits >> winner & 1 == 1 {
                 won.iter_mut()
@@ -92,10 +93,10 @@ mod tests {
     #[test]
     fn only_a_lead_that_is_more_than_chance_counts() {
         let mut duel = Duel::new(VIEWS_LEN);
-        (0..1_000).for_each(|_| duel.note((1 << VIEWS_LEN) - 1, 1.0));
-        (0..50).for_each(|_| [1, 2].into_iter().for_each(|hits| duel.note(hits, 1.0)));
+        (0..1_000).for_each(|_| duel.note((1 << VIEWS_LEN) - 1, || 1.0));
+        (0..50).for_each(|_| [1, 2].into_iter().for_each(|hits| duel.note(hits, || 1.0)));
         assert_eq!(duel.better(0, 2.0), None);
-        (0..30).for_each(|_| duel.note(2, 1.0));
+        (0..30).for_each(|_| duel.note(2, || 1.0));
         assert_eq!(duel.better(0, 2.0), Some(1));
         assert_eq!(duel.better(1, 2.0), None);
         (0..40).for_each(|_| duel.age(0.5));

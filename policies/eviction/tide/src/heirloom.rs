@@ -2,9 +2,9 @@
 //! goes on where this one was; to others what keys there were, and how often they were read.
 
 use sandbar_guest::eviction::Knowledge;
-use sandbar_guest::eviction::knowledge::{self, KNOWLEDGE_BYTES_MAX, Reader, Writer};
+use sandbar_guest::eviction::knowledge::{KNOWLEDGE_BYTES_MAX, Reader, Writer};
 
-use super::{Ghost, Ghosts, MEMORY_MAX, Pools, Tide, Trials, Worth, view};
+use super::{Ghost, Ghosts, Pools, Tide, Trials, Worth, view};
 
 /// Another one wherever views, pools or what is written change.
 const FORM: &str = "tide 3";
@@ -31,11 +31,11 @@ impl Tide {
         let reads = self.entries.all_reads();
         let room_bytes = KNOWLEDGE_BYTES_MAX.saturating_sub(own.bytes() + reads.len());
         let left_out = (self.ghosts.len() as usize).saturating_sub(room_bytes / GHOST_BYTES_MAX);
-        let ghosts = self.ghosts.iter().skip(left_out).map(|(key_hash, weight_bytes, ghost)| {
+        let ghosts = self.ghosts.iter(self.entries.evicted_bytes()).skip(left_out).map(|(common, ghost)| {
             let (age, bytes) = self.entries.ages(ghost.read, ghost.evicted_bytes);
             own.number(age);
             own.number(bytes);
-            knowledge::Ghost { key_hash, weight_bytes, reads: ghost.reads }
+            common
         });
         let ghosts = ghosts.collect();
         Knowledge { reads, ghosts, private: own.finish() }
@@ -64,7 +64,7 @@ impl Tide {
         let view = trials.as_ref().map_or(*views.get(first)?, Trials::followed);
         let entries = Pools::read_under(&view, &mut own)?;
         let heirlooms = (0..own.count()?).map(|_| entries.read_entry(&mut own)).collect::<Option<_>>()?;
-        let mut ghosts = Ghosts::new((self.capacity_bytes as f64 * MEMORY_MAX) as u64);
+        let mut ghosts = Ghosts::new(self.capacity_bytes);
         for ghost in &knowledge.ghosts {
             let (read, evicted_bytes) = entries.at_age(own.short()?, own.number()?);
             ghosts.push(ghost.key_hash, ghost.weight_bytes, Ghost { evicted_bytes, read, reads: ghost.reads });

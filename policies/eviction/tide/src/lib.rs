@@ -15,16 +15,16 @@
 //! Adaptive insertion policies, ISCA 2007 (lucky newcomers). C. Waldspurger et al., Cache modeling and optimization using
 //! miniature simulations, ATC 2017.
 //!
-//! 32 bytes per slot, a ghost of about 50 bytes for what left lately (as many as two caches hold), and at most 2.8 MiB for
+//! 32 bytes per slot, a ghost of about 32 bytes for what left lately (as many as two caches hold), and at most 2.8 MiB for
 //! the trials. O(1) per event: an eviction looks at the coldest entry of each pool that is in use, at most 250.
 
-use sandbar_guest::eviction::ghosts::Ghosts;
 use sandbar_guest::eviction::heirlooms::Heirlooms;
 use sandbar_guest::eviction::random::Random;
 use sandbar_guest::eviction::{Arrival, Departure, Eviction, Knowledge};
 use serde::Deserialize;
 
 mod duel;
+mod ghosts;
 mod heirloom;
 mod keys;
 mod pools;
@@ -32,9 +32,10 @@ mod trial;
 mod view;
 mod worth;
 
+use ghosts::{Ghost, Ghosts};
 use pools::{Entry, Heirloom, Newcomer, Pools};
 use trial::Trials;
-use view::{MEMORY_MAX, View};
+use view::View;
 use worth::Worth;
 
 /// What to leave out; the defaults suit all traffic.
@@ -66,7 +67,7 @@ impl Default for Settings {
 #[derive(Debug)]
 pub struct Tide {
     entries: Pools<u64>,
-    ghosts: Ghosts<Ghost>,
+    ghosts: Ghosts,
     /// None where nothing is to be tried, or not yet: an idle shard should cost next to nothing.
     trials: Option<Trials>,
     worth: Worth,
@@ -79,16 +80,6 @@ pub struct Tide {
     settings: Settings,
     /// What was known of the entries that are handed over.
     heirlooms: Heirlooms<Heirloom>,
-}
-
-/// What is kept of an entry that left.
-#[derive(Clone, Copy, Debug)]
-struct Ghost {
-    /// What had been evicted before it.
-    evicted_bytes: u64,
-    /// When it was read last, on the clock of evictions.
-    read: u32,
-    reads: u8,
 }
 
 /// Trials begin with so many entries, or with the first eviction.
@@ -146,8 +137,8 @@ impl Tide {
 
     /// How an entry begins.
     fn newcomer(&mut self, key_hash: u64) -> Newcomer {
-        let Some(ghost) = self.ghosts.take(key_hash) else { return Newcomer::Unknown };
-        let since_bytes = self.entries.evicted_bytes() - ghost.evicted_bytes;
+        let ghost = self.ghosts.take(key_hash, self.entries.evicted_bytes());
+        let Some((ghost, since_bytes)) = ghost else { return Newcomer::Unknown };
         if (since_bytes as f64) < self.capacity_bytes as f64 * f64::from(self.view.memory) {
             self.entries.returned(ghost.reads, ghost.read)
         } else {
@@ -232,7 +223,7 @@ impl Eviction for Tide {
         let view = *view::chosen(&settings)?.first().expect("one is chosen");
         Ok(Self {
             entries: Pools::new(&view),
-            ghosts: Ghosts::new((capacity_bytes as f64 * MEMORY_MAX) as u64),
+            ghosts: Ghosts::new(capacity_bytes),
             trials: None,
             worth: Worth::new(settings.cost),
             view,

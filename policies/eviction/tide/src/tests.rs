@@ -187,6 +187,16 @@ fn what_is_read_once_makes_room_for_what_has_still_to_be_read() {
     assert!(with < 10_500 && without > 15_000, "the best possible is 10,000: {with}, {without}");
 }
 
+/// To and fro: after each turn recency looks best, and when it is followed that is over.
+#[test]
+fn views_that_look_best_in_turns_are_judged_by_the_whole_round() {
+    for (capacity_bytes, round) in [(1_000, 8_000), (3_000, 24_000), (700, 4_000), (2_000, 12_000)] {
+        let keys: Vec<u32> = (0..20 * round).map(|at| (at % round).min(round - 1 - at % round)).collect();
+        let [all, recency] = ["null", "[0]"].map(|views| misses_of_second_half(views, capacity_bytes, &keys));
+        assert!(all as f64 <= 1.05 * recency as f64, "{capacity_bytes}, {round}: {all}, {recency}");
+    }
+}
+
 #[test]
 fn a_loop_that_an_empty_cache_meets_is_held_from_its_second_round_on() {
     let second_round = |before: &[u32]| {

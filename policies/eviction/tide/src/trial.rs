@@ -30,6 +30,13 @@ const MARGIN: f32 = 1.5;
 const HELD_READS_MIN: u8 = 2;
 /// What was won before a switch counts less after it, so that a wrong one is soon undone.
 const KEPT_BY_SWITCH: f32 = 0.25;
+/// With each switch lately the next one keeps more, all of it after so many ...
+const SWITCHES_MAX: f32 = 6.0;
+/// ... and what was won counts for longer, by this part of its half-life: where parts of the traffic that take turns look best
+/// under another view each, and each is over when its view is followed, all of them together are to judge.
+const PATIENCE: f32 = 0.5;
+/// A switch counts half after so many half-lives.
+const SWITCH_HALF_LIVES: f32 = 4.0;
 
 /// The trials of all views.
 #[derive(Debug)]
@@ -47,6 +54,8 @@ pub(crate) struct Trials {
     followed: usize,
     /// Requests since that view was taken.
     followed_for: u32,
+    /// Switches lately.
+    switches: f32,
     /// Requests until the next verdict.
     wait: u32,
     by_cost: bool,
@@ -97,6 +106,7 @@ impl Trials {
             runs,
             followed: first,
             followed_for: 0,
+            switches: 0.0,
             wait: PERIOD,
             by_cost,
         }
@@ -190,14 +200,14 @@ impl Trials {
         }
         self.followed_for = self.followed_for.saturating_add(1);
         let was_held = self.is_held(number.number);
-        let gain = if has_cost && self.by_cost { worth::cost_factor(weight_bytes, level) } else { 1.0 };
         let mut hits = 0;
         let capacity_bytes = self.share.of(self.whole_bytes);
         for (index, run) in self.runs.iter_mut().enumerate() {
             let is_hit = run.request(number.number, weight_bytes, level, capacity_bytes, handed_over);
             hits |= u32::from(is_hit) << index;
         }
-        self.duel.note(hits, gain);
+        let by_cost = has_cost && self.by_cost;
+        self.duel.note(hits, || if by_cost { worth::cost_factor(weight_bytes, level) } else { 1.0 });
         let reads = was_held.then(|| self.runs[self.followed].entries.reads_of(number.number));
         let held = reads.filter(|reads| *reads >= HELD_READS_MIN);
         self.share.follow();
@@ -220,9 +230,12 @@ impl Trials {
     fn verdict(&mut self) -> Option<View> {
         let better = self.duel.better(self.followed, MARGIN);
         let half_life = (HALF_LIFE * self.runs[0].entries.len() as f32).max(HALF_LIFE_REQUESTS_MIN);
-        self.duel.age((-(PERIOD as f32) / half_life).exp2());
+        let half_lives = PERIOD as f32 / half_life;
+        self.duel.age((-half_lives / (1.0 + PATIENCE * self.switches)).exp2());
+        self.switches *= (-half_lives / SWITCH_HALF_LIVES).exp2();
         self.follow(better?);
-        self.duel.forget(KEPT_BY_SWITCH);
+        self.duel.forget(KEPT_BY_SWITCH + (1.0 - KEPT_BY_SWITCH) * (self.switches / SWITCHES_MAX).min(1.0));
+        self.switches += 1.0;
         Some(self.followed())
     }
 }

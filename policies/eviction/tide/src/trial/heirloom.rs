@@ -14,6 +14,7 @@ impl Trials {
         own.float(self.share.get());
         own.number(self.followed as u64);
         own.number(self.followed_for);
+        own.float(self.switches.into());
         own.number(self.wait);
         self.keys.write(own);
         self.duel.write(own);
@@ -27,6 +28,7 @@ impl Trials {
         trials.share = Share::known(trials.sample_max, own.float()?);
         trials.followed = usize::try_from(own.number()?).ok().filter(|followed| *followed < views.len())?;
         trials.followed_for = own.short()?;
+        trials.switches = Some(own.float()? as f32).filter(|switches| (0.0..=f32::MAX).contains(switches))?;
         trials.wait = own.short()?.clamp(1, PERIOD);
         trials.keys = Keys::read(KEYS_MAX, own)?;
         trials.duel = Duel::read(views.len(), own)?;
