@@ -10,7 +10,8 @@
 //! processor time; the tables and the values are warm.
 //!
 //! Bytes are resident memory as the kernel counts it, before and after the tier was filled. A value is an `Arc` of the
-//! key's text, 32 bytes; what the allocator takes for it is subtracted. What is left is the tables, the slots and the policy.
+//! key's text, 32 bytes; what the allocator takes for it is subtracted. What is left is the tables, the slots and the policy:
+//! once filled, and once two million more entries have each driven another one out, which is when a policy has ghosts.
 
 use std::hint::black_box;
 use std::process::Command;
@@ -55,9 +56,9 @@ fn main() {
         return idle(tenants.parse().expect("a number of tenants"));
     }
     println!(
-        "{policy}, one thread\n| entries | shards | ns per hit | ns per insert, filling | full | bytes per entry |"
+        "{policy}, one thread\n| entries | shards | ns per hit | ns per insert, filling | full | bytes per entry, filled | churned |"
     );
-    println!("|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|");
     for entries in value("--entries").as_deref().unwrap_or(SIZES).split(',') {
         in_a_process(&["--one-size", entries, "--policy", &policy]);
     }
@@ -80,17 +81,23 @@ fn one_size(entries: u64, policy: &str) {
     );
     let before = resident_bytes();
     let filling = time(entries, |number| insert(&memory, number));
-    let held = memory.stats().entries;
-    let bytes = resident_bytes().saturating_sub(before) as f64 / held as f64 - VALUE_BYTES as f64;
+    let bytes_each =
+        |entries: u64| resident_bytes().saturating_sub(before) as f64 / entries as f64 - VALUE_BYTES as f64;
+    let filled_bytes = bytes_each(memory.stats().entries);
     let mut random = Random(1);
     let mut hits = 0;
     let hit = time(OPERATIONS, |_| hits += u64::from(black_box(memory.get(key(random.below(entries)), NOW)).is_some()));
     // The shards are not filled to the same level: some turn a few entries away before all are in.
     assert!(hits * 100 > OPERATIONS * 95, "{hits} hits of {OPERATIONS}");
     let full = time(OPERATIONS, |number| insert(&memory, entries + number));
-    let bytes = if entries < 100_000 { "".to_owned() } else { format!("{bytes:.0}") };
+    let churned_bytes = bytes_each(memory.stats().entries);
     let shards = memory.stats().shards;
-    println!("| {entries} | {shards} | {hit:.0} | {filling:.0} | {full:.0} | {bytes} |");
+    let times = format!("| {entries} | {shards} | {hit:.0} | {filling:.0} | {full:.0}");
+    if entries < 100_000 {
+        println!("{times} | | |");
+    } else {
+        println!("{times} | {filled_bytes:.0} | {churned_bytes:.0} |");
+    }
 }
 
 fn insert(memory: &Memory<Value>, number: u64) {

@@ -44,7 +44,7 @@ pub(super) struct ReplayArgs {
     #[arg(long, default_value_t = 1)]
     seed: u64,
 
-    /// What an entry is charged beside its size, in bytes; production has 104.
+    /// What an entry is charged beside its size, in bytes; production has 108.
     #[arg(long, default_value_t = 0, value_name = "BYTES")]
     entry_overhead: u64,
 

@@ -36,6 +36,7 @@
 //! ```
 
 mod handover;
+mod index;
 mod pending;
 mod reads;
 mod seat;
@@ -61,9 +62,9 @@ use crate::key::KeyHash;
 use crate::policy::Fault;
 use crate::policy::eviction::EvictionFactory;
 
-/// What an entry costs beside its own weight, in bytes: a slot of 32, a bucket of 33 in a hash table that is between 7/16
-/// and 7/8 full (54 on average), and the 16 that a list-based policy keeps for it.
-pub const ENTRY_OVERHEAD_BYTES: u64 = 104;
+/// What an entry costs beside its own weight, in bytes: a slot of 32, a bucket of 33 in hash tables that are between 40 and
+/// 80 % full while entries come and go (60 on average), and the 16 that a list-based policy keeps for it.
+pub const ENTRY_OVERHEAD_BYTES: u64 = 108;
 
 /// Shards are not made smaller than this by default, in bytes: an entry as large as a shard can still be taken in, and a
 /// policy that learns (`tide`, `arc`, the climber of `w-tinylfu`) does so from the requests of its shard alone.

@@ -1,14 +1,10 @@
 //! What a shard's readers-writer lock guards: the entries by key and by slot, their order of insertion, the bytes they
 //! weigh, and the events that the policy has not been told of. Nothing here calls a policy or drops a value.
-//!
-//! A hit reads one bucket of a hash table, which holds key, value and slot: half a cache line where the value is a
-//! pointer, and the only miss beside the value's own.
 
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
 use sandbar_guest::eviction::{Arrival, Departure, Event, pack};
 
 use super::Facts;
+use super::index::{Bucket, Index, hash};
 use super::pending::Pending;
 use super::reads::{Noted, ReadBuffer};
 use super::slab::{Link, NO_SLOT, Slab, Slot, State, WEIGHT_MAX};
@@ -18,7 +14,7 @@ use crate::key::KeyHash;
 /// The resident entries of a shard.
 #[derive(Debug)]
 pub(super) struct Table<V> {
-    map: HashTable<Bucket<V>>,
+    index: Index<V>,
     pub(super) reads: ReadBuffer,
     pub(super) slab: Slab,
     oldest: u32,
@@ -39,16 +35,6 @@ pub(super) struct Table<V> {
     /// Number that entries get which arrive now.
     hand_over: u64,
     pub(super) counts: TableCounts,
-}
-
-/// A resident entry as readers see it.
-#[derive(Debug)]
-pub(super) struct Bucket<V> {
-    pub(super) key: KeyHash,
-    pub(super) value: V,
-    pub(super) slot: u32,
-    /// How long it took to fetch, in microseconds: an hour at most, a longer fetch is as dear as that.
-    fetch_cost_us: u32,
 }
 
 /// How far entries may exceed the capacity until the policy has answered.
@@ -125,7 +111,7 @@ impl Candidate {
 impl<V> Table<V> {
     pub(super) fn new(reads: ReadBuffer) -> Self {
         Self {
-            map: HashTable::new(),
+            index: Index::new(),
             reads,
             slab: Slab::new(),
             oldest: NO_SLOT,
@@ -146,18 +132,18 @@ impl<V> Table<V> {
     /// A key's resident entry.
     #[inline]
     pub(super) fn find(&self, key: KeyHash) -> Option<&Bucket<V>> {
-        self.map.find(hash(key), |bucket| bucket.key == key)
+        self.index.find(key)
     }
 
     /// The resident entry of a slot.
     pub(super) fn bucket(&self, slot: u32) -> Option<&Bucket<V>> {
         let entry = self.slab.find(slot).filter(|entry| entry.is_resident())?;
-        self.map.find(entry.hash(), |bucket| bucket.slot == slot)
+        self.index.find_slot(entry.hash(), slot)
     }
 
     /// Number of resident entries.
     pub(super) fn len(&self) -> usize {
-        self.map.len()
+        self.index.len()
     }
 
     /// Says what the entries may weigh. Nothing leaves.
@@ -180,23 +166,19 @@ impl<V> Table<V> {
     pub(super) fn insert(&mut self, candidate: &Candidate, value: V, displaced: &mut Option<V>) -> Taken<V> {
         let Candidate { key, weight_bytes, .. } = *candidate;
         let too_large = weight_bytes > self.capacity_bytes.min(WEIGHT_MAX);
-        let place = match self.map.entry(hash(key), |bucket| bucket.key == key, |bucket| hash(bucket.key)) {
-            Entry::Vacant(place) => place,
-            Entry::Occupied(mut found) => {
-                let bucket = found.get_mut();
-                let slot = bucket.slot;
-                let grows_by = weight_bytes.saturating_sub(self.slab.at(slot).weight_bytes());
-                let fits = !too_large && self.resident_bytes.saturating_add(grows_by) <= self.limit_bytes;
-                // A change that can't be queued is told as a departure and an arrival instead.
-                if fits && self.pending.has_room() {
-                    let old = std::mem::replace(bucket, candidate.bucket(value, slot)).value;
-                    self.change(slot, candidate);
-                    return Taken::Instead(old);
-                }
-                *displaced = self.depart(slot, Departure::Purged);
-                return self.insert(candidate, value, &mut None);
+        if let Some(bucket) = self.index.find_mut(key) {
+            let slot = bucket.slot;
+            let grows_by = weight_bytes.saturating_sub(self.slab.at(slot).weight_bytes());
+            let fits = !too_large && self.resident_bytes.saturating_add(grows_by) <= self.limit_bytes;
+            // A change that can't be queued is told as a departure and an arrival instead.
+            if fits && self.pending.has_room() {
+                let old = std::mem::replace(bucket, candidate.bucket(value, slot)).value;
+                self.change(slot, candidate);
+                return Taken::Instead(old);
             }
-        };
+            *displaced = self.depart(slot, Departure::Purged);
+            return self.insert(candidate, value, &mut None);
+        }
         if too_large {
             self.counts.not_admitted += 1;
             return Taken::TooLarge(value);
@@ -216,7 +198,7 @@ impl<V> Table<V> {
         self.slab.fill(entry);
         self.untold_unqueued += u32::from(self.pending.has_overflowed());
         self.pending.came_bytes += weight_bytes;
-        place.insert(candidate.bucket(value, slot));
+        self.index.insert(candidate.bucket(value, slot));
         self.append(slot, weight_bytes);
         if !is_queued {
             self.overflow();
@@ -252,7 +234,7 @@ impl<V> Table<V> {
         entry.set_state(State::Resident);
         entry.older = self.newest;
         let weight_bytes = entry.weight_bytes();
-        self.map.insert_unique(hash(candidate.key), candidate.bucket(value, slot), |bucket| hash(bucket.key));
+        self.index.insert(candidate.bucket(value, slot));
         self.append(slot, weight_bytes);
     }
 
@@ -265,7 +247,7 @@ impl<V> Table<V> {
         }
         self.resident_bytes += weight_bytes;
         self.counts.insertions += 1;
-        self.reads.fit(self.map.len() as u32);
+        self.reads.fit(self.index.len() as u32);
     }
 
     /// Removes a resident entry and notes the departure: its slot stays taken until the policy has been told.
@@ -337,8 +319,7 @@ impl<V> Table<V> {
     /// Takes an entry out of the map.
     fn take_value(&mut self, slot: u32) -> Option<V> {
         let hash = self.slab.at(slot).hash();
-        let found = self.map.find_entry(hash, |bucket| bucket.slot == slot).ok();
-        found.map(|found| found.remove().0.value)
+        self.index.remove_slot(hash, slot).map(|bucket| bucket.value)
     }
 
     /// Takes an entry out of the order of insertion and the sum of weights.
@@ -454,11 +435,4 @@ fn arrival(slot: u32, key: KeyHash, fetch_cost_us: u32, entry: &Slot) -> Arrival
         rank: 0,
         reads: 0,
     }
-}
-
-/// The hash in the table, and the one that the policy is told: the upper half of the key's, for the lower one selects the
-/// shard.
-#[inline]
-const fn hash(key: KeyHash) -> u64 {
-    (key.0 >> 64) as u64
 }
