@@ -20,7 +20,7 @@ use crate::policy::eviction::EvictionFactory;
 /// Words of events with which it pays to ask the policy; fewer where few reads are handed over together.
 const BATCH_WORDS: usize = 1024;
 
-/// A part of a memory tier, on cache lines of its own: sixteen of them, so that it is found by a shift.
+/// A part of a memory tier, on cache lines of its own: eight of them, so that it is found by a shift.
 #[repr(align(128))]
 pub(super) struct Shard<V> {
     pub(super) table: RwLock<Table<V>>,
@@ -242,6 +242,6 @@ mod tests {
 
     #[test]
     fn a_shard_has_a_size_to_shift_by() {
-        assert_eq!(size_of::<Shard<Arc<()>>>(), 1024);
+        assert_eq!(size_of::<Shard<Arc<()>>>(), 512);
     }
 }

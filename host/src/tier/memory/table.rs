@@ -1,6 +1,7 @@
 //! What a shard's readers-writer lock guards: the entries by key and by slot, their order of insertion, the bytes they
 //! weigh, and the events that the policy has not been told of. Nothing here calls a policy or drops a value.
 
+use hashbrown::hash_table::Entry;
 use sandbar_guest::eviction::{Arrival, Departure, Event, pack};
 
 use super::Facts;
@@ -166,19 +167,23 @@ impl<V> Table<V> {
     pub(super) fn insert(&mut self, candidate: &Candidate, value: V, displaced: &mut Option<V>) -> Taken<V> {
         let Candidate { key, weight_bytes, .. } = *candidate;
         let too_large = weight_bytes > self.capacity_bytes.min(WEIGHT_MAX);
-        if let Some(bucket) = self.index.find_mut(key) {
-            let slot = bucket.slot;
-            let grows_by = weight_bytes.saturating_sub(self.slab.at(slot).weight_bytes());
-            let fits = !too_large && self.resident_bytes.saturating_add(grows_by) <= self.limit_bytes;
-            // A change that can't be queued is told as a departure and an arrival instead.
-            if fits && self.pending.has_room() {
-                let old = std::mem::replace(bucket, candidate.bucket(value, slot)).value;
-                self.change(slot, candidate);
-                return Taken::Instead(old);
+        let place = match self.index.entry(key) {
+            Entry::Vacant(place) => place,
+            Entry::Occupied(mut found) => {
+                let bucket = found.get_mut();
+                let slot = bucket.slot;
+                let grows_by = weight_bytes.saturating_sub(self.slab.at(slot).weight_bytes());
+                let fits = !too_large && self.resident_bytes.saturating_add(grows_by) <= self.limit_bytes;
+                // A change that can't be queued is told as a departure and an arrival instead.
+                if fits && self.pending.has_room() {
+                    let old = std::mem::replace(bucket, candidate.bucket(value, slot)).value;
+                    self.change(slot, candidate);
+                    return Taken::Instead(old);
+                }
+                *displaced = self.depart(slot, Departure::Purged);
+                return self.insert(candidate, value, &mut None);
             }
-            *displaced = self.depart(slot, Departure::Purged);
-            return self.insert(candidate, value, &mut None);
-        }
+        };
         if too_large {
             self.counts.not_admitted += 1;
             return Taken::TooLarge(value);
@@ -198,7 +203,7 @@ impl<V> Table<V> {
         self.slab.fill(entry);
         self.untold_unqueued += u32::from(self.pending.has_overflowed());
         self.pending.came_bytes += weight_bytes;
-        self.index.insert(candidate.bucket(value, slot));
+        place.insert(candidate.bucket(value, slot));
         self.append(slot, weight_bytes);
         if !is_queued {
             self.overflow();
