@@ -62,7 +62,7 @@ use crate::key::KeyHash;
 use crate::policy::Fault;
 use crate::policy::eviction::EvictionFactory;
 
-/// What an entry costs beside its own weight, in bytes: a slot of 32, a bucket of 33 in hash tables that are between 40 and
+/// What an entry costs beside its own weight, in bytes: a slot of 32, a bucket of 33 in a hash table that is between 40 and
 /// 80 % full while entries come and go (60 on average), and the 16 that a list-based policy keeps for it.
 pub const ENTRY_OVERHEAD_BYTES: u64 = 108;
 

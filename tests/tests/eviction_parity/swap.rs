@@ -30,23 +30,11 @@ struct Halves<'a> {
     trace: &'a Trace,
     first: Trace,
     capacity: u64,
-    replay: Replay,
 }
 
 impl<'a> Halves<'a> {
-    fn new(trace: &'a Trace, seed: u64) -> Self {
-        let read_buffer_len = MemoryConfig::default().read_buffer_len;
-        let capacity = Capacity::Fraction(0.1).resolve(trace, Unit::Entries);
-        Self {
-            trace,
-            first: first_half(trace),
-            capacity,
-            replay: Replay { seed, read_buffer_len, ..Replay::default() },
-        }
-    }
-
-    fn misses_of_first(&self, policy: &str) -> u64 {
-        misses(&self.first, &self.replay, policy, self.capacity)
+    fn new(trace: &'a Trace) -> Self {
+        Self { trace, first: first_half(trace), capacity: Capacity::Fraction(0.1).resolve(trace, Unit::Entries) }
     }
 
     /// The hit ratio of the second half.
@@ -55,23 +43,27 @@ impl<'a> Halves<'a> {
         1.0 - (misses(self.trace, replay, policy, self.capacity) - misses_of_first) as f64 / requests
     }
 
-    /// That, and the misses of the first half.
-    fn without_swap(&self, policy: &str) -> (u64, f64) {
-        let before = self.misses_of_first(policy);
-        (before, self.hits(&self.replay, policy, before))
+    /// The misses of the first half, and the hit ratio of the second.
+    fn without_swap(&self, policy: &str, seed: u64) -> (u64, f64) {
+        let before = misses(&self.first, &in_batches(seed), policy, self.capacity);
+        (before, self.hits(&in_batches(seed), policy, before))
     }
 
-    fn with_swap(&self, from: &str, to: &str, misses_of_first: u64) -> f64 {
+    fn with_swap(&self, from: &str, to: &str, misses_of_first: u64, seed: u64) -> f64 {
         let swaps = vec![(self.first.requests().len() as u64, choice(to))];
-        self.hits(&Replay { swaps, ..self.replay.clone() }, from, misses_of_first)
+        self.hits(&Replay { swaps, ..in_batches(seed) }, from, misses_of_first)
     }
 
     /// What a swap gains over the worse of the two policies without one.
-    fn gain(&self, from: &str, to: &str) -> f64 {
-        let (before, hits_from) = self.without_swap(from);
-        let (_, hits_to) = self.without_swap(to);
-        self.with_swap(from, to, before) - hits_from.min(hits_to)
+    fn gain(&self, from: &str, to: &str, seed: u64) -> f64 {
+        let (before, hits_from) = self.without_swap(from, seed);
+        let (_, hits_to) = self.without_swap(to, seed);
+        self.with_swap(from, to, before, seed) - hits_from.min(hits_to)
     }
+}
+
+fn in_batches(seed: u64) -> Replay {
+    Replay { seed, read_buffer_len: MemoryConfig::default().read_buffer_len, ..Replay::default() }
 }
 
 /// The least of what swaps gain or lose in hit ratio.
@@ -86,16 +78,16 @@ struct Worst {
 /// The hit ratio of the second half with each swap half way, less that of the worse of the two policies without one. The
 /// least of them, where one that loses more than `judged_by_mean` is the mean of many draws; prints all.
 fn worst(name: &str, trace: &Trace, judged_by_mean: f64) -> Worst {
-    let halves = Halves::new(trace, 1);
-    let alone = KINDS.map(|policy| halves.without_swap(policy));
+    let halves = Halves::new(trace);
+    let alone = KINDS.map(|policy| halves.without_swap(policy, 1));
     let mut worst = Worst::default();
     for (from, (before, hits_from)) in KINDS.iter().zip(alone) {
         for (to, (_, hits_to)) in KINDS.iter().zip(alone) {
-            let hits = halves.with_swap(from, to, before);
+            let hits = halves.with_swap(from, to, before, 1);
             println!("{name} {from} to {to}: {hits:.4}, without a swap {hits_from:.4} and {hits_to:.4}");
             let mut gain = hits - hits_from.min(hits_to);
             if gain < -judged_by_mean {
-                gain = mean_of_draws(|seed| Halves::new(trace, seed).gain(from, to));
+                [gain] = mean_of_draws(|seed| [halves.gain(from, to, seed)]);
                 println!("{name} {from} to {to}: gains {gain:+.5} in the mean of {SEEDS} draws");
             }
             if from != to {

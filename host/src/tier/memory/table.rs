@@ -289,7 +289,7 @@ impl<V> Table<V> {
         garbage.extend(victims.drain(..).filter_map(|slot| self.take_value(slot)));
     }
 
-    /// Frees a victim's slot. The entry is to be taken out of the map before anything else happens.
+    /// Frees a victim's slot. The entry is to be taken out of the index before anything else happens.
     fn free_victim(&mut self, slot: u32) -> Result<(), State> {
         let entry = self.slab.find_mut(slot).ok_or(State::Free)?;
         match entry.state() {
@@ -321,7 +321,7 @@ impl<V> Table<V> {
         }
     }
 
-    /// Takes an entry out of the map.
+    /// Takes an entry out of the index.
     fn take_value(&mut self, slot: u32) -> Option<V> {
         let hash = self.slab.at(slot).hash();
         self.index.remove_slot(hash, slot).map(|bucket| bucket.value)
