@@ -69,6 +69,7 @@ pub mod packed;
 pub mod places;
 pub mod random;
 pub mod sketch;
+pub mod table;
 
 pub use knowledge::Knowledge;
 pub use packed::{Event, pack, unpack};

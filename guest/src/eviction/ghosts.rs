@@ -6,6 +6,7 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::OccupiedEntry;
 
 use super::knowledge;
+use super::table::{make_room, spread};
 
 const NIL: u32 = u32::MAX;
 
@@ -50,7 +51,9 @@ impl<T: Copy> Ghosts<T> {
         let number = self.allocate(Node { key_hash, weight_bytes, older: NIL, newer: NIL, value });
         self.link(number);
         self.bytes += weight_bytes;
-        self.index.insert_unique(spread(key_hash), number, |number| spread(self.nodes[*number as usize].key_hash));
+        let hash = |number: &u32| spread(self.nodes[*number as usize].key_hash);
+        make_room(&mut self.index, hash);
+        self.index.insert_unique(spread(key_hash), number, hash);
     }
 
     /// Forgets an entry and answers with what was kept with it, if it was remembered.
@@ -162,13 +165,6 @@ impl<T: Copy> Ghosts<T> {
         self.bytes -= node.weight_bytes;
         node.value
     }
-}
-
-/// The hash in the index, for keys that are not hashed well.
-#[inline]
-const fn spread(key_hash: u64) -> u64 {
-    let product = key_hash.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    product ^ product >> 32
 }
 
 /// Whether a node is of this key.

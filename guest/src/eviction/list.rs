@@ -62,10 +62,10 @@ impl<T: Copy + Default> Lists<T> {
     /// Takes a new entry in at the hot end of `list`, with its mark at 0. One that was in the slot is forgotten.
     #[inline]
     pub fn push(&mut self, list: u8, slot: u32, weight_bytes: u64, value: T) {
-        self.remove(slot);
         if slot as usize >= self.nodes.len() {
-            let absent = Node { colder: NIL, hotter: NIL, word: u64::from(ABSENT) << WEIGHT_BITS, value: T::default() };
-            self.nodes.resize(slot as usize + 1, absent);
+            self.grow(slot);
+        } else if self.contains(slot) {
+            self.remove(slot);
         }
         let node = &mut self.nodes[slot as usize];
         node.word = weight_bytes.min(WEIGHT_MAX) | u64::from(list) << WEIGHT_BITS;
@@ -75,6 +75,12 @@ impl<T: Copy + Default> Lists<T> {
         self.total_bytes += weight_bytes;
         self.lists[usize::from(list)].count_in(weight_bytes);
         self.link_after(list, slot, self.lists[usize::from(list)].hottest);
+    }
+
+    #[cold]
+    fn grow(&mut self, slot: u32) {
+        let absent = Node { colder: NIL, hotter: NIL, word: u64::from(ABSENT) << WEIGHT_BITS, value: T::default() };
+        self.nodes.resize(slot as usize + 1, absent);
     }
 
     /// Takes an entry out.

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 
 use hashbrown::HashTable;
 use sandbar_guest::eviction::knowledge;
+use sandbar_guest::eviction::table::{make_room, spread};
 
 use crate::view::MEMORY_MAX;
 
@@ -76,7 +77,9 @@ impl Ghosts {
         let word = weight_bytes << u8::BITS | u64::from(ghost.reads);
         *self.node_mut(number) = Node { key_hash, word, evicted_units, read: ghost.read };
         let Self { index, chunks, oldest, .. } = self;
-        index.insert_unique(spread(key_hash), number, |number| spread(node(chunks, *oldest, *number).key_hash));
+        let hash = |number: &u32| spread(node(chunks, *oldest, *number).key_hash);
+        make_room(index, hash);
+        index.insert_unique(spread(key_hash), number, hash);
     }
 
     /// Forgets an entry and answers with what was kept of it and how much was evicted since, in bytes.
@@ -163,13 +166,6 @@ fn place(oldest: u32, number: u32) -> (usize, usize) {
         (number / CHUNK).wrapping_sub(oldest / CHUNK) as usize % (u32::MAX / CHUNK + 1) as usize,
         (number % CHUNK) as usize,
     )
-}
-
-/// The hash in the index, for keys that are not hashed well.
-#[inline]
-const fn spread(key_hash: u64) -> u64 {
-    let product = key_hash.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    product ^ product >> 32
 }
 
 #[cfg(test)]

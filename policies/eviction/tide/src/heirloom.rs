@@ -7,7 +7,7 @@ use sandbar_guest::eviction::knowledge::{KNOWLEDGE_BYTES_MAX, Reader, Writer};
 use super::{Ghost, Ghosts, Pools, Tide, Trials, Worth, view};
 
 /// Another one wherever views, pools or what is written change.
-const FORM: &str = "tide 3";
+const FORM: &str = "tide 4";
 
 /// Slots of which is written what is known of their entries, at most 12 bytes each: half of what is handed on.
 const SLOTS_MAX: u32 = KNOWLEDGE_BYTES_MAX as u32 / 24;

@@ -6,8 +6,10 @@ use sandbar_guest::eviction::list::Lists;
 
 use crate::view::View;
 
+mod fronts;
 mod heirloom;
 
+use fronts::Fronts;
 pub(crate) use heirloom::Heirloom;
 
 /// Experiences, in this order: never read; came back and not read since; each of them once more for the lucky ones; read
@@ -29,14 +31,9 @@ pub(crate) type ByPool<T> = Box<[T; 256]>;
 #[derive(Debug)]
 pub(crate) struct Pools<K> {
     lists: Lists<Kept<K>>,
-    /// When the coldest entry of a pool was read, on the clock of evictions.
-    coldest: ByPool<u32>,
-    haste: ByPool<f32>,
+    fronts: Fronts,
     /// So many entries there were when the view was taken.
     haste_len: u32,
-    /// The pools that have entries, and perhaps some that had.
-    in_use: Vec<u8>,
-    is_in_use: ByPool<bool>,
     /// Evictions, and before the first one arrivals.
     clock: u32,
     requests: u32,
@@ -130,11 +127,8 @@ impl<K: Copy + Default> Pools<K> {
     pub(crate) fn new(view: &View) -> Self {
         Self {
             lists: Lists::new(POOLS),
-            coldest: Box::new([0; 256]),
-            haste: view.haste(u32::MAX),
+            fronts: Fronts::new(view.haste(u32::MAX)),
             haste_len: u32::MAX,
-            in_use: vec![],
-            is_in_use: Box::new([false; 256]),
             clock: 0,
             requests: 0,
             evicted_bytes: 0,
@@ -154,7 +148,7 @@ impl<K: Copy + Default> Pools<K> {
 
     fn take_view_for(&mut self, view: &View, len: u32) {
         self.haste_len = len;
-        self.haste = view.haste(len);
+        self.fronts.set_haste(view.haste(len));
         (self.quiet, self.refresh) = (view.quiet, view.refresh);
         (self.credit, self.proof) = (view.credit, view.proof);
     }
@@ -214,28 +208,14 @@ impl<K: Copy + Default> Pools<K> {
 
     /// The entry that has waited longest for its pool.
     #[inline]
-    pub(crate) fn victim(&mut self) -> Option<u32> {
-        let (mut most, mut found) = (-1.0, None);
-        let mut index = 0;
-        while let Some(&pool) = self.in_use.get(index) {
-            if self.lists.is_empty(pool) {
-                self.is_in_use[usize::from(pool)] = false;
-                self.in_use.swap_remove(index);
-                continue;
-            }
-            let overdue = self.overdue(self.coldest[usize::from(pool)], pool);
-            if overdue > most {
-                (most, found) = (overdue, Some(pool));
-            }
-            index += 1;
-        }
-        self.lists.coldest(found?)
+    pub(crate) fn victim(&self) -> Option<u32> {
+        self.fronts.most_overdue(self.clock)
     }
 
-    /// Takes an entry out to make room; the clock goes on.
+    /// Takes the victim out to make room; the clock goes on.
     #[inline]
     pub(crate) fn evict(&mut self, slot: u32) -> Option<Entry<K>> {
-        let entry = self.remove(slot)?;
+        let entry = self.take_out(slot, true)?;
         self.clock = self.clock.wrapping_add(1);
         self.evicted_bytes += entry.weight_bytes;
         Some(entry)
@@ -243,10 +223,15 @@ impl<K: Copy + Default> Pools<K> {
 
     /// Takes an entry out.
     pub(crate) fn remove(&mut self, slot: u32) -> Option<Entry<K>> {
-        let was_coldest = self.lists.list(slot).is_some_and(|pool| self.lists.coldest(pool) == Some(slot));
+        let pool = self.lists.list(slot)?;
+        self.take_out(slot, self.lists.coldest(pool) == Some(slot))
+    }
+
+    #[inline]
+    fn take_out(&mut self, slot: u32, is_coldest: bool) -> Option<Entry<K>> {
         let gone = self.lists.remove(slot)?;
         self.unread.count_out(gone.list, gone.weight_bytes);
-        if was_coldest {
+        if is_coldest {
             self.refresh(gone.list);
         }
         Some(Entry { key: gone.value.key, weight_bytes: gone.weight_bytes, level: gone.list % LEVELS })
@@ -336,7 +321,7 @@ impl<K: Copy + Default> Pools<K> {
 
     /// Whether no entry is worth more than another.
     pub(crate) fn are_of_one_level(&self) -> bool {
-        let mut levels = self.in_use.iter().map(|pool| pool % LEVELS);
+        let mut levels = self.fronts.iter().map(|front| front.pool % LEVELS);
         let first = levels.next();
         levels.all(|level| Some(level) == first)
     }
@@ -373,8 +358,8 @@ impl<K: Copy + Default> Pools<K> {
     /// that has not been read for longer.
     fn is_proved(&self, read: u32) -> bool {
         let age = self.clock.wrapping_sub(read);
-        let mut held = self.in_use.iter().filter(|pool| !is_on_probation(**pool) && !self.lists.is_empty(**pool));
-        held.any(|pool| self.clock.wrapping_sub(self.coldest[usize::from(*pool)]) > age)
+        let mut held = self.fronts.iter().filter(|front| !is_on_probation(front.pool));
+        held.any(|front| self.clock.wrapping_sub(front.read) > age)
     }
 
     /// A read says something if entries left since the last one, or where none has to, if others were read.
@@ -409,31 +394,23 @@ impl<K: Copy + Default> Pools<K> {
 
     /// How overdue an entry is, a little less in higher pools, so that no two pools tie.
     fn rank(&self, (pool, slot): (u8, u32)) -> f64 {
-        f64::from(self.overdue(self.lists.value(slot).read, pool)) * (1.0 - 1e-12 * f64::from(pool))
-    }
-
-    #[inline]
-    fn overdue(&self, read: u32, pool: u8) -> f32 {
-        (self.clock.wrapping_sub(read) as f32 + 1.0) * self.haste[usize::from(pool)]
+        f64::from(self.fronts.overdue(self.clock, self.lists.value(slot).read, pool)) * (1.0 - 1e-12 * f64::from(pool))
     }
 
     /// After an entry came to the hot end of a pool.
     #[inline]
     fn note_pool(&mut self, pool: u8, slot: u32) {
         if self.lists.coldest(pool) == Some(slot) {
-            self.coldest[usize::from(pool)] = self.lists.value(slot).read;
-        }
-        if !self.is_in_use[usize::from(pool)] {
-            self.is_in_use[usize::from(pool)] = true;
-            self.in_use.push(pool);
+            self.fronts.set(pool, slot, self.lists.value(slot).read);
         }
     }
 
     /// After a pool's coldest entry left it or was read.
     #[inline]
     fn refresh(&mut self, pool: u8) {
-        if let Some(slot) = self.lists.coldest(pool) {
-            self.coldest[usize::from(pool)] = self.lists.value(slot).read;
+        match self.lists.coldest(pool) {
+            Some(slot) => self.fronts.set(pool, slot, self.lists.value(slot).read),
+            None => self.fronts.clear(pool),
         }
     }
 }

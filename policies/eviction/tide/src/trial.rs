@@ -4,14 +4,18 @@
 //! the whole says: the share of it that they have.
 
 use crate::duel::Duel;
-use crate::keys::Keys;
+use crate::keys::{Keys, Numbered};
 use crate::pools::{Newcomer, Pools};
 use crate::view::View;
 use crate::worth;
 
 mod heirloom;
+mod sample;
+mod settled;
 mod share;
 
+use sample::Sample;
+use settled::Settled;
 use share::Share;
 
 /// Entries that a miniature cache has at most; there are half as many after the sample was halved.
@@ -28,6 +32,9 @@ const MARGIN: f32 = 1.5;
 /// What a miniature holds the cache takes in again if it was read so often there: twice, as one part of a loop is as good as
 /// another.
 const HELD_READS_MIN: u8 = 2;
+/// What all miniatures hold is shown to them again after so many requests per entry of one of them: a key that is read all the
+/// time would cost much and say nothing.
+const LATELY: f32 = 1.0 / 32.0;
 /// What was won before a switch counts less after it, so that a wrong one is soon undone.
 const KEPT_BY_SWITCH: f32 = 0.25;
 /// With each switch lately the next one keeps more, all of it after so many ...
@@ -41,14 +48,12 @@ const SWITCH_HALF_LIVES: f32 = 4.0;
 /// The trials of all views.
 #[derive(Debug)]
 pub(crate) struct Trials {
-    /// Two shards, or two nodes, should not all draw the same keys.
-    salt: u64,
-    /// A key is in the sample if its salted hash is not above this.
-    sample_max: u64,
+    sample: Sample,
     whole_bytes: u64,
     /// Of the whole cache, what the sample has.
     share: Share,
     keys: Keys,
+    settled: Settled,
     runs: Vec<Run>,
     duel: Duel,
     followed: usize,
@@ -97,11 +102,11 @@ impl Trials {
         let runs: Vec<Run> =
             views.iter().map(|view| Run { view: *view, entries: Pools::new(view), ghosts: vec![] }).collect();
         Self {
-            salt,
-            sample_max: u64::MAX,
+            sample: Sample::all(salt),
             whole_bytes: capacity_bytes,
-            share: Share::new(u64::MAX),
+            share: Share::new(1.0),
             keys: Keys::new(KEYS_MAX),
+            settled: Settled::new(runs.len()),
             duel: Duel::new(runs.len()),
             runs,
             followed: first,
@@ -116,12 +121,13 @@ impl Trials {
     fn fit_sample(&mut self) -> bool {
         let len = self.runs.iter().map(|run| run.entries.len()).max().unwrap_or(0);
         if len > ENTRIES_MAX {
-            self.sample_max /= 2;
-            for number in self.keys.retain(|key_hash| salted(key_hash, self.salt) <= self.sample_max) {
-                self.runs.iter_mut().for_each(|run| run.forget(number));
+            self.sample.halve();
+            let sample = self.sample;
+            for number in self.keys.retain(|key_hash| sample.has(key_hash)) {
+                self.forget(number);
             }
-        } else if self.sample_max < u64::MAX && len < ENTRIES_MAX / 4 {
-            self.sample_max = self.sample_max.saturating_mul(2).saturating_add(1);
+        } else if !self.sample.has_all() && len < ENTRIES_MAX / 4 {
+            self.sample.double();
         } else {
             return false;
         }
@@ -131,7 +137,7 @@ impl Trials {
 
     /// Counts anew what the cache holds: all of its keys and their weights.
     pub(crate) fn begin_share(&mut self, entries: impl Iterator<Item = (u64, u64)>) {
-        self.share = Share::new(self.sample_max);
+        self.share = Share::new(self.sample.share());
         entries.for_each(|(key_hash, weight_bytes)| self.came(key_hash, weight_bytes));
     }
 
@@ -182,7 +188,7 @@ impl Trials {
     /// Whether the key is in the sample.
     #[inline]
     pub(crate) fn samples(&self, key_hash: u64) -> bool {
-        salted(key_hash, self.salt) <= self.sample_max
+        self.sample.has(key_hash)
     }
 
     /// A request for a key of the sample; `handed_over` says how an entry begins that another policy had.
@@ -194,21 +200,28 @@ impl Trials {
         has_cost: bool,
         handed_over: Option<Newcomer>,
     ) -> Answer {
-        let number = self.keys.request(key_hash, |number| self.runs.iter().any(|run| run.entries.contains(number)));
-        if let Some(forgotten) = number.forgotten {
-            self.runs.iter_mut().for_each(|run| run.forget(forgotten));
+        let Numbered { number, forgotten } = self.keys.request(key_hash, |number| self.settled.is_held(number));
+        if let Some(forgotten) = forgotten {
+            self.forget(forgotten);
+        }
+        let lately = (self.runs[0].entries.len() as f32 * LATELY) as u32;
+        if self.settled.skips(number, lately) {
+            return Answer::default();
         }
         self.followed_for = self.followed_for.saturating_add(1);
-        let was_held = self.is_held(number.number);
-        let mut hits = 0;
+        let was_held = self.is_held(number);
+        let (mut hits, mut held_by) = (0, 0);
         let capacity_bytes = self.share.of(self.whole_bytes);
         for (index, run) in self.runs.iter_mut().enumerate() {
-            let is_hit = run.request(number.number, weight_bytes, level, capacity_bytes, handed_over);
+            let left = |number| self.settled.left(number, index);
+            let is_hit = run.request(number, weight_bytes, level, capacity_bytes, handed_over, left);
+            held_by |= u32::from(run.entries.contains(number)) << index;
             hits |= u32::from(is_hit) << index;
         }
+        self.settled.show(number, held_by);
         let by_cost = has_cost && self.by_cost;
         self.duel.note(hits, || if by_cost { worth::cost_factor(weight_bytes, level) } else { 1.0 });
-        let reads = was_held.then(|| self.runs[self.followed].entries.reads_of(number.number));
+        let reads = was_held.then(|| self.runs[self.followed].entries.reads_of(number));
         let held = reads.filter(|reads| *reads >= HELD_READS_MIN);
         self.share.follow();
         self.wait -= 1;
@@ -219,12 +232,17 @@ impl Trials {
         Answer { is_resampled: self.fit_sample(), view: self.verdict(), held }
     }
 
+    fn forget(&mut self, number: u32) {
+        self.runs.iter_mut().for_each(|run| run.forget(number));
+        self.settled.forget(number);
+    }
+
     /// Whether the followed miniature holds an entry since before it was followed. Where all keys are in the sample, that
     /// is what the cache would hold if it had followed it all along, and what the miniature's promise rests on: without
     /// it, what fills a loop's place at the time of the switch stays there.
     fn is_held(&self, number: u32) -> bool {
         let age = || self.runs[self.followed].entries.age_in_requests(number);
-        self.sample_max == u64::MAX && age().is_some_and(|age| age >= self.followed_for)
+        self.sample.has_all() && age().is_some_and(|age| age >= self.followed_for)
     }
 
     fn verdict(&mut self) -> Option<View> {
@@ -241,7 +259,7 @@ impl Trials {
 }
 
 impl Run {
-    /// Whether it hits.
+    /// Whether it hits; calls `left` with what leaves.
     fn request(
         &mut self,
         number: u32,
@@ -249,6 +267,7 @@ impl Run {
         level: u8,
         capacity_bytes: u64,
         handed_over: Option<Newcomer>,
+        mut left: impl FnMut(u32),
     ) -> bool {
         if self.entries.touch(number).is_some() {
             return true;
@@ -266,6 +285,7 @@ impl Run {
                 reads: self.entries.reads_to_keep(victim),
             };
             self.entries.evict(victim);
+            left(victim);
             if self.ghosts.len() <= victim as usize {
                 self.ghosts.resize(victim as usize + 1, Ghost::NONE);
             }
@@ -295,9 +315,4 @@ impl Run {
 
 impl Ghost {
     const NONE: Self = Self { evicted_bytes: u64::MAX, read: 0, reads: 0 };
-}
-
-#[inline]
-fn salted(key_hash: u64, salt: u64) -> u64 {
-    (key_hash ^ salt).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }

@@ -23,8 +23,8 @@ impl<K: Copy + Default> Pools<K> {
     pub(crate) fn write(&self, own: &mut Writer) {
         [self.clock, self.requests, self.haste_len].into_iter().for_each(|number| own.number(number));
         own.number(self.evicted_bytes);
-        own.number(self.in_use.len() as u64);
-        self.in_use.iter().for_each(|pool| own.byte(*pool));
+        own.number(self.fronts.pools().len() as u64);
+        self.fronts.pools().for_each(|pool| own.byte(pool));
     }
 
     /// Pools without entries, as far as they were written.
@@ -35,9 +35,7 @@ impl<K: Copy + Default> Pools<K> {
         pools.evicted_bytes = own.number()?.min(EVICTED_BYTES_MAX);
         for _ in 0..own.count()? {
             let pool = own.byte().filter(|pool| *pool < POOLS)?;
-            if !std::mem::replace(&mut pools.is_in_use[usize::from(pool)], true) {
-                pools.in_use.push(pool);
-            }
+            pools.fronts.reserve(pool);
         }
         Some(pools)
     }

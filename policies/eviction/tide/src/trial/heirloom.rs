@@ -2,15 +2,15 @@
 
 use sandbar_guest::eviction::knowledge::{Reader, Writer};
 
-use super::{Ghost, KEYS_MAX, Keys, PERIOD, Run, Share, Trials};
+use super::{Ghost, KEYS_MAX, Keys, PERIOD, Run, Settled, Share, Trials};
 use crate::duel::Duel;
 use crate::pools::Pools;
 use crate::view::View;
 
 impl Trials {
     pub(crate) fn write(&self, own: &mut Writer) {
-        own.word(self.salt);
-        own.word(self.sample_max);
+        own.word(self.sample.salt);
+        own.word(self.sample.max);
         own.float(self.share.get());
         own.number(self.followed as u64);
         own.number(self.followed_for);
@@ -19,13 +19,14 @@ impl Trials {
         self.keys.write(own);
         self.duel.write(own);
         self.runs.iter().for_each(|run| run.write(own));
+        self.settled.write(own);
     }
 
     /// Trials of the same views, for a cache of perhaps another capacity.
     pub(crate) fn read(capacity_bytes: u64, views: &[View], by_cost: bool, own: &mut Reader<'_>) -> Option<Self> {
         let mut trials = Self::new(capacity_bytes, views, by_cost, 0, own.word()?);
-        trials.sample_max = own.word()?;
-        trials.share = Share::known(trials.sample_max, own.float()?);
+        trials.sample.max = own.word()?;
+        trials.share = Share::known(trials.sample.share(), own.float()?);
         trials.followed = usize::try_from(own.number()?).ok().filter(|followed| *followed < views.len())?;
         trials.followed_for = own.short()?;
         trials.switches = Some(own.float()? as f32).filter(|switches| (0.0..=f32::MAX).contains(switches))?;
@@ -33,6 +34,7 @@ impl Trials {
         trials.keys = Keys::read(KEYS_MAX, own)?;
         trials.duel = Duel::read(views.len(), own)?;
         trials.runs = views.iter().map(|view| Run::read(*view, own)).collect::<Option<_>>()?;
+        trials.settled = Settled::read(views.len(), KEYS_MAX, own)?;
         Some(trials)
     }
 }

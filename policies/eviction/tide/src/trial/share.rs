@@ -21,15 +21,14 @@ const FOLLOW: f64 = 1.0 / 64.0;
 const RATIO_MAX: f64 = 4.0;
 
 impl Share {
-    /// Of a cache of which nothing is known, for hashes that are not above this.
-    pub(super) fn new(sample_max: u64) -> Self {
-        let expected = sample_max as f64 / u64::MAX as f64;
+    /// Of a cache of which nothing is known; the hashes promise this.
+    pub(super) const fn new(expected: f64) -> Self {
         Self { bytes: 0, sampled_bytes: 0, expected, share: expected }
     }
 
     /// The same, but the share is known.
-    pub(super) fn known(sample_max: u64, share: f64) -> Self {
-        let plain = Self::new(sample_max);
+    pub(super) fn known(expected: f64, share: f64) -> Self {
+        let plain = Self::new(expected);
         Self { share: plain.bounded(share), ..plain }
     }
 
@@ -77,7 +76,7 @@ mod tests {
 
     #[test]
     fn it_follows_what_the_cache_shows() {
-        let mut share = Share::new(u64::MAX / 4);
+        let mut share = Share::new(0.25);
         assert_eq!(share.of(1_000), 250);
         (0..10).for_each(|number| share.came(number < 3, 100));
         share.follow();
@@ -91,6 +90,6 @@ mod tests {
         (0..10_000).for_each(|_| share.came(false, 100));
         (0..1_000).for_each(|_| share.follow());
         assert_eq!(share.of(100_000), 6_250, "a quarter of a quarter at least");
-        assert_eq!(Share::known(u64::MAX, 7.0).of(100), 100);
+        assert_eq!(Share::known(1.0, 7.0).of(100), 100);
     }
 }

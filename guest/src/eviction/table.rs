@@ -1,0 +1,69 @@
+//! For policies with hash tables of their own: hashes to trust, and tables that stay small.
+
+use hashbrown::HashTable;
+
+/// The hash of a key for a table, where the key's own may not be well mixed.
+#[inline]
+pub const fn spread(key_hash: u64) -> u64 {
+    let product = key_hash.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    product ^ product >> 32
+}
+
+/// Sees to it, before something is put into a table, that it isn't doubled without need.
+///
+/// What leaves a table leaves a mark where others were put past it. A table that has run out of unmarked places would be
+/// doubled, though it is little more than half full; this makes it anew in the same size.
+#[inline]
+pub fn make_room<T>(table: &mut HashTable<T>, hash: impl Fn(&T) -> u64) {
+    if table.len() == table.capacity() {
+        forget_marks(table, hash);
+    }
+}
+
+/// Makes the table anew if it is full of marks and not of entries: one that is nearly full of those would soon be due again,
+/// and is left to grow.
+#[cold]
+fn forget_marks<T>(table: &mut HashTable<T>, hash: impl Fn(&T) -> u64) {
+    let full = table.num_buckets() / 8 * 7;
+    if table.len() > full / 10 * 9 {
+        return;
+    }
+    let mut anew = HashTable::with_capacity(full);
+    for entry in table.drain() {
+        anew.insert_unique(hash(&entry), entry, &hash);
+    }
+    *table = anew;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hash(number: &u64) -> u64 {
+        spread(*number)
+    }
+
+    /// Of so many entries, the oldest leaves for each that comes.
+    fn churned(entries: u64) -> HashTable<u64> {
+        let mut table = HashTable::new();
+        for number in 0..entries * 20 {
+            if let Some(old) = number.checked_sub(entries) {
+                table.find_entry(spread(old), |found| *found == old).expect("it is in").remove();
+            }
+            make_room(&mut table, hash);
+            table.insert_unique(spread(number), number, hash);
+        }
+        table
+    }
+
+    #[test]
+    fn it_stays_small_while_entries_come_and_go() {
+        // 880 would leave hardly a place for marks.
+        for (entries, buckets) in [(500, 1024), (700, 1024), (800, 1024), (880, 2048), (3_100, 4096)] {
+            let table = churned(entries);
+            assert_eq!((table.len(), table.num_buckets()), (entries as usize, buckets));
+            assert!((entries * 19..entries * 20).all(|new| table.find(spread(new), |found| *found == new).is_some()));
+            assert!(table.find(spread(0), |found| *found == 0).is_none());
+        }
+    }
+}
