@@ -25,7 +25,7 @@ pub fn make_room<T>(table: &mut HashTable<T>, hash: impl Fn(&T) -> u64) {
 #[cold]
 fn forget_marks<T>(table: &mut HashTable<T>, hash: impl Fn(&T) -> u64) {
     let full = table.num_buckets() / 8 * 7;
-    if table.len() > full / 10 * 9 {
+    if table.len() > full / 20 * 19 {
         return;
     }
     let mut anew = HashTable::with_capacity(full);

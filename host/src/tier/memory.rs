@@ -42,6 +42,7 @@ mod reads;
 mod seat;
 mod settle;
 mod shard;
+mod shares;
 mod slab;
 mod stats;
 mod sync;
@@ -54,6 +55,7 @@ use std::sync::Arc;
 pub use sandbar_guest::eviction::Departure;
 
 use self::shard::Shard;
+use self::shares::Shares;
 pub use self::stats::MemoryStats;
 use self::sync::Mutex;
 use self::table::Candidate;
@@ -87,7 +89,7 @@ pub struct MemoryConfig {
     pub shards: Option<usize>,
     /// Reads of a thread in a shard that are handed over together, if nothing else happens: an arrival or departure takes the
     /// reads before it along, so that the policy knows them when it names victims. A shard with fewer than 16 times as many
-    /// entries hands over fewer, but not fewer than 64; and where many threads run, no more than 512. 1 makes a policy see
+    /// entries hands over fewer, but not fewer than 64; and where many threads run, no more than 585. 1 makes a policy see
     /// each event at once.
     pub read_buffer_len: usize,
     /// What is random in policies follows from it.
@@ -111,12 +113,12 @@ impl Default for MemoryConfig {
 /// What a policy is told of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
-    /// What it weighs in bytes, without the engine's overhead; 256 TiB are too many.
+    /// What it weighs in bytes, without the engine's overhead; 1 TiB is too much.
     pub weight_bytes: u64,
     /// How long it took to fetch, in microseconds.
     pub fetch_cost_us: u64,
-    /// The end of its freshness lifetime. The engine keeps it for the policy and does not act on it. From the year 10889 on
-    /// it counts as never.
+    /// The end of its freshness lifetime. The engine keeps it for the policy and does not act on it. From the year 2109 on
+    /// it counts as never, and a policy that takes over learns it to about a second.
     pub expires: Timestamp,
 }
 
@@ -139,10 +141,8 @@ pub struct Swapped {
 
 /// A memory tier: entries by the hash of their key.
 pub struct Memory<V> {
-    /// A power of two.
     shards: Box<[Shard<V>]>,
-    /// One less than there are shards.
-    shard_mask: usize,
+    shares: Shares,
     entry_overhead_bytes: u64,
     /// The policy that is bound; held during a swap or a change of capacity, so that there is one at a time.
     bound: Mutex<Arc<dyn EvictionFactory>>,
@@ -152,15 +152,15 @@ impl<V: Clone + Send + Sync + 'static> Memory<V> {
     /// An empty tier. Policies are made when a shard first needs one.
     pub fn new(config: &MemoryConfig, eviction: Arc<dyn EvictionFactory>) -> Self {
         let shards = config.shards.unwrap_or_else(|| default_shards(config.capacity_bytes));
-        let shards = shards.clamp(1, 1 << 16).next_power_of_two();
-        let capacity_bytes = config.capacity_bytes / shards as u64;
+        let shards = shards.clamp(1, SHARDS_MAX);
+        let shares = Shares::new(shards);
         let shard = |index: usize| {
             let seed = config.seed ^ (index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            Shard::new(capacity_bytes, config.read_buffer_len, seed, Arc::clone(&eviction))
+            Shard::new(shares.part(index, config.capacity_bytes), config.read_buffer_len, seed, Arc::clone(&eviction))
         };
         Self {
             shards: (0..shards).map(shard).collect(),
-            shard_mask: shards - 1,
+            shares,
             entry_overhead_bytes: config.entry_overhead_bytes,
             bound: Mutex::new(Arc::clone(&eviction)),
         }
@@ -168,7 +168,7 @@ impl<V: Clone + Send + Sync + 'static> Memory<V> {
 
     #[inline]
     fn shard(&self, key: KeyHash) -> &Shard<V> {
-        self.shards.get(key.0 as usize & self.shard_mask).expect("the mask is below their number")
+        &self.shards[self.shares.shard_of(key.0)]
     }
 
     /// The value of a key: a hit, noted for the policy.
@@ -243,8 +243,8 @@ impl<V: Clone + Send + Sync + 'static> Memory<V> {
     /// Blocks like [`Memory::swap_eviction`].
     pub fn set_capacity_bytes(&self, bytes: u64, now: Timestamp) {
         let _one_at_a_time = self.bound.lock();
-        for shard in &self.shards {
-            shard.resize(bytes / self.shards.len() as u64, now);
+        for (index, shard) in self.shards.iter().enumerate() {
+            shard.resize(self.shares.part(index, bytes), now);
         }
     }
 

@@ -138,7 +138,7 @@ impl<V: Clone> Shard<V> {
             table.take_pending(words, released);
             let handed = table.handed;
             table.slab.at_mut(slot).set_told_in(handed);
-            pack(Event::Arrived(candidate.arrival(slot, table.slab.at(slot))), words);
+            pack(Event::Arrived(candidate.arrival(slot)), words);
             slot
         };
         self.answer(&mut seat, now, Some(Arriving { candidate: *candidate, value, slot }), &mut garbage)
@@ -235,7 +235,6 @@ pub(super) fn take_in_by_force<V>(table: &mut Table<V>, candidate: &Candidate, v
         Taken::In => true,
     }
 }
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -26,17 +26,16 @@ pub(super) enum State {
     Departing,
 }
 
-/// An entry's facts and its place in the order of insertion, in 32 bytes. What it cost to fetch is kept in its bucket, where
+/// An entry's facts and its place in the order of insertion, in 28 bytes. What it cost to fetch is kept in its bucket, where
 /// there is room.
 #[derive(Debug)]
+#[repr(packed(4))]
 pub(super) struct Slot {
-    /// From the lowest: two bits of state, one for whether weight or expiry were changed since it arrived, five unused; the
-    /// highest eight bits of the hash; the weight.
+    /// From the lowest: two bits of state, one for whether weight or expiry were changed since it arrived; the highest seven of the
+    /// hash; the lowest 14 of the hand-over's number; the weight.
     weight: u64,
-    /// From the lowest: the lowest 16 bits of the hand-over's number; the expiry in milliseconds since 1970.
+    /// From the lowest: the other 32 bits of the hand-over's number; the expiry in units of 1024 milliseconds.
     expires: u64,
-    /// The other bits of the hand-over's number.
-    told_high: u32,
     /// The lowest bits of the hash.
     hash: u32,
     /// The resident entry inserted just before this one.
@@ -45,27 +44,37 @@ pub(super) struct Slot {
     pub(super) newer: u32,
 }
 
-/// The most that an entry can weigh, in bytes: 256 TiB.
-pub(super) const WEIGHT_MAX: u64 = (1 << 48) - 1;
-
-/// An expiry from here on, in milliseconds since 1970, counts as never: the year 10889.
-const EXPIRES_MAX: u64 = (1 << 48) - 1;
+/// The most that an entry can weigh, in bytes: 1 TiB.
+pub(super) const WEIGHT_MAX: u64 = (1 << 40) - 1;
 
 const STATE_BITS: u64 = 0b11;
 const CHANGED_BIT: u64 = 0b100;
-const HASH_HIGH_SHIFT: u32 = 8;
-/// Of the weight and of the expiry.
-const UPPER_SHIFT: u32 = 16;
-const LOWER: u64 = (1 << UPPER_SHIFT) - 1;
+const TAG_SHIFT: u32 = 3;
+const TAG_BITS: u64 = 0x7f;
+/// Of the hash: it comes last in it.
+const HASH_TAG_SHIFT: u32 = 57;
+const TOLD_SHIFT: u32 = 10;
+const TOLD_LOW_BITS: u32 = 14;
+const TOLD_LOW: u64 = (1 << TOLD_LOW_BITS) - 1;
+const WEIGHT_SHIFT: u32 = 24;
+const EXPIRES_SHIFT: u32 = 32;
+const EXPIRES_UNIT_SHIFT: u32 = 10;
+/// Counts as never.
+const EXPIRES_MAX: u64 = u32::MAX as u64;
+
+const fn expires_units(expires: Timestamp) -> u64 {
+    let units = expires.as_millis() >> EXPIRES_UNIT_SHIFT;
+    if units < EXPIRES_MAX { units } else { EXPIRES_MAX }
+}
 
 impl Slot {
     /// Of an entry that is told of in no hand-over yet and inserted after no other. The weight is at most [`WEIGHT_MAX`].
     #[inline]
-    pub(super) fn new(state: State, hash: u64, weight_bytes: u64, expires: Timestamp) -> Self {
+    pub(super) const fn new(state: State, hash: u64, weight_bytes: u64, expires: Timestamp) -> Self {
+        let kept = (hash >> HASH_TAG_SHIFT) << TAG_SHIFT | state as u64;
         Self {
-            weight: weight_bytes << UPPER_SHIFT | hash >> 56 << HASH_HIGH_SHIFT | state as u64,
-            expires: expires.as_millis().min(EXPIRES_MAX) << UPPER_SHIFT,
-            told_high: 0,
+            weight: weight_bytes << WEIGHT_SHIFT | kept,
+            expires: expires_units(expires) << EXPIRES_SHIFT,
             hash: hash as u32,
             older: NO_SLOT,
             newer: NO_SLOT,
@@ -73,50 +82,53 @@ impl Slot {
     }
 
     const fn free(next: u32) -> Self {
-        Self { weight: 0, expires: 0, told_high: 0, hash: 0, older: NO_SLOT, newer: next }
+        Self { weight: 0, expires: 0, hash: 0, older: NO_SLOT, newer: next }
     }
 
     /// As much of its hash as the table makes use of: 32 bits for the place and 7 for the tag.
     #[inline]
     pub(super) const fn hash(&self) -> u64 {
-        (self.weight >> HASH_HIGH_SHIFT) << 56 | self.hash as u64
+        (self.weight >> TAG_SHIFT & TAG_BITS) << HASH_TAG_SHIFT | self.hash as u64
     }
 
-    /// Number of the hand-over that tells the policy of this entry; with the slot, it names the entry for ever: 48 bits last
-    /// for nine years at a million a second.
+    /// Number of the hand-over that tells the policy of this entry; with the slot, it names the entry for ever: 46 bits last
+    /// for two years at a million a second.
     #[inline]
     pub(super) const fn told_in(&self) -> u64 {
-        (self.told_high as u64) << UPPER_SHIFT | self.expires & LOWER
+        (self.expires & u32::MAX as u64) << TOLD_LOW_BITS | self.weight >> TOLD_SHIFT & TOLD_LOW
     }
 
     #[inline]
     pub(super) const fn set_told_in(&mut self, hand_over: u64) {
-        self.told_high = (hand_over >> UPPER_SHIFT) as u32;
-        self.expires = self.expires & !LOWER | hand_over & LOWER;
+        self.weight = self.weight & !(TOLD_LOW << TOLD_SHIFT) | (hand_over & TOLD_LOW) << TOLD_SHIFT;
+        self.expires = self.expires & !(u32::MAX as u64) | (hand_over >> TOLD_LOW_BITS) as u32 as u64;
     }
 
     /// The weight it is charged with, overhead included.
     #[inline]
     pub(super) const fn weight_bytes(&self) -> u64 {
-        self.weight >> UPPER_SHIFT
+        self.weight >> WEIGHT_SHIFT
     }
 
-    /// The end of its freshness lifetime in milliseconds since 1970; `u64::MAX` where it has none.
+    /// The end of its freshness lifetime in milliseconds since 1970, to about a second; `u64::MAX` where it has none.
     #[inline]
     pub(super) const fn expires_ms(&self) -> u64 {
-        match self.expires >> UPPER_SHIFT {
+        match self.expires >> EXPIRES_SHIFT {
             EXPIRES_MAX => u64::MAX,
-            expires => expires,
+            units => units << EXPIRES_UNIT_SHIFT,
         }
     }
 
     /// Gives it another weight and expiry; false if they are the ones that it has.
-    pub(super) fn change(&mut self, weight_bytes: u64, expires: Timestamp) -> bool {
-        let weight = weight_bytes << UPPER_SHIFT | self.weight & LOWER;
-        let expires = expires.as_millis().min(EXPIRES_MAX) << UPPER_SHIFT | self.expires & LOWER;
-        let is_new = (weight, expires) != (self.weight, self.expires);
+    pub(super) const fn change(&mut self, weight_bytes: u64, expires: Timestamp) -> bool {
+        const NOT_WEIGHT: u64 = (1 << WEIGHT_SHIFT) - 1;
+        const NOT_EXPIRES: u64 = (1 << EXPIRES_SHIFT) - 1;
+        let weight = weight_bytes << WEIGHT_SHIFT | self.weight & NOT_WEIGHT;
+        let expires = expires_units(expires) << EXPIRES_SHIFT | self.expires & NOT_EXPIRES;
+        let is_new = weight != self.weight || expires != self.expires;
         if is_new {
-            (self.weight, self.expires) = (weight | CHANGED_BIT, expires);
+            self.weight = weight | CHANGED_BIT;
+            self.expires = expires;
         }
         is_new
     }
@@ -248,17 +260,17 @@ mod tests {
 
     #[test]
     fn a_slot_keeps_its_parts_apart() {
-        assert_eq!(size_of::<Slot>(), 32);
-        let kept = |hash: u64| hash & 0xff00_0000_ffff_ffff;
+        assert_eq!(size_of::<Slot>(), 28);
+        let kept = |hash: u64| hash & 0xfe00_0000_ffff_ffff;
         for hash in [0, u64::MAX, 0x1234_5678_9abc_def0, 0xfedc_ba98_7654_3210] {
-            for (weight, expires) in [(0, 0), (WEIGHT_MAX, u64::MAX), (0x1234_5678_9abc, 0xcba9_8765_4321)] {
+            for (weight, expires) in [(0, 0), (WEIGHT_MAX, u64::MAX), (0x12_3456_789a, 0x321_cba9_8400)] {
                 let mut slot = Slot::new(State::Reserved, hash, weight, at_ms(expires));
-                for hand_over in [0, 1, (1 << 48) - 1, 0x1234_5678_9abc] {
+                for hand_over in [0, 1, (1 << 46) - 1, 0x1234_5678_9abc] {
                     slot.set_told_in(hand_over);
                     for state in [State::Reserved, State::Resident, State::Departing, State::Free] {
                         slot.set_state(state);
                         assert_eq!((slot.state(), slot.is_changed()), (state, false));
-                        assert_eq!((slot.told_in(), slot.hash() & kept(!0)), (hand_over, kept(hash)));
+                        assert_eq!((slot.told_in(), slot.hash()), (hand_over, kept(hash)));
                         assert_eq!((slot.weight_bytes(), slot.expires_ms()), (weight, expires));
                     }
                 }
@@ -268,12 +280,12 @@ mod tests {
 
     #[test]
     fn a_change_is_noted_and_leaves_the_rest() {
-        let mut slot = Slot::new(State::Resident, !0, 5, at_ms(7));
-        slot.set_told_in(!0 >> 16);
-        assert!(!slot.change(5, at_ms(7)) && !slot.is_changed());
+        let mut slot = Slot::new(State::Resident, !0, 5, at_ms(7 << 10));
+        slot.set_told_in(!0 >> 18);
+        assert!(!slot.change(5, at_ms(7 << 10)) && !slot.is_changed());
         assert!(slot.change(6, at_ms(u64::MAX - 1)) && slot.is_changed());
         assert!(!slot.change(6, at_ms(u64::MAX)), "both are never");
-        assert_eq!((slot.weight_bytes(), slot.expires_ms(), slot.told_in()), (6, u64::MAX, !0 >> 16));
+        assert_eq!((slot.weight_bytes(), slot.expires_ms(), slot.told_in()), (6, u64::MAX, !0 >> 18));
         assert!(slot.is_resident());
     }
 

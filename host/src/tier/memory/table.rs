@@ -104,8 +104,16 @@ impl Candidate {
 
     /// What the policy is told of its arrival.
     #[inline]
-    pub(super) fn arrival(&self, slot: u32, entry: &Slot) -> Arrival {
-        arrival(slot, self.key, self.fetch_cost_us(), entry)
+    pub(super) fn arrival(&self, slot: u32) -> Arrival {
+        Arrival {
+            slot,
+            key_hash: hash(self.key),
+            weight_bytes: self.weight_bytes,
+            fetch_cost_us: u64::from(self.fetch_cost_us()),
+            expires_ms: self.facts.expires.as_millis(),
+            rank: 0,
+            reads: 0,
+        }
     }
 }
 
@@ -196,7 +204,7 @@ impl<V> Table<V> {
             return Taken::TooLarge(value);
         };
         let mut entry = candidate.slot(State::Resident);
-        let is_queued = self.pending.push(Event::Arrived(candidate.arrival(slot, &entry)));
+        let is_queued = self.pending.push(Event::Arrived(candidate.arrival(slot)));
         // If it is the first that is not, a new count begins.
         entry.set_told_in(self.hand_over + u64::from(!is_queued));
         entry.older = self.newest;
@@ -219,7 +227,7 @@ impl<V> Table<V> {
         if !entry.change(weight_bytes, candidate.facts.expires) {
             return;
         }
-        let expires_ms = entry.expires_ms();
+        let expires_ms = candidate.facts.expires.as_millis();
         self.resident_bytes = self.resident_bytes - before_bytes + weight_bytes;
         self.pending.came_bytes += weight_bytes.saturating_sub(before_bytes);
         self.pending.left_bytes += before_bytes.saturating_sub(weight_bytes);
@@ -399,8 +407,17 @@ impl<V> Table<V> {
     pub(super) fn write_arrival(&self, slot: u32, standing: Standing, words: &mut Vec<u64>) {
         let Standing { rank, reads } = standing;
         if let Some(bucket) = self.bucket(slot) {
-            let arrival = arrival(slot, bucket.key, bucket.fetch_cost_us, self.slab.at(slot));
-            pack(Event::Arrived(Arrival { rank, reads, ..arrival }), words);
+            let entry = self.slab.at(slot);
+            let arrival = Arrival {
+                slot,
+                key_hash: hash(bucket.key),
+                weight_bytes: entry.weight_bytes(),
+                fetch_cost_us: u64::from(bucket.fetch_cost_us),
+                expires_ms: entry.expires_ms(),
+                rank,
+                reads,
+            };
+            pack(Event::Arrived(arrival), words);
         }
     }
 
@@ -426,18 +443,5 @@ impl<V> Table<V> {
     pub(super) fn in_order_of_insertion(&self) -> impl Iterator<Item = u32> {
         let some = |slot: u32| (slot != NO_SLOT).then_some(slot);
         std::iter::successors(some(self.oldest), move |slot| some(self.slab.at(*slot).newer))
-    }
-}
-
-#[inline]
-fn arrival(slot: u32, key: KeyHash, fetch_cost_us: u32, entry: &Slot) -> Arrival {
-    Arrival {
-        slot,
-        key_hash: hash(key),
-        weight_bytes: entry.weight_bytes(),
-        fetch_cost_us: u64::from(fetch_cost_us),
-        expires_ms: entry.expires_ms(),
-        rank: 0,
-        reads: 0,
     }
 }

@@ -42,11 +42,11 @@ fn the_new_policy_takes_over_the_order_of_the_old_one() {
 fn the_new_policy_is_told_of_an_entry_what_the_old_one_was() {
     let (old, new) = (Factory::watchful_lru(), Factory::watchful_lru());
     let memory = Memory::new(&exact(100), Arc::clone(&old) as _);
-    for (number, cost, expires) in [(1, 7, 1 << 47), (2, 1 << 31, u64::MAX), (3, 0, 0), (4, 5, 6)] {
+    for (number, cost, expires) in [(1, 7, 1 << 40), (2, 1 << 31, u64::MAX), (3, 0, 0), (4, 5, 6_001)] {
         let facts = Facts { fetch_cost_us: cost, expires: Timestamp::from_millis(expires), ..facts(number) };
         memory.insert(key(number), number, facts, NOW);
     }
-    let changed = Facts { fetch_cost_us: 8, expires: Timestamp::from_millis(9), ..facts(10) };
+    let changed = Facts { fetch_cost_us: 8, expires: Timestamp::from_millis(9_001), ..facts(10) };
     memory.insert(key(4), 4, changed, NOW);
     memory.swap_eviction(Arc::clone(&new) as _, NOW).unwrap();
     let told = |factory: &Factory| -> Vec<[u64; 4]> {
@@ -56,9 +56,10 @@ fn the_new_policy_is_told_of_an_entry_what_the_old_one_was() {
         };
         factory.log.lock().iter().filter_map(arrived).collect()
     };
-    let common = [[0, 1, 7, 1 << 47], [1, 2, 1 << 31, u64::MAX], [2, 3, 0, 0]];
-    assert_eq!(told(&old), [&common[..], &[[3, 4, 5, 6]]].concat());
-    assert_eq!(told(&new), [&common[..], &[[3, 10, 8, 9]]].concat());
+    let common = [[0, 1, 7, 1 << 40], [1, 2, 1 << 31, u64::MAX], [2, 3, 0, 0]];
+    assert_eq!(told(&old), [&common[..], &[[3, 4, 5, 6_001]]].concat());
+    // An expiry to about a second.
+    assert_eq!(told(&new), [&common[..], &[[3, 10, 8, 8 << 10]]].concat());
 }
 
 #[test]

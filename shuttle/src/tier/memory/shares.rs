@@ -1,0 +1,1 @@
+../../../../host/src/tier/memory/shares.rs
