@@ -6,6 +6,7 @@ use anyhow::Context;
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use crate::replay::{self, Capacity, PolicyChoice, Replay, ReplayError, Row, Trace, Unit};
+use crate::tier::memory::ENTRY_OVERHEAD_BYTES;
 
 /// Replays a recorded trace under eviction policies and says what they missed.
 ///
@@ -36,16 +37,16 @@ pub(super) struct ReplayArgs {
     #[arg(long, default_value_t = 1, value_name = "READS", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     batch: u32,
 
-    /// Shards of the cache, rounded up to a power of two.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    /// Shards of the cache.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     shards: u32,
 
     /// Seed of what is random in the policies.
     #[arg(long, default_value_t = 1)]
     seed: u64,
 
-    /// What an entry is charged beside its size, in bytes; production has 108.
-    #[arg(long, default_value_t = 0, value_name = "BYTES")]
+    #[arg(long, default_value_t = 0, value_name = "BYTES",
+        help = format!("What an entry is charged beside its size, in bytes; production has {ENTRY_OVERHEAD_BYTES}"))]
     entry_overhead: u64,
 
     /// Print one JSON object a line.

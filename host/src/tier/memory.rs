@@ -64,12 +64,13 @@ use crate::key::KeyHash;
 use crate::policy::Fault;
 use crate::policy::eviction::EvictionFactory;
 
-/// What an entry costs beside its own weight, in bytes: a slot of 32, a bucket of 33 in a hash table that is between 40 and
-/// 80 % full while entries come and go (60 on average), and the 16 that a list-based policy keeps for it.
-pub const ENTRY_OVERHEAD_BYTES: u64 = 108;
+/// What an entry costs beside its own weight, in bytes: a slot of 28, a bucket of 33 in a hash table that is between 42 and
+/// 83 % full while entries come and go (57 on average), and the 16 that a list-based policy keeps for it.
+pub const ENTRY_OVERHEAD_BYTES: u64 = 102;
 
-/// Shards are not made smaller than this by default, in bytes: an entry as large as a shard can still be taken in, and a
-/// policy that learns (`tide`, `arc`, the climber of `w-tinylfu`) does so from the requests of its shard alone.
+/// On average, shards are not made smaller than this by default, in bytes, and none smaller than two thirds of it: an entry as
+/// large as a shard can still be taken in, and a policy that learns (`tide`, `arc`, the climber of `w-tinylfu`) does so from
+/// the requests of its shard alone.
 pub const SHARD_BYTES_MIN: u64 = 32 << 20;
 
 /// More shards than this help nobody.
@@ -81,11 +82,10 @@ const SWEEP_SLICE: u32 = 256;
 /// How a memory tier is laid out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemoryConfig {
-    /// What the entries may weigh together, overhead included, in bytes. Each shard gets an equal part, rounded down, and
-    /// may exceed it by 1/64 until its policy has answered (not at all where `read_buffer_len` is 1).
+    /// What the entries may weigh together, overhead included, in bytes. Each shard gets its part, the last one nearly twice
+    /// that of the first, and may exceed it by 1/64 until its policy has answered (not at all where `read_buffer_len` is 1).
     pub capacity_bytes: u64,
-    /// Shards, rounded up to a power of two. By default one for each 32 MiB, at least 1 and at most 64. One takes at most
-    /// 2^30 entries.
+    /// Shards, at most 64. By default one for each 32 MiB, rounded down to a power of two. One takes at most 2^30 entries.
     pub shards: Option<usize>,
     /// Reads of a thread in a shard that are handed over together, if nothing else happens: an arrival or departure takes the
     /// reads before it along, so that the policy knows them when it names victims. A shard with fewer than 16 times as many

@@ -29,10 +29,10 @@ pub(super) enum State {
 /// An entry's facts and its place in the order of insertion, in 28 bytes. What it cost to fetch is kept in its bucket, where
 /// there is room.
 #[derive(Debug)]
-#[repr(packed(4))]
+#[repr(C, packed(4))]
 pub(super) struct Slot {
-    /// From the lowest: two bits of state, one for whether weight or expiry were changed since it arrived; the highest seven of the
-    /// hash; the lowest 14 of the hand-over's number; the weight.
+    /// From the lowest: two bits of state; one for whether weight or expiry were changed since it arrived; the highest seven of
+    /// the hash; the lowest 14 of the hand-over's number; the weight.
     weight: u64,
     /// From the lowest: the other 32 bits of the hand-over's number; the expiry in units of 1024 milliseconds.
     expires: u64,
