@@ -55,7 +55,8 @@ use std::sync::Arc;
 pub use sandbar_guest::eviction::Departure;
 
 use self::shard::Shard;
-use self::shares::Shares;
+pub use self::shares::shards_of_at_least;
+use self::shares::{SHARDS_MAX, Shares};
 pub use self::stats::MemoryStats;
 use self::sync::Mutex;
 use self::table::Candidate;
@@ -68,13 +69,9 @@ use crate::policy::eviction::EvictionFactory;
 /// 83 % full while entries come and go (57 on average), and the 16 that a list-based policy keeps for it.
 pub const ENTRY_OVERHEAD_BYTES: u64 = 102;
 
-/// On average, shards are not made smaller than this by default, in bytes, and none smaller than two thirds of it: an entry as
-/// large as a shard can still be taken in, and a policy that learns (`tide`, `arc`, the climber of `w-tinylfu`) does so from
-/// the requests of its shard alone.
-pub const SHARD_BYTES_MIN: u64 = 32 << 20;
-
-/// More shards than this help nobody.
-const SHARDS_MAX: usize = 64;
+/// Shards are not made smaller than this by default, in bytes: an entry as large as a shard can still be taken in, and a
+/// policy that learns (`tide`, `arc`, the climber of `w-tinylfu`) does so from the requests of its shard alone.
+pub const SHARD_BYTES_MIN: u64 = 24 << 20;
 
 /// Slots that a sweep looks at under one lock.
 const SWEEP_SLICE: u32 = 256;
@@ -85,7 +82,7 @@ pub struct MemoryConfig {
     /// What the entries may weigh together, overhead included, in bytes. Each shard gets its part, the last one nearly twice
     /// that of the first, and may exceed it by 1/64 until its policy has answered (not at all where `read_buffer_len` is 1).
     pub capacity_bytes: u64,
-    /// Shards, at most 64. By default one for each 32 MiB, rounded down to a power of two. One takes at most 2^30 entries.
+    /// Shards, at most 64. By default as many as there are with [`SHARD_BYTES_MIN`] at least. One takes at most 2^30 entries.
     pub shards: Option<usize>,
     /// Reads of a thread in a shard that are handed over together, if nothing else happens: an arrival or departure takes the
     /// reads before it along, so that the policy knows them when it names victims. A shard with fewer than 16 times as many
@@ -151,7 +148,7 @@ pub struct Memory<V> {
 impl<V: Clone + Send + Sync + 'static> Memory<V> {
     /// An empty tier. Policies are made when a shard first needs one.
     pub fn new(config: &MemoryConfig, eviction: Arc<dyn EvictionFactory>) -> Self {
-        let shards = config.shards.unwrap_or_else(|| default_shards(config.capacity_bytes));
+        let shards = config.shards.unwrap_or_else(|| shards_of_at_least(SHARD_BYTES_MIN, config.capacity_bytes));
         let shards = shards.clamp(1, SHARDS_MAX);
         let shares = Shares::new(shards);
         let shard = |index: usize| {
@@ -278,11 +275,6 @@ impl<V> std::fmt::Debug for Memory<V> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Memory").field("shards", &self.shards.len()).finish_non_exhaustive()
     }
-}
-
-fn default_shards(capacity_bytes: u64) -> usize {
-    let shards = usize::try_from(capacity_bytes / SHARD_BYTES_MIN).unwrap_or(SHARDS_MAX).clamp(1, SHARDS_MAX);
-    1 << shards.ilog2()
 }
 
 fn sweep_shard<V: Clone>(shard: &Shard<V>, now: Timestamp, keep: &impl Fn(KeyHash, &V) -> bool) -> usize {

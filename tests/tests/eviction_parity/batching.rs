@@ -4,20 +4,20 @@
 //! 1/64. So what is bounded here is how much worse it gets.
 
 use sandbar::replay::{Capacity, Replay, Trace, Unit};
-use sandbar::tier::memory::{MemoryConfig, SHARD_BYTES_MIN};
+use sandbar::tier::memory::{MemoryConfig, SHARD_BYTES_MIN, shards_of_at_least};
 use sandbar_policies::eviction::NATIVE;
 use sandbar_tests::traces;
 
 use super::cases::{SEEDS, choice, mean_of_draws};
 
-/// A shard holds at least this many entries in production: it has 32 MiB, and a usual entry 16 KiB.
-const SHARD_ENTRIES_MIN: u64 = 2048;
+/// A shard holds at least this many entries in production: it has 24 MiB, and a usual entry 16 KiB.
+const SHARD_ENTRIES_MIN: u64 = 1536;
 /// Smaller caches say little of production.
 const ENTRIES_MIN: u64 = 512;
 
 fn production_shards(unit: Unit, capacity: u64) -> usize {
     let least = if unit == Unit::Bytes { SHARD_BYTES_MIN } else { SHARD_ENTRIES_MIN };
-    1 << (capacity / least).clamp(1, 64).ilog2()
+    shards_of_at_least(least, capacity)
 }
 
 /// By how much a miss ratio may increase by batches, and by batches and shards.

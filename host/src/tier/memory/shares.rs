@@ -1,8 +1,11 @@
 //! Which shard has which keys, and how much of the capacity.
 //!
-//! The hash table of a shard doubles when it is full. If all shards had the same share of the keys they would all do so at once,
-//! and an entry would take the most it can just then. So the last shard has nearly twice the keys of the first, and the same
-//! share of the capacity.
+//! The hash table of a shard doubles when it is full. If all shards had the same share of the keys they would all do so at
+//! once, and an entry would take the most it can just then. So the last shard has nearly twice the keys of the first, and the
+//! same share of the capacity.
+
+/// More shards help nobody.
+pub(super) const SHARDS_MAX: usize = 64;
 
 /// All keys, in units.
 const UNITS: usize = 256;
@@ -17,7 +20,7 @@ pub(super) struct Shares {
 }
 
 impl Shares {
-    /// Of so many shards, at least one and at most 64.
+    /// Of so many shards, at least one and at most [`SHARDS_MAX`].
     pub(super) fn new(shards: usize) -> Self {
         // Shares that grow by the same factor, and together by 2, end where an exponential does.
         let end = |shard: usize| ((shard as f64 / shards as f64).exp2() - 1.0) * UNITS as f64;
@@ -40,6 +43,17 @@ impl Shares {
     }
 }
 
+/// The most shards, a power of two and at most 64, of which each has at least so much of a capacity.
+///
+/// ```
+/// # use sandbar::tier::memory::shards_of_at_least;
+/// assert_eq!(shards_of_at_least(24, 63), 2);
+/// ```
+pub fn shards_of_at_least(part: u64, capacity: u64) -> usize {
+    let numbers = std::iter::successors(Some(1), |shards| Some(2 * shards)).take_while(|shards| *shards <= SHARDS_MAX);
+    numbers.take_while(|shards| *shards == 1 || Shares::new(*shards).part(0, capacity) >= part).last().unwrap_or(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,5 +71,12 @@ mod tests {
         }
         assert_eq!(Shares::new(1).part(0, u64::MAX), u64::MAX);
         assert_eq!(Shares::new(2).ends, [106, 256]);
+    }
+
+    #[test]
+    fn no_shard_is_smaller_than_it_may_be() {
+        for (capacity, shards) in [(0, 1), (57, 1), (58, 2), (127, 2), (128, 4), (267, 4), (268, 8), (u64::MAX, 64)] {
+            assert_eq!(shards_of_at_least(24, capacity), shards, "{capacity}");
+        }
     }
 }
