@@ -1,6 +1,6 @@
 //! The coldest entry of each pool that has entries, side by side: whoever looks for a victim goes over all of them.
 
-use super::{ByPool, POOLS};
+use super::ByPool;
 
 /// No front: the pool is empty.
 const NOWHERE: u8 = u8::MAX;
@@ -40,7 +40,7 @@ impl Fronts {
 
     /// Keeps a place for a pool that has no entries yet.
     pub(super) fn reserve(&mut self, pool: u8) {
-        if pool < POOLS && self.places[usize::from(pool)] == NOWHERE {
+        if self.places[usize::from(pool)] == NOWHERE {
             self.add(Front { read: 0, haste: 0.0, slot: 0, pool });
         }
     }
@@ -104,4 +104,48 @@ impl Fronts {
 #[inline]
 fn overdue(clock: u32, read: u32, haste: f32) -> f32 {
     (clock.wrapping_sub(read) as f32 + 1.0) * haste
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fronts(haste: &[(u8, f32)]) -> Fronts {
+        let mut of_pool = Box::new([1.0; 256]);
+        haste.iter().for_each(|(pool, haste)| of_pool[usize::from(*pool)] = *haste);
+        Fronts::new(of_pool)
+    }
+
+    #[test]
+    fn age_and_haste_decide() {
+        let mut fronts = fronts(&[(3, 0.5), (9, 4.0)]);
+        assert_eq!(fronts.most_overdue(100), None);
+        fronts.set(3, 30, 10);
+        fronts.set(5, 50, 60);
+        fronts.set(9, 90, 95);
+        // 45.5, 41 and 24.
+        assert_eq!(fronts.most_overdue(100), Some(30));
+        fronts.set(3, 31, 20);
+        assert_eq!(fronts.most_overdue(100), Some(50));
+        fronts.clear(5);
+        assert_eq!(fronts.most_overdue(100), Some(31));
+        fronts.set_haste(Box::new([1.0; 256]));
+        fronts.set(9, 90, 5);
+        assert_eq!(fronts.most_overdue(100), Some(90));
+        assert_eq!(fronts.pools().collect::<Vec<_>>(), [3, 9]);
+    }
+
+    #[test]
+    fn a_place_that_is_kept_for_a_pool_has_no_entry() {
+        let mut fronts = fronts(&[]);
+        [4, 2, 4].into_iter().for_each(|pool| fronts.reserve(pool));
+        assert_eq!((fronts.pools().len(), fronts.iter().count(), fronts.most_overdue(9)), (2, 0, None));
+        fronts.set_haste(Box::new([2.0; 256]));
+        assert_eq!(fronts.most_overdue(9), None);
+        fronts.set(2, 7, 1);
+        assert_eq!((fronts.pools().collect::<Vec<_>>(), fronts.most_overdue(9)), (vec![4, 2], Some(7)));
+        fronts.clear(4);
+        fronts.clear(4);
+        assert_eq!((fronts.pools().len(), fronts.most_overdue(9)), (1, Some(7)));
+    }
 }
