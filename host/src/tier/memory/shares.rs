@@ -15,18 +15,16 @@ const UNITS: usize = 256;
 pub(super) struct Shares {
     /// The shard of each unit.
     shard_of: [u8; UNITS],
-    /// The unit behind each shard's last one.
-    ends: Vec<usize>,
 }
 
 impl Shares {
     /// Of so many shards, at least one and at most [`SHARDS_MAX`].
     pub(super) fn new(shards: usize) -> Self {
         // Shares that grow by the same factor, and together by 2, end where an exponential does.
-        let end = |shard: usize| ((shard as f64 / shards as f64).exp2() - 1.0) * UNITS as f64;
-        let ends: Vec<usize> = (1..=shards).map(|shard| end(shard).round() as usize).collect();
-        let shard_of = std::array::from_fn(|unit| ends.partition_point(|end| *end <= unit) as u8);
-        Self { shard_of, ends }
+        let end = |shard: usize| (((shard as f64 / shards as f64).exp2() - 1.0) * UNITS as f64).round() as usize;
+        let mut shard_of = [0; UNITS];
+        (1..shards).for_each(|shard| shard_of[end(shard)..].fill(shard as u8));
+        Self { shard_of }
     }
 
     /// The shard of a key, by the lowest bits of its hash.
@@ -37,8 +35,7 @@ impl Shares {
 
     /// A shard's part of a capacity, rounded down.
     pub(super) fn part(&self, shard: usize, capacity_bytes: u64) -> u64 {
-        let begin = shard.checked_sub(1).map_or(0, |before| self.ends[before]);
-        let units = self.ends[shard] - begin;
+        let units = self.shard_of.iter().filter(|of| usize::from(**of) == shard).count();
         (u128::from(capacity_bytes) * units as u128 / UNITS as u128) as u64
     }
 }
@@ -70,7 +67,8 @@ mod tests {
             assert!(keys[shards - 1] <= 3 * keys[0], "{keys:?}");
         }
         assert_eq!(Shares::new(1).part(0, u64::MAX), u64::MAX);
-        assert_eq!(Shares::new(2).ends, [106, 256]);
+        let two = Shares::new(2);
+        assert_eq!([two.part(0, 256), two.part(0, 256) + two.part(1, 256)], [106, 256]);
     }
 
     #[test]

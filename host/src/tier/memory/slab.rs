@@ -56,6 +56,7 @@ const HASH_TAG_SHIFT: u32 = 57;
 const TOLD_SHIFT: u32 = 10;
 const TOLD_LOW_BITS: u32 = 14;
 const TOLD_LOW: u64 = (1 << TOLD_LOW_BITS) - 1;
+const TOLD_HIGH: u64 = u32::MAX as u64;
 const WEIGHT_SHIFT: u32 = 24;
 const EXPIRES_SHIFT: u32 = 32;
 const EXPIRES_UNIT_SHIFT: u32 = 10;
@@ -95,13 +96,13 @@ impl Slot {
     /// for two years at a million a second.
     #[inline]
     pub(super) const fn told_in(&self) -> u64 {
-        (self.expires & u32::MAX as u64) << TOLD_LOW_BITS | self.weight >> TOLD_SHIFT & TOLD_LOW
+        (self.expires & TOLD_HIGH) << TOLD_LOW_BITS | self.weight >> TOLD_SHIFT & TOLD_LOW
     }
 
     #[inline]
     pub(super) const fn set_told_in(&mut self, hand_over: u64) {
         self.weight = self.weight & !(TOLD_LOW << TOLD_SHIFT) | (hand_over & TOLD_LOW) << TOLD_SHIFT;
-        self.expires = self.expires & !(u32::MAX as u64) | (hand_over >> TOLD_LOW_BITS) as u32 as u64;
+        self.expires = self.expires & !TOLD_HIGH | hand_over >> TOLD_LOW_BITS & TOLD_HIGH;
     }
 
     /// The weight it is charged with, overhead included.
@@ -122,9 +123,8 @@ impl Slot {
     /// Gives it another weight and expiry; false if they are the ones that it has.
     pub(super) const fn change(&mut self, weight_bytes: u64, expires: Timestamp) -> bool {
         const NOT_WEIGHT: u64 = (1 << WEIGHT_SHIFT) - 1;
-        const NOT_EXPIRES: u64 = (1 << EXPIRES_SHIFT) - 1;
         let weight = weight_bytes << WEIGHT_SHIFT | self.weight & NOT_WEIGHT;
-        let expires = expires_units(expires) << EXPIRES_SHIFT | self.expires & NOT_EXPIRES;
+        let expires = expires_units(expires) << EXPIRES_SHIFT | self.expires & TOLD_HIGH;
         let is_new = weight != self.weight || expires != self.expires;
         if is_new {
             self.weight = weight | CHANGED_BIT;

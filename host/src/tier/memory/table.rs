@@ -105,15 +105,7 @@ impl Candidate {
     /// What the policy is told of its arrival.
     #[inline]
     pub(super) fn arrival(&self, slot: u32) -> Arrival {
-        Arrival {
-            slot,
-            key_hash: hash(self.key),
-            weight_bytes: self.weight_bytes,
-            fetch_cost_us: u64::from(self.fetch_cost_us()),
-            expires_ms: self.facts.expires.as_millis(),
-            rank: 0,
-            reads: 0,
-        }
+        arrival(slot, self.key, self.weight_bytes, self.fetch_cost_us(), self.facts.expires.as_millis())
     }
 }
 
@@ -409,13 +401,9 @@ impl<V> Table<V> {
         if let Some(bucket) = self.bucket(slot) {
             let entry = self.slab.at(slot);
             let arrival = Arrival {
-                slot,
-                key_hash: hash(bucket.key),
-                weight_bytes: entry.weight_bytes(),
-                fetch_cost_us: u64::from(bucket.fetch_cost_us),
-                expires_ms: entry.expires_ms(),
                 rank,
                 reads,
+                ..arrival(slot, bucket.key, entry.weight_bytes(), bucket.fetch_cost_us, entry.expires_ms())
             };
             pack(Event::Arrived(arrival), words);
         }
@@ -443,5 +431,18 @@ impl<V> Table<V> {
     pub(super) fn in_order_of_insertion(&self) -> impl Iterator<Item = u32> {
         let some = |slot: u32| (slot != NO_SLOT).then_some(slot);
         std::iter::successors(some(self.oldest), move |slot| some(self.slab.at(*slot).newer))
+    }
+}
+
+#[inline]
+fn arrival(slot: u32, key: KeyHash, weight_bytes: u64, fetch_cost_us: u32, expires_ms: u64) -> Arrival {
+    Arrival {
+        slot,
+        key_hash: hash(key),
+        weight_bytes,
+        fetch_cost_us: u64::from(fetch_cost_us),
+        expires_ms,
+        rank: 0,
+        reads: 0,
     }
 }
