@@ -86,7 +86,7 @@ pub struct MemoryConfig {
     pub shards: Option<usize>,
     /// Reads of a thread in a shard that are handed over together, if nothing else happens: an arrival or departure takes the
     /// reads before it along, so that the policy knows them when it names victims. A shard with fewer than 16 times as many
-    /// entries hands over fewer, but not fewer than 64; and where many threads run, no more than 585. 1 makes a policy see
+    /// entries hands over fewer, but not fewer than 64; and where many threads run, no more than 512. 1 makes a policy see
     /// each event at once.
     pub read_buffer_len: usize,
     /// What is random in policies follows from it.
