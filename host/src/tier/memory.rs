@@ -66,8 +66,9 @@ use crate::policy::Fault;
 use crate::policy::eviction::EvictionFactory;
 
 /// What an entry costs beside its own weight, in bytes: a slot of 28, a bucket of 33 in a hash table that is between 42 and
-/// 83 % full while entries come and go (57 on average), and the 16 that a list-based policy keeps for it.
-pub const ENTRY_OVERHEAD_BYTES: u64 = 102;
+/// 83 % full while entries come and go (57 on average), and what the native default keeps for it: 32 and two ghosts of 24 or
+/// 25. Other policies keep less (`lru` 16), but any of them may be stood in for, and an entry weighs the same under each.
+pub const ENTRY_OVERHEAD_BYTES: u64 = 166;
 
 /// Shards are not made smaller than this by default, in bytes: an entry as large as a shard can still be taken in, and a
 /// policy that learns (`tide`, `arc`, the climber of `w-tinylfu`) does so from the requests of its shard alone.

@@ -9,13 +9,14 @@ mod judge;
 mod table;
 mod yardsticks;
 
+use rayon::prelude::*;
 use sandbar::replay::Trace;
 use sandbar_tests::traces;
 use sandbar_tests::truth::Truth;
 use sandbar_tests::workloads::{self, Workload};
 
 use judge::{Case, Ratios};
-use table::Table;
+use table::{Row, Table};
 
 /// Parts of the keys or of the working set, for the patterns and traces that were looked at while `tide` was made ...
 const FRACTIONS: &[f64] = &[0.01, 0.1];
@@ -40,38 +41,36 @@ const PARTS: &[&str] = &[
     "tide:size=false",
 ];
 
-fn ratios(case: &Case, trace: &Trace, policies: &[&str]) -> Ratios {
-    policies.iter().map(|policy| (policy.to_string(), case.ratio(trace, policy))).collect()
+/// What policies miss of a trace, and what the fixed ones do, each case on a core of its own.
+fn rows(
+    (name, trace): (&str, &Trace),
+    fractions: &[f64],
+    policies: &[&str],
+    fixed: impl Fn(&Case) -> Ratios + Sync,
+) -> Vec<Row> {
+    let judged = |case: &Case| policies.iter().map(|policy| (policy.to_string(), case.ratio(trace, policy))).collect();
+    let row = |case: Case| Row { judged: judged(&case), fixed: fixed(&case), case };
+    Case::all(name, trace, fractions).into_par_iter().map(row).collect()
 }
 
 /// What policies and all fixed ones miss on traffic made by code.
 fn on_patterns(patterns: &[Workload], fractions: &[f64], policies: &[&str]) -> Table {
-    let mut table = Table::default();
-    for pattern in patterns {
+    let of_pattern = |pattern: &Workload| {
         let trace = traces::made(pattern);
-        for case in Case::all(pattern.name, &trace, fractions) {
-            let judged = ratios(&case, &trace, policies);
-            let fixed = case.fixed(&trace);
-            table.note(case, judged, fixed);
-        }
-    }
-    table
+        rows((pattern.name, &trace), fractions, policies, |case| case.fixed(&trace))
+    };
+    Table(patterns.par_iter().flat_map(of_pattern).collect())
 }
 
 /// What policies miss on the whole traces, and all fixed ones by the word of other simulators. None without the traces.
 fn on_whole_traces(policies: &[&str]) -> Option<Table> {
     let root = traces::whole()?;
     let truth = Truth::read(&root);
-    let mut table = Table::default();
-    for name in traces::WHOLE {
+    let of_trace = |name: &&str| {
         let trace = traces::open(&root.join(format!("{name}.csv.zst")));
-        for case in Case::all(name, &trace, FRACTIONS) {
-            let judged = ratios(&case, &trace, policies);
-            let fixed = case.fixed_by(&truth);
-            table.note(case, judged, fixed);
-        }
-    }
-    Some(table)
+        rows((name, &trace), FRACTIONS, policies, |case| case.fixed_by(&truth))
+    };
+    Some(Table(traces::WHOLE.par_iter().flat_map(of_trace).collect()))
 }
 
 fn assert_worst(table: &Table, worst: f64) {

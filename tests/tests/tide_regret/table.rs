@@ -5,13 +5,13 @@ use std::fmt;
 use super::judge::{Case, Ratios};
 
 /// Cases, with what the policies that are judged and the fixed ones miss in each.
-#[derive(Default)]
-pub(crate) struct Table(Vec<Row>);
+pub(crate) struct Table(pub(crate) Vec<Row>);
 
-struct Row {
-    case: Case,
-    judged: Ratios,
-    fixed: Ratios,
+/// One case.
+pub(crate) struct Row {
+    pub(crate) case: Case,
+    pub(crate) judged: Ratios,
+    pub(crate) fixed: Ratios,
 }
 
 /// Mean regret and the worst relative one.
@@ -34,10 +34,6 @@ impl Row {
 }
 
 impl Table {
-    pub(crate) fn note(&mut self, case: Case, judged: Ratios, fixed: Ratios) {
-        self.0.push(Row { case, judged, fixed });
-    }
-
     /// A policy's regret in entries, or in bytes.
     pub(crate) fn summary(&self, policy: &str, in_bytes: bool) -> Summary {
         let rows = self.0.iter().filter(|row| row.case.is_in_bytes() == in_bytes);

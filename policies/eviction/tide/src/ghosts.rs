@@ -1,7 +1,7 @@
 //! What left the cache lately: a window of two capacities' worth of evictions, as no view remembers for longer.
 //!
-//! Ghosts lie in the order in which they came, so that the oldest go without being looked for and nothing is linked: 24 bytes
-//! each, and 6 to 11 for a place in the index. Everything is O(1).
+//! Ghosts lie in the order in which they came, so that the oldest go without being looked for, nothing is linked, and what
+//! one weighed shows by when the next one came: 16 bytes each, and 6 to 11 for a place in the index. Everything is O(1).
 
 use std::collections::VecDeque;
 
@@ -34,21 +34,48 @@ pub(crate) struct Ghosts {
 #[derive(Clone, Copy, Debug, Default)]
 struct Node {
     key_hash: u64,
-    /// From the lowest: the reads; the weight.
-    word: u64,
     /// What had been evicted when it left, in units. It wraps.
     evicted_units: u32,
-    read: u32,
+    word: Word,
 }
+
+/// When an entry was read last, on the clock of evictions, without its upper 8 bits; above that its reads.
+#[derive(Clone, Copy, Debug, Default)]
+struct Word(u32);
+
+const READ_BITS: u32 = 24;
+const READ_MASK: u32 = (1 << READ_BITS) - 1;
 
 /// What is kept of an entry that left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ghost {
     /// What had been evicted before it, in bytes.
     pub evicted_bytes: u64,
-    /// When it was read last, on the clock of evictions.
+    /// When it was read last, on the clock of evictions; where that was 2^24 evictions ago or more, later than it was.
     pub read: u32,
     pub reads: u8,
+}
+
+/// How far evictions are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Evicted {
+    pub bytes: u64,
+    /// The clock of evictions.
+    pub clock: u32,
+}
+
+impl Word {
+    fn new(ghost: Ghost) -> Self {
+        Self(u32::from(ghost.reads) << READ_BITS | ghost.read & READ_MASK)
+    }
+
+    fn reads(self) -> u8 {
+        (self.0 >> READ_BITS) as u8
+    }
+
+    fn read(self, clock: u32) -> u32 {
+        clock.wrapping_sub(clock.wrapping_sub(self.0) & READ_MASK)
+    }
 }
 
 impl Ghosts {
@@ -66,7 +93,7 @@ impl Ghosts {
     }
 
     /// Remembers an entry that leaves and that is not remembered, and forgets those that left too long before it.
-    pub(crate) fn push(&mut self, key_hash: u64, weight_bytes: u64, ghost: Ghost) {
+    pub(crate) fn push(&mut self, key_hash: u64, ghost: Ghost) {
         let evicted_units = self.units(ghost.evicted_bytes);
         self.forget_before(evicted_units);
         if self.next.is_multiple_of(CHUNK) {
@@ -74,8 +101,7 @@ impl Ghosts {
         }
         let number = self.next;
         self.next = number.wrapping_add(1);
-        let word = weight_bytes << u8::BITS | u64::from(ghost.reads);
-        *self.node_mut(number) = Node { key_hash, word, evicted_units, read: ghost.read };
+        *self.node_mut(number) = Node { key_hash, evicted_units, word: Word::new(ghost) };
         let Self { index, chunks, oldest, .. } = self;
         let hash = |number: &u32| spread(node(chunks, *oldest, *number).key_hash);
         make_room(index, hash);
@@ -84,23 +110,29 @@ impl Ghosts {
 
     /// Forgets an entry and answers with what was kept of it and how much was evicted since, in bytes.
     #[inline]
-    pub(crate) fn take(&mut self, key_hash: u64, evicted_bytes: u64) -> Option<(Ghost, u64)> {
+    pub(crate) fn take(&mut self, key_hash: u64, evicted: Evicted) -> Option<(Ghost, u64)> {
         let Self { index, chunks, oldest, .. } = self;
         let is_of = |number: &u32| node(chunks, *oldest, *number).key_hash == key_hash;
         let number = index.find_entry(spread(key_hash), is_of).ok()?.remove().0;
-        Some(self.ghost(self.node(number), evicted_bytes))
+        Some(self.ghost(self.node(number), evicted))
     }
 
     /// All of them as they are handed over, the oldest first, with what only another `tide` understands.
-    pub(crate) fn iter(&self, evicted_bytes: u64) -> impl Iterator<Item = (knowledge::Ghost, Ghost)> {
+    pub(crate) fn iter(&self, evicted: Evicted) -> impl Iterator<Item = (knowledge::Ghost, Ghost)> {
         let numbers = (0..self.next.wrapping_sub(self.oldest)).map(|at| self.oldest.wrapping_add(at));
         numbers.filter(|number| self.is_kept(*number)).map(move |number| {
-            let node = self.node(number);
-            let (ghost, _) = self.ghost(node, evicted_bytes);
-            let common =
-                knowledge::Ghost { key_hash: node.key_hash, weight_bytes: node.word >> u8::BITS, reads: ghost.reads };
-            (common, ghost)
+            let (ghost, _) = self.ghost(self.node(number), evicted);
+            let (key_hash, weight_bytes) = (self.node(number).key_hash, self.weight_bytes(number, evicted));
+            (knowledge::Ghost { key_hash, weight_bytes, reads: ghost.reads }, ghost)
         })
+    }
+
+    /// What an entry weighed: so much had been evicted more when the next one left. Nothing for those that left another
+    /// policy.
+    fn weight_bytes(&self, number: u32, evicted: Evicted) -> u64 {
+        let next = number.wrapping_add(1);
+        let behind = if next == self.next { self.units(evicted.bytes) } else { self.node(next).evicted_units };
+        u64::from(behind.wrapping_sub(self.node(number).evicted_units)) * self.unit_bytes
     }
 
     /// How many are remembered.
@@ -129,11 +161,11 @@ impl Ghosts {
         self.index.find(spread(self.node(number).key_hash), |kept| *kept == number).is_some()
     }
 
-    fn ghost(&self, node: &Node, evicted_bytes: u64) -> (Ghost, u64) {
-        let since_units = self.units(evicted_bytes).wrapping_sub(node.evicted_units);
-        let since_bytes = (u64::from(since_units) * self.unit_bytes).min(evicted_bytes);
-        let ghost = Ghost { evicted_bytes: evicted_bytes - since_bytes, read: node.read, reads: node.word as u8 };
-        (ghost, since_bytes)
+    fn ghost(&self, node: &Node, evicted: Evicted) -> (Ghost, u64) {
+        let since_units = self.units(evicted.bytes).wrapping_sub(node.evicted_units);
+        let since_bytes = (u64::from(since_units) * self.unit_bytes).min(evicted.bytes);
+        let (read, reads) = (node.word.read(evicted.clock), node.word.reads());
+        (Ghost { evicted_bytes: evicted.bytes - since_bytes, read, reads }, since_bytes)
     }
 
     #[inline]
@@ -176,30 +208,61 @@ mod tests {
         Ghost { evicted_bytes, read: 7, reads }
     }
 
+    fn after(bytes: u64) -> Evicted {
+        Evicted { bytes, clock: 7 }
+    }
+
     fn keys(ghosts: &Ghosts, evicted_bytes: u64) -> Vec<u64> {
-        ghosts.iter(evicted_bytes).map(|(ghost, _)| ghost.key_hash).collect()
+        ghosts.iter(after(evicted_bytes)).map(|(ghost, _)| ghost.key_hash).collect()
+    }
+
+    #[test]
+    fn a_ghost_is_small() {
+        assert_eq!(size_of::<Node>(), 16);
     }
 
     #[test]
     fn what_left_two_capacities_ago_is_forgotten() {
         let mut ghosts = Ghosts::new(10);
-        (0..5u64).for_each(|key| ghosts.push(key, 5, ghost(key * 5, key as u8)));
+        (0..5u64).for_each(|key| ghosts.push(key, ghost(key * 5, key as u8)));
         assert_eq!(keys(&ghosts, 25), [1, 2, 3, 4]);
-        assert_eq!(ghosts.take(3, 25), Some((ghost(15, 3), 10)));
-        assert_eq!(ghosts.take(3, 25), None);
+        assert_eq!(ghosts.take(3, after(25)), Some((ghost(15, 3), 10)));
+        assert_eq!(ghosts.take(3, after(25)), None);
         assert_eq!((keys(&ghosts, 25), ghosts.len()), (vec![1, 2, 4], 3));
-        let (common, own) = ghosts.iter(25).last().unwrap();
-        assert_eq!((common.weight_bytes, common.reads, own), (5, 4, ghost(20, 4)));
-        ghosts.push(9, 1, ghost(1_000, 0));
+        ghosts.push(9, ghost(1_000, 0));
         assert_eq!((keys(&ghosts, 1_000), ghosts.len()), (vec![9], 1));
+    }
+
+    #[test]
+    fn what_entries_weighed_is_handed_on() {
+        let mut ghosts = Ghosts::new(100);
+        [0, 3, 10, 11].iter().zip(0..).for_each(|(evicted_bytes, key)| ghosts.push(key, ghost(*evicted_bytes, key as u8)));
+        ghosts.take(1, after(16)).expect("it is remembered");
+        let all: Vec<_> = ghosts.iter(after(16)).collect();
+        let weights: Vec<_> = all.iter().map(|(common, _)| (common.key_hash, common.weight_bytes, common.reads)).collect();
+        assert_eq!(weights, [(0, 3, 0), (2, 1, 2), (3, 5, 3)]);
+        assert_eq!(all[2].1, ghost(11, 3));
+    }
+
+    #[test]
+    fn the_last_read_is_known_for_as_long_as_its_clock_counts() {
+        let mut ghosts = Ghosts::new(100);
+        for (key, clock) in [(1, 5), (2, 1 << 24), (3, u32::MAX)] {
+            for age in [0, 1, 5, READ_MASK] {
+                let read = u32::wrapping_sub(clock, age);
+                ghosts.push(key, Ghost { evicted_bytes: 0, read, reads: 255 });
+                let (kept, _) = ghosts.take(key, Evicted { bytes: 0, clock }).expect("it is remembered");
+                assert_eq!((kept.read, kept.reads), (read, 255), "{clock} {age}");
+            }
+        }
     }
 
     #[test]
     fn ages_of_a_huge_cache_are_counted_in_larger_units() {
         let capacity_bytes = 1 << 40;
         let mut ghosts = Ghosts::new(capacity_bytes);
-        ghosts.push(1, 1 << 30, ghost(5 << 42, 2));
-        let (kept, since_bytes) = ghosts.take(1, (5 << 42) + capacity_bytes).unwrap();
+        ghosts.push(1, ghost(5 << 42, 2));
+        let (kept, since_bytes) = ghosts.take(1, after((5 << 42) + capacity_bytes)).unwrap();
         assert!((kept.evicted_bytes.abs_diff(5 << 42)) <= 4096 && since_bytes.abs_diff(capacity_bytes) <= 4096);
     }
 
@@ -214,9 +277,9 @@ mod tests {
             let (key, weight_bytes) = (state >> 54, state >> 50 & 3);
             let found = plain.iter().position(|ghost| ghost.0 == key);
             let expected = found.and_then(|at| plain.remove(at)).map(|(_, left)| evicted_bytes - left);
-            assert_eq!(ghosts.take(key, evicted_bytes).map(|taken| taken.1), expected);
+            assert_eq!(ghosts.take(key, after(evicted_bytes)).map(|taken| taken.1), expected);
             if state >> 40 & 3 > 0 {
-                ghosts.push(key, weight_bytes, ghost(evicted_bytes, 0));
+                ghosts.push(key, ghost(evicted_bytes, 0));
                 plain.push_back((key, evicted_bytes));
                 plain.retain(|(_, left)| evicted_bytes - left < 1_000);
                 evicted_bytes += weight_bytes;

@@ -7,7 +7,7 @@ use sandbar_guest::eviction::knowledge::{KNOWLEDGE_BYTES_MAX, Reader, Writer};
 use super::{Ghost, Ghosts, Pools, Tide, Trials, Worth, view};
 
 /// Another one wherever views, pools or what is written change.
-const FORM: &str = "tide 4";
+const FORM: &str = "tide 5";
 
 /// Slots of which is written what is known of their entries, at most 12 bytes each: half of what is handed on.
 const SLOTS_MAX: u32 = KNOWLEDGE_BYTES_MAX as u32 / 24;
@@ -31,7 +31,7 @@ impl Tide {
         let reads = self.entries.all_reads();
         let room_bytes = KNOWLEDGE_BYTES_MAX.saturating_sub(own.bytes() + reads.len());
         let left_out = (self.ghosts.len() as usize).saturating_sub(room_bytes / GHOST_BYTES_MAX);
-        let ghosts = self.ghosts.iter(self.entries.evicted_bytes()).skip(left_out).map(|(common, ghost)| {
+        let ghosts = self.ghosts.iter(self.entries.evicted()).skip(left_out).map(|(common, ghost)| {
             let (age, bytes) = self.entries.ages(ghost.read, ghost.evicted_bytes);
             own.number(age);
             own.number(bytes);
@@ -67,7 +67,7 @@ impl Tide {
         let mut ghosts = Ghosts::new(self.capacity_bytes);
         for ghost in &knowledge.ghosts {
             let (read, evicted_bytes) = entries.at_age(own.short()?, own.number()?);
-            ghosts.push(ghost.key_hash, ghost.weight_bytes, Ghost { evicted_bytes, read, reads: ghost.reads });
+            ghosts.push(ghost.key_hash, Ghost { evicted_bytes, read, reads: ghost.reads });
         }
         (self.worth, self.first, self.trials, self.view) = (worth, first, trials, view);
         (self.entries, self.heirlooms, self.ghosts) = (entries, heirlooms, ghosts);
@@ -83,11 +83,7 @@ impl Tide {
     /// Those of another kind of policy, as if they had left just now.
     fn take_on_ghosts(&mut self, knowledge: &Knowledge) {
         for ghost in &knowledge.ghosts {
-            self.ghosts.push(
-                ghost.key_hash,
-                ghost.weight_bytes,
-                Ghost { evicted_bytes: 0, read: 0, reads: ghost.reads },
-            );
+            self.ghosts.push(ghost.key_hash, Ghost { evicted_bytes: 0, read: 0, reads: ghost.reads });
         }
     }
 

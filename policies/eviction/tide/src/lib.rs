@@ -15,7 +15,7 @@
 //! Adaptive insertion policies, ISCA 2007 (lucky newcomers). C. Waldspurger et al., Cache modeling and optimization using
 //! miniature simulations, ATC 2017.
 //!
-//! 32 bytes per slot, a ghost of about 32 bytes for what left lately (as many as two caches hold), and at most 2.8 MiB for
+//! 32 bytes per slot, a ghost of about 24 bytes for what left lately (as many as two caches hold), and at most 2.8 MiB for
 //! the trials. O(1) per event: an eviction looks at the coldest entry of each pool that is in use, at most 250.
 
 use sandbar_guest::eviction::heirlooms::Heirlooms;
@@ -105,7 +105,7 @@ impl Tide {
             let Some(gone) = self.entries.evict(slot) else { break };
             self.note_left(gone);
             if self.settings.ghosts {
-                self.ghosts.push(gone.key, gone.weight_bytes, ghost);
+                self.ghosts.push(gone.key, ghost);
             }
             victims.push(slot);
         }
@@ -137,7 +137,7 @@ impl Tide {
 
     /// How an entry begins.
     fn newcomer(&mut self, key_hash: u64) -> Newcomer {
-        let ghost = self.ghosts.take(key_hash, self.entries.evicted_bytes());
+        let ghost = self.ghosts.take(key_hash, self.entries.evicted());
         let Some((ghost, since_bytes)) = ghost else { return Newcomer::Unknown };
         if (since_bytes as f64) < self.capacity_bytes as f64 * f64::from(self.view.memory) {
             self.entries.returned(ghost.reads, ghost.read)

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use sandbar_guest::eviction::list::Lists;
 
+use crate::ghosts::Evicted;
 use crate::view::View;
 
 mod fronts;
@@ -340,6 +341,11 @@ impl<K: Copy + Default> Pools<K> {
 
     pub(crate) fn evicted_bytes(&self) -> u64 {
         self.evicted_bytes
+    }
+
+    /// How far evictions are.
+    pub(crate) fn evicted(&self) -> Evicted {
+        Evicted { bytes: self.evicted_bytes, clock: self.clock }
     }
 
     /// One newcomer in 32; another one each time, so that a loop's entries get their chance one after the other.

@@ -34,7 +34,7 @@ const MARGIN: f32 = 1.5;
 const HELD_READS_MIN: u8 = 2;
 /// What all miniatures hold is shown to them again after so many requests per entry of one of them: a key that is read all the
 /// time would cost much and say nothing.
-const LATELY: f32 = 1.0 / 32.0;
+const LATELY: f32 = 1.0 / 48.0;
 /// What was won before a switch counts less after it, so that a wrong one is soon undone.
 const KEPT_BY_SWITCH: f32 = 0.25;
 /// With each switch lately the next one keeps more, all of it after so many ...
@@ -210,15 +210,14 @@ impl Trials {
         }
         self.followed_for = self.followed_for.saturating_add(1);
         let was_held = self.is_held(number);
-        let (mut hits, mut held_by) = (0, 0);
+        let mut hits = 0;
         let capacity_bytes = self.share.of(self.whole_bytes);
         for (index, run) in self.runs.iter_mut().enumerate() {
             let left = |number| self.settled.left(number, index);
             let is_hit = run.request(number, weight_bytes, level, capacity_bytes, handed_over, left);
-            held_by |= u32::from(run.entries.contains(number)) << index;
             hits |= u32::from(is_hit) << index;
         }
-        self.settled.show(number, held_by);
+        self.settled.show(number, self.held_by(number));
         let by_cost = has_cost && self.by_cost;
         self.duel.note(hits, || if by_cost { worth::cost_factor(weight_bytes, level) } else { 1.0 });
         let reads = was_held.then(|| self.runs[self.followed].entries.reads_of(number));
@@ -235,6 +234,11 @@ impl Trials {
     fn forget(&mut self, number: u32) {
         self.runs.iter_mut().for_each(|run| run.forget(number));
         self.settled.forget(number);
+    }
+
+    /// The views whose miniatures hold a key, a bit for each.
+    fn held_by(&self, number: u32) -> u32 {
+        self.runs.iter().rev().fold(0, |held_by, run| held_by << 1 | u32::from(run.entries.contains(number)))
     }
 
     /// Whether the followed miniature holds an entry since before it was followed. Where all keys are in the sample, that

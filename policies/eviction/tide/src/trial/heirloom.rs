@@ -34,7 +34,8 @@ impl Trials {
         trials.keys = Keys::read(KEYS_MAX, own)?;
         trials.duel = Duel::read(views.len(), own)?;
         trials.runs = views.iter().map(|view| Run::read(*view, own)).collect::<Option<_>>()?;
-        trials.settled = Settled::read(views.len(), KEYS_MAX, own)?;
+        let held_by = |number| trials.held_by(number);
+        trials.settled = Settled::read(views.len(), KEYS_MAX, held_by, own)?;
         Some(trials)
     }
 }

@@ -63,22 +63,24 @@ impl Settled {
         }
     }
 
-    /// Writes it down for a policy that takes over.
+    /// Writes it down for a policy that takes over, but for what the miniatures hold.
     pub(super) fn write(&self, own: &mut Writer) {
         own.number(self.keys.len() as u64);
-        for key in &self.keys {
-            own.number(key.held_by);
-            own.number(self.shown.wrapping_sub(key.shown));
-        }
+        self.keys.iter().for_each(|key| own.number(self.shown.wrapping_sub(key.shown)));
     }
 
-    /// Reads it again.
-    pub(super) fn read(views: usize, keys_max: u32, own: &mut Reader<'_>) -> Option<Self> {
+    /// Reads it again; `held_by` says which miniatures hold a key.
+    pub(super) fn read(
+        views: usize,
+        keys_max: u32,
+        held_by: impl Fn(u32) -> u32,
+        own: &mut Reader<'_>,
+    ) -> Option<Self> {
         let mut settled = Self::new(views);
-        let keys = own.count().filter(|keys| *keys <= keys_max as usize)?;
-        for _ in 0..keys {
-            let held_by = own.short()? & settled.all;
-            settled.keys.push(Key { held_by, shown: settled.shown.wrapping_sub(own.short()?) });
+        let keys = own.short().filter(|keys| *keys <= keys_max)?;
+        for number in 0..keys {
+            let shown = settled.shown.wrapping_sub(own.short()?);
+            settled.keys.push(Key { held_by: held_by(number), shown });
         }
         Some(settled)
     }
@@ -117,7 +119,8 @@ mod tests {
         let mut own = Writer::new("test");
         settled.write(&mut own);
         let own = own.finish();
-        let read = |keys_max| Settled::read(3, keys_max, &mut Reader::new(&own, "test").unwrap());
+        let held_by = |number| if number == 8 { 0b011 } else { 0b111 };
+        let read = |keys_max| Settled::read(3, keys_max, held_by, &mut Reader::new(&own, "test").unwrap());
         assert!(read(9).is_none(), "too many keys");
         let read = read(10).unwrap();
         for number in 0..10 {
