@@ -48,7 +48,10 @@ fn rows(
     policies: &[&str],
     fixed: impl Fn(&Case) -> Ratios + Sync,
 ) -> Vec<Row> {
-    let judged = |case: &Case| policies.iter().map(|policy| (policy.to_string(), case.ratio(trace, policy))).collect();
+    let judged = |case: &Case| {
+        let ratio = |policy: &&str| (policy.to_string(), case.mean_ratio(trace, policy));
+        policies.iter().map(ratio).collect()
+    };
     let row = |case: Case| Row { judged: judged(&case), fixed: fixed(&case), case };
     Case::all(name, trace, fractions).into_par_iter().map(row).collect()
 }
