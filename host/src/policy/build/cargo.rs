@@ -21,6 +21,9 @@ pub(super) const PROFILE: [(&str, &str); 7] = [
     ("CARGO_PROFILE_RELEASE_INCREMENTAL", "false"),
 ];
 
+/// What a policy may use of WebAssembly beside the least: vectors, which every node runs.
+pub(super) const FEATURES: &str = "-Ctarget-feature=+simd128";
+
 /// Whether cargo may change the lock file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lock {
@@ -55,7 +58,7 @@ pub(super) fn compile(dir: &Path, lock: Lock) -> Result<Module, BuildError> {
         .arg("--target-dir")
         .arg(target_dir(&workspace))
         .envs(PROFILE)
-        .env("CARGO_ENCODED_RUSTFLAGS", reproducible(&workspace));
+        .env("CARGO_ENCODED_RUSTFLAGS", flags(&workspace));
     if lock == Lock::Kept {
         command.arg("--locked");
     }
@@ -116,12 +119,14 @@ fn target_dir(workspace: &Path) -> PathBuf {
     shared.join("policies")
 }
 
-/// Flags that keep the machine's paths out of the module, so that the same source gives the same component everywhere.
-fn reproducible(workspace: &Path) -> OsString {
+/// The features, and flags that keep the machine's paths out of the module, so that the same source gives the same component
+/// everywhere.
+fn flags(workspace: &Path) -> OsString {
     let home = std::env::var_os("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
-    let mut flags = OsString::from("--remap-path-prefix=");
+    let mut flags = OsString::from(FEATURES);
+    flags.push("\u{1f}--remap-path-prefix=");
     flags.push(workspace);
     flags.push("=/policy");
     if let Some(home) = home {

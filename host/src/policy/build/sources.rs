@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::cargo::PROFILE;
+use super::cargo::{FEATURES, PROFILE};
 use super::{BuildError, read};
 
 /// The digest of a policy crate's sources, in hexadecimal: its own files, those of the guest crate and of the contract,
-/// the locked versions of what they depend on, and the profile.
+/// the locked versions of what they depend on, the profile and the features.
 pub(super) fn digest(root: &Path, dir: &Path, package: &str) -> Result<String, BuildError> {
     let mut files = Vec::new();
     for tree in [dir.to_owned(), root.join("guest"), root.join("wit/0.1.0")] {
@@ -29,6 +29,7 @@ pub(super) fn digest(root: &Path, dir: &Path, package: &str) -> Result<String, B
     for (name, value) in PROFILE {
         hasher.update(format!("{name}={value}\n").as_bytes());
     }
+    hasher.update(FEATURES.as_bytes());
     Ok(hasher.finalize().to_string())
 }
 

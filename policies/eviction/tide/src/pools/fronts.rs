@@ -5,13 +5,29 @@ use super::ByPool;
 /// No front: the pool is empty.
 const NOWHERE: u8 = u8::MAX;
 
+/// Fronts that are compared at once, where the processor can.
+const LANES: usize = 4;
+
 /// The fronts of all pools in use, in the order in which they came into use but for gaps that were filled.
 #[derive(Debug)]
 pub(super) struct Fronts {
-    fronts: Vec<Front>,
-    /// Where each pool's is.
+    /// Places in use: the first ones of the tables by place.
+    len: u8,
+    /// What each place's front is.
+    names: ByPool<Name>,
+    /// When each place's entry was read, on the clock of evictions ...
+    reads: ByPool<u32>,
+    /// ... and one over the reach of its pool: 0 as long as there is no entry, and where no place is in use.
+    hastes: ByPool<f32>,
+    /// Where each pool's front is.
     places: ByPool<u8>,
     haste: ByPool<f32>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Name {
+    slot: u32,
+    pool: u8,
 }
 
 /// A pool and its coldest entry.
@@ -19,69 +35,95 @@ pub(super) struct Fronts {
 pub(super) struct Front {
     /// When the entry was read, on the clock of evictions.
     pub read: u32,
-    /// 0 as long as there is no entry.
-    haste: f32,
-    pub slot: u32,
     pub pool: u8,
 }
 
 impl Fronts {
     /// Of empty pools.
     pub(super) fn new(haste: ByPool<f32>) -> Self {
-        Self { fronts: vec![], places: Box::new([NOWHERE; 256]), haste }
+        Self {
+            len: 0,
+            names: Box::new([Name::default(); 256]),
+            reads: Box::new([0; 256]),
+            hastes: Box::new([0.0; 256]),
+            places: Box::new([NOWHERE; 256]),
+            haste,
+        }
     }
 
     /// One over the reach of each pool.
     pub(super) fn set_haste(&mut self, haste: ByPool<f32>) {
         self.haste = haste;
-        let with_entries = self.fronts.iter_mut().filter(|front| front.haste > 0.0);
-        with_entries.for_each(|front| front.haste = self.haste[usize::from(front.pool)]);
+        for (name, haste) in self.names.iter().zip(&mut *self.hastes).filter(|(_, haste)| **haste > 0.0) {
+            *haste = self.haste[usize::from(name.pool)];
+        }
     }
 
     /// Keeps a place for a pool that has no entries yet.
     pub(super) fn reserve(&mut self, pool: u8) {
         if self.places[usize::from(pool)] == NOWHERE {
-            self.add(Front { read: 0, haste: 0.0, slot: 0, pool });
+            let place = self.add(pool);
+            self.names[place] = Name { slot: 0, pool };
         }
     }
 
     /// A pool has another coldest entry.
     #[inline]
     pub(super) fn set(&mut self, pool: u8, slot: u32, read: u32) {
-        let front = Front { read, haste: self.haste[usize::from(pool)], slot, pool };
-        match self.fronts.get_mut(usize::from(self.places[usize::from(pool)])) {
-            Some(place) => *place = front,
-            None => self.add(front),
-        }
+        let place = match self.places[usize::from(pool)] {
+            NOWHERE => self.add(pool),
+            place => usize::from(place),
+        };
+        self.names[place] = Name { slot, pool };
+        self.reads[place] = read;
+        self.hastes[place] = self.haste[usize::from(pool)];
     }
 
-    fn add(&mut self, front: Front) {
-        self.places[usize::from(front.pool)] = self.fronts.len() as u8;
-        self.fronts.push(front);
+    /// There are no more than 250 pools.
+    #[inline]
+    fn add(&mut self, pool: u8) -> usize {
+        let place = self.len;
+        self.places[usize::from(pool)] = place;
+        self.len += 1;
+        usize::from(place)
     }
 
     /// A pool has become empty.
+    #[inline]
     pub(super) fn clear(&mut self, pool: u8) {
         let place = std::mem::replace(&mut self.places[usize::from(pool)], NOWHERE);
-        if usize::from(place) < self.fronts.len() {
-            self.fronts.swap_remove(usize::from(place));
-            if let Some(moved) = self.fronts.get(usize::from(place)) {
-                self.places[usize::from(moved.pool)] = place;
-            }
+        if place == NOWHERE {
+            return;
         }
+        self.len -= 1;
+        let (place, last) = (usize::from(place), usize::from(self.len));
+        if place != last {
+            self.places[usize::from(self.names[last].pool)] = place as u8;
+            self.names[place] = self.names[last];
+            self.reads[place] = self.reads[last];
+            self.hastes[place] = self.hastes[last];
+        }
+        self.hastes[last] = 0.0;
     }
 
-    /// The entry that has waited longest for its pool.
+    /// The entry that has waited longest for its pool; of several, the one of the first place.
     #[inline]
     pub(super) fn most_overdue(&self, clock: u32) -> Option<u32> {
-        let (mut most, mut found) = (0.0, None);
-        for front in &self.fronts {
-            let overdue = overdue(clock, front.read, front.haste);
-            if overdue > most {
-                (most, found) = (overdue, Some(front.slot));
+        let (mut most, mut at) = ([0.0; LANES], [0; LANES]);
+        let in_use = usize::from(self.len).div_ceil(LANES);
+        let (reads, hastes) = (self.reads.as_chunks::<LANES>().0, self.hastes.as_chunks::<LANES>().0);
+        for (number, (reads, hastes)) in (0_u32..).zip(reads[..in_use].iter().zip(&hastes[..in_use])) {
+            for lane in 0..LANES {
+                let overdue = overdue(clock, reads[lane], hastes[lane]);
+                let is_more = overdue > most[lane];
+                most[lane] = if is_more { overdue } else { most[lane] };
+                at[lane] = if is_more { number } else { at[lane] };
             }
         }
-        found
+        let most_of_all = most.into_iter().fold(0.0, |a, b| if b > a { b } else { a });
+        let place = |lane: usize| at[lane] * LANES as u32 + lane as u32;
+        let first = (0..LANES).map(|lane| if most[lane] == most_of_all { place(lane) } else { u32::MAX }).min()?;
+        (most_of_all > 0.0).then(|| self.names[first as usize % 256].slot)
     }
 
     /// How overdue an entry of a pool is that was read at that time.
@@ -91,19 +133,23 @@ impl Fronts {
     }
 
     /// Those of pools with entries.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Front> {
-        self.fronts.iter().filter(|front| front.haste > 0.0)
+    pub(super) fn iter(&self) -> impl Iterator<Item = Front> {
+        let reads = self.names.iter().zip(self.reads.iter().zip(&*self.hastes));
+        let with_entries = reads.filter(|(_, (_, haste))| **haste > 0.0);
+        with_entries.map(|(name, (read, _))| Front { read: *read, pool: name.pool })
     }
 
     /// All pools that have a place, in their order.
     pub(super) fn pools(&self) -> impl ExactSizeIterator<Item = u8> {
-        self.fronts.iter().map(|front| front.pool)
+        self.names[..usize::from(self.len)].iter().map(|name| name.pool)
     }
 }
 
+/// Ages wrap at 2^31: processors turn signed numbers into floats, four at once.
 #[inline]
 fn overdue(clock: u32, read: u32, haste: f32) -> f32 {
-    (clock.wrapping_sub(read) as f32 + 1.0) * haste
+    let age = clock.wrapping_sub(read) & i32::MAX as u32;
+    (age as i32 as f32 + 1.0) * haste
 }
 
 #[cfg(test)]
@@ -133,6 +179,37 @@ mod tests {
         fronts.set(9, 90, 5);
         assert_eq!(fronts.most_overdue(100), Some(90));
         assert_eq!(fronts.pools().collect::<Vec<_>>(), [3, 9]);
+    }
+
+    #[test]
+    fn of_many_pools_the_most_overdue_in_the_first_place_is_found() {
+        let haste: Vec<(u8, f32)> = (0..250).map(|pool| (pool, f32::from(1 + pool % 3))).collect();
+        let mut fronts = fronts(&haste);
+        let mut plain: Vec<(u8, u32)> = vec![];
+        let mut state = 1_u64;
+        for turn in 0..20_000_u32 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            // Few pools now and then, and many ties.
+            let pools = if turn / 1_000 % 2 == 0 { 250 } else { 12 };
+            let (pool, read) = ((state >> 40) as u32 % pools, 900 + (state >> 33) as u32 % 7);
+            let found = plain.iter().position(|front| u32::from(front.0) == pool);
+            match (found, state >> 60) {
+                (Some(at), 0..9) => {
+                    plain.swap_remove(at);
+                    fronts.clear(pool as u8);
+                }
+                (Some(at), _) => plain[at].1 = read,
+                (None, _) => plain.push((pool as u8, read)),
+            }
+            plain
+                .iter()
+                .filter(|front| u32::from(front.0) == pool)
+                .for_each(|front| fronts.set(front.0, pool, front.1));
+            let overdue = |front: &(u8, u32)| (1_000 - front.1 + 1) as f32 * haste[usize::from(front.0)].1;
+            let first = plain.iter().rev().max_by(|a, b| overdue(a).total_cmp(&overdue(b)));
+            assert_eq!(fronts.most_overdue(1_000), first.map(|front| u32::from(front.0)), "{turn}");
+            assert_eq!(fronts.iter().map(|front| (front.pool, front.read)).collect::<Vec<_>>(), plain);
+        }
     }
 
     #[test]
