@@ -25,8 +25,6 @@ pub(crate) const READ: u8 = 4;
 pub(crate) const LEVELS: u8 = 25;
 /// Pools.
 pub(crate) const POOLS: u8 = EXPERIENCES * LEVELS;
-/// Tables by pool are as long as a `u8` counts, so that no index is checked.
-pub(crate) type ByPool<T> = Box<[T; 256]>;
 
 /// The entries of a cache, with a `K` for each. Marks count reads.
 #[derive(Debug)]
@@ -128,7 +126,7 @@ impl<K: Copy + Default> Pools<K> {
     pub(crate) fn new(view: &View) -> Self {
         Self {
             lists: Lists::new(POOLS),
-            fronts: Fronts::new(view.haste(u32::MAX)),
+            fronts: Fronts::new(&view.haste(u32::MAX)),
             haste_len: u32::MAX,
             clock: 0,
             requests: 0,
@@ -149,7 +147,7 @@ impl<K: Copy + Default> Pools<K> {
 
     fn take_view_for(&mut self, view: &View, len: u32) {
         self.haste_len = len;
-        self.fronts.set_haste(view.haste(len));
+        self.fronts.set_haste(&view.haste(len));
         (self.quiet, self.refresh) = (view.quiet, view.refresh);
         (self.credit, self.proof) = (view.credit, view.proof);
     }

@@ -1,7 +1,5 @@
 //! The coldest entry of each pool that has entries, side by side: whoever looks for a victim goes over all of them.
 
-use super::ByPool;
-
 /// No front: the pool is empty.
 const NOWHERE: u8 = u8::MAX;
 
@@ -13,21 +11,22 @@ const LANES: usize = 4;
 pub(super) struct Fronts {
     /// Places in use: the first ones of the tables by place.
     len: u8,
-    /// What each place's front is.
-    names: ByPool<Name>,
-    /// When each place's entry was read, on the clock of evictions ...
-    reads: ByPool<u32>,
-    /// ... and one over the reach of its pool: 0 as long as there is no entry, and where no place is in use.
-    hastes: ByPool<f32>,
-    /// Where each pool's front is.
-    places: ByPool<u8>,
-    haste: ByPool<f32>,
+    tables: Box<Tables>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Name {
-    slot: u32,
-    pool: u8,
+/// Tables are as long as a `u8` counts, so that no index is checked.
+#[derive(Debug)]
+struct Tables {
+    /// By place: when the entry was read, on the clock of evictions.
+    reads: [u32; 256],
+    /// By place: one over the reach of its pool; 0 as long as there is no entry, and where no place is in use.
+    hastes: [f32; 256],
+    slots: [u32; 256],
+    pools: [u8; 256],
+    /// By pool: its place.
+    places: [u8; 256],
+    /// By pool: one over its reach.
+    haste: [f32; 256],
 }
 
 /// A pool and its coldest entry.
@@ -40,70 +39,75 @@ pub(super) struct Front {
 
 impl Fronts {
     /// Of empty pools.
-    pub(super) fn new(haste: ByPool<f32>) -> Self {
-        Self {
-            len: 0,
-            names: Box::new([Name::default(); 256]),
-            reads: Box::new([0; 256]),
-            hastes: Box::new([0.0; 256]),
-            places: Box::new([NOWHERE; 256]),
-            haste,
-        }
+    pub(super) fn new(haste: &[f32; 256]) -> Self {
+        let tables = Tables {
+            reads: [0; 256],
+            hastes: [0.0; 256],
+            slots: [0; 256],
+            pools: [0; 256],
+            places: [NOWHERE; 256],
+            haste: *haste,
+        };
+        Self { len: 0, tables: Box::new(tables) }
     }
 
     /// One over the reach of each pool.
-    pub(super) fn set_haste(&mut self, haste: ByPool<f32>) {
-        self.haste = haste;
-        for (name, haste) in self.names.iter().zip(&mut *self.hastes).filter(|(_, haste)| **haste > 0.0) {
-            *haste = self.haste[usize::from(name.pool)];
+    pub(super) fn set_haste(&mut self, haste: &[f32; 256]) {
+        let tables = &mut *self.tables;
+        tables.haste = *haste;
+        for (pool, haste) in tables.pools.iter().zip(&mut tables.hastes).filter(|(_, haste)| **haste > 0.0) {
+            *haste = tables.haste[usize::from(*pool)];
         }
     }
 
     /// Keeps a place for a pool that has no entries yet.
     pub(super) fn reserve(&mut self, pool: u8) {
-        if self.places[usize::from(pool)] == NOWHERE {
-            let place = self.add(pool);
-            self.names[place] = Name { slot: 0, pool };
+        if self.tables.places[usize::from(pool)] == NOWHERE {
+            self.add(pool);
         }
     }
 
     /// A pool has another coldest entry.
     #[inline]
     pub(super) fn set(&mut self, pool: u8, slot: u32, read: u32) {
-        let place = match self.places[usize::from(pool)] {
-            NOWHERE => self.add(pool),
-            place => usize::from(place),
-        };
-        self.names[place] = Name { slot, pool };
-        self.reads[place] = read;
-        self.hastes[place] = self.haste[usize::from(pool)];
+        let mut place = self.tables.places[usize::from(pool)];
+        if place == NOWHERE {
+            place = self.add(pool);
+        }
+        let (tables, place) = (&mut *self.tables, usize::from(place));
+        tables.reads[place] = read;
+        tables.hastes[place] = tables.haste[usize::from(pool)];
+        tables.slots[place] = slot;
     }
 
     /// There are no more than 250 pools.
     #[inline]
-    fn add(&mut self, pool: u8) -> usize {
+    fn add(&mut self, pool: u8) -> u8 {
         let place = self.len;
-        self.places[usize::from(pool)] = place;
+        self.tables.places[usize::from(pool)] = place;
+        self.tables.pools[usize::from(place)] = pool;
         self.len += 1;
-        usize::from(place)
+        place
     }
 
     /// A pool has become empty.
     #[inline]
     pub(super) fn clear(&mut self, pool: u8) {
-        let place = std::mem::replace(&mut self.places[usize::from(pool)], NOWHERE);
+        let tables = &mut *self.tables;
+        let place = std::mem::replace(&mut tables.places[usize::from(pool)], NOWHERE);
         if place == NOWHERE {
             return;
         }
         self.len -= 1;
-        let (place, last) = (usize::from(place), usize::from(self.len));
-        if place != last {
-            self.places[usize::from(self.names[last].pool)] = place as u8;
-            self.names[place] = self.names[last];
-            self.reads[place] = self.reads[last];
-            self.hastes[place] = self.hastes[last];
+        let (to, last) = (usize::from(place), usize::from(self.len));
+        if to != last {
+            tables.places[usize::from(tables.pools[last])] = place;
+            tables.pools[to] = tables.pools[last];
+            tables.slots[to] = tables.slots[last];
+            tables.reads[to] = tables.reads[last];
+            tables.hastes[to] = tables.hastes[last];
         }
-        self.hastes[last] = 0.0;
+        tables.hastes[last] = 0.0;
     }
 
     /// The entry that has waited longest for its pool; of several, the one of the first place.
@@ -111,7 +115,7 @@ impl Fronts {
     pub(super) fn most_overdue(&self, clock: u32) -> Option<u32> {
         let (mut most, mut at) = ([0.0; LANES], [0; LANES]);
         let in_use = usize::from(self.len).div_ceil(LANES);
-        let (reads, hastes) = (self.reads.as_chunks::<LANES>().0, self.hastes.as_chunks::<LANES>().0);
+        let (reads, hastes) = (self.tables.reads.as_chunks::<LANES>().0, self.tables.hastes.as_chunks::<LANES>().0);
         for (number, (reads, hastes)) in (0_u32..).zip(reads[..in_use].iter().zip(&hastes[..in_use])) {
             for lane in 0..LANES {
                 let overdue = overdue(clock, reads[lane], hastes[lane]);
@@ -120,28 +124,32 @@ impl Fronts {
                 at[lane] = if is_more { number } else { at[lane] };
             }
         }
-        let most_of_all = most.into_iter().fold(0.0, |a, b| if b > a { b } else { a });
-        let place = |lane: usize| at[lane] * LANES as u32 + lane as u32;
-        let first = (0..LANES).map(|lane| if most[lane] == most_of_all { place(lane) } else { u32::MAX }).min()?;
-        (most_of_all > 0.0).then(|| self.names[first as usize % 256].slot)
+        let (mut most_of_all, mut first) = (0.0, u32::MAX);
+        for lane in 0..LANES {
+            let place = at[lane] * LANES as u32 + lane as u32;
+            if most[lane] > most_of_all || most[lane] == most_of_all && place < first {
+                (most_of_all, first) = (most[lane], place);
+            }
+        }
+        (most_of_all > 0.0).then(|| self.tables.slots[first as usize % 256])
     }
 
     /// How overdue an entry of a pool is that was read at that time.
     #[inline]
     pub(super) fn overdue(&self, clock: u32, read: u32, pool: u8) -> f32 {
-        overdue(clock, read, self.haste[usize::from(pool)])
+        overdue(clock, read, self.tables.haste[usize::from(pool)])
     }
 
     /// Those of pools with entries.
     pub(super) fn iter(&self) -> impl Iterator<Item = Front> {
-        let reads = self.names.iter().zip(self.reads.iter().zip(&*self.hastes));
-        let with_entries = reads.filter(|(_, (_, haste))| **haste > 0.0);
-        with_entries.map(|(name, (read, _))| Front { read: *read, pool: name.pool })
+        let Tables { reads, hastes, pools, .. } = &*self.tables;
+        let with_entries = pools.iter().zip(reads.iter().zip(hastes)).filter(|(_, (_, haste))| **haste > 0.0);
+        with_entries.map(|(pool, (read, _))| Front { read: *read, pool: *pool })
     }
 
     /// All pools that have a place, in their order.
     pub(super) fn pools(&self) -> impl ExactSizeIterator<Item = u8> {
-        self.names[..usize::from(self.len)].iter().map(|name| name.pool)
+        self.tables.pools[..usize::from(self.len)].iter().copied()
     }
 }
 
@@ -157,9 +165,9 @@ mod tests {
     use super::*;
 
     fn fronts(haste: &[(u8, f32)]) -> Fronts {
-        let mut of_pool = Box::new([1.0; 256]);
+        let mut of_pool = [1.0; 256];
         haste.iter().for_each(|(pool, haste)| of_pool[usize::from(*pool)] = *haste);
-        Fronts::new(of_pool)
+        Fronts::new(&of_pool)
     }
 
     #[test]
@@ -175,7 +183,7 @@ mod tests {
         assert_eq!(fronts.most_overdue(100), Some(50));
         fronts.clear(5);
         assert_eq!(fronts.most_overdue(100), Some(31));
-        fronts.set_haste(Box::new([1.0; 256]));
+        fronts.set_haste(&[1.0; 256]);
         fronts.set(9, 90, 5);
         assert_eq!(fronts.most_overdue(100), Some(90));
         assert_eq!(fronts.pools().collect::<Vec<_>>(), [3, 9]);
@@ -217,7 +225,7 @@ mod tests {
         let mut fronts = fronts(&[]);
         [4, 2, 4].into_iter().for_each(|pool| fronts.reserve(pool));
         assert_eq!((fronts.pools().len(), fronts.iter().count(), fronts.most_overdue(9)), (2, 0, None));
-        fronts.set_haste(Box::new([2.0; 256]));
+        fronts.set_haste(&[2.0; 256]);
         assert_eq!(fronts.most_overdue(9), None);
         fronts.set(2, 7, 1);
         assert_eq!((fronts.pools().collect::<Vec<_>>(), fronts.most_overdue(9)), (vec![4, 2], Some(7)));
