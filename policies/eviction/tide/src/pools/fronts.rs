@@ -29,10 +29,10 @@ struct Tables {
     haste: [f32; 256],
 }
 
-/// A pool and its coldest entry.
+/// A pool that has entries.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Front {
-    /// When the entry was read, on the clock of evictions.
+    /// When the coldest one was read, on the clock of evictions.
     pub read: u32,
     pub pool: u8,
 }
@@ -142,9 +142,9 @@ impl Fronts {
 
     /// Those of pools with entries.
     pub(super) fn iter(&self) -> impl Iterator<Item = Front> {
-        let Tables { reads, hastes, pools, .. } = &*self.tables;
-        let with_entries = pools.iter().zip(reads.iter().zip(hastes)).filter(|(_, (_, haste))| **haste > 0.0);
-        with_entries.map(|(pool, (read, _))| Front { read: *read, pool: *pool })
+        let Tables { reads, hastes, .. } = &*self.tables;
+        let with_entries = self.pools().zip(reads.iter().zip(hastes)).filter(|(_, (_, haste))| **haste > 0.0);
+        with_entries.map(|(pool, (read, _))| Front { read: *read, pool })
     }
 
     /// All pools that have a place, in their order.
