@@ -6,9 +6,9 @@
 use sandbar::replay::{Capacity, Replay, Trace, Unit};
 use sandbar::tier::memory::{MemoryConfig, SHARD_BYTES_MIN, shards_of_at_least};
 use sandbar_policies::eviction::NATIVE;
-use sandbar_tests::traces;
+use sandbar_tests::{draws, traces};
 
-use super::cases::{SEEDS, choice, mean_of_draws};
+use super::cases::{SEEDS, choice};
 
 /// A shard holds at least this many entries in production: it has 24 MiB, and a usual entry 16 KiB.
 const SHARD_ENTRIES_MIN: u64 = 1536;
@@ -59,7 +59,7 @@ impl Cell<'_> {
         if is_within(one) {
             return one;
         }
-        let mean = mean_of_draws(|seed| self.draw(seed).1);
+        let mean = draws::mean(SEEDS, |seed| self.draw(seed).1);
         println!("{case}: mean of {SEEDS} draws: batches {:+.5} shards {:+.5}", mean[0], mean[1]);
         mean
     }

@@ -40,12 +40,6 @@ pub(crate) const AS_DEFINED: &[(&str, &str, Agreement)] = &[
 /// many seeds is judged. A policy that makes no use of its seed does the same in all.
 pub(crate) const SEEDS: u64 = 64;
 
-/// The mean of what the seeds give, each number for itself.
-pub(crate) fn mean_of_draws<const N: usize>(draw: impl Fn(u64) -> [f64; N]) -> [f64; N] {
-    let draws: Vec<[f64; N]> = (1..=SEEDS).map(draw).collect();
-    std::array::from_fn(|which| draws.iter().map(|draw| draw[which]).sum::<f64>() / SEEDS as f64)
-}
-
 /// A policy compiled in, by what would be written on the command line.
 pub(crate) fn choice(text: &str) -> PolicyChoice {
     text.parse::<PolicyChoice>().unwrap().native()

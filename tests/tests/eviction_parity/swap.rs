@@ -5,9 +5,9 @@ use std::sync::Arc;
 use sandbar::clock::Timestamp;
 use sandbar::replay::{Capacity, Replay, Trace, Unit};
 use sandbar::tier::memory::{Facts, Memory, MemoryConfig};
-use sandbar_tests::traces;
+use sandbar_tests::{draws, traces};
 
-use super::cases::{SEEDS, choice, mean_of_draws};
+use super::cases::{SEEDS, choice};
 
 /// One of each kind: recency, queues, a hand, ghosts, a sketch, a heap, trials.
 const KINDS: [&str; 7] = ["lru", "s3-fifo", "sieve", "arc", "w-tinylfu", "gdsf", "tide"];
@@ -87,7 +87,7 @@ fn worst(name: &str, trace: &Trace, judged_by_mean: f64) -> Worst {
             println!("{name} {from} to {to}: {hits:.4}, without a swap {hits_from:.4} and {hits_to:.4}");
             let mut gain = hits - hits_from.min(hits_to);
             if gain < -judged_by_mean {
-                [gain] = mean_of_draws(|seed| [halves.gain(from, to, seed)]);
+                [gain] = draws::mean(SEEDS, |seed| [halves.gain(from, to, seed)]);
                 println!("{name} {from} to {to}: gains {gain:+.5} in the mean of {SEEDS} draws");
             }
             if from != to {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use sandbar::replay::{Capacity, PolicyChoice, Replay, Trace, Unit};
+use sandbar_tests::draws;
 use sandbar_tests::truth::Truth;
 
 use super::yardsticks;
@@ -59,7 +60,8 @@ impl Case {
 
     /// What a policy misses that is judged, in the mean of several draws.
     pub(crate) fn mean_ratio(&self, trace: &Trace, policy: &str) -> f64 {
-        (1..=DRAWS).map(|seed| self.ratio(trace, policy, seed)).sum::<f64>() / DRAWS as f64
+        let [mean] = draws::mean(DRAWS, |seed| [self.ratio(trace, policy, seed)]);
+        mean
     }
 
     /// What a policy misses, compiled in, with one shard and batches of one.

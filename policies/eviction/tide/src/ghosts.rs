@@ -9,6 +9,7 @@ use hashbrown::HashTable;
 use sandbar_guest::eviction::knowledge;
 use sandbar_guest::eviction::table::{make_room, spread};
 
+use crate::pools::Evicted;
 use crate::view::MEMORY_MAX;
 
 /// Ghosts that are allocated together.
@@ -54,14 +55,6 @@ pub(crate) struct Ghost {
     /// When it was read last, on the clock of evictions; where that was 2^24 evictions ago or more, later than it was.
     pub read: u32,
     pub reads: u8,
-}
-
-/// How far evictions are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Evicted {
-    pub bytes: u64,
-    /// The clock of evictions.
-    pub clock: u32,
 }
 
 impl Word {
@@ -127,8 +120,8 @@ impl Ghosts {
         })
     }
 
-    /// What an entry weighed: so much had been evicted more when the next one left. Nothing for those that left another
-    /// policy.
+    /// What an entry weighed: so much had been evicted more when the next one left. With what left between them and was no
+    /// longer remembered when this policy took over; and nothing where it left a policy of another kind.
     fn weight_bytes(&self, number: u32, evicted: Evicted) -> u64 {
         let next = number.wrapping_add(1);
         let behind = if next == self.next { self.units(evicted.bytes) } else { self.node(next).evicted_units };

@@ -4,7 +4,6 @@ use std::cell::RefCell;
 
 use sandbar_guest::eviction::list::Lists;
 
-use crate::ghosts::Evicted;
 use crate::view::View;
 
 mod fronts;
@@ -25,6 +24,8 @@ pub(crate) const READ: u8 = 4;
 pub(crate) const LEVELS: u8 = 25;
 /// Pools.
 pub(crate) const POOLS: u8 = EXPERIENCES * LEVELS;
+/// Tables by pool are as long as a `u8` counts, so that no index is checked.
+pub(crate) type ByPool<T> = [T; 256];
 
 /// The entries of a cache, with a `K` for each. Marks count reads.
 #[derive(Debug)]
@@ -68,6 +69,14 @@ struct Kept<K> {
     read: u32,
     /// ... and on that of requests.
     read_request: u32,
+}
+
+/// How far evictions are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Evicted {
+    pub bytes: u64,
+    /// The clock of evictions.
+    pub clock: u32,
 }
 
 /// How an entry begins.

@@ -1,7 +1,7 @@
 //! Views: how long entries of each experience and worth may wait for the next read, in proportion to each other.
 
 use crate::Settings;
-use crate::pools::{EXPERIENCES, LEVELS, LUCKY, LUCKY_RETURNED, NEW, READ, RETURNED};
+use crate::pools::{ByPool, EXPERIENCES, LEVELS, LUCKY, LUCKY_RETURNED, NEW, READ, RETURNED};
 use crate::worth::LEVEL_OCTAVES;
 
 /// A table of reaches, by its parameters. An entry that was read once and is worth 1 has a reach of 1.
@@ -135,7 +135,7 @@ fn place(number: usize, settings: &Settings) -> Option<usize> {
 
 impl View {
     /// One over the reach of each pool, for a cache of `len` entries.
-    pub(crate) fn haste(&self, len: u32) -> [f32; 256] {
+    pub(crate) fn haste(&self, len: u32) -> ByPool<f32> {
         let mut haste = [0.0; 256];
         let reach_min = 1.0 / (HOLD_MAX * len.max(1) as f32);
         for experience in 0..EXPERIENCES {

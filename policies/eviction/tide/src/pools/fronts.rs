@@ -1,5 +1,7 @@
 //! The coldest entry of each pool that has entries, side by side: whoever looks for a victim goes over all of them.
 
+use super::ByPool;
+
 /// No front: the pool is empty.
 const NOWHERE: u8 = u8::MAX;
 
@@ -14,19 +16,21 @@ pub(super) struct Fronts {
     tables: Box<Tables>,
 }
 
-/// Tables are as long as a `u8` counts, so that no index is checked.
+/// A place is below 250 as a pool is.
 #[derive(Debug)]
 struct Tables {
     /// By place: when the entry was read, on the clock of evictions.
-    reads: [u32; 256],
+    reads: ByPool<u32>,
     /// By place: one over the reach of its pool; 0 as long as there is no entry, and where no place is in use.
-    hastes: [f32; 256],
-    slots: [u32; 256],
-    pools: [u8; 256],
+    hastes: ByPool<f32>,
+    /// By place: the entry.
+    slots: ByPool<u32>,
+    /// By place: the pool.
+    pools: ByPool<u8>,
     /// By pool: its place.
-    places: [u8; 256],
+    place_of: ByPool<u8>,
     /// By pool: one over its reach.
-    haste: [f32; 256],
+    haste_of: ByPool<f32>,
 }
 
 /// A pool that has entries.
@@ -39,30 +43,30 @@ pub(super) struct Front {
 
 impl Fronts {
     /// Of empty pools.
-    pub(super) fn new(haste: &[f32; 256]) -> Self {
+    pub(super) fn new(haste: &ByPool<f32>) -> Self {
         let tables = Tables {
             reads: [0; 256],
             hastes: [0.0; 256],
             slots: [0; 256],
             pools: [0; 256],
-            places: [NOWHERE; 256],
-            haste: *haste,
+            place_of: [NOWHERE; 256],
+            haste_of: *haste,
         };
         Self { len: 0, tables: Box::new(tables) }
     }
 
     /// One over the reach of each pool.
-    pub(super) fn set_haste(&mut self, haste: &[f32; 256]) {
+    pub(super) fn set_haste(&mut self, haste: &ByPool<f32>) {
         let tables = &mut *self.tables;
-        tables.haste = *haste;
+        tables.haste_of = *haste;
         for (pool, haste) in tables.pools.iter().zip(&mut tables.hastes).filter(|(_, haste)| **haste > 0.0) {
-            *haste = tables.haste[usize::from(*pool)];
+            *haste = tables.haste_of[usize::from(*pool)];
         }
     }
 
     /// Keeps a place for a pool that has no entries yet.
     pub(super) fn reserve(&mut self, pool: u8) {
-        if self.tables.places[usize::from(pool)] == NOWHERE {
+        if self.tables.place_of[usize::from(pool)] == NOWHERE {
             self.add(pool);
         }
     }
@@ -70,13 +74,13 @@ impl Fronts {
     /// A pool has another coldest entry.
     #[inline]
     pub(super) fn set(&mut self, pool: u8, slot: u32, read: u32) {
-        let mut place = self.tables.places[usize::from(pool)];
+        let mut place = self.tables.place_of[usize::from(pool)];
         if place == NOWHERE {
             place = self.add(pool);
         }
         let (tables, place) = (&mut *self.tables, usize::from(place));
         tables.reads[place] = read;
-        tables.hastes[place] = tables.haste[usize::from(pool)];
+        tables.hastes[place] = tables.haste_of[usize::from(pool)];
         tables.slots[place] = slot;
     }
 
@@ -84,7 +88,7 @@ impl Fronts {
     #[inline]
     fn add(&mut self, pool: u8) -> u8 {
         let place = self.len;
-        self.tables.places[usize::from(pool)] = place;
+        self.tables.place_of[usize::from(pool)] = place;
         self.tables.pools[usize::from(place)] = pool;
         self.len += 1;
         place
@@ -94,14 +98,14 @@ impl Fronts {
     #[inline]
     pub(super) fn clear(&mut self, pool: u8) {
         let tables = &mut *self.tables;
-        let place = std::mem::replace(&mut tables.places[usize::from(pool)], NOWHERE);
+        let place = std::mem::replace(&mut tables.place_of[usize::from(pool)], NOWHERE);
         if place == NOWHERE {
             return;
         }
         self.len -= 1;
         let (to, last) = (usize::from(place), usize::from(self.len));
         if to != last {
-            tables.places[usize::from(tables.pools[last])] = place;
+            tables.place_of[usize::from(tables.pools[last])] = place;
             tables.pools[to] = tables.pools[last];
             tables.slots[to] = tables.slots[last];
             tables.reads[to] = tables.reads[last];
@@ -137,7 +141,7 @@ impl Fronts {
     /// How overdue an entry of a pool is that was read at that time.
     #[inline]
     pub(super) fn overdue(&self, clock: u32, read: u32, pool: u8) -> f32 {
-        overdue(clock, read, self.tables.haste[usize::from(pool)])
+        overdue(clock, read, self.tables.haste_of[usize::from(pool)])
     }
 
     /// Those of pools with entries.
