@@ -74,6 +74,7 @@ pub async fn start(config: GatewayConfig) -> Result<Gateway, StartError> {
         scheme: config.gateway.scheme.to_uri(),
         access: config.log.access,
         begin_deadline: config.limits.head_deadline,
+        trusted_proxies: config.gateway.trusted_proxies.clone(),
     });
     let admin_state = Arc::new(admin::Admin::new(parts.cache.clone(), config.gateway.scheme, token));
     let clients = clients.run(&bounds, move |peer| {

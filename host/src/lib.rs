@@ -8,6 +8,7 @@ pub mod barrier;
 pub mod body;
 pub mod cache;
 pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod consistency;
 pub mod demo;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Method, Request, Uri};
 
+use crate::client::Client;
 use crate::consistency::Consistency;
 use crate::http::Interim;
 use crate::http::key::Keyed;
@@ -24,6 +25,8 @@ pub(crate) struct Asked {
     pub(crate) site: String,
     /// Path and query, as they stand in the key.
     pub(crate) target: String,
+    /// Who asks, where that is known: whose part of what all share it takes.
+    pub(crate) client: Option<Client>,
     /// Where interim responses to it go; none where its client takes none.
     interim: Option<Interim>,
 }
@@ -39,12 +42,16 @@ impl Asked {
             key,
             site,
             target,
+            client: head.extensions.get().copied(),
             interim: head.extensions.get().cloned(),
         })
     }
 
-    /// Has interim responses to a request that is sent on for this one go to its client.
-    pub(crate) fn takes_interim<B>(&self, sent_on: &mut Request<B>) {
+    /// Says of a request that is sent on for this one whose it is, and has interim responses to it go to that client.
+    pub(crate) fn on_behalf_of_client<B>(&self, sent_on: &mut Request<B>) {
+        if let Some(client) = self.client {
+            sent_on.extensions_mut().insert(client);
+        }
         if let Some(interim) = &self.interim {
             sent_on.extensions_mut().insert(interim.clone());
         }

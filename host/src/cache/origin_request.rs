@@ -39,7 +39,7 @@ impl Asked {
         *request.headers_mut() = fields;
         match purpose {
             Purpose::Refresh => drop(request.extensions_mut().insert(Urgency::Background)),
-            Purpose::Answer | Purpose::Part => self.takes_interim(&mut request),
+            Purpose::Answer | Purpose::Part => self.on_behalf_of_client(&mut request),
         }
         request
     }

@@ -95,7 +95,7 @@ impl Cache {
         if let Forwards::Left(left) = forwards(&asked.method, &asked.fields) {
             request.headers_mut().insert(MAX_FORWARDS, left.into());
         }
-        asked.takes_interim(&mut request);
+        asked.on_behalf_of_client(&mut request);
         asked.tenant.origin.fetch(request).await.inspect_err(|error| asked.tell_of(error))
     }
 }

@@ -1,6 +1,5 @@
 //! The clients' side: from a request to its tenant, and from there into the cache.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +9,10 @@ use hyper::body::Incoming;
 
 use super::first_chunk::{NoBeginning, begun};
 use super::hosts::Hosts;
+use super::listen::Peer;
 use crate::body::{self, Body};
 use crate::cache::{CACHE, Cache};
+use crate::client::{Client, TrustedProxies};
 use crate::http::key;
 use crate::http::semantics::CacheStatus;
 use crate::http::semantics::cache_status::Outcome;
@@ -26,11 +27,15 @@ pub(super) struct Front {
     pub(super) access: bool,
     /// How long a chunked body may take to begin.
     pub(super) begin_deadline: Duration,
+    /// Who is believed whom it speaks for.
+    pub(super) trusted_proxies: TrustedProxies,
 }
 
 impl Front {
     /// A request always gets an answer.
-    pub(super) async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+    pub(super) async fn answer(&self, mut request: Request<Incoming>, peer: Peer) -> Response<Body> {
+        let client = Client::seen(peer.connection, peer.address.ip(), request.headers(), &self.trusted_proxies);
+        request.extensions_mut().insert(client);
         let began = self.access.then(|| (Access::of(&request), self.cache.clock().monotonic()));
         let (tenant, response) = match self.route(request).await {
             Ok((tenant, request)) => (Some(tenant), self.cache.respond(tenant, request).await),
@@ -38,7 +43,7 @@ impl Front {
         };
         if let Some((access, began)) = began {
             let took = self.cache.clock().monotonic().saturating_sub(began);
-            access.tell(peer, tenant.map_or("-", |tenant| &tenant.name), &response, took);
+            access.tell(peer, &client, tenant.map_or("-", |tenant| &tenant.name), &response, took);
         }
         response
     }
@@ -156,11 +161,12 @@ impl Access {
         }
     }
 
-    fn tell(self, peer: SocketAddr, tenant: &str, response: &Response<Body>, took: Duration) {
+    fn tell(self, peer: Peer, client: &Client, tenant: &str, response: &Response<Body>, took: Duration) {
         let cache = response.headers().get("cache-status").and_then(|value| value.to_str().ok()).unwrap_or("-");
         tracing::info!(
             target: "sandbar::access",
-            %peer,
+            peer = %peer.address,
+            client = %client.address(),
             tenant,
             method = %self.method,
             host = self.host,

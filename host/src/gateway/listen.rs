@@ -21,6 +21,7 @@ use super::config::{LimitsConfig, ListenConfig};
 use super::framing::{BothLengths, Framing};
 use super::interim::{Interims, behind};
 use crate::body::BoxError;
+use crate::client::Client;
 use crate::http::semantics::request::Ambiguous;
 
 /// How long to wait before the next connection when the operating system has no more room for one.
@@ -64,6 +65,20 @@ impl Bounds {
     }
 }
 
+/// The other end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer {
+    /// A number that no other connection has.
+    pub(super) connection: u64,
+    pub(super) address: SocketAddr,
+}
+
+impl Peer {
+    fn new(address: SocketAddr) -> Self {
+        Self { connection: Client::next_connection(), address }
+    }
+}
+
 /// An address that is bound, and not served yet.
 pub(super) struct Listener {
     socket: TcpListener,
@@ -83,7 +98,7 @@ impl Listener {
     }
 
     /// Serves it; `service_for` makes the service of each connection.
-    pub(super) fn run<S, B>(self, bounds: &Bounds, service_for: impl Fn(SocketAddr) -> S + Send + 'static) -> Running
+    pub(super) fn run<S, B>(self, bounds: &Bounds, service_for: impl Fn(Peer) -> S + Send + 'static) -> Running
     where
         S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
         S::Future: Send + 'static,
@@ -107,7 +122,7 @@ impl Listener {
         let (tracker, address) = (connections.clone(), self.address);
         connections.spawn(async move {
             while let Some((stream, peer, slot)) = accept(&self.socket, &slots, &kept.stop).await {
-                tracker.spawn(kept.clone().serve(stream, slot, service_for(peer)));
+                tracker.spawn(kept.clone().serve(stream, slot, service_for(Peer::new(peer))));
             }
         });
         Running { address, connections, stop, cut: cut.drop_guard() }

@@ -8,6 +8,7 @@ use bytesize::ByteSize;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Secret;
+use crate::client::TrustedProxies;
 
 /// `[gateway]`: where clients are listened to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +22,9 @@ pub struct ListenConfig {
     /// Whether interim responses of the origin (`103 Early Hints` and the like) are passed on to HTTP/1.1 clients. Default
     /// yes.
     pub interim_responses: bool,
+    /// Proxies in front of the gateway, as IP addresses or networks: whom they name in `Forwarded` or `X-Forwarded-For` is
+    /// the client. Default none: the client is the peer of the connection.
+    pub trusted_proxies: TrustedProxies,
 }
 
 /// A scheme.
@@ -46,7 +50,12 @@ impl Scheme {
 
 impl Default for ListenConfig {
     fn default() -> Self {
-        Self { listen: (Ipv4Addr::LOCALHOST, 8080).into(), scheme: Scheme::Http, interim_responses: true }
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 8080).into(),
+            scheme: Scheme::Http,
+            interim_responses: true,
+            trusted_proxies: TrustedProxies::default(),
+        }
     }
 }
 
