@@ -37,20 +37,29 @@ pub(crate) fn parse_everything(bytes: &[u8]) {
             fields.insert(HeaderName::from_static(name), value.clone());
         }
     }
+    ask_everything(&fields, bytes);
+}
+
+/// Asks every question there is of these fields, as those of the request and of the response. `named` is what the cache
+/// is called.
+///
+/// # Panics
+/// When an answer can't be right.
+pub(crate) fn ask_everything(fields: &HeaderMap, named: &[u8]) {
     let now = Timestamp::from_millis(1_767_225_600_000);
     let times = Times { requested: now, received: now };
     let (method, uri) = (http::Method::GET, Uri::from_static("/a/b?q"));
-    let request = RequestHead { method: &method, uri: &uri, fields: &fields };
+    let request = RequestHead::new(&method, &uri, fields);
     let rules = StoreRules::default();
     for status in [200, 206, 304, 404, 599] {
         let status = StatusCode::from_u16(status).unwrap_or_default();
-        let response = ResponseHead { status, fields: &fields };
+        let response = ResponseHead { status, fields };
         let standard = semantics::standard(&request, &response, times, &rules);
         assert!(standard.plan.freshness_lifetime_ms <= MILLIS_MAX, "no lifetime is longer than a date can say");
         let stored = StoredResponse {
             key: "key".into(),
             status,
-            fields: semantics::stored_fields(&fields, now, &rules),
+            fields: semantics::stored_fields(fields, now, &rules),
             body: Bytes::from_static(b"0123456789"),
             requested: now,
             received: now,
@@ -62,18 +71,19 @@ pub(crate) fn parse_everything(bytes: &[u8]) {
             policy: None,
             version: None,
         };
-        questions(&stored, &request, &fields, times);
+        questions(&stored, &request, fields, times);
     }
     let post = http::Method::POST;
-    let write = RequestHead { method: &post, uri: &uri, fields: &fields };
-    let answer = ResponseHead { status: StatusCode::CREATED, fields: &fields };
+    let write = RequestHead::new(&post, &uri, fields);
+    let answer = ResponseHead { status: StatusCode::CREATED, fields };
     assert!(!semantics::invalidated(&write, "http://a.example", &answer).is_empty(), "the target itself is invalid");
     semantics::group_invalidations(&write, &answer);
     semantics::standard(&write, &answer, times, &rules);
-    _ = semantics::request::check_framing(http::Version::HTTP_11, &fields);
-    semantics::fields::times_through(&fields, "sandbar");
-    semantics::origin_fields(&fields);
-    let status = CacheStatus::new(std::str::from_utf8(bytes).unwrap_or("x"), semantics::cache_status::Outcome::Hit);
+    _ = semantics::request::check_framing(http::Version::HTTP_11, fields);
+    semantics::fields::times_through(fields, "sandbar");
+    semantics::origin_fields(fields);
+    semantics::selecting_values(&SELECTING.map(str::to_owned), fields);
+    let status = CacheStatus::new(std::str::from_utf8(named).unwrap_or("x"), semantics::cache_status::Outcome::Hit);
     let text = CacheStatus { key: Some(status.cache), detail: Some(status.cache), ..status }.to_value();
     assert!(sfv::Parser::new(text.as_bytes()).parse::<sfv::List>().is_ok(), "{text:?}");
 }
@@ -115,18 +125,27 @@ fn questions(stored: &StoredResponse, request: &RequestHead<'_>, fields: &Header
 /// A lifetime is at most 2^31 seconds, or the span of the date forms.
 const MILLIS_MAX: u64 = 253_402_300_800_000;
 
-const PARSED: [&str; 20] = [
+/// Fields by which variants are selected: preferences, a list, and one that is none.
+const SELECTING: [&str; 3] = ["accept-language", "x-device", "cookie"];
+
+/// The fields that are parsed.
+pub(crate) const PARSED: [&str; 27] = [
+    "accept-language",
     "age",
     "cache-control",
+    "cache-group-invalidation",
     "cache-groups",
     "cache-tag",
     "cdn-cache-control",
     "connection",
     "content-location",
+    "content-length",
     "content-range",
+    "cookie",
     "date",
     "etag",
     "expires",
+    "host",
     "if-modified-since",
     "if-none-match",
     "if-range",
@@ -136,4 +155,6 @@ const PARSED: [&str; 20] = [
     "range",
     "surrogate-key",
     "vary",
+    "via",
+    "x-device",
 ];

@@ -25,3 +25,10 @@ pub mod recording;
 pub mod replay;
 pub mod tenant;
 pub mod tier;
+
+// What fuzz targets and tests measure input with knows this crate by its name.
+#[cfg(test)]
+extern crate self as sandbar;
+#[cfg(test)]
+#[path = "../../fuzz/src/proportion.rs"]
+mod proportion;

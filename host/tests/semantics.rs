@@ -9,6 +9,7 @@ mod semantics {
     mod cache_status;
     mod completion;
     mod corpus;
+    mod cost;
     mod date;
     mod differential;
     mod early_refresh;

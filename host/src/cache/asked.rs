@@ -8,7 +8,7 @@ use crate::client::Client;
 use crate::consistency::Consistency;
 use crate::http::Interim;
 use crate::http::key::Keyed;
-use crate::http::semantics::RequestHead;
+use crate::http::semantics::{RequestDirectives, RequestHead};
 use crate::key::CacheKey;
 use crate::tenant::Tenant;
 
@@ -19,6 +19,8 @@ pub(crate) struct Asked {
     pub(crate) method: Method,
     pub(crate) uri: Uri,
     pub(crate) fields: HeaderMap,
+    /// What `fields` say to caches.
+    pub(crate) directives: RequestDirectives,
     /// The primary key.
     pub(crate) key: CacheKey,
     /// Scheme and authority.
@@ -38,6 +40,7 @@ impl Asked {
             tenant: Arc::clone(tenant),
             method: head.method,
             uri: head.uri,
+            directives: RequestDirectives::of(&head.headers),
             fields: head.headers,
             key,
             site,
@@ -59,7 +62,7 @@ impl Asked {
 
     /// The request as a GET: what is stored answers that, whatever was asked (RFC 9111 section 4.3.5).
     pub(crate) fn head_of_get(&self) -> RequestHead<'_> {
-        RequestHead { method: &Method::GET, ..self.head() }
+        RequestHead::with_directives(&Method::GET, &self.uri, &self.fields, self.directives)
     }
 
     /// What its class promises.
@@ -68,6 +71,6 @@ impl Asked {
     }
 
     pub(crate) fn head(&self) -> RequestHead<'_> {
-        RequestHead { method: &self.method, uri: &self.uri, fields: &self.fields }
+        RequestHead::with_directives(&self.method, &self.uri, &self.fields, self.directives)
     }
 }

@@ -12,10 +12,9 @@ use super::outcome::Found;
 use super::serve::{Answered, CACHE};
 use crate::body::{self, Body};
 use crate::http::key::strip_unkeyed;
-use crate::http::semantics::cache_status::Outcome;
 use crate::http::semantics::fields::append_via;
 use crate::http::semantics::request::{Forwards, forwards};
-use crate::http::semantics::{FwdReason, HeadUpdate, Times, freshen_from_head, only_if_cached, origin_fields};
+use crate::http::semantics::{FwdReason, HeadUpdate, Times, freshen_from_head, origin_fields};
 use crate::key::KeyHash;
 use crate::origin::{Origin, OriginError};
 use crate::tenant::counters::count;
@@ -32,8 +31,8 @@ impl Cache {
         if let Some(response) = self.hit_in_l2(&asked).await {
             return response;
         }
-        if only_if_cached(&asked.fields) {
-            return self.synthesized(&asked, StatusCode::GATEWAY_TIMEOUT, Outcome::Refused, "only-if-cached");
+        if asked.directives.only_if_cached {
+            return self.not_cached(&asked);
         }
         let requested = self.inner.clock.now();
         match self.pass(&asked, body::empty()).await {
@@ -77,6 +76,9 @@ impl Cache {
 
     /// A request that only the origin can answer, though its method is one that is stored.
     pub(crate) async fn pass_on(&self, asked: &Asked) -> Response<Body> {
+        if asked.directives.only_if_cached {
+            return self.not_cached(asked);
+        }
         count(&asked.tenant.counters.bypassed);
         match self.pass(asked, body::empty()).await {
             Ok(response) => self.serve_forwarded(asked, response, Answered::forwarded(FwdReason::Request)),

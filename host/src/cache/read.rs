@@ -20,7 +20,7 @@ use crate::body::{self, Body};
 use crate::http::key::{NoKey, keyed};
 use crate::http::semantics::cache_status::Outcome as Status;
 use crate::http::semantics::fields::times_through;
-use crate::http::semantics::{CacheStatus, FwdReason, Reuse, StaleReason, only_if_cached, part_answers, reuse};
+use crate::http::semantics::{CacheStatus, FwdReason, Reuse, StaleReason, part_answers, reuse};
 use crate::key::CacheKey;
 use crate::tenant::Tenant;
 use crate::tenant::counters::count;
@@ -134,7 +134,7 @@ impl Cache {
             if round == 0 {
                 count(&asked.tenant.counters.misses_l1);
             }
-            if only_if_cached(&asked.fields) {
+            if asked.directives.only_if_cached {
                 return self.only_if_cached(&asked).await;
             }
             let ranged = asked.fields.contains_key(RANGE) && miss.basis.is_none();
@@ -157,8 +157,13 @@ impl Cache {
     async fn only_if_cached(&self, asked: &Arc<Asked>) -> Response<Body> {
         match self.hit_in_l2(asked).await {
             Some(response) => response,
-            None => self.synthesized(asked, StatusCode::GATEWAY_TIMEOUT, Status::Refused, "only-if-cached"),
+            None => self.not_cached(asked),
         }
+    }
+
+    /// The answer to a client that accepts nothing but a stored response where there is none for it.
+    pub(crate) fn not_cached(&self, asked: &Asked) -> Response<Body> {
+        self.synthesized(asked, StatusCode::GATEWAY_TIMEOUT, Status::Refused, "only-if-cached")
     }
 
     /// Answers from L2, without a fetch.

@@ -78,8 +78,9 @@ async fn receive(mut content: Body, file: &mut TraceFile) -> anyhow::Result<Opti
         let Some(frame) = frame else { bail!("the gateway ended the recording early; what came until then is kept") };
         let frame = frame.map_err(|error| anyhow!("the recording broke off: {error}; what came until then is kept"))?;
         let Ok(bytes) = frame.into_data() else { continue };
+        // What was there before has no line end in it.
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| rest.len() + last + 1);
         rest.extend_from_slice(&bytes);
-        let whole = rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
         for line in rest[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             match line.strip_prefix(b"#") {
                 Some(end) => return Ok(Some(dropped(end))),

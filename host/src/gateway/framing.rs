@@ -165,6 +165,23 @@ mod tests {
         (0..9).find(|request| found.has(*request))
     }
 
+    /// One byte at a time, as a client sends that wants it to be dear.
+    #[test]
+    fn watching_costs_what_is_read() {
+        for (before, repeated) in [
+            ("GET /", "a"),
+            ("GET / HTTP/1.1\r\n", "a: b\r\n"),
+            ("GET / HTTP/1.1\r\nx: ", ": "),
+            ("", "\r\n"),
+            ("POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n", "1\r\nx\r\n"),
+            ("POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n", "f"),
+            ("", "GET / HTTP/1.1\r\n\r\n"),
+        ] {
+            let sent = |length: usize| before.to_owned() + &repeated.repeat(length / repeated.len());
+            crate::proportion::check(repeated, 4096, sent, |sent| assert!(found(sent.as_bytes(), 1).is_none()));
+        }
+    }
+
     #[test]
     fn both_lengths_are_found_wherever_they_are() {
         let both = "POST / HTTP/1.1\r\nContent-Length: 4\r\nTRANSFER-encoding: chunked\r\n\r\n";

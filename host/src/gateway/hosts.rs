@@ -3,6 +3,9 @@
 
 use std::collections::HashMap;
 
+/// The longest host name, without the dot that may end it.
+const NAME_BYTES_MAX: usize = 253;
+
 /// Tenants by host name.
 #[derive(Clone, Debug)]
 pub struct Hosts<T> {
@@ -56,9 +59,10 @@ impl<T> Hosts<T> {
         Hosts { exact: all(self.exact), suffixes: all(self.suffixes), default: self.default.map(&to) }
     }
 
-    /// The longest suffix first: `a.b.example` asks `.b.example`, then `.example`.
+    /// The longest suffix first: `a.b.example` asks `.b.example`, then `.example`. What is longer than a host name can be
+    /// (RFC 1035 section 2.3.4) matches none: each of its dots would cost a look at all that is behind it.
     fn find_suffix(&self, name: &str) -> Option<&T> {
-        if self.suffixes.is_empty() {
+        if self.suffixes.is_empty() || name.len() > NAME_BYTES_MAX {
             return None;
         }
         name.match_indices('.').filter(|(dot, _)| *dot > 0).find_map(|(dot, _)| self.suffixes.get(&name[dot..]))
@@ -95,7 +99,7 @@ fn parse(pattern: &str) -> Result<Pattern, HostError> {
             && label.len() <= 63
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
     };
-    if labels.len() > 253 || !labels.split('.').all(is_label) {
+    if labels.len() > NAME_BYTES_MAX || !labels.split('.').all(is_label) {
         return Err(wrong("is no host name: write shop.example, *.example for all names below, or * for all others"));
     }
     Ok(match name.strip_prefix('*') {
@@ -146,6 +150,13 @@ mod tests {
     #[test]
     fn an_unknown_host_has_no_tenant() {
         assert_eq!(hosts(&["shop.example", "*.img.example"]).expect("hosts").find("img.example"), None);
+    }
+
+    #[test]
+    fn a_host_of_many_labels_costs_what_it_is_long() {
+        let hosts = hosts(&["shop.example", "*.img.example", "*"]).expect("hosts");
+        let names = |length: usize| "a.".repeat(length / 2);
+        crate::proportion::check("a.a.a", 4096, names, |name| assert_eq!(hosts.find(name), Some(&"*")));
     }
 
     #[test]

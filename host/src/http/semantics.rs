@@ -10,7 +10,7 @@
 //! use sandbar::http::semantics::{self, RequestHead, ResponseHead, StoreRules, Times};
 //!
 //! let (method, uri, asked) = (Method::GET, Uri::from_static("/"), HeaderMap::new());
-//! let request = RequestHead { method: &method, uri: &uri, fields: &asked };
+//! let request = RequestHead::new(&method, &uri, &asked);
 //! let mut fields = HeaderMap::new();
 //! fields.insert(header::CACHE_CONTROL, "max-age=60, stale-if-error=600".parse().unwrap());
 //! let response = ResponseHead { status: StatusCode::OK, fields: &fields };
@@ -32,6 +32,7 @@ pub mod early_refresh;
 pub mod fields;
 pub mod freshness;
 pub mod invalidate;
+pub(crate) mod list;
 pub mod location;
 pub mod multipart;
 pub mod partial;
@@ -53,6 +54,7 @@ use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
 
 use crate::clock::Timestamp;
 
+pub use cache_control::RequestDirectives;
 pub use cache_status::{CacheStatus, FwdReason};
 pub use completion::{Completion, completion, completion_fields};
 pub use early_refresh::refresh_early;
@@ -61,7 +63,6 @@ pub use invalidate::invalidated;
 pub use partial::{Combined, combine, part_answers};
 pub use precondition::{Precondition, precondition};
 pub use ranges::{ByteRange, Ranges, ranges};
-pub use request::{only_if_cached, request_no_store};
 pub use reuse::{Reuse, StaleReason, reuse};
 pub use stale::may_serve_on_error;
 pub use storable::{answers_get, standard};
@@ -69,7 +70,8 @@ pub use surrogate::{group_invalidations, surrogate_keys};
 pub use validate::{HeadUpdate, freshen, freshen_from_head, selected_by_304, validation_fields};
 pub use vary::{Vary, selecting_values, vary};
 
-/// The head of a request.
+/// The head of a request. What it says to caches has been read by the time that there is one: no question that is asked of
+/// it reads `Cache-Control` again.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestHead<'a> {
     /// Its method.
@@ -78,6 +80,29 @@ pub struct RequestHead<'a> {
     pub uri: &'a Uri,
     /// Its fields.
     pub fields: &'a HeaderMap,
+    directives: RequestDirectives,
+}
+
+impl<'a> RequestHead<'a> {
+    /// Reads the directives among the fields.
+    pub fn new(method: &'a Method, uri: &'a Uri, fields: &'a HeaderMap) -> Self {
+        Self::with_directives(method, uri, fields, RequestDirectives::of(fields))
+    }
+
+    /// With the directives that were read from these very fields before.
+    pub(crate) const fn with_directives(
+        method: &'a Method,
+        uri: &'a Uri,
+        fields: &'a HeaderMap,
+        directives: RequestDirectives,
+    ) -> Self {
+        Self { method, uri, fields, directives }
+    }
+
+    /// What it says to caches.
+    pub const fn directives(&self) -> &RequestDirectives {
+        &self.directives
+    }
 }
 
 /// The head of a response.

@@ -112,6 +112,16 @@ mod tests {
     }
 
     #[test]
+    fn a_line_costs_what_it_is_long() {
+        for (before, repeated) in
+            [("", "["), ("[", "]"), ("[]", "\""), ("[]\"", "\" "), ("[01/Jan/1970:", "1:"), ("[]\"GET ", "/ ")]
+        {
+            let line = |length: usize| before.to_owned() + &repeated.repeat(length / repeated.len());
+            crate::proportion::check(repeated, 4096, line, |line| drop(parse(line)));
+        }
+    }
+
+    #[test]
     fn only_storable_gets_count_and_a_304_has_the_size_of_its_200() {
         let line = |request: &str, status: &str| {
             format!(r#"h - - [30/Aug/1995:00:00:01 +0000] "{request}" {status} "-" "agent""#)

@@ -40,6 +40,14 @@ mod tests {
     }
 
     #[test]
+    fn a_line_costs_what_it_is_long() {
+        for (before, repeated) in [("", ","), ("1,", "a"), ("1,a,", "9"), ("", " "), ("1,a,2,", " ,")] {
+            let text = |length: usize| before.to_owned() + &repeated.repeat(length / repeated.len());
+            crate::proportion::check(repeated, 4096, text, |text| drop(line(text, false, &mut Trace::default())));
+        }
+    }
+
+    #[test]
     fn what_is_no_request_is_refused() {
         for text in ["1,2", "1,2,-3", "1,,3", "x,2,3", "1,2,3,4,5", "1,2,3,x"] {
             assert!(read(&["0,1,1", text]).is_err(), "{text}");

@@ -10,7 +10,7 @@ use super::support::fields;
 fn elements() {
     for (section, line, expected) in [
         ("9111 5.2", "a, b=c", &["a", "b=c"][..]),
-        ("9110 5.6.1", " ,a ,\t, b", &["", "a", "", "b"]),
+        ("9110 5.6.1: empty elements are passed over", " ,a ,\t, b", &["a", "b"]),
         ("9111 5.2", "a=\"b, c\", d", &["a=b, c", "d"]),
         ("9110 5.6.4", "a=\"b\\\"c, d\", e", &["a=b\"c, d", "e"]),
         ("9110 5.6.4", "a=\"b\\\\\", e", &["a=b\\", "e"]),
@@ -21,6 +21,7 @@ fn elements() {
         ("an empty argument", "a=, b=\"\"", &["a=", "b="]),
         ("two =", "a=b=c", &["a=b=c"]),
         ("a lone quote", "\"", &["\""]),
+        ("nothing opens a quote again", "a=\"b, \\\", c, \\\"d", &["a=\"b", "\\\"", "c", "\\\"d"]),
         ("a trailing backslash", "a=\"b\\", &["a=\"b\\"]),
     ] {
         let mut found = Vec::new();
@@ -73,9 +74,27 @@ fn request_directives() {
             RequestDirectives { max_age: Delta::Seconds(1), min_fresh: Delta::Seconds(2), ..Default::default() },
         ),
         ("Cache-Control: must-revalidate, private, s-maxage=0", RequestDirectives::default()),
+        ("Cache-Control: max-stale, x=\"y", RequestDirectives::default()),
+        ("Cache-Control: x=\"y, no-store", RequestDirectives { no_store: true, ..Default::default() }),
     ] {
         assert_eq!(RequestDirectives::of(&fields(request)), expected, "9111 5.2.1: {request:?}");
     }
+}
+
+#[test]
+fn after_a_quote_that_never_ends_only_restrictions_count() {
+    let of = |line: &str| ResponseDirectives::of(&fields(line), &CACHE_CONTROL);
+    let found = of("Cache-Control: public, max-age=60, stale-if-error=9, x=\"y, no-cache, must-revalidate");
+    let expected = ResponseDirectives {
+        max_age: Delta::Invalid,
+        no_cache: true,
+        must_revalidate: true,
+        ..ResponseDirectives::default()
+    };
+    assert_eq!(found, expected);
+    let found = of("Cache-Control: x=\"y, must-understand\nCache-Control: no-store, max-age=60");
+    assert!(found.no_store && !found.must_understand, "9111 5.2.2.3: no-store is not lifted: {found:?}");
+    assert_eq!(found.max_age, Delta::Invalid, "whatever line it is on");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The saved corpus of the fuzz target for the field parsers, through the function that the target calls.
 
 #[path = "../../../fuzz/src/fields.rs"]
-mod fields;
+pub(crate) mod fields;
 
 pub(crate) use fields::{fields_of, parse_everything};
 

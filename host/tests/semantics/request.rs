@@ -69,6 +69,8 @@ fn methods() {
         ("PUT", false, false),
         ("DELETE", false, false),
         ("CONNECT", false, false),
+        ("PROPFIND", true, false),
+        ("QUERY", true, false),
         ("PATCH", false, false),
         ("M-SEARCH", false, false),
         ("get", false, false),

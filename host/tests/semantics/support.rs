@@ -63,7 +63,7 @@ impl Asked {
     }
 
     pub(crate) fn head(&self) -> RequestHead<'_> {
-        RequestHead { method: &self.method, uri: &self.uri, fields: &self.fields }
+        RequestHead::new(&self.method, &self.uri, &self.fields)
     }
 }
 

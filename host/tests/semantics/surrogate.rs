@@ -58,6 +58,12 @@ fn group_invalidation() {
         ("9875 3: no strings", "POST", "Cache-Group-Invalidation: a", &[]),
         ("9875 3: garbage", "POST", "Cache-Group-Invalidation: \"a\", &", &[]),
         ("9875 3: missing", "POST", "Cache-Groups: \"a\"", &[]),
+        (
+            "longer than a key may be",
+            "POST",
+            &format!("Cache-Group-Invalidation: \"a\", \"{}\"", "b".repeat(KEY_BYTES_MAX)),
+            &["group:a.example:a"],
+        ),
     ] {
         let asked = Asked::new(method, "Host: a.example");
         let response = fields(response);

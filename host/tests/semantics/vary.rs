@@ -1,5 +1,6 @@
 //! Which variant? RFC 9110 section 12.5.5, RFC 9111 section 4.1.
 
+use sandbar::http::semantics::vary::NAMES_MAX;
 use sandbar::http::semantics::{Vary, selecting_values, vary};
 use sandbar::key::CacheKey;
 
@@ -27,6 +28,7 @@ fn names() {
         ("no field name", "Vary: a;b", Vary::Any),
         ("9110 5.6.2: an odd name is a name", "Vary: **", names(&["**"])),
         ("no field name", "Vary: \"a\"", Vary::Any),
+        ("more names than anybody selects by", &format!("Vary: {}", "a,".repeat(NAMES_MAX + 1)), Vary::Any),
     ] {
         assert_eq!(vary(&fields(response)), expected, "{section}: {response:?}");
     }
@@ -91,6 +93,9 @@ fn several_names() {
 
 #[test]
 fn known_fields() {
+    let many: String =
+        (0..65).map(|number| format!("{},l{number}", if number == 0 { "Accept-Language: x" } else { "" })).collect();
+    let other_order = many.replace("l1,", "").replace("l64", "l64,l1");
     let (language, encoding, agent) = (&["accept-language"][..], &["accept-encoding"][..], &["user-agent"][..]);
     for (section, names, one, other, same) in [
         ("9110 12.5.4: order", language, "Accept-Language: en, de", "Accept-Language: de, en", true),
@@ -104,6 +109,8 @@ fn known_fields() {
         ("9110 12.5.3: others", encoding, "Accept-Encoding: gzip", "Accept-Encoding: gzip, br", false),
         ("9110 12.5.3: empty is not absent", encoding, "Accept-Encoding:", "", false),
         ("9110 12.5.3: refused", encoding, "Accept-Encoding: gzip;q=0", "Accept-Encoding: gzip", false),
+        ("too many to be put in order", language, &many, &other_order, false),
+        ("too many to be put in order", language, &many, &many, true),
         ("9110 10.1.5: no list", agent, "User-Agent: a (b, c)", "User-Agent: a (b,c)", false),
         ("6265 4.2: no list", &["cookie"], "Cookie: a=b, c", "Cookie: a=b,c", false),
         ("6265 4.2: no case", &["cookie"], "Cookie: a=b", "Cookie: a=B", false),

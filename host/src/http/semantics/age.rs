@@ -6,6 +6,7 @@ use http::HeaderMap;
 use http::header::{AGE, DATE};
 
 use super::directive::delta_seconds;
+use super::list::{Members, Quotes};
 use super::{Times, date};
 
 /// `age_value`: what the response says of its age; zero where it says nothing sensible.
@@ -14,8 +15,8 @@ use super::{Times, date};
 /// field value, discarding subsequent ones. If the field value (after discarding additional members, as per above) is
 /// invalid (e.g., it contains something other than a non-negative integer), a cache SHOULD ignore the field."
 pub fn age_value(fields: &HeaderMap) -> Duration {
-    let first = fields.get(AGE).and_then(|line| line.as_bytes().split(|byte| *byte == b',').next());
-    let seconds = first.and_then(|member| delta_seconds(member.trim_ascii())).unwrap_or(0);
+    let first = fields.get(AGE).and_then(|line| Members::of(line.as_bytes(), Quotes::None).next());
+    let seconds = first.and_then(delta_seconds).unwrap_or(0);
     Duration::from_secs(seconds.into())
 }
 

@@ -4,6 +4,7 @@ use http::header::{CACHE_CONTROL, PRAGMA};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::directive::{DELTA_SECONDS_MAX, Delta, each_directive};
+use super::list::{Members, Quotes};
 
 /// What a response says to caches (RFC 9111 section 5.2.2).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,11 +41,12 @@ impl ResponseDirectives {
     /// The directives in all lines of field `name`.
     pub fn of(fields: &HeaderMap, name: &HeaderName) -> Self {
         let mut directives = Self::default();
+        let mut is_sound = true;
         for line in fields.get_all(name) {
-            let sound = each_directive(line.as_bytes(), |name, argument| directives.take(name, argument));
-            if !sound {
-                directives.distrust();
-            }
+            is_sound &= each_directive(line.as_bytes(), |name, argument| directives.take(name, argument));
+        }
+        if !is_sound {
+            directives.distrust();
         }
         directives
     }
@@ -83,10 +85,7 @@ impl ResponseDirectives {
     /// Notes the field names of a qualified directive; false where there are none that make sense, and the directive
     /// holds for the whole response.
     fn withhold(&mut self, argument: Option<&[u8]>) -> bool {
-        let names: Option<Vec<HeaderName>> = argument
-            .unwrap_or_default()
-            .split(|byte| *byte == b',')
-            .map(<[u8]>::trim_ascii)
+        let names: Option<Vec<HeaderName>> = Members::of(argument.unwrap_or_default(), Quotes::None)
             .filter(|name| !name.is_empty())
             .map(|name| HeaderName::from_bytes(name).ok())
             .collect();
@@ -99,7 +98,8 @@ impl ResponseDirectives {
         }
     }
 
-    /// RFC 9111 section 4.2.1: "Caches are encouraged to consider responses that have invalid freshness information
+    /// After a quote that never ends nobody knows what was meant: whatever permits counts for nothing, whatever restricts
+    /// stays. RFC 9111 section 4.2.1: "Caches are encouraged to consider responses that have invalid freshness information
     /// [...] to be stale."
     fn distrust(&mut self) {
         for delta in [&mut self.max_age, &mut self.s_maxage] {
@@ -109,6 +109,10 @@ impl ResponseDirectives {
         }
         self.stale_while_revalidate = Delta::Absent;
         self.stale_if_error = Delta::Absent;
+        self.public = false;
+        self.immutable = false;
+        // Section 5.2.2.3: it would lift `no-store`.
+        self.must_understand &= !self.no_store;
     }
 }
 
@@ -125,9 +129,9 @@ pub struct RequestDirectives {
     pub stale_if_error: Delta,
     /// `no-cache`, or `Pragma: no-cache`.
     pub no_cache: bool,
-    /// `no-store`.
+    /// `no-store`: the answer may not be stored (section 5.2.1.5).
     pub no_store: bool,
-    /// `only-if-cached`.
+    /// `only-if-cached`: nothing but a stored response, and 504 where there is none (section 5.2.1.7).
     pub only_if_cached: bool,
 }
 
@@ -139,8 +143,14 @@ impl RequestDirectives {
         if lines.peek().is_none() {
             directives.no_cache = fields.get_all(PRAGMA).iter().any(pragma_no_cache);
         }
+        let mut is_sound = true;
         for line in lines {
-            each_directive(line.as_bytes(), |name, argument| directives.take(name, argument));
+            is_sound &= each_directive(line.as_bytes(), |name, argument| directives.take(name, argument));
+        }
+        if !is_sound {
+            // Nobody knows whether the client meant to accept what is stale.
+            directives.max_stale = Delta::Absent;
+            directives.stale_if_error = Delta::Absent;
         }
         directives
     }

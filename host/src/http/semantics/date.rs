@@ -13,6 +13,9 @@ const IMF_FIXDATE_LEN: usize = "Sun, 06 Nov 1994 08:49:37 GMT".len();
 
 const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
+/// Longer than any date in any of the three forms: what is longer is none, and is not looked at.
+const DATE_BYTES_MAX: usize = 64;
+
 const SECONDS_PER_YEAR: u64 = 31_556_952;
 
 /// The date in `value`; none where it is not one of the three forms, or a day that never was. Names are read in any
@@ -21,6 +24,9 @@ const SECONDS_PER_YEAR: u64 = 31_556_952;
 /// `now` settles the century of the obsolete RFC 850 form.
 pub fn parse(value: &HeaderValue, now: Timestamp) -> Option<Timestamp> {
     let text = value.to_str().ok()?.trim();
+    if text.len() > DATE_BYTES_MAX {
+        return None;
+    }
     // The common form needs no allocation.
     if let Ok(time) = httpdate::parse_http_date(text).map(Timestamp::from)
         && text.len() == IMF_FIXDATE_LEN

@@ -1,6 +1,8 @@
 //! The elements of a `Cache-Control` line (RFC 9111 section 5.2) and the seconds they may carry (section 1.2.2): names
 //! in any case, quoted and unquoted arguments.
 
+use super::list::{Members, Quotes};
+
 /// The largest delta-seconds: RFC 9111 section 1.2.2, "If a cache receives a delta-seconds value greater than the
 /// greatest integer it can represent, or if any of its subsequent calculations overflows, the cache MUST consider the
 /// value to be 2147483648 (2^31)".
@@ -61,36 +63,11 @@ pub fn delta_seconds(text: &[u8]) -> Option<u32> {
 }
 
 /// Calls `take` with the name and the unquoted argument of each element of a line; false where a quoted string never
-/// ends (what follows it is then read as if the quote were not there, so that no restriction is lost).
+/// ends (what follows it is then read as if it were not quoted, so that no restriction is lost).
 pub fn each_directive(line: &[u8], mut take: impl FnMut(&[u8], Option<&[u8]>)) -> bool {
-    let mut sound = true;
-    let mut rest = line;
-    while !rest.is_empty() {
-        let end = element_end(rest).unwrap_or_else(|| {
-            sound = false;
-            rest.iter().position(|byte| *byte == b',').unwrap_or(rest.len())
-        });
-        one_directive(rest[..end].trim_ascii(), &mut take);
-        rest = rest.get(end + 1..).unwrap_or_default();
-    }
-    sound
-}
-
-/// Where the element at the beginning of `rest` ends: at a comma outside quotes, or at the end of the line; none where
-/// a quoted string never ends.
-fn element_end(rest: &[u8]) -> Option<usize> {
-    let mut quoted = false;
-    let mut escaped = false;
-    for (index, byte) in rest.iter().enumerate() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            b',' if !quoted => return Some(index),
-            _ => {}
-        }
-    }
-    (!quoted).then_some(rest.len())
+    let mut members = Members::of(line, Quotes::Strings);
+    members.by_ref().filter(|member| !member.is_empty()).for_each(|member| one_directive(member, &mut take));
+    members.is_sound()
 }
 
 fn one_directive(element: &[u8], take: &mut impl FnMut(&[u8], Option<&[u8]>)) {

@@ -9,6 +9,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 use super::directive::DELTA_SECONDS_MAX;
+use super::list::{Members, Quotes};
 use super::targeted::effective;
 use super::{StoreRules, date};
 use crate::clock::Timestamp;
@@ -41,8 +42,8 @@ pub fn strip_hop_by_hop(fields: &mut HeaderMap) {
 
 fn connection_named(fields: &HeaderMap) -> Vec<HeaderName> {
     let lines = fields.get_all(CONNECTION).iter();
-    let members = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
-    members.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()).collect()
+    let members = lines.flat_map(|line| Members::of(line.as_bytes(), Quotes::None));
+    members.filter_map(|name| HeaderName::from_bytes(name).ok()).collect()
 }
 
 /// The fields of a request as they go on to the origin. `Expect` is answered here, not there: the body is passed on as
@@ -123,7 +124,7 @@ pub fn append_via(fields: &mut HeaderMap, version: Version, pseudonym: &str) {
 /// How often a request has come through `pseudonym` before. Tiers of one fleet have the same name: only what goes on
 /// and on is a loop.
 pub fn times_through(fields: &HeaderMap, pseudonym: &str) -> usize {
-    let hops = fields.get_all(VIA).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    let hops = fields.get_all(VIA).iter().flat_map(|line| Members::of(line.as_bytes(), Quotes::None));
     hops.filter(|hop| {
         let mut words = hop.split(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty());
         words.nth(1) == Some(pseudonym.as_bytes())

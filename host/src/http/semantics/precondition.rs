@@ -32,7 +32,8 @@ pub fn precondition(stored: &StoredResponse, request: &RequestHead<'_>) -> Preco
     // Section 13.2.2: "When If-None-Match is present, evaluate the If-None-Match precondition"; only else
     // If-Modified-Since.
     let unmodified = if fields.contains_key(IF_NONE_MATCH) {
-        fields.get_all(IF_NONE_MATCH).iter().any(|line| names(line, stored.fields.get(ETAG)))
+        let tag = stored.fields.get(ETAG).and_then(|tag| opaque(tag.as_bytes()));
+        fields.get_all(IF_NONE_MATCH).iter().any(|line| names(line, tag))
     } else {
         only_line(fields).is_some_and(|since| !modified_since(stored, since))
     };
@@ -57,11 +58,7 @@ fn modified_since(stored: &StoredResponse, since: &HeaderValue) -> bool {
 }
 
 /// Whether a line of `If-None-Match` names the tag, in the weak comparison (RFC 9110 section 13.1.2), or is `*`.
-fn names(line: &HeaderValue, tag: Option<&HeaderValue>) -> bool {
+fn names(line: &HeaderValue, tag: Option<&[u8]>) -> bool {
     let line = line.as_bytes().trim_ascii();
-    if line == b"*" {
-        return true;
-    }
-    let Some(tag) = tag.and_then(|tag| opaque(tag.as_bytes())) else { return false };
-    tags(line).any(|listed| opaque(listed) == Some(tag))
+    line == b"*" || tag.is_some_and(|tag| tags(line).any(|listed| listed == tag))
 }

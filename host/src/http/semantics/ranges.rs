@@ -3,6 +3,7 @@
 use http::header::{ETAG, IF_RANGE, RANGE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
+use super::list::{Members, Quotes};
 use super::validator::{strong_last_modified, strong_match};
 use super::{RequestHead, date};
 use crate::entry::StoredResponse;
@@ -114,13 +115,14 @@ pub fn asked(fields: &HeaderMap) -> Option<Vec<RangeSpec>> {
     if !unit.trim().eq_ignore_ascii_case("bytes") {
         return None;
     }
-    let members = set.split(',').map(str::trim).filter(|member| !member.is_empty());
-    let specs: Option<Vec<RangeSpec>> = members.map(spec).collect();
+    let members = Members::of(set.as_bytes(), Quotes::None).filter(|member| !member.is_empty());
+    // One more than may be there, to see that there are too many.
+    let specs: Option<Vec<RangeSpec>> = members.take(RANGES_MAX + 1).map(spec).collect();
     specs.filter(|specs| !specs.is_empty() && specs.len() <= RANGES_MAX)
 }
 
-fn spec(text: &str) -> Option<RangeSpec> {
-    let (first, last) = text.split_once('-')?;
+fn spec(text: &[u8]) -> Option<RangeSpec> {
+    let (first, last) = std::str::from_utf8(text).ok()?.split_once('-')?;
     match (first, last) {
         ("", length) => Some(RangeSpec::Suffix { length: position(length)? }),
         (first, "") => Some(RangeSpec::From { first: position(first)?, last: None }),

@@ -1,25 +1,14 @@
-//! What is asked of a request before it meets the cache: is it framed soundly, is its method safe, may the origin be
-//! asked, may the answer be stored?
+//! What is asked of a request before it meets the cache: is it framed soundly, is its method safe, may it be sent on?
 
 use http::header::{CONTENT_LENGTH, HOST, MAX_FORWARDS, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Version};
 
 use super::RequestHead;
-use super::cache_control::RequestDirectives;
 
-/// Whether the client accepts nothing but a stored response: without one it gets 504 (RFC 9111 section 5.2.1.7).
-pub fn only_if_cached(fields: &HeaderMap) -> bool {
-    RequestDirectives::of(fields).only_if_cached
-}
-
-/// Whether the client forbids to store the answer (RFC 9111 section 5.2.1.5).
-pub fn request_no_store(fields: &HeaderMap) -> bool {
-    RequestDirectives::of(fields).no_store
-}
-
-/// Whether the method is safe (RFC 9110 section 9.2.1): it asks for no change of state. An unknown one is not.
+/// Whether the method is safe (RFC 9110 section 9.2.1): it asks for no change of state. One that is not registered as safe
+/// (section 16.1.1) is not.
 pub fn is_safe(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE)
+    matches!(method.as_str(), "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PROPFIND" | "REPORT" | "SEARCH" | "QUERY")
 }
 
 /// Whether a stored response to GET may answer the method.

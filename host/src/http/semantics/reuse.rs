@@ -34,14 +34,12 @@ pub enum StaleReason {
 
 /// Whether the stored response may answer now. A part that is not what is asked for comes back as
 /// [`FwdReason::Partial`]: there is nothing to validate, the request goes on as it is.
-///
-/// A request without `Cache-Control` and `Pragma` costs two look-ups in its fields.
 pub fn reuse(stored: &StoredResponse, request: &RequestHead<'_>, now: Timestamp, soft_purged: bool) -> Reuse {
     // Section 3.3: a part answers nothing but a range "wholly within" it, least of all a request for the whole.
     if lacks_what_is_asked(stored, request) {
         return Reuse::Validate(FwdReason::Partial);
     }
-    let asked = RequestDirectives::of(request.fields);
+    let asked = request.directives();
     // Section 5.2.2.4: the response "MUST NOT be used to satisfy any other request without forwarding it for
     // validation".
     if stored.directives.no_cache {
@@ -49,13 +47,13 @@ pub fn reuse(stored: &StoredResponse, request: &RequestHead<'_>, now: Timestamp,
     }
     // Section 5.2.1.4: "the client prefers a stored response not be used to satisfy the request without successful
     // validation on the origin server."
-    if asked.no_cache || !young_enough(stored, &asked, now) {
+    if asked.no_cache || !young_enough(stored, asked, now) {
         return Reuse::Validate(FwdReason::Request);
     }
     match staleness(stored, now, soft_purged) {
-        None if stays_fresh(stored, &asked, now) => Reuse::Fresh,
+        None if stays_fresh(stored, asked, now) => Reuse::Fresh,
         None => Reuse::Validate(FwdReason::Request),
-        Some(stale_for) => reuse_stale(stored, &asked, stale_for),
+        Some(stale_for) => reuse_stale(stored, asked, stale_for),
     }
 }
 

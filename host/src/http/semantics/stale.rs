@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::RequestHead;
-use super::cache_control::{RequestDirectives, ResponseDirectives};
+use super::cache_control::ResponseDirectives;
 use super::reuse::lacks_what_is_asked;
 use crate::clock::Timestamp;
 use crate::entry::{Directives, StoredResponse};
@@ -73,7 +73,7 @@ pub fn may_serve_on_error(
     if lacks_what_is_asked(stored, request) {
         return false;
     }
-    let asked = RequestDirectives::of(request.fields);
+    let asked = request.directives();
     // RFC 9111 section 5.2.1.4: the client "prefers a stored response not be used [...] without successful validation".
     if asked.no_cache || stored.directives.no_cache {
         return false;

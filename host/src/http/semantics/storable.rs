@@ -55,7 +55,7 @@ fn obstacles(
         (Obstacle::Method, *request.method != Method::GET && !is_storable_post(request, response, directives)),
         (Obstacle::Status, !is_storable(request, response.status) || must_understand && !understood),
         (Obstacle::NoStore, no_store),
-        (Obstacle::RequestNoStore, request::request_no_store(request.fields)),
+        (Obstacle::RequestNoStore, request.directives().no_store),
         (Obstacle::Private, directives.private),
         (Obstacle::Authorization, request.fields.contains_key(AUTHORIZATION) && !allows_sharing(directives)),
         (Obstacle::SetCookie, sets_cookie && !rules.store_set_cookie),

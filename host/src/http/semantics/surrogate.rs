@@ -1,8 +1,9 @@
 //! Surrogate keys: what a response can be purged by besides its target.
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use sfv::{BareItem, List, ListEntry, Parser};
 
+use super::list::{Members, Quotes};
 use super::{RequestHead, ResponseHead, request};
 
 /// Keys separated by spaces.
@@ -21,42 +22,44 @@ pub const KEY_BYTES_MAX: usize = 1024;
 
 /// The keys of a response, sorted, each once. A group becomes the key [`group_key`] makes of it.
 pub fn surrogate_keys(request: &RequestHead<'_>, response: &HeaderMap) -> Vec<String> {
-    let mut keys = Vec::new();
-    separated(response, &SURROGATE_KEY, |c| c.is_ascii_whitespace(), &mut keys);
-    separated(response, &CACHE_TAG, |c| c == ',', &mut keys);
-    if response.contains_key(CACHE_GROUPS) {
-        keys.extend(groups(response, &CACHE_GROUPS).iter().map(|group| group_key(&request::host(request), group)));
-    }
-    keys.retain(|key| !key.is_empty() && key.len() <= KEY_BYTES_MAX);
-    keys.truncate(KEYS_MAX);
+    let words = lines(response, SURROGATE_KEY).flat_map(|line| line.split(|byte| byte.is_ascii_whitespace()));
+    let members = lines(response, CACHE_TAG).flat_map(|line| Members::of(line, Quotes::None));
+    let named = words.chain(members).filter(|key| !key.is_empty() && key.len() <= KEY_BYTES_MAX);
+    let named = named.filter_map(|key| std::str::from_utf8(key).ok()).map(str::to_owned);
+    let mut keys: Vec<String> = named.chain(group_keys(request, response, &CACHE_GROUPS)).take(KEYS_MAX).collect();
     keys.sort_unstable();
     keys.dedup();
     keys
+}
+
+fn lines(fields: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &[u8]> {
+    fields.get_all(name).iter().map(HeaderValue::as_bytes)
 }
 
 /// The surrogate keys of the groups that a response to a write makes invalid.
 ///
 /// RFC 9875 section 3: "The Cache-Group-Invalidation header field MUST be ignored on responses to requests that have a
 /// safe method"; otherwise a cache "MAY invalidate any stored responses that share groups" with it, those of the same
-/// origin.
+/// origin. No response has more groups than [`KEYS_MAX`], and no write makes more invalid.
 pub fn group_invalidations(request: &RequestHead<'_>, response: &ResponseHead<'_>) -> Vec<String> {
-    if request::is_safe(request.method) || !response.fields.contains_key(CACHE_GROUP_INVALIDATION) {
+    if request::is_safe(request.method) {
         return Vec::new();
     }
-    let host = request::host(request);
-    groups(response.fields, &CACHE_GROUP_INVALIDATION).iter().map(|group| group_key(&host, group)).collect()
+    group_keys(request, response.fields, &CACHE_GROUP_INVALIDATION).take(KEYS_MAX).collect()
+}
+
+/// The surrogate keys of the groups in field `name`; those that are too long for one are left out.
+fn group_keys(request: &RequestHead<'_>, fields: &HeaderMap, name: &HeaderName) -> impl Iterator<Item = String> {
+    let groups = groups(fields, name);
+    // Of a host that is no name there are no groups: each key would carry all of it.
+    let host = (!groups.is_empty()).then(|| request::host(request)).filter(|host| host.len() <= KEY_BYTES_MAX);
+    let keys = host.map(|host| groups.into_iter().map(move |group| group_key(&host, &group)));
+    keys.into_iter().flatten().filter(|key| key.len() <= KEY_BYTES_MAX)
 }
 
 /// The surrogate key that stands for a group of a host: groups of different hosts are different groups.
 pub fn group_key(host: &str, group: &str) -> String {
     format!("group:{}:{group}", host.to_ascii_lowercase())
-}
-
-fn separated(fields: &HeaderMap, name: &HeaderName, separator: impl Fn(char) -> bool, keys: &mut Vec<String>) {
-    for line in fields.get_all(name) {
-        let Ok(line) = std::str::from_utf8(line.as_bytes()) else { continue };
-        keys.extend(line.split(&separator).map(str::trim).map(str::to_owned));
-    }
 }
 
 /// The strings of a structured list; none where it can't be parsed or holds anything else (RFC 9651 section 3.1: a

@@ -4,6 +4,7 @@ use http::header::{DATE, ETAG, LAST_MODIFIED};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::date;
+use super::list::{Members, Quotes};
 use crate::clock::Timestamp;
 use crate::entry::StoredResponse;
 
@@ -18,23 +19,10 @@ pub fn can_be_validated(status: StatusCode, fields: &HeaderMap, received: Timest
     whole && (fields.contains_key(ETAG) || date::field(fields, &LAST_MODIFIED, received).is_some())
 }
 
-/// The entity tags of a list. A comma within quotes is part of a tag; what is no tag is passed over.
+/// The entity tags of a list, without their weakness. A comma within quotes is part of a tag; what is no tag is passed
+/// over.
 pub fn tags(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = line;
-    std::iter::from_fn(move || {
-        loop {
-            rest = rest.trim_ascii_start();
-            let start = rest.strip_prefix(b"W/").unwrap_or(rest);
-            if let Some(inner) = start.strip_prefix(b"\"") {
-                let close = inner.iter().position(|byte| *byte == b'"')?;
-                let (tag, after) = rest.split_at(rest.len() - inner.len() + close + 1);
-                rest = after;
-                return Some(tag);
-            }
-            let next = rest.iter().position(|byte| *byte == b',')?;
-            rest = &rest[next + 1..];
-        }
-    })
+    Members::of(line, Quotes::Tags).filter_map(opaque)
 }
 
 /// The quoted part of an entity tag, without its weakness; none where it is not one.

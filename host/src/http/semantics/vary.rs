@@ -6,6 +6,8 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName};
 
+use super::list::{Members, Quotes};
+
 /// The value of a selecting field that the request does not have. No field value holds this character.
 ///
 /// RFC 9111 section 4.1: "If (after any normalization that might take place) a header field is absent from a request,
@@ -23,19 +25,25 @@ pub enum Vary {
     Names(Vec<String>),
 }
 
+/// A response that names more fields is taken for one that says `*`: selecting by them would cost more than the fetch.
+pub const NAMES_MAX: usize = 64;
+
+/// Preferences with more members are compared as they were sent, in their own order.
+const PREFERENCES_MAX: usize = 64;
+
 /// Reads all lines of `Vary`.
 pub fn vary(response: &HeaderMap) -> Vary {
     let mut names = Vec::new();
     for line in response.get_all(VARY) {
-        for member in line.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+        for member in Members::of(line.as_bytes(), Quotes::None) {
             match member {
                 b"" => {}
                 // Section 4.1: "A stored response with a Vary header field value containing a member "*" always fails
                 // to match."
                 b"*" => return Vary::Any,
                 name => match HeaderName::from_bytes(name) {
-                    Ok(name) => names.push(name.as_str().to_owned()),
-                    Err(_) => return Vary::Any,
+                    Ok(name) if names.len() < NAMES_MAX => names.push(name.as_str().to_owned()),
+                    _ => return Vary::Any,
                 },
             }
         }
@@ -56,18 +64,19 @@ fn selecting_value(name: &str, request: &HeaderMap) -> String {
     if lines.peek().is_none() {
         return ABSENT.to_owned();
     }
-    let mut value = String::new();
+    let mut value = Vec::new();
     for line in lines {
         if !value.is_empty() {
-            value.push_str(", ");
+            value.extend_from_slice(b", ");
         }
-        value.extend(line.as_bytes().trim_ascii().iter().map(|byte| char::from(*byte)));
+        value.extend_from_slice(line.as_bytes().trim_ascii());
     }
-    match HeaderName::from_bytes(name.as_bytes()) {
-        Ok(name) if PREFERENCES.contains(&name) => preferences(&value),
-        Ok(name) if !SINGLETONS.contains(&name) => list(&value),
+    let value = match HeaderName::from_bytes(name.as_bytes()) {
+        Ok(name) if PREFERENCES.contains(&name) => preferences(value),
+        Ok(name) if !SINGLETONS.contains(&name) => list(value),
         _ => value,
-    }
+    };
+    value.into_iter().map(char::from).collect()
 }
 
 /// Lists of case-insensitive members whose order says nothing: their weights do (RFC 9110 section 12.4.2).
@@ -78,30 +87,22 @@ const SINGLETONS: [HeaderName; 7] =
     [AUTHORIZATION, COOKIE, DATE, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, REFERER, USER_AGENT];
 
 /// The members in lower case, without white space and empty ones, sorted.
-fn preferences(value: &str) -> String {
+fn preferences(value: Vec<u8>) -> Vec<u8> {
     let mut bare = value.to_ascii_lowercase();
-    bare.retain(|c| !matches!(c, ' ' | '\t'));
-    let mut members: Vec<&str> = bare.split(',').filter(|member| !member.is_empty()).collect();
+    bare.retain(|byte| !matches!(byte, b' ' | b'\t'));
+    let mut members: Vec<&[u8]> = Members::of(&bare, Quotes::None).filter(|member| !member.is_empty()).collect();
+    if members.len() > PREFERENCES_MAX {
+        return value;
+    }
     members.sort_unstable();
-    members.join(",")
+    members.join(&b',')
 }
 
-/// A list without the white space around its commas (RFC 9110 section 5.6.1); what is in quotes stays as it is. A field
-/// that nobody knows is taken for a list: its lines may be combined on the way in any case (section 5.3).
-fn list(value: &str) -> String {
-    let mut bare = String::with_capacity(value.len());
-    let (mut quoted, mut escaped) = (false, false);
-    let mut after_comma = false;
-    for c in value.chars() {
-        match c {
-            ' ' | '\t' if after_comma => continue,
-            ',' if !quoted => bare.truncate(bare.trim_end_matches([' ', '\t']).len()),
-            '"' if !escaped => quoted = !quoted,
-            _ => {}
-        }
-        escaped = quoted && c == '\\' && !escaped;
-        after_comma = c == ',' && !quoted;
-        bare.push(c);
-    }
-    bare
+/// A list without the white space around its commas (RFC 9110 section 5.6.1); what is in quotes stays as it is, and so does
+/// all of it where a quote never ends. A field that nobody knows is taken for a list: its lines may be combined on the way
+/// in any case (section 5.3).
+fn list(value: Vec<u8>) -> Vec<u8> {
+    let mut members = Members::of(&value, Quotes::Strings);
+    let bare = members.by_ref().collect::<Vec<_>>().join(&b',');
+    if members.is_sound() { bare } else { value }
 }
