@@ -2,35 +2,34 @@
 //!
 //! [`Cache::respond`] is the whole of it: a request in, a response out, never an error.
 
-mod answer;
 mod asked;
 mod began;
 mod cached;
+mod collapse;
 mod complete;
 mod detach;
 mod fill;
 mod fleet;
-mod flight;
+mod found;
 mod jitter;
 mod judge;
 mod lease;
 mod lookup;
 mod origin_request;
-mod outcome;
 mod pass;
 mod pending;
 mod purge;
 mod read;
 mod record;
 mod refresh;
-mod serve;
+mod renew;
+mod respond;
 mod share;
 mod spool;
 mod store;
 mod tail;
 mod take_in;
 mod versioned;
-mod wait;
 mod write;
 
 use std::sync::Arc;
@@ -50,9 +49,9 @@ use crate::key::KeyHash;
 use crate::memory_budget::MemoryBudget;
 use crate::tenant::Tenant;
 use crate::tier::{Tier, TierHealth};
-use flight::Flights;
-use outcome::Outcome;
-pub(crate) use serve::CACHE;
+use collapse::flight::Flights;
+use collapse::landing::Landing;
+pub(crate) use respond::serve::CACHE;
 
 /// How long a task waits before it asks a store again that has just failed.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
@@ -108,7 +107,7 @@ struct Inner {
     barriers: Option<Arc<dyn BarrierStore>>,
     clock: Arc<dyn Clock>,
     limits: Limits,
-    flights: Arc<Flights<Outcome>>,
+    flights: Arc<Flights<Landing>>,
     budget: Arc<MemoryBudget>,
     /// Keys whose responses turned out not to be storable.
     learned: mini_moka::sync::Cache<KeyHash, ()>,

@@ -26,6 +26,11 @@ impl KeyHash {
         half.copy_from_slice(&blake3::hash(text.as_bytes()).as_bytes()[..16]);
         Self(u128::from_le_bytes(half))
     }
+
+    /// Another hash of the same text, that no text has.
+    pub(crate) const fn apart(self) -> Self {
+        Self(!self.0)
+    }
 }
 
 impl fmt::Debug for KeyHash {

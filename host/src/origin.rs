@@ -5,12 +5,15 @@ pub mod http;
 pub mod loader;
 pub mod shield;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
 use self::shield::Refusal;
 use crate::body::Body;
+use crate::http::semantics::leave::Joined;
 
 /// Answers requests that the cache can't.
 pub trait Origin: Send + Sync + 'static {
@@ -72,6 +75,34 @@ pub enum Urgency {
     Awaited,
     /// Nobody waits: it is the first to be dropped where the origin has enough to do.
     Background,
+}
+
+/// How far a request has come: an extension of the request to an [`Origin`]. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Progress(Arc<AtomicU8>);
+
+impl Progress {
+    const SENT: u8 = 1;
+    const ANSWERED: u8 = 2;
+
+    /// It leaves the last queue for the origin.
+    pub fn is_sent(&self) {
+        self.0.fetch_max(Self::SENT, Ordering::SeqCst);
+    }
+
+    /// The head of its response is there, or it has failed.
+    pub(crate) fn is_answered(&self) {
+        self.0.fetch_max(Self::ANSWERED, Ordering::SeqCst);
+    }
+
+    /// When a request that comes now to wait for it has come.
+    pub(crate) fn joined_now(&self) -> Joined {
+        match self.0.load(Ordering::SeqCst) {
+            0 => Joined::BeforeSent,
+            Self::SENT => Joined::WhileAsked,
+            _ => Joined::AfterAnswered,
+        }
+    }
 }
 
 impl OriginError {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method, Request, Uri};
 
 use crate::client::Client;
@@ -9,7 +10,7 @@ use crate::consistency::Consistency;
 use crate::http::Interim;
 use crate::http::key::Keyed;
 use crate::http::semantics::{RequestDirectives, RequestHead};
-use crate::key::CacheKey;
+use crate::key::{CacheKey, KeyHash};
 use crate::tenant::Tenant;
 
 /// A request, shared between the client's future and the fill's task.
@@ -63,6 +64,14 @@ impl Asked {
     /// The request as a GET: what is stored answers that, whatever was asked (RFC 9111 section 4.3.5).
     pub(crate) fn head_of_get(&self) -> RequestHead<'_> {
         RequestHead::with_directives(&Method::GET, &self.uri, &self.fields, self.directives)
+    }
+
+    /// Under which key its fetch is found by those who may wait for it. A response to a request with `Authorization` may be
+    /// for that request alone (RFC 9111 section 3.5), and so is one to a request with `no-store`: nobody else waits for
+    /// these, so that nobody waits in vain.
+    pub(crate) fn flight_key(&self, key: KeyHash) -> KeyHash {
+        let apart = self.fields.contains_key(AUTHORIZATION) || self.directives.no_store;
+        if apart { key.apart() } else { key }
     }
 
     /// What its class promises.

@@ -25,6 +25,10 @@ pub struct Cached {
     pub(crate) consistency: Consistency,
     judged: AtomicU64,
     soft_purged: AtomicBool,
+    /// It is validated before it is next used: the origin has not confirmed it when it was last asked.
+    doubtful: AtomicBool,
+    /// The origin no longer has it.
+    ended: AtomicBool,
     /// What it weighs, for as long as anybody holds it: L1, or a client that it is being sent to.
     charged: Reserved,
 }
@@ -41,7 +45,8 @@ impl Cached {
         let (judged, soft_purged) = (AtomicU64::new(0), AtomicBool::new(false));
         let beside_bytes = (size_of::<Self>() - size_of::<Entry>()) as u64;
         let charged = budget.take(Use::Entries, entry.weight_bytes() + beside_bytes + ENTRY_OVERHEAD_BYTES);
-        Self { entry, plan_epoch, began, consistency, judged, soft_purged, charged }
+        let (doubtful, ended) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { entry, plan_epoch, began, consistency, judged, soft_purged, doubtful, ended, charged }
     }
 
     /// What it costs to keep in memory, in bytes, without the overhead of L1: the entry, and what is noted beside it.
@@ -75,6 +80,27 @@ impl Cached {
     /// Whether a barrier has made it stale, as of the last verdict.
     pub(crate) fn is_soft_purged(&self) -> bool {
         self.soft_purged.load(Ordering::Acquire)
+    }
+
+    /// Has it validated before it is next used.
+    pub(crate) fn doubt(&self) {
+        self.doubtful.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is to be validated before it is used.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.doubtful.load(Ordering::Relaxed)
+    }
+
+    /// Has it never served again, by whoever still holds it, unless the origin confirms it.
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+        self.doubt();
+    }
+
+    /// Whether the origin no longer has it.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
     }
 
     /// The stored response; none where this is a list of variants.

@@ -2,21 +2,22 @@
 //! 3.4), and the client gets both as one response.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
 use http::StatusCode;
 
 use super::Cache;
 use super::began::Began;
+use super::collapse::flight::Obligation;
+use super::collapse::landing::{Arriving, Landing};
 use super::fill::{Fetched, Fill};
-use super::flight::Obligation;
 use super::judge::Received;
 use super::lease::Came;
-use super::outcome::{Arriving, Outcome};
 use super::spool::spool;
-use super::tail::Passing;
 use crate::body::Body;
 use crate::entry::StoredResponse;
+use crate::http::semantics::leave::Holds;
 use crate::http::semantics::{Completion, completion};
 
 impl Cache {
@@ -26,61 +27,52 @@ impl Cache {
         fill: Fill,
         fetched: Fetched,
         began: Began,
-        obligation: Obligation<Outcome>,
+        obligation: Obligation<Landing>,
     ) -> Came {
         let Fetched { response, times, fetch_time } = fetched;
-        let part = fill.basis.as_ref().and_then(|found| found.cached.response());
-        let part = part.filter(|_| response.status() == StatusCode::PARTIAL_CONTENT);
+        let part = fill.asked_about().filter(|_| response.status() == StatusCode::PARTIAL_CONTENT);
         let Some((part, Completion { fields, complete })) =
-            part.and_then(|part| Some((part, completion(part, response.headers())?)))
+            part.and_then(|part| Some((part.stored(), completion(part.stored(), response.headers())?)))
         else {
             return self.fetch_whole(fill, began, obligation).await;
         };
         let received =
             Received { status: StatusCode::OK, fields: &fields, body_bytes: Some(complete), times, fetch_time };
-        let judged = self.judge(&fill.asked, &received, began.sequence);
-        if judged.obstacle.is_some() || judged.stored.key != part.key {
-            return self.fetch_whole(fill, began, obligation).await;
-        }
-        let tail = self.room_for(&fill.asked, Some(complete));
-        let arriving = Arriving {
-            stored: judged.stored,
-            received: fields,
-            vary: judged.vary,
-            body_bytes: Some(complete),
-            unstored: tail.passes().map(Passing::as_str),
-            tail,
-            recorded_later: AtomicU64::new(0),
+        let shareable = match self.judge(&fill.asked, &received, began.sequence) {
+            Ok(shareable) if shareable.stored().key == part.key => shareable,
+            _ => return self.fetch_whole(fill, began, obligation).await,
         };
-        self.join(&fill, part, Arc::new(arriving), response.into_body(), began, obligation).await;
+        let part = part.body.clone();
+        let arriving = Arriving::new(shareable, fields, Some(complete), self.room_for(&fill.asked, Some(complete)));
+        self.join(&fill, part, arriving, response.into_body(), began, obligation).await;
         Came::ToAnEnd
     }
 
     async fn join(
         &self,
         fill: &Fill,
-        part: &StoredResponse,
+        part: Bytes,
         arriving: Arc<Arriving>,
         rest: Body,
         began: Began,
-        mut obligation: Obligation<Outcome>,
+        mut obligation: Obligation<Landing>,
     ) {
         let asked = &fill.asked;
-        obligation.land(Outcome::Arriving(Arc::clone(&arriving)));
-        arriving.tail.append(part.body.clone()).await;
+        obligation.land(Landing::arriving(asked, &arriving));
+        arriving.tail.append(part).await;
         if spool(rest, &arriving.tail, &mut obligation, asked).await
             && let Some(body) = arriving.tail.complete()
             && Some(body.len() as u64) == arriving.body_bytes
         {
-            let found =
-                self.store(asked, &arriving.vary, StoredResponse { body, ..arriving.stored.clone() }, began).await;
-            self.record_fill(fill, &found.cached, &arriving);
+            let shareable = arriving.shareable().clone().with(|stored| StoredResponse { body, ..stored });
+            let found = self.store(asked, shareable, began).await;
+            self.record_fill(fill, found.cached(), &arriving);
         }
         asked.tenant.counters.waiters_cut.fetch_add(arriving.tail.cut(), Ordering::Relaxed);
     }
 
-    async fn fetch_whole(&self, fill: Fill, began: Began, obligation: Obligation<Outcome>) -> Came {
-        let whole = Fill { basis: None, ..fill };
+    async fn fetch_whole(&self, fill: Fill, began: Began, obligation: Obligation<Landing>) -> Came {
+        let whole = Fill { validates: false, ..fill };
         Box::pin(self.ask_origin(whole, began, obligation)).await
     }
 }

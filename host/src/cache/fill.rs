@@ -9,11 +9,14 @@ use http::{Response, StatusCode};
 use super::Cache;
 use super::asked::Asked;
 use super::began::Began;
-use super::flight::Obligation;
+use super::collapse::flight::Obligation;
+use super::collapse::landing::{Landing, Unshared};
+use super::found::{Found, L1};
 use super::lease::{Came, Turn};
-use super::outcome::{Found, Outcome, Unshared};
+use super::renew::Renewed;
 use crate::body::Body;
-use crate::http::semantics::{Reuse, Times, freshen, may_serve_on_error, reuse, selected_by_304};
+use crate::http::semantics::leave::Holds;
+use crate::http::semantics::{Reuse, Times, may_serve_on_error, reuse, selected_by_304};
 use crate::key::CacheKey;
 use crate::origin::{Origin, OriginError};
 use crate::tenant::counters::{count, not_stored};
@@ -23,10 +26,12 @@ pub(crate) struct Fill {
     pub(crate) asked: Arc<Asked>,
     /// The key that is fetched, as far as is known: the primary one, or a variant's.
     pub(crate) key: CacheKey,
-    /// What L1 has, and may not serve as it is.
+    /// What is stored, and may not be served as it is.
     pub(crate) basis: Option<Found>,
+    /// Whether the origin is asked about what is stored, or for all of it.
+    pub(crate) validates: bool,
     pub(crate) purpose: Purpose,
-    /// Nobody waits for it, here or on other nodes.
+    /// It waits for no other node: nobody waits for it, or those who do insist on what the origin says now.
     pub(crate) alone: bool,
 }
 
@@ -48,23 +53,37 @@ pub(crate) struct Fetched {
     pub(crate) fetch_time: Duration,
 }
 
+impl Fill {
+    /// What the origin is asked about.
+    pub(super) fn asked_about(&self) -> Option<&Found> {
+        self.basis.as_ref().filter(|_| self.validates)
+    }
+
+    /// Whether the origin wants to be asked for each request (RFC 9111 section 5.2.2.4): then another node's fetch brings
+    /// nothing.
+    pub(super) fn is_validated_each_time(&self) -> bool {
+        self.basis.as_ref().is_some_and(|found| found.stored().directives.no_cache)
+    }
+}
+
 impl Cache {
     /// Runs a fill in a task of its own.
-    pub(crate) fn start_fill(&self, fill: Fill, obligation: Obligation<Outcome>) {
+    pub(crate) fn start_fill(&self, fill: Fill, obligation: Obligation<Landing>) {
         let cache = self.clone();
         self.inner.tasks.spawn(async move { cache.run_fill(fill, obligation).await });
     }
 
-    async fn run_fill(&self, mut fill: Fill, obligation: Obligation<Outcome>) {
+    async fn run_fill(&self, mut fill: Fill, obligation: Obligation<Landing>) {
         // A refresh looks when it has its turn: what L2 has is hardly better than what L1 had.
         if fill.purpose != Purpose::Refresh
             && let Some(found) = self.first_look(&mut fill).await
         {
-            return obligation.land(Outcome::Found(found));
+            return obligation.land(Landing::found(&fill.asked, found));
         }
-        self.keep_for_errors(&fill);
-        let lease = match self.turn(&mut fill).await {
-            Turn::Found(found) => return obligation.land(Outcome::Found(found)),
+        self.keep_for_those_who_come(&fill);
+        let lease = match self.turn(&mut fill, obligation.progress()).await {
+            Turn::Found(found) => return obligation.land(Landing::found(&fill.asked, found)),
+            Turn::Confirmed(found) => return obligation.land(Landing::confirmed(&fill.asked, found)),
             Turn::Left => return,
             Turn::Mine(lease) => lease,
             Turn::Alone => {
@@ -88,13 +107,10 @@ impl Cache {
         found
     }
 
-    /// What L2 has and may not be served as it is may still be, when the origin fails or takes long: by all who wait.
-    fn keep_for_errors(&self, fill: &Fill) {
-        let now = self.inner.clock.now();
-        if let Some(basis) = &fill.basis
-            && basis.tier != super::outcome::L1
-            && basis.cached.response().is_some_and(|stored| stored.useless_after(Duration::ZERO) > now)
-        {
+    /// What L2 has and may not be served as it is may still be, when the origin fails or takes long: by all who wait. And
+    /// those who come are told by it whether they may wait at all.
+    fn keep_for_those_who_come(&self, fill: &Fill) {
+        if let Some(basis) = fill.basis.as_ref().filter(|basis| basis.tier() != L1) {
             self.promote(&fill.asked, basis);
         }
     }
@@ -102,16 +118,17 @@ impl Cache {
     /// Whether what L2 has can be served as it is.
     pub(crate) fn is_reusable(&self, asked: &Asked, found: &Found) -> bool {
         let now = self.inner.clock.now();
-        found.cached.response().is_some_and(|stored| {
-            matches!(reuse(stored, &asked.head(), now, found.soft_purged), Reuse::Fresh | Reuse::Stale(_))
-        })
+        let reuse = reuse(found.stored(), &asked.head(), now, found.soft_purged());
+        matches!(reuse, Reuse::Fresh | Reuse::Stale(_)) && !found.cached().is_doubtful()
     }
 
-    pub(super) async fn ask_origin(&self, fill: Fill, began: Began, obligation: Obligation<Outcome>) -> Came {
-        let asked = &fill.asked;
-        let basis = fill.basis.as_ref().and_then(|found| found.cached.response());
+    pub(super) async fn ask_origin(&self, fill: Fill, began: Began, obligation: Obligation<Landing>) -> Came {
+        let asked = Arc::clone(&fill.asked);
         let (requested, started) = (self.inner.clock.now(), self.inner.clock.monotonic());
-        let answer = asked.tenant.origin.fetch(asked.origin_request(basis, fill.purpose)).await;
+        let mut request = asked.origin_request(fill.asked_about().map(Found::stored), fill.purpose);
+        request.extensions_mut().insert(obligation.progress().clone());
+        let answer = asked.tenant.origin.fetch(request).await;
+        obligation.progress().is_answered();
         let refused = answer.as_ref().err().is_some_and(OriginError::is_refusal);
         if fill.purpose == Purpose::Refresh && !refused {
             count(&asked.tenant.counters.origin_refreshes);
@@ -123,7 +140,7 @@ impl Cache {
                 // A refresh that was not even sent is no failure of those who have come to wait for it: the obligation,
                 // dropped, goes to one of them.
                 if fill.purpose != Purpose::Refresh || !refused {
-                    obligation.land(Outcome::Failed(Arc::new(error)));
+                    obligation.land(Landing::failed(error));
                 }
                 return Came::ToAnEnd;
             }
@@ -131,31 +148,31 @@ impl Cache {
         let times = Times { requested, received: self.inner.clock.now() };
         let fetched = Fetched { response, times, fetch_time: self.inner.clock.monotonic().saturating_sub(started) };
         let (response, now) = (&fetched.response, times.received);
-        match (response.status(), fill.basis.as_ref().zip(basis)) {
-            (StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE, Some((_, basis)))
-                if fill.purpose != Purpose::Part && basis.status == StatusCode::PARTIAL_CONTENT =>
+        let head = asked.head();
+        match (response.status(), fill.asked_about()) {
+            (StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE, Some(basis))
+                if fill.purpose != Purpose::Part && basis.stored().status == StatusCode::PARTIAL_CONTENT =>
             {
                 self.complete(fill, fetched, began, obligation).await
             }
             // Section 4.3.4: a 304 that names other content "MUST NOT" freshen what is stored; all of it is fetched.
-            (StatusCode::NOT_MODIFIED, Some((_, basis)))
-                if selected_by_304(&[basis], response.headers()).is_empty() =>
+            (StatusCode::NOT_MODIFIED, Some(basis))
+                if selected_by_304(&[basis.stored()], response.headers()).is_empty() =>
             {
-                let whole = Fill { basis: None, ..fill };
+                let whole = Fill { validates: false, ..fill };
                 Box::pin(self.ask_origin(whole, began, obligation)).await
             }
-            (StatusCode::NOT_MODIFIED, Some((_, basis))) => {
+            (StatusCode::NOT_MODIFIED, Some(basis)) => {
                 count(&asked.tenant.counters.origin_validated);
-                let freshened =
-                    self.freshened(asked, basis, &freshen(basis, response.headers(), times), times, began.sequence);
-                let found = self.store_or_keep(asked, freshened, began).await;
-                obligation.land(Outcome::Validated(found));
+                let Renewed { own, shared } = self.renew(&asked, basis, response.headers(), times, began).await;
+                obligation.land(Landing::validated(&asked, own, shared.as_ref()));
                 Came::ToAnEnd
             }
-            (status, Some((found, basis)))
-                if is_error(status) && may_serve_on_error(basis, &asked.head(), now, found.soft_purged) =>
+            (status, Some(basis))
+                if is_error(status) && may_serve_on_error(basis.stored(), &head, now, basis.soft_purged()) =>
             {
-                obligation.land(Outcome::ErrorStatus(Unshared::new(fetched.response, not_stored::STALE_IF_ERROR)));
+                let unshared = Unshared::new(fetched.response, not_stored::STALE_IF_ERROR);
+                obligation.land(Landing::error_status(&asked, unshared));
                 Came::ToAnEnd
             }
             _ => self.take_in(fill, fetched, began, obligation).await,

@@ -12,7 +12,7 @@ use super::jitter::jittered;
 use super::store::key_for;
 use crate::entry::StoredResponse;
 use crate::http::semantics::{ResponseHead, Times, Vary, standard, stored_fields, vary};
-use crate::policy::freshness::{Fill, Planned, Standard};
+use crate::policy::freshness::{Fill, Obstacle, Planned, Standard};
 use crate::tenant::counters::{count, not_stored};
 
 /// A response as it was received, without its body.
@@ -27,43 +27,108 @@ pub(crate) struct Received<'a> {
 }
 
 /// A response as it would be stored, its body left out.
-pub(crate) struct Composed {
-    pub(crate) stored: StoredResponse,
+struct Composed {
+    stored: StoredResponse,
     /// Names of the selecting fields, sorted.
-    pub(crate) vary: Vec<String>,
-    pub(crate) standard: Standard,
+    vary: Vec<String>,
+    standard: Standard,
 }
 
-/// A response of the origin that has been judged.
-pub(crate) struct Judged {
-    pub(crate) stored: StoredResponse,
-    pub(crate) vary: Vec<String>,
-    /// Why it is not stored; none where it is.
-    pub(crate) obstacle: Option<&'static str>,
+/// A response that may be stored, and given to whoever selects it: only judgement makes one.
+#[derive(Clone, Debug)]
+pub(crate) struct Shareable {
+    stored: StoredResponse,
+    vary: Vec<String>,
 }
+
+impl Shareable {
+    /// The response.
+    pub(crate) const fn stored(&self) -> &StoredResponse {
+        &self.stored
+    }
+
+    /// Names of the fields that select it, sorted.
+    pub(crate) fn vary(&self) -> &[String] {
+        &self.vary
+    }
+
+    /// The response, and the names of the fields that select it.
+    pub(crate) fn into_parts(self) -> (StoredResponse, Vec<String>) {
+        (self.stored, self.vary)
+    }
+
+    /// The same with its body, its version, or joined to a part that is stored.
+    #[must_use]
+    pub(crate) fn with(self, change: impl FnOnce(StoredResponse) -> StoredResponse) -> Self {
+        Self { stored: change(self.stored), vary: self.vary }
+    }
+}
+
+/// A response that is for one request only.
+#[derive(Debug)]
+pub(crate) struct Withheld {
+    /// As it would be stored.
+    pub(crate) stored: Box<StoredResponse>,
+    pub(crate) why: Why,
+}
+
+/// Why a response is for one request only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// Something in RFC 9111 stands against it.
+    Obstacle(Obstacle),
+    /// For another reason, in its stable word.
+    Other(&'static str),
+}
+
+impl Why {
+    /// The stable word for it.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Obstacle(obstacle) => obstacle.as_str(),
+            Self::Other(word) => word,
+        }
+    }
+
+    /// Whether it is not the response that forbids to store it, but what was asked for.
+    pub(crate) const fn is_of_the_request(self) -> bool {
+        matches!(self, Self::Obstacle(Obstacle::RequestNoStore | Obstacle::Authorization))
+    }
+
+    /// Whether it is a cookie: that belongs to the response, not to what was asked for.
+    pub(crate) const fn is_a_cookie(self) -> bool {
+        matches!(self, Self::Obstacle(Obstacle::SetCookie))
+    }
+}
+
+/// What became of a judgement.
+pub(crate) type Judged = Result<Shareable, Withheld>;
 
 impl Cache {
     /// Judges a response and counts why it is not stored. `sequence` is the purge sequence of its fill.
     pub(crate) fn judge(&self, asked: &Asked, received: &Received<'_>, sequence: u64) -> Judged {
-        let Composed { stored, vary, standard } = asked.composed(received, sequence);
-        let counters = &asked.tenant.counters;
-        let too_large = received.body_bytes.is_some_and(|bytes| bytes > asked.tenant.settings.body_bytes_max);
-        let obstacle = obstacle(&standard, &stored, too_large);
-        if let Some(reason) = obstacle {
-            counters.reasons.count(reason);
+        let judged = asked.judge(received, sequence);
+        if let Err(Withheld { why, .. }) = &judged {
+            let counters = &asked.tenant.counters;
+            let too_large = *why == Why::Other(not_stored::TOO_LARGE);
+            counters.reasons.count(why.as_str());
             count(if too_large { &counters.too_large } else { &counters.not_stored });
         }
-        Judged { stored, vary, obstacle }
+        judged
     }
 }
 
-fn obstacle(standard: &Standard, stored: &StoredResponse, too_large: bool) -> Option<&'static str> {
+fn obstacle(standard: &Standard, stored: &StoredResponse, too_large: bool) -> Option<Why> {
     if too_large {
-        Some(not_stored::TOO_LARGE)
+        Some(Why::Other(not_stored::TOO_LARGE))
     } else if stored.plan.stores() {
         None
     } else {
-        Some(standard.obstacles.first().map_or(not_stored::POLICY, |obstacle| obstacle.as_str()))
+        // What the response says weighs more than what was asked for: that may be another request's concern only.
+        let mut obstacles = standard.obstacles.iter().map(|obstacle| Why::Obstacle(*obstacle));
+        let first = obstacles.next();
+        let of_the_response = first.into_iter().chain(obstacles).find(|why| !why.is_of_the_request());
+        Some(of_the_response.or(first).unwrap_or(Why::Other(not_stored::POLICY)))
     }
 }
 
@@ -80,8 +145,18 @@ impl Asked {
         (standard, Planned { plan, ..planned })
     }
 
+    /// Judges a response. Only what this returns can be stored, or shared with those who wait.
+    pub(crate) fn judge(&self, received: &Received<'_>, sequence: u64) -> Judged {
+        let Composed { stored, vary, standard } = self.composed(received, sequence);
+        let too_large = received.body_bytes.is_some_and(|bytes| bytes > self.tenant.settings.body_bytes_max);
+        match obstacle(&standard, &stored, too_large) {
+            None => Ok(Shareable { stored, vary }),
+            Some(why) => Err(Withheld { stored: Box::new(stored), why }),
+        }
+    }
+
     /// The response as it would be stored.
-    pub(crate) fn composed(&self, received: &Received<'_>, sequence: u64) -> Composed {
+    fn composed(&self, received: &Received<'_>, sequence: u64) -> Composed {
         let (standard, planned) = self.planned(received);
         let vary = match vary(received.fields) {
             Vary::Names(names) => names,

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use super::Cache;
 use super::fill::{Fill, Purpose};
-use super::outcome::Found;
+use super::found::Found;
 use crate::fleet::{Attempt, Lease, Standing, Waiter, Woken};
+use crate::http::semantics::leave::{Holds, Joined, to_share};
 use crate::http::semantics::{Reuse, reuse};
+use crate::origin::Progress;
 use crate::tenant::counters::count;
 
 /// For how long nobody in the fleet waits for a key whose response turned out not to be storable; less where the cache
@@ -21,6 +23,8 @@ pub(crate) enum Turn {
     Alone,
     /// It has nothing to ask: L2 has the answer by now.
     Found(Found),
+    /// Another node has asked while this one waited: what L2 has is stale already, and as new as can be.
+    Confirmed(Found),
     /// It ends here: another node refreshes the key, or those who wait are to ask one by one.
     Left,
 }
@@ -37,8 +41,10 @@ pub(crate) enum Came {
 impl Cache {
     /// Waits for the fill's turn. After winning it L2 is looked into once more: whoever had it before may just have stored
     /// the answer.
-    pub(crate) async fn turn(&self, fill: &mut Fill) -> Turn {
-        let Some(fleet) = self.fleet().filter(|_| !fill.alone && fill.purpose != Purpose::Part) else {
+    pub(crate) async fn turn(&self, fill: &mut Fill, progress: &Progress) -> Turn {
+        let Some(fleet) =
+            self.fleet().filter(|_| !fill.alone && fill.purpose != Purpose::Part && !fill.is_validated_each_time())
+        else {
             return Turn::Alone;
         };
         let leases = fleet.leases();
@@ -53,7 +59,7 @@ impl Cache {
                 Attempt::Mine(lease) => return self.settle_turn(fill, lease).await,
                 Attempt::Unshared => {
                     // Those who wait for this fill learn of it too: each of them asks for itself.
-                    self.inner.learned.insert(fill.asked.key.hash(), ());
+                    self.inner.learned.insert(fill.asked.flight_key(fill.asked.key.hash()), ());
                     return if fill.purpose == Purpose::Refresh { Turn::Alone } else { Turn::Left };
                 }
                 Attempt::Alone(reason) => {
@@ -61,9 +67,14 @@ impl Cache {
                     return Turn::Alone;
                 }
                 Attempt::Held(waiter) => {
+                    // The other node's request is at the origin, for all that is known here.
+                    progress.is_sent();
                     let left = patience.saturating_sub(self.inner.clock.monotonic().saturating_sub(started));
                     if let Some(turn) = self.wait_for(fill, waiter, left).await {
                         return turn;
+                    }
+                    if fill.is_validated_each_time() {
+                        return Turn::Alone;
                     }
                 }
             }
@@ -84,10 +95,14 @@ impl Cache {
     async fn wait_for(&self, fill: &mut Fill, waiter: Waiter, left: Duration) -> Option<Turn> {
         count(&fill.asked.tenant.counters.leases_waited_for);
         let woken = if left.is_zero() { Woken::Deadline } else { waiter.wait(left).await };
-        if woken != Woken::Deadline
-            && let Some(found) = self.look(fill).await
-        {
-            return Some(Turn::Found(found));
+        let before = fill.basis.clone();
+        if woken != Woken::Deadline {
+            if let Some(found) = self.look(fill).await {
+                return Some(Turn::Found(found));
+            }
+            if let Some(found) = confirmed_since(before, fill) {
+                return Some(Turn::Confirmed(found));
+            }
         }
         match (fill.purpose, woken) {
             (Purpose::Refresh, _) => Some(Turn::Left),
@@ -107,18 +122,19 @@ impl Cache {
         None
     }
 
-    /// Whether there is nothing left to fetch. A refresh wants something fresh, and fresher than what there was.
+    /// Whether there is nothing left to fetch. A refresh wants something fresh, and fresher than what there was; so does who
+    /// has something doubtful.
     fn answers(&self, fill: &Fill, found: &Found) -> bool {
+        let basis = fill.basis.as_ref();
+        if basis.is_some_and(|basis| basis.cached().is_doubtful() && !found.is_newer_than(basis)) {
+            return false;
+        }
         if fill.purpose != Purpose::Refresh {
             return self.is_reusable(&fill.asked, found);
         }
-        let received = |found: &Found| found.cached.response().map(|stored| stored.received);
         let now = self.inner.clock.now();
-        received(found) > fill.basis.as_ref().and_then(received)
-            && found
-                .cached
-                .response()
-                .is_some_and(|stored| reuse(stored, &fill.asked.head_of_get(), now, found.soft_purged) == Reuse::Fresh)
+        basis.is_none_or(|basis| found.is_newer_than(basis))
+            && reuse(found.stored(), &fill.asked.head_of_get(), now, found.soft_purged()) == Reuse::Fresh
     }
 
     /// Gives a lease back, and says what came of it.
@@ -130,10 +146,19 @@ impl Cache {
     }
 }
 
+/// What another node has stored since `before`, where it would answer those who wait but for its lifetime: the origin has
+/// confirmed it while they waited.
+fn confirmed_since(before: Option<Found>, fill: &Fill) -> Option<Found> {
+    let news = fill.basis.as_ref()?;
+    let is_news = before.is_none_or(|before| news.is_newer_than(&before)) && fill.purpose == Purpose::Answer;
+    let leave =
+        to_share(news.clone(), &fill.asked.head(), Joined::WhileAsked, news.stored().received, news.soft_purged());
+    (is_news && leave.is_ok()).then(|| news.clone())
+}
+
 fn newer(a: Option<Found>, b: Found) -> Option<Found> {
-    let received = |found: &Found| found.cached.response().map(|stored| stored.received);
     match a {
-        Some(a) if received(&a) >= received(&b) => Some(a),
+        Some(a) if !b.is_newer_than(&a) => Some(a),
         _ => Some(b),
     }
 }

@@ -7,7 +7,7 @@ use super::Cache;
 use super::asked::Asked;
 use super::began::Began;
 use super::cached::Cached;
-use super::outcome::{Found, L1};
+use super::found::{Found, L1};
 use crate::barrier::Verdict;
 use crate::clock::Timestamp;
 use crate::entry::{Entry, Variants};
@@ -32,22 +32,18 @@ impl Cache {
     pub(crate) fn look_in_l1(&self, asked: &Asked, now: Timestamp) -> Looked {
         let primary = self.visible_in_l1(&asked.tenant, &asked.key, now);
         let Some(Cached { entry: Entry::Variants(variants), .. }) = primary.as_deref() else {
-            return Looked { key: asked.key.clone(), found: primary.map(|cached| self.found(cached)), varies: false };
+            let found = primary.and_then(|cached| Found::under(&asked.key, cached, L1));
+            return Looked { key: asked.key.clone(), found, varies: false };
         };
         let keys = variant_keys(asked, variants);
         for key in &keys {
             if let Some(cached) = self.visible_in_l1(&asked.tenant, key, now)
-                && cached.response().is_some()
+                && let Some(found) = Found::under(key, cached, L1)
             {
-                return Looked { key: key.clone(), found: Some(self.found(cached)), varies: true };
+                return Looked { key: key.clone(), found: Some(found), varies: true };
             }
         }
         Looked { key: keys.into_iter().next().unwrap_or_else(|| asked.key.clone()), found: None, varies: true }
-    }
-
-    fn found(&self, cached: Arc<Cached>) -> Found {
-        let soft_purged = cached.is_soft_purged();
-        Found { cached, soft_purged, tier: L1 }
     }
 
     fn visible_in_l1(&self, tenant: &Arc<Tenant>, key: &CacheKey, now: Timestamp) -> Option<Arc<Cached>> {
@@ -69,17 +65,12 @@ impl Cache {
         let l2 = self.inner.l2.as_deref().filter(|_| !self.is_fenced(asked))?;
         let began = self.begin(asked);
         let primary = self.visible_in_l2(l2, asked, began, std::slice::from_ref(&asked.key)).await.pop().flatten()?;
-        let Entry::Variants(variants) = &primary.entry else { return Some(self.found_in_l2(primary)) };
+        let Entry::Variants(variants) = &primary.entry else { return Found::under(&asked.key, primary, l2.name()) };
         let keys = variant_keys(asked, variants);
-        let variant = self.visible_in_l2(l2, asked, began, &keys).await.into_iter().flatten();
-        let found = variant.into_iter().find(|cached| cached.response().is_some())?;
+        let variants = self.visible_in_l2(l2, asked, began, &keys).await;
         self.remember_variants(asked, primary);
-        Some(self.found_in_l2(found))
-    }
-
-    fn found_in_l2(&self, cached: Arc<Cached>) -> Found {
-        let soft_purged = cached.is_soft_purged();
-        Found { cached, soft_purged, tier: self.inner.l2.as_ref().map_or("l2", |l2| l2.name()) }
+        let found = |(key, cached): (&CacheKey, Option<Arc<Cached>>)| Found::under(key, cached?, l2.name());
+        keys.iter().zip(variants).find_map(found)
     }
 
     async fn visible_in_l2(

@@ -5,7 +5,7 @@ use http::{Method, Request, StatusCode, Version};
 
 use super::asked::Asked;
 use super::fill::Purpose;
-use super::serve::CACHE;
+use super::respond::serve::CACHE;
 use crate::body::{self, Body};
 use crate::entry::StoredResponse;
 use crate::http::key::strip_unkeyed;

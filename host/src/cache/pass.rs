@@ -8,11 +8,13 @@ use http::{HeaderMap, Request, Response, StatusCode, Version};
 
 use super::Cache;
 use super::asked::Asked;
-use super::outcome::Found;
-use super::serve::{Answered, CACHE};
+use super::began::Began;
+use super::found::Found;
+use super::respond::serve::{Answered, CACHE};
 use crate::body::{self, Body};
 use crate::http::key::strip_unkeyed;
 use crate::http::semantics::fields::append_via;
+use crate::http::semantics::leave::Holds;
 use crate::http::semantics::request::{Forwards, forwards};
 use crate::http::semantics::{FwdReason, HeadUpdate, Times, freshen_from_head, origin_fields};
 use crate::key::KeyHash;
@@ -28,7 +30,7 @@ impl Cache {
             Err(miss) => miss,
         };
         count(&asked.tenant.counters.misses_l1);
-        if let Some(response) = self.hit_in_l2(&asked).await {
+        if let Some(response) = self.hit_in_l2(&asked, miss.basis.as_ref()).await {
             return response;
         }
         if asked.directives.only_if_cached {
@@ -51,21 +53,21 @@ impl Cache {
     /// RFC 9111 section 4.3.5: what a HEAD says of the stored response to GET.
     async fn update_from_head(
         &self,
-        asked: &Asked,
+        asked: &Arc<Asked>,
         basis: Option<&Found>,
         status: StatusCode,
         fields: &HeaderMap,
         times: Times,
     ) {
-        let Some(stored) = basis.and_then(|found| found.cached.response()) else { return };
+        let Some(found) = basis else { return };
+        let stored = found.stored();
         if status != stored.status {
             return;
         }
         match freshen_from_head(stored, fields, times) {
-            HeadUpdate::Freshened(fields) => {
-                let began = basis.map_or_else(|| self.begin(asked), |found| found.cached.began);
-                let freshened = self.freshened(asked, stored, &fields, times, stored.sequence);
-                self.store_or_keep(asked, freshened, began).await;
+            HeadUpdate::Freshened(_) => {
+                let began = Began { sequence: stored.sequence, ..found.cached().began };
+                self.renew(asked, found, fields, times, began).await;
             }
             HeadUpdate::Outdated => {
                 let key = KeyHash::of(&stored.key);

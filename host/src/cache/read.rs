@@ -7,26 +7,28 @@ use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE, RANGE};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 
 use super::Cache;
-use super::answer::{Retry, retry_after};
 use super::asked::Asked;
 use super::began::Began;
+use super::collapse::flight::{Abandoned, Boarding, Flights, Obligation, Waiter};
+use super::collapse::landing::{Landing, Retry};
+use super::collapse::wait::Waited;
 use super::fill::{Fill, Purpose};
-use super::flight::{Abandoned, Boarding, Flights, Obligation, Waiter};
+use super::found::Found;
 use super::lookup::Looked;
-use super::outcome::{Found, Outcome};
-use super::serve::{Answered, CACHE};
-use super::wait::Waited;
+use super::respond::serve::{Answered, CACHE};
+use crate::barrier::Verdict;
 use crate::body::{self, Body};
 use crate::http::key::{NoKey, keyed};
 use crate::http::semantics::cache_status::Outcome as Status;
 use crate::http::semantics::fields::times_through;
-use crate::http::semantics::{CacheStatus, FwdReason, Reuse, StaleReason, part_answers, reuse};
+use crate::http::semantics::leave::{Ground, Holds, Joined, insists, to_reuse};
+use crate::http::semantics::{CacheStatus, FwdReason, StaleReason, part_answers};
 use crate::key::CacheKey;
 use crate::tenant::Tenant;
 use crate::tenant::counters::count;
 
-/// How often a request may find its flight abandoned, or its response meant for others, before it fetches alone.
-const ROUNDS_MAX: usize = 3;
+/// How often a request may find its flight abandoned, or its response meant for others; the last time it fetches alone.
+const ROUNDS_MAX: usize = 4;
 
 /// How often a request may have come through a cache of this name (tiers in front of each other) before it is taken for
 /// one that goes round in circles.
@@ -46,10 +48,19 @@ struct How {
     alone: bool,
     /// Only the range that was asked for.
     ranged: bool,
-    /// Joining no flight that began at an older revision of the barriers.
-    not_before: u64,
+    /// Which flights it joins.
+    joins: Joins,
     /// When it is to be answered at the latest, on the monotonic clock.
     until: Duration,
+}
+
+/// Which flights a request joins.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Joins {
+    /// None that began at an older revision of the barriers.
+    not_before: u64,
+    /// None that has come further.
+    latest: Joined,
 }
 
 impl Cache {
@@ -97,65 +108,91 @@ impl Cache {
     pub(crate) fn hit(&self, asked: &Arc<Asked>) -> Result<Response<Body>, Miss> {
         let now = self.inner.clock.now();
         let Looked { key, found, varies } = self.look_in_l1(asked, now);
-        let Some(found) = found.map(|found| self.replan(asked, found)) else {
+        let Some(found) = found else {
             let reason = if varies { FwdReason::VaryMiss } else { FwdReason::UriMiss };
             return Err(Miss { reason, key, basis: None });
         };
-        let Some(stored) = found.cached.response() else {
-            return Err(Miss { reason: FwdReason::UriMiss, key, basis: None });
-        };
+        if found.cached().is_doubtful() {
+            return Err(Miss { reason: FwdReason::Stale, key, basis: Some(found) });
+        }
+        let found = self.replan(asked, found);
+        let stored = found.stored();
         if stored.status == StatusCode::PARTIAL_CONTENT && part_answers(stored, &asked.head()).is_none() {
             // A request for the whole may get what is lacking, and have it added.
             let basis = (!asked.fields.contains_key(RANGE)).then_some(found);
             return Err(Miss { reason: FwdReason::Partial, key, basis });
         }
-        match reuse(stored, &asked.head(), now, found.soft_purged) {
-            Reuse::Fresh => self.maybe_refresh_early(asked, &key, &found, now),
-            Reuse::Stale(StaleReason::WhileRevalidate) => {
+        let soft_purged = found.soft_purged();
+        let leave = match to_reuse(found, &asked.head(), now, soft_purged) {
+            Ok(leave) => leave,
+            Err((found, reason)) => return Err(Miss { reason, key, basis: Some(found) }),
+        };
+        let found = leave.what();
+        match leave.ground() {
+            Ground::Stale(reason) => {
                 count(&asked.tenant.counters.hits_stale);
-                self.refresh_behind(asked, &key, &found);
+                if reason == StaleReason::WhileRevalidate {
+                    self.refresh_behind(asked, &key, found);
+                }
             }
-            Reuse::Stale(StaleReason::MaxStale) => count(&asked.tenant.counters.hits_stale),
-            Reuse::Validate(reason) => return Err(Miss { reason, key, basis: Some(found) }),
+            _ => self.maybe_refresh_early(asked, &key, found, now),
         }
         count(&asked.tenant.counters.hits_l1);
-        self.record_hit(asked, &found.cached);
-        Ok(self.serve_found(asked, &found, Answered::hit(found.tier)))
+        self.record_hit(asked, found.cached());
+        Ok(self.serve_found(asked, &leave, Answered::hit(found.tier())))
     }
 
     async fn read(&self, asked: Arc<Asked>) -> Response<Body> {
-        let (mut alone, mut not_before) = (false, 0);
+        let (mut alone, mut joins) = (false, Joins::default());
+        if insists(&asked.head()) {
+            joins.latest = Joined::BeforeSent;
+        }
         let until = self.inner.clock.monotonic() + asked.tenant.settings.fetch_hard_deadline;
-        for round in 0..ROUNDS_MAX {
-            let miss = match self.hit(&asked) {
+        let mut known: Option<Found> = None;
+        for round in 1..=ROUNDS_MAX {
+            let mut miss = match self.hit(&asked) {
                 Ok(response) => return response,
                 Err(miss) => miss,
             };
-            if round == 0 {
+            // What was there in the round before can still be confirmed by the origin, though nobody else may have it.
+            known = miss.basis.take().or(known).filter(|found| Self::is_visible(&asked, found));
+            miss.basis.clone_from(&known);
+            if round == 1 {
                 count(&asked.tenant.counters.misses_l1);
             }
             if asked.directives.only_if_cached {
-                return self.only_if_cached(&asked).await;
+                return self.only_if_cached(&asked, miss.basis.as_ref()).await;
             }
             let ranged = asked.fields.contains_key(RANGE) && miss.basis.is_none();
-            alone |= ranged || self.inner.learned.contains_key(&asked.key.hash()) || self.is_fenced(&asked);
-            match self.fetch(&asked, &miss, How { alone, ranged, not_before, until }).await {
+            // RFC 9111 section 5.2.2.4: what is marked no-cache answers no request that was not forwarded for validation.
+            if miss.basis.as_ref().is_some_and(|found| found.stored().directives.no_cache) {
+                joins.latest = Joined::BeforeSent;
+            }
+            alone |= ranged || round == ROUNDS_MAX || self.is_learned(&asked) || self.is_fenced(&asked);
+            match self.fetch(&asked, &miss, How { alone, ranged, joins, until }).await {
                 Ok(response) => return response,
                 Err(Retry::Alone) => alone = true,
                 Err(Retry::Again) => {}
-                Err(Retry::Newer) => {
-                    not_before = asked.tenant.barriers.revision();
-                    // Purged again and again: what this request fetches itself is right for it.
-                    alone |= round + 2 == ROUNDS_MAX;
-                }
+                Err(Retry::Unsent) => joins.latest = Joined::BeforeSent,
+                Err(Retry::Unanswered) => joins.latest = joins.latest.min(Joined::WhileAsked),
+                Err(Retry::Newer) => joins.not_before = asked.tenant.barriers.revision(),
             }
         }
         self.synthesized(&asked, StatusCode::SERVICE_UNAVAILABLE, Status::Refused, "abandoned")
     }
 
+    fn is_visible(asked: &Asked, found: &Found) -> bool {
+        found.cached().verdict(&asked.tenant.barriers) != Verdict::Gone
+    }
+
+    /// Whether responses to the key turned out to be for one request each.
+    fn is_learned(&self, asked: &Asked) -> bool {
+        self.inner.learned.contains_key(&asked.flight_key(asked.key.hash()))
+    }
+
     /// RFC 9111 section 5.2.1.7: from a tier, or 504.
-    async fn only_if_cached(&self, asked: &Arc<Asked>) -> Response<Body> {
-        match self.hit_in_l2(asked).await {
+    async fn only_if_cached(&self, asked: &Arc<Asked>, basis: Option<&Found>) -> Response<Body> {
+        match self.hit_in_l2(asked, basis).await {
             Some(response) => response,
             None => self.not_cached(asked),
         }
@@ -166,23 +203,30 @@ impl Cache {
         self.synthesized(asked, StatusCode::GATEWAY_TIMEOUT, Status::Refused, "only-if-cached")
     }
 
-    /// Answers from L2, without a fetch.
-    pub(crate) async fn hit_in_l2(&self, asked: &Arc<Asked>) -> Option<Response<Body>> {
+    /// Answers from L2, without a fetch. `basis` is what L1 has, and may not serve as it is.
+    pub(crate) async fn hit_in_l2(&self, asked: &Arc<Asked>, basis: Option<&Found>) -> Option<Response<Body>> {
         self.inner.l2.as_ref()?;
-        let found = self.look_in_l2(asked).await.filter(|found| self.is_reusable(asked, found));
+        let doubtful = basis.filter(|basis| basis.cached().is_doubtful());
+        let found = self.look_in_l2(asked).await;
+        let found = found.filter(|found| doubtful.is_none_or(|basis| found.is_newer_than(basis)));
+        let now = self.inner.clock.now();
+        let leave = found.and_then(|found| {
+            let soft_purged = found.soft_purged();
+            to_reuse(found, &asked.head(), now, soft_purged).ok()
+        });
         let counters = &asked.tenant.counters;
-        count(if found.is_some() { &counters.hits_l2 } else { &counters.misses_l2 });
-        let found = found?;
-        self.promote(asked, &found);
-        self.record_hit(asked, &found.cached);
-        Some(self.serve_found(asked, &found, Answered::hit(found.tier)))
+        count(if leave.is_some() { &counters.hits_l2 } else { &counters.misses_l2 });
+        let leave = leave?;
+        self.promote(asked, leave.what());
+        self.record_hit(asked, leave.what().cached());
+        Some(self.serve_found(asked, &leave, Answered::hit(leave.what().tier())))
     }
 
     /// Leads the fetch of a key or waits for it, for as long as it may.
     async fn fetch(&self, asked: &Arc<Asked>, miss: &Miss, mut how: How) -> Result<Response<Body>, Retry> {
         let mut boarding = match how.alone {
             true => Boarding::Lead(Flights::alone().0),
-            false => self.board(asked, &miss.key, how.not_before),
+            false => self.board(asked, &miss.key, how.joins),
         };
         loop {
             let (leads, mut waiter) = match boarding {
@@ -190,55 +234,59 @@ impl Cache {
                 Boarding::Wait(waiter) => (false, waiter),
             };
             match self.await_flight(asked, miss.basis.as_ref(), leads, &mut waiter, how.until).await {
-                Waited::Landed(Ok(outcome)) => {
-                    let retry = retry_after(asked, &outcome);
-                    return self.answer(asked, miss, outcome, leads).ok_or(retry);
+                Waited::Landed(Ok(landing)) => {
+                    let verdict = landing.for_request(asked, waiter.joined(), self.inner.clock.now());
+                    return self.answer(asked, miss, verdict);
                 }
                 Waited::Landed(Err(Abandoned)) => return Err(Retry::Again),
                 Waited::Answered(response) => return Ok(response),
                 Waited::InVain => {
                     // The one who is relieved may still hold the fleet's lease: nobody waits for that any more.
                     how.alone = true;
-                    boarding = self.relieve(asked, &miss.key, how.not_before, &waiter);
+                    boarding = self.relieve(asked, &miss.key, how.joins, &waiter);
                 }
             }
         }
     }
 
     /// Starts a fill; waits for it like everybody else.
-    fn lead(&self, asked: &Arc<Asked>, miss: &Miss, how: How, duty: Obligation<Outcome>) -> Waiter<Outcome> {
+    fn lead(&self, asked: &Arc<Asked>, miss: &Miss, how: How, duty: Obligation<Landing>) -> Waiter<Landing> {
         let waiter = duty.waiter();
         let fill = Fill {
             asked: Arc::clone(asked),
             key: miss.key.clone(),
             basis: miss.basis.clone(),
+            validates: true,
             purpose: if how.ranged { Purpose::Part } else { Purpose::Answer },
-            alone: how.alone,
+            alone: how.alone || how.joins.latest == Joined::BeforeSent,
         };
         self.start_fill(fill, duty);
         waiter
     }
 
     /// Joins the flight of a key, unless what it brings may be older than a purge that is known by now; starts one else.
-    pub(crate) fn board(&self, asked: &Asked, key: &CacheKey, not_before: u64) -> Boarding<Outcome> {
+    pub(crate) fn board(&self, asked: &Asked, key: &CacheKey, joins: Joins) -> Boarding<Landing> {
         let now = self.begin(asked);
-        let joins = |began: &Began| is_new_enough(asked, key, not_before, &now, began);
-        self.inner.flights.board(key.hash(), now, joins)
+        let joins = |began: &Began, joined: Joined| joins.takes(asked, key, &now, began, joined);
+        self.inner.flights.board(asked.flight_key(key.hash()), now, joins)
     }
 
     /// The same after it was waited for in vain: not the same flight again.
-    fn relieve(&self, asked: &Asked, key: &CacheKey, not_before: u64, waited: &Waiter<Outcome>) -> Boarding<Outcome> {
+    fn relieve(&self, asked: &Asked, key: &CacheKey, joins: Joins, waited: &Waiter<Landing>) -> Boarding<Landing> {
         let now = self.begin(asked);
-        let joins = |began: &Began| is_new_enough(asked, key, not_before, &now, began);
-        self.inner.flights.relieve(key.hash(), waited, now, joins)
+        let joins = |began: &Began, joined: Joined| joins.takes(asked, key, &now, began, joined);
+        self.inner.flights.relieve(asked.flight_key(key.hash()), waited, now, joins)
     }
 }
 
-/// Whether a flight that began then can be waited for now.
-fn is_new_enough(asked: &Asked, key: &CacheKey, not_before: u64, now: &Began, began: &Began) -> bool {
-    began.revision >= not_before
-        && began.losses == now.losses
-        && !asked.tenant.barriers.hides(key.text(), began.sequence)
+impl Joins {
+    /// Whether a flight that began then, and that is joined like this, can be waited for now.
+    fn takes(self, asked: &Asked, key: &CacheKey, now: &Began, began: &Began, joined: Joined) -> bool {
+        began.revision >= self.not_before
+            && began.losses == now.losses
+            && joined <= self.latest
+            && !asked.tenant.barriers.hides(key.text(), began.sequence)
+    }
 }
 
 /// RFC 9111 section 4.3.2: If-Match and If-Unmodified-Since "only apply to an origin server".

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use super::Cache;
 use super::asked::Asked;
 use super::cached::Cached;
+use super::collapse::landing::Arriving;
 use super::fill::{Fill, Purpose};
-use super::outcome::Arriving;
 use crate::entry::Entry;
 use crate::key::KeyHash;
 

@@ -6,8 +6,8 @@ use http_body_util::BodyExt;
 
 use super::Cache;
 use super::asked::Asked;
-use super::flight::Obligation;
-use super::outcome::Outcome;
+use super::collapse::flight::Obligation;
+use super::collapse::landing::Landing;
 use super::tail::{Appended, Passing, Tail};
 use crate::body::Body;
 use crate::memory_budget::Use;
@@ -26,7 +26,7 @@ impl Cache {
 }
 
 /// Moves a body into the tail; true where all of it came and all of it is kept.
-pub(super) async fn spool(mut content: Body, tail: &Tail, obligation: &mut Obligation<Outcome>, asked: &Asked) -> bool {
+pub(super) async fn spool(mut content: Body, tail: &Tail, obligation: &mut Obligation<Landing>, asked: &Asked) -> bool {
     let mut passing = false;
     while let Some(frame) = content.frame().await {
         let chunk = match frame.map(http_body::Frame::into_data) {

@@ -8,28 +8,31 @@ use super::Cache;
 use super::asked::Asked;
 use super::began::Began;
 use super::cached::Cached;
+use super::found::{Found, L1};
+use super::judge::Shareable;
 use super::lookup::variant_key;
-use super::outcome::{Found, L1};
 use crate::barrier::Verdict;
 use crate::clock::Timestamp;
-use crate::entry::{Entry, StoredResponse, Variants};
+use crate::entry::{Entry, Variants};
+use crate::http::semantics::leave::Holds;
 use crate::key::CacheKey;
 use crate::tenant::counters::count;
 use crate::tier::memory::{Departure, Facts};
 
 impl Cache {
-    /// Stores a response in the tiers of its plan, for a request whose fields `vary` names. Not, if it was purged since
-    /// its fill began. Answers with what L1 holds, or would hold.
-    pub(crate) async fn store(&self, asked: &Asked, vary: &[String], stored: StoredResponse, began: Began) -> Found {
+    /// Stores a response in the tiers of its plan. Not, if it was purged since its fill began. Answers with what L1 holds,
+    /// or would hold.
+    pub(crate) async fn store(&self, asked: &Asked, shareable: Shareable, began: Began) -> Found {
+        let (stored, vary) = shareable.into_parts();
         let (mut stored, began) = self.as_of(asked, stored, began);
         stored.version = self.version_of(asked, &stored, &began);
         let plan_epoch = asked.tenant.plan_epoch.load(Ordering::Acquire);
         let (l1, l2, until) =
             (stored.plan.l1, stored.plan.l2, stored.useless_after(asked.tenant.settings.keep_for_validation));
-        let key = key_for(asked, vary);
+        let key = key_for(asked, &vary);
         let (consistency, budget) = (asked.consistency(), &self.inner.budget);
         let cached = Arc::new(Cached::new(Entry::Response(stored), plan_epoch, began, consistency, budget));
-        let found = Found { cached: Arc::clone(&cached), soft_purged: false, tier: L1 };
+        let found = Found::under(&key, Arc::clone(&cached), L1).expect("it was judged for this request");
         if cached.verdict(&asked.tenant.barriers) == Verdict::Gone {
             count(&asked.tenant.counters.fills_purged);
             return found;
@@ -41,7 +44,7 @@ impl Cache {
         if let Some(stored) = cached.response() {
             self.note_version(&asked.tenant, stored);
         }
-        let marker = (!vary.is_empty()).then(|| self.variants_with(asked, vary, cached.entry.sequence()));
+        let marker = (!vary.is_empty()).then(|| self.variants_with(asked, &vary, cached.entry.sequence()));
         if l1 {
             if let Some(marker) = &marker {
                 let marker =
@@ -58,18 +61,29 @@ impl Cache {
 
     /// Takes what L2 had into L1.
     pub(crate) fn promote(&self, asked: &Asked, found: &Found) {
-        if let Some(response) = found.cached.response()
-            && response.plan.l1
+        let response = found.stored();
+        if response.plan.l1
             && !self.is_outdated(&asked.tenant, response)
-            && (found.tier == L1 || !self.inner.budget.is_exhausted())
+            && (found.tier() == L1 || !self.inner.budget.is_exhausted())
         {
             self.note_version(&asked.tenant, response);
             self.put_in_l1(
                 asked,
                 &CacheKey::stored_as(&response.key),
-                Arc::clone(&found.cached),
+                Arc::clone(found.cached()),
                 response.useless_after(asked.tenant.settings.keep_for_validation),
             );
+        }
+    }
+
+    /// Forgets what is stored under a key here and in L2: the origin no longer has it. What other nodes have in memory they
+    /// find out about when they ask.
+    pub(crate) async fn forget(&self, asked: &Asked, key: &CacheKey) {
+        asked.tenant.memory.remove(key.hash(), Departure::Purged, self.inner.clock.now());
+        if let Some(l2) = &self.inner.l2
+            && l2.remove(key).await.is_err()
+        {
+            count(&asked.tenant.counters.l2_errors);
         }
     }
 

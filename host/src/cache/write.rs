@@ -9,12 +9,12 @@ use http::{HeaderMap, Method, Response, StatusCode};
 
 use super::Cache;
 use super::asked::Asked;
+use super::collapse::flight::Flights;
 use super::fill::{Fetched, Fill, Purpose};
-use super::flight::Flights;
-use super::judge::Received;
+use super::judge::{Received, Why};
 use super::purge::PurgeReport;
 use super::read::Miss;
-use super::serve::Answered;
+use super::respond::serve::Answered;
 use crate::barrier::{Purge, PurgeMode, Scope};
 use crate::body::Body;
 use crate::entry::StoredResponse;
@@ -95,11 +95,13 @@ impl Cache {
         let began = self.begin(asked);
         let (obligation, mut waiter) = Flights::alone();
         let (asked_for, key) = (Arc::clone(asked), asked.key.clone());
-        let fill = Fill { asked: asked_for, key, basis: None, purpose: Purpose::Answer, alone: true };
+        let fill = Fill { asked: asked_for, key, basis: None, validates: false, purpose: Purpose::Answer, alone: true };
         let cache = self.clone();
         self.inner.tasks.spawn(async move { cache.take_in(fill, fetched, began, obligation).await });
         let miss = Miss { reason: FwdReason::Method, key: asked.key.clone(), basis: None };
-        let answer = waiter.outcome().await.ok().and_then(|outcome| self.answer(asked, &miss, outcome, true));
+        let landed =
+            waiter.landing().await.map(|landing| landing.for_request(asked, waiter.joined(), self.inner.clock.now()));
+        let answer = landed.ok().and_then(|verdict| self.answer(asked, &miss, verdict).ok());
         answer.unwrap_or_else(|| {
             self.synthesized(asked, StatusCode::BAD_GATEWAY, Status::fwd(FwdReason::Method), "abandoned")
         })
@@ -157,7 +159,7 @@ impl Cache {
                 body_bytes_max: tenant.settings.body_bytes_max,
             });
         }
-        let composed = asked.composed(
+        let judged = asked.judge(
             &Received {
                 status: head.status,
                 fields: &head.headers,
@@ -167,10 +169,12 @@ impl Cache {
             },
             began.sequence,
         );
-        if !composed.stored.plan.stores() {
-            return Err(PutError::NotStorable(composed.standard.obstacles.first().copied()));
-        }
-        self.store(&asked, &composed.vary, StoredResponse { body: content, ..composed.stored }, began).await;
+        let shareable = judged.map_err(|withheld| match withheld.why {
+            Why::Obstacle(obstacle) => PutError::NotStorable(Some(obstacle)),
+            Why::Other(_) => PutError::NotStorable(None),
+        })?;
+        let whole = shareable.with(|stored| StoredResponse { body: content, ..stored });
+        self.store(&asked, whole, began).await;
         Ok(())
     }
 

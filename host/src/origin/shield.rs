@@ -44,7 +44,7 @@ use self::gate::{Entered, Gate, Permit};
 use self::held::Held;
 use self::stats::Counts;
 use self::trial::Watcher;
-use super::{Origin, OriginError, Urgency};
+use super::{Origin, OriginError, Progress, Urgency};
 use crate::body::{self, Body};
 use crate::clock::{Clock, timeout};
 use crate::http::semantics::request::is_safe;
@@ -116,6 +116,9 @@ impl Shield {
         }
         let until = is_safe(request.method()).then(|| self.watcher.clock.monotonic() + self.fetch_deadline);
         let permit = self.enter(urgency, until).await?;
+        if let Some(progress) = request.extensions().get::<Progress>() {
+            progress.is_sent();
+        }
         let response = self.attempts(request, until).await?;
         Ok(response.map(|inner| {
             let permit = (!inner.is_end_stream()).then_some(permit);

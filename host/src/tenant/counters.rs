@@ -19,6 +19,8 @@ pub(crate) mod not_stored {
     pub(crate) const TOO_LARGE: &str = "body-too-large";
     /// It is a part, and nobody asked for one.
     pub(crate) const UNASKED_PART: &str = "unasked-part";
+    /// It is an error that may be about the range or the condition that its request was sent with.
+    pub(crate) const PARTICULAR_ERROR: &str = "particular-error";
     /// A newer version is known.
     pub(crate) const OLDER_VERSION: &str = "older-version";
     /// The node has no memory left for it.
@@ -32,8 +34,8 @@ fn answers() -> impl Iterator<Item = &'static str> {
 }
 
 fn reasons() -> impl Iterator<Item = &'static str> {
-    use not_stored::{OLDER_VERSION, POLICY, STALE_IF_ERROR, TOO_LARGE, UNASKED_PART};
-    let others = [POLICY, TOO_LARGE, UNASKED_PART, OLDER_VERSION, STALE_IF_ERROR];
+    use not_stored::{OLDER_VERSION, PARTICULAR_ERROR, POLICY, STALE_IF_ERROR, TOO_LARGE, UNASKED_PART};
+    let others = [POLICY, TOO_LARGE, UNASKED_PART, PARTICULAR_ERROR, OLDER_VERSION, STALE_IF_ERROR];
     Obstacle::ALL.map(Obstacle::as_str).into_iter().chain(others)
 }
 

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use http::{Response, StatusCode};
 
-use super::Cache;
-use super::asked::Asked;
 use super::flight::{Abandoned, Waiter};
-use super::outcome::{Found, Outcome};
+use super::landing::Landing;
 use crate::body::Body;
+use crate::cache::Cache;
+use crate::cache::asked::Asked;
+use crate::cache::found::Found;
 use crate::clock::{Elapsed, timeout};
 use crate::http::semantics::FwdReason;
 use crate::http::semantics::cache_status::Outcome as Status;
@@ -41,7 +42,7 @@ impl Deadline {
 /// What waiting came to.
 pub(crate) enum Waited {
     /// The fetch came to something.
-    Landed(Result<Outcome, Abandoned>),
+    Landed(Result<Landing, Abandoned>),
     /// The request is answered without it.
     Answered(Response<Body>),
     /// Somebody else should try.
@@ -55,7 +56,7 @@ impl Cache {
         asked: &Arc<Asked>,
         basis: Option<&Found>,
         leads: bool,
-        waiter: &mut Waiter<Outcome>,
+        waiter: &mut Waiter<Landing>,
         until: Duration,
     ) -> Waited {
         let clock = &*self.inner.clock;
@@ -64,16 +65,16 @@ impl Cache {
         let hard = until.saturating_sub(began);
         let last = if leads { hard } else { hard.min(settings.waiter_deadline) };
         let soft = settings.fetch_soft_deadline.min(last);
-        if let Ok(outcome) = timeout(clock, soft, waiter.outcome()).await {
-            return Waited::Landed(outcome);
+        if let Ok(landing) = timeout(clock, soft, waiter.landing()).await {
+            return Waited::Landed(landing);
         }
         if let Some(response) = self.serve_stale(asked, basis, Deadline::Soft.as_str()) {
             count(&asked.tenant.counters.stale_soft_deadline);
             return Waited::Answered(response);
         }
         let spent = clock.monotonic().saturating_sub(began);
-        match timeout(clock, last.saturating_sub(spent), waiter.outcome()).await {
-            Ok(outcome) => Waited::Landed(outcome),
+        match timeout(clock, last.saturating_sub(spent), waiter.landing()).await {
+            Ok(landing) => Waited::Landed(landing),
             Err(Elapsed) if clock.monotonic() < until => {
                 count(&asked.tenant.counters.waiters_overdue);
                 Waited::InVain

@@ -12,8 +12,10 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::began::Began;
+use crate::cache::began::Began;
+use crate::http::semantics::leave::Joined;
 use crate::key::KeyHash;
+use crate::origin::Progress;
 
 /// The flights of a cache, by what they fetch. `T` is what a flight comes to.
 #[derive(Debug)]
@@ -25,6 +27,7 @@ pub(crate) struct Flights<T> {
 struct Flight<T> {
     state: watch::Receiver<State<T>>,
     began: Began,
+    progress: Progress,
 }
 
 #[derive(Clone, Debug)]
@@ -48,9 +51,15 @@ impl<T: Clone> Flights<T> {
         Arc::new(Self { flights: Mutex::default() })
     }
 
-    /// Joins the flight of a key if `joins` holds for its beginning, or starts one: then nobody joins the other any more.
-    pub(crate) fn board(self: &Arc<Self>, key: KeyHash, now: Began, joins: impl FnOnce(&Began) -> bool) -> Boarding<T> {
-        self.join_or_start(key, now, |flight| joins(&flight.began))
+    /// Joins the flight of a key if `joins` holds for its beginning and for when this request comes to it, or starts one:
+    /// then nobody joins the other any more.
+    pub(crate) fn board(
+        self: &Arc<Self>,
+        key: KeyHash,
+        now: Began,
+        joins: impl FnOnce(&Began, Joined) -> bool,
+    ) -> Boarding<T> {
+        self.join_or_start(key, now, |flight, joined| joins(&flight.began, joined))
     }
 
     /// Starts a new flight in place of the one that was waited for in vain; joins the one that another waiter has started.
@@ -59,30 +68,35 @@ impl<T: Clone> Flights<T> {
         key: KeyHash,
         waited: &Waiter<T>,
         now: Began,
-        joins: impl FnOnce(&Began) -> bool,
+        joins: impl FnOnce(&Began, Joined) -> bool,
     ) -> Boarding<T> {
-        self.join_or_start(key, now, |flight| !flight.state.same_channel(&waited.state) && joins(&flight.began))
+        let another = |flight: &Flight<T>| !flight.state.same_channel(&waited.state);
+        self.join_or_start(key, now, |flight, joined| another(flight) && joins(&flight.began, joined))
     }
 
     fn join_or_start(
         self: &Arc<Self>,
         key: KeyHash,
         now: Began,
-        joins: impl FnOnce(&Flight<T>) -> bool,
+        joins: impl FnOnce(&Flight<T>, Joined) -> bool,
     ) -> Boarding<T> {
         let mut flights = self.flights.lock();
-        if let Some(flight) = flights.get(&key).filter(|flight| joins(flight)) {
-            return Boarding::Wait(Waiter { state: flight.state.clone() });
+        if let Some(flight) = flights.get(&key) {
+            let joined = flight.progress.joined_now();
+            if joins(flight, joined) {
+                return Boarding::Wait(Waiter { state: flight.state.clone(), joined });
+            }
         }
-        let (state, receiver) = watch::channel(State::Flying);
-        flights.insert(key, Flight { state: receiver, began: now });
-        Boarding::Lead(Obligation { flights: Some((Arc::clone(self), key)), state })
+        let ((state, receiver), progress) = (watch::channel(State::Flying), Progress::default());
+        flights.insert(key, Flight { state: receiver, began: now, progress: progress.clone() });
+        Boarding::Lead(Obligation { flights: Some((Arc::clone(self), key)), state, progress })
     }
 
     /// Starts a flight that nobody can join.
     pub(crate) fn alone() -> (Obligation<T>, Waiter<T>) {
         let (state, receiver) = watch::channel(State::Flying);
-        (Obligation { flights: None, state }, Waiter { state: receiver })
+        let obligation = Obligation { flights: None, state, progress: Progress::default() };
+        (obligation, Waiter { state: receiver, joined: Joined::BeforeSent })
     }
 
     /// Flights under way.
@@ -97,12 +111,18 @@ impl<T: Clone> Flights<T> {
 pub(crate) struct Obligation<T: Clone> {
     flights: Option<(Arc<Flights<T>>, KeyHash)>,
     state: watch::Sender<State<T>>,
+    progress: Progress,
 }
 
 impl<T: Clone> Obligation<T> {
     /// Waits like everybody else.
     pub(crate) fn waiter(&self) -> Waiter<T> {
-        Waiter { state: self.state.subscribe() }
+        Waiter { state: self.state.subscribe(), joined: Joined::BeforeSent }
+    }
+
+    /// How far the request has come that is sent to the origin: those who come to the flight are told.
+    pub(crate) fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     /// Tells the waiters. The flight stays open to late-comers until the obligation is dropped.
@@ -158,13 +178,19 @@ pub(crate) struct Abandoned;
 #[derive(Debug)]
 pub(crate) struct Waiter<T> {
     state: watch::Receiver<State<T>>,
+    joined: Joined,
 }
 
 impl<T: Clone> Waiter<T> {
+    /// When it came to the flight.
+    pub(crate) const fn joined(&self) -> Joined {
+        self.joined
+    }
+
     /// Sleeps until the flight has come to something.
-    pub(crate) async fn outcome(&mut self) -> Result<T, Abandoned> {
+    pub(crate) async fn landing(&mut self) -> Result<T, Abandoned> {
         match self.state.wait_for(|state| !matches!(state, State::Flying)).await.as_deref() {
-            Ok(State::Landed(outcome)) => Ok(outcome.clone()),
+            Ok(State::Landed(landing)) => Ok(landing.clone()),
             _ => Err(Abandoned),
         }
     }
@@ -177,7 +203,7 @@ mod tests {
     const KEY: KeyHash = KeyHash(7);
 
     fn board<T: Clone>(flights: &Arc<Flights<T>>, key: KeyHash) -> Boarding<T> {
-        flights.board(key, Began::default(), |_| true)
+        flights.board(key, Began::default(), |_, _| true)
     }
 
     #[tokio::test]
@@ -194,7 +220,7 @@ mod tests {
         waiters.push(late);
         drop(obligation);
         for mut waiter in waiters {
-            assert_eq!(waiter.outcome().await, Ok(42));
+            assert_eq!(waiter.landing().await, Ok(42));
         }
         assert_eq!(flights.len(), 0);
     }
@@ -205,7 +231,7 @@ mod tests {
         let Boarding::Lead(obligation) = board(&flights, KEY) else { panic!("nobody was there") };
         let Boarding::Wait(mut waiter) = board(&flights, KEY) else { panic!("a second leader") };
         drop(obligation);
-        assert_eq!(waiter.outcome().await, Err(Abandoned));
+        assert_eq!(waiter.landing().await, Err(Abandoned));
         assert!(matches!(board(&flights, KEY), Boarding::Lead(_)));
     }
 
@@ -219,7 +245,7 @@ mod tests {
         let Boarding::Lead(mut second) = board(&flights, KEY) else { panic!("it is not here any more") };
         second.rekey(other);
         obligation.land(1);
-        assert_eq!(waiter.outcome().await, Ok(1));
+        assert_eq!(waiter.landing().await, Ok(1));
         drop(obligation);
         drop(second);
         assert_eq!(flights.len(), 0);
@@ -233,26 +259,26 @@ mod tests {
         obligation.close();
         assert!(matches!(board(&flights, KEY), Boarding::Lead(_)));
         obligation.land(1);
-        assert_eq!(waiter.outcome().await, Ok(1));
+        assert_eq!(waiter.landing().await, Ok(1));
     }
 
     #[tokio::test]
     async fn flight_that_may_not_be_joined_makes_room_for_a_newer_one() {
         let flights = Flights::new();
         let at = |sequence| Began { sequence, ..Began::default() };
-        let Boarding::Lead(old) = flights.board(KEY, at(1), |_| true) else { panic!("nobody was there") };
-        let Boarding::Lead(new) = flights.board(KEY, at(2), |began| began.sequence > 1) else {
+        let Boarding::Lead(old) = flights.board(KEY, at(1), |_, _| true) else { panic!("nobody was there") };
+        let Boarding::Lead(new) = flights.board(KEY, at(2), |began, _| began.sequence > 1) else {
             panic!("it is too old")
         };
         let mut old_waiter = old.waiter();
         old.land(1);
         drop(old);
-        let Boarding::Wait(mut waiter) = flights.board(KEY, at(3), |began| began.sequence == 2) else {
+        let Boarding::Wait(mut waiter) = flights.board(KEY, at(3), |began, _| began.sequence == 2) else {
             panic!("the old one took the new one along")
         };
         new.land(2);
         drop(new);
-        assert_eq!((old_waiter.outcome().await, waiter.outcome().await), (Ok(1), Ok(2)));
+        assert_eq!((old_waiter.landing().await, waiter.landing().await), (Ok(1), Ok(2)));
         assert_eq!(flights.len(), 0);
     }
 
@@ -264,18 +290,38 @@ mod tests {
             Boarding::Wait(waiter) => waiter,
             Boarding::Lead(_) => panic!("a second leader"),
         };
-        let relieve = |waited: &Waiter<_>| flights.relieve(KEY, waited, Began::default(), |_| true);
+        let relieve = |waited: &Waiter<_>| flights.relieve(KEY, waited, Began::default(), |_, _| true);
         let (mut first, second) = (waiting(), waiting());
         let Boarding::Lead(new) = relieve(&first) else { panic!("somebody must lead") };
         let Boarding::Wait(mut joined) = relieve(&second) else { panic!("two new leaders") };
         // The one who was relieved ends in peace: the new flight stays.
         slow.land(1);
         drop(slow);
-        assert_eq!(first.outcome().await, Ok(1));
+        assert_eq!(first.landing().await, Ok(1));
         assert!(matches!(board(&flights, KEY), Boarding::Wait(_)));
         new.land(2);
         drop(new);
-        assert_eq!(joined.outcome().await, Ok(2));
+        assert_eq!(joined.landing().await, Ok(2));
         assert_eq!(flights.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn whoever_comes_is_told_how_far_the_request_has_come() {
+        let flights = Flights::<u8>::new();
+        let Boarding::Lead(obligation) = board(&flights, KEY) else { panic!("nobody was there") };
+        let Boarding::Wait(early) = board(&flights, KEY) else { panic!("a second leader") };
+        obligation.progress().is_sent();
+        let Boarding::Wait(late) = board(&flights, KEY) else { panic!("a second leader") };
+        obligation.progress().is_answered();
+        let Boarding::Wait(later) = board(&flights, KEY) else { panic!("a second leader") };
+        let joined = [early.joined(), late.joined(), later.joined()];
+        assert_eq!(joined, [Joined::BeforeSent, Joined::WhileAsked, Joined::AfterAnswered]);
+        let unsent =
+            |flights: &Arc<Flights<u8>>| flights.board(KEY, Began::default(), |_, joined| joined == Joined::BeforeSent);
+        let Boarding::Lead(_second) = unsent(&flights) else { panic!("it may not join what was sent") };
+        assert!(
+            matches!(unsent(&flights), Boarding::Wait(_)),
+            "and shares its own with all who come before it is sent"
+        );
     }
 }

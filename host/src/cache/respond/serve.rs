@@ -11,14 +11,16 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Ver
 use http_body::Frame;
 use http_body_util::StreamBody;
 
-use super::Cache;
-use super::asked::Asked;
-use super::cached::content;
-use super::outcome::{Arriving, Found};
 use crate::body::{self, Body};
+use crate::cache::Cache;
+use crate::cache::asked::Asked;
+use crate::cache::cached::content;
+use crate::cache::collapse::landing::Arriving;
+use crate::cache::found::Found;
 use crate::entry::StoredResponse;
 use crate::http::semantics::cache_status::{CacheStatus, Outcome};
 use crate::http::semantics::fields::{append_via, retain_for_not_modified};
+use crate::http::semantics::leave::{Ground, Holds, Leave};
 use crate::http::semantics::multipart::{multipart, slice};
 use crate::http::semantics::ranges::unsatisfied_range;
 use crate::http::semantics::surrogate::{CACHE_TAG, SURROGATE_KEY};
@@ -49,17 +51,15 @@ impl Answered {
 
 impl Cache {
     /// Serves a stored response.
-    pub(crate) fn serve_found(&self, asked: &Asked, found: &Found, answered: Answered) -> Response<Body> {
-        let Some(stored) = found.cached.response() else {
-            return self.synthesized(asked, StatusCode::INTERNAL_SERVER_ERROR, Outcome::Refused, "no-response");
-        };
+    pub(crate) fn serve_found(&self, asked: &Asked, leave: &Leave<Found>, answered: Answered) -> Response<Body> {
+        let (found, stored) = (leave.what(), leave.what().stored());
         let now = self.inner.clock.now();
         let mut fields = self.fields(asked, &stored.fields, Some(stored.age(now)));
         self.mark(asked, &mut fields, answered, Some(stored));
         if precondition(stored, &asked.head()) == Precondition::NotModified {
             return not_modified(fields);
         }
-        let content = content(&found.cached);
+        let content = content(found.cached());
         let response = if stored.status == StatusCode::PARTIAL_CONTENT {
             part(asked, stored, fields)
         } else {
@@ -75,16 +75,15 @@ impl Cache {
     pub(crate) fn serve_arriving(
         &self,
         asked: &Asked,
-        arriving: &Arc<Arriving>,
+        leave: &Leave<Arc<Arriving>>,
         content: Body,
         answered: Answered,
     ) -> Response<Body> {
-        let stored = &arriving.stored;
-        let shared = matches!(answered.outcome, Outcome::Fwd { collapsed: true, .. });
-        let mut fields = if shared {
-            self.fields(asked, &stored.fields, Some(stored.age(self.inner.clock.now())))
+        let stored = leave.what().stored();
+        let mut fields = if leave.ground() == Ground::Own {
+            self.forwarded_fields(asked, leave.what().received())
         } else {
-            self.forwarded_fields(asked, &arriving.received)
+            self.fields(asked, &stored.fields, Some(stored.age(self.inner.clock.now())))
         };
         self.mark(asked, &mut fields, answered, Some(stored));
         if precondition(stored, &asked.head()) == Precondition::NotModified {

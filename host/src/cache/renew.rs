@@ -1,0 +1,148 @@
+//! What the origin's word on a stored response makes of it: confirmed by a 304 or a HEAD, doubtful, or ended.
+
+use std::sync::Arc;
+
+use http::header::SET_COOKIE;
+use http::{HeaderMap, StatusCode};
+
+use super::asked::Asked;
+use super::began::Began;
+use super::fill::{Fill, Purpose};
+use super::found::{Found, L1};
+use super::judge::{Judged, Received, Why, Withheld};
+use super::{Cache, Cached};
+use crate::consistency::Consistency;
+use crate::entry::{Entry, StoredResponse};
+use crate::http::semantics::leave::Holds;
+use crate::http::semantics::standing::{Standing, standing};
+use crate::http::semantics::{Times, freshen};
+use crate::key::CacheKey;
+
+/// A stored response that has been confirmed.
+pub(crate) struct Renewed {
+    /// For the request whose validation confirmed it.
+    pub(crate) own: Found,
+    /// What is stored from now on, for the others; none where each has to ask for itself.
+    pub(crate) shared: Option<Found>,
+}
+
+impl Cache {
+    /// Freshens a stored response by the fields of a 304 or a HEAD (RFC 9111 sections 4.3.4 and 4.3.5) and stores the result,
+    /// planned anew, if that may be. `began.sequence` is the purge sequence that the result is as old as.
+    ///
+    /// A cookie in such an update is for the request that brought it about: that one gets it, and what is stored is
+    /// freshened without. (Section 3.2 would have the stored response take it over.) So no visitor without a session can
+    /// empty the cache by asking for a validation.
+    pub(crate) async fn renew(
+        &self,
+        asked: &Arc<Asked>,
+        basis: &Found,
+        update: &HeaderMap,
+        times: Times,
+        began: Began,
+    ) -> Renewed {
+        let stored = basis.stored();
+        let freshened = self.freshened(asked, stored, update, times, began.sequence);
+        match freshened {
+            Err(Withheld { stored: own, why }) if why.is_a_cookie() => {
+                let mut others = update.clone();
+                others.remove(SET_COOKIE);
+                let kept = self.freshened(asked, stored, &others, times, began.sequence);
+                self.keep(asked, basis, kept, began).await;
+                Renewed { own: self.unstored(*own, began), shared: None }
+            }
+            freshened => self.keep(asked, basis, freshened, began).await,
+        }
+    }
+
+    /// The stored response with other fields. What it took to fetch it whole is still what it would cost to lose it.
+    fn freshened(
+        &self,
+        asked: &Asked,
+        basis: &StoredResponse,
+        update: &HeaderMap,
+        times: Times,
+        sequence: u64,
+    ) -> Judged {
+        let (status, fetch_time) = (basis.status, basis.fetch_time);
+        let (fields, body_bytes) = (freshen(basis, update, times), Some(basis.body.len() as u64));
+        let received = Received { status, fields: &fields, body_bytes, times, fetch_time };
+        let whole = |stored: StoredResponse| StoredResponse { body: basis.body.clone(), ..stored };
+        match self.judge(asked, &received, sequence) {
+            Ok(shareable) => Ok(shareable.with(whole)),
+            Err(Withheld { stored, why }) => Err(Withheld { stored: Box::new(whole(*stored)), why }),
+        }
+    }
+
+    /// Stores what may be stored. What the response now forbids to share ends what is stored; what only this request forbids
+    /// leaves it as it was: no client can empty the cache so.
+    async fn keep(&self, asked: &Arc<Asked>, basis: &Found, judged: Judged, began: Began) -> Renewed {
+        match judged {
+            Ok(shareable) => {
+                let found = self.store(asked, shareable, began).await;
+                Renewed { own: found.clone(), shared: Some(found) }
+            }
+            Err(Withheld { stored, why }) => {
+                self.learn_unshared(asked, why);
+                if !why.is_of_the_request() {
+                    self.end(asked, basis).await;
+                }
+                Renewed { own: self.unstored(*stored, began), shared: None }
+            }
+        }
+    }
+
+    /// A response that is served as if it were stored.
+    fn unstored(&self, response: StoredResponse, began: Began) -> Found {
+        let key = CacheKey::stored_as(&response.key);
+        let cached = Cached::new(Entry::Response(response), 0, began, Consistency::default(), &self.inner.budget);
+        Found::under(&key, Arc::new(cached), L1).expect("a response under its own key")
+    }
+
+    /// What an answer that is not stored means for what was stored when its fill began.
+    pub(crate) async fn settle(&self, fill: &Fill, status: StatusCode, why: Why) {
+        let asked = &fill.asked;
+        match (standing(&asked.fields, status, why.is_of_the_request()), &fill.basis) {
+            (Standing::Stands, _) => {}
+            (Standing::Ended, Some(basis)) => self.end(asked, basis).await,
+            // It was asked for a range that is not stored: others may be.
+            (Standing::Ended, None) if fill.purpose == Purpose::Part => self.forget(asked, &fill.key).await,
+            (Standing::Doubtful, Some(basis)) => self.doubt(asked, basis),
+            (Standing::Ended | Standing::Doubtful, None) => {}
+        }
+    }
+
+    /// Forgets what the origin no longer has. Those who hold it already can still have it confirmed.
+    async fn end(&self, asked: &Asked, basis: &Found) {
+        basis.cached().end();
+        self.forget(asked, &CacheKey::stored_as(&basis.stored().key)).await;
+    }
+
+    /// Has it validated before it is next used. Where L2 had it, it is taken into L1, which is looked into first.
+    fn doubt(&self, asked: &Asked, basis: &Found) {
+        basis.cached().doubt();
+        if basis.tier() != L1 {
+            self.promote(asked, basis);
+        }
+    }
+
+    /// Nobody waits for another's fetch of this key for a while: the response is for one request only.
+    pub(crate) fn learn_unshared(&self, asked: &Asked, why: Why) {
+        tracing::debug!(tenant = &*asked.tenant.name, target = asked.target, reason = why.as_str(), "not stored");
+        self.inner.learned.insert(asked.flight_key(asked.key.hash()), ());
+    }
+
+    /// From now on others wait for the fetch of this key again.
+    pub(crate) fn learn_shared(&self, fill: &Fill) {
+        let learned = fill.asked.flight_key(fill.asked.key.hash());
+        if self.inner.learned.contains_key(&learned) {
+            self.inner.learned.invalidate(&learned);
+            let (cache, key) = (self.clone(), fill.key.clone());
+            self.inner.tasks.spawn(async move {
+                if let Some(fleet) = cache.fleet() {
+                    fleet.leases().share(&key).await;
+                }
+            });
+        }
+    }
+}
