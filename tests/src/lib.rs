@@ -25,5 +25,6 @@ pub mod redis_tls;
 pub mod traces;
 pub mod truth;
 pub mod versions;
+pub mod visitors;
 pub mod wait;
 pub mod workloads;

@@ -10,6 +10,7 @@ mod conformance {
     mod over_layer;
     mod over_sockets;
     mod parts;
+    mod refused;
     mod scenario;
     mod storing;
     mod targeted;

@@ -1,0 +1,109 @@
+//! Whether an answer was for the one who got it.
+
+use std::fmt;
+
+use super::script::Exchange;
+use super::stage::Got;
+use super::{ANSWER, Audience};
+
+/// An answer that was made for another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wrong {
+    /// Who got it.
+    pub visitor: String,
+    /// For whom it was made.
+    pub made_for: String,
+    /// What is wrong with that.
+    pub why: Why,
+    /// Which node gave it.
+    pub node: usize,
+    /// What the cache says of it.
+    pub cache_status: String,
+}
+
+/// What is wrong with an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// It is another variant than the request selects: the field by which they differ, and both values.
+    Variant(String, String, String),
+    /// It was for the request alone that brought it; the number of the answer, and whether its fields or its content show it.
+    NotShared(usize, &'static str),
+    /// It was to be validated for this request, and was under way before.
+    NotValidated(usize),
+    /// A cookie of somebody else.
+    Cookie(String),
+    /// It is no answer of the origin.
+    NoAnswer(u16),
+}
+
+/// Judges an answer by what the origin said and heard.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn judge(log: &[Exchange], got: &Got) -> Result<(), Wrong> {
+    let wrong = |made_for: &str, why: Why| {
+        let (visitor, made_for, cache_status) = (got.visitor.name.clone(), made_for.to_owned(), got.cache_status());
+        Err(Wrong { visitor, made_for, why, node: got.node, cache_status })
+    };
+    let own = got.visitor.name.as_str();
+    for cookie in got.fields.get_all("set-cookie").iter().filter_map(|cookie| cookie.to_str().ok()) {
+        if cookie != format!("s={own}") {
+            return wrong(cookie.trim_start_matches("s="), Why::Cookie(cookie.to_owned()));
+        }
+    }
+    let of_fields = got.field(ANSWER).parse().ok().map(|number: usize| (number, "fields"));
+    let of_content = number_in(&got.body).map(|number| (number, "content"));
+    if of_fields.is_none() {
+        return wrong("nobody", Why::NoAnswer(got.status));
+    }
+    for (number, shown_by) in of_fields.into_iter().chain(of_content) {
+        let Some(said) = log.get(number) else { return wrong("nobody", Why::NoAnswer(got.status)) };
+        let made_for = said.heard.visitor();
+        if made_for == own {
+            continue;
+        }
+        let differing = said.selected_by.iter().find(|name| said.heard.field(name) != got.visitor.field(name));
+        if let Some(name) = differing {
+            let values = (got.visitor.field(name).to_owned(), said.heard.field(name).to_owned());
+            return wrong(made_for, Why::Variant(name.clone(), values.0, values.1));
+        }
+        let late = number < got.heard_before;
+        match said.audience {
+            Audience::ItsRequest => return wrong(made_for, Why::NotShared(number, shown_by)),
+            // What was stored is validated: it is the fields that are new.
+            Audience::WhoAskedBefore if late && shown_by == "fields" => {
+                return wrong(made_for, Why::NotValidated(number));
+            }
+            Audience::Everybody if late && shown_by == "fields" && got.visitor.insists() => {
+                return wrong(made_for, Why::NotValidated(number));
+            }
+            Audience::Everybody | Audience::WhoAskedBefore => {}
+        }
+    }
+    Ok(())
+}
+
+/// The number of the answer that this content is.
+fn number_in(content: &[u8]) -> Option<usize> {
+    let text = std::str::from_utf8(content).ok()?;
+    text.strip_prefix("answer ")?.split_once(' ')?.0.parse().ok()
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { visitor, made_for, why, node, cache_status } = self;
+        write!(f, "{visitor} got from node {node} an answer made for {made_for}: {why} ({cache_status})")
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Variant(name, asked, made) => write!(f, "the variant of {name} {made:?}, asked for with {asked:?}"),
+            Self::NotShared(number, by) => write!(f, "answer {number}, by its {by}, was for one request alone"),
+            Self::NotValidated(number) => write!(f, "answer {number} was under way before"),
+            Self::Cookie(cookie) => write!(f, "the cookie {cookie}"),
+            Self::NoAnswer(status) => write!(f, "status {status}, none of the origin's answers"),
+        }
+    }
+}
