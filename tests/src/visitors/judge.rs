@@ -40,10 +40,10 @@ pub enum Why {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn judge(log: &[Exchange], got: &Got) -> Result<(), Wrong> {
+pub fn judge(log: &[Exchange], got: &Got) -> Result<(), Box<Wrong>> {
     let wrong = |made_for: &str, why: Why| {
         let (visitor, made_for, cache_status) = (got.visitor.name.clone(), made_for.to_owned(), got.cache_status());
-        Err(Wrong { visitor, made_for, why, node: got.node, cache_status })
+        Err(Box::new(Wrong { visitor, made_for, why, node: got.node, cache_status }))
     };
     let own = got.visitor.name.as_str();
     for cookie in got.fields.get_all("set-cookie").iter().filter_map(|cookie| cookie.to_str().ok()) {
@@ -56,6 +56,9 @@ pub fn judge(log: &[Exchange], got: &Got) -> Result<(), Wrong> {
     if of_fields.is_none() {
         return wrong("nobody", Why::NoAnswer(got.status));
     }
+    // By a 304 to this visitor's own request the origin has vouched for the content.
+    let vouched = of_fields.and_then(|(number, _)| log.get(number));
+    let vouched = vouched.is_some_and(|said| said.status == 304 && said.heard.visitor() == own);
     for (number, shown_by) in of_fields.into_iter().chain(of_content) {
         let Some(said) = log.get(number) else { return wrong("nobody", Why::NoAnswer(got.status)) };
         let made_for = said.heard.visitor();
@@ -69,6 +72,7 @@ pub fn judge(log: &[Exchange], got: &Got) -> Result<(), Wrong> {
         }
         let late = number < got.heard_before;
         match said.audience {
+            Audience::ItsRequest if vouched => {}
             Audience::ItsRequest => return wrong(made_for, Why::NotShared(number, shown_by)),
             // What was stored is validated: it is the fields that are new.
             Audience::WhoAskedBefore if late && shown_by == "fields" => {

@@ -135,19 +135,13 @@ impl Stage {
         for number in 0..if tiers == Tiers::Fleet { 2 } else { 1 } {
             let clock: Arc<dyn Clock> = Arc::new(SystemClock);
             let (l2, barriers) = match &redis {
-                Some(redis) => halves(RedisTier::connect(&RedisConfig::new(&redis.url()), Arc::clone(&clock))?),
+                Some(redis) => halves(RedisTier::connect(&redis_config(&redis.url()), Arc::clone(&clock))?),
                 None if tiers == Tiers::Disk => {
                     halves(DiskTier::open(&DiskConfig::new(dir.path(), 8 << 20), Arc::clone(&clock))?)
                 }
                 None => (None, None),
             };
-            let script = Arc::clone(&origin);
-            let loader = Loader::new("script", move |request: Request<Body>| {
-                let script = Arc::clone(&script);
-                async move { script.answer(request).await }
-            });
-            let policies = TenantPolicies::native(&config.name);
-            let tenant = Tenant::new(&config, policies, Arc::new(loader), Arc::clone(&clock))?;
+            let tenant = tenant(&config, &origin, &clock)?;
             let tenants = vec![Arc::clone(&tenant)];
             let cache = Cache::new(CacheParts { tenants, l2, barriers, clock, limits: Limits::default() });
             if let Some(redis) = redis.as_ref().filter(|_| tiers == Tiers::Fleet) {
@@ -229,7 +223,7 @@ impl Stage {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn judge(&self, got: &Got) -> Result<(), Wrong> {
+    pub fn judge(&self, got: &Got) -> Result<(), Box<Wrong>> {
         judge(&self.origin.log(), got)
     }
 
@@ -246,6 +240,23 @@ impl Stage {
     }
 }
 
+/// A tenant whose origin is the script.
+fn tenant(config: &TenantConfig, origin: &Arc<Script>, clock: &Arc<dyn Clock>) -> anyhow::Result<Arc<Tenant>> {
+    let script = Arc::clone(origin);
+    let loader = Loader::new("script", move |request: Request<Body>| {
+        let script = Arc::clone(&script);
+        async move { script.answer(request).await }
+    });
+    let policies = TenantPolicies::native(&config.name);
+    Ok(Tenant::new(config, policies, Arc::new(loader), Arc::clone(clock))?)
+}
+
+/// On a machine with other things to do, the default deadline of 100 ms would be trouble by itself.
+fn redis_config(url: &str) -> RedisConfig {
+    RedisConfig { deadline: PATIENCE, ..RedisConfig::new(url) }
+}
+
+/// A tier as what it is to a cache.
 fn halves<T: Tier + BarrierStore>(l2: Arc<T>) -> (Option<Arc<dyn Tier>>, Option<Arc<dyn BarrierStore>>) {
     (Some(Arc::clone(&l2) as Arc<dyn Tier>), Some(l2))
 }

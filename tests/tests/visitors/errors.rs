@@ -77,7 +77,8 @@ async fn stale_page_in_place_of_an_error_is_the_visitors_own() -> anyhow::Result
         let mut got = Vec::new();
         for page in 0..6 {
             let target = format!("/page/{page}");
-            let fields = "cache-control: public, max-age=60, stale-if-error=600\nage: 70\nvary: cookie\netag: \"{who}\"";
+            let fields =
+                "cache-control: public, max-age=60, stale-if-error=600\nage: 70\nvary: cookie\netag: \"{who}\"";
             stage.origin.says(move |_| Says::page(fields));
             for (number, visitor) in visitors.iter().enumerate() {
                 stage.ask(number, &target, visitor).await;
@@ -108,7 +109,8 @@ async fn who_has_no_stale_page_gets_the_error_of_their_own_request() -> anyhow::
         let mut got = Vec::new();
         for page in 0..6 {
             let target = format!("/page/{page}");
-            let fields = "cache-control: public, max-age=60, stale-if-error=600\nage: 70\nvary: cookie\netag: \"{who}\"";
+            let fields =
+                "cache-control: public, max-age=60, stale-if-error=600\nage: 70\nvary: cookie\netag: \"{who}\"";
             stage.origin.says(move |_| Says::page(fields));
             for (number, visitor) in known.iter().enumerate() {
                 stage.ask(number, &target, visitor).await;

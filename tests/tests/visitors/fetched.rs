@@ -110,9 +110,11 @@ async fn page_for_an_authorized_request_is_not_for_those_without_credentials() -
 #[tokio::test]
 async fn page_that_has_become_private_is_for_its_request() -> anyhow::Result<()> {
     let visitors = crowd(VISITORS, "cookie", "session={who}");
-    for fields in
-        ["cache-control: private, max-age=60", "cache-control: no-store", "cache-control: max-age=60\nset-cookie: s={who}"]
-    {
+    for fields in [
+        "cache-control: private, max-age=60",
+        "cache-control: no-store",
+        "cache-control: max-age=60\nset-cookie: s={who}",
+    ] {
         on_every_arrangement(async |stage| {
             let mut got = Vec::new();
             for in_l1 in [true, false] {

@@ -6,7 +6,11 @@ use sandbar_tests::visitors::{Says, Tiers, Visitor, crowd, visitor};
 use crate::on;
 
 /// At each node the first visitor of a wave leads, and the others wait for that one; one node holds the lease.
-async fn behind_a_lease(who: (&'static str, &'static str), fields: &'static str, audience: Audience) -> anyhow::Result<()> {
+async fn behind_a_lease(
+    who: (&'static str, &'static str),
+    fields: &'static str,
+    audience: Audience,
+) -> anyhow::Result<()> {
     let visitors = crowd(8, who.0, who.1);
     on(&[Tiers::Fleet], async |stage| {
         let mut got = Vec::new();

@@ -34,7 +34,11 @@ async fn on(arrangements: &[Tiers], scene: impl AsyncFn(&Stage) -> Vec<Got>) -> 
         let wrong: Vec<String> = got.iter().filter_map(|got| stage.judge(got).err()).map(|w| w.to_string()).collect();
         if !wrong.is_empty() {
             let named = wrong.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join("\n    ");
-            faults.push(format!("{tiers:?}: {} of {} answers were made for another:\n    {named}", wrong.len(), got.len()));
+            faults.push(format!(
+                "{tiers:?}: {} of {} answers were made for another:\n    {named}",
+                wrong.len(),
+                got.len()
+            ));
         }
         let complaints = stage.complaints();
         if !complaints.is_empty() {

@@ -16,7 +16,7 @@ const PAGES: usize = 60;
 async fn all_at_once(gateway: &TestGateway, field: &'static str, values: &'static [&'static str]) -> Vec<String> {
     let gate = Arc::new(Barrier::new(values.len()));
     let mut visitors = JoinSet::new();
-    for value in values {
+    for &value in values {
         let (gate, mut client) = (Arc::clone(&gate), gateway.client(HOST));
         visitors.spawn(async move {
             let mut wrong = Vec::new();

@@ -186,9 +186,9 @@ async fn private_304_of_a_refresh_makes_the_page_unusable_for_all() -> anyhow::R
     let visitors = crowd(VISITORS, "cookie", "session={who}");
     for fields in ["cache-control: private, max-age=60", "cache-control: no-store, max-age=60"] {
         on_every_arrangement(async |stage| {
-            stage.origin.says(|_| {
-                Says::page("cache-control: max-age=60, stale-while-revalidate=600\nage: 70\netag: \"a\"")
-            });
+            stage
+                .origin
+                .says(|_| Says::page("cache-control: max-age=60, stale-while-revalidate=600\nage: 70\netag: \"a\""));
             let mut got = vec![stage.ask(0, "/page", &visitor("first")).await];
             stage.origin.says(move |heard| Says::renewed(heard, fields).to(ItsRequest));
             // Whoever comes first is shown the stale one, and causes the refresh.

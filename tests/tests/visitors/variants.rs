@@ -136,7 +136,9 @@ async fn that_are_stale() -> anyhow::Result<()> {
         let mut got = Vec::new();
         for page in 0..PAGES {
             let target = format!("/page/{page}");
-            stage.origin.says(|_| Says::page("cache-control: public, max-age=60\nage: 70\nvary: cookie\netag: \"{who}\""));
+            stage
+                .origin
+                .says(|_| Says::page("cache-control: public, max-age=60\nage: 70\nvary: cookie\netag: \"{who}\""));
             for (number, visitor) in visitors.iter().enumerate() {
                 stage.ask(number, &target, visitor).await;
             }
