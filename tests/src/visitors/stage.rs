@@ -13,6 +13,7 @@ use sandbar::barrier::BarrierStore;
 use sandbar::body::{self, Body};
 use sandbar::cache::{Cache, CacheParts, Limits};
 use sandbar::clock::{Clock, SystemClock};
+use sandbar::key::CacheKey;
 use sandbar::origin::loader::Loader;
 use sandbar::policy::TenantPolicies;
 use sandbar::tenant::Tenant;
@@ -141,6 +142,10 @@ impl Stage {
                 }
                 None => (None, None),
             };
+            if let Some(l2) = &l2 {
+                let key = [CacheKey::new("", "", "")];
+                eventually("the tier below answers", async || l2.get(&key).await.is_ok()).await;
+            }
             let tenant = tenant(&config, &origin, &clock)?;
             let tenants = vec![Arc::clone(&tenant)];
             let cache = Cache::new(CacheParts { tenants, l2, barriers, clock, limits: Limits::default() });

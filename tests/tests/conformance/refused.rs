@@ -121,9 +121,13 @@ impl Means {
     fn fails(&self, status: u16) -> Scenario {
         let mut down = self.bring(NOBODY, no(status, ""));
         let asked = down.pop().expect("two steps");
-        let covered = self.behind || [500, 502, 503, 504].contains(&status);
-        down.push(if covered { asked.is(200, "old") } else { asked });
-        down.push(get("").origin_fails().is(200, "old"));
+        let in_trouble = [500, 502, 503, 504].contains(&status);
+        // RFC 9111 section 5.2.1.4: who reloads wants nothing that is stored.
+        let reloads = self.with.contains("no-cache");
+        down.push(if self.behind || in_trouble && !reloads { asked.is(200, "old") } else { asked });
+        // What is fresh stays so while the origin is in trouble.
+        let next = if reloads && in_trouble { get("") } else { get("").origin_fails() };
+        down.push(next.is(200, "old"));
         scenario(self.about(NOBODY, no(status, ""), "it is there when the origin fails again"), down)
     }
 }
