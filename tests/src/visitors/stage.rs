@@ -71,6 +71,9 @@ struct Node {
     tenant: Arc<Tenant>,
 }
 
+/// A tier, and where barriers outlive the process.
+type Halves = (Option<Arc<dyn Tier>>, Option<Arc<dyn BarrierStore>>);
+
 /// What a visitor got.
 #[derive(Clone)]
 pub struct Got {
@@ -262,7 +265,7 @@ fn redis_config(url: &str) -> RedisConfig {
 }
 
 /// A tier as what it is to a cache.
-fn halves<T: Tier + BarrierStore>(l2: Arc<T>) -> (Option<Arc<dyn Tier>>, Option<Arc<dyn BarrierStore>>) {
+fn halves<T: Tier + BarrierStore>(l2: Arc<T>) -> Halves {
     (Some(Arc::clone(&l2) as Arc<dyn Tier>), Some(l2))
 }
 
