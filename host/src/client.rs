@@ -15,6 +15,7 @@
 //! ```
 
 mod forwarded;
+pub(crate) mod holdings;
 mod network;
 
 use std::net::{IpAddr, Ipv6Addr};

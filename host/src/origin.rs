@@ -1,6 +1,7 @@
 //! Where responses come from: an HTTP server ([`http`]), or a closure ([`loader`]); and what keeps a tenant from drowning
 //! it ([`shield`]).
 
+mod fault;
 pub mod http;
 pub mod loader;
 pub mod shield;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+pub use self::fault::{ClientFault, Fault};
 use self::shield::Refusal;
 use crate::body::Body;
 use crate::http::semantics::leave::Joined;
@@ -42,7 +44,7 @@ pub enum OriginError {
     Deadline {
         /// The origin's URL.
         origin: String,
-        /// `connect`, `request-body`, `first-byte`, `idle-body`, `fetch` or `total`.
+        /// `connect`, `request-body` (the origin did not take it), `first-byte`, `idle-body`, `fetch` or `total`.
         what: &'static str,
         /// The deadline in milliseconds.
         deadline_ms: u64,
@@ -55,6 +57,9 @@ pub enum OriginError {
         /// What went wrong.
         reason: String,
     },
+    /// The client did something wrong while its request was at the origin, which is not to blame.
+    #[error(transparent)]
+    Client(ClientFault),
     /// The origin is protected from more requests at the moment.
     #[error("the origin {origin} is not asked now: {refusal}")]
     Refused {
@@ -112,7 +117,17 @@ impl OriginError {
             Self::Connect { .. } => "origin-unreachable",
             Self::Deadline { .. } => "origin-timeout",
             Self::Broken { .. } => "origin-broken",
+            Self::Client(fault) => fault.reason(),
             Self::Refused { refusal, .. } => refusal.as_str(),
+        }
+    }
+
+    /// Whose fault it is. Only the origin's own is held against it.
+    pub const fn fault(&self) -> Fault {
+        match self {
+            Self::Connect { .. } | Self::Deadline { .. } | Self::Broken { .. } => Fault::Origin,
+            Self::Client(_) => Fault::Client,
+            Self::Refused { .. } => Fault::Nobody,
         }
     }
 

@@ -18,7 +18,7 @@ use crate::http::semantics::leave::Holds;
 use crate::http::semantics::request::{Forwards, forwards};
 use crate::http::semantics::{FwdReason, HeadUpdate, Times, freshen_from_head, origin_fields};
 use crate::key::KeyHash;
-use crate::origin::{Origin, OriginError};
+use crate::origin::{Fault, Origin, OriginError};
 use crate::tenant::counters::count;
 use crate::tier::memory::Departure;
 
@@ -105,13 +105,13 @@ impl Cache {
 }
 
 impl Asked {
-    /// A line in the log; refusals are counted, and would be as many as there are requests.
+    /// A line in the log; refusals and what clients do wrong are counted, and would be as many as there are requests.
     pub(crate) fn tell_of(&self, error: &OriginError) {
         let (tenant, target) = (&*self.tenant.name, &self.target);
-        if error.is_refusal() {
-            tracing::debug!(tenant, target, %error, "the origin was not asked");
-        } else {
-            tracing::warn!(tenant, target, %error, "the origin failed");
+        match error.fault() {
+            Fault::Nobody => tracing::debug!(tenant, target, %error, "the origin was not asked"),
+            Fault::Client => tracing::debug!(tenant, target, %error, "the client did not go on with its request"),
+            Fault::Origin => tracing::warn!(tenant, target, %error, "the origin failed"),
         }
     }
 

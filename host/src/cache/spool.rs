@@ -11,6 +11,7 @@ use super::collapse::landing::Landing;
 use super::tail::{Appended, Passing, Tail};
 use crate::body::Body;
 use crate::memory_budget::Use;
+use crate::origin::ClientFault;
 use crate::tenant::counters::count;
 
 impl Cache {
@@ -33,6 +34,11 @@ pub(super) async fn spool(mut content: Body, tail: &Tail, obligation: &mut Oblig
             Ok(Ok(chunk)) => chunk,
             // Trailers may be dropped (RFC 9110 section 6.5.1), and mean that the content has ended.
             Ok(Err(_trailers)) => continue,
+            Err(error) if ClientFault::ended(&error) => {
+                tracing::debug!(tenant = &*asked.tenant.name, target = asked.target, %error, "the body was let go");
+                tail.broken();
+                return false;
+            }
             Err(error) => {
                 tracing::warn!(tenant = &*asked.tenant.name, target = asked.target, %error, "the body broke off");
                 count(&asked.tenant.counters.bodies_broken);

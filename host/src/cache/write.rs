@@ -200,7 +200,7 @@ impl Cache {
 
 /// Whether the origin may have taken a write in though no answer came.
 const fn may_have_been_written(error: &OriginError) -> bool {
-    matches!(error, OriginError::Broken { .. } | OriginError::Deadline { .. })
+    matches!(error, OriginError::Broken { .. } | OriginError::Deadline { .. } | OriginError::Client(_))
 }
 
 /// Why something put into the cache was not stored.

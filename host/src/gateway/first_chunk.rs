@@ -1,11 +1,14 @@
-//! A chunked body is begun to be read before its request goes anywhere: one that is chunked wrongly from the start never
-//! reaches the origin, and one that turns out so later reaches it broken off.
+//! Content that a request announces is begun to be read before the request goes anywhere: what is chunked wrongly from the
+//! start never reaches the origin, and who announces content and sends none holds no place there. What goes wrong later
+//! reaches the origin broken off.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::{StreamExt, stream};
-use http_body::Frame;
-use http_body_util::{BodyExt, BodyStream, StreamBody};
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use crate::body::{self, Body, BoxError};
@@ -13,9 +16,9 @@ use crate::body::{self, Body, BoxError};
 /// Why a body has no beginning.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NoBeginning {
-    /// RFC 9112 section 7.1.
-    #[error("the request's body is not chunked as it should be")]
-    BadChunk,
+    /// RFC 9112 sections 7.1 and 8.
+    #[error("the request's body is not framed as it should be, or broke off")]
+    Bad,
     /// Nothing came in time.
     #[error("the request's body did not begin in time")]
     Late,
@@ -29,9 +32,40 @@ pub(super) async fn begun(mut incoming: Incoming, deadline: Duration) -> Result<
     let first = tokio::time::timeout(deadline, incoming.frame()).await.map_err(|_| NoBeginning::Late)?;
     let first = match first {
         None => return Ok(body::empty()),
-        Some(frame) => frame.map_err(|_| NoBeginning::BadChunk)?,
+        Some(frame) => Some(frame.map_err(|_| NoBeginning::Bad)?),
     };
-    let first: Result<Frame<bytes::Bytes>, BoxError> = Ok(first);
-    let rest = BodyStream::new(incoming).map(|frame| frame.map_err(BoxError::from));
-    Ok(body::boxed(StreamBody::new(stream::iter([first]).chain(rest))))
+    Ok(body::boxed(Begun { first, rest: incoming }))
+}
+
+/// A body of which the first part has been read.
+struct Begun {
+    first: Option<Frame<Bytes>>,
+    rest: Incoming,
+}
+
+impl http_body::Body for Begun {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self.first.take() {
+            Some(first) => Poll::Ready(Some(Ok(first))),
+            None => Pin::new(&mut self.rest).poll_frame(context).map_err(BoxError::from),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.first.is_none() && http_body::Body::is_end_stream(&self.rest)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let first = self.first.as_ref().and_then(Frame::data_ref).map_or(0, |data| data.len() as u64);
+        let rest = http_body::Body::size_hint(&self.rest);
+        let mut hint = SizeHint::new();
+        hint.set_lower(rest.lower().saturating_add(first));
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(upper.saturating_add(first));
+        }
+        hint
+    }
 }

@@ -25,7 +25,7 @@ pub(super) struct Front {
     pub(super) hosts: Hosts<Arc<Tenant>>,
     pub(super) scheme: Scheme,
     pub(super) access: bool,
-    /// How long a chunked body may take to begin.
+    /// How long a body that is announced may take to begin.
     pub(super) begin_deadline: Duration,
     /// Who is believed whom it speaks for.
     pub(super) trusted_proxies: TrustedProxies,
@@ -83,7 +83,10 @@ impl Front {
     }
 
     async fn content(&self, fields: &HeaderMap, incoming: Incoming) -> Result<Body, NoBeginning> {
-        if fields.contains_key(header::TRANSFER_ENCODING) {
+        // Over HTTP/2 content may follow that nothing announces, after the response has begun: that is not waited for.
+        let is_announced =
+            fields.contains_key(header::TRANSFER_ENCODING) || fields.contains_key(header::CONTENT_LENGTH);
+        if is_announced && !http_body::Body::is_end_stream(&incoming) {
             begun(incoming, self.begin_deadline).await
         } else {
             Ok(body::boxed(incoming))
@@ -115,7 +118,7 @@ struct Refusal {
 impl From<&NoBeginning> for Refusal {
     fn from(reason: &NoBeginning) -> Self {
         let (status, detail) = match reason {
-            NoBeginning::BadChunk => (StatusCode::BAD_REQUEST, "bad-body"),
+            NoBeginning::Bad => (StatusCode::BAD_REQUEST, "bad-body"),
             NoBeginning::Late => (StatusCode::REQUEST_TIMEOUT, "late-body"),
         };
         Self::new(status, detail, reason.to_string())

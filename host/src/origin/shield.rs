@@ -2,7 +2,8 @@
 //! it: fills, refreshes, what is passed on, writes.
 //!
 //! - **Limit and queue** (`gate`): so many requests under way, bodies included; so many may wait for a turn, for so long.
-//!   A refresh that nobody waits for never queues and is the first to be dropped.
+//!   Where there is no room, clients share both alike, and a place whose client does not move (`place`) yields. A refresh
+//!   that nobody waits for never queues and is the first to be dropped.
 //! - **Retry budget** (`budget`): what died before a byte of a response came may be sent again, as a small share of all
 //!   requests. Only idempotent methods without content (RFC 9110 section 9.2.2), and only where no connection could be
 //!   made or it broke: a deadline that was missed, or a 503, says that the origin has too much to do already.
@@ -17,13 +18,20 @@ mod budget;
 mod config;
 mod gate;
 mod held;
+mod pace;
+mod place;
+mod queue;
+mod reclaim;
 mod refusal;
 mod stats;
 #[cfg(test)]
 mod tests;
 mod trial;
+mod upload;
+mod voices;
 mod window;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -40,12 +48,15 @@ pub use self::stats::ShieldStats;
 use self::adaptive::Adaptive;
 use self::breaker::{Breaker, Verdict};
 use self::budget::RetryBudget;
-use self::gate::{Entered, Gate, Permit};
-use self::held::Held;
+use self::gate::{Entered, Gate, Patience, Permit, RECLAIMED_EVERY};
+use self::held::held;
+use self::place::{LAGS_FROM, Place};
 use self::stats::Counts;
-use self::trial::Watcher;
-use super::{Origin, OriginError, Progress, Urgency};
+use self::trial::{Trial, Watcher};
+use super::{ClientFault, Fault, Origin, OriginError, Progress, Urgency};
 use crate::body::{self, Body};
+use crate::client::holdings::Holder;
+use crate::client::{Client, ShareKey};
 use crate::clock::{Clock, timeout};
 use crate::http::semantics::request::is_safe;
 use crate::tenant::counters::{Counters, count};
@@ -76,11 +87,12 @@ impl Shield {
     ) -> Self {
         let adaptive = config.adaptive.then(|| Adaptive::new(config.requests_min, config.requests_max));
         let limit = adaptive.as_ref().map_or(config.requests_max, Adaptive::limit);
+        let patience = Patience { deadline: config.progress_deadline, bytes_min: config.progress_min.as_u64() };
         let breaker = Arc::new(Mutex::new(Breaker::new(config.breaker.clone())));
         Self {
             origin,
             fetch_deadline,
-            gate: Gate::new(limit, config.queue_max),
+            gate: Gate::new(limit, config.queue_max, patience),
             adaptive: adaptive.map(Mutex::new),
             budget: Mutex::new(RetryBudget::new(config.retry.share_percent, config.retry.burst)),
             watcher: Watcher { tenant: tenant.into(), breaker, clock },
@@ -114,16 +126,17 @@ impl Shield {
         if let Some(left) = self.refused_by_breaker() {
             return Err(self.refuse(Refusal::BreakerOpen, left));
         }
+        let client = request.extensions().get().map(Client::share_key);
         let until = is_safe(request.method()).then(|| self.watcher.clock.monotonic() + self.fetch_deadline);
-        let permit = self.enter(urgency, until).await?;
+        let permit = self.enter(urgency, client, until).await?;
+        self.gate.watch(&self.watcher.clock);
         if let Some(progress) = request.extensions().get::<Progress>() {
             progress.is_sent();
         }
-        let response = self.attempts(request, until).await?;
-        Ok(response.map(|inner| {
-            let permit = (!inner.is_end_stream()).then_some(permit);
-            body::boxed(Held { inner, permit, watcher: self.watcher.clone() })
-        }))
+        let place = &permit.place;
+        let request = request.map(|content| upload::watched(content, place, &self.watcher.clock));
+        let response = self.attempts(request, place, until).await?;
+        Ok(response.map(|content| held(content, permit, self.watcher.clone())))
     }
 
     fn refused_by_breaker(&self) -> Option<Duration> {
@@ -131,34 +144,49 @@ impl Shield {
     }
 
     /// Waits for a turn.
-    async fn enter(&self, urgency: Urgency, until: Option<Duration>) -> Result<Permit, OriginError> {
-        let waiting = match self.gate.enter(urgency) {
+    async fn enter(
+        &self,
+        urgency: Urgency,
+        client: Option<ShareKey>,
+        until: Option<Duration>,
+    ) -> Result<Permit, OriginError> {
+        let clock = &*self.watcher.clock;
+        let mut waiting = match self.gate.enter(urgency, client, clock.monotonic()) {
             Ok(Entered::Now(permit)) => return Ok(permit),
             Ok(Entered::Queued(waiting)) => waiting,
             Err(refusal) => return Err(self.refuse(refusal, SOON)),
         };
         count(&self.counts.queued);
         let patience = self.left(until).map_or(self.config.queue_deadline, |left| left.min(self.config.queue_deadline));
-        let turn = timeout(&*self.watcher.clock, patience, waiting).await;
-        turn.map_err(|_| self.refuse(Refusal::QueueDeadline, SOON))
+        let turn = async {
+            loop {
+                match timeout(clock, RECLAIMED_EVERY, &mut waiting).await {
+                    Ok(turn) => return turn,
+                    Err(_) => self.gate.reclaim(clock.monotonic()),
+                }
+            }
+        };
+        let turn = timeout(clock, patience, turn).await;
+        turn.unwrap_or(Err(Refusal::QueueDeadline)).map_err(|refusal| self.refuse(refusal, SOON))
     }
 
     /// Sends a request, and again while that is allowed and of use.
     async fn attempts(
         &self,
         mut request: Request<Body>,
+        place: &Place,
         until: Option<Duration>,
     ) -> Result<Response<Body>, OriginError> {
         self.budget.lock().pay_in();
         let may_repeat = request.method().is_idempotent() && request.body().is_end_stream();
         for times in 0.. {
             let again = (may_repeat && times < self.config.retry.times_max).then(|| copy(&request));
-            let error = match self.attempt(request, until).await {
+            let error = match self.attempt(request, place, until).await {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
             let Some(again) = again.filter(|_| is_worth_a_retry(&error)) else { return Err(error) };
-            if !self.may_retry() {
+            if !self.may_retry(place) {
                 return Err(error);
             }
             let pause = self.config.retry.pause.saturating_mul(1 << times).mul_f64(fastrand::f64());
@@ -169,28 +197,66 @@ impl Shield {
     }
 
     /// A closed breaker and a token: a retry is no probe.
-    fn may_retry(&self) -> bool {
-        let may = self.watcher.breaker.lock().is_closed() && self.budget.lock().take();
+    fn may_retry(&self, place: &Place) -> bool {
+        let may = self.watcher.breaker.lock().is_closed() && self.budget.lock().take(Holder::of(place.client));
         count(if may { &self.counts.retries } else { &self.counts.retries_denied });
         may
     }
 
-    async fn attempt(&self, request: Request<Body>, until: Option<Duration>) -> Result<Response<Body>, OriginError> {
-        let trial = self.watcher.admit().map_err(|left| self.refuse(Refusal::BreakerOpen, left))?;
-        let clock = &*self.watcher.clock;
-        let began = clock.monotonic();
+    async fn attempt(
+        &self,
+        request: Request<Body>,
+        place: &Place,
+        until: Option<Duration>,
+    ) -> Result<Response<Body>, OriginError> {
+        let mut trial =
+            self.watcher.admit(Holder::of(place.client)).map_err(|left| self.refuse(Refusal::BreakerOpen, left))?;
+        let began = self.watcher.clock.monotonic();
         count(&self.counters.origin_requests);
-        let fetching = self.origin.fetch(request);
-        let answer = match self.left(until) {
-            None => fetching.await,
-            Some(left) => timeout(clock, left, fetching).await.unwrap_or_else(|_| Err(self.missed())),
-        };
-        if answer.is_err() {
-            count(&self.counters.origin_errors);
+        let answer = self.answer(request, place, until, &mut trial).await;
+        let now = self.watcher.clock.monotonic();
+        let answer = booked(answer, place, now);
+        let is_hindered = place.is_hindered(now);
+        match &answer {
+            Err(error) if error.fault() == Fault::Client => count(&self.counters.client_faults),
+            Err(_) if !is_hindered => count(&self.counters.origin_errors),
+            _ => {}
         }
-        trial.settle(verdict(&answer));
-        self.adapt(&answer, clock.monotonic().saturating_sub(began));
+        trial.settle(verdict(&answer, is_hindered));
+        if let Some(since) = place.complete_since(began) {
+            self.adapt(&answer, now.saturating_sub(since));
+        }
         answer
+    }
+
+    /// Waits for the head of the response; no longer than the request has its place.
+    async fn answer(
+        &self,
+        request: Request<Body>,
+        place: &Place,
+        until: Option<Duration>,
+        trial: &mut Trial<'_>,
+    ) -> Result<Response<Body>, OriginError> {
+        let clock = &*self.watcher.clock;
+        let fetching = self.origin.fetch(request);
+        let mut fetching = pin!(async {
+            match self.left(until) {
+                None => fetching.await,
+                Some(left) => timeout(clock, left, fetching).await.unwrap_or_else(|_| Err(self.missed())),
+            }
+        });
+        loop {
+            let is_probe = trial.is_probe() && place.is_uploading();
+            tokio::select! {
+                biased;
+                answer = &mut fetching => return answer,
+                fault = place.is_lost() => return Err(OriginError::Client(fault)),
+                // While a client keeps it waiting, the origin can't show that it is well: another request has to.
+                () = clock.sleep(LAGS_FROM), if is_probe => if place.upload_lags(clock.monotonic()) {
+                    trial.give_back();
+                }
+            }
+        }
     }
 
     fn adapt(&self, answer: &Result<Response<Body>, OriginError>, latency: Duration) {
@@ -236,12 +302,29 @@ const fn is_worth_a_retry(error: &OriginError) -> bool {
     matches!(error, OriginError::Connect { .. } | OriginError::Broken { .. })
 }
 
-/// RFC 5861 section 4 names the status codes that are errors of the origin.
-fn verdict(answer: &Result<Response<Body>, OriginError>) -> Verdict {
+/// What a request came to, by whose fault: where the client spoilt it, what the origin made of the rest is no answer to it;
+/// where the client kept the origin waiting until a deadline, the origin is not to blame.
+fn booked(
+    answer: Result<Response<Body>, OriginError>,
+    place: &Place,
+    now: Duration,
+) -> Result<Response<Body>, OriginError> {
+    if let Some(fault) = place.client_fault() {
+        return Err(OriginError::Client(fault));
+    }
+    answer.map_err(|error| match error.is_timeout() && place.upload_lags(now) {
+        true => OriginError::Client(ClientFault::LateUpload),
+        false => error,
+    })
+}
+
+/// RFC 5861 section 4 names the status codes that are errors of the origin. What a client hindered says nothing of it.
+fn verdict(answer: &Result<Response<Body>, OriginError>, is_hindered: bool) -> Verdict {
     match answer {
-        Ok(response) if matches!(response.status().as_u16(), 500 | 502 | 503 | 504) => Verdict::Bad,
-        Ok(_) => Verdict::Good,
-        Err(_) => Verdict::Bad,
+        Ok(response) if !matches!(response.status().as_u16(), 500 | 502 | 503 | 504) => Verdict::Good,
+        Err(error) if error.fault() != Fault::Origin => Verdict::Unknown,
+        Ok(_) | Err(_) if is_hindered => Verdict::Unknown,
+        Ok(_) | Err(_) => Verdict::Bad,
     }
 }
 

@@ -135,6 +135,8 @@ counters! {
     origin_validated,
     #[doc = "Requests to the origin that got no response."]
     origin_errors,
+    #[doc = "Requests to the origin that their client spoilt, or did not go on with in time: no failures of the origin."]
+    client_faults,
     #[doc = "Responses stored."]
     stored,
     #[doc = "Responses that could have been stored but for RFC 9111 or the policy."]

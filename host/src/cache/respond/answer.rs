@@ -114,6 +114,7 @@ impl Cache {
         let status = match error {
             OriginError::Deadline { .. } => StatusCode::GATEWAY_TIMEOUT,
             OriginError::Refused { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            OriginError::Client(fault) => fault.status(),
             _ => StatusCode::BAD_GATEWAY,
         };
         let mut response = self.synthesized(asked, status, Status::fwd(why), error.reason());

@@ -20,18 +20,31 @@ pub(super) struct Upload {
     progress: Arc<Progress>,
 }
 
-/// When a request body last moved, and whether it has ended.
-pub(super) struct Progress(Mutex<(Instant, bool)>);
+/// How far a request body has come.
+pub(super) struct Progress(Mutex<Sent>);
+
+/// A request body on its way.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Sent {
+    /// All of it was sent, the last of it then.
+    All(Instant),
+    /// The origin has not taken more of it since then.
+    Stuck(Instant),
+    /// The client has more to send: the origin owes nothing.
+    Awaited,
+}
 
 impl Progress {
-    pub(super) fn state(&self) -> (Instant, bool) {
+    pub(super) fn state(&self) -> Sent {
         *self.0.lock()
     }
 }
 
 impl Upload {
     pub(super) fn new(inner: Body) -> (Self, Arc<Progress>) {
-        let progress = Arc::new(Progress(Mutex::new((Instant::now(), inner.is_end_stream()))));
+        let now = Instant::now();
+        let sent = if inner.is_end_stream() { Sent::All(now) } else { Sent::Stuck(now) };
+        let progress = Arc::new(Progress(Mutex::new(sent)));
         (Self { inner, progress: Arc::clone(&progress) }, progress)
     }
 }
@@ -42,9 +55,11 @@ impl http_body::Body for Upload {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let polled = Pin::new(&mut self.inner).poll_frame(cx);
-        if let Poll::Ready(frame) = &polled {
-            *self.progress.0.lock() = (Instant::now(), frame.is_none() || self.inner.is_end_stream());
-        }
+        *self.progress.0.lock() = match &polled {
+            Poll::Pending => Sent::Awaited,
+            Poll::Ready(frame) if frame.is_none() || self.inner.is_end_stream() => Sent::All(Instant::now()),
+            Poll::Ready(_) => Sent::Stuck(Instant::now()),
+        };
         polled
     }
 

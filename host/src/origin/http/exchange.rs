@@ -14,7 +14,7 @@ use hyper_util::client::legacy::{Client, Error};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::HttpOrigin;
-use super::body::{Download, Progress, Upload};
+use super::body::{Download, Progress, Sent, Upload};
 use super::connect::{ConnectDeadline, Dial, died_unanswered};
 use crate::body::{self, Body};
 use crate::http::Interim;
@@ -105,16 +105,16 @@ async fn attempt(
     }
 }
 
-/// Ends when the request's body has not moved, or since it was sent no response has begun, for too long.
+/// Ends when the origin has not taken more of the request's body, or since that was sent has not begun a response, for too
+/// long. While the client has more to send, the origin owes nothing; how long a client may take is not decided here.
 async fn overdue(connected: Instant, progress: &Progress, origin: &HttpOrigin) -> Failed {
     loop {
-        let (moved, ended) = progress.state();
-        let (what, deadline) = if ended {
-            ("first-byte", origin.config.first_byte_deadline)
-        } else {
-            ("request-body", origin.config.idle_body_deadline)
+        let (what, since, deadline) = match progress.state() {
+            Sent::All(at) => ("first-byte", at, origin.config.first_byte_deadline),
+            Sent::Stuck(since) => ("request-body", since, origin.config.idle_body_deadline),
+            Sent::Awaited => ("request-body", Instant::now(), origin.config.idle_body_deadline),
         };
-        let at = connected.max(moved) + deadline;
+        let at = connected.max(since) + deadline;
         if at <= Instant::now() {
             return Failed::Deadline(what, deadline);
         }

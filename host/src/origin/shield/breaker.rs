@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use super::config::BreakerConfig;
+use super::voices::Voices;
 use super::window::Window;
+use crate::client::holdings::Holder;
 
 /// Doublings of the pause are not counted further than this.
 const DOUBLINGS_MAX: u32 = 20;
@@ -13,6 +15,7 @@ const DOUBLINGS_MAX: u32 = 20;
 pub(super) struct Breaker {
     config: BreakerConfig,
     window: Window,
+    voices: Voices,
     state: State,
     /// Times in a row that it opened without having closed in between.
     in_a_row: u32,
@@ -59,8 +62,8 @@ pub(super) enum Turn {
 
 impl Breaker {
     pub(super) fn new(config: BreakerConfig) -> Self {
-        let window = Window::new(config.window);
-        Self { config, window, state: State::Closed, in_a_row: 0, opened: 0 }
+        let (window, voices) = (Window::new(config.window), Voices::new(config.window));
+        Self { config, window, voices, state: State::Closed, in_a_row: 0, opened: 0 }
     }
 
     /// Whether every request is refused now, and for how long still.
@@ -85,16 +88,17 @@ impl Breaker {
         Ok(Admission::Probe(self.opened))
     }
 
-    /// Takes note of what a request came to. `random` is uniform in [0, 1).
+    /// Takes note of what a request came to, and whose it was. `random` is uniform in [0, 1).
     pub(super) fn settle(
         &mut self,
         admission: Admission,
+        from: Holder,
         verdict: Verdict,
         now: Duration,
         random: f64,
     ) -> Option<Turn> {
         match admission {
-            Admission::Ordinary => self.settle_ordinary(verdict, now, random),
+            Admission::Ordinary => self.settle_ordinary(from, verdict, now, random),
             Admission::Probe(opening) if opening == self.opened => self.settle_probe(verdict, now, random),
             // A probe of an opening that another probe has prolonged already.
             Admission::Probe(_) => None,
@@ -102,20 +106,29 @@ impl Breaker {
     }
 
     /// A response whose head was good broke off.
-    pub(super) fn broke_off(&mut self, now: Duration, random: f64) -> Option<Turn> {
-        self.settle_ordinary(Verdict::Bad, now, random)
+    pub(super) fn broke_off(&mut self, from: Holder, now: Duration, random: f64) -> Option<Turn> {
+        self.settle_ordinary(from, Verdict::Bad, now, random)
     }
 
-    fn settle_ordinary(&mut self, verdict: Verdict, now: Duration, random: f64) -> Option<Turn> {
+    fn settle_ordinary(&mut self, from: Holder, verdict: Verdict, now: Duration, random: f64) -> Option<Turn> {
         // What was sent before it opened says nothing about how the origin is now.
         if self.state != State::Closed || verdict == Verdict::Unknown || !self.config.enabled {
             return None;
         }
         self.window.note(now, verdict == Verdict::Bad);
+        self.voices.note(from, now, verdict == Verdict::Bad);
         let (all, failed) = self.window.totals(now);
         let is_enough = all >= u64::from(self.config.requests_min);
         let opens = is_enough && failed * 100 >= all * u64::from(self.config.failed_percent);
-        opens.then(|| self.open(failed, all, now, random))
+        (opens && !self.is_one_clients(all, failed, now)).then(|| self.open(failed, all, now, random))
+    }
+
+    /// Whether only one client's requests fail, while enough others show that the origin answers everybody else.
+    fn is_one_clients(&self, all: u64, failed: u64, now: Duration) -> bool {
+        let (own, own_failed) = self.voices.loudest(now);
+        let (others, others_failed) = (all.saturating_sub(own), failed.saturating_sub(own_failed));
+        let is_enough = others >= u64::from((self.config.requests_min / 4).max(1));
+        is_enough && others_failed * 100 < others * u64::from(self.config.failed_percent)
     }
 
     fn settle_probe(&mut self, verdict: Verdict, now: Duration, random: f64) -> Option<Turn> {
@@ -132,6 +145,7 @@ impl Breaker {
                 self.state = State::Closed;
                 self.in_a_row = 0;
                 self.window = Window::new(self.config.window);
+                self.voices = Voices::new(self.config.window);
                 Some(Turn::Closed)
             }
         }
@@ -179,7 +193,7 @@ mod tests {
 
     fn settle(breaker: &mut Breaker, verdict: Verdict, now: Duration) -> Option<Turn> {
         let admission = breaker.admit(now).expect("it is let through");
-        breaker.settle(admission, verdict, now, 0.0)
+        breaker.settle(admission, Holder::Nobody, verdict, now, 0.0)
     }
 
     fn opened(now: Duration) -> Breaker {
@@ -219,10 +233,10 @@ mod tests {
         let mut breaker = opened(Duration::ZERO);
         let probes = [breaker.admit(SECOND), breaker.admit(SECOND)].map(|probe| probe.expect("a probe"));
         assert_eq!(breaker.admit(SECOND), Err(SECOND), "two are under way");
-        assert_eq!(breaker.settle(probes[0], Verdict::Unknown, SECOND, 0.0), None);
+        assert_eq!(breaker.settle(probes[0], Holder::Nobody, Verdict::Unknown, SECOND, 0.0), None);
         let third = breaker.admit(SECOND).expect("one was given up, so another may try");
-        assert_eq!(breaker.settle(probes[1], Verdict::Good, SECOND, 0.0), None);
-        assert_eq!(breaker.settle(third, Verdict::Good, SECOND, 0.0), Some(Turn::Closed));
+        assert_eq!(breaker.settle(probes[1], Holder::Nobody, Verdict::Good, SECOND, 0.0), None);
+        assert_eq!(breaker.settle(third, Holder::Nobody, Verdict::Good, SECOND, 0.0), Some(Turn::Closed));
         assert_eq!(settle(&mut breaker, Verdict::Bad, SECOND), None, "what was before is forgotten");
     }
 
@@ -234,7 +248,11 @@ mod tests {
             let late = breaker.admit(now).expect("a probe");
             let turn = settle(&mut breaker, Verdict::Bad, now);
             assert_eq!(turn, Some(Turn::Opened { failed: 1, of: 1, pause: pause * SECOND }));
-            assert_eq!(breaker.settle(late, Verdict::Good, now, 0.0), None, "it was for the opening before");
+            assert_eq!(
+                breaker.settle(late, Holder::Nobody, Verdict::Good, now, 0.0),
+                None,
+                "it was for the opening before"
+            );
             now += pause * SECOND;
         }
         settle(&mut breaker, Verdict::Good, now);
@@ -252,7 +270,8 @@ mod tests {
             for _ in 0..3 {
                 settle(&mut breaker, Verdict::Bad, SECOND);
             }
-            let Some(Turn::Opened { pause, .. }) = breaker.settle(Admission::Ordinary, Verdict::Bad, SECOND, random)
+            let Some(Turn::Opened { pause, .. }) =
+                breaker.settle(Admission::Ordinary, Holder::Nobody, Verdict::Bad, SECOND, random)
             else {
                 panic!("it opens")
             };
@@ -263,7 +282,7 @@ mod tests {
     #[test]
     fn what_was_sent_before_it_opened_changes_nothing() {
         let mut breaker = opened(Duration::ZERO);
-        assert_eq!(breaker.settle(Admission::Ordinary, Verdict::Bad, SECOND / 2, 0.0), None);
+        assert_eq!(breaker.settle(Admission::Ordinary, Holder::Nobody, Verdict::Bad, SECOND / 2, 0.0), None);
         assert_eq!(breaker.opened(), 1);
         assert_eq!(breaker.refuses_for(SECOND / 2), Some(SECOND / 2));
     }
@@ -272,5 +291,25 @@ mod tests {
     fn switched_off_it_never_opens() {
         let mut breaker = Breaker::new(BreakerConfig { enabled: false, ..BreakerConfig::default() });
         assert!((0..1000).all(|_| settle(&mut breaker, Verdict::Bad, SECOND).is_none()));
+    }
+
+    #[test]
+    fn one_client_does_not_open_it_for_all_others() {
+        let [one, two, three] = [1, 2, 3].map(Holder::Connection);
+        let settle = |breaker: &mut Breaker, from, verdict| {
+            let admission = breaker.admit(SECOND).expect("it is let through");
+            breaker.settle(admission, from, verdict, SECOND, 0.0)
+        };
+        let mut breaker = breaker();
+        assert_eq!(settle(&mut breaker, two, Verdict::Good), None);
+        for _ in 0..100 {
+            assert_eq!(settle(&mut breaker, one, Verdict::Bad), None, "whoever else asks is answered");
+        }
+        let turn = settle(&mut breaker, two, Verdict::Bad).or_else(|| settle(&mut breaker, three, Verdict::Bad));
+        assert!(matches!(turn, Some(Turn::Opened { .. })), "others fail too");
+
+        let mut breaker = self::breaker();
+        let alone = (0..4).find_map(|_| settle(&mut breaker, one, Verdict::Bad));
+        assert!(matches!(alone, Some(Turn::Opened { failed: 4, .. })), "nobody else says anything");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
 /// How a tenant's origin is protected from the tenant's own traffic.
@@ -19,6 +20,12 @@ pub struct ProtectConfig {
     /// How long one may wait there. Default 1 s.
     #[serde(with = "humantime_serde")]
     pub queue_deadline: Duration,
+    /// How long a client may let a request lie at the origin: to send `progress_min` more of its content, or to take as much
+    /// of a response that is passed through. Past it, it loses its place. Default 30 s.
+    #[serde(with = "humantime_serde")]
+    pub progress_deadline: Duration,
+    /// How much that is. Default 1 KiB.
+    pub progress_min: ByteSize,
     /// `[tenant.protect.retry]`.
     pub retry: RetryConfig,
     /// `[tenant.protect.breaker]`.
@@ -74,6 +81,8 @@ impl Default for ProtectConfig {
             requests_min: 8,
             queue_max: 1024,
             queue_deadline: Duration::from_secs(1),
+            progress_deadline: Duration::from_secs(30),
+            progress_min: ByteSize::kib(1),
             retry: RetryConfig::default(),
             breaker: BreakerConfig::default(),
         }
@@ -114,6 +123,8 @@ impl ProtectConfig {
                 "requests_min",
                 "it must be between 1 and requests_max",
             ),
+            (self.progress_deadline >= Duration::from_secs(1), "progress_deadline", "it is shorter than a second"),
+            (self.progress_min.as_u64() > 0, "progress_min", "no progress is no deadline; set 1 or more bytes"),
             (retry.times_max <= 5, "retry.times_max", "more than 5 retries of one request only add to the trouble"),
             (retry.share_percent <= 100, "retry.share_percent", "it must be between 0 and 100"),
             ((1..=100).contains(&breaker.failed_percent), "breaker.failed_percent", "it must be between 1 and 100"),

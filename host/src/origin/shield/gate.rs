@@ -1,36 +1,69 @@
-//! Who may go to the origin now: a limit of requests under way, and a queue in front of it that is bounded in length. The
-//! first to come is the first to go; what nobody waits for never queues.
+//! Who may go to the origin now: a limit of requests under way, and a queue in front of it that is bounded in length.
+//!
+//! Nobody is limited while there is room. Where there is none, the next place goes to the client that holds fewest (and to
+//! whoever came first, where clients hold as many); where the queue is full, the last to come of the client that has most in
+//! it is refused; and places whose clients do not move go to those who wait and hold fewer ([`reclaim`](super::reclaim)).
+//! What nobody waits for never queues.
 
-use std::collections::VecDeque;
+use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::Refusal;
+use super::place::Place;
+use super::queue::Queue;
+use super::reclaim::Stalled;
+use crate::client::ShareKey;
+use crate::client::holdings::Holdings;
+use crate::clock::Clock;
 use crate::origin::Urgency;
+
+/// Places are looked through for those that have to yield no more often than this, however many wait.
+pub(super) const RECLAIMED_EVERY: Duration = Duration::from_millis(50);
+
+/// How often it is looked for clients that missed the deadline for progress: so many times within it.
+const SWEEPS: u32 = 8;
+
+/// What is asked of clients while they hold a place.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// A client is waited for no longer than this
+    pub(super) deadline: Duration,
+    /// for so many bytes.
+    pub(super) bytes_min: u64,
+}
 
 /// Lets requests through, so many at a time.
 #[derive(Debug)]
 pub(super) struct Gate {
     state: Mutex<State>,
     queue_max: usize,
+    patience: Patience,
 }
 
 #[derive(Debug)]
 struct State {
     limit: usize,
-    running: usize,
-    queue: VecDeque<Ticket>,
-    next_ticket: u64,
+    places: HashMap<u64, Arc<Place>>,
+    holdings: Holdings,
+    queue: Queue,
+    next_number: u64,
+    reclaimed_at: Option<Duration>,
+    /// Whether somebody looks for clients that miss their deadline.
+    is_watched: bool,
 }
 
+/// A request that waits.
 #[derive(Debug)]
-struct Ticket {
-    number: u64,
-    called: oneshot::Sender<()>,
+pub(super) struct Ticket {
+    pub(super) number: u64,
+    pub(super) client: Option<ShareKey>,
+    called: oneshot::Sender<Result<Permit, Refusal>>,
 }
 
 /// What a request finds at the gate.
@@ -42,14 +75,19 @@ pub(super) enum Entered {
 
 /// The right to be under way. Dropped, it goes to the next.
 #[derive(Debug)]
-pub(super) struct Permit(Arc<Gate>);
+pub(super) struct Permit {
+    gate: Arc<Gate>,
+    number: u64,
+    pub(super) place: Arc<Place>,
+}
 
-/// A place in the queue; it becomes a permit. Dropped, it is given up.
+/// A request in the queue: a permit once its turn has come, or a refusal where it has to yield. Dropped, it is given up.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    gate: Option<Arc<Gate>>,
+    gate: Arc<Gate>,
     number: u64,
-    called: oneshot::Receiver<()>,
+    client: Option<ShareKey>,
+    called: oneshot::Receiver<Result<Permit, Refusal>>,
 }
 
 /// The gate at one instant.
@@ -61,173 +99,205 @@ pub(super) struct Load {
 }
 
 impl Gate {
-    pub(super) fn new(limit: usize, queue_max: usize) -> Arc<Self> {
-        let state = State { limit, running: 0, queue: VecDeque::new(), next_ticket: 0 };
-        Arc::new(Self { state: Mutex::new(state), queue_max })
+    pub(super) fn new(limit: usize, queue_max: usize, patience: Patience) -> Arc<Self> {
+        let state = State {
+            limit,
+            places: HashMap::new(),
+            holdings: Holdings::default(),
+            queue: Queue::default(),
+            next_number: 0,
+            reclaimed_at: None,
+            is_watched: false,
+        };
+        Arc::new(Self { state: Mutex::new(state), queue_max, patience })
     }
 
-    /// Goes through, or takes a place in the queue.
-    pub(super) fn enter(self: &Arc<Self>, urgency: Urgency) -> Result<Entered, Refusal> {
+    /// Goes through, or waits in the queue.
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        urgency: Urgency,
+        client: Option<ShareKey>,
+        now: Duration,
+    ) -> Result<Entered, Refusal> {
         let mut state = self.state.lock();
-        if state.running < state.limit && state.queue.is_empty() {
-            state.running += 1;
-            return Ok(Entered::Now(Permit(Arc::clone(self))));
+        if state.has_room() && state.queue.is_empty() {
+            return Ok(Entered::Now(state.seat(self, client)));
         }
         if urgency == Urgency::Background {
             return Err(Refusal::Background);
         }
-        if state.queue.len() >= self.queue_max {
-            return Err(Refusal::QueueFull);
+        let (called, calls) = oneshot::channel();
+        let number = state.number();
+        let held = state.holdings.of(client);
+        state.queue.push(Ticket { number, client, called }, held);
+        let waiting = Waiting { gate: Arc::clone(self), number, client, called: calls };
+        let lost = state.reclaim(self, now);
+        let refused = if state.queue.len() > self.queue_max { state.queue.pop_last() } else { None };
+        drop(state);
+        end(lost);
+        match refused {
+            Some(ticket) if ticket.number == number => return Err(Refusal::QueueFull),
+            Some(ticket) => drop(ticket.called.send(Err(Refusal::QueueFull))),
+            None => {}
         }
-        let (sender, called) = oneshot::channel();
-        let number = state.next_ticket;
-        state.next_ticket += 1;
-        state.queue.push_back(Ticket { number, called: sender });
-        Ok(Entered::Queued(Waiting { gate: Some(Arc::clone(self)), number, called }))
+        Ok(Entered::Queued(waiting))
+    }
+
+    /// Has places whose clients do not move yield to those who wait; called by them, now and then.
+    pub(super) fn reclaim(self: &Arc<Self>, now: Duration) {
+        let lost = self.state.lock().reclaim(self, now);
+        end(lost);
     }
 
     /// Changes the limit. A lower one is reached as requests end.
-    pub(super) fn set_limit(&self, limit: usize) {
+    pub(super) fn set_limit(self: &Arc<Self>, limit: usize) {
         let mut state = self.state.lock();
         state.limit = limit;
-        state.call_next();
+        state.call_next(self);
     }
 
     pub(super) fn load(&self) -> Load {
         let state = self.state.lock();
-        Load { limit: state.limit, running: state.running, queued: state.queue.len() }
+        Load { limit: state.limit, running: state.places.len(), queued: state.queue.len() }
     }
 
-    fn leave(&self) {
+    /// For as long as there are places in use, takes away those whose clients have missed the deadline for progress.
+    pub(super) fn watch(self: &Arc<Self>, clock: &Arc<dyn Clock>) {
+        if std::mem::replace(&mut self.state.lock().is_watched, true) {
+            return;
+        }
+        let (gate, clock) = (Arc::clone(self), Arc::clone(clock));
+        let every = self.patience.deadline / SWEEPS;
+        tokio::spawn(async move {
+            loop {
+                clock.sleep(every).await;
+                if !gate.sweep(clock.monotonic()) {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// False where no place is in use any more.
+    fn sweep(self: &Arc<Self>, now: Duration) -> bool {
         let mut state = self.state.lock();
-        state.running -= 1;
-        state.call_next();
+        let lags = |place: &Place| Some(place.lag(now)).filter(|(lag, _)| *lag >= self.patience.deadline);
+        let late: Vec<_> = state.places.iter().filter_map(|(number, place)| Some((*number, lags(place)?.1))).collect();
+        let mut lost = Vec::with_capacity(late.len());
+        for (number, fault) in late {
+            lost.extend(state.take_away(number, fault));
+            state.call_next(self);
+        }
+        state.is_watched = !state.places.is_empty();
+        let goes_on = state.is_watched;
+        drop(state);
+        end(lost);
+        goes_on
+    }
+
+    fn leave(self: &Arc<Self>, number: u64) {
+        let mut state = self.state.lock();
+        let left = state.remove(number);
+        state.call_next(self);
+        drop(state);
+        drop(left);
     }
 }
 
+/// Not under the gate's lock: what is let go may come back to it.
+fn end(lost: Vec<Arc<Place>>) {
+    lost.iter().for_each(|place| place.end());
+}
+
 impl State {
+    fn has_room(&self) -> bool {
+        self.places.len() < self.limit
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number
+    }
+
+    /// Gives a place to a client.
+    fn seat(&mut self, gate: &Arc<Gate>, client: Option<ShareKey>) -> Permit {
+        let number = self.number();
+        let place = Arc::new(Place::new(client, gate.patience.bytes_min));
+        self.places.insert(number, Arc::clone(&place));
+        self.holdings.take(client, 1);
+        self.queue.holds(client, self.holdings.of(client));
+        Permit { gate: Arc::clone(gate), number, place }
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Arc<Place>> {
+        let place = self.places.remove(&number)?;
+        self.holdings.give_back(place.client, 1);
+        self.queue.holds(place.client, self.holdings.of(place.client));
+        Some(place)
+    }
+
+    fn take_away(&mut self, number: u64, fault: crate::origin::ClientFault) -> Option<Arc<Place>> {
+        let place = self.remove(number)?;
+        place.lose(fault);
+        Some(place)
+    }
+
     /// Whoever is called counts as running from here on, whether it has noticed or not.
-    fn call_next(&mut self) {
-        while self.running < self.limit
-            && let Some(ticket) = self.queue.pop_front()
+    fn call_next(&mut self, gate: &Arc<Gate>) {
+        while self.has_room()
+            && let Some(ticket) = self.queue.pop()
         {
-            self.running += 1;
+            let permit = self.seat(gate, ticket.client);
             // It can't be gone: it leaves the queue, under this lock, before it goes.
-            let _ = ticket.called.send(());
+            let _ = ticket.called.send(Ok(permit));
         }
+    }
+
+    /// Takes places away from clients that do not move, as long as whoever is next has less than they do.
+    fn reclaim(&mut self, gate: &Arc<Gate>, now: Duration) -> Vec<Arc<Place>> {
+        let is_too_soon = self.reclaimed_at.is_some_and(|at| now.saturating_sub(at) < RECLAIMED_EVERY);
+        if self.has_room() || self.queue.is_empty() || is_too_soon {
+            return Vec::new();
+        }
+        self.reclaimed_at = Some(now);
+        let mut stalled = Stalled::among(&self.places, &self.holdings, now);
+        let mut lost = Vec::new();
+        while let Some((client, held)) = self.queue.next()
+            && let Some((number, fault)) = stalled.yields_to(client, held)
+        {
+            let place = self.take_away(number, fault);
+            stalled.holds(place.as_ref().and_then(|place| place.client), &self.holdings);
+            lost.extend(place);
+            self.call_next(gate);
+            stalled.holds(client, &self.holdings);
+        }
+        lost
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.leave();
+        self.gate.leave(self.number);
     }
 }
 
 impl Future for Waiting {
-    type Output = Permit;
+    type Output = Result<Permit, Refusal>;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Permit> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         // The gate holds the sender until it calls.
-        let _ = std::task::ready!(Pin::new(&mut self.called).poll(context));
-        let gate = self.gate.take().expect("a future is not polled after it was ready");
-        Poll::Ready(Permit(gate))
+        let called = ready!(Pin::new(&mut self.called).poll(context));
+        Poll::Ready(called.unwrap_or(Err(Refusal::QueueFull)))
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        let Some(gate) = self.gate.take() else { return };
-        let mut state = gate.state.lock();
-        match state.queue.iter().position(|ticket| ticket.number == self.number) {
-            Some(place) => drop(state.queue.remove(place)),
-            // It was called and has not noticed: the next may go.
-            None => {
-                state.running -= 1;
-                state.call_next();
-            }
-        }
+        // Where it has been called and has not noticed, the permit is dropped with the channel.
+        let mut state = self.gate.state.lock();
+        state.queue.remove(self.client, self.number);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use futures_util::FutureExt;
-
-    use super::*;
-
-    fn now(gate: &Arc<Gate>) -> Permit {
-        match gate.enter(Urgency::Awaited) {
-            Ok(Entered::Now(permit)) => permit,
-            other => panic!("it had to wait: {other:?}"),
-        }
-    }
-
-    fn queued(gate: &Arc<Gate>) -> Waiting {
-        match gate.enter(Urgency::Awaited) {
-            Ok(Entered::Queued(waiting)) => waiting,
-            other => panic!("it did not queue: {other:?}"),
-        }
-    }
-
-    fn check(gate: &Gate, running: usize, queued: usize) {
-        let load = gate.load();
-        assert_eq!((load.running, load.queued), (running, queued));
-    }
-
-    #[test]
-    fn the_first_to_come_is_the_first_to_go() {
-        let gate = Gate::new(1, 2);
-        let first = now(&gate);
-        let (mut second, mut third) = (queued(&gate), queued(&gate));
-        assert_eq!(gate.enter(Urgency::Awaited).unwrap_err(), Refusal::QueueFull);
-        assert!((&mut second).now_or_never().is_none());
-        drop(first);
-        assert!((&mut third).now_or_never().is_none(), "it is the second's turn");
-        let second = (&mut second).now_or_never().expect("its turn");
-        check(&gate, 1, 1);
-        drop(second);
-        drop((&mut third).now_or_never().expect("its turn"));
-        check(&gate, 0, 0);
-    }
-
-    #[test]
-    fn whoever_goes_away_hands_its_turn_on() {
-        let gate = Gate::new(1, 10);
-        let first = now(&gate);
-        let (left, called, mut last) = (queued(&gate), queued(&gate), queued(&gate));
-        drop(left);
-        check(&gate, 1, 2);
-        drop(first);
-        // `called` has been called and never looked.
-        drop(called);
-        drop((&mut last).now_or_never().expect("its turn"));
-        check(&gate, 0, 0);
-    }
-
-    #[test]
-    fn what_nobody_waits_for_goes_only_where_nobody_waits() {
-        let gate = Gate::new(2, 10);
-        let refresh = gate.enter(Urgency::Background);
-        assert!(matches!(refresh, Ok(Entered::Now(_))));
-        let _client = now(&gate);
-        assert_eq!(gate.enter(Urgency::Background).unwrap_err(), Refusal::Background);
-        let _queued = queued(&gate);
-        assert_eq!(gate.enter(Urgency::Background).unwrap_err(), Refusal::Background);
-    }
-
-    #[test]
-    fn a_limit_moves_both_ways() {
-        let gate = Gate::new(1, 10);
-        let first = now(&gate);
-        let mut second = queued(&gate);
-        gate.set_limit(2);
-        let second = (&mut second).now_or_never().expect("room");
-        gate.set_limit(1);
-        let mut third = queued(&gate);
-        drop(first);
-        assert!((&mut third).now_or_never().is_none(), "one is still under way");
-        drop(second);
-        assert!((&mut third).now_or_never().is_some());
-    }
-}
+mod tests;

@@ -20,6 +20,10 @@ enum Does {
     Waits(oneshot::Receiver<()>),
     /// Answers with a body that sends a part and then fails.
     BreaksOff,
+    /// Reads the request's content to its end, and answers with this; where it breaks off, not at all.
+    TakesUpload(u16),
+    /// Answers with a part at once, then reads the request's content, and fails when it is told to.
+    AnswersEarly(oneshot::Receiver<()>),
 }
 
 #[derive(Default)]
@@ -29,7 +33,7 @@ struct Script {
 }
 
 impl Origin for Script {
-    fn fetch(&self, _: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, OriginError>> {
+    fn fetch(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, OriginError>> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         let does = self.does.lock().pop_front().unwrap_or(Does::Answers(200));
         Box::pin(async move {
@@ -41,6 +45,23 @@ impl Origin for Script {
                 Does::Waits(told) => {
                     let _ = told.await;
                     Ok(Response::new(body::full("late")))
+                }
+                Does::TakesUpload(status) => {
+                    request.into_body().collect().await.map_err(|_| broken())?;
+                    Ok(Response::builder().status(status).body(body::empty()).expect("a response"))
+                }
+                Does::AnswersEarly(told) => {
+                    let part = futures_util::stream::iter([Ok(http_body::Frame::data("part".into()))]);
+                    let upload = request.into_body();
+                    let rest = futures_util::stream::once(async move {
+                        tokio::select! {
+                            _ = upload.collect() => {}
+                            _ = told => {}
+                        }
+                        Err(body::BoxError::from("broken"))
+                    });
+                    let stream = futures_util::StreamExt::chain(part, rest);
+                    Ok(Response::new(body::boxed(http_body_util::StreamBody::new(stream))))
                 }
                 Does::BreaksOff => {
                     let parts = [Ok(http_body::Frame::data("part".into())), Err(body::BoxError::from("broken"))];
@@ -318,6 +339,154 @@ async fn an_adaptive_limit_follows_the_origin() {
     assert!(scene.shield.stats().limit < 10, "{}", scene.shield.stats().limit);
 }
 
+/// Content whose first part is there; then it breaks off, or does not go on.
+fn upload(method: &str, breaks_off: bool) -> Request<Body> {
+    let parts =
+        [Some(Ok(http_body::Frame::data("part".into()))), breaks_off.then(|| Err(body::BoxError::from("reset")))];
+    let content = futures_util::stream::iter(parts.into_iter().flatten());
+    let content = futures_util::StreamExt::chain(content, futures_util::stream::pending());
+    let content = body::boxed(http_body_util::StreamBody::new(content));
+    Request::builder().method(method).uri("http://shop.test/").body(content).expect("a request")
+}
+
+fn from(mut request: Request<Body>, connection: u64) -> Request<Body> {
+    let address = std::net::IpAddr::from([192, 0, 2, u8::try_from(connection).unwrap_or(0)]);
+    request.extensions_mut().insert(Client::new(connection, address));
+    request
+}
+
+#[tokio::test]
+async fn what_a_client_spoils_is_no_failure_of_the_origin() {
+    let scene = Scene::new(ProtectConfig::default(), (0..100).map(|_| Does::TakesUpload(200)));
+    for (method, times) in [("POST", 50), ("PUT", 25), ("GET", 25)] {
+        for _ in 0..times {
+            let error = scene.now(upload(method, true)).expect_err("its content broke off");
+            assert!(matches!(error, OriginError::Client(ClientFault::BadUpload { .. })), "{error}");
+            assert_eq!((error.fault(), error.reason()), (Fault::Client, "bad-body"));
+        }
+    }
+    let (stats, counted) = (scene.shield.stats(), scene.shield.counters.values());
+    assert_eq!((stats.breaker, stats.running, stats.retries + stats.retries_denied), ("closed", 0, 0));
+    assert_eq!((counted.origin_errors, counted.client_faults), (0, 100));
+}
+
+#[tokio::test]
+async fn an_upload_that_does_not_go_on_is_late_and_that_is_no_failure_of_the_origin() {
+    // A deadline of the whole fetch, where there is one, is no earlier.
+    for method in ["POST", "GET"] {
+        let scene = Scene::new(narrow(), [Does::TakesUpload(200)]);
+        let late = scene.start(upload(method, false));
+        settle().await;
+        for _ in 0..35 {
+            scene.clock.advance(SECOND);
+            settle().await;
+        }
+        assert_eq!(late.await.expect("no panic"), Err("late-body"), "{method}");
+        let (stats, counted) = (scene.shield.stats(), scene.shield.counters.values());
+        assert_eq!((stats.running, counted.origin_errors, counted.client_faults), (0, 0, 1), "{method}");
+    }
+}
+
+#[tokio::test]
+async fn a_probe_is_given_back_while_its_client_keeps_it_waiting() {
+    let breaker = BreakerConfig { requests_min: 1, probes: 1, ..BreakerConfig::default() };
+    let scene = Scene::new(
+        ProtectConfig { breaker, requests_max: 9, ..narrow() },
+        [Does::Answers(500), Does::TakesUpload(200), Does::Answers(200)],
+    );
+    drop(scene.now(get()));
+    scene.clock.advance(SECOND);
+    let slow = scene.start(upload("POST", false));
+    settle().await;
+    assert_eq!(scene.refusal(get()), Refusal::BreakerOpen, "the probe is under way");
+    scene.clock.advance(LAGS_FROM);
+    settle().await;
+    assert_eq!(scene.now(get()).expect("a probe").status(), 200);
+    assert_eq!(scene.shield.stats().breaker, "closed");
+    slow.abort();
+    let _ = slow.await;
+    assert_eq!((scene.shield.stats().breaker, scene.shield.stats().running), ("closed", 0));
+    // One that its client spoils is given back too.
+    scene.script.does.lock().extend([Does::Answers(500), Does::TakesUpload(200)]);
+    drop(scene.now(get()));
+    scene.clock.advance(2 * SECOND);
+    assert!(scene.now(upload("POST", true)).is_err());
+    assert_eq!(scene.now(get()).expect("a probe").status(), 200);
+    assert_eq!(scene.shield.stats().breaker, "closed");
+}
+
+#[tokio::test]
+async fn a_response_that_is_not_read_is_cut_in_time() {
+    let scene = Scene::new(narrow(), []);
+    let unread = scene.now(get()).expect("a response");
+    settle().await;
+    for _ in 0..34 {
+        scene.clock.advance(SECOND);
+        settle().await;
+    }
+    assert_eq!(scene.shield.stats().running, 0);
+    let error = unread.into_body().collect().await.expect_err("it is not whole");
+    assert!(ClientFault::ended(&error), "{error}");
+    assert_eq!(scene.shield.watcher.breaker.lock().opened(), 0);
+    assert!(scene.now(get()).is_ok());
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_while_the_client_keeps_the_origin_waiting_is_no_failure() {
+    let breaker = BreakerConfig { requests_min: 1, ..BreakerConfig::default() };
+    for (lag, expected) in [(SECOND, "closed"), (Duration::ZERO, "open")] {
+        let (tell, told) = oneshot::channel();
+        let scene = Scene::new(ProtectConfig { breaker: breaker.clone(), ..narrow() }, [Does::AnswersEarly(told)]);
+        let mut content = scene.now(upload("POST", false)).expect("a response").into_body();
+        assert!(content.frame().await.expect("a part").is_ok());
+        assert!(content.frame().now_or_never().is_none(), "the client is waited for");
+        scene.clock.advance(lag);
+        let _ = tell.send(());
+        assert!(content.frame().await.expect("an end").is_err());
+        assert_eq!(scene.shield.stats().breaker, expected);
+    }
+}
+
+#[tokio::test]
+async fn one_client_can_not_shut_the_origin_for_others() {
+    let config = ProtectConfig { requests_max: 8, queue_max: 8, ..narrow() };
+    let scene = Scene::new(config, []);
+    let _unread: Vec<_> = (0..8).map(|_| scene.now(from(get(), 1)).expect("there is room")).collect();
+    let _waiting: Vec<_> = (0..8).map(|_| scene.start(from(get(), 1))).collect();
+    settle().await;
+    scene.clock.advance(SECOND / 2);
+    for visitor in 2..10 {
+        let answer = scene.now(from(get(), visitor)).expect("the place of one that lies");
+        assert_eq!(answer.into_body().collect().await.expect("a body").to_bytes(), "body");
+        scene.clock.advance(SECOND / 10);
+    }
+    let stats = scene.shield.stats();
+    assert_eq!((stats.refused_clients(), stats.breaker), (0, "closed"), "nobody had to go: the first one's wait on");
+}
+
+#[tokio::test]
+async fn the_time_that_a_client_takes_is_not_the_origins_latency() {
+    let config = ProtectConfig { adaptive: true, requests_min: 2, requests_max: 100, ..narrow() };
+    let scene = Scene::new(config, []);
+    (0..50).for_each(|_| drop(scene.now(get())));
+    let limit = scene.shield.stats().limit;
+    for _ in 0..20 {
+        scene.script.does.lock().push_back(Does::TakesUpload(200));
+        let (send, sent) = oneshot::channel::<()>();
+        let content = futures_util::stream::once(async move {
+            let _ = sent.await;
+            Ok::<_, body::BoxError>(http_body::Frame::data("all".into()))
+        });
+        let request = Request::post("http://shop.test/").body(body::boxed(http_body_util::StreamBody::new(content)));
+        let slow = scene.start(request.expect("a request"));
+        settle().await;
+        scene.clock.advance(2 * SECOND);
+        let _ = send.send(());
+        assert_eq!(slow.await.expect("no panic"), Ok(200));
+    }
+    assert!(scene.shield.stats().limit >= limit, "{} after {limit}", scene.shield.stats().limit);
+}
+
 #[test]
 fn settings_that_can_not_work_are_refused_by_name() {
     let check = |change: fn(&mut ProtectConfig), key: &str| {
@@ -330,5 +499,7 @@ fn settings_that_can_not_work_are_refused_by_name() {
     check(|config| (config.adaptive, config.requests_min) = (true, 2000), "requests_min");
     check(|config| config.breaker.probes = 0, "breaker.probes");
     check(|config| config.breaker.pause_max = Duration::ZERO, "breaker.pause_max");
+    check(|config| config.progress_deadline = Duration::ZERO, "progress_deadline");
+    check(|config| config.progress_min = bytesize::ByteSize(0), "progress_min");
     check(|config| config.retry.share_percent = 101, "retry.share_percent");
 }

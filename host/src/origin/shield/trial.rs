@@ -5,6 +5,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::breaker::{Admission, Breaker, Turn, Verdict};
+use crate::client::holdings::Holder;
 use crate::clock::Clock;
 
 /// The breaker of an origin, and who to tell of its turns.
@@ -18,19 +19,20 @@ pub(super) struct Watcher {
 /// A request that was let through. Dropped without a verdict it says nothing, and a probe may be tried again.
 pub(super) struct Trial<'a> {
     watcher: &'a Watcher,
+    from: Holder,
     admission: Option<Admission>,
 }
 
 impl Watcher {
     /// Lets a request through, or says when it is worth asking again.
-    pub(super) fn admit(&self) -> Result<Trial<'_>, std::time::Duration> {
+    pub(super) fn admit(&self, from: Holder) -> Result<Trial<'_>, std::time::Duration> {
         let admission = self.breaker.lock().admit(self.clock.monotonic())?;
-        Ok(Trial { watcher: self, admission: Some(admission) })
+        Ok(Trial { watcher: self, from, admission: Some(admission) })
     }
 
     /// The body of a response broke off.
-    pub(super) fn broke_off(&self) {
-        let turn = self.breaker.lock().broke_off(self.clock.monotonic(), fastrand::f64());
+    pub(super) fn broke_off(&self, from: Holder) {
+        let turn = self.breaker.lock().broke_off(from, self.clock.monotonic(), fastrand::f64());
         self.tell(turn);
     }
 
@@ -52,10 +54,21 @@ impl Trial<'_> {
         self.end(verdict);
     }
 
+    /// Whether it decides, alone or with few others, if the origin is asked again.
+    pub(super) const fn is_probe(&self) -> bool {
+        matches!(self.admission, Some(Admission::Probe(_)))
+    }
+
+    /// Gives a probe back, for another request to be one: this one goes on as any other.
+    pub(super) fn give_back(&mut self) {
+        self.end(Verdict::Unknown);
+        self.admission = Some(Admission::Ordinary);
+    }
+
     fn end(&mut self, verdict: Verdict) {
         let Some(admission) = self.admission.take() else { return };
         let now = self.watcher.clock.monotonic();
-        let turn = self.watcher.breaker.lock().settle(admission, verdict, now, fastrand::f64());
+        let turn = self.watcher.breaker.lock().settle(admission, self.from, verdict, now, fastrand::f64());
         self.watcher.tell(turn);
     }
 }
