@@ -144,6 +144,11 @@ impl OriginError {
         matches!(self, Self::Refused { .. })
     }
 
+    /// Whether it says something of who asked, and not of the origin: for another client there might have been a place.
+    pub(crate) const fn is_about_the_client(&self) -> bool {
+        matches!(self, Self::Refused { refusal: Refusal::QueueFull | Refusal::QueueDeadline, .. })
+    }
+
     /// Whether it is a timeout, which is answered with 504 rather than 502 (RFC 9110 section 15.6.5).
     pub const fn is_timeout(&self) -> bool {
         matches!(self, Self::Deadline { .. })

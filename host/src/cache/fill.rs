@@ -140,7 +140,7 @@ impl Cache {
                 // A refresh that was not even sent is no failure of those who have come to wait for it: the obligation,
                 // dropped, goes to one of them.
                 if fill.purpose != Purpose::Refresh || !refused {
-                    obligation.land(Landing::failed(error));
+                    obligation.land(Landing::failed(&asked, error));
                 }
                 return Came::ToAnEnd;
             }

@@ -99,7 +99,7 @@ enum What {
     Arriving { own: Own<Asked, Arc<Arriving>>, shared: Arc<Arriving> },
     Unshared(Own<Asked, Unshared>),
     ErrorStatus(Own<Asked, Unshared>),
-    Failed(Arc<OriginError>),
+    Failed { cause: Arc<Asked>, error: Arc<OriginError> },
 }
 
 /// A stored response as others than the request that caused the fetch come by it: nobody has selected it yet.
@@ -151,8 +151,8 @@ impl Landing {
     }
 
     /// The origin gave no response.
-    pub(crate) fn failed(error: OriginError) -> Self {
-        Self(What::Failed(Arc::new(error)))
+    pub(crate) fn failed(cause: &Arc<Asked>, error: OriginError) -> Self {
+        Self(What::Failed { cause: Arc::clone(cause), error: Arc::new(error) })
     }
 
     /// What it means for a request.
@@ -176,7 +176,11 @@ impl Landing {
             },
             What::Unshared(own) => own.claimed_by(asked).map_or(Verdict::Retry(Retry::Alone), Verdict::Unshared),
             What::ErrorStatus(own) => Verdict::ErrorStatus(own.claimed_by(asked)),
-            What::Failed(error) => Verdict::Failed(error),
+            // There may be a place for the others where there was none for this one's client.
+            What::Failed { cause, error } if error.is_about_the_client() && !Arc::ptr_eq(&cause, asked) => {
+                Verdict::Retry(Retry::Again)
+            }
+            What::Failed { error, .. } => Verdict::Failed(error),
         }
     }
 }
