@@ -7,11 +7,13 @@
 mod conformance {
     mod fields;
     mod freshness;
+    mod gaps;
     mod over_layer;
     mod over_sockets;
     mod parts;
     mod refused;
     mod scenario;
+    mod spellings;
     mod storing;
     mod targeted;
     mod validation;

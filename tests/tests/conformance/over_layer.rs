@@ -40,7 +40,7 @@ impl Origin {
 }
 
 async fn answered(mut service: CacheService, step: &Step) -> Got {
-    let content = if matches!(step.method, "GET" | "HEAD") { body::empty() } else { body::full("content") };
+    let content = if matches!(step.method, "GET" | "HEAD" | "TRACE") { body::empty() } else { body::full("content") };
     let mut request = Request::new(content);
     *request.method_mut() = step.method.parse().unwrap();
     *request.uri_mut() = format!("http://h{}", step.target).parse().unwrap();

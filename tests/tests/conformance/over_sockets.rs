@@ -28,7 +28,7 @@ fn reply(script: &Script, seen: &Seen, start: Timestamp) -> Reply {
 async fn answered(gateway: &TestGateway, host: &str, step: &Step, start: Timestamp) -> Got {
     let asked = fields(step.with, start);
     let asked: Vec<_> = asked.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
-    let content = if matches!(step.method, "GET" | "HEAD") { "" } else { "content" };
+    let content = if matches!(step.method, "GET" | "HEAD" | "TRACE") { "" } else { "content" };
     let response = gateway.client(host).open(step.method, step.target, &asked, content).await.unwrap();
     let (head, content) = response.into_parts();
     let body = http_body_util::BodyExt::collect(content).await;

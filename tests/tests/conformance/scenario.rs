@@ -7,6 +7,7 @@ use sandbar::clock::Timestamp;
 use sandbar::http::semantics::date;
 
 /// A scenario and the section it is about.
+#[derive(Clone)]
 pub(crate) struct Scenario {
     pub(crate) about: &'static str,
     pub(crate) steps: Vec<Step>,
