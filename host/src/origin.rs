@@ -5,6 +5,7 @@ mod fault;
 pub mod http;
 pub mod loader;
 pub mod shield;
+mod sound;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -14,8 +15,10 @@ use futures_util::future::BoxFuture;
 
 pub use self::fault::{ClientFault, Fault};
 use self::shield::Refusal;
+pub use self::sound::Sound;
 use crate::body::Body;
 use crate::http::semantics::leave::Joined;
+use crate::http::semantics::sound::Unsound;
 
 /// Answers requests that the cache can't.
 pub trait Origin: Send + Sync + 'static {
@@ -60,6 +63,15 @@ pub enum OriginError {
     /// The client did something wrong while its request was at the origin, which is not to blame.
     #[error(transparent)]
     Client(ClientFault),
+    /// A response came that can't be believed: its framing, or what it says of its content, is contradictory, or it is
+    /// no answer to what was asked.
+    #[error("the response of the origin {origin} is refused: {why}")]
+    Unsound {
+        /// The origin's URL, or the tenant's name.
+        origin: String,
+        /// What is wrong with it.
+        why: Unsound,
+    },
     /// The origin is protected from more requests at the moment.
     #[error("the origin {origin} is not asked now: {refusal}")]
     Refused {
@@ -118,6 +130,7 @@ impl OriginError {
             Self::Deadline { .. } => "origin-timeout",
             Self::Broken { .. } => "origin-broken",
             Self::Client(fault) => fault.reason(),
+            Self::Unsound { .. } => "origin-unsound",
             Self::Refused { refusal, .. } => refusal.as_str(),
         }
     }

@@ -22,6 +22,7 @@ mod semantics {
     mod ranges;
     mod request;
     mod reusable;
+    mod sound;
     mod stale;
     mod storable;
     mod support;

@@ -44,7 +44,7 @@ impl Cache {
         };
         let part = part.body.clone();
         let arriving = Arriving::new(shareable, fields, Some(complete), self.room_for(&fill.asked, Some(complete)));
-        self.join(&fill, part, arriving, response.into_body(), began, obligation).await;
+        self.join(&fill, part, arriving, response.into_response().into_body(), began, obligation).await;
         Came::ToAnEnd
     }
 

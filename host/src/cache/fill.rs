@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Response, StatusCode};
+use http::StatusCode;
 
 use super::Cache;
 use super::asked::Asked;
@@ -14,11 +14,10 @@ use super::collapse::landing::{Landing, Unshared};
 use super::found::{Found, L1};
 use super::lease::{Came, Turn};
 use super::renew::Renewed;
-use crate::body::Body;
 use crate::http::semantics::leave::Holds;
 use crate::http::semantics::{Reuse, Times, may_serve_on_error, reuse, selected_by_304};
 use crate::key::CacheKey;
-use crate::origin::{Origin, OriginError};
+use crate::origin::{OriginError, Sound};
 use crate::tenant::counters::{count, not_stored};
 
 /// What is to be fetched.
@@ -48,7 +47,7 @@ pub(crate) enum Purpose {
 
 /// What the origin has answered, and what that took.
 pub(crate) struct Fetched {
-    pub(crate) response: Response<Body>,
+    pub(crate) response: Sound,
     pub(crate) times: Times,
     pub(crate) fetch_time: Duration,
 }
@@ -127,7 +126,7 @@ impl Cache {
         let (requested, started) = (self.inner.clock.now(), self.inner.clock.monotonic());
         let mut request = asked.origin_request(fill.asked_about().map(Found::stored), fill.purpose);
         request.extensions_mut().insert(obligation.progress().clone());
-        let answer = asked.tenant.origin.fetch(request).await;
+        let answer = asked.tenant.origin.ask(request).await;
         obligation.progress().is_answered();
         let refused = answer.as_ref().err().is_some_and(OriginError::is_refusal);
         if fill.purpose == Purpose::Refresh && !refused {
@@ -135,6 +134,14 @@ impl Cache {
         }
         let response = match answer {
             Ok(response) => response,
+            // The rest of a part that is stored came in a way that can't be believed: all of it is fetched.
+            Err(OriginError::Unsound { .. })
+                if fill.purpose != Purpose::Part
+                    && fill.asked_about().is_some_and(|part| part.stored().status == StatusCode::PARTIAL_CONTENT) =>
+            {
+                let whole = Fill { validates: false, ..fill };
+                return Box::pin(self.ask_origin(whole, began, obligation)).await;
+            }
             Err(error) => {
                 asked.tell_of(&error);
                 // A refresh that was not even sent is no failure of those who have come to wait for it: the obligation,
@@ -171,7 +178,7 @@ impl Cache {
             (status, Some(basis))
                 if is_error(status) && may_serve_on_error(basis.stored(), &head, now, basis.soft_purged()) =>
             {
-                let unshared = Unshared::new(fetched.response, not_stored::STALE_IF_ERROR);
+                let unshared = Unshared::new(fetched.response.into_response(), not_stored::STALE_IF_ERROR);
                 obligation.land(Landing::error_status(&asked, unshared));
                 Came::ToAnEnd
             }

@@ -18,7 +18,7 @@ use crate::http::semantics::leave::Holds;
 use crate::http::semantics::request::{Forwards, forwards};
 use crate::http::semantics::{FwdReason, HeadUpdate, Times, freshen_from_head, origin_fields};
 use crate::key::KeyHash;
-use crate::origin::{Fault, Origin, OriginError};
+use crate::origin::{Fault, OriginError, Sound};
 use crate::tenant::counters::count;
 use crate::tier::memory::Departure;
 
@@ -42,7 +42,7 @@ impl Cache {
                 count(&asked.tenant.counters.fetched);
                 let times = Times { requested, received: self.inner.clock.now() };
                 self.update_from_head(&asked, miss.basis.as_ref(), response.status(), response.headers(), times).await;
-                self.serve_forwarded(&asked, response, Answered::forwarded(miss.reason))
+                self.serve_forwarded(&asked, response.into_response(), Answered::forwarded(miss.reason))
             }
             Err(error) => self
                 .stale_on_error(&asked, miss.basis.as_ref())
@@ -83,13 +83,15 @@ impl Cache {
         }
         count(&asked.tenant.counters.bypassed);
         match self.pass(asked, body::empty()).await {
-            Ok(response) => self.serve_forwarded(asked, response, Answered::forwarded(FwdReason::Request)),
+            Ok(response) => {
+                self.serve_forwarded(asked, response.into_response(), Answered::forwarded(FwdReason::Request))
+            }
             Err(error) => self.origin_failed(asked, FwdReason::Request, &error),
         }
     }
 
     /// Sends a request on as it came.
-    pub(crate) async fn pass(&self, asked: &Asked, content: Body) -> Result<Response<Body>, OriginError> {
+    pub(crate) async fn pass(&self, asked: &Asked, content: Body) -> Result<Sound, OriginError> {
         let mut request = Request::new(content);
         *request.method_mut() = asked.method.clone();
         *request.uri_mut() = asked.passing_uri();
@@ -100,7 +102,7 @@ impl Cache {
             request.headers_mut().insert(MAX_FORWARDS, left.into());
         }
         asked.on_behalf_of_client(&mut request);
-        asked.tenant.origin.fetch(request).await.inspect_err(|error| asked.tell_of(error))
+        asked.tenant.origin.ask(request).await.inspect_err(|error| asked.tell_of(error))
     }
 }
 

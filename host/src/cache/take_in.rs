@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use http::{Response, StatusCode};
+use http::StatusCode;
 use http_body::Body as _;
 
 use super::Cache;
@@ -17,8 +17,9 @@ use super::lease::Came;
 use super::spool::spool;
 use crate::entry::StoredResponse;
 use crate::http::semantics::standing::is_particular;
-use crate::http::semantics::{Combined, combine};
+use crate::http::semantics::taken_in;
 use crate::key::KeyHash;
+use crate::origin::Sound;
 use crate::tenant::counters::not_stored;
 
 impl Cache {
@@ -44,7 +45,7 @@ impl Cache {
             Err(withheld) => {
                 self.settle(&fill, status, withheld.why).await;
                 self.learn_unshared(asked, withheld.why);
-                obligation.land(Landing::unshared(asked, Unshared::new(response, withheld.why.as_str())));
+                obligation.land(Landing::unshared(asked, Unshared::new(response.into_response(), withheld.why.as_str())));
                 return if withheld.why.is_of_the_request() { Came::ToAnEnd } else { Came::Unshared };
             }
         };
@@ -78,7 +79,7 @@ impl Cache {
     async fn give_newer(
         &self,
         asked: &Arc<Asked>,
-        response: Response<crate::body::Body>,
+        response: Sound,
         obligation: Obligation<Landing>,
     ) -> Came {
         let newer = self.look_in_l2(asked).await.filter(|found| self.is_reusable(asked, found));
@@ -87,7 +88,7 @@ impl Cache {
                 self.promote(asked, &newer);
                 Landing::found(asked, newer)
             }
-            None => Landing::unshared(asked, Unshared::new(response, not_stored::OLDER_VERSION)),
+            None => Landing::unshared(asked, Unshared::new(response.into_response(), not_stored::OLDER_VERSION)),
         });
         Came::ToAnEnd
     }
@@ -97,12 +98,12 @@ impl Cache {
         &self,
         fill: Fill,
         shareable: Shareable,
-        response: Response<crate::body::Body>,
+        response: Sound,
         began: Began,
         mut obligation: Obligation<Landing>,
     ) -> Came {
         let asked = &fill.asked;
-        let (head, content) = response.into_parts();
+        let (head, content) = response.into_response().into_parts();
         let body_bytes = content.size_hint().exact();
         let tail = self.room_for(asked, body_bytes);
         let arriving = Arriving::new(shareable, head.headers, body_bytes, Arc::clone(&tail));
@@ -132,9 +133,6 @@ impl Cache {
             return new;
         }
         let old = asked.tenant.memory.peek(KeyHash::of(&new.key));
-        match old.as_deref().and_then(super::Cached::response).map(|old| combine(old, &new)) {
-            Some(Combined::Complete(whole)) | Some(Combined::Part(whole)) => whole,
-            Some(Combined::Apart) | None => new,
-        }
+        taken_in(old.as_deref().and_then(super::Cached::response), new, asked.tenant.settings.body_bytes_max)
     }
 }

@@ -77,7 +77,7 @@ impl Cache {
             let fetch_time = self.inner.clock.monotonic().saturating_sub(began.at);
             return self.take_in_written(asked, Fetched { response, times, fetch_time }).await;
         }
-        self.serve_forwarded(asked, response, answered)
+        self.serve_forwarded(asked, response.into_response(), answered)
     }
 
     /// Answers OPTIONS and TRACE in the origin's place. What TRACE would show is not for everybody.
@@ -200,7 +200,13 @@ impl Cache {
 
 /// Whether the origin may have taken a write in though no answer came.
 const fn may_have_been_written(error: &OriginError) -> bool {
-    matches!(error, OriginError::Broken { .. } | OriginError::Deadline { .. } | OriginError::Client(_))
+    matches!(
+        error,
+        OriginError::Broken { .. }
+            | OriginError::Unsound { .. }
+            | OriginError::Deadline { .. }
+            | OriginError::Client(_)
+    )
 }
 
 /// Why something put into the cache was not stored.

@@ -17,6 +17,7 @@ mod body;
 mod config;
 mod connect;
 mod exchange;
+mod interim;
 #[cfg(test)]
 mod tests;
 

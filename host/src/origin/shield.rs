@@ -53,6 +53,7 @@ use self::held::held;
 use self::place::{LAGS_FROM, Place};
 use self::stats::Counts;
 use self::trial::{Trial, Watcher};
+use super::sound::{Sound, expected};
 use super::{ClientFault, Fault, Origin, OriginError, Progress, Urgency};
 use crate::body::{self, Body};
 use crate::client::holdings::Holder;
@@ -119,6 +120,16 @@ impl Shield {
             breaker: breaker.state(self.watcher.clock.monotonic()),
             breaker_opened: breaker.opened(),
         }
+    }
+
+    /// Sends a request as [`Origin::fetch`] does; what comes back has been checked.
+    ///
+    /// # Errors
+    /// When no response came, or none that can be believed.
+    pub async fn ask(&self, request: Request<Body>) -> Result<Sound, OriginError> {
+        let expected = expected(&request);
+        let response = self.protected(request).await?;
+        Sound::check(&expected, response, &self.watcher.tenant).inspect_err(|_| count(&self.counters.origin_errors))
     }
 
     async fn protected(&self, request: Request<Body>) -> Result<Response<Body>, OriginError> {
@@ -322,6 +333,8 @@ fn booked(
 fn verdict(answer: &Result<Response<Body>, OriginError>, is_hindered: bool) -> Verdict {
     match answer {
         Ok(response) if !matches!(response.status().as_u16(), 500 | 502 | 503 | 504) => Verdict::Good,
+        // An origin that answers nonsense to one request does answer: it needs no rest.
+        Err(OriginError::Unsound { .. }) => Verdict::Good,
         Err(error) if error.fault() != Fault::Origin => Verdict::Unknown,
         Ok(_) | Err(_) if is_hindered => Verdict::Unknown,
         Ok(_) | Err(_) => Verdict::Bad,
@@ -341,7 +354,7 @@ fn copy(request: &Request<Body>) -> Request<Body> {
 
 impl Origin for Shield {
     fn fetch(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, OriginError>> {
-        Box::pin(self.protected(request))
+        Box::pin(async move { self.ask(request).await.map(Sound::into_response) })
     }
 }
 

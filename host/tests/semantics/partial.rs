@@ -2,7 +2,9 @@
 
 use sandbar::entry::StoredResponse;
 use sandbar::http::semantics::partial::content_range;
-use sandbar::http::semantics::{Combined, FwdReason, Reuse, combine, may_serve_on_error, part_answers, reuse};
+use sandbar::http::semantics::{
+    Combined, FwdReason, Reuse, combine, may_serve_on_error, part_answers, reuse, taken_in,
+};
 
 use super::support::{Asked, at, fields, stored_with_body, text};
 
@@ -76,6 +78,8 @@ fn a_part_answers_what_lies_within_it() {
         ("shorter than it says, from its end", "4-9/10", "01234", "Range: bytes=-5", Some(("01234", "bytes 5-9/10"))),
         ("shorter than it says, from its end", "4-9/10", "01234", "Range: bytes=-1", Some(("4", "bytes 9-9/10"))),
         ("shorter than it says, beyond what there is", "4-9/10", "01234", "Range: bytes=8-9", None),
+        ("shorter by two", "3-9/10", "01234", "Range: bytes=-1", None),
+        ("shorter, and not to the end", "4-9/11", "01234", "Range: bytes=4-5", None),
         ("longer than it says", "4-9/10", "0123456", "Range: bytes=4-5", None),
         ("empty", "4-9/10", "", "Range: bytes=4-5", None),
     ] {
@@ -84,6 +88,8 @@ fn a_part_answers_what_lies_within_it() {
         let expected = expected.map(|(content, label)| (content.to_owned(), label.parse().unwrap()));
         assert_eq!(found, expected, "{section}: {label} for {request:?}");
     }
+    let short = part("4-9/10", "ETag: \"a\"", "01234");
+    assert_eq!(part_answers(&short, &Asked::get("Range: bytes=-1").head()), None, "shorter, and has a validator");
     let held = part("2-6/10", "ETag: \"a\"", "23456");
     for (request, answers) in [
         ("Range: bytes=2-3\nIf-Range: \"a\"", true),
@@ -113,6 +119,41 @@ fn a_part_is_reused_for_nothing_else() {
         let on_error = may_serve_on_error(&held, &asked.head(), at(61_000), false);
         assert_eq!(on_error, expected == Reuse::Fresh, "{section}: on error: {method} {request:?}");
     }
+}
+
+#[test]
+fn a_part_is_taken_in_beside_what_is_stored() {
+    let tag = "ETag: \"a\"";
+    let held = part("2-6/20", tag, "23456");
+    for (section, label, body, bytes_max, expected) in [
+        ("9111 3.4: they touch", "7-9/20", "789", 8, "206 bytes 2-9/20 23456789"),
+        ("9111 3.4: they overlap", "5-9/20", "56789", 8, "206 bytes 2-9/20 23456789"),
+        ("past the bound, the newer", "7-9/20", "789", 7, "206 bytes 7-9/20 789"),
+        ("past the bound, the newer", "5-9/20", "56789", 7, "206 bytes 5-9/20 56789"),
+        ("9111 3.4: apart", "10-11/20", "01", 100, "206 bytes 10-11/20 01"),
+        ("9110 15.3.7: all bytes are the whole", "0-4/5", "abcde", 5, "200  abcde"),
+        ("9110 14.4: all but the length", "0-4/*", "abcde", 100, "206 bytes 0-6/20 abcde56"),
+    ] {
+        let taken = taken_in(Some(&held), part(label, tag, body), bytes_max);
+        let (status, label) = (taken.status.as_u16(), text(&taken.fields, "content-range"));
+        assert_eq!(format!("{status} {label} {}", String::from_utf8_lossy(&taken.body)), expected, "{section}");
+    }
+    let none = taken_in(None, part("5-6/20", tag, "56"), 1);
+    assert_eq!((none.status.as_u16(), &none.body[..]), (206, &b"56"[..]));
+}
+
+/// A file that is read in small pieces is not copied with the square of its length.
+#[test]
+fn a_piece_is_joined_to_no_more_than_64_times_its_length() {
+    let (tag, mut held, mut copied) = ("ETag: \"a\"", None, 0);
+    for piece in 0..1000_usize {
+        let next = part(&format!("{}-{}/5000", piece * 4, piece * 4 + 3), tag, "abcd");
+        let taken = taken_in(held.as_ref(), next, u64::MAX);
+        copied += taken.body.len();
+        assert!(taken.body.ends_with(b"abcd"), "the newest piece is there");
+        held = Some(taken);
+    }
+    assert!(copied <= 4000 * 65, "{copied} bytes were copied for 4000");
 }
 
 /// `C:` and content where the whole is there, `P:`, label and content where a part is, `-` where nothing was combined.

@@ -106,13 +106,25 @@ fn scenarios() -> Vec<Scenario> {
             ],
         ),
         scenario(
+            "9110 15.3.7: a part that holds all bytes is the whole",
+            [
+                get("Range: bytes=0-")
+                    .origin(206, "Cache-Control: max-age=60\nETag: \"a\"\nContent-Range: bytes 0-9/10", "0123456789")
+                    .has("Content-Range: bytes 0-9/10"),
+                get("").is(200, "0123456789").has("Content-Length: 10").lacks("content-range"),
+                get("Range: bytes=2-3").is(206, "23").has("Content-Range: bytes 2-3/10"),
+                get("If-None-Match: \"a\"").is(304, ""),
+            ],
+        ),
+        scenario(
             "9110 14.2: an origin that ignores Range",
             [get("Range: bytes=0-1").origin(200, WHOLE, "0123456789"), get("Range: bytes=0-1").is(206, "01")],
         ),
         scenario(
-            "9110 15.3.7: a part that nobody asked for, or that says not which, is not stored",
+            "9110 15.3.7: a part that nobody asked for, or that says not which, is refused",
             [
-                get("Range: bytes=0-4").origin(206, "Cache-Control: max-age=60", "01234"),
+                get("Range: bytes=0-4").origin(206, "Cache-Control: max-age=60", "01234").is(502, "origin-unsound\n"),
+                get("").origin(206, START, "01234").is(502, "origin-unsound\n"),
                 get("Range: bytes=0-4").origin(206, START, "01234"),
             ],
         ),

@@ -8,22 +8,25 @@ use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use hyper::ext::on_informational;
-use hyper_util::client::legacy::connect::capture_connection;
-use hyper_util::client::legacy::{Client, Error};
+use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
+use hyper_util::client::legacy::{Client, Error, ResponseFuture};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::HttpOrigin;
 use super::body::{Download, Progress, Sent, Upload};
 use super::connect::{ConnectDeadline, Dial, died_unanswered};
+use super::interim::{BYTES_MAX, Interims, RESPONSES_MAX};
 use crate::body::{self, Body};
 use crate::http::Interim;
+use crate::http::semantics::sound::{Unsound, leaves_doubt};
 use crate::origin::OriginError;
 
 /// Why an attempt brought no response.
 enum Failed {
     Sending(Error),
     Deadline(&'static str, Duration),
+    /// Interim responses, and no end of them.
+    Interims,
 }
 
 pub(super) async fn exchange(origin: &HttpOrigin, request: Request<Body>) -> Result<Response<Body>, OriginError> {
@@ -86,22 +89,40 @@ async fn attempt(
     let (head, body) = request.into_parts();
     let (upload, progress) = Upload::new(body);
     let mut request = Request::from_parts(head, upload);
-    if let Some(interim) = request.extensions_mut().remove::<Interim>() {
-        on_informational(&mut request, move |response| interim.pass(response.status(), response.headers()));
-    }
+    let interims = Interims::of(&mut request);
     let mut connection = capture_connection(&mut request);
-    let mut sending = pin!(client.request(request));
+    let sent = client.request(request);
+    let response = in_time(sent, &mut connection, &progress, &interims, origin).await?;
+    if leaves_doubt(response.status(), response.headers())
+        && let Some(connected) = &*connection.connection_metadata()
+    {
+        // Nobody knows what comes next there: no other request is sent on it.
+        connected.poison();
+    }
+    Ok(response)
+}
+
+/// The response, if it comes before a deadline passes or too much else has come.
+async fn in_time(
+    sent: ResponseFuture,
+    connection: &mut CaptureConnection,
+    progress: &Progress,
+    interims: &Interims,
+    origin: &HttpOrigin,
+) -> Result<Response<Incoming>, Failed> {
+    let mut sent = pin!(sent);
     // Connecting has its own deadline.
     tokio::select! {
         biased;
-        sent = &mut sending => return sent.map_err(Failed::Sending),
+        response = &mut sent => return response.map_err(Failed::Sending),
         _ = connection.wait_for_connection_metadata() => {}
     }
     let connected = Instant::now();
     tokio::select! {
         biased;
-        sent = &mut sending => sent.map_err(Failed::Sending),
-        missed = overdue(connected, &progress, origin) => Err(missed),
+        () = interims.too_many() => Err(Failed::Interims),
+        response = &mut sent => response.map_err(Failed::Sending),
+        missed = overdue(connected, progress, origin) => Err(missed),
     }
 }
 
@@ -126,6 +147,10 @@ async fn overdue(connected: Instant, progress: &Progress, origin: &HttpOrigin) -
 fn explain(origin: &HttpOrigin, failed: &Failed) -> OriginError {
     let error = match failed {
         Failed::Deadline(what, deadline) => return origin.missed(what, *deadline),
+        Failed::Interims => {
+            let why = Unsound::Interims { responses: RESPONSES_MAX, bytes: BYTES_MAX };
+            return OriginError::Unsound { origin: origin.name.clone(), why };
+        }
         Failed::Sending(error) => error,
     };
     if error.is_connect() && causes(error).any(|cause| cause.is::<ConnectDeadline>() || is_timed_out(cause)) {
