@@ -29,6 +29,7 @@ mod spool;
 mod store;
 mod tail;
 mod take_in;
+mod tunnel;
 mod versioned;
 mod write;
 
@@ -114,6 +115,8 @@ struct Inner {
     place: fleet::Place,
     tasks: TaskTracker,
     stopping: CancellationToken,
+    /// Cancelled where all tunnels are to end.
+    tunnels: CancellationToken,
 }
 
 impl Cache {
@@ -141,6 +144,7 @@ impl Cache {
                 place: fleet::Place::default(),
                 tasks: TaskTracker::new(),
                 stopping: CancellationToken::new(),
+                tunnels: CancellationToken::new(),
             }),
         }
     }
@@ -175,11 +179,12 @@ impl Cache {
         self.inner.tasks.len()
     }
 
-    /// Waits for fills, refreshes and sweeps under way, so that what they fetched is stored. Purges that wait for their
+    /// Ends tunnels, and waits for fills, refreshes and sweeps under way, so that what they fetched is stored. Purges that wait for their
     /// store are tried for a moment longer; which of them are lost is logged, also where nobody waits until the end.
     pub async fn drain(&self) {
         let _lost = TellsOfLostPurges(self);
         self.inner.stopping.cancel();
+        self.inner.tunnels.cancel();
         self.inner.tasks.close();
         self.inner.tasks.wait().await;
         if let Some(fleet) = self.fleet() {

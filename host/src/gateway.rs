@@ -35,6 +35,7 @@ use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::service::service_fn;
+use tokio_util::sync::DropGuard;
 
 pub use self::config::{ConfigError, GatewayConfig};
 pub use self::error::StartError;
@@ -49,6 +50,8 @@ pub struct Gateway {
     clients: Running,
     admin: Option<Running>,
     admin_state: Arc<admin::Admin>,
+    /// Dropped, it ends all tunnels: none of them would end by itself.
+    tunnels: DropGuard,
     /// Looks after the memory for as long as the gateway runs.
     _keeper: Keeper,
 }
@@ -89,7 +92,8 @@ pub async fn start(config: GatewayConfig) -> Result<Gateway, StartError> {
         listener.run(&bounds, move |_peer| hyper_util::service::TowerToHyperService::new(router.clone()))
     });
     tracing::info!(listen = %clients.address(), admin = ?admin.as_ref().map(Running::address), "listening");
-    Ok(Gateway { cache: parts.cache, clients, admin, admin_state, _keeper: parts.keeper })
+    let tunnels = parts.cache.ends_tunnels();
+    Ok(Gateway { cache: parts.cache, tunnels, clients, admin, admin_state, _keeper: parts.keeper })
 }
 
 impl Gateway {
@@ -108,11 +112,12 @@ impl Gateway {
         &self.cache
     }
 
-    /// Stops: accepts no further connection, lets requests under way end within `grace`, cuts the rest, and waits until
+    /// Stops: accepts no further connection, ends tunnels, lets requests under way end within `grace`, cuts the rest, and waits until
     /// what was fetched is stored. The admin API answers until the clients are done (`/readyz` says no).
     /// True where nothing had to be cut.
     pub async fn shutdown(self, grace: Duration) -> bool {
         self.admin_state.drain_begins();
+        drop(self.tunnels);
         let drained = self.clients.stop(grace).await;
         if tokio::time::timeout(grace, self.cache.drain()).await.is_err() {
             tracing::warn!("stopped before everything that was fetched could be stored");

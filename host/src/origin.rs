@@ -138,7 +138,7 @@ impl OriginError {
     /// Whose fault it is. Only the origin's own is held against it.
     pub const fn fault(&self) -> Fault {
         match self {
-            Self::Connect { .. } | Self::Deadline { .. } | Self::Broken { .. } => Fault::Origin,
+            Self::Connect { .. } | Self::Deadline { .. } | Self::Broken { .. } | Self::Unsound { .. } => Fault::Origin,
             Self::Client(_) => Fault::Client,
             Self::Refused { .. } => Fault::Nobody,
         }

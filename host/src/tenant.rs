@@ -5,6 +5,7 @@ pub mod class;
 pub mod config;
 pub mod counters;
 pub mod tally;
+pub mod tunnels;
 pub mod versions;
 
 use std::collections::BTreeSet;
@@ -31,6 +32,7 @@ use crate::tier::memory::{Memory, MemoryConfig, MemoryStats};
 use class::{ClassError, Classes};
 use config::TenantConfig;
 use counters::{CounterValues, Counters};
+use tunnels::{TunnelConfig, Tunnels};
 use versions::Versions;
 
 /// A tenant.
@@ -49,6 +51,8 @@ pub struct Tenant {
     pub origin: Shield,
     /// What its traffic came to.
     pub counters: Arc<Counters>,
+    /// Its connections that have switched to another protocol.
+    pub tunnels: Arc<Tunnels>,
     /// Where its traffic can be recorded.
     pub tap: Tap,
     pub(crate) sweeps_wanted: AtomicU64,
@@ -138,6 +142,16 @@ pub enum SettingsError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// Connections can't switch to another protocol so.
+    #[error("tenant {tenant:?}: {key}: {reason}")]
+    Upgrade {
+        /// The tenant.
+        tenant: String,
+        /// The wrong key.
+        key: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// More jitter than is allowed.
     #[error("tenant {tenant:?}: lifetime_jitter_percent: {percent} is more than 50")]
     Jitter {
@@ -202,6 +216,11 @@ impl TryFrom<&TenantConfig> for Settings {
             return Err(SettingsError::Jitter { tenant: tenant(), percent });
         }
         config.protect.check().map_err(|(key, reason)| SettingsError::Protect { tenant: tenant(), key, reason })?;
+        TunnelConfig::check(config).map_err(|(key, reason)| SettingsError::Upgrade {
+            tenant: tenant(),
+            key,
+            reason,
+        })?;
         if config.fetch_hard_deadline.0.is_zero() || config.fetch_hard_deadline < config.fetch_soft_deadline {
             return Err(SettingsError::Deadlines { tenant: tenant() });
         }
@@ -285,6 +304,7 @@ impl Tenant {
             policies,
             origin,
             counters,
+            tunnels: Tunnels::new(&config.tunnels),
             tap: Tap::default(),
             sweeps_wanted: AtomicU64::new(0),
             plan_epoch: AtomicU64::new(0),
@@ -353,6 +373,7 @@ impl Tenant {
             counters: self.counters.values(),
             memory: self.memory.stats(),
             origin: self.origin.stats(),
+            tunnels_open: self.tunnels.open() as u64,
             policies: self.policies.list(),
         }
     }
@@ -381,6 +402,8 @@ pub struct TenantReport {
     pub memory: MemoryStats,
     /// The protection of its origin.
     pub origin: ShieldStats,
+    /// Its connections that have switched to another protocol, now.
+    pub tunnels_open: u64,
     /// What is bound to its roles.
     pub policies: Vec<BoundInfo>,
 }

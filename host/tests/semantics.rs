@@ -28,6 +28,7 @@ mod semantics {
     mod support;
     mod surrogate;
     mod targeted;
+    mod upgrade;
     mod validate;
     mod vary;
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method, Request, Uri};
 
+use super::tunnel::Offer;
 use crate::client::Client;
 use crate::consistency::Consistency;
 use crate::http::Interim;
@@ -32,11 +33,14 @@ pub(crate) struct Asked {
     pub(crate) client: Option<Client>,
     /// Where interim responses to it go; none where its client takes none.
     interim: Option<Interim>,
+    /// The other protocols that its client offers to speak.
+    pub(super) offer: Option<Offer>,
 }
 
 impl Asked {
     pub(crate) fn new(tenant: &Arc<Tenant>, head: http::request::Parts, keyed: Keyed) -> Arc<Self> {
         let Keyed { key, site, target } = keyed;
+        let offer = Offer::of(&head);
         Arc::new(Self {
             tenant: Arc::clone(tenant),
             method: head.method,
@@ -48,6 +52,7 @@ impl Asked {
             target,
             client: head.extensions.get().copied(),
             interim: head.extensions.get().cloned(),
+            offer,
         })
     }
 

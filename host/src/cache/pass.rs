@@ -92,21 +92,27 @@ impl Cache {
 
     /// Sends a request on as it came.
     pub(crate) async fn pass(&self, asked: &Asked, content: Body) -> Result<Sound, OriginError> {
-        let mut request = Request::new(content);
-        *request.method_mut() = asked.method.clone();
-        *request.uri_mut() = asked.passing_uri();
-        *request.headers_mut() = origin_fields(&asked.fields);
-        strip_unkeyed(&asked.tenant.settings.key, request.headers_mut());
-        append_via(request.headers_mut(), Version::HTTP_11, CACHE);
-        if let Forwards::Left(left) = forwards(&asked.method, &asked.fields) {
-            request.headers_mut().insert(MAX_FORWARDS, left.into());
-        }
-        asked.on_behalf_of_client(&mut request);
+        let request = asked.passing(content);
         asked.tenant.origin.ask(request).await.inspect_err(|error| asked.tell_of(error))
     }
 }
 
 impl Asked {
+    /// The request as it is sent on.
+    pub(super) fn passing(&self, content: Body) -> Request<Body> {
+        let mut request = Request::new(content);
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.passing_uri();
+        *request.headers_mut() = origin_fields(&self.fields);
+        strip_unkeyed(&self.tenant.settings.key, request.headers_mut());
+        append_via(request.headers_mut(), Version::HTTP_11, CACHE);
+        if let Forwards::Left(left) = forwards(&self.method, &self.fields) {
+            request.headers_mut().insert(MAX_FORWARDS, left.into());
+        }
+        self.on_behalf_of_client(&mut request);
+        request
+    }
+
     /// A line in the log; refusals and what clients do wrong are counted, and would be as many as there are requests.
     pub(crate) fn tell_of(&self, error: &OriginError) {
         let (tenant, target) = (&*self.tenant.name, &self.target);

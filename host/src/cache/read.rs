@@ -86,6 +86,12 @@ impl Cache {
         // Content of a GET has no meaning that could join the key (RFC 9110 section 9.3.1): it is not answered from the
         // cache, nor does its response get in.
         let plain = http_body::Body::is_end_stream(&content);
+        if plain
+            && !asked.directives.only_if_cached
+            && let Some(protocols) = asked.switches_to()
+        {
+            return Box::pin(self.switch(&asked, protocols)).await;
+        }
         match asked.method {
             Method::GET | Method::HEAD if plain && for_origin(&asked.fields) => self.pass_on(&asked).await,
             Method::GET if plain => self.read(asked).await,

@@ -45,7 +45,8 @@ impl Cache {
             Err(withheld) => {
                 self.settle(&fill, status, withheld.why).await;
                 self.learn_unshared(asked, withheld.why);
-                obligation.land(Landing::unshared(asked, Unshared::new(response.into_response(), withheld.why.as_str())));
+                obligation
+                    .land(Landing::unshared(asked, Unshared::new(response.into_response(), withheld.why.as_str())));
                 return if withheld.why.is_of_the_request() { Came::ToAnEnd } else { Came::Unshared };
             }
         };
@@ -76,12 +77,7 @@ impl Cache {
     }
 
     /// An answer that is older than what is known: those who wait get the newer one, if L2 has it.
-    async fn give_newer(
-        &self,
-        asked: &Arc<Asked>,
-        response: Sound,
-        obligation: Obligation<Landing>,
-    ) -> Came {
+    async fn give_newer(&self, asked: &Arc<Asked>, response: Sound, obligation: Obligation<Landing>) -> Came {
         let newer = self.look_in_l2(asked).await.filter(|found| self.is_reusable(asked, found));
         obligation.land(match newer {
             Some(newer) => {

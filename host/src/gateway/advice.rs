@@ -194,6 +194,7 @@ mod tests {
             counters: crate::tenant::counters::CounterValues { requests: 10_000, misses_l1: 100, ..Default::default() },
             memory: crate::tier::memory::MemoryStats { shards: 4, capacity_bytes: 1000, ..Default::default() },
             origin: crate::origin::shield::ShieldStats { breaker: "closed", ..Default::default() },
+            tunnels_open: 0,
             policies: Vec::new(),
         }
     }

@@ -4,6 +4,7 @@
 //! has a request and has not answered it, such a flush falls between two messages: there an interim response can be
 //! written, and nowhere else. The answer is held back until those that came before it are out.
 
+use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
@@ -47,8 +48,9 @@ impl State {
 
 impl Interims {
     /// The connection that they are written to.
-    pub(super) fn over<T>(&self, stream: T, framing: Framing) -> Stream<T> {
-        Stream { stream, writing: Bytes::new(), interims: self.clone(), framing }
+    /// `held` is dropped with it, also where it has switched to another protocol and outlives its HTTP.
+    pub(super) fn over<T>(&self, stream: T, framing: Framing, held: impl Send + 'static) -> Stream<T> {
+        Stream { stream, writing: Bytes::new(), interims: self.clone(), framing, _held: Box::new(held) }
     }
 
     /// A request begins. What is passed to the first goes to its client until the second is dropped.
@@ -148,6 +150,7 @@ pub(super) struct Stream<T> {
     writing: Bytes,
     interims: Interims,
     framing: Framing,
+    _held: Box<dyn Any + Send>,
 }
 
 impl<T: AsyncWrite + Unpin> Stream<T> {

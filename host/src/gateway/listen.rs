@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::StartError;
 use super::config::{LimitsConfig, ListenConfig};
@@ -122,7 +123,9 @@ impl Listener {
         let (tracker, address) = (connections.clone(), self.address);
         connections.spawn(async move {
             while let Some((stream, peer, slot)) = accept(&self.socket, &slots, &kept.stop).await {
-                tracker.spawn(kept.clone().serve(stream, slot, service_for(Peer::new(peer))));
+                // A connection that has switched to another protocol counts until it ends.
+                let held = (slot, tracker.token());
+                tracker.spawn(kept.clone().serve(stream, held, service_for(Peer::new(peer))));
             }
         });
         Running { address, connections, stop, cut: cut.drop_guard() }
@@ -166,7 +169,7 @@ struct Kept {
 }
 
 impl Kept {
-    async fn serve<S, B>(self, stream: TcpStream, _slot: OwnedSemaphorePermit, service: S)
+    async fn serve<S, B>(self, stream: TcpStream, held: (OwnedSemaphorePermit, TaskTrackerToken), service: S)
     where
         S: Service<Request<Incoming>, Response = Response<B>> + Send,
         S::Future: Send + 'static,
@@ -178,7 +181,7 @@ impl Kept {
         let _ = stream.set_nodelay(true);
         let interims = Interims::default();
         let (both_lengths, requests) = (BothLengths::default(), AtomicU64::new(0));
-        let stream = TokioIo::new(interims.over(stream, Framing::new(both_lengths.clone())));
+        let stream = TokioIo::new(interims.over(stream, Framing::new(both_lengths.clone()), held));
         let begun = Arc::new(AtomicBool::new(false));
         let (noted, interim_responses) = (Arc::clone(&begun), self.interim_responses);
         let service = service_fn(move |mut request: Request<Incoming>| {
@@ -194,7 +197,7 @@ impl Kept {
             });
             behind(service.call(request), turn)
         });
-        let mut connection = pin!(self.server.serve_connection(stream, service));
+        let mut connection = pin!(self.server.serve_connection_with_upgrades(stream, service));
         let mut silence = pin!(tokio::time::sleep(self.head_deadline));
         let (mut stopping, mut waiting) = (false, true);
         loop {

@@ -46,12 +46,15 @@ const fn gauge<T>(name: &'static str, help: &'static str, unit: Option<Unit>, re
 }
 
 /// Of a tenant; label `tenant`.
-fn of_tenants() -> [Metric<TenantReport>; 2] {
+fn of_tenants() -> [Metric<TenantReport>; 3] {
     let p50 = "Median time from a request to the head of its response, since the start";
     let p99 = "99th percentile of the time from a request to the head of its response, since the start";
     [
         gauge("latency_p50", p50, Some(Unit::Seconds), |tenant| tenant.counters.latency_p50_us as f64 / 1e6),
         gauge("latency_p99", p99, Some(Unit::Seconds), |tenant| tenant.counters.latency_p99_us as f64 / 1e6),
+        gauge("tunnels_open", "Connections that have switched to another protocol", None, |tenant| {
+            tenant.tunnels_open as f64
+        }),
     ]
 }
 

@@ -47,6 +47,7 @@ pub mod standing;
 pub mod storable;
 pub mod surrogate;
 pub mod targeted;
+pub mod upgrade;
 pub mod validate;
 pub mod validator;
 pub mod vary;

@@ -47,6 +47,8 @@ pub struct HttpOrigin {
     pooled: Client<Dial, Upload>,
     /// Makes a new connection for each request: a retry must not meet the next dead one.
     fresh: Client<Dial, Upload>,
+    /// Makes a new HTTP/1.1 connection for a request that is to switch to another protocol: HTTP/2 has no `Upgrade`.
+    switching: Client<Dial, Upload>,
 }
 
 /// Why an origin can't be used at all.
@@ -81,8 +83,8 @@ impl HttpOrigin {
     /// # Errors
     /// When there is no way to trust an `https` origin.
     pub fn new(config: &OriginConfig) -> Result<Self, BadOrigin> {
-        let dial = Dial::new(config)?;
-        let client = |idle_connections_max| {
+        let (dial, is_http2) = (Dial::new(config)?, config.http == Protocol::Http2);
+        let client = |dial: &Dial, http2_only, idle_connections_max| {
             let mut builder = Client::builder(TokioExecutor::new());
             builder
                 .timer(TokioTimer::new())
@@ -90,14 +92,15 @@ impl HttpOrigin {
                 .pool_idle_timeout(config.keep_idle)
                 .pool_max_idle_per_host(idle_connections_max)
                 .http1_max_buf_size(READ_BYTES)
-                .http2_only(config.http == Protocol::Http2)
+                .http2_only(http2_only)
                 .http2_adaptive_window(true);
             builder.build(dial.clone())
         };
         Ok(Self {
             name: config.url.to_string(),
-            pooled: client(config.idle_connections_max),
-            fresh: client(0),
+            pooled: client(&dial, is_http2, config.idle_connections_max),
+            fresh: client(&dial, is_http2, 0),
+            switching: client(&Dial::new(&OriginConfig { http: Protocol::Http1, ..config.clone() })?, false, 0),
             config: config.clone(),
         })
     }

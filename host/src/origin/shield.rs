@@ -42,6 +42,7 @@ use http_body::Body as _;
 use parking_lot::Mutex;
 
 pub use self::config::{BreakerConfig, ProtectConfig, RetryConfig};
+pub(crate) use self::held::Switched;
 pub use self::refusal::Refusal;
 pub use self::stats::ShieldStats;
 
@@ -146,7 +147,12 @@ impl Shield {
         }
         let place = &permit.place;
         let request = request.map(|content| upload::watched(content, place, &self.watcher.clock));
-        let response = self.attempts(request, place, until).await?;
+        let mut response = self.attempts(request, place, until).await?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            // The connection is at work for as long as it lasts.
+            response.extensions_mut().insert(Switched::of(permit));
+            return Ok(response);
+        }
         Ok(response.map(|content| held(content, permit, self.watcher.clone())))
     }
 

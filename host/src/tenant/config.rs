@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
+use super::tunnels::TunnelConfig;
 use crate::consistency::Consistency;
 use crate::http::key::KeyRules;
 use crate::origin::http::{OriginConfig, url_or_table};
@@ -56,6 +57,8 @@ pub struct TenantConfig {
     pub key: KeyRules,
     /// How its origin is protected.
     pub protect: ProtectConfig,
+    /// Bounds of connections that switch to another protocol.
+    pub tunnels: TunnelConfig,
     /// What its freshness policy may do beyond RFC 9111.
     pub grants: BTreeSet<Grant>,
     /// Classes of targets; the first whose pattern matches counts.
@@ -86,6 +89,10 @@ pub struct ClassConfig {
     pub path: String,
     /// Whether responses that set a cookie may be stored.
     pub store_set_cookie: bool,
+    /// The protocols that clients may switch to (RFC 9110 section 7.8), such as `websocket`. By default none: `Upgrade` is
+    /// ignored.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub upgrade: Vec<String>,
     /// What an acknowledged purge promises about the other nodes of a fleet; what the tenant says by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub consistency: Option<Consistency>,
@@ -118,6 +125,7 @@ impl Default for TenantConfig {
             consistency: Consistency::default(),
             key: KeyRules::default(),
             protect: ProtectConfig::default(),
+            tunnels: TunnelConfig::default(),
             grants: BTreeSet::new(),
             classes: Vec::new(),
             policy: BTreeMap::new(),

@@ -133,7 +133,7 @@ counters! {
     origin_refreshes,
     #[doc = "Of these, the ones that validated a stored response and were answered with 304."]
     origin_validated,
-    #[doc = "Requests to the origin that got no response."]
+    #[doc = "Requests to the origin that got no response, or none that could be believed."]
     origin_errors,
     #[doc = "Requests to the origin that their client spoilt, or did not go on with in time: no failures of the origin."]
     client_faults,
@@ -163,6 +163,12 @@ counters! {
     waiters_cut,
     #[doc = "Bodies that broke off at the origin."]
     bodies_broken,
+    #[doc = "Tunnels: connections that have switched to another protocol."]
+    tunnels,
+    #[doc = "Tunnels that were refused: there were as many as may be, or no memory left for one."]
+    tunnels_refused,
+    #[doc = "Tunnels that were ended because nothing moved in them."]
+    tunnels_idle,
     #[doc = "Purges."]
     purges,
     #[doc = "Purges that could not be recorded for other nodes at once."]

@@ -29,7 +29,10 @@ fn checked(method: &str, asked: &str, version: Version, status: u16, response: &
     ))
 }
 
-fn check(cases: &[(&str, &str, &str, u16, &str, Result<&str, &str>)]) {
+/// Section, method, fields of the request, status and fields of the response; what is left of it, or why it is refused.
+type Case = (&'static str, &'static str, &'static str, u16, &'static str, Result<&'static str, &'static str>);
+
+fn check(cases: &[Case]) {
     for (section, method, asked, status, response, expected) in cases {
         let found = checked(method, asked, Version::HTTP_11, *status, response);
         match (&found, expected) {

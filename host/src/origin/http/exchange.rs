@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::pin::pin;
 use std::time::Duration;
 
+use http::header::UPGRADE;
 use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body as _;
@@ -53,7 +54,9 @@ async fn attempts(origin: &HttpOrigin, mut request: Request<Body>) -> Result<Res
     let replayable = request.method().is_idempotent() && request.body().is_end_stream();
     let (head, body) = request.into_parts();
     let again = replayable.then(|| copy(&head));
-    let failed = match attempt(&origin.pooled, Request::from_parts(head, body), origin).await {
+    let switches = head.headers.contains_key(UPGRADE);
+    let first = if switches { &origin.switching } else { &origin.pooled };
+    let failed = match attempt(first, Request::from_parts(head, body), origin).await {
         Ok(response) => return Ok(response),
         Err(failed) => failed,
     };

@@ -1,6 +1,7 @@
 //! A response body that counts as work at the origin until it has ended, or its client has not read on for too long.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -10,6 +11,19 @@ use super::gate::Permit;
 use super::trial::Watcher;
 use crate::body::{self, Body, BoxError};
 use crate::client::holdings::Holder;
+
+/// The place of a request at its origin, for as long as the connection lasts that it has switched to another protocol: an
+/// extension of the response.
+#[derive(Clone, Debug)]
+pub(crate) struct Switched {
+    _permit: Arc<Permit>,
+}
+
+impl Switched {
+    pub(super) fn of(permit: Permit) -> Self {
+        Self { _permit: Arc::new(permit) }
+    }
+}
 
 /// A body with the permit of its request.
 struct Held {
