@@ -17,6 +17,8 @@ use crate::versions::version_shown;
 /// What became of one request.
 #[derive(Debug)]
 pub struct Asked {
+    /// Which client asked.
+    pub client: usize,
     /// Which node was asked.
     pub node: usize,
     /// What it answered.
@@ -31,18 +33,32 @@ pub struct Asked {
 /// # Errors
 /// When a client can't connect.
 pub async fn at_once(nodes: &[SocketAddr], clients: usize, page: &str) -> anyhow::Result<Vec<Asked>> {
+    at_once_as(nodes, clients, page, |_| Vec::new()).await
+}
+
+/// The same, client `n` with the fields `fields(n)`.
+///
+/// # Errors
+/// As [`at_once`].
+pub async fn at_once_as(
+    nodes: &[SocketAddr],
+    clients: usize,
+    page: &str,
+    fields: impl Fn(usize) -> Vec<(&'static str, String)>,
+) -> anyhow::Result<Vec<Asked>> {
     let gate = Arc::new(Barrier::new(clients));
     let mut asking = JoinSet::new();
     for n in 0..clients {
         let node = n % nodes.len();
         let mut client = Client::new(nodes[node], HOST);
         client.connect().await?;
-        let (gate, page) = (Arc::clone(&gate), page.to_owned());
+        let (gate, page, fields) = (Arc::clone(&gate), page.to_owned(), fields(n));
         asking.spawn(async move {
+            let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
             gate.wait().await;
             let began = Instant::now();
-            let answer = client.get(&page).await;
-            Asked { node, answer, took: began.elapsed() }
+            let answer = client.get_with(&page, &fields).await;
+            Asked { client: n, node, answer, took: began.elapsed() }
         });
     }
     Ok(asking.join_all().await)

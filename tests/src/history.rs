@@ -2,17 +2,21 @@
 //!
 //! A *promise* is an acknowledgement: of a write, or of a purge. From then on (here at once, elsewhere within the bound of
 //! the consistency mode) nobody who asks may be shown an older version of the page than the one there was when it was
-//! given. A *read* is what somebody was shown, and when they asked. [`check()`] is a pure function of both; how they come
-//! about is [`traffic`]'s and [`faults`]' business.
+//! given. A *read* is what somebody was shown, when they asked, and as whom: what was made for another is nobody's to see,
+//! and who insists on what is new is shown nothing older than there was when they asked. [`check()`] is a pure function of
+//! both; how they come about is [`traffic`]'s and [`faults`]' business.
 //!
 //! All times are on one clock, that of the process which is all the clients: a promise counts from when its
 //! acknowledgement had arrived, a read from before it was sent. So no true history is called a violation.
 
+mod askers;
 mod check;
 pub mod faults;
 pub mod traffic;
 
 use std::time::Duration;
+
+use crate::versions::Variant;
 
 pub use check::{Rules, Tally, Violation, check};
 
@@ -29,7 +33,7 @@ pub struct Run {
 }
 
 /// What somebody was shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Read {
     /// The page.
     pub page: Page,
@@ -43,6 +47,25 @@ pub struct Read {
     pub asked: Duration,
     /// When it had come.
     pub answered: Duration,
+    /// Who asked, and whose it is.
+    pub seen: Seen,
+}
+
+/// Who asked for what, and for whom it was made; by default it is for all alike.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// The visitor.
+    pub visitor: String,
+    /// The variant that their request selects; empty where the page is the same for all.
+    pub selects: Variant,
+    /// The variant they were shown; empty where that is for all alike.
+    pub shows: Variant,
+    /// The visitor whose request brought it, where it says so.
+    pub made_for: Option<String>,
+    /// The visitor whom its cookie names.
+    pub cookie_of: Option<String>,
+    /// The version that there was when they asked, where they insisted on what is new (RFC 9111 section 5.2.1.4).
+    pub insists_on: Option<u64>,
 }
 
 /// From where a node had what it showed.

@@ -2,7 +2,8 @@
 //! clients ([`client`], [`balancer`], [`crowd`]), a gateway in this process ([`gateway`]) and nodes in processes of their
 //! own ([`nodes`]), a Redis ([`redis_server`], [`redis_cluster`], [`redis_sentinel`], [`redis_tls`]), what is stored in tiers
 //! ([`entries`]), a network that fails ([`fault_proxy`]), traffic, recorded ([`traces`], [`truth`]) and made by code
-//! ([`workloads`]), means over seeds ([`draws`]), and what clients saw, with a checker ([`history`]).
+//! ([`workloads`]), means over seeds ([`draws`]), what clients saw, with a checker ([`history`]), and visitors who are told
+//! apart, with a judge of each answer ([`visitors`]).
 
 pub mod balancer;
 pub mod client;

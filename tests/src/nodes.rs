@@ -1,5 +1,5 @@
 //! Nodes that share a Redis: real processes, each behind a network of its own that can fail, in front of one origin that
-//! counts.
+//! counts. Or nodes that share nothing, each with its own disk or its memory alone ([`Shares`]).
 //!
 //! ```no_run
 //! # async fn example() -> anyhow::Result<()> {
@@ -52,6 +52,8 @@ pub struct Setup {
     pub redis: Vec<String>,
     /// Whether Redis runs when the nodes start.
     pub redis_up: bool,
+    /// What they share.
+    pub shares: Shares,
     /// Masters of the Cluster that they share instead of one server, with a replica each; 0 for none.
     pub cluster_masters: usize,
     /// Whether there is a network that can fail between the nodes and Redis; without one they are as quick as can be.
@@ -70,10 +72,22 @@ impl Default for Setup {
             env: Vec::new(),
             redis: Vec::new(),
             redis_up: true,
+            shares: Shares::Redis,
             cluster_masters: 0,
             links: true,
         }
     }
+}
+
+/// What nodes share, or what they have in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shares {
+    /// A Redis.
+    Redis,
+    /// Nothing: each has the embedded disk tier.
+    Disk,
+    /// Nothing: each has its memory alone.
+    Nothing,
 }
 
 /// A running fleet. Dropping it kills all of it.
@@ -89,6 +103,7 @@ pub struct Nodes {
 enum Shared {
     Server(RedisServer),
     Cluster(RedisCluster),
+    Nothing,
 }
 
 impl Nodes {
@@ -110,6 +125,7 @@ impl Nodes {
                 }
                 Shared::Server(redis) => redis.url(),
                 Shared::Cluster(cluster) => cluster.url(),
+                Shared::Nothing => String::new(),
             };
             nodes.push(Node::start(&setup.settings(&url, &origin.url(n), n), &setup.env()).await?);
         }
@@ -119,27 +135,27 @@ impl Nodes {
     /// The server that they share.
     ///
     /// # Panics
-    /// Where it is a Cluster.
+    /// Where it is a Cluster, or nothing.
     pub fn redis(&self) -> &RedisServer {
-        let Shared::Server(redis) = &self.shared else { panic!("they share a Cluster") };
+        let Shared::Server(redis) = &self.shared else { panic!("they share no single server") };
         redis
     }
 
     /// The same, to be killed.
     ///
     /// # Panics
-    /// Where it is a Cluster.
+    /// Where it is a Cluster, or nothing.
     pub fn redis_mut(&mut self) -> &mut RedisServer {
-        let Shared::Server(redis) = &mut self.shared else { panic!("they share a Cluster") };
+        let Shared::Server(redis) = &mut self.shared else { panic!("they share no single server") };
         redis
     }
 
     /// The Cluster that they share.
     ///
     /// # Panics
-    /// Where it is one server.
+    /// Where it is one server, or nothing.
     pub fn cluster_mut(&mut self) -> &mut RedisCluster {
-        let Shared::Cluster(cluster) = &mut self.shared else { panic!("they share one server") };
+        let Shared::Cluster(cluster) = &mut self.shared else { panic!("they share no Cluster") };
         cluster
     }
 
@@ -182,6 +198,9 @@ impl Setup {
     }
 
     async fn shared(&self) -> anyhow::Result<Shared> {
+        if self.shares != Shares::Redis {
+            return Ok(Shared::Nothing);
+        }
         if self.cluster_masters > 0 {
             return Ok(Shared::Cluster(RedisCluster::start(self.cluster_masters).await?));
         }
@@ -194,7 +213,13 @@ impl Setup {
     /// Settings of node `n` on a Redis at `url`.
     fn settings(&self, url: &str, origin_url: &str, n: usize) -> String {
         let deadline_ms = self.deadline.as_millis();
-        let l2 = format!("[l2]\nkind = \"redis\"\n[l2.redis]\nurl = \"{url}\"\ndeadline = \"{deadline_ms}ms\"\n");
+        let l2 = match self.shares {
+            Shares::Redis => {
+                format!("[l2]\nkind = \"redis\"\n[l2.redis]\nurl = \"{url}\"\ndeadline = \"{deadline_ms}ms\"\n")
+            }
+            Shares::Disk => "[l2]\nkind = \"disk\"\n".to_owned(),
+            Shares::Nothing => "[l2]\nkind = \"none\"\n".to_owned(),
+        };
         let sections = self.sections.replace("{n}", &n.to_string()).replace("{redis}", url);
         one_tenant_over(&format!("{l2}{sections}"), origin_url, &self.tenant)
     }

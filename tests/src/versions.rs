@@ -1,17 +1,19 @@
 //! An origin whose pages have versions: a write makes the next one, every reply names the one it shows, and fetches are
-//! counted by page and by who asked. A page's version is read when the request comes in, and the reply takes its time:
-//! so a fetch that was begun before a write brings what was before it.
+//! counted by page and by who asked. Pages may differ by visitor ([`Kind`]). A page's version is read when the request comes
+//! in, and the reply takes its time: so a fetch that was begun before a write brings what was before it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
 use http::Method;
 use parking_lot::Mutex;
 
-use crate::client::Answer;
 use crate::origin::{Origin, Reply, Seen};
+
+mod page;
+
+pub use page::{Kind, MADE_FOR, Shown, VISITOR, Variant, shown, version_shown};
 
 /// The field that names the version; a class may take it for its order.
 pub const VERSION: &str = "x-version";
@@ -48,6 +50,8 @@ struct State {
     fetches: HashMap<String, Vec<u64>>,
     /// Latencies of the coming fetches are spread up to this by a counter, where it is set.
     spread: Option<(Duration, u64)>,
+    /// Whether pages that differ by whoever asks say nothing of it.
+    silent: bool,
 }
 
 impl Versions {
@@ -78,6 +82,11 @@ impl Versions {
     /// From now on all pages without a serving of their own take up to so long, some less and some more.
     pub fn spread_latency(&self, most: Duration) {
         self.state.lock().spread = Some((most, 0));
+    }
+
+    /// From now on no page says by what it was selected, though they differ as before: no cache can get that right.
+    pub fn say_no_vary(&self) {
+        self.state.lock().silent = true;
     }
 
     /// A page's version.
@@ -112,17 +121,42 @@ impl State {
         let serving = self.serving.get(page).copied();
         let latency = serving.map_or_else(|| self.usual_latency(), |serving| serving.latency);
         let serving = serving.unwrap_or(self.usual);
-        if seen.method == Method::GET {
+        if matches!(seen.method, Method::GET | Method::HEAD) {
             self.fetches.entry(page.to_owned()).or_insert_with(|| vec![0; doors])[door] += 1;
-            let version = self.version(page);
-            return Reply::ok(content(page, version, serving.page_bytes))
-                .field("cache-control", format!("max-age={}", serving.max_age_s))
-                .field(VERSION, version.to_string())
-                .field("surrogate-key", surrogate_key(page))
-                .after(latency);
+            return self.page(page, serving, seen).after(latency);
         }
         let version = self.change(page);
         Reply::ok("written").field(VERSION, version.to_string())
+    }
+
+    /// The page as it is now, for whoever asks: all of it, a range, or that it is still the one they have.
+    fn page(&self, page: &str, serving: Serving, seen: &Seen) -> Reply {
+        let (kind, version, variant) = (Kind::of(page), self.version(page), page::selected(page, seen));
+        let (tag, visitor) = (page::tag(version, &variant), seen.field(VISITOR).unwrap_or_default());
+        let validated = seen.field("if-none-match") == Some(&tag);
+        let whole = page::content(page, version, &variant, serving.page_bytes);
+        let range = seen.field("range").filter(|_| seen.field("if-range").is_none_or(|held| held == tag));
+        let reply = match range.and_then(|range| part(range, whole.len())) {
+            _ if validated => Reply::status(304),
+            Some((first, last)) => Reply::status(206)
+                .content(whole[first..=last].to_owned())
+                .field("content-range", format!("bytes {first}-{last}/{}", whole.len())),
+            None => Reply::ok(whole),
+        };
+        let reply = reply
+            .field("cache-control", format!("{}max-age={}", kind.cache_control(), serving.max_age_s))
+            .field(VERSION, version.to_string())
+            .field("etag", tag)
+            .field("surrogate-key", surrogate_key(page));
+        let reply = match kind.vary().filter(|_| !self.silent) {
+            Some(vary) => reply.field("vary", vary),
+            None => reply,
+        };
+        if visitor.is_empty() {
+            return reply;
+        }
+        let reply = reply.field(MADE_FOR, visitor);
+        if validated && kind == Kind::Welcome { reply.field("set-cookie", visitor) } else { reply }
     }
 
     fn usual_latency(&mut self) -> Duration {
@@ -144,29 +178,18 @@ impl State {
     }
 }
 
+/// First and last byte of a range within so many bytes.
+fn part(range: &str, bytes: usize) -> Option<(usize, usize)> {
+    let (first, last) = range.strip_prefix("bytes=")?.split_once('-')?;
+    let (first, last) = (first.parse().ok()?, last.parse().unwrap_or(bytes).min(bytes.checked_sub(1)?));
+    (first <= last).then_some((first, last))
+}
+
 /// The surrogate key of a page: one for every third page, by the number that its name ends with.
 pub fn surrogate_key(page: &str) -> String {
     let name_bytes = page.trim_end_matches(|c: char| c.is_ascii_digit()).len();
     let number: u64 = page[name_bytes..].parse().unwrap_or(0);
     format!("group-{}", number % 3)
-}
-
-/// What a page shows: nobody can take one for another, or half of one for all of it.
-fn content(page: &str, version: u64, bytes: usize) -> String {
-    let line = format!("{page} is at version {version}\n");
-    line.repeat(bytes.div_ceil(line.len()).max(1))
-}
-
-/// The version that an answer shows, if it is a whole and true copy of the page.
-///
-/// # Errors
-/// When it is not: what is wrong with it.
-pub fn version_shown(page: &str, answer: &Answer) -> anyhow::Result<u64> {
-    ensure!(answer.status == 200, "{page}: {} {:?}: {}", answer.status, answer.fields, answer.text());
-    let version = answer.field(VERSION).and_then(|version| version.parse().ok()).context("no version")?;
-    let whole = content(page, version, answer.body.len());
-    ensure!(answer.body == whole, "{page}: version {version}, but it reads {:?}", answer.text());
-    Ok(version)
 }
 
 #[cfg(test)]

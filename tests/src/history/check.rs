@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::{History, Page, Promise, Reach, Read, Run, Source};
+use super::{History, Page, Promise, Reach, Read, Run, Seen, Source};
 
 /// What is held against a history.
 #[derive(Clone, Copy, Debug)]
@@ -24,11 +24,23 @@ pub struct Tally {
     pub bound: usize,
     /// Promises.
     pub promises: usize,
+    /// Reads of pages that are not the same for all.
+    pub told_apart: usize,
 }
 
-/// A promise that was broken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What should never have been shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Violation {
+    /// Somebody was shown what was made for another: another variant than their request selects, or another's cookie.
+    MadeForAnother {
+        /// What they were shown.
+        read: Read,
+    },
+    /// Somebody insisted on what is new, and was shown what was older when they asked.
+    NotValidated {
+        /// What they were shown.
+        read: Read,
+    },
     /// Somebody was shown an older version than promised.
     Stale {
         /// What they were shown.
@@ -45,27 +57,45 @@ pub enum Violation {
     },
 }
 
-/// Looks for a read that broke a promise.
+/// Looks for a read that broke a promise, or that was not for its visitor.
 ///
 /// # Errors
 /// The first such read.
 #[expect(clippy::result_large_err, reason = "made once per history, and read by people")]
 pub fn check(history: &History, rules: &Rules) -> Result<Tally, Violation> {
     let promised = Promised::new(&history.promises, rules.elsewhere);
-    let mut tally = Tally { reads: history.reads.len(), bound: 0, promises: history.promises.len() };
+    let (reads, promises) = (history.reads.len(), history.promises.len());
+    let mut tally = Tally { reads, bound: 0, promises, told_apart: 0 };
     let mut reads: Vec<&Read> = history.reads.iter().collect();
     reads.sort_by_key(|read| read.asked);
     for read in &reads {
+        is_its_visitors(read)?;
+        tally.told_apart += usize::from(!read.seen.selects.is_empty());
         let Some(promise) = promised.strongest(read) else { continue };
         tally.bound += 1;
         if read.version < promise.version {
-            return Err(Violation::Stale { read: **read, promise });
+            return Err(Violation::Stale { read: (*read).clone(), promise });
         }
     }
     if rules.l2_never_goes_back {
         never_goes_back(&reads, &history.emptied)?;
     }
     Ok(tally)
+}
+
+/// What a visitor is shown is the variant that their request selects, or for all alike; its cookie, if any, is theirs; and
+/// what they insisted on is as new as it was when they asked.
+#[expect(clippy::result_large_err, reason = "made once per history, and read by people")]
+fn is_its_visitors(read: &Read) -> Result<(), Violation> {
+    let Seen { visitor, selects, shows, cookie_of, insists_on, .. } = &read.seen;
+    let is_theirs = shows.is_empty() || shows == selects;
+    if !is_theirs || cookie_of.as_ref().is_some_and(|named| named != visitor) {
+        return Err(Violation::MadeForAnother { read: read.clone() });
+    }
+    if insists_on.is_some_and(|version| read.version < version) {
+        return Err(Violation::NotValidated { read: read.clone() });
+    }
+    Ok(())
 }
 
 /// Promises by page, and by whom they bind.
@@ -118,14 +148,15 @@ impl Floors {
     }
 }
 
-/// Reads of the shared tier, one after the other, never show an older version; only what emptied it lies between.
+/// Reads of one variant from the shared tier, one after the other, never show an older version; only what emptied it lies
+/// between.
 #[expect(clippy::result_large_err, reason = "made once per history, and read by people")]
 fn never_goes_back(reads: &[&Read], emptied: &[(Duration, Duration)]) -> Result<(), Violation> {
-    let mut by_page: HashMap<Page, Vec<&Read>> = HashMap::new();
+    let mut by_variant: HashMap<(Page, &str), Vec<&Read>> = HashMap::new();
     for &read in reads.iter().filter(|read| read.source == Source::L2) {
-        by_page.entry(read.page).or_default().push(read);
+        by_variant.entry((read.page, &read.seen.shows)).or_default().push(read);
     }
-    for asked in by_page.values() {
+    for asked in by_variant.values() {
         let mut answered = asked.clone();
         answered.sort_by_key(|read| read.answered);
         let mut answered = answered.into_iter().peekable();
@@ -137,7 +168,7 @@ fn never_goes_back(reads: &[&Read], emptied: &[(Duration, Duration)]) -> Result<
             newest =
                 newest.filter(|newest| !emptied.iter().any(|span| newest.asked < span.1 && span.0 < read.answered));
             if let Some(before) = newest.filter(|newest| newest.version > read.version) {
-                return Err(Violation::WentBack { read: **read, before: *before });
+                return Err(Violation::WentBack { read: (*read).clone(), before: before.clone() });
             }
         }
     }
@@ -147,6 +178,29 @@ fn never_goes_back(reads: &[&Read], emptied: &[(Duration, Duration)]) -> Result<
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::MadeForAnother { read } => {
+                let Seen { visitor, selects, shows, made_for, cookie_of, .. } = &read.seen;
+                write!(
+                    f,
+                    "answer made for another: page {}, version {}, variant {shows:?}, made for {made_for:?}, with a cookie \
+                     of {cookie_of:?}, was given to {visitor}, whose request selects {selects:?}, by node {} (start {}) from \
+                     {:?}, asked for at {:?}",
+                    read.page, read.version, read.by.node, read.by.start, read.source, read.asked
+                )
+            }
+            Self::NotValidated { read } => write!(
+                f,
+                "page {} was shown at version {} by node {} (start {}) from {:?} to {}, who insisted on what is new, and \
+                 asked at {:?}, when there was version {:?}",
+                read.page,
+                read.version,
+                read.by.node,
+                read.by.start,
+                read.source,
+                read.seen.visitor,
+                read.asked,
+                read.seen.insists_on
+            ),
             Self::Stale { read, promise } => write!(
                 f,
                 "page {} was shown at version {} by node {} (start {}) from {:?}, asked for at {:?}; version {} had been \
@@ -189,7 +243,7 @@ mod tests {
 
     fn read(node: usize, version: u64, asked: u64) -> Read {
         let (asked, answered) = (ms(asked), ms(asked + 5));
-        Read { page: 7, version, by: run(node), source: Source::L1, asked, answered }
+        Read { page: 7, version, by: run(node), source: Source::L1, asked, answered, seen: Seen::default() }
     }
 
     fn promise(node: usize, version: u64, acknowledged: u64) -> Promise {
@@ -231,7 +285,7 @@ mod tests {
         assert!(!holds(&[read(0, 1, 101)], &promised, &AT_ONCE));
         assert!(holds(&[read(1, 1, 101)], &promised, &AT_ONCE));
         let restarted = Read { by: Run { node: 0, start: 2 }, ..read(0, 1, 101) };
-        assert!(holds(&[restarted], &promised, &AT_ONCE));
+        assert!(holds(std::slice::from_ref(&restarted), &promised, &AT_ONCE));
         assert!(!holds(&[restarted], &[promise(0, 2, 100)], &AT_ONCE), "one for everywhere outlives it");
     }
 
@@ -242,7 +296,7 @@ mod tests {
         assert!(holds(&[read(2, 5, 300)], &promised, &AT_ONCE));
         let history =
             History { reads: vec![read(2, 5, 300), read(2, 1, 50)], promises: promised.to_vec(), emptied: vec![] };
-        assert_eq!(check(&history, &AT_ONCE), Ok(Tally { reads: 2, bound: 1, promises: 2 }));
+        assert_eq!(check(&history, &AT_ONCE), Ok(Tally { reads: 2, bound: 1, promises: 2, told_apart: 0 }));
     }
 
     #[test]
@@ -257,5 +311,52 @@ mod tests {
         assert!(check(&emptied, &AT_ONCE).is_ok());
         let before = History { reads, emptied: vec![(ms(50), ms(60))], ..History::default() };
         assert!(check(&before, &AT_ONCE).is_err());
+    }
+
+    /// A read by alice of this variant, whose request selects her own.
+    fn by_alice(shows: &str) -> Read {
+        let seen = Seen { visitor: "alice".into(), selects: "<alice>".into(), shows: shows.into(), ..Seen::default() };
+        Read { seen, ..read(0, 1, 100) }
+    }
+
+    #[test]
+    fn what_was_made_for_another_is_a_violation() {
+        assert!(holds(&[by_alice("<alice>"), by_alice("")], &[], &AT_ONCE), "their own, and what is for all");
+        let planted = by_alice("<bob>");
+        let history = History { reads: vec![by_alice("<alice>"), planted.clone()], ..History::default() };
+        assert_eq!(check(&history, &AT_ONCE), Err(Violation::MadeForAnother { read: planted }));
+        let (mut own, mut foreign) = (by_alice("<alice>"), by_alice("<alice>"));
+        own.seen.cookie_of = Some("alice".into());
+        foreign.seen.cookie_of = Some("bob".into());
+        assert!(holds(&[own], &[], &AT_ONCE) && !holds(&[foreign], &[], &AT_ONCE));
+    }
+
+    #[test]
+    fn it_names_both_visitors_the_variant_the_node_and_the_tier() {
+        let mut read = Read { source: Source::L2, ..by_alice("<bob>") };
+        read.seen.made_for = Some("bob".into());
+        let told = Violation::MadeForAnother { read }.to_string();
+        for word in ["alice", "\"bob\"", "\"<bob>\"", "node 0", "L2"] {
+            assert!(told.contains(word), "no {word} in {told}");
+        }
+    }
+
+    #[test]
+    fn who_insists_is_shown_nothing_older_than_there_was() {
+        let insisting = |version| {
+            let seen = Seen { insists_on: Some(3), ..Seen::default() };
+            Read { seen, ..read(0, version, 100) }
+        };
+        assert!(holds(&[insisting(3), insisting(4)], &[], &AT_ONCE) && !holds(&[insisting(2)], &[], &AT_ONCE));
+    }
+
+    #[test]
+    fn variants_of_a_page_in_the_shared_tier_go_each_their_own_way() {
+        let of = |shows: &str, version, asked| {
+            let seen = Seen { selects: shows.into(), shows: shows.into(), ..Seen::default() };
+            Read { source: Source::L2, seen, ..read(0, version, asked) }
+        };
+        assert!(holds(&[of("<a>", 2, 100), of("<b>", 1, 106)], &[], &AT_ONCE));
+        assert!(!holds(&[of("<a>", 2, 100), of("<b>", 1, 106), of("<a>", 1, 112)], &[], &AT_ONCE));
     }
 }

@@ -49,6 +49,11 @@ pub fn plan(seed: u64, nodes: usize, span: Duration, calm: Duration) -> Vec<Step
     steps(seed, span, calm, |rng| any(rng, nodes))
 }
 
+/// The same for one node that shares nothing.
+pub fn plan_alone(seed: u64, span: Duration, calm: Duration) -> Vec<Step> {
+    steps(seed, span, calm, any_alone)
+}
+
 /// The same on a Cluster of so many masters.
 pub fn plan_on_cluster(seed: u64, nodes: usize, masters: usize, span: Duration, calm: Duration) -> Vec<Step> {
     steps(seed, span, calm, |rng| any_on_cluster(rng, nodes, masters))
@@ -84,6 +89,11 @@ fn any(rng: &mut Rng, nodes: usize) -> Step {
     // Mostly too short for a node to count as deaf, at times long enough for it.
     let lasts = if rng.u8(..3) == 0 { ms(rng.u64(800..2500)) } else { ms(rng.u64(50..500)) };
     Step { rest: ms(rng.u64(100..400)), trouble, lasts, calm: rng.bool() }
+}
+
+fn any_alone(rng: &mut Rng) -> Step {
+    let trouble = if rng.u8(..3) == 0 { Trouble::NodeStopped(0) } else { Trouble::NodeKilled(0) };
+    Step { rest: ms(rng.u64(400..1200)), trouble, lasts: ms(rng.u64(50..300)), calm: rng.bool() }
 }
 
 fn any_on_cluster(rng: &mut Rng, nodes: usize, masters: usize) -> Step {

@@ -1,4 +1,5 @@
-//! Clients that read, write and purge at random, and note what they saw.
+//! Clients that read, write and purge at random, and note what they saw. Readers are several visitors, who ask for the
+//! same page at the same moment, each in a way of their own.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,23 +8,28 @@ use std::time::Duration;
 
 use anyhow::Context;
 use fastrand::Rng;
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{History, Page, Promise, Reach, Read, Run, Source};
+use super::askers::{Asking, Noted};
+use super::{History, Page, Promise, Reach, Read, Run};
 use crate::client::{Answer, Client};
 use crate::gateway::TENANT;
 use crate::nodes::{HOST, Nodes};
-use crate::versions::{VERSION, Versions, surrogate_key, version_shown};
+use crate::versions::{VERSION, Versions, surrogate_key};
 
 /// How long a client waits for an answer: longer than any deadline in the nodes, shorter than a stop may last.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// How many ask for a page at the same moment, at most, of those who read at one place.
+const AT_ONCE: usize = 3;
+
 /// What the traffic is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct Mix {
-    /// Pages, named `/p<n % 4>/k<n>`.
+    /// Pages, named `/p<n % 4>/<kind><n>`, the kinds of [`crate::versions::Kind`] in turn.
     pub pages: usize,
     /// Readers of each node.
     pub readers: usize,
@@ -65,9 +71,13 @@ struct Door {
     starts: Arc<AtomicU32>,
 }
 
+/// For whom pages are, one after the other.
+const KINDS: [&str; 12] =
+    ["k", "cookie", "k", "language", "account", "cookie", "welcome", "private", "k", "cookie", "language", "k"];
+
 /// Names of the pages.
 pub fn pages(count: usize) -> Vec<String> {
-    (0..count).map(|n| format!("/p{}/k{n}", n % 4)).collect()
+    (0..count).map(|n| format!("/p{}/{}{n}", n % 4, KINDS[n % KINDS.len()])).collect()
 }
 
 impl Traffic {
@@ -164,29 +174,47 @@ impl World {
 
 async fn read(world: Arc<World>, node: usize, mut rng: Rng) -> anyhow::Result<History> {
     let mut history = History::default();
-    let mut client = Client::new(world.doors[node].listen, HOST);
+    let client = || Client::new(world.doors[node].listen, HOST);
+    let mut clients: [Client; AT_ONCE] = std::array::from_fn(|_| client());
+    let mut held: Vec<Option<String>> = vec![None; world.pages.len()];
     while world.goes_on() {
         let page = rng.usize(..world.pages.len());
-        let asked = world.now();
-        let Some((by, answer)) = world.ask(node, client.get(&world.pages[page])).await else {
-            client.hang_up();
-            sleep(Duration::from_millis(20)).await;
-            continue;
-        };
-        let version = version_shown(&world.pages[page], &answer).with_context(|| format!("node {node}"))?;
-        let source = source(&answer);
-        history.reads.push(Read { page, version, by, source, asked, answered: world.now() });
-        sleep(Duration::from_millis(rng.u64(1..8))).await;
+        // Now one asks, now several at the same moment.
+        let several = rng.usize(1..=AT_ONCE);
+        let asking: Vec<Asking> = (0..several).map(|_| Asking::any(&mut rng, held[page].as_deref())).collect();
+        let each =
+            clients.iter_mut().zip(&asking).map(|(client, asking)| read_once(&world, node, page, client, asking));
+        let mut lost = false;
+        for read in join_all(each).await {
+            match read.with_context(|| format!("node {node}"))? {
+                Some((read, tag)) => {
+                    history.reads.push(read);
+                    held[page] = tag;
+                }
+                None => lost = true,
+            }
+        }
+        sleep(Duration::from_millis(if lost { 20 } else { rng.u64(1..16) })).await;
     }
     Ok(history)
 }
 
-fn source(answer: &Answer) -> Source {
-    match answer.cache_status().value("detail") {
-        Some("l1") if answer.is_hit() => Source::L1,
-        Some("redis") if answer.is_hit() => Source::L2,
-        _ => Source::Origin,
-    }
+/// What somebody is shown, and its entity tag; none where no answer came.
+async fn read_once(
+    world: &World,
+    node: usize,
+    page: Page,
+    client: &mut Client,
+    asking: &Asking,
+) -> anyhow::Result<Option<(Read, Option<String>)>> {
+    let (name, asked) = (&world.pages[page], world.now());
+    let version_then = world.origin.version(name);
+    let Some((by, answer)) = world.ask(node, asking.ask(client, name)).await else {
+        client.hang_up();
+        return Ok(None);
+    };
+    let noted = Noted { page, by, asked, answered: world.now(), version_then };
+    Ok(Some((asking.read(name, &answer, noted)?, answer.field("etag").map(str::to_owned))))
 }
 
 async fn write(world: Arc<World>, mut rng: Rng) -> anyhow::Result<History> {

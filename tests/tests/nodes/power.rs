@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sandbar_tests::fault_proxy::Fault;
 use sandbar_tests::history::faults::{Step, Trouble};
-use sandbar_tests::history::{History, Promise, Reach, Read, Rules, Run, Source, Violation, check};
+use sandbar_tests::history::{History, Promise, Reach, Read, Rules, Run, Seen, Source, Violation, check};
 use sandbar_tests::nodes::{HOST, Nodes, Setup};
 use sandbar_tests::versions::{Serving, version_shown};
 use sandbar_tests::wait::eventually;
@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use crate::alone;
-use crate::history::{SILENCE_MAX, judged, rules, setup};
+use crate::history::{SILENCE_MAX, judged, play, rules, setup};
 
 const MODE: &str = "bus";
 const PAGE: &str = "/p0/k1";
@@ -94,7 +94,8 @@ impl Unheard {
         }
         let version = version_shown(PAGE, &answer.await??)?;
         let (by, source) = (Run { node: 1, start: 1 }, Source::L1);
-        history.reads.push(Read { page: 0, version, by, source, asked, answered: clock.elapsed() });
+        let (answered, seen) = (clock.elapsed(), Seen::default());
+        history.reads.push(Read { page: 0, version, by, source, asked, answered, seen });
         Ok((history, nodes))
     }
 
@@ -171,7 +172,8 @@ async fn see(nodes: &Nodes, node: usize, clock: Instant, history: &mut History) 
     let answer = nodes[node].client(HOST).get(PAGE).await?;
     assert_eq!(answer.cache_status().value("detail"), Some("redis"));
     let (version, by) = (version_shown(PAGE, &answer)?, Run { node, start: 1 });
-    history.reads.push(Read { page: 0, version, by, source: Source::L2, asked, answered: clock.elapsed() });
+    let (source, answered, seen) = (Source::L2, clock.elapsed(), Seen::default());
+    history.reads.push(Read { page: 0, version, by, source, asked, answered, seen });
     Ok(())
 }
 
@@ -189,5 +191,23 @@ async fn late_holder_without_a_token_is_found() -> anyhow::Result<()> {
     let verdict = check(&history, &rules);
     assert!(verdict.is_ok(), "{}\n{}", verdict.expect_err("just seen"), nodes.logs());
     eventually("it was refused", async || nodes[0].counter("fills_fenced").await.is_ok_and(|fenced| fenced == 1)).await;
+    Ok(())
+}
+
+/// The origin's pages differ by visitor and don't say so, which no cache can get right: whoever asks next is given another's.
+/// Where they do say so, all other trials have none such.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_made_for_another_are_found() -> anyhow::Result<()> {
+    let _alone = alone().await;
+    let (rest, lasts) = (Duration::from_millis(200), Duration::from_secs(1));
+    let steps = [Step { rest, trouble: Trouble::Link(0, Fault::None), lasts, calm: false }];
+    let mut nodes = Nodes::start(setup(MODE, SILENCE_MAX)).await?;
+    nodes.all_hear().await;
+    nodes.origin.say_no_vary();
+    let history = play(&mut nodes, 1, &steps).await?;
+    let Err(Violation::MadeForAnother { read }) = check(&history, &rules(MODE, SILENCE_MAX)) else {
+        panic!("not noticed\n{}", nodes.logs())
+    };
+    assert!(read.seen.shows != read.seen.selects && read.seen.made_for.is_some(), "{read:?}");
     Ok(())
 }

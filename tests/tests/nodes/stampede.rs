@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use sandbar_tests::crowd::{Asked, at_once};
+use sandbar_tests::crowd::{Asked, at_once, at_once_as};
 use sandbar_tests::nodes::{Nodes, Setup};
-use sandbar_tests::versions::{Serving, version_shown};
+use sandbar_tests::versions::{Serving, VISITOR, shown, version_shown};
 use sandbar_tests::wait::eventually;
 use tokio::time::sleep;
 
@@ -95,5 +95,56 @@ async fn without_redis_each_node_fetches_once() -> anyhow::Result<()> {
     assert_answered(&asked, 1, &nodes);
     assert!(nodes.origin.fetches(PAGE) <= 3, "{:?}", nodes.origin.fetches_by_door(PAGE));
     nodes.redis().resume()?;
+    Ok(())
+}
+
+/// Visitors who differ by their cookie, with many connections each, all at once.
+const VISITORS: usize = 6;
+const ANOTHER_FOR_EACH: &str = "/p0/cookie1";
+const FOR_EACH_ALONE: &str = "/p0/private1";
+
+fn visitor(client: usize) -> Vec<(&'static str, String)> {
+    let name = format!("visitor{}", client / 3 % VISITORS);
+    vec![("cookie", format!("u={name}")), (VISITOR, name)]
+}
+
+/// Each was shown their own page at this version.
+fn assert_each_has_their_own(page: &str, asked: &[Asked], own: impl Fn(usize) -> String, nodes: &Nodes) {
+    let mut wrong = Vec::new();
+    for asked in asked {
+        let shown = asked.answer.as_ref().map(|answer| shown(page, answer));
+        match shown {
+            Ok(Ok(shown)) if shown.variant == own(asked.client) => {}
+            other => wrong.push(format!("client {} of node {}: {other:?}", asked.client, asked.node)),
+        }
+    }
+    let first = wrong.iter().take(3).collect::<Vec<_>>();
+    assert!(wrong.is_empty(), "{page}: {} of {}: {first:?}\n{}", wrong.len(), asked.len(), nodes.logs());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_of_a_crowd_has_their_own_page_cold_and_after_all_nodes_have_restarted() -> anyhow::Result<()> {
+    const CROWD: usize = 300;
+    let _alone = alone().await;
+    let serving = Serving { latency: Duration::from_millis(300), ..Serving::default() };
+    let setup = Setup::fleet(&format!("lease = \"{LEASE_MS}ms\"\n"));
+    let tenant = format!("waiter_deadline = \"{WAITER_DEADLINE_S}s\"\n");
+    let mut nodes = Nodes::start(Setup { serving, tenant, ..setup }).await?;
+    nodes.all_hear().await;
+    let by_cookie = |client: usize| format!("<u=visitor{}>", client / 3 % VISITORS);
+    for round in ["cold", "after a restart", "after another"] {
+        let asked = at_once_as(&nodes.addresses(), CROWD, ANOTHER_FOR_EACH, visitor).await?;
+        assert_each_has_their_own(ANOTHER_FOR_EACH, &asked, by_cookie, &nodes);
+        let fetches = nodes.origin.fetches(ANOTHER_FOR_EACH);
+        assert!(fetches as usize <= VISITORS + 1, "{round}: {fetches} fetches of {VISITORS} variants");
+        for node in 0..nodes.all().len() {
+            nodes[node].stop(Duration::from_secs(20)).await?;
+            nodes[node].restart().await?;
+        }
+        nodes.all_hear().await;
+    }
+    let alone = |client: usize| format!("<visitor{}>", client / 3 % VISITORS);
+    let asked = at_once_as(&nodes.addresses(), CROWD / 3, FOR_EACH_ALONE, visitor).await?;
+    assert_each_has_their_own(FOR_EACH_ALONE, &asked, alone, &nodes);
     Ok(())
 }
