@@ -4,6 +4,7 @@
 use std::marker::PhantomData;
 
 use crate::log::Level;
+use crate::panics;
 
 /// Where a component keeps the instance of one of its policies.
 pub trait Home {
@@ -49,11 +50,12 @@ pub fn write(level: Level, message: &str) {
 
 mod freshness_exports {
     use super::freshness::exports::sandbar::policy::freshness as wit;
-    use super::{FreshnessOf, Home};
+    use super::{FreshnessOf, Home, panics};
     use crate::freshness::{EarlyRefresh, Freshness, Plan, Request, Response};
 
     impl<H: Home<Policy: Freshness> + 'static> wit::Guest for FreshnessOf<H> {
         fn configure(settings: String, seed: u64) -> Result<Vec<String>, String> {
+            panics::tell_host();
             let policy = H::Policy::configure(&settings, seed)?;
             let fields = policy.fields();
             H::keep(policy);
@@ -116,11 +118,12 @@ mod freshness_exports {
 
 mod eviction_exports {
     use super::eviction::exports::sandbar::policy::eviction as wit;
-    use super::{EvictionOf, Home};
+    use super::{EvictionOf, Home, panics};
     use crate::eviction::{Eviction, Knowledge, advance};
 
     impl<H: Home<Policy: Eviction> + 'static> wit::Guest for EvictionOf<H> {
         fn configure(settings: String, capacity_bytes: u64, seed: u64) -> Result<(), String> {
+            panics::tell_host();
             H::Policy::configure(&settings, capacity_bytes, seed).map(H::keep)
         }
 
@@ -151,11 +154,12 @@ mod eviction_exports {
 
 mod invalidation_exports {
     use super::invalidation::exports::sandbar::policy::invalidation as wit;
-    use super::{Home, InvalidationOf};
+    use super::{Home, InvalidationOf, panics};
     use crate::invalidation::{Invalidation, Purge, Scope, Written};
 
     impl<H: Home<Policy: Invalidation> + 'static> wit::Guest for InvalidationOf<H> {
         fn configure(settings: String, seed: u64) -> Result<Vec<String>, String> {
+            panics::tell_host();
             let policy = H::Policy::configure(&settings, seed)?;
             let fields = policy.fields();
             H::keep(policy);
@@ -184,11 +188,12 @@ mod invalidation_exports {
 
 mod warming_exports {
     use super::warming::exports::sandbar::policy::warming as wit;
-    use super::{Home, WarmingOf};
+    use super::{Home, WarmingOf, panics};
     use crate::warming::{Used, Wanted, Warming};
 
     impl<H: Home<Policy: Warming> + 'static> wit::Guest for WarmingOf<H> {
         fn configure(settings: String, seed: u64) -> Result<(), String> {
+            panics::tell_host();
             H::Policy::configure(&settings, seed).map(H::keep)
         }
 

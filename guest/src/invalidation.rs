@@ -1,4 +1,7 @@
 //! The role `invalidation`: this was written, what must be purged?
+//!
+//! It is asked about writes that go through the gateway. Events of other systems don't reach it yet: those purge over the
+//! admin API.
 
 use crate::field;
 
@@ -20,16 +23,16 @@ pub trait Invalidation: Sized {
     fn purges(&mut self, now_ms: u64, written: &Written) -> Vec<Purge>;
 }
 
-/// A write: an unsafe request that the origin answered with a 2xx or 3xx status, or an event from another system.
+/// A write: an unsafe request that the origin answered with a 2xx or 3xx status.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Written {
-    /// The method of the request, or the name of the event.
+    /// The method of the request.
     pub method: String,
     /// Scheme and authority: `https://shop.example:8443`.
     pub site: String,
     /// Path and query: `/a/b?page=2`.
     pub target: String,
-    /// Status code that the origin answered with; 200 for an event.
+    /// Status code that the origin answered with.
     pub status: u16,
     /// The request and response fields that the policy asked for, names in lower case, one pair per field line.
     pub fields: Vec<(String, String)>,

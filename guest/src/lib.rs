@@ -31,8 +31,8 @@
 //! |---|---|---|---|
 //! | freshness | [`freshness::Freshness`] | [`export_freshness!`] | once per fill |
 //! | eviction | [`eviction::Eviction`] | [`export_eviction!`] | in batches, per shard of the memory tier |
-//! | invalidation | [`invalidation::Invalidation`] | [`export_invalidation!`] | once per write |
-//! | warming | [`warming::Warming`] | [`export_warming!`] | on start and on schedule |
+//! | invalidation | [`invalidation::Invalidation`] | [`export_invalidation!`] | once per write through the gateway |
+//! | warming | [`warming::Warming`] | [`export_warming!`] | not yet: the host refuses to bind it |
 //!
 //! A component may have several roles: use several macros, on one type or on several.
 //!
@@ -40,6 +40,7 @@
 //! It has no clock, no randomness and no I/O: the time is an argument, a seed comes with `configure`, and the only thing
 //! it can call is the [`log`](mod@log). So it gives the same answers in replay, in a trial and in production. A call that
 //! takes too long, wants too much memory, panics or answers nonsense is answered by the host's built-in default instead.
+//! What it was, the function in which it happened, and the message of a panic are in `sandbar policy list`.
 //!
 //! # Testing
 //! The macros expand to nothing but a type check when they are not compiled to WebAssembly, so a policy is tested with
@@ -54,6 +55,8 @@ mod export;
 pub mod freshness;
 pub mod invalidation;
 pub mod log;
+#[cfg(target_family = "wasm")]
+mod panics;
 pub mod settings;
 pub mod warming;
 

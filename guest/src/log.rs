@@ -1,7 +1,9 @@
 //! The host's log: the only thing a policy can call.
 //!
 //! A line appears under the tenant's and the policy's name. The host keeps at most 1,024 bytes of a line and 100 lines
-//! a second, and counts what it drops. Natively, in tests, lines go to standard error.
+//! a second, and counts what it drops; line breaks and other control characters it writes as escapes. The last line at
+//! level `Error` of a call that fails is shown with the fault: the message of a panic is logged so by itself. Natively, in
+//! tests, lines go to standard error.
 //!
 //! ```
 //! sandbar_guest::log!(Warn, "no price for {}", "/a/b");

@@ -1,4 +1,6 @@
 //! The role `warming`: this is what was used, when, and at what cost; what should be fetched before anyone asks?
+//!
+//! Nothing asks it yet: the host refuses to bind a warming policy, with the status 501 over its API.
 
 /// A warming policy. Export it with [`export_warming!`](crate::export_warming!).
 pub trait Warming: Sized {
