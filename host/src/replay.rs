@@ -24,6 +24,7 @@ mod policy;
 mod row;
 mod run;
 mod trace;
+mod watched;
 
 pub use self::capacity::{Capacity, Unit};
 pub use self::plot::plot;

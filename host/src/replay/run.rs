@@ -9,6 +9,7 @@ use super::drive::{Swap, drive};
 use super::policy::PolicyChoice;
 use super::row::Row;
 use super::trace::Trace;
+use super::watched::{FirstFault, Watched};
 use crate::clock::{Clock, SystemClock, thread_cpu_time};
 use crate::policy::eviction::EvictionFactory;
 use crate::policy::{BindError, Engine, EngineConfig, EngineError, Fault, TenantPolicies};
@@ -55,13 +56,17 @@ pub enum ReplayError {
         /// Why not.
         fault: Fault,
     },
-    /// The policy failed, and what took its place would have been measured.
-    #[error("{policy} failed {faults} times")]
-    Faults {
+    /// The policy failed. The replay ended there: what took its place would have been measured.
+    #[error("{policy} failed at request {request} of {of}: {fault}")]
+    Faulted {
         /// The policy as it was written.
         policy: String,
-        /// How often.
-        faults: u64,
+        /// The request, from 1.
+        request: u64,
+        /// How many there are.
+        of: u64,
+        /// What it did.
+        fault: Fault,
     },
 }
 
@@ -84,7 +89,7 @@ impl Replay {
     /// Replays a trace under a policy. Tells `progress` how many more requests are done.
     ///
     /// # Errors
-    /// When the policy can't be bound or fails on the way.
+    /// When the policy can't be bound; with its first fault, where it fails on the way.
     pub fn run(
         &self,
         trace: &Trace,
@@ -109,16 +114,14 @@ impl Replay {
         progress: &mut dyn FnMut(u64),
     ) -> Result<Row, ReplayError> {
         let capacity = capacity.resolve(trace, unit);
-        let memory = Memory::new(&self.memory_config(capacity, unit), eviction);
-        let swaps = self.swaps()?;
+        let failed = Arc::new(FirstFault::default());
+        let memory = Memory::new(&self.memory_config(capacity, unit), Watched::new(eviction, name, &failed));
+        let swaps = self.swaps(&failed)?;
         // One thread does it all: what others do on the machine meanwhile is not counted.
         let started = thread_cpu_time();
-        let (misses, missed_bytes) = drive(trace, unit, &memory, &swaps, progress)?;
+        let (misses, missed_bytes) = drive(trace, unit, &memory, &swaps, &failed, progress)?;
         let elapsed = thread_cpu_time().saturating_sub(started);
         let stats = memory.stats();
-        if stats.faults > 0 {
-            return Err(ReplayError::Faults { policy: name.to_owned(), faults: stats.faults });
-        }
         let requests = trace.requests().len() as u64;
         let requested_bytes: u64 = trace.requests().iter().map(|request| request.size_bytes).sum();
         Ok(Row {
@@ -144,7 +147,7 @@ impl Replay {
         } else {
             let clock: Arc<dyn Clock> = Arc::new(SystemClock);
             TenantPolicies::open(self.engine()?, "replay", &[], BTreeSet::new(), None, clock)
-                .map_err(|error| bind_error(policy, error))?
+                .map_err(|error| bind_error(policy, error.source))?
         };
         let prepared = policies.prepare(policy.binding().clone()).map_err(|error| bind_error(policy, error))?;
         Ok(prepared.eviction().expect("the role is eviction"))
@@ -161,10 +164,10 @@ impl Replay {
     }
 
     /// In the order of their requests.
-    fn swaps(&self) -> Result<Vec<Swap>, ReplayError> {
+    fn swaps(&self, failed: &Arc<FirstFault>) -> Result<Vec<Swap>, ReplayError> {
         let swap = |(before, policy): &(u64, PolicyChoice)| {
             let before = usize::try_from(*before).unwrap_or(usize::MAX);
-            Ok(Swap { before, to: self.eviction(policy)? })
+            Ok(Swap { before, to: Watched::new(self.eviction(policy)?, policy.name(), failed) })
         };
         let mut swaps = self.swaps.iter().map(swap).collect::<Result<Vec<_>, ReplayError>>()?;
         swaps.sort_by_key(|swap| swap.before);
