@@ -37,6 +37,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use tokio_util::sync::DropGuard;
 
+pub use self::assemble::try_policies;
 pub use self::config::{ConfigError, GatewayConfig};
 pub use self::error::StartError;
 use self::front::Front;

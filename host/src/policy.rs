@@ -1,16 +1,19 @@
 //! Policies: what each role is asked, who answers, and what happens when the answer is missing or wrong.
 //!
-//! The domain types of a role ([`freshness`], [`eviction`], [`invalidation`], [`warming`]) know nothing of WebAssembly.
+//! The domain types of a role ([`freshness`], [`eviction`], [`invalidation`]) know nothing of WebAssembly.
 
 mod binding;
 pub mod build;
 mod check;
 mod clamp;
+mod consent;
 mod engine;
 mod error;
 pub mod eviction;
+mod fault;
 pub mod freshness;
 mod guest;
+mod guest_text;
 pub mod invalidation;
 mod kept;
 mod ledger;
@@ -18,19 +21,30 @@ pub mod native;
 mod quarantine;
 mod share;
 mod tenant;
-pub mod warming;
+mod trial;
 mod wit;
 
-pub use binding::{Binding, BoundBy, BoundInfo, Choice, Source, State};
+pub(crate) use consent::Consent;
+
+pub use binding::{Binding, BoundBy, BoundInfo, Choice, Disinherited, Source, State};
 pub use check::{COMPONENT_BYTES_MAX, Checked, LOG_INTERFACE, check};
 pub use engine::{Engine, EngineConfig, EngineError};
-pub use error::BindError;
+pub use error::{BindError, OpenError};
+pub use fault::{Fault, FaultKind, FaultReport};
+pub use guest_text::GuestText;
 pub use tenant::{Prepared, TenantPolicies};
+pub use trial::{Tried, try_component};
+
+use check::check_within;
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// How long a policy may take to be compiled and tried before it is bound. What takes longer is not bound.
+pub const BIND_DEADLINE: Duration = Duration::from_secs(300);
 
 /// Name of a component: 256 bits of BLAKE3 over its bytes. In text it is hexadecimal.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -89,13 +103,18 @@ pub enum Role {
     Eviction,
     /// What a write makes invalid.
     Invalidation,
-    /// What to fetch before anyone asks.
+    /// What to fetch before anyone asks. Nothing asks it yet: see [`Role::is_served`].
     Warming,
 }
 
 impl Role {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Freshness, Self::Eviction, Self::Invalidation, Self::Warming];
+
+    /// Whether anything asks it. What nothing asks can't be bound.
+    pub const fn is_served(self) -> bool {
+        !matches!(self, Self::Warming)
+    }
 
     /// Its name, as in WIT, configuration and API.
     pub const fn name(self) -> &'static str {
@@ -124,34 +143,4 @@ impl FromStr for Role {
             .find(|role| role.name() == name)
             .ok_or_else(|| format!("there is no role `{name}`; the roles are {}", known()))
     }
-}
-
-/// What a policy did instead of answering.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Fault {
-    /// It trapped.
-    #[error("trapped: {0}")]
-    Trap(String),
-    /// It ran for longer than a call may.
-    #[error("ran for more than {budget_us} us of processor time")]
-    Deadline {
-        /// The budget of one call in microseconds of the thread's processor time.
-        budget_us: u64,
-    },
-    /// It wanted more memory than it may have.
-    #[error("wanted more than {limit_bytes} bytes of memory")]
-    Memory {
-        /// The limit in bytes.
-        limit_bytes: u64,
-    },
-    /// Its answer makes no sense.
-    #[error("nonsense: {0}")]
-    Nonsense(String),
-    /// It was not asked: its tenant's guests have used up their share of the processor.
-    #[error("its tenant's guests have used up their share of the processor")]
-    OverShare,
-    /// There was no instance for it: the pool is used up.
-    #[error("no instance: {0}")]
-    NoInstance(String),
 }

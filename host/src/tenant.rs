@@ -26,7 +26,9 @@ use crate::http::key::KeyRules;
 use crate::http::semantics::StoreRules;
 use crate::origin::Origin;
 use crate::origin::shield::{Shield, ShieldStats};
-use crate::policy::{BindError, Binding, BoundInfo, Prepared, Role, TenantPolicies};
+use crate::policy::{
+    BIND_DEADLINE, BindError, Binding, BoundInfo, Consent, Disinherited, Prepared, Role, TenantPolicies,
+};
 use crate::recording::Tap;
 use crate::tier::memory::{Memory, MemoryConfig, MemoryStats};
 use class::{ClassError, Classes};
@@ -317,17 +319,13 @@ impl Tenant {
     }
 
     /// Binds a policy while the traffic runs. An eviction policy takes over the entries of the one before it; where it
-    /// can't, nothing changes.
+    /// can't, nothing changes. Once the returned future is dropped, nothing is bound that was not about to be.
     ///
     /// # Errors
-    /// When the component does not validate, lacks the role, or refuses its settings; nothing has changed then.
+    /// When the component does not validate, lacks the role, refuses its settings, or takes longer than [`BIND_DEADLINE`]
+    /// to be compiled and tried; nothing has changed then, and nothing will.
     pub async fn bind(self: &Arc<Self>, binding: Binding) -> Result<BoundInfo, BindError> {
-        let tenant = Arc::clone(self);
-        blocking(move || {
-            let prepared = tenant.policies.prepare(binding)?;
-            tenant.commit(prepared)
-        })
-        .await
+        self.change(BIND_DEADLINE, move |policies| policies.prepare(binding)).await
     }
 
     /// Goes back to what the configuration says, or to the native default where it says nothing.
@@ -335,19 +333,39 @@ impl Tenant {
     /// # Errors
     /// When the configured policy can't be bound any more; nothing has changed then.
     pub async fn unbind(self: &Arc<Self>, role: Role) -> Result<BoundInfo, BindError> {
+        self.change(BIND_DEADLINE, move |policies| policies.prepare_unbind(role)).await
+    }
+
+    /// Prepares a policy off the threads that serve requests, and binds it if it is still wanted then. What comes too late
+    /// is thrown away, so that the answer is always what has become of it.
+    async fn change(
+        self: &Arc<Self>,
+        deadline: Duration,
+        prepare: impl FnOnce(&TenantPolicies) -> Result<Prepared, BindError> + Send + 'static,
+    ) -> Result<BoundInfo, BindError> {
         let tenant = Arc::clone(self);
-        blocking(move || {
-            let prepared = tenant.policies.prepare_unbind(role)?;
-            tenant.commit(prepared)
-        })
-        .await
+        let (consent, asker) = Consent::new();
+        let mut work = tokio::task::spawn_blocking(move || {
+            let prepared = prepare(&tenant.policies)?;
+            if consent.take() { tenant.commit(prepared) } else { Err(BindError::Withdrawn) }
+        });
+        let done = match tokio::time::timeout(deadline, &mut work).await {
+            Ok(done) => done,
+            Err(_) if asker.withdraw() => return Err(BindError::TooSlow { limit_s: deadline.as_secs() }),
+            // It is being bound: that does not take long.
+            Err(_) => work.await,
+        };
+        done.unwrap_or_else(|error| Err(BindError::Panicked(error.to_string().into())))
     }
 
     /// Binds a policy; an eviction policy is bound once the memory tier has handed its entries over to it.
     fn commit(&self, prepared: Prepared) -> Result<BoundInfo, BindError> {
         self.policies.commit_with(prepared, |eviction| match eviction {
-            Some(eviction) => Ok(self.memory.swap_eviction(eviction, self.clock.now()).map(drop)?),
-            None => Ok(()),
+            Some(eviction) => {
+                let swapped = self.memory.swap_eviction(eviction, self.clock.now())?;
+                Ok(swapped.misled.map(|fault| Disinherited { from: swapped.from, fault }))
+            }
+            None => Ok(None),
         })
     }
 
@@ -379,12 +397,6 @@ impl Tenant {
     }
 }
 
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, BindError> + Send + 'static,
-) -> Result<T, BindError> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(BindError::Panicked(error.to_string())))
-}
-
 impl fmt::Debug for Tenant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tenant").field("name", &self.name).finish_non_exhaustive()
@@ -406,4 +418,68 @@ pub struct TenantReport {
     pub tunnels_open: u64,
     /// What is bound to its roles.
     pub policies: Vec<BoundInfo>,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::origin::loader::Loader;
+
+    fn tenant() -> Arc<Tenant> {
+        let origin = Arc::new(Loader::new("nobody", async |_| Err(crate::body::BoxError::from("nobody asks it"))));
+        let config = TenantConfig::default();
+        Tenant::new(&config, TenantPolicies::native("shop"), origin, Arc::new(SystemClock)).unwrap()
+    }
+
+    fn bound(tenant: &Tenant) -> String {
+        tenant.policies.eviction().name().to_owned()
+    }
+
+    fn lru(policies: &TenantPolicies) -> Result<Prepared, BindError> {
+        policies.prepare(Binding::stock(Role::Eviction, "lru").native())
+    }
+
+    #[tokio::test]
+    async fn what_is_prepared_too_late_is_not_bound() {
+        let tenant = tenant();
+        let before = bound(&tenant);
+        let (go_on, wait) = mpsc::channel::<()>();
+        let (done, ended) = tokio::sync::oneshot::channel();
+        let changed = tenant.change(Duration::from_millis(1), move |policies| {
+            let prepared = wait.recv().map_or_else(|_| lru(policies), |()| lru(policies));
+            let _ = done.send(());
+            prepared
+        });
+        assert!(matches!(changed.await, Err(BindError::TooSlow { .. })));
+        go_on.send(()).unwrap();
+        ended.await.unwrap();
+        assert_eq!(bound(&tenant), before);
+        tenant.change(BIND_DEADLINE, lru).await.unwrap();
+        assert_eq!(bound(&tenant), "lru");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_bound_for_who_has_gone_away() {
+        let tenant = tenant();
+        let before = bound(&tenant);
+        let (go_on, wait) = mpsc::channel::<()>();
+        let changes = Arc::clone(&tenant);
+        let asker = tokio::spawn(async move {
+            changes
+                .change(BIND_DEADLINE, move |policies| wait.recv().map_or_else(|_| lru(policies), |()| lru(policies)))
+                .await
+        });
+        tokio::task::yield_now().await;
+        asker.abort();
+        assert!(asker.await.unwrap_err().is_cancelled());
+        drop(go_on);
+        // Whatever came of it has let go of the tenant when it is done.
+        while Arc::strong_count(&tenant) > 1 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(bound(&tenant), before);
+    }
 }

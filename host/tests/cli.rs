@@ -49,7 +49,7 @@ fn what_is_wrong_is_said_in_one_sentence_and_with_a_code() {
     check(&["serve", "--origin", "http://a", "--l2", "tape"], 2, "write disk, none, or a URL such as redis://");
     check(&["serve", "--origin", "http://a", "--listen", "8080"], 2, "write an IP address and a port");
     check(&["policy", "bind", "--role", "colour", "lru"], 2, "there is no role `colour`");
-    one_sentence(&["policy", "check", &no_component], 2, "is no policy");
+    one_sentence(&["policy", "check", &no_component], 2, "can't be bound: it is not a valid component");
     one_sentence(&["policy", "check", "/no/such.wasm"], 2, "can't read the component /no/such.wasm");
     one_sentence(&["policy", "list", "--admin", "http://127.0.0.1:1"], 1, "is a gateway running there?");
     let trace = file("trace.csv", "time,key,size\n1,1,1\n2,1,1\n");
@@ -62,6 +62,53 @@ fn what_is_wrong_is_said_in_one_sentence_and_with_a_code() {
     let address = taken.local_addr().expect("an address").to_string();
     let in_use = format!("another program listens at {address} already; stop it, or choose another address");
     one_sentence(&[&serve[..], &["--listen", &address]].concat(), 1, &in_use);
+}
+
+#[test]
+fn a_check_of_settings_tries_the_policies_as_a_start_does() {
+    let dir = TempDir::new().expect("a directory");
+    let file = |name: &str, bytes: &[u8]| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, bytes).expect("written");
+        path.display().to_string()
+    };
+    // It checks as a component of the role, and has none of its functions.
+    let hollow = r#"(component (instance $i) (export "sandbar:policy/freshness@0.1.0" (instance $i)))"#;
+    let hollow = file("hollow.wasm", &wat::parse_str(hollow).expect("text"));
+    check(&["policy", "check", &hollow], 2, "hollow.wasm can't be bound");
+    let large = file("large.wasm", &vec![0; 9 << 20]);
+    one_sentence(&["policy", "check", &large], 2, "the component has 9437184 bytes, the limit is 8388608");
+    let data = dir.path().join("data").display().to_string();
+    for (policy, part) in [
+        ("[tenant.policy.eviction]\nstock = \"nonesuch\"\n".to_owned(), "there is no stock eviction policy `nonesuch`"),
+        ("[tenant.policy.eviction]\nstock = \"lru\"\nsettings = { nonesuch = 1 }\n".to_owned(), "nonesuch"),
+        ("[tenant.policy.warming]\nstock = \"popular\"\n".to_owned(), "nothing asks a warming policy yet"),
+        (format!("[tenant.policy.freshness]\nfile = {hollow:?}\n"), "configure"),
+        (format!("[tenant.policy.freshness]\nfile = {large:?}\n"), "the limit is 8388608"),
+        ("[tenant.policy.freshness]\nfile = \"/no/such.wasm\"\n".to_owned(), "can't read the component /no/such.wasm"),
+    ] {
+        let settings = format!("data_dir = {data:?}\n[[tenant]]\norigin = \"http://127.0.0.1:1\"\n{policy}");
+        let settings = file("policy.toml", settings.as_bytes());
+        check(&["config", "--check", &settings], 2, part);
+        check(&["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--config", &settings], 2, part);
+    }
+}
+
+#[test]
+fn who_waits_for_a_gateway_is_told_of_a_gateway() {
+    // It accepts, and never answers but by closing.
+    let deaf = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", deaf.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        for client in deaf.incoming().flatten() {
+            let mut lines = BufReader::new(client);
+            let _ = lines.read_line(&mut String::new());
+        }
+    });
+    let said = sandbar(&["policy", "bind", "--admin", &url, "--role", "eviction", "lru"]);
+    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(said.contains("the gateway at") && said.contains("broke off before it had answered"), "{said}");
+    assert!(!said.contains("origin"), "{said}");
 }
 
 #[test]

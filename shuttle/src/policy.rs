@@ -16,12 +16,24 @@ impl fmt::Display for Digest {
 }
 
 /// What a policy did instead of answering.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Fault(String);
+
+impl Fault {
     /// It failed.
-    Trap(String),
+    pub fn trap(trap: impl AsRef<str>) -> Self {
+        Self(trap.as_ref().to_owned())
+    }
+
     /// Its answer makes no sense.
-    Nonsense(String),
+    pub fn nonsense(reason: impl AsRef<str>) -> Self {
+        Self(reason.as_ref().to_owned())
+    }
+
+    /// Whether the policy did something wrong: here always.
+    pub const fn is_the_policys(&self) -> bool {
+        true
+    }
 }
 
 impl fmt::Display for Fault {

@@ -43,12 +43,7 @@ pub fn eviction_with(configure: &str, advance: &str, hand_over: &str, take_over:
 /// A freshness policy: `configure` and `plan` are the bodies of these functions. In `plan` the local `$arguments` points
 /// at the arguments.
 pub fn freshness(configure: &str, plan: &str) -> Vec<u8> {
-    let functions = format!(
-        r#"(func (export "sandbar:policy/freshness@0.1.0#configure")
-             (param $text i32) (param $length i32) (param $seed i64) (result i32) {configure})
-           (func (export "sandbar:policy/freshness@0.1.0#amend") (param $arguments i32) (result i32) {plan})"#
-    );
-    component(Role::Freshness, &functions)
+    freshness_with("", configure, plan)
 }
 
 /// An invalidation policy: `configure` and `purges` are the bodies of these functions.
@@ -71,6 +66,70 @@ pub const REFUSE: &str = r#"
     (i32.store (i32.const 2056) (i32.const 2))
     (i32.const 2048)"#;
 
+/// A freshness policy whose `plan` logs this line as an error and then traps: what a panic comes to.
+pub fn freshness_that_says(line: &str) -> Vec<u8> {
+    let bytes: String = line.bytes().map(|byte| format!("\\{byte:02x}")).collect();
+    let plan = format!("(call $write (i32.const 3) (i32.const 4096) (i32.const {})) unreachable", line.len());
+    let functions = format!(
+        r#"(data (i32.const 4096) "{bytes}")
+           (func (export "sandbar:policy/freshness@0.1.0#configure")
+             (param $text i32) (param $length i32) (param $seed i64) (result i32) {ZERO})
+           (func $told (export "sandbar:policy/freshness@0.1.0#amend") (param $arguments i32) (result i32) {plan})"#
+    );
+    let write = r#"(import "sandbar:policy/log@0.1.0" "write" (func $write (param i32 i32 i32)))"#;
+    component_with(Role::Freshness, write, &functions)
+}
+
+/// The same component, and within it two others, each with a memory of its own, of which one hands the other a text when
+/// it starts: what an interpreter and its script are to each other.
+///
+/// # Panics
+/// Where that is no component any more.
+pub fn composed(policy: &[u8]) -> Vec<u8> {
+    let pair = wat::parse_str(PAIR).expect("the text is a component");
+    // Component number so and so, instantiated with nothing: the pair is the last one.
+    let instantiated = |number: u8| {
+        let section = |id: u8, content: &[u8]| [&[id][..], &leb(content.len()), content].concat();
+        [policy, &section(4, &pair), &section(5, &[1, 0, number, 0])].concat()
+    };
+    let whole = (0..16).rev().map(instantiated).find(|whole| sandbar::policy::check(whole).is_ok());
+    whole.expect("a component may hold others")
+}
+
+/// An unsigned number in LEB128.
+fn leb(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while number > 0x7f {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+    bytes
+}
+
+const PAIR: &str = r#"(component
+  (component $length
+    (core module $module
+      (memory (export "memory") 1)
+      (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))
+      (func (export "length") (param i32 i32) (result i32) (local.get 1)))
+    (core instance $core (instantiate $module))
+    (func (export "length") (param "text" string) (result u32)
+      (canon lift (core func $core "length") (memory (core memory $core "memory"))
+        (realloc (core func $core "realloc")))))
+  (component $asks
+    (import "length" (func $length (param "text" string) (result u32)))
+    (core module $memory (memory (export "memory") 1) (data (i32.const 0) "hello"))
+    (core instance $memory (instantiate $memory))
+    (core func $lowered (canon lower (func $length) (memory (core memory $memory "memory"))))
+    (core module $module
+      (import "" "length" (func $length (param i32 i32) (result i32)))
+      (func $start (if (i32.ne (call $length (i32.const 0) (i32.const 5)) (i32.const 5)) (then unreachable)))
+      (start $start))
+    (core instance (instantiate $module (with "" (instance (export "length" (func $lowered)))))))
+  (instance $length (instantiate $length))
+  (instance (instantiate $asks (with "length" (func $length "length")))))"#;
+
 /// The body of a function that asks for memory until it gets none, and then traps.
 pub const HOARD: &str = r#"
     (loop $more (br_if $more (i32.ne (memory.grow (i32.const 16)) (i32.const -1))))
@@ -79,11 +138,47 @@ pub const HOARD: &str = r#"
 /// The body of a function that never ends.
 pub const LOOP: &str = "(loop $again (br $again)) unreachable";
 
+/// The body of a function that does the same in a second memory, which is declared as [`SECOND_MEMORY`].
+pub const HOARD_SECOND: &str = r#"
+    (loop $more (br_if $more (i32.ne (memory.grow $second (i32.const 16)) (i32.const -1))))
+    unreachable"#;
+
+/// A second memory of a module.
+pub const SECOND_MEMORY: &str = "(memory $second 1)";
+
+/// A freshness policy with these declarations in its module.
+pub fn freshness_with(declarations: &str, configure: &str, plan: &str) -> Vec<u8> {
+    let functions = format!(
+        r#"{declarations}
+           (func (export "sandbar:policy/freshness@0.1.0#configure")
+             (param $text i32) (param $length i32) (param $seed i64) (result i32) {configure})
+           (func (export "sandbar:policy/freshness@0.1.0#amend") (param $arguments i32) (result i32) {plan})"#
+    );
+    component(Role::Freshness, &functions)
+}
+
+/// A warming policy that wants nothing.
+pub fn warming() -> Vec<u8> {
+    let functions = format!(
+        r#"(func (export "sandbar:policy/warming@0.1.0#configure")
+             (param $text i32) (param $length i32) (param $seed i64) (result i32) {ZERO})
+           (func (export "sandbar:policy/warming@0.1.0#wanted")
+             (param $now i64) (param $usage i32) (param $count i32) (param $limit i32) (result i32) {ZERO})"#
+    );
+    component(Role::Warming, &functions)
+}
+
 /// The component of a module with these functions. From offset 8 its memory holds `\0\0..`, at 16 `no`; arguments are
 /// put where nothing else is and never freed.
 fn component(role: Role, functions: &str) -> Vec<u8> {
+    component_with(role, "", functions)
+}
+
+/// The same with imports.
+fn component_with(role: Role, imports: &str, functions: &str) -> Vec<u8> {
     let text = format!(
         r#"(module
+             {imports}
              (memory (export "memory") 2)
              (global $next (mut i32) (i32.const 65536))
              (data (i32.const 16) "no")

@@ -14,11 +14,13 @@ use sandbar::policy::eviction::EvictionPolicy;
 use sandbar::policy::freshness::{EarlyRefresh, Fill, LifetimeSource, Plan, Planned, Standard};
 use sandbar::policy::invalidation::Written;
 use sandbar::policy::{
-    BindError, Binding, BoundBy, BoundInfo, Engine, EngineConfig, Fault, Role, State, TenantPolicies, check,
+    BindError, Binding, BoundBy, BoundInfo, Engine, EngineConfig, Fault, FaultKind, Role, State, TenantPolicies, check,
+    try_component,
 };
+use sandbar::replay::{PolicyChoice, Replay, Trace, Unit};
 use sandbar::tier::memory::{Facts, Memory, MemoryConfig};
 use sandbar_guest::eviction::{Arrival, Event, pack};
-use sandbar_tests::guests::{self, HOARD, LOOP, REFUSE, ZERO};
+use sandbar_tests::guests::{self, HOARD, HOARD_SECOND, LOOP, REFUSE, SECOND_MEMORY, ZERO};
 
 /// Bytes of memory that the guests here may have.
 const MEMORY_BYTES: u64 = 2 << 20;
@@ -213,21 +215,175 @@ fn advance(engine: &Arc<Engine>, body: &str) -> Result<Vec<u32>, Fault> {
 fn each_way_to_fail_is_told_apart() {
     let engine = engine();
     assert_eq!(advance(&engine, ZERO), Ok(vec![]));
-    assert_eq!(advance(&engine, LOOP), Err(Fault::Deadline { budget_us: 2_000 }));
-    assert_eq!(advance(&engine, HOARD), Err(Fault::Memory { limit_bytes: MEMORY_BYTES }));
-    assert!(matches!(advance(&engine, "unreachable"), Err(Fault::Trap(_))));
-    assert!(matches!(advance(&engine, "(i32.div_u (i32.const 1) (i32.const 0))"), Err(Fault::Trap(_))));
-    assert!(matches!(advance(&engine, "(i32.const -4)"), Err(Fault::Nonsense(_))));
+    let kind = |body: &str| advance(&engine, body).unwrap_err().kind;
+    assert_eq!(kind(LOOP), FaultKind::Deadline { budget_us: 2_000 });
+    assert_eq!(kind(HOARD), FaultKind::Memory { limit_bytes: MEMORY_BYTES });
+    assert!(matches!(kind("unreachable"), FaultKind::Trap { trap } if trap.contains("unreachable")));
+    let divided = kind("(i32.div_u (i32.const 1) (i32.const 0))");
+    assert!(matches!(divided, FaultKind::Trap { trap } if trap.contains("divide by zero")));
+    assert!(matches!(kind("(i32.const -4)"), FaultKind::Nonsense { .. }));
+}
+
+#[test]
+fn what_failed_where_and_in_whose_words_is_kept_for_the_tenant() {
+    let engine = engine();
+    for (body, kind, place) in [(LOOP, "deadline", true), (HOARD, "memory", true), ("unreachable", "trap", true)] {
+        let guest = Binding::component(Role::Freshness, guests::freshness(ZERO, body));
+        let policies = tenant(&engine, "shop", &[guest], &clock());
+        (0..2).for_each(|_| _ = plan(&policies));
+        let [report] = &*info(&policies, Role::Freshness).last_faults else { panic!("{body}") };
+        assert_eq!(serde_json::to_value(&report.fault).unwrap()["kind"], kind);
+        assert_eq!((report.times, report.fault.place.is_some()), (2, place), "{body}: {report:?}");
+    }
+    let said = "panicked at src/lib.rs:7:5: no price\r\n2026-11-29 ERROR all is lost \u{1b}[2J";
+    let guest = Binding::component(Role::Freshness, guests::freshness_that_says(said));
+    let policies = tenant(&engine, "shop", &[guest], &clock());
+    plan(&policies);
+    let [report] = &*info(&policies, Role::Freshness).last_faults else { panic!("no fault") };
+    let safe = r"panicked at src/lib.rs:7:5: no price\r\n2026-11-29 ERROR all is lost \u{1b}[2J";
+    assert_eq!(report.fault.said.as_deref(), Some(safe));
+    assert!(report.fault.place.as_ref().is_some_and(|place| place.contains("told")), "{report:?}");
+}
+
+#[test]
+fn what_a_guest_chooses_the_words_of_is_one_line_wherever_it_comes_out() {
+    let policies = tenant(&engine(), "shop", &[], &clock());
+    let refuse = |text: &str| {
+        let bytes: String = text.bytes().map(|byte| format!("\\{byte:02x}")).collect();
+        let data = format!("(data (i32.const 4096) \"{bytes}\")");
+        let configure = format!(
+            "(i32.store8 (i32.const 2048) (i32.const 1)) (i32.store (i32.const 2052) (i32.const 4096))
+             (i32.store (i32.const 2056) (i32.const {})) (i32.const 2048)",
+            text.len()
+        );
+        guests::freshness_with(&data, &configure, "unreachable")
+    };
+    let import = "a\r\n\u{1b}[2Jb".repeat(1_000);
+    for component in [
+        refuse("no\r\nERROR \u{1b}[2J\u{202e}"),
+        refuse(&"\n".repeat(20_000)),
+        wat::parse_str(format!("(component (import {import:?} (func)))")).unwrap_or_default(),
+        wat::parse_str(format!("(component (core module (import {import:?} \"b\" (func))))")).unwrap(),
+    ] {
+        let error = policies.bind(Binding::component(Role::Freshness, component)).unwrap_err().to_string();
+        assert!(error.len() <= 1_200, "{} bytes", error.len());
+        assert!(!error.chars().any(|it| it.is_control() || it == '\u{202e}'), "{error:?}");
+    }
+}
+
+#[test]
+fn two_memories_count_as_one() {
+    let engine = engine();
+    let fine = guests::freshness_with(SECOND_MEMORY, ZERO, &plan_with(""));
+    let policies = tenant(&engine, "shop", &[Binding::component(Role::Freshness, fine)], &clock());
+    assert!(plan(&policies).policy.is_some());
+    assert_eq!(engine.instances(), 2, "it takes the places of two");
+    drop(policies);
+    // The first one has 2 pages from the start, of 32 that both may have.
+    for body in [HOARD, HOARD_SECOND] {
+        let counted = format!("{body} (i32.add (memory.size) (memory.size $second))");
+        let guest = guests::freshness_with(SECOND_MEMORY, ZERO, &counted);
+        let policies = tenant(&engine, "shop", &[Binding::component(Role::Freshness, guest)], &clock());
+        assert_eq!(plan(&policies), native_plan());
+        let [report] = &*info(&policies, Role::Freshness).last_faults else { panic!("no fault") };
+        assert_eq!(report.fault.kind, FaultKind::Memory { limit_bytes: MEMORY_BYTES });
+    }
+    assert_eq!(engine.instances(), 0);
+}
+
+#[test]
+fn components_within_a_policy_may_hand_each_other_texts() {
+    let engine = engine();
+    let guest = guests::composed(&guests::freshness(ZERO, &plan_with("")));
+    let tried = try_component(&engine, &guest, None).unwrap();
+    assert_eq!(tried.checked.roles, [Role::Freshness]);
+    let policies = tenant(&engine, "shop", &[Binding::component(Role::Freshness, guest)], &clock());
+    assert!(plan(&policies).policy.is_some());
+    assert_eq!(engine.instances(), 3, "one for each memory");
+}
+
+#[test]
+fn what_could_not_be_bound_does_not_pass_the_check_either() {
+    let engine = engine();
+    let with = |declarations: &str| guests::freshness_with(declarations, ZERO, ZERO);
+    let memories = |count: usize| "(memory 1)".repeat(count);
+    let tables = |count: usize| "(table 1 funcref)".repeat(count);
+    for (what, component, says) in [
+        ("a start that loops", with(&format!("(func $start {LOOP}) (start $start)")), "ran for more than 50000 us"),
+        ("a start that traps", with("(func $start unreachable) (start $start)"), "trapped"),
+        ("a start that hoards", with(&format!("(func $start {HOARD}) (start $start)")), "wanted more than 2097152"),
+        ("a memory that is too large", with("(memory 64)"), "memory"),
+        ("a memory of 4 GiB", with("(memory 65536)"), "memory"),
+        ("many memories", with(&memories(20)), "21"),
+        ("many tables", with(&tables(20)), "20"),
+        ("a large table", with("(table 100000 funcref)"), "8192"),
+        ("settings that make it loop", guests::freshness(LOOP, ZERO), "ran for more than 50000 us"),
+        (
+            "no functions",
+            wat::parse_str(r#"(component (instance $i) (export "sandbar:policy/freshness@0.1.0" (instance $i)))"#)
+                .unwrap(),
+            "configure",
+        ),
+        ("a role that nothing asks", guests::warming(), "nothing asks a warming policy yet"),
+        ("too large", vec![0; 9 << 20], "the limit is 8388608"),
+    ] {
+        let tried = try_component(&engine, &component, None).map(drop).unwrap_err().to_string();
+        assert!(tried.contains(says), "{what}: {tried}");
+        let policies = tenant(&engine, "shop", &[], &clock());
+        let role = if what == "a role that nothing asks" { Role::Warming } else { Role::Freshness };
+        let bound = policies.bind(Binding::component(role, component)).map(drop).unwrap_err().to_string();
+        assert_eq!(tried, bound, "{what}");
+        assert_eq!(engine.instances(), 0, "{what}");
+    }
+    let picky = try_component(&engine, &guests::freshness(REFUSE, ZERO), None).unwrap();
+    assert_eq!(picky.wants_settings, [(Role::Freshness, "no".into())]);
+    assert!(try_component(&engine, &guests::freshness(REFUSE, ZERO), Some(&serde_json::json!({}))).is_err());
+}
+
+#[test]
+fn many_modules_are_refused_or_run_but_never_harm_the_host() {
+    let engine = engine();
+    let policy = guests::freshness(ZERO, ZERO);
+    for count in [1, 20, 31, 200] {
+        let modules: String = (0..count).map(|_| "(core instance (instantiate $m))").collect();
+        let many = wat::parse_str(format!("(component (core module $m) {modules})")).unwrap();
+        // Its sections behind those of the policy: the first module is the policy's own then, made so many times more.
+        let whole = [&policy[..], &many[8..]].concat();
+        match try_component(&engine, &whole, None) {
+            Ok(_) => assert!(count < 32),
+            Err(error) => assert!(!error.to_string().contains("panicked"), "{error}"),
+        }
+    }
+}
+
+#[test]
+fn binds_that_fail_use_up_nothing_of_the_share() {
+    let config = EngineConfig { core_share_percent: 10, instances_max: 16, ..EngineConfig::default() };
+    let engine = Engine::new(&config).unwrap();
+    let policies = tenant(&engine, "shop", &[], &clock());
+    // Each takes 50 ms, and the share allows a second at once.
+    for _ in 0..40 {
+        let looping = Binding::component(Role::Freshness, guests::freshness(LOOP, ZERO));
+        let error = policies.bind(looping).unwrap_err();
+        assert!(
+            matches!(&error, BindError::Faulted(fault) if matches!(fault.kind, FaultKind::Deadline { .. })),
+            "{error}"
+        );
+    }
+    policies.bind(Binding::stock(Role::Freshness, "early-refresh")).unwrap();
+    assert!(plan(&policies).policy.is_some());
+    assert_eq!(info(&policies, Role::Freshness).over_share, 0);
+    assert_eq!(engine.instances(), 1);
 }
 
 /// A tier in which an eviction guest knows of ten entries, and what comes of replacing it by `to`.
-fn swap(from: &TenantPolicies, to: &TenantPolicies) -> (Result<(), Fault>, u64) {
+fn swap(from: &TenantPolicies, to: &TenantPolicies) -> (Result<Option<Fault>, Fault>, u64) {
     let config =
         MemoryConfig { capacity_bytes: 1 << 20, shards: Some(1), read_buffer_len: 1, ..MemoryConfig::default() };
     let memory: Memory<u64> = Memory::new(&config, from.eviction());
     let now = Timestamp::from_millis(0);
     (0..10).for_each(|number| _ = memory.insert(KeyHash(number << 64 | number), 0, Facts::default(), now));
-    let swapped = memory.swap_eviction(to.eviction(), now).map(|_| ());
+    let swapped = memory.swap_eviction(to.eviction(), now).map(|swapped| swapped.misled);
     (swapped, memory.stats().entries)
 }
 
@@ -266,7 +422,7 @@ fn what_a_guest_hands_over_harms_nobody() {
             TenantPolicies::native("shop"),
         ];
         for (swaps, to) in (1..).zip(&successors) {
-            assert_eq!(swap(&from, to), (Ok(()), 10), "{what}");
+            assert_eq!(swap(&from, to), (Ok(None), 10), "{what}");
             assert_eq!(info(to, Role::Eviction).faults, 0, "{what}");
             let faults = info(&from, Role::Eviction).faults;
             assert_eq!(faults, if fault.is_some() { swaps } else { 0 }, "{what}");
@@ -277,6 +433,64 @@ fn what_a_guest_hands_over_harms_nobody() {
             (Ok(knowledge), Some(_)) => assert!(knowledge.bytes() > 2 << 20, "{what}"),
             (found, None) => assert!(found.is_ok(), "{what}: {found:?}"),
         }
+    }
+}
+
+#[test]
+fn a_guest_that_makes_its_successor_fail_is_blamed_and_goes() {
+    let engine = engine();
+    // Two ghosts, and a successor that fails where there are any.
+    let liar = guests::eviction_with(ZERO, ZERO, &three_lists([(0, 0), (4096, 4), (0, 0)]), "");
+    for fails in ["unreachable", LOOP, HOARD] {
+        let credulous = format!("(if (local.get $ghosts_length) (then {fails}))");
+        let credulous = guests::eviction_with(ZERO, ZERO, ZERO, &credulous);
+        let from = tenant(&engine, "shop", &[Binding::component(Role::Eviction, liar.clone())], &clock());
+        let to = tenant(&engine, "shop", &[Binding::component(Role::Eviction, credulous)], &clock());
+        let (swapped, entries) = swap(&from, &to);
+        assert!(swapped.is_ok_and(|misled| misled.is_some()), "{fails}");
+        assert_eq!((entries, info(&to, Role::Eviction).faults), (10, 0), "{fails}");
+        let [report] = &*info(&from, Role::Eviction).last_faults else { panic!("{fails}: nobody is blamed") };
+        let name = info(&to, Role::Eviction).name;
+        assert!(report.fault.to_string().contains(&format!("what it handed over made {name} fail")), "{report:?}");
+    }
+}
+
+#[test]
+fn a_stranger_writes_nothing_in_the_form_of_a_stock_policy() {
+    let engine = Engine::new(&EngineConfig { instances_max: 16, ..EngineConfig::default() }).unwrap();
+    // Bytes that begin as those of `tide` do; a policy that takes over fails where there are any.
+    let tide = "(i64.store (i32.const 4096) (i64.const 0x3520656469740600))";
+    let liar = format!("{tide} {}", three_lists([(0, 0), (0, 0), (4097, 1_000)]));
+    let liar = Binding::component(Role::Eviction, guests::eviction_with(ZERO, ZERO, &liar, ""));
+    let picky = "(if (local.get $own_length) (then unreachable))";
+    let picky = Binding::component(Role::Eviction, guests::eviction_with(ZERO, ZERO, ZERO, picky));
+    let stranger = tenant(&engine, "shop", &[picky], &clock());
+    let from = tenant(&engine, "shop", &[liar], &clock());
+    assert!(
+        swap(&from, &stranger).0.is_ok_and(|misled| misled.is_some()),
+        "strangers may tell each other what they like"
+    );
+    let stock = tenant(&engine, "shop", &[Binding::stock(Role::Eviction, "tide")], &clock());
+    assert_eq!(swap(&from, &stock), (Ok(None), 10));
+}
+
+#[test]
+fn a_replay_ends_with_the_first_fault_and_says_what_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut trace = Trace::default();
+    (0..1_000).for_each(|number| trace.push(number, KeyHash(u128::from(number) << 64 | 7), 10, 0).unwrap());
+    for (name, body, says) in [
+        ("trap", "unreachable", "trapped: wasm `unreachable` instruction executed"),
+        ("loop", LOOP, "ran for more than 2000 us of processor time"),
+        ("nonsense", "(i32.const -4)", "nonsense"),
+    ] {
+        let path = dir.path().join(format!("{name}.wasm"));
+        std::fs::write(&path, guests::eviction(ZERO, body)).unwrap();
+        let policy: PolicyChoice = path.display().to_string().parse().unwrap();
+        let capacity = "100".parse().unwrap();
+        let replay = Replay { engine: engine().into(), ..Replay::default() };
+        let error = replay.run(&trace, &policy, Unit::Entries, capacity, &mut |_| ()).unwrap_err().to_string();
+        assert!(error.contains(says) && error.contains("failed at request 1 of 1000"), "{error}");
     }
 }
 

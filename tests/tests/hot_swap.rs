@@ -9,6 +9,7 @@ use sandbar::key::CacheKey;
 use sandbar::policy::freshness::EarlyRefresh;
 use sandbar_tests::client::Client;
 use sandbar_tests::gateway::{TENANT, TestGateway, one_tenant};
+use sandbar_tests::guests::{self, LOOP, ZERO};
 use sandbar_tests::origin::{Origin, Reply};
 use tokio::task::JoinSet;
 
@@ -183,5 +184,99 @@ async fn what_was_bound_over_the_api_survives_a_restart() -> anyhow::Result<()> 
     assert_eq!(gateway.tenant(TENANT).memory.stats().policy, "lru", "the file counts again");
     let gateway = gateway.restart().await?;
     assert_eq!(gateway.tenant(TENANT).memory.stats().policy, "lru");
+    Ok(())
+}
+
+/// Binds a component to a role of the one tenant.
+async fn bind(gateway: &TestGateway, role: &str, component: Vec<u8>) -> anyhow::Result<(u16, serde_json::Value)> {
+    let path = format!("/tenants/{TENANT}/policies/{role}");
+    let answer = gateway.admin("PUT", &path, "application/wasm", component).await?;
+    Ok((answer.status.as_u16(), serde_json::from_slice(&answer.body)?))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_nothing_asks_can_not_be_bound_and_nothing_claims_to_deliver_events() -> anyhow::Result<()> {
+    let origin = origin().await?;
+    let gateway = TestGateway::start(&one_tenant(&origin.url(), "")).await?;
+    let (status, answer) = bind(&gateway, "warming", guests::warming()).await?;
+    assert_eq!(status, 501, "{answer}");
+    assert!(
+        answer["error"].as_str().is_some_and(|error| error.contains("nothing asks a warming policy yet")),
+        "{answer}"
+    );
+    let path = format!("/tenants/{TENANT}/policies/warming");
+    let stock = gateway.admin("PUT", &path, "application/json", r#"{"stock": "popular"}"#).await?;
+    assert_eq!(stock.status, 501, "{}", stock.text());
+    let event = gateway.admin("POST", &format!("/tenants/{TENANT}/events"), "application/json", "{}").await?;
+    assert_eq!(event.status, 501, "{}", event.text());
+    assert!(event.text().contains("purge"), "{}", event.text());
+    let refused =
+        TestGateway::start(&one_tenant(&origin.url(), "[tenant.policy.warming]\nstock = \"popular\"\n")).await;
+    let refused = refused.map(drop).expect_err("a configured one is refused, too").to_string();
+    assert!(refused.contains("nothing asks a warming policy yet"), "{refused}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_policy_that_lies_and_wastes_can_be_replaced_at_any_time() -> anyhow::Result<()> {
+    let origin = origin().await?;
+    // A fiftieth of a core: the failed tries below would use up the share for minutes, were they charged.
+    let settings = format!("[policy]\ncore_share_percent = 2\n{}", one_tenant(&origin.url(), "l1 = \"4MiB\"\n"));
+    let gateway = TestGateway::start(&settings).await?;
+    let mut client = gateway.client(HOST);
+    // All ghosts there can be, and bytes that begin as those of `tide` do; it takes its time, too.
+    let hand_over = "(drop (memory.grow (i32.const 40)))
+        (i64.store (i32.const 4096) (i64.const 0x3520656469740600))
+        (i32.store (i32.const 2048) (i32.const 0)) (i32.store (i32.const 2052) (i32.const 4000))
+        (i32.store (i32.const 2056) (i32.const 0)) (i32.store (i32.const 2060) (i32.const 200000))
+        (i32.store (i32.const 2064) (i32.const 4097)) (i32.store (i32.const 2068) (i32.const 400000))
+        (i32.const 2048)";
+    let (status, bound) = bind(&gateway, "eviction", guests::eviction_with(ZERO, ZERO, hand_over, "")).await?;
+    assert_eq!(status, 200, "{bound}");
+    for at in 0..50 {
+        get(&mut client, &format!("/{at}")).await?;
+    }
+    for _ in 0..30 {
+        let (status, answer) = bind(&gateway, "eviction", guests::eviction(LOOP, ZERO)).await?;
+        assert_eq!(status, 422, "{answer}");
+        assert!(answer["error"].as_str().is_some_and(|error| error.contains("ran for more than 50000 us")), "{answer}");
+    }
+    let bound = gateway.bind_stock("eviction", "tide").await?;
+    assert_eq!((&bound["faults"], &bound["over_share"]), (&0.into(), &0.into()), "{bound}");
+    assert_eq!(gateway.tenant(TENANT).memory.stats().policy, "tide");
+    for at in 0..50 {
+        assert!(get(&mut client, &format!("/{at}")).await?, "/{at} is still there");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_tenant_sees_what_failed_and_who_misled_whom() -> anyhow::Result<()> {
+    let origin = origin().await?;
+    let gateway = TestGateway::start(&one_tenant(&origin.url(), "")).await?;
+    let mut client = gateway.client(HOST);
+    let (status, _) =
+        bind(&gateway, "freshness", guests::freshness_that_says("panicked at src/lib.rs:7:5: no\nprice")).await?;
+    assert_eq!(status, 200);
+    get(&mut client, "/a").await?;
+    let listed = gateway.admin("GET", &format!("/tenants/{TENANT}/policies/freshness"), "", "").await?.text();
+    let listed: serde_json::Value = serde_json::from_str(&listed)?;
+    let fault = &listed["last_faults"][0];
+    assert_eq!((&fault["kind"], &fault["times"]), (&"trap".into(), &1.into()), "{listed}");
+    assert_eq!(fault["said"], r"panicked at src/lib.rs:7:5: no\nprice", "{listed}");
+    assert!(fault["place"].is_string() && fault["last"].is_u64(), "{listed}");
+
+    let ghosts =
+        "(i32.store (i32.const 2056) (i32.const 4096)) (i32.store (i32.const 2060) (i32.const 4)) (i32.const 2048)";
+    let (_, liar) = bind(&gateway, "eviction", guests::eviction_with(ZERO, ZERO, ghosts, "")).await?;
+    for at in 0..20 {
+        get(&mut client, &format!("/b/{at}")).await?;
+    }
+    assert!(gateway.tenant(TENANT).memory.stats().entries > 0);
+    let credulous = "(if (local.get $ghosts_length) (then unreachable))";
+    let (status, bound) = bind(&gateway, "eviction", guests::eviction_with(ZERO, ZERO, ZERO, credulous)).await?;
+    assert_eq!((status, &bound["faults"]), (200, &0.into()), "{bound}");
+    assert_eq!(bound["disinherited"]["from"], liar["name"], "{bound}");
+    assert_eq!(bound["disinherited"]["kind"], "trap", "{bound}");
     Ok(())
 }

@@ -11,8 +11,9 @@ use serde_json::Value;
 
 use crate::body::{self, Body};
 use crate::gateway::config::Secret;
-use crate::origin::Origin;
 use crate::origin::http::{HttpOrigin, OriginConfig, OriginUrl};
+use crate::origin::{Origin, OriginError};
+use crate::policy::GuestText;
 
 /// Answers that are larger are not read.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
@@ -28,6 +29,11 @@ pub(super) struct AdminArgs {
     token: Option<String>,
 }
 
+/// The gateway was asked, and what came of it is not known.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct NoAnswer(String);
+
 /// A client of the admin API.
 pub(super) struct AdminClient {
     origin: HttpOrigin,
@@ -39,9 +45,10 @@ impl AdminArgs {
         self.client_for(Duration::from_secs(90))
     }
 
-    /// A client whose requests may take that long.
+    /// A client whose requests may take that long, and whose answers may begin as late.
     pub(super) fn client_for(self, total_deadline: Duration) -> anyhow::Result<AdminClient> {
-        let config = OriginConfig { total_deadline, ..OriginConfig::new(self.admin) };
+        let first_byte_deadline = total_deadline;
+        let config = OriginConfig { total_deadline, first_byte_deadline, ..OriginConfig::new(self.admin) };
         Ok(AdminClient { origin: HttpOrigin::new(&config)?, token: self.token.map(Secret::new) })
     }
 }
@@ -92,9 +99,25 @@ impl AdminClient {
     }
 
     async fn fetch(&self, request: Request<Body>) -> anyhow::Result<Response<Body>> {
-        self.origin.fetch(request).await.map_err(|error| {
-            anyhow!("{error}; is a gateway running there? start one with `sandbar serve`, or name another with --admin")
-        })
+        self.origin.fetch(request).await.map_err(|error| self.unanswered(error))
+    }
+
+    /// Why no answer came. Which part of a gateway the program talks to is nothing that its user need know.
+    fn unanswered(&self, error: OriginError) -> anyhow::Error {
+        let gateway = self.origin.name();
+        match error {
+            OriginError::Connect { reason, .. } => anyhow!(
+                "could not connect to {gateway}: {reason}; is a gateway running there? start one with `sandbar serve`, or \
+                 name another with --admin"
+            ),
+            OriginError::Deadline { what, deadline_ms, .. } if what != "connect" => {
+                NoAnswer(format!("the gateway at {gateway} gave no answer within {} s", deadline_ms / 1000)).into()
+            }
+            OriginError::Broken { reason, .. } => {
+                NoAnswer(format!("the gateway at {gateway} broke off before it had answered: {reason}")).into()
+            }
+            other => anyhow!("the gateway at {gateway} could not be asked: {other}"),
+        }
     }
 
     /// Why the gateway said no.
@@ -105,7 +128,8 @@ impl AdminClient {
             Err(error) => return error,
         };
         match (value.get("error").or(value.get("reason"))).and_then(Value::as_str) {
-            Some(reason) => anyhow!("{reason}"),
+            // Whatever is in it, it is one line.
+            Some(reason) => anyhow!("{}", GuestText::new(reason)),
             None => anyhow!("{} answered {status}, which is no admin API of a gateway", self.origin.name()),
         }
     }

@@ -1,15 +1,18 @@
 //! `sandbar policy`: policies seen, bound, unbound, built and checked.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use bytes::Bytes;
 use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::{Value, json};
 
-use super::admin_client::{AdminArgs, AdminClient, segment};
+use super::admin_client::{AdminArgs, AdminClient, NoAnswer, segment};
 use super::{Failure, block_on};
-use crate::policy::{BoundBy, BoundInfo, Role, State};
+use crate::gateway::config::{GatewayConfig, PolicyConfig};
+use crate::policy::{BIND_DEADLINE, BindError, BoundBy, BoundInfo, Engine, EngineConfig, FaultReport, Role, State};
 
 /// Arguments of `sandbar policy`.
 #[derive(Debug, Args)]
@@ -28,7 +31,7 @@ enum PolicyCommand {
     Unbind(UnbindArgs),
     /// Build a component from the source of a policy.
     Build(BuildArgs),
-    /// Check a component: its imports, its roles, its types.
+    /// Check a component: compile it and try it in each of its roles, as binding it would.
     Check(CheckArgs),
     /// See the stock policies that can be bound by name.
     Stock,
@@ -104,6 +107,12 @@ struct BuildArgs {
 struct CheckArgs {
     /// The component.
     component: PathBuf,
+    /// Settings to try it with, as JSON.
+    #[arg(long, value_name = "JSON", value_parser = json_value)]
+    settings: Option<Value>,
+    /// Take the limits of guests from the section [policy] of this file; the defaults without it.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 fn json_value(text: &str) -> Result<Value, String> {
@@ -117,7 +126,7 @@ pub(super) fn run(args: PolicyArgs) -> Result<(), Failure> {
         PolicyCommand::Bind(args) => block_on(bind(args)),
         PolicyCommand::Unbind(args) => block_on(unbind(args)),
         PolicyCommand::Build(args) => build(&args),
-        PolicyCommand::Check(args) => check(&args.component),
+        PolicyCommand::Check(args) => check(&args),
         PolicyCommand::Stock => {
             stock();
             Ok(())
@@ -142,9 +151,7 @@ async fn list(args: ListArgs) -> Result<(), Failure> {
     }
     for (tenant, bound) in all {
         let bound: Vec<BoundInfo> = serde_json::from_value(bound).context("the gateway speaks another version")?;
-        for bound in bound {
-            println!("{}", line(&tenant, &bound));
-        }
+        bound.iter().for_each(|bound| show(&tenant, bound));
     }
     Ok(())
 }
@@ -153,6 +160,23 @@ async fn tenants(client: &AdminClient) -> anyhow::Result<Vec<String>> {
     let answer = client.get("/tenants").await?;
     let tenants = answer["tenants"].as_array().ok_or_else(|| anyhow!("the gateway speaks another version"))?;
     Ok(tenants.iter().filter_map(|tenant| tenant["name"].as_str().map(str::to_owned)).collect())
+}
+
+/// What there is to say of a binding, and below it why it failed, and why it began with nothing.
+fn show(tenant: &str, bound: &BoundInfo) {
+    println!("{}", line(tenant, bound));
+    if let Some(disinherited) = &bound.disinherited {
+        let (name, from, fault) = (&bound.name, &disinherited.from, &disinherited.fault);
+        println!("  {name} has nothing of what {from} had learnt: what {from} handed over made it fail: {fault}");
+    }
+    bound.last_faults.iter().for_each(|report| println!("  {}", fault_line(report)));
+}
+
+/// When it happened last, how often, and what it was.
+fn fault_line(report: &FaultReport) -> String {
+    let last = httpdate::fmt_http_date(report.last.into());
+    let times = if report.times == 1 { String::new() } else { format!(" ({} times)", report.times) };
+    format!("{last}{times}: {}", report.fault)
 }
 
 /// One line per binding: who, which role, which policy, who bound it, since when, and how it does.
@@ -178,25 +202,59 @@ fn line(tenant: &str, bound: &BoundInfo) -> String {
     )
 }
 
+/// To compile and try a policy may take the gateway [`BIND_DEADLINE`]; after that it says whether it is bound.
+const ANSWER_DEADLINE: Duration = BIND_DEADLINE.saturating_add(Duration::from_secs(150));
+
+/// After an answer was lost, so long until the gateway has noticed that nobody waits any more.
+const SETTLED_AFTER: Duration = Duration::from_secs(2);
+
 async fn bind(args: BindArgs) -> Result<(), Failure> {
-    let client = args.admin.client()?;
-    let mut path = format!("/tenants/{}/policies/{}?replan={}", segment(&args.tenant), args.role, args.replan);
-    let answer = if is_file(&args.policy) {
-        if args.native {
-            return Err(Failure::Usage(anyhow!("--native is for stock policies: a component always runs as a guest")));
-        }
-        let component = std::fs::read(&args.policy)
-            .map_err(|error| Failure::Usage(anyhow!("can't read the component {}: {error}", args.policy)))?;
-        if let Some(settings) = &args.settings {
-            path.push_str("&settings=");
-            path.push_str(&segment(&settings.to_string()));
-        }
-        client.ask(Method::PUT, &path, Some(("application/wasm", component.into()))).await?
-    } else {
+    let (kind, content) = content(&args)?;
+    let mut path = format!("/tenants/{}/policies/{}", segment(&args.tenant), args.role);
+    let client = args.admin.client_for(ANSWER_DEADLINE)?;
+    let before = client.get(&path).await.ok();
+    let binding_path = path.clone();
+    path.push_str(if args.replan { "?replan=true" } else { "?replan=false" });
+    if kind == COMPONENT
+        && let Some(settings) = &args.settings
+    {
+        path.push_str("&settings=");
+        path.push_str(&segment(&settings.to_string()));
+    }
+    match client.ask(Method::PUT, &path, Some((kind, content))).await {
+        Ok(answer) => tell(&args.tenant, answer),
+        Err(error) if error.is::<NoAnswer>() => Err(settle(&client, &binding_path, before, error).await.into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+const COMPONENT: &str = "application/wasm";
+
+/// More than any gateway takes.
+const SENT_BYTES_MAX: u64 = 1 << 30;
+
+/// What is sent, and what it is.
+fn content(args: &BindArgs) -> Result<(&'static str, Bytes), Failure> {
+    if !is_file(&args.policy) {
         let choice = json!({ "stock": args.policy, "settings": args.settings, "native": args.native });
-        client.send_json(Method::PUT, &path, &choice).await?
-    };
-    tell(&args.tenant, answer)
+        return Ok(("application/json", choice.to_string().into()));
+    }
+    if args.native {
+        return Err(Failure::Usage(anyhow!("--native is for stock policies: a component always runs as a guest")));
+    }
+    Ok((COMPONENT, read_component(Path::new(&args.policy), SENT_BYTES_MAX)?.into()))
+}
+
+/// Finds out what has become of a policy whose binding was not answered: the gateway binds nothing for who has gone away,
+/// so what is bound a little later stays bound.
+async fn settle(client: &AdminClient, path: &str, before: Option<Value>, error: anyhow::Error) -> anyhow::Error {
+    tokio::time::sleep(SETTLED_AFTER).await;
+    let since = |bound: &Value| bound["since"].clone();
+    match (client.get(path).await, before) {
+        (Ok(now), Some(before)) if since(&now) == since(&before) => anyhow!("{error}; the policy is not bound"),
+        (Ok(now), Some(_)) => anyhow!("{error}; bound is now {} ({})", now["name"], now["digest"]),
+        _ => anyhow!("{error}; see `sandbar policy list` for what is bound"),
+    }
 }
 
 /// A stock policy's name has neither slash nor dot.
@@ -206,13 +264,13 @@ fn is_file(policy: &str) -> bool {
 
 async fn unbind(args: UnbindArgs) -> Result<(), Failure> {
     let path = format!("/tenants/{}/policies/{}", segment(&args.tenant), args.role);
-    let answer = args.admin.client()?.delete(&path).await?;
+    let answer = args.admin.client_for(ANSWER_DEADLINE)?.delete(&path).await?;
     tell(&args.tenant, answer)
 }
 
 fn tell(tenant: &str, answer: Value) -> Result<(), Failure> {
     let bound: BoundInfo = serde_json::from_value(answer).context("the gateway speaks another version")?;
-    println!("{}", line(tenant, &bound));
+    show(tenant, &bound);
     Ok(())
 }
 
@@ -241,13 +299,36 @@ fn build_stock(root: &Path, args: &BuildArgs) -> Result<(), Failure> {
     }
 }
 
-fn check(path: &Path) -> Result<(), Failure> {
-    let bytes = std::fs::read(path)
-        .map_err(|error| Failure::Usage(anyhow!("can't read the component {}: {error}", path.display())))?;
-    let checked = crate::policy::check(&bytes)
-        .map_err(|error| Failure::Usage(anyhow!("{} is no policy: {error}", path.display())))?;
-    println!("{} is a policy: {}", path.display(), describe(&checked));
+fn check(args: &CheckArgs) -> Result<(), Failure> {
+    let path = args.component.display();
+    let config = match &args.config {
+        Some(file) => GatewayConfig::from_file(file).map_err(Failure::usage)?.policy,
+        None => PolicyConfig::default(),
+    };
+    let config = EngineConfig::from(&config);
+    let bytes = read_component(&args.component, config.component_bytes_max)?;
+    let engine = Engine::new(&config)?;
+    let tried = crate::policy::try_component(&engine, &bytes, args.settings.as_ref())
+        .map_err(|error| Failure::Usage(anyhow!("{path} can't be bound: {error}")))?;
+    println!("{path} is a policy: {}", describe(&tried.checked));
+    for (role, sentence) in &tried.wants_settings {
+        println!("without settings the {role} policy can't be bound: {sentence}; try it with --settings");
+    }
+    for role in tried.checked.roles.iter().filter(|role| !role.is_served()) {
+        println!("nothing asks a {role} policy yet: it can't be bound to that role");
+    }
     Ok(())
+}
+
+/// The bytes of a file, if there are not too many.
+fn read_component(path: &Path, bytes_max: u64) -> Result<Vec<u8>, Failure> {
+    let unreadable = |error| Failure::Usage(anyhow!("can't read the component {}: {error}", path.display()));
+    let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
+    if bytes > bytes_max {
+        let error = BindError::TooLarge { bytes, limit_bytes: bytes_max };
+        return Err(Failure::Usage(anyhow!("{} can't be bound: {error}", path.display())));
+    }
+    std::fs::read(path).map_err(unreadable)
 }
 
 fn describe(checked: &crate::policy::Checked) -> String {
@@ -258,5 +339,25 @@ fn describe(checked: &crate::policy::Checked) -> String {
 fn stock() {
     for stock in sandbar_policies::stock() {
         println!("{:<12} {:<16} {}", stock.role, stock.name, stock.summary);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::policy::Fault;
+
+    #[test]
+    fn a_fault_is_shown_with_its_time_its_place_and_the_guests_words() {
+        let fault =
+            Fault { place: Some("brief::plan".into()), said: Some("no price".into()), ..Fault::trap("unreachable") };
+        let (first, last) = (Timestamp::from_millis(0), Timestamp::from_millis(1_800_000_000_000));
+        let report = FaultReport { fault, times: 3, first, last };
+        assert_eq!(
+            fault_line(&report),
+            "Fri, 15 Jan 2027 08:00:00 GMT (3 times): trapped: unreachable in brief::plan; it said: no price"
+        );
+        assert!(!fault_line(&FaultReport { times: 1, ..report }).contains("times"));
     }
 }

@@ -10,6 +10,7 @@
 //! | `GET /tenants/{tenant}/policies`, `GET …/policies/{role}` | what is bound |
 //! | `PUT /tenants/{tenant}/policies/{role}` | binds a component (`application/wasm`) or a stock policy (JSON) |
 //! | `DELETE /tenants/{tenant}/policies/{role}` | back to the configured or native policy |
+//! | `POST /tenants/{tenant}/events` | 501: events of other systems reach no policy yet |
 //! | `POST /tenants/{tenant}/purge` | purges by key, prefix, surrogate key, or everything |
 //! | `GET /tenants/{tenant}/record?seconds=60&sample=16` | records the tenant's traffic as csv while it is read |
 //! | `PUT`, `DELETE /tenants/{tenant}/entries?url=…` | stores or forgets one response |
@@ -78,18 +79,23 @@ impl Admin {
 /// All routes; `body_bytes_max` bounds what is sent to them.
 pub(super) fn router(admin: Arc<Admin>, body_bytes_max: u64) -> Router {
     let body_bytes_max = usize::try_from(body_bytes_max).unwrap_or(usize::MAX);
-    let closed = Router::new()
+    // To compile and try a policy takes as long as it takes; the binding itself says when that is too long.
+    let policies = Router::new()
+        .route("/tenants/{tenant}/policies", get(policies::list))
+        .route("/tenants/{tenant}/policies/{role}", get(policies::one).put(policies::bind).delete(policies::unbind))
+        .layer(middleware::from_fn_with_state(error::BINDING_DEADLINE, error::within));
+    let others = Router::new()
         .route("/stats", get(stats::stats))
         .route("/metrics", get(exposition))
         .route("/tenants", get(stats::tenants))
         .route("/tenants/{tenant}", get(stats::tenant))
-        .route("/tenants/{tenant}/policies", get(policies::list))
-        .route("/tenants/{tenant}/policies/{role}", get(policies::one).put(policies::bind).delete(policies::unbind))
+        .route("/tenants/{tenant}/events", post(policies::events))
         .route("/tenants/{tenant}/purge", post(purge::purge))
         .route("/tenants/{tenant}/record", get(record::record))
         .route("/tenants/{tenant}/entries", put(entries::put).merge(delete(entries::delete)))
         .fallback(async || Refused::new(StatusCode::NOT_FOUND, "there is nothing here; see GET / for the dashboard"))
-        .layer(middleware::from_fn_with_state(Arc::clone(&admin), auth::check));
+        .layer(middleware::from_fn_with_state(error::DEADLINE, error::within));
+    let closed = others.merge(policies).layer(middleware::from_fn_with_state(Arc::clone(&admin), auth::check));
     Router::new()
         .route("/", get(dashboard))
         .route("/healthz", get(async || Json(json!({ "status": "ok" }))))

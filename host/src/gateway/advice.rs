@@ -108,9 +108,10 @@ fn policies(report: &TenantReport) -> impl Iterator<Item = String> {
     report.policies.iter().filter_map(|bound| {
         let (role, name) = (bound.role, &bound.name);
         if let State::Quarantined { .. } = bound.state {
+            let last = bound.last_faults.first().map(|report| format!(": {}", report.fault)).unwrap_or_default();
             return Some(format!(
-                "the {role} policy {name} failed {} times and is in quarantine, the native default answers; look at its \
-                 log, or bind another",
+                "the {role} policy {name} failed {} times and is in quarantine, the native default answers{last}; mend it, \
+                 or bind another",
                 bound.faults
             ));
         }

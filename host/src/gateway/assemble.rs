@@ -52,6 +52,24 @@ pub(super) async fn assemble(config: &GatewayConfig) -> Result<Parts, StartError
     Ok(Parts { cache, hosts, keeper })
 }
 
+/// Compiles the policies that the settings name and tries them, as a start does. What was bound over the API before is left
+/// out: where that can't be bound any more, a start goes on without it.
+///
+/// # Errors
+/// With the first that could not be bound.
+pub fn try_policies(config: &GatewayConfig) -> Result<(), StartError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    // The machine that checks settings need not be the one that they are for.
+    let budget = config.memory.total.map_or_else(MemoryBudget::unbounded, |total| MemoryBudget::new(total.as_u64()));
+    let engine = Engine::within(&EngineConfig::from(&config.policy), budget)?;
+    for tenant in &config.tenants {
+        let (bindings, grants) = (bindings(tenant)?, tenant.grants.clone());
+        TenantPolicies::open(Arc::clone(&engine), &tenant.name, &bindings, grants, None, Arc::clone(&clock))
+            .map_err(|source| StartError::Policy { tenant: tenant.name.clone(), source })?;
+    }
+    Ok(())
+}
+
 fn make_data_dir(path: &Path) -> Result<(), StartError> {
     let failed = |error: std::io::Error| StartError::DataDir { path: path.to_owned(), reason: error.to_string() };
     std::fs::create_dir_all(path).map_err(failed)?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::ConfigError;
 use crate::origin::http::BadOrigin;
-use crate::policy::{BindError, EngineError, Role};
+use crate::policy::{EngineError, OpenError, Role};
 use crate::tenant::SettingsError;
 use crate::tier::TierError;
 
@@ -74,8 +74,8 @@ pub enum StartError {
     Policy {
         /// The tenant.
         tenant: String,
-        /// Why not.
-        source: BindError,
+        /// Which one, and why not.
+        source: OpenError,
     },
     /// A binding is not written as one.
     #[error("tenant {tenant:?}, role {role}: {reason}")]

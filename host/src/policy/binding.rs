@@ -1,12 +1,13 @@
 //! What a tenant binds to a role, and what is said about it afterwards.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Digest, Role};
+use super::{Digest, Fault, FaultReport, Role};
 use crate::clock::Timestamp;
 
 /// A policy and its settings, to be bound to a role.
@@ -57,6 +58,16 @@ pub enum Source {
     Component(Bytes),
     /// A file that holds a component.
     File(PathBuf),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stock(name) => write!(f, "stock = {name:?}"),
+            Self::Component(bytes) => write!(f, "a component of {} bytes", bytes.len()),
+            Self::File(path) => write!(f, "file = {path:?}"),
+        }
+    }
 }
 
 /// A binding as it is written in a configuration file or in the body of an API call: `{ stock = "s3-fifo" }`,
@@ -118,6 +129,16 @@ pub enum State {
     },
 }
 
+/// A policy that took over nothing but entries from the one before it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disinherited {
+    /// The name of the one before it, which is to blame.
+    pub from: String,
+    /// What the policy failed with when it was told what that one handed over.
+    #[serde(flatten)]
+    pub fault: Fault,
+}
+
 /// What is bound to a role.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BoundInfo {
@@ -146,6 +167,12 @@ pub struct BoundInfo {
     pub over_share: u64,
     /// Lines it logged that were dropped or cut.
     pub log_dropped: u64,
+    /// Its last faults that differ, the last one first; at most eight.
+    #[serde(default)]
+    pub last_faults: Vec<FaultReport>,
+    /// Why it has nothing of what the policy before it had learnt, where that would have made it fail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disinherited: Option<Disinherited>,
     /// Whether it is asked.
     #[serde(flatten)]
     pub state: State,

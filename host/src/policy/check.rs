@@ -2,7 +2,7 @@
 
 use wasmparser::{ComponentExternalKind, Encoding, Parser, Payload, Validator, WasmFeatures};
 
-use super::{BindError, Digest, Role};
+use super::{BindError, Digest, GuestText, Role};
 
 /// The one interface that a policy may import.
 pub const LOG_INTERFACE: &str = "sandbar:policy/log@0.1.0";
@@ -31,7 +31,8 @@ pub(crate) const fn interface(role: Role) -> &'static str {
     }
 }
 
-/// Validates a component and reads which roles it has.
+/// Validates a component and reads which roles it has. That it can be compiled and answers is seen when it is bound, or
+/// tried with [`try_component`](super::try_component).
 ///
 /// # Errors
 /// When it is too large, no valid component, imports what no policy may, or has no role.
@@ -39,19 +40,19 @@ pub fn check(bytes: &[u8]) -> Result<Checked, BindError> {
     check_within(bytes, COMPONENT_BYTES_MAX)
 }
 
-pub(crate) fn check_within(bytes: &[u8], limit_bytes: u64) -> Result<Checked, BindError> {
+pub(super) fn check_within(bytes: &[u8], limit_bytes: u64) -> Result<Checked, BindError> {
     let size_bytes = bytes.len() as u64;
     if size_bytes > limit_bytes {
         return Err(BindError::TooLarge { bytes: size_bytes, limit_bytes });
     }
     if !Parser::is_component(bytes) {
-        return Err(BindError::Invalid(what_it_is(bytes).to_owned()));
+        return Err(BindError::Invalid(what_it_is(bytes).into()));
     }
-    let invalid = |error: wasmparser::BinaryReaderError| BindError::Invalid(error.to_string());
+    let invalid = |error: wasmparser::BinaryReaderError| BindError::Invalid(error.to_string().into());
     Validator::new_with_features(features()).validate_all(bytes).map_err(invalid)?;
     let (imports, exports) = names(bytes).map_err(invalid)?;
     if let Some(import) = imports.into_iter().find(|import| import != LOG_INTERFACE) {
-        return Err(BindError::ForbiddenImport(import));
+        return Err(BindError::ForbiddenImport(GuestText::within(&import, NAME_BYTES_MAX)));
     }
     let roles: Vec<Role> =
         Role::ALL.into_iter().filter(|role| exports.iter().any(|export| export == interface(*role))).collect();
@@ -61,10 +62,17 @@ pub(crate) fn check_within(bytes: &[u8], limit_bytes: u64) -> Result<Checked, Bi
     Ok(Checked { roles, digest: Digest::of(bytes), size_bytes })
 }
 
+/// Bytes of a name that are shown.
+const NAME_BYTES_MAX: usize = 128;
+
 /// The proposals that a policy may use: what current toolchains emit. No threads, no garbage collection, no 64-bit
 /// memories: nothing whose bounds the engine does not set.
 fn features() -> WasmFeatures {
-    WasmFeatures::WASM2 | WasmFeatures::EXTENDED_CONST | WasmFeatures::TAIL_CALL | WasmFeatures::COMPONENT_MODEL
+    WasmFeatures::WASM2
+        | WasmFeatures::EXTENDED_CONST
+        | WasmFeatures::TAIL_CALL
+        | WasmFeatures::MULTI_MEMORY
+        | WasmFeatures::COMPONENT_MODEL
 }
 
 /// Names of what the outermost component imports, and of the instances that it exports.

@@ -6,11 +6,12 @@
 mod compiled;
 mod instance;
 mod limits;
+mod place;
 mod pool;
 mod ticker;
 
 pub(crate) use compiled::Compiled;
-pub(crate) use instance::{GuestState, Instance, Maker, cut};
+pub(crate) use instance::{GuestState, Instance, Maker};
 pub(crate) use ticker::IdleInstances as Idle;
 
 use std::fmt;
@@ -21,8 +22,7 @@ use wasmtime::component::Linker;
 
 use self::compiled::Library;
 use self::ticker::Ticker;
-use super::check::check_within;
-use super::{BindError, Checked, Role, wit};
+use super::{BindError, Checked, Role, check_within, wit};
 use crate::memory_budget::MemoryBudget;
 
 /// How guests are run.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Role;
+use super::{GuestText, Role};
 
 /// Why a policy was not bound. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -18,10 +18,10 @@ pub enum BindError {
     },
     /// It is no valid component.
     #[error("it is not a valid component: {0}")]
-    Invalid(String),
+    Invalid(GuestText),
     /// It wants to call what no policy may.
     #[error("it imports `{0}`; a policy may import nothing but `sandbar:policy/log@0.1.0`")]
-    ForbiddenImport(String),
+    ForbiddenImport(GuestText),
     /// It has no role.
     #[error("it has no role: it exports none of the interfaces of `sandbar:policy@0.1.0`")]
     NoRole,
@@ -35,7 +35,7 @@ pub enum BindError {
     },
     /// It refused its settings.
     #[error("it refuses its settings: {0}")]
-    Settings(String),
+    Settings(GuestText),
     /// It failed while it was asked whether it takes its settings.
     #[error("it failed while it was configured: {0}")]
     Faulted(#[from] super::Fault),
@@ -68,9 +68,21 @@ pub enum BindError {
     /// There is no engine: this process runs native policies only.
     #[error("this process runs no guests: only native policies can be bound")]
     NoEngine,
-    /// The host failed while it bound it.
-    #[error("the host failed: {0}")]
-    Panicked(String),
+    /// Nothing asks a policy of the role yet: bound, it would never be called.
+    #[error("nothing asks a {0} policy yet, so none can be bound; it could only seem to be at work")]
+    NotServed(Role),
+    /// The host failed while it compiled it, made an instance of it or bound it.
+    #[error("the host failed on it: {0}")]
+    Panicked(GuestText),
+    /// It could not be prepared in time. It is not bound, and will not be.
+    #[error("it is not bound: to compile and to try it took longer than {limit_s} s; nothing has changed")]
+    TooSlow {
+        /// The limit in seconds.
+        limit_s: u64,
+    },
+    /// Whoever wanted it bound has gone away before it was. It is not bound, and will not be.
+    #[error("it is not bound: whoever asked for it went away meanwhile; nothing has changed")]
+    Withdrawn,
     /// It could not be kept for the next start. The host's trouble, not the tenant's.
     #[error("can't keep the binding in {}: {error}", path.display())]
     NotKept {
@@ -84,8 +96,26 @@ pub enum BindError {
 impl BindError {
     /// Whether the tenant can mend it (a 4xx status), rather than the operator (a 5xx status).
     pub const fn is_tenants(&self) -> bool {
-        !matches!(self, Self::NoEngine | Self::NotKept { .. } | Self::Faulted(super::Fault::NoInstance(_)))
+        match self {
+            Self::NoEngine | Self::NotKept { .. } | Self::NotServed(_) | Self::TooSlow { .. } | Self::Withdrawn => {
+                false
+            }
+            Self::Faulted(fault) => fault.is_the_policys(),
+            _ => true,
+        }
     }
+}
+
+/// Why the policies of a tenant can't be opened: one that the settings name can't be bound.
+#[derive(Debug, thiserror::Error)]
+#[error("its {role} policy ({named}): {source}")]
+pub struct OpenError {
+    /// The role it was to take.
+    pub role: Role,
+    /// The policy as the settings name it: a stock policy, or a file.
+    pub named: String,
+    /// Why it can't be bound.
+    pub source: BindError,
 }
 
 fn has(roles: &[Role]) -> String {

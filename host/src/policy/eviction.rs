@@ -49,6 +49,12 @@ pub trait EvictionFactory: Send + Sync + 'static {
     /// The component's digest; none where it is native.
     fn digest(&self) -> Option<Digest>;
 
+    /// Whether it is a policy of this program's own, built in or as a component. What such a one hands over is as sound
+    /// as the program; of others nobody knows.
+    fn is_stock(&self) -> bool {
+        false
+    }
+
     /// A policy for one shard of `capacity_bytes`, which has taken its settings.
     ///
     /// # Errors

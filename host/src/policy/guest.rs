@@ -5,5 +5,5 @@ mod ask;
 mod eviction;
 mod instances;
 
-pub(super) use ask::{FreshnessGuest, InvalidationGuest, WarmingGuest};
+pub(super) use ask::{FreshnessGuest, InvalidationGuest};
 pub(super) use eviction::EvictionGuest;

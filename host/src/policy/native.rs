@@ -49,14 +49,18 @@ impl EvictionFactory for NativeEviction {
         None
     }
 
+    fn is_stock(&self) -> bool {
+        true
+    }
+
     fn make(&self, capacity_bytes: u64, seed: u64) -> Result<Box<dyn EvictionPolicy>, Fault> {
         let made: Made = self.policy.make(&self.settings, capacity_bytes, seed);
-        made.map(|policy| Box::new(Shard(policy)) as Box<dyn EvictionPolicy>).map_err(Fault::Nonsense)
+        made.map(|policy| Box::new(Shard(policy)) as Box<dyn EvictionPolicy>).map_err(Fault::nonsense)
     }
 
     fn faulted(&self, fault: &Fault) {
         // It is part of this program: its fault is a bug here, not a tenant's.
-        tracing::error!(policy = self.policy.name, %fault, "a native eviction policy failed");
+        tracing::error!(policy = self.policy.name, fault = &*fault.to_string(), "a native eviction policy failed");
     }
 
     fn is_trusted(&self) -> bool {

@@ -19,10 +19,9 @@ use super::freshness::{Fill, Grant, Planned, Standard};
 use super::invalidation::Written;
 use super::kept::Kept;
 use super::share::Share;
-use super::warming::{Used, Wanted};
-use super::{BindError, Binding, BoundBy, BoundInfo, Digest, Engine, Role};
+use super::{BindError, Binding, BoundBy, BoundInfo, Digest, Disinherited, Engine, Role};
 use crate::barrier::Purge;
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 
 /// Everything that is bound for one tenant. Reading takes no lock, and calls that are under way while a policy is
 /// replaced end on the old one.
@@ -73,18 +72,6 @@ impl TenantPolicies {
         purges
     }
 
-    /// What to fetch before anyone asks, most wanted first. Never fails.
-    pub fn wanted(&self, now: Timestamp, usage: &[Used], limit: u32) -> Vec<Wanted> {
-        let bound = self.bound(Role::Warming);
-        let Answer::Warming(guest) = &bound.answer else { return Vec::new() };
-        if !bound.ledger.may_ask() {
-            return Vec::new();
-        }
-        let (wanted, dropped) = guest.wanted(now, usage, limit).unwrap_or_default();
-        bound.ledger.clamped(dropped);
-        wanted
-    }
-
     /// Makes the eviction policies of the tenant's shards.
     pub fn eviction(&self) -> Arc<dyn EvictionFactory> {
         self.bound(Role::Eviction).eviction()
@@ -128,19 +115,20 @@ impl TenantPolicies {
     /// # Errors
     /// When it can't be kept; nothing was changed then.
     pub fn commit(&self, prepared: Prepared) -> Result<BoundInfo, BindError> {
-        self.commit_with(prepared, |_| Ok(()))
+        self.commit_with(prepared, |_| Ok(None))
     }
 
     /// The same, with something to be done in between that may fail: `hand_over` is given the eviction policy that is
-    /// bound now, if it is one, and has the memory tier hand its entries over to it. Changes of one tenant's bindings
-    /// happen one after the other, and each altogether or not at all.
+    /// bound now, if it is one, and has the memory tier hand its entries over to it; it answers why the policy has nothing
+    /// else from the one before it, where it has not. Changes of one tenant's bindings happen one after the other, and each
+    /// altogether or not at all.
     ///
     /// # Errors
     /// When it can't be kept or handed over; nothing was changed then.
     pub fn commit_with(
         &self,
         prepared: Prepared,
-        hand_over: impl FnOnce(Option<Arc<dyn EvictionFactory>>) -> Result<(), BindError>,
+        hand_over: impl FnOnce(Option<Arc<dyn EvictionFactory>>) -> Result<Option<Disinherited>, BindError>,
     ) -> Result<BoundInfo, BindError> {
         let _turn = self.changing.lock();
         let role = prepared.role();
@@ -151,13 +139,16 @@ impl TenantPolicies {
                 None => kept.remove(role)?,
             }),
         };
-        if let Err(error) = hand_over(prepared.eviction()) {
-            if let Some(undo) = undo {
-                undo.undo();
+        let disinherited = match hand_over(prepared.eviction()) {
+            Ok(disinherited) => disinherited,
+            Err(error) => {
+                if let Some(undo) = undo {
+                    undo.undo();
+                }
+                return Err(error);
             }
-            return Err(error);
-        }
-        self.bound[role as usize].store(prepared.into_bound());
+        };
+        self.bound[role as usize].store(prepared.into_bound(disinherited));
         if let Some(kept) = &self.kept {
             kept.tidy();
         }

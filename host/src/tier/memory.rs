@@ -135,6 +135,9 @@ pub struct Swapped {
     pub to: String,
     /// Entries that were resident when the last shard had changed over.
     pub entries: u64,
+    /// What the policy that took over failed with when it was told what the one that left had learnt, in some shard; it
+    /// was told of the entries alone there.
+    pub misled: Option<Fault>,
 }
 
 /// A memory tier: entries by the hash of their key.
@@ -224,9 +227,13 @@ impl<V: Clone + Send + Sync + 'static> Memory<V> {
     pub fn swap_eviction(&self, to: Arc<dyn EvictionFactory>, now: Timestamp) -> Result<Swapped, Fault> {
         let mut bound = self.bound.lock();
         let mut done = Vec::with_capacity(self.shards.len());
+        let mut misled = None;
         for shard in &self.shards {
             match shard.swap(&to, now) {
-                Ok(left) => done.push((shard, left)),
+                Ok(left) => {
+                    misled = misled.or_else(|| left.misled.clone());
+                    done.push((shard, left));
+                }
                 Err(fault) => {
                     done.into_iter().for_each(|(shard, left)| shard.put_back(left, now));
                     return Err(fault);
@@ -234,7 +241,7 @@ impl<V: Clone + Send + Sync + 'static> Memory<V> {
             }
         }
         let from = std::mem::replace(&mut *bound, Arc::clone(&to));
-        Ok(Swapped { from: from.name().to_owned(), to: to.name().to_owned(), entries: self.len() })
+        Ok(Swapped { from: from.name().to_owned(), to: to.name().to_owned(), entries: self.len(), misled })
     }
 
     /// Changes the capacity; the number of shards stays. Where it shrinks, the policy's victims leave before this returns.

@@ -4,14 +4,20 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use crate::policy::BIND_DEADLINE;
+
 /// A request that takes longer is given up.
-const DEADLINE: Duration = Duration::from_secs(60);
+pub(super) const DEADLINE: Duration = Duration::from_secs(60);
+
+/// The same where a policy is bound, which has a deadline of its own and says what came of it: before it the component
+/// arrives, and after it the entries are handed over.
+pub(super) const BINDING_DEADLINE: Duration = BIND_DEADLINE.saturating_add(DEADLINE).saturating_add(DEADLINE);
 
 /// Error texts of the router and its extractors are short.
 const TEXT_BYTES_MAX: usize = 4096;
@@ -39,12 +45,20 @@ impl IntoResponse for Refused {
     }
 }
 
-/// Gives the errors of the router and its extractors the form that ours have, and each request a deadline.
+/// Gives a request a deadline.
+pub(super) async fn within(State(deadline): State<Duration>, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(deadline, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            let reason = format!("it took longer than {} s", deadline.as_secs());
+            Refused::new(StatusCode::REQUEST_TIMEOUT, reason).into_response()
+        }
+    }
+}
+
+/// Gives the errors of the router and its extractors the form that ours have.
 pub(super) async fn in_json(request: Request, next: Next) -> Response {
-    let Ok(response) = tokio::time::timeout(DEADLINE, next.run(request)).await else {
-        let reason = format!("it took longer than {} s", DEADLINE.as_secs());
-        return Refused::new(StatusCode::REQUEST_TIMEOUT, reason).into_response();
-    };
+    let response = next.run(request).await;
     let status = response.status();
     let has_form = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
     if has_form || !(status.is_client_error() || status.is_server_error()) {

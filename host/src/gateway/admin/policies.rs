@@ -68,6 +68,16 @@ pub(super) async fn unbind(
     Ok(Json(bound))
 }
 
+/// Events of other systems are not delivered to invalidation policies.
+pub(super) async fn events(
+    State(admin): State<Arc<Admin>>,
+    Path(tenant): Path<String>,
+) -> Result<Json<BoundInfo>, Refused> {
+    let tenant = &admin.tenant(&tenant)?.name;
+    let reason = format!("events reach no policy yet; purge what changed with POST /tenants/{tenant}/purge");
+    Err(Refused::new(StatusCode::NOT_IMPLEMENTED, reason))
+}
+
 fn role(name: &str) -> Result<Role, Refused> {
     name.parse().map_err(|reason: String| Refused::new(StatusCode::NOT_FOUND, reason))
 }
@@ -105,6 +115,7 @@ fn refused(error: &BindError) -> Refused {
         BindError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         error if error.is_tenants() => StatusCode::UNPROCESSABLE_ENTITY,
         BindError::NotKept { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        BindError::NotServed(_) => StatusCode::NOT_IMPLEMENTED,
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };
     Refused::new(status, error.to_string())

@@ -18,6 +18,8 @@ pub(crate) struct Compiled {
     pub(crate) component: Component,
     /// It and what it imports.
     pub(crate) pre: InstancePre<GuestState>,
+    /// Places of the pool that an instance of it takes.
+    pub(super) places: u32,
     code_bytes: u64,
 }
 
@@ -28,23 +30,24 @@ impl Compiled {
         checked: Checked,
         bytes: &[u8],
     ) -> Result<Self, BindError> {
-        let invalid = |error: wasmtime::Error| BindError::Invalid(format!("{error:#}"));
+        let invalid = |error: wasmtime::Error| BindError::Invalid(format!("{error:#}").into());
         let component = Component::new(wasm, bytes).map_err(invalid)?;
-        fits(&component)?;
+        let places = fits(&component)?;
         let pre = linker.instantiate_pre(&component).map_err(invalid)?;
         let range = component.image_range();
         let code_bytes = (range.end as usize).saturating_sub(range.start as usize) as u64;
-        Ok(Self { checked, component, pre, code_bytes })
+        Ok(Self { checked, component, pre, places, code_bytes })
     }
 }
 
-/// Refuses what could never be instantiated, or only at another policy's expense.
-fn fits(component: &Component) -> Result<(), BindError> {
+/// Refuses what could never be instantiated, or only at another policy's expense. Answers the places that an instance
+/// takes.
+fn fits(component: &Component) -> Result<u32, BindError> {
+    let invalid = |reason: String| BindError::Invalid(reason.into());
     let Some(needs) = component.resources_required() else {
-        return Err(BindError::Invalid("it brings whole modules or components as parameters".to_owned()));
+        return Err(invalid("it brings whole modules or components as parameters".to_owned()));
     };
-    let too_many =
-        |what: &str, has: u32, max: u32| BindError::Invalid(format!("it has {has} {what}, the limit is {max}"));
+    let too_many = |what: &str, has: u32, max: u32| invalid(format!("it has {has} {what}, the limit is {max}"));
     if needs.num_memories > pool::MEMORIES {
         return Err(too_many("memories", needs.num_memories, pool::MEMORIES));
     }
@@ -52,9 +55,9 @@ fn fits(component: &Component) -> Result<(), BindError> {
         return Err(too_many("tables", needs.num_tables, pool::TABLES));
     }
     if needs.max_initial_table_size.is_some_and(|elements| elements > pool::TABLE_ELEMENTS as u64) {
-        return Err(BindError::Invalid(format!("a table of it has more than {} elements", pool::TABLE_ELEMENTS)));
+        return Err(invalid(format!("a table of it has more than {} elements", pool::TABLE_ELEMENTS)));
     }
-    Ok(())
+    Ok(pool::places(needs.num_memories, needs.num_tables))
 }
 
 /// Finds compiled policies by digest.

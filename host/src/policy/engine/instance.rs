@@ -6,24 +6,32 @@ use std::time::Duration;
 use wasmtime::{PoolConcurrencyLimitError, ResourceLimiter, Store, StoreContextMut, Trap, UpdateDeadline};
 
 use super::limits::Permit;
+use super::place::place;
 use super::pool::{CORE_INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES};
 use super::{Compiled, Engine};
 use crate::clock::thread_cpu_time;
 use crate::memory_budget::{Reserved, Use};
-use crate::policy::Fault;
 use crate::policy::ledger::{Ledger, SAMPLED_ONE_IN};
+use crate::policy::{Fault, FaultKind, GuestText};
 
 /// What the host keeps of an instance.
 pub(crate) struct GuestState {
     /// Whose it is: where its log lines go.
     pub(crate) ledger: Arc<Ledger>,
+    /// What all of its memories together may have.
     memory_bytes_max: u64,
+    /// What they have.
+    memory_bytes: u64,
+    /// By how much the growth that was allowed last makes it more: it may still fail.
+    growth_bytes: u64,
     /// What it has, of the node's.
     memory: Reserved,
     /// The node had no more for it.
     is_short: bool,
     /// It asked for more memory than it may have.
     was_refused_memory: bool,
+    /// The last line at level `error` of the call under way: a panic's message, where it is one.
+    said: Option<GuestText>,
     budget: Duration,
     /// The thread's processor time at the first tick of the call under way.
     first_tick: Option<Duration>,
@@ -61,8 +69,8 @@ impl Maker {
         find: impl FnOnce(&mut Store<GuestState>, &wasmtime::component::Instance) -> wasmtime::Result<F>,
         configure: impl FnOnce(&mut Store<GuestState>, &F) -> wasmtime::Result<R>,
     ) -> Result<(Instance<F>, R), Fault> {
-        let no_instance = || Fault::NoInstance(format!("all {} are in use", self.engine.limits.instances_max()));
-        let permit = self.engine.limits.permit().ok_or_else(no_instance)?;
+        let no_instance = || Fault::no_instance(format!("all {} are in use", self.engine.limits.instances_max()));
+        let permit = self.engine.limits.permit(self.compiled.places).ok_or_else(no_instance)?;
         let budget = self.engine.config.setup_budget;
         let mut store = self.store(memory_bytes_max, budget);
         self.engine.tick();
@@ -86,9 +94,12 @@ impl Maker {
         let state = GuestState {
             ledger,
             memory_bytes_max,
+            memory_bytes: 0,
+            growth_bytes: 0,
             memory,
             is_short: false,
             was_refused_memory: false,
+            said: None,
             budget,
             first_tick: None,
         };
@@ -142,6 +153,7 @@ fn begin(store: &mut Store<GuestState>, budget: Duration) {
     state.first_tick = None;
     state.was_refused_memory = false;
     state.is_short = false;
+    state.said = None;
     store.set_epoch_deadline(1);
 }
 
@@ -155,61 +167,59 @@ fn interrupt(mut store: StoreContextMut<'_, GuestState>) -> wasmtime::Result<Upd
     if used >= state.budget { Err(UsedUp.into()) } else { Ok(UpdateDeadline::Continue(1)) }
 }
 
-/// What a failed call was.
+/// What a failed call was, where, and what the guest said of it.
 fn fault(error: &wasmtime::Error, state: &GuestState) -> Fault {
+    Fault { kind: kind(error, state), place: place(error), said: state.said.clone() }
+}
+
+fn kind(error: &wasmtime::Error, state: &GuestState) -> FaultKind {
+    let shown = |error: &wasmtime::Error| GuestText::within(&format!("{error:#}"), FAULT_BYTES_MAX);
     if state.was_refused_memory {
-        Fault::Memory { limit_bytes: state.memory_bytes_max }
+        FaultKind::Memory { limit_bytes: state.memory_bytes_max }
     } else if state.is_short {
-        Fault::NoInstance("the node's memory is used up (memory.total)".to_owned())
+        FaultKind::NoInstance { reason: "the node's memory is used up (memory.total)".into() }
     } else if error.is::<UsedUp>() {
-        Fault::Deadline { budget_us: u64::try_from(state.budget.as_micros()).unwrap_or(u64::MAX) }
+        FaultKind::Deadline { budget_us: u64::try_from(state.budget.as_micros()).unwrap_or(u64::MAX) }
     } else if error.is::<PoolConcurrencyLimitError>() {
-        Fault::NoInstance(format!("{error:#}"))
+        FaultKind::NoInstance { reason: shown(error) }
     } else if let Some(trap) = error.downcast_ref::<Trap>() {
-        Fault::Trap(described(trap, error))
+        FaultKind::Trap { trap: trap.to_string().trim_start_matches("wasm trap: ").into() }
     } else {
-        Fault::Nonsense(cut(format!("{error:#}")))
+        FaultKind::Nonsense { reason: shown(error) }
     }
-}
-
-/// The trap and the function it happened in.
-fn described(trap: &Trap, error: &wasmtime::Error) -> String {
-    let backtrace = error.downcast_ref::<wasmtime::WasmBacktrace>();
-    let frames = backtrace.map(wasmtime::WasmBacktrace::frames).unwrap_or_default();
-    // Innermost first: the frames of the panic itself say less than what led to it.
-    let named = |frame: &wasmtime::FrameInfo| {
-        let name = frame.func_name()?;
-        let name = rustc_name(name);
-        let is_panic =
-            ["panic", "rust_", "__rust", "abort", "core::option", "core::result"].iter().any(|it| name.contains(it));
-        (!is_panic).then_some(name)
-    };
-    cut(match frames.iter().find_map(named) {
-        Some(name) => format!("{trap} in {name}"),
-        None => trap.to_string(),
-    })
-}
-
-fn rustc_name(name: &str) -> String {
-    format!("{:#}", rustc_demangle::demangle(name))
 }
 
 /// Faults are kept and logged: they have a bound, too.
-pub(crate) fn cut(mut text: String) -> String {
-    const FAULT_BYTES_MAX: usize = 512;
-    if text.len() > FAULT_BYTES_MAX {
-        text.truncate(text.floor_char_boundary(FAULT_BYTES_MAX));
+const FAULT_BYTES_MAX: usize = 512;
+
+impl GuestState {
+    /// Takes in a line that the guest logs.
+    pub(crate) fn log(&mut self, level: tracing::Level, line: &str) {
+        if level == tracing::Level::ERROR {
+            self.said = Some(GuestText::new(line));
+        }
+        self.ledger.log(level, line);
     }
-    text
 }
 
 impl ResourceLimiter for GuestState {
-    fn memory_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        let may = desired as u64 <= self.memory_bytes_max;
+    /// Several memories count as one: what they have together is bounded, and charged to the node's.
+    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let growth_bytes = desired.saturating_sub(current) as u64;
+        let wanted_bytes = self.memory_bytes.saturating_add(growth_bytes);
+        let may = wanted_bytes <= self.memory_bytes_max;
         self.was_refused_memory |= !may;
-        let is_there = may && self.memory.cover(desired as u64);
+        let is_there = may && self.memory.cover(wanted_bytes);
         self.is_short |= may && !is_there;
+        if is_there {
+            (self.memory_bytes, self.growth_bytes) = (wanted_bytes, growth_bytes);
+        }
         Ok(is_there)
+    }
+
+    fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.memory_bytes -= std::mem::take(&mut self.growth_bytes);
+        Ok(())
     }
 
     fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::process::{Resource, getrlimit};
 
-/// Mappings that a pooled instance costs, rounded up: its memory, its table and its image.
-const MAPPINGS_PER_INSTANCE: u64 = 4;
+/// Mappings that an instance of one place costs, rounded up: its memory, its tables and its image.
+const MAPPINGS_PER_INSTANCE: u64 = 6;
 
 /// Mappings that the rest of the process is left with, in per cent of the machine's limit.
 const MAPPINGS_LEFT_PERCENT: u64 = 50;
@@ -14,7 +14,8 @@ const MAPPINGS_LEFT_PERCENT: u64 = 50;
 /// What the kernel allows where it does not say.
 const MAP_COUNT_DEFAULT: u64 = 65_530;
 
-/// Counts instances against their bound. Each holds a [`Permit`] for as long as it lives.
+/// Counts the places that instances take in the pool against their bound. Each instance holds a [`Permit`] for as long as
+/// it lives.
 #[derive(Debug)]
 pub(super) struct Limits {
     instances_max: u32,
@@ -23,9 +24,12 @@ pub(super) struct Limits {
     address_space_bytes: Option<u64>,
 }
 
-/// The right to one instance.
+/// The right to an instance that takes so many places.
 #[derive(Debug)]
-pub(crate) struct Permit(Arc<AtomicU32>);
+pub(crate) struct Permit {
+    live: Arc<AtomicU32>,
+    places: u32,
+}
 
 impl Limits {
     /// At most `wanted` instances, fewer where the kernel allows the process fewer mappings: past that limit it could
@@ -60,17 +64,17 @@ impl Limits {
         self.address_space_bytes.is_none_or(|limit| bytes <= limit / 2)
     }
 
-    /// The right to one more instance; none past the bound.
-    pub(super) fn permit(&self) -> Option<Permit> {
-        let more = |live: u32| (live < self.instances_max).then_some(live + 1);
+    /// The right to one more instance, which takes so many places; none past the bound.
+    pub(super) fn permit(&self, places: u32) -> Option<Permit> {
+        let more = |live: u32| live.checked_add(places).filter(|live| *live <= self.instances_max);
         self.live.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
-        Some(Permit(Arc::clone(&self.live)))
+        Some(Permit { live: Arc::clone(&self.live), places })
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.live.fetch_sub(self.places, Ordering::Relaxed);
     }
 }
 
@@ -86,16 +90,19 @@ mod tests {
     #[test]
     fn a_low_map_count_lowers_the_bound() {
         assert_eq!(within_mappings(4096, MAP_COUNT_DEFAULT), 4096);
-        assert_eq!(within_mappings(4096, 8_000), 1_000);
+        assert_eq!(within_mappings(4096, 8_400), 700);
     }
 
     #[test]
     fn past_the_bound_there_is_no_instance_until_one_goes() {
-        let limits = Limits { instances_max: 2, live: Arc::default(), address_space_bytes: None };
-        let first = limits.permit().unwrap();
-        let _second = limits.permit().unwrap();
-        assert!(limits.permit().is_none());
+        let limits = Limits { instances_max: 3, live: Arc::default(), address_space_bytes: None };
+        let first = limits.permit(1).unwrap();
+        let second = limits.permit(2).unwrap();
+        assert_eq!(limits.instances(), 3);
+        assert!(limits.permit(1).is_none());
         drop(first);
-        assert!(limits.permit().is_some());
+        assert!(limits.permit(2).is_none());
+        drop(second);
+        assert!(limits.permit(3).is_some());
     }
 }

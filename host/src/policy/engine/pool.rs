@@ -5,12 +5,15 @@ use wasmtime::{Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationCo
 use super::EngineConfig;
 use super::limits::Limits;
 
-/// Core modules of a component: the policy's own and those that link it to the log.
-pub(super) const CORE_INSTANCES: u32 = 4;
-/// Linear memories of a component.
-pub(super) const MEMORIES: u32 = 1;
-/// Tables of a component: the policy's own and that of the link to the log.
-pub(super) const TABLES: u32 = 2;
+/// Core modules of a component: the policy's own, those that link it to the log, and, where it is composed of several
+/// components (an interpreter and its script), theirs and those that link them.
+pub(super) const CORE_INSTANCES: u32 = 32;
+/// Linear memories of a component. Against its bound they count as one.
+pub(super) const MEMORIES: u32 = 4;
+/// Tables of a component: of its modules, and of the links between them.
+pub(super) const TABLES: u32 = 8;
+/// Tables for each place of the pool: the policy's own and that of the link to the log.
+const TABLES_PER_PLACE: u32 = 2;
 /// Elements of a table: functions that may be called indirectly.
 pub(super) const TABLE_ELEMENTS: usize = 8_192;
 
@@ -50,14 +53,22 @@ fn base() -> Config {
         .cranelift_opt_level(OptLevel::Speed)
         .wasm_component_model(true)
         .concurrency_support(false)
-        // Policies are plain computations on one memory. What they don't need can't be used against the host.
+        // Policies are plain computations. What they don't need can't be used against the host.
         .gc_support(false)
         .wasm_memory64(false)
-        .wasm_multi_memory(false)
+        // The modules that link the components of a composed one copy from memory to memory.
+        .wasm_multi_memory(true)
         .wasm_relaxed_simd(false)
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)
         .native_unwind_info(false);
     config
+}
+
+/// The places of the pool that an instance with so many memories and tables takes. Each has one memory, so that the pool
+/// reserves no more address space than instances of one memory need.
+pub(super) const fn places(memories: u32, tables: u32) -> u32 {
+    let (memories, tables) = (if memories > 0 { memories } else { 1 }, tables.div_ceil(TABLES_PER_PLACE));
+    if memories > tables { memories } else { tables }
 }
 
 fn pool(config: &EngineConfig, instances: u32) -> PoolingAllocationConfig {
@@ -65,8 +76,8 @@ fn pool(config: &EngineConfig, instances: u32) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
         .total_core_instances(instances.saturating_mul(CORE_INSTANCES))
-        .total_memories(instances.saturating_mul(MEMORIES))
-        .total_tables(instances.saturating_mul(TABLES))
+        .total_memories(instances)
+        .total_tables(instances.saturating_mul(TABLES_PER_PLACE))
         .max_component_instance_size(INSTANCE_BYTES)
         .max_core_instance_size(INSTANCE_BYTES)
         .max_core_instances_per_component(CORE_INSTANCES)

@@ -1,4 +1,4 @@
-//! The roles that are asked single questions: freshness, invalidation, warming.
+//! The roles that are asked single questions: freshness and invalidation.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,9 +12,8 @@ use crate::policy::clamp::is_surrogate_key;
 use crate::policy::engine::Maker;
 use crate::policy::freshness::{Fill, Plan};
 use crate::policy::invalidation::Written;
-use crate::policy::warming::{Used, Wanted};
 use crate::policy::wit::v0_1_0 as wit;
-use crate::policy::{BindError, Fault};
+use crate::policy::{BindError, Fault, GuestText};
 
 /// Header fields that a policy may ask for.
 const FIELDS_MAX: usize = 32;
@@ -85,50 +84,14 @@ impl InvalidationGuest {
     }
 }
 
-/// A warming policy.
-pub(in crate::policy) struct WarmingGuest {
-    instances: Arc<Instances<wit::Warming, ()>>,
-}
-
-impl WarmingGuest {
-    /// A guest that has taken its settings once.
-    pub(in crate::policy) fn open(maker: Maker, settings: String, seed: u64) -> Result<Self, BindError> {
-        let (instances, ()) = Instances::open(maker, move |maker| {
-            maker.make(
-                maker.engine.config().memory_bytes,
-                |store, instance| wit::Warming::find(&maker.compiled, store, instance),
-                |store, guest| guest.configure(store, &settings, seed),
-            )
-        })?;
-        Ok(Self { instances })
-    }
-
-    /// What it would fetch, and how many of its targets are no targets or too many.
-    pub(in crate::policy) fn wanted(
-        &self,
-        now: Timestamp,
-        usage: &[Used],
-        limit: u32,
-    ) -> Result<(Vec<Wanted>, u64), Fault> {
-        let mut wanted = self
-            .instances
-            .ask(|engine, instance| instance.call(engine, |store, guest| guest.wanted(store, now, usage, limit)))?;
-        let asked = wanted.len();
-        wanted.retain(|want| !want.site.is_empty() && is_target(&want.target) && is_target_sized(&want.site));
-        wanted.truncate(limit as usize);
-        let dropped = (asked - wanted.len()) as u64;
-        Ok((wanted, dropped))
-    }
-}
-
 /// The names that a guest asked for, each once.
 fn field_names(wishes: Vec<String>) -> Result<Vec<HeaderName>, BindError> {
-    let nonsense = |sentence: String| BindError::Faulted(Fault::Nonsense(sentence));
+    let nonsense = |sentence: String| BindError::Faulted(Fault::nonsense(sentence));
     if wishes.len() > FIELDS_MAX {
         return Err(nonsense(format!("it wants to see {} header fields, the limit is {FIELDS_MAX}", wishes.len())));
     }
     let parse = |wish: &String| {
-        let shown: String = wish.chars().take(64).collect();
+        let shown = GuestText::within(wish, 64);
         HeaderName::from_bytes(wish.as_bytes())
             .map(|name| name.as_str().to_owned())
             .map_err(|_| nonsense(format!("it wants to see the header field `{shown}`, which can't be one")))
@@ -156,12 +119,10 @@ fn makes_sense(scope: &Scope) -> bool {
     }
 }
 
+/// A path, with or without a query. What no request target can hold (RFC 9112 section 3.2) matches none, and would only
+/// spoil a log.
 fn is_target(target: &str) -> bool {
-    target.starts_with('/') && is_target_sized(target)
-}
-
-fn is_target_sized(target: &str) -> bool {
-    target.len() <= TARGET_BYTES_MAX
+    target.starts_with('/') && target.len() <= TARGET_BYTES_MAX && target.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 #[cfg(test)]

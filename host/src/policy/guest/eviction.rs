@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use sandbar_guest::eviction::Knowledge;
 
-use super::instances::SENTENCE_CHARS_MAX;
-use crate::policy::engine::{Instance, Maker, cut};
+use crate::policy::engine::{Instance, Maker};
 use crate::policy::eviction::{EvictionFactory, EvictionPolicy};
 use crate::policy::native::NativeEviction;
 use crate::policy::wit::v0_1_0 as wit;
-use crate::policy::{BindError, Digest, Fault};
+use crate::policy::{BindError, Digest, Fault, FaultKind};
 
 /// Capacity of the shard that a policy is tried for when it is bound.
 const TRIAL_CAPACITY_BYTES: u64 = 64 << 20;
@@ -22,14 +21,15 @@ const CAPACITY_PER_MEMORY: u64 = 8;
 pub(in crate::policy) struct EvictionGuest {
     maker: Maker,
     settings: String,
+    is_stock: bool,
 }
 
 impl EvictionGuest {
     /// A guest that has taken its settings once.
-    pub(in crate::policy) fn open(maker: Maker, settings: String) -> Result<Self, BindError> {
-        let guest = Self { maker, settings };
+    pub(in crate::policy) fn open(maker: Maker, settings: String, is_stock: bool) -> Result<Self, BindError> {
+        let guest = Self { maker, settings, is_stock };
         let (_, taken) = guest.instance(TRIAL_CAPACITY_BYTES, 0)?;
-        taken.map_err(|sentence| BindError::Settings(sentence.chars().take(SENTENCE_CHARS_MAX).collect()))?;
+        taken.map_err(|sentence| BindError::Settings(sentence.into()))?;
         Ok(guest)
     }
 
@@ -53,12 +53,14 @@ impl EvictionFactory for EvictionGuest {
         Some(self.maker.compiled.checked.digest)
     }
 
+    fn is_stock(&self) -> bool {
+        self.is_stock
+    }
+
     fn make(&self, capacity_bytes: u64, seed: u64) -> Result<Box<dyn EvictionPolicy>, Fault> {
         let made = self.instance(capacity_bytes, seed).and_then(|(instance, taken)| match taken {
             Ok(()) => Ok(instance),
-            Err(refusal) => {
-                Err(Fault::Nonsense(cut(format!("it refuses a shard of {capacity_bytes} bytes: {refusal}"))))
-            }
+            Err(refusal) => Err(Fault::nonsense(format!("it refuses a shard of {capacity_bytes} bytes: {refusal}"))),
         });
         let instance = made.inspect_err(|fault| self.maker.ledger.faulted(fault))?;
         Ok(Box::new(ShardGuest { maker: self.maker.clone(), instance }))
@@ -98,7 +100,7 @@ impl EvictionPolicy for ShardGuest {
         victims: &mut Vec<u32>,
     ) -> Result<(), Fault> {
         if self.maker.ledger.is_over_share() {
-            return Err(Fault::OverShare);
+            return Err(FaultKind::OverShare.into());
         }
         let slots = self
             .instance

@@ -30,8 +30,7 @@ impl<F: Send + 'static, C: 'static> Instances<F, C> {
         make: impl Fn(&Maker) -> Result<(Instance<F>, Taken<C>), Fault> + Send + Sync + 'static,
     ) -> Result<(Arc<Self>, C), BindError> {
         let (first, taken) = make(&maker)?;
-        let taken =
-            taken.map_err(|sentence| BindError::Settings(sentence.chars().take(SENTENCE_CHARS_MAX).collect()))?;
+        let taken = taken.map_err(|sentence| BindError::Settings(sentence.into()))?;
         let kept = Mutex::new(vec![(maker.ledger.monotonic(), first)]);
         let instances = Arc::new(Self { maker, make: Box::new(make), kept });
         let weak = Arc::downgrade(&instances);
@@ -55,7 +54,7 @@ impl<F: Send + 'static, C: 'static> Instances<F, C> {
         }
         match (self.make)(&self.maker)? {
             (instance, Ok(_)) => Ok(instance),
-            (_, Err(_)) => Err(Fault::Nonsense("it refuses settings that it took before".to_owned())),
+            (_, Err(_)) => Err(Fault::nonsense("it refuses settings that it took before")),
         }
     }
 
@@ -67,9 +66,6 @@ impl<F: Send + 'static, C: 'static> Instances<F, C> {
         }
     }
 }
-
-/// A guest's sentence is shown to its tenant, but not at any length.
-pub(super) const SENTENCE_CHARS_MAX: usize = 1_000;
 
 impl<F: Send + 'static, C: 'static> Idle for Instances<F, C> {
     fn release_idle(&self) {

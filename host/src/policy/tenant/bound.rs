@@ -1,19 +1,19 @@
 //! A policy that is bound, or could be.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
 use crate::clock::{Clock, Timestamp};
 use crate::policy::eviction::EvictionFactory;
-use crate::policy::guest::{FreshnessGuest, InvalidationGuest, WarmingGuest};
+use crate::policy::guest::{FreshnessGuest, InvalidationGuest};
 use crate::policy::kept::ToKeep;
 use crate::policy::ledger::{Ledger, Names};
 use crate::policy::native::{DEFAULT_EVICTION, NativeEviction};
 use crate::policy::quarantine::Rules;
 use crate::policy::share::Share;
-use crate::policy::{Binding, BoundBy, BoundInfo, Digest, EngineConfig, Role};
+use crate::policy::{Binding, BoundBy, BoundInfo, Digest, Disinherited, EngineConfig, Role};
 
 /// Who answers a role.
 pub(super) struct Bound {
@@ -24,6 +24,8 @@ pub(super) struct Bound {
     pub(super) since: Timestamp,
     pub(super) settings: serde_json::Value,
     pub(super) ledger: Arc<Ledger>,
+    /// Set when it takes over.
+    pub(super) disinherited: OnceLock<Disinherited>,
 }
 
 /// How it is answered.
@@ -36,8 +38,6 @@ pub(super) enum Answer {
     Freshness(FreshnessGuest, Digest),
     /// By a guest.
     Invalidation(InvalidationGuest),
-    /// By a guest.
-    Warming(WarmingGuest),
 }
 
 impl Bound {
@@ -49,7 +49,16 @@ impl Bound {
         let names = Names { tenant: Arc::clone(tenant), policy: name.into(), role };
         let ledger = Arc::new(Ledger::new(names, rules, Arc::new(Share::new(0)), clock));
         let settings = serde_json::Value::Null;
-        Self { role, answer: Answer::Native, digest: None, by: BoundBy::Default, since, settings, ledger }
+        Self {
+            role,
+            answer: Answer::Native,
+            digest: None,
+            by: BoundBy::Default,
+            since,
+            settings,
+            ledger,
+            disinherited: OnceLock::new(),
+        }
     }
 
     pub(super) fn eviction(&self) -> Arc<dyn EvictionFactory> {
@@ -74,6 +83,8 @@ impl Bound {
             no_instance: counts.no_instance,
             over_share: counts.over_share,
             log_dropped: counts.log_dropped,
+            last_faults: self.ledger.last_faults(),
+            disinherited: self.disinherited.get().cloned(),
             state: self.ledger.state(),
         }
     }
@@ -120,7 +131,12 @@ impl Prepared {
         Some(ToKeep { binding, component: self.component.as_deref(), name, since: self.bound.since })
     }
 
-    pub(super) fn into_bound(self) -> Arc<Bound> {
+    /// It answers from now on, and what it uses of the processor is charged.
+    pub(super) fn into_bound(self, disinherited: Option<Disinherited>) -> Arc<Bound> {
+        self.bound.ledger.bound();
+        if let Some(disinherited) = disinherited {
+            self.bound.disinherited.get_or_init(|| disinherited);
+        }
         self.bound
     }
 }

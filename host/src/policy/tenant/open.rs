@@ -1,10 +1,12 @@
 //! From a binding to a policy that answers.
 
+use std::any::Any;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -15,12 +17,12 @@ use super::bound::{Answer, Bound, Prepared, rules};
 use crate::clock::{Clock, SystemClock};
 use crate::policy::engine::Maker;
 use crate::policy::freshness::Grant;
-use crate::policy::guest::{EvictionGuest, FreshnessGuest, InvalidationGuest, WarmingGuest};
+use crate::policy::guest::{EvictionGuest, FreshnessGuest, InvalidationGuest};
 use crate::policy::kept::{Found, Kept};
 use crate::policy::ledger::{Ledger, Names};
 use crate::policy::native::NativeEviction;
 use crate::policy::share::Share;
-use crate::policy::{BindError, Binding, BoundBy, Digest, Engine, Role, Source};
+use crate::policy::{BindError, Binding, BoundBy, Digest, Engine, GuestText, OpenError, Role, Source};
 
 impl TenantPolicies {
     /// Native policies only, and no engine: nothing can be bound but native policies.
@@ -40,12 +42,12 @@ impl TenantPolicies {
         grants: BTreeSet<Grant>,
         kept: Option<&Path>,
         clock: Arc<dyn Clock>,
-    ) -> Result<Self, BindError> {
+    ) -> Result<Self, OpenError> {
         let mut policies = Self::unbound(Some(engine), tenant, grants, kept.map(|dir| Kept::new(dir, tenant)), clock);
         policies.configured = configured.iter().map(|binding| (binding.role, binding.clone())).collect();
         for role in Role::ALL {
             if let Some(prepared) = policies.at_start(role)? {
-                policies.bound[role as usize].store(prepared.into_bound());
+                policies.bound[role as usize].store(prepared.into_bound(None));
             }
         }
         Ok(policies)
@@ -77,7 +79,7 @@ impl TenantPolicies {
     }
 
     /// What rules a role after a start.
-    fn at_start(&self, role: Role) -> Result<Option<Prepared>, BindError> {
+    fn at_start(&self, role: Role) -> Result<Option<Prepared>, OpenError> {
         match self.kept_binding(role) {
             Ok(Some(prepared)) => return Ok(Some(prepared)),
             Ok(None) => {}
@@ -86,8 +88,9 @@ impl TenantPolicies {
                 tracing::warn!(tenant, %role, reason, "the kept binding can't be used; the configured policy rules");
             }
         }
-        let configured = self.configured.get(&role).cloned();
-        configured.map(|binding| self.prepare_as(binding, BoundBy::Config, None)).transpose()
+        let Some(binding) = self.configured.get(&role) else { return Ok(None) };
+        let prepared = self.prepare_as(binding.clone(), BoundBy::Config, None);
+        prepared.map(Some).map_err(|source| OpenError { role, named: binding.source.to_string(), source })
     }
 
     fn kept_binding(&self, role: Role) -> Result<Option<Prepared>, String> {
@@ -106,21 +109,25 @@ impl TenantPolicies {
         by: BoundBy,
         found: Option<Found>,
     ) -> Result<Prepared, BindError> {
+        if !binding.role.is_served() {
+            return Err(BindError::NotServed(binding.role));
+        }
         let policy = Policy::of(&binding)?;
         let name = found.as_ref().and_then(|found| found.name.clone()).unwrap_or_else(|| policy.name(&binding));
         let ledger = self.ledger(name.into(), binding.role);
         let settings = settings_text(&binding.settings);
         let (answer, digest) = match &policy {
             Policy::Native(name) => (native(name, binding.role, &settings)?, None),
-            Policy::Guest { bytes, .. } => {
-                let (answer, digest) = self.guest(bytes, binding.role, settings, &ledger)?;
+            Policy::Guest { bytes, is_stock } => {
+                let (answer, digest) = self.guest((bytes, *is_stock), binding.role, settings, &ledger)?;
                 (answer, Some(digest))
             }
         };
         let since = found.map_or_else(|| self.clock.now(), |found| found.since);
         let role = binding.role;
         let settings = binding.settings.clone();
-        let bound = Arc::new(Bound { role, answer, digest, by, since, settings, ledger });
+        let disinherited = OnceLock::new();
+        let bound = Arc::new(Bound { role, answer, digest, by, since, settings, ledger, disinherited });
         Ok(Prepared { bound, binding: Some(binding), component: policy.component() })
     }
 
@@ -132,24 +139,39 @@ impl TenantPolicies {
 
     fn guest(
         &self,
-        bytes: &[u8],
+        (bytes, is_stock): (&[u8], bool),
         role: Role,
         settings: String,
         ledger: &Arc<Ledger>,
     ) -> Result<(Answer, Digest), BindError> {
         let engine = self.engine.clone().ok_or(BindError::NoEngine)?;
-        let compiled = engine.compile(bytes, role)?;
-        let digest = compiled.checked.digest;
-        let maker = Maker { engine, compiled, ledger: Arc::clone(ledger) };
         let seed = seed(&self.tenant, role);
-        let answer = match role {
-            Role::Freshness => Answer::Freshness(FreshnessGuest::open(maker, settings, seed)?, digest),
-            Role::Eviction => Answer::Eviction(Arc::new(EvictionGuest::open(maker, settings)?)),
-            Role::Invalidation => Answer::Invalidation(InvalidationGuest::open(maker, settings, seed)?),
-            Role::Warming => Answer::Warming(WarmingGuest::open(maker, settings, seed)?),
-        };
-        Ok((answer, digest))
+        caught(|| {
+            let compiled = engine.compile(bytes, role)?;
+            let digest = compiled.checked.digest;
+            let maker = Maker { engine, compiled, ledger: Arc::clone(ledger) };
+            let answer = match role {
+                Role::Freshness => Answer::Freshness(FreshnessGuest::open(maker, settings, seed)?, digest),
+                Role::Eviction => Answer::Eviction(Arc::new(EvictionGuest::open(maker, settings, is_stock)?)),
+                Role::Invalidation => Answer::Invalidation(InvalidationGuest::open(maker, settings, seed)?),
+                Role::Warming => return Err(BindError::NotServed(role)),
+            };
+            Ok((answer, digest))
+        })
     }
+}
+
+/// Does all that a component can break by what it is: it goes through the compiler, the linker and the first instance here.
+/// A panic in them is a refusal of the component, and nothing else comes of it: what they have made is dropped.
+fn caught<T>(work: impl FnOnce() -> Result<T, BindError>) -> Result<T, BindError> {
+    let done = std::panic::catch_unwind(AssertUnwindSafe(work));
+    done.unwrap_or_else(|panic| Err(BindError::Panicked(panicked(&*panic))))
+}
+
+/// What a panic said.
+fn panicked(panic: &(dyn Any + Send)) -> GuestText {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("it panicked").into()
 }
 
 /// Where the answers come from.
@@ -216,7 +238,7 @@ fn native(name: &str, role: Role, settings: &str) -> Result<Answer, BindError> {
     match role {
         Role::Eviction => {
             let made = NativeEviction::new(name, settings).ok_or_else(not_native)?;
-            Ok(Answer::Eviction(Arc::new(made.map_err(BindError::Settings)?)))
+            Ok(Answer::Eviction(Arc::new(made.map_err(|sentence| BindError::Settings(sentence.into()))?)))
         }
         Role::Freshness if name == "standard" => Ok(Answer::Native),
         _ => Err(not_native()),
@@ -238,4 +260,17 @@ fn settings_text(settings: &serde_json::Value) -> String {
 fn seed(tenant: &str, role: Role) -> u64 {
     let digest = Digest::of(format!("{tenant}\0{role}").as_bytes());
     digest.0.iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_of_the_compiler_is_a_refusal() {
+        let refused = caught::<()>(|| panic!("invalid adapter module {}", 7)).unwrap_err();
+        assert_eq!(refused.to_string(), "the host failed on it: invalid adapter module 7");
+        assert!(refused.is_tenants());
+        assert!(caught(|| Ok(())).is_ok());
+    }
 }

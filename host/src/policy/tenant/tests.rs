@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::*;
 use crate::barrier::{PurgeMode, Scope};
-use crate::clock::ManualClock;
+use crate::clock::{ManualClock, Timestamp};
 use crate::entry::Directives;
 use crate::policy::freshness::{EarlyRefresh, LifetimeSource, Obstacle, Plan};
 use crate::policy::{EngineConfig, Source};
@@ -215,7 +215,7 @@ fn a_hand_over_that_fails_leaves_everything_as_it_was() {
     let prepared = bench.policies.prepare(Binding::stock(Role::Eviction, "lru")).unwrap();
     let failed = bench.policies.commit_with(prepared, |factory| {
         assert_eq!(factory.unwrap().name(), "lru");
-        Err(BindError::Panicked("in the middle".to_owned()))
+        Err(BindError::Panicked("in the middle".into()))
     });
     assert!(failed.is_err());
     assert_eq!(info(&bench.policies, Role::Eviction).by, BoundBy::Default);

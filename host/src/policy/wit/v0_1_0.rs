@@ -1,4 +1,4 @@
-//! `sandbar:policy@0.1.0`.
+//! `sandbar:policy@0.1.0`, but for the role `warming`, which nothing asks yet.
 
 use sandbar_guest::eviction::Knowledge;
 use wasmtime::component::{HasSelf, Instance, Linker};
@@ -7,7 +7,6 @@ use wasmtime::{Result, Store};
 use crate::barrier::{Purge, PurgeMode, Scope};
 use crate::clock::Timestamp;
 use crate::policy::engine::{Compiled, GuestState};
-use crate::policy::warming::{Used, Wanted};
 use crate::policy::{freshness, invalidation};
 
 mod freshness_world {
@@ -36,15 +35,6 @@ mod invalidation_world {
     });
 }
 
-mod warming_world {
-    wasmtime::component::bindgen!({
-        path: "../wit/0.1.0",
-        world: "warming-policy",
-        ownership: Borrowing { duplicate_if_necessary: true },
-        with: { "sandbar:policy/log": super::freshness_world::sandbar::policy::log },
-    });
-}
-
 use eviction_world::exports::sandbar::policy::eviction as e;
 use eviction_world::{EvictionPolicy, EvictionPolicyIndices};
 use freshness_world::exports::sandbar::policy::freshness as f;
@@ -52,8 +42,6 @@ use freshness_world::sandbar::policy::log;
 use freshness_world::{FreshnessPolicy, FreshnessPolicyIndices};
 use invalidation_world::exports::sandbar::policy::invalidation as i;
 use invalidation_world::{InvalidationPolicy, InvalidationPolicyIndices};
-use warming_world::exports::sandbar::policy::warming as w;
-use warming_world::{WarmingPolicy, WarmingPolicyIndices};
 
 /// What a guest answers when it is handed its settings: itself, or a sentence.
 pub(crate) type Taken<T> = std::result::Result<T, String>;
@@ -73,7 +61,7 @@ impl log::Host for GuestState {
             log::Level::Warn => tracing::Level::WARN,
             log::Level::Error => tracing::Level::ERROR,
         };
-        self.ledger.log(level, &message);
+        self.log(level, &message);
     }
 }
 
@@ -260,41 +248,4 @@ fn purge_of(purge: i::Purge, site: &str) -> Purge {
         i::Mode::Soft => PurgeMode::Soft,
     };
     Purge { scope, mode }
-}
-
-/// The functions of the role `warming`.
-pub(crate) struct Warming(WarmingPolicy);
-
-impl Warming {
-    pub(crate) fn find(compiled: &Compiled, store: &mut Store<GuestState>, instance: &Instance) -> Result<Self> {
-        WarmingPolicyIndices::new(&compiled.pre)?.load(store, instance).map(Self)
-    }
-
-    pub(crate) fn configure(&self, store: &mut Store<GuestState>, settings: &str, seed: u64) -> Result<Taken<()>> {
-        self.0.sandbar_policy_warming().call_configure(store, settings, seed)
-    }
-
-    pub(crate) fn wanted(
-        &self,
-        store: &mut Store<GuestState>,
-        now: Timestamp,
-        usage: &[Used],
-        limit: u32,
-    ) -> Result<Vec<Wanted>> {
-        let usage: Vec<w::Used<'_>> = usage.iter().map(used).collect();
-        let wanted = self.0.sandbar_policy_warming().call_wanted(store, now.as_millis(), &usage, limit)?;
-        Ok(wanted.into_iter().map(|want| Wanted { site: want.site, target: want.target }).collect())
-    }
-}
-
-fn used(used: &Used) -> w::Used<'_> {
-    w::Used {
-        site: &used.site,
-        target: &used.target,
-        requests: used.requests,
-        last_ms: used.last.as_millis(),
-        fetch_cost_us: used.fetch_cost_us,
-        body_bytes: used.body_bytes,
-        expires_ms: used.expires.map_or(0, Timestamp::as_millis),
-    }
 }

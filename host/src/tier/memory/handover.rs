@@ -4,6 +4,10 @@
 //! for. Meanwhile things happen; so at the end the table is compared with what the new policy was told, and it is told the
 //! difference. What the old one has learnt beside its order goes first. The same comparison brings an old policy up to date
 //! again when a swap is undone.
+//!
+//! What the old one says may cost the new one its inheritance, never its seat. What can be checked is checked here; what is
+//! a policy's own form goes from a stranger to strangers only; and where the new one fails on what it is told, another
+//! instance of it takes the seat and is told nothing but the entries, in the order of insertion.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,6 +18,7 @@ use sandbar_guest::eviction::{Departure, Event, Knowledge, pack};
 use super::seat::{Occupant, Seat, read_order, tell};
 use super::shard::Shard;
 use super::slab::State;
+use super::stats::SeatCounts;
 use super::sync::RwLockUpgradableReadGuard;
 use super::table::{Standing, Table};
 use crate::clock::Timestamp;
@@ -42,6 +47,17 @@ pub(super) struct Left {
     occupant: Occupant,
     bound: Arc<dyn EvictionFactory>,
     known: Known,
+    /// What its successor failed with, where that was because of what this one handed over.
+    pub(super) misled: Option<Fault>,
+}
+
+/// What a successor is told beside the entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Inheritance {
+    /// What the policy that leaves has learnt, and its order.
+    All,
+    /// Nothing that the policy that leaves says.
+    None,
 }
 
 /// What the successor is told of the entries that are handed over: their places in the order of the policy that leaves, and
@@ -68,15 +84,46 @@ impl<V: Clone> Shard<V> {
     pub(super) fn swap(&self, to: &Arc<dyn EvictionFactory>, now: Timestamp) -> Result<Left, Fault> {
         let mut garbage = Vec::new();
         let mut seat = self.seat.lock();
-        let (occupant, known) = if matches!(seat.occupant, Occupant::Vacant) {
-            (Occupant::Vacant, Known::default())
+        let ((occupant, known), misled) = if matches!(seat.occupant, Occupant::Vacant) {
+            ((Occupant::Vacant, Known::default()), None)
         } else {
-            let policy = to.make(seat.capacity_bytes, seat.seed)?;
-            self.reseat(&mut seat, Occupant::Bound(policy), now, &mut garbage).inspect_err(|fault| to.faulted(fault))?
+            self.succeed(&mut seat, to, now, &mut garbage)?
         };
         let bound = std::mem::replace(&mut seat.bound, Arc::clone(to));
         self.apply_after_change(&mut seat, now, &mut garbage);
-        Ok(Left { occupant, bound, known })
+        Ok(Left { occupant, bound, known, misled })
+    }
+
+    /// A policy of another maker takes the seat. Where it fails on what a stranger told it, but not without that, the
+    /// stranger is to blame. Answers as [`Self::reseat`], and with the fault that is the stranger's.
+    ///
+    /// # Errors
+    /// When the other policy could not be made or failed by itself; the one that was to leave has its seat again.
+    fn succeed(
+        &self,
+        seat: &mut Seat,
+        to: &Arc<dyn EvictionFactory>,
+        now: Timestamp,
+        garbage: &mut Vec<V>,
+    ) -> Result<((Occupant, Known), Option<Fault>), Fault> {
+        let predecessor = Arc::clone(seat.maker());
+        let next = Occupant::Bound(to.make(seat.capacity_bytes, seat.seed)?);
+        let fault = match self.reseat(seat, (next, to.is_stock(), Inheritance::All), now, garbage) {
+            Ok(left) => return Ok((left, None)),
+            Err(fault) => fault,
+        };
+        // One that could not be asked, or failed on what this program itself says, does no better without.
+        if fault.is_the_policys() && !predecessor.is_stock() {
+            let next = Occupant::Bound(to.make(seat.capacity_bytes, seat.seed)?);
+            if let Ok(left) = self.reseat(seat, (next, to.is_stock(), Inheritance::None), now, garbage) {
+                let blamed = Fault::nonsense(format!("what it handed over made {} fail: {fault}", to.name()));
+                SeatCounts::add(&self.counts.faults, 1);
+                predecessor.faulted(&blamed);
+                return Ok((left, Some(fault)));
+            }
+        }
+        to.faulted(&fault);
+        Err(fault)
     }
 
     /// Puts a policy back that left its seat.
@@ -123,6 +170,7 @@ impl<V: Clone> Shard<V> {
                 Occupant::StandIn(Arc::clone(maker), maker.make(seat.capacity_bytes, seat.seed)?)
             }
         };
+        let next = (next, seat.maker().is_stock(), Inheritance::All);
         self.reseat(seat, next, now, garbage).map(|_| ()).inspect_err(|fault| self.note_fault(seat, fault))
     }
 
@@ -135,7 +183,8 @@ impl<V: Clone> Shard<V> {
             return;
         }
         if let Ok(policy) = seat.bound.make(seat.capacity_bytes, seat.seed) {
-            match self.reseat(seat, Occupant::Bound(policy), now, garbage) {
+            let next = (Occupant::Bound(policy), seat.bound.is_stock(), Inheritance::All);
+            match self.reseat(seat, next, now, garbage) {
                 Ok(_) => self.apply_after_change(seat, now, garbage),
                 Err(fault) => seat.bound.faulted(&fault),
             }
@@ -167,21 +216,28 @@ impl<V: Clone> Shard<V> {
         self.counts.standing_in.store(u64::from(stands_in), Ordering::Relaxed);
     }
 
-    /// Gives the seat to another policy, which is told of the entries in the order of the one that leaves. Answers that
-    /// one, and what it knew. What the other one does not want is left in the seat's victims.
+    /// Gives the seat to another policy, which is a stock one or not, and is told of the entries in the order of the one
+    /// that leaves. Answers that one, and what it knew. What the other one does not want is left in the seat's victims.
     ///
     /// # Errors
     /// When the other policy failed; the one that was to leave has its seat again.
     fn reseat(
         &self,
         seat: &mut Seat,
-        mut next: Occupant,
+        (mut next, is_stock, inheritance): (Occupant, bool, Inheritance),
         now: Timestamp,
         garbage: &mut Vec<V>,
     ) -> Result<(Occupant, Known), Fault> {
         self.take_events(seat);
         self.answer(seat, now, None, garbage);
-        let known = self.tell_in_order(seat, &mut next, now)?;
+        let known = match inheritance {
+            Inheritance::All => self.tell_in_order(seat, (&mut next, is_stock), now)?,
+            Inheritance::None => {
+                // It listens to nothing as it would to something: what it fails on is its own then.
+                next.policy().map_or(Ok(()), |next| next.take_over(&Knowledge::default()))?;
+                Known::default()
+            }
+        };
         let before = std::mem::replace(&mut seat.occupant, next);
         let before_made_for_bytes = std::mem::replace(&mut seat.made_for_bytes, seat.capacity_bytes);
         let (known_before, up_to_date) = self.bring_up_to_date(seat, &known, now);
@@ -195,27 +251,38 @@ impl<V: Clone> Shard<V> {
         Err(fault)
     }
 
-    /// What the seat's occupant has learnt, if it is not too much.
+    /// What the seat's occupant has learnt, as far as it can be true, if it is not too much.
     ///
     /// # Errors
     /// When the occupant failed.
-    fn knowledge(&self, seat: &mut Seat) -> Result<Knowledge, Fault> {
-        let knowledge = seat.occupant.policy().map_or(Ok(Knowledge::default()), EvictionPolicy::hand_over)?;
+    fn knowledge(&self, seat: &mut Seat, to_stock: bool) -> Result<Knowledge, Fault> {
+        let mut knowledge = seat.occupant.policy().map_or(Ok(Knowledge::default()), EvictionPolicy::hand_over)?;
         let bytes = knowledge.bytes();
-        if bytes <= KNOWLEDGE_BYTES_MAX {
-            return Ok(knowledge);
+        if bytes > KNOWLEDGE_BYTES_MAX {
+            self.note_fault(seat, &Fault::nonsense(format!("it hands over {bytes} bytes of what it has learnt")));
+            return Ok(Knowledge::default());
         }
-        self.note_fault(seat, &Fault::Nonsense(format!("it hands over {bytes} bytes of what it has learnt")));
-        Ok(Knowledge::default())
+        knowledge.reads.truncate(self.table.read().slab.len() as usize);
+        knowledge.ghosts.retain(|ghost| ghost.weight_bytes <= seat.capacity_bytes);
+        if to_stock && !seat.maker().is_stock() {
+            // Only a stock policy writes the form of one: what a stranger says in it, it has made up.
+            knowledge.private.clear();
+        }
+        Ok(knowledge)
     }
 
     /// Tells `next` what the seat's occupant has learnt, and then of the entries in its order, as far as it names them.
     ///
     /// # Errors
     /// When `next` failed.
-    fn tell_in_order(&self, seat: &mut Seat, next: &mut Occupant, now: Timestamp) -> Result<Known, Fault> {
+    fn tell_in_order(
+        &self,
+        seat: &mut Seat,
+        (next, is_stock): (&mut Occupant, bool),
+        now: Timestamp,
+    ) -> Result<Known, Fault> {
         let mut known = Known::default();
-        let knowledge = match self.knowledge(seat) {
+        let knowledge = match self.knowledge(seat, is_stock) {
             Ok(knowledge) => knowledge,
             // All are told in the order of insertion.
             Err(fault) => {

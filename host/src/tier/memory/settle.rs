@@ -88,7 +88,7 @@ impl<V: Clone> Shard<V> {
         }
         let (is_in, nonsense) = self.apply_exclusively(seat, arriving, garbage);
         if let Some(nonsense) = nonsense {
-            self.note_fault(seat, &Fault::Nonsense(nonsense));
+            self.note_fault(seat, &Fault::nonsense(nonsense));
             if matches!(seat.occupant, Occupant::Bound(_)) && !seat.bound.is_trusted() {
                 self.stand_in(seat, now, garbage);
             }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::super::Memory;
 use super::hostile::{Habit, failing_after, hostile};
 use super::support::{Factory, Lru, NOW, assert_consistent, batched, exact, facts, key, keys_of};
-use crate::policy::Fault;
 use crate::policy::eviction::EvictionPolicy;
+use crate::policy::{Fault, FaultKind};
 
 fn fill(memory: &Memory<u64>, numbers: std::ops::Range<u64>) {
     for number in numbers {
@@ -28,7 +28,10 @@ fn nonsense_is_counted_and_the_host_keeps_the_bound() {
             let stats = memory.stats();
             let faults = factory.faults.lock();
             assert!(!faults.is_empty(), "{habit:?}");
-            assert!(faults.iter().all(|fault| matches!(fault, Fault::Nonsense(_))), "{habit:?} {faults:?}");
+            assert!(
+                faults.iter().all(|fault| matches!(fault.kind, FaultKind::Nonsense { .. })),
+                "{habit:?} {faults:?}"
+            );
             assert_eq!(stats.faults, faults.len() as u64);
             assert_eq!(stats.shards_standing_in, 0, "it is still trusted");
             assert_eq!(stats.evicted_by_host > 0, matches!(habit, Habit::Withholds | Habit::Halves), "{habit:?}");
@@ -67,7 +70,7 @@ fn a_native_policy_stands_in_for_one_that_fails_until_that_is_trusted_again() {
     memory.get(key(1), NOW);
     factory.trusted.store(false, Ordering::SeqCst);
     memory.get(key(2), NOW);
-    assert_eq!(*factory.faults.lock(), [Fault::Deadline { budget_us: 1 }]);
+    assert_eq!(*factory.faults.lock(), [FaultKind::Deadline { budget_us: 1 }.into()]);
     assert_eq!(memory.stats().shards_standing_in, 1);
     assert_eq!(keys_of(&memory, 20).len(), 10, "nothing is lost");
 
@@ -106,7 +109,7 @@ fn the_policy_that_comes_back_takes_over_the_order_of_the_one_that_stood_in() {
 #[test]
 fn where_the_stand_in_fails_too_entries_leave_in_the_order_of_insertion() {
     let fallback = failing_after(3);
-    let factory = Factory::with_fallback("guest", |_, _| Err(Fault::NoInstance("none".into())), Arc::clone(&fallback));
+    let factory = Factory::with_fallback("guest", |_, _| Err(Fault::no_instance("none")), Arc::clone(&fallback));
     let memory = Memory::new(&exact(5), Arc::clone(&factory) as _);
     fill(&memory, 0..20);
     memory.get(key(15), NOW);

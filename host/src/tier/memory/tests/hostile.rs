@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use sandbar_guest::eviction::{Eviction, advance};
 
 use super::support::{Factory, Lru};
-use crate::policy::Fault;
 use crate::policy::eviction::EvictionPolicy;
+use crate::policy::{Fault, FaultKind};
 
 /// What a hostile policy does to an honest answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl EvictionPolicy for Hostile {
             Habit::EvictsAll => victims.extend(0..2000),
             Habit::Fails if self.calls.is_multiple_of(17) => {
                 victims.extend(0..10);
-                return Err(Fault::Trap("unreachable".into()));
+                return Err(Fault::trap("unreachable"));
             }
             Habit::Dawdles => {
                 (0..50).for_each(|_| std::thread::yield_now());
@@ -78,7 +78,7 @@ impl EvictionPolicy for Hostile {
         if self.habit == Habit::GoesRound {
             self.calls += 1;
             slots.extend([7, 7, u32::MAX - 1, self.calls % 5]);
-            return if self.calls.is_multiple_of(3) { Err(Fault::Trap("round".into())) } else { Ok(()) };
+            return if self.calls.is_multiple_of(3) { Err(Fault::trap("round")) } else { Ok(()) };
         }
         slots.extend(self.inner.order(after, limit));
         Ok(())
@@ -88,7 +88,7 @@ impl EvictionPolicy for Hostile {
 /// Hands out policies of a habit; a watchful one stands in.
 pub(super) fn hostile(habit: Habit) -> Arc<Factory> {
     Factory::new("hostile", move |capacity_bytes, seed| {
-        let inner = Lru::configure("", capacity_bytes, seed).map_err(Fault::Trap)?;
+        let inner = Lru::configure("", capacity_bytes, seed).map_err(Fault::trap)?;
         Ok(Box::new(Hostile { inner, habit, calls: 0 }))
     })
 }
@@ -99,7 +99,7 @@ impl EvictionPolicy for FailsAfter {
     fn advance(&mut self, now_ms: u64, events: &[u64], reclaim: u64, victims: &mut Vec<u32>) -> Result<(), Fault> {
         advance(&mut self.1, now_ms, events, reclaim, victims);
         let left = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
-        left.map(|_| ()).map_err(|_| Fault::Deadline { budget_us: 1 })
+        left.map(|_| ()).map_err(|_| FaultKind::Deadline { budget_us: 1 }.into())
     }
 
     fn order(&mut self, after: Option<u32>, limit: u32, slots: &mut Vec<u32>) -> Result<(), Fault> {
@@ -112,7 +112,7 @@ impl EvictionPolicy for FailsAfter {
 pub(super) fn failing_after(calls: u32) -> Arc<Factory> {
     let calls = Arc::new(AtomicU32::new(calls));
     Factory::new("failing", move |capacity_bytes, seed| {
-        let inner = Lru::configure("", capacity_bytes, seed).map_err(Fault::Trap)?;
+        let inner = Lru::configure("", capacity_bytes, seed).map_err(Fault::trap)?;
         Ok(Box::new(FailsAfter(Arc::clone(&calls), inner)))
     })
 }

@@ -52,7 +52,7 @@ impl EvictionPolicy for Student {
     fn hand_over(&mut self) -> Result<Knowledge, Fault> {
         match self.habit {
             Habit::SaysTooMuch => Ok(Knowledge { private: vec![0; KNOWLEDGE_BYTES_MAX + 1], ..lesson() }),
-            Habit::FailsToSay => Err(Fault::Trap("it fails to say".into())),
+            Habit::FailsToSay => Err(Fault::trap("it fails to say")),
             Habit::Honest | Habit::FailsToListen => Ok(lesson()),
         }
     }
@@ -60,7 +60,7 @@ impl EvictionPolicy for Student {
     fn take_over(&mut self, predecessor: &Knowledge) -> Result<(), Fault> {
         self.told.lock().push(predecessor.clone());
         match self.habit {
-            Habit::FailsToListen => Err(Fault::Trap("it fails to listen".into())),
+            Habit::FailsToListen => Err(Fault::trap("it fails to listen")),
             _ => Ok(()),
         }
     }
@@ -70,7 +70,7 @@ fn students(habit: Habit) -> (Arc<Factory>, Told) {
     let told = Told::default();
     let to = Arc::clone(&told);
     let factory = Factory::new("student", move |capacity_bytes, seed| {
-        let inner = Lru::configure("", capacity_bytes, seed).map_err(Fault::Trap)?;
+        let inner = Lru::configure("", capacity_bytes, seed).map_err(Fault::trap)?;
         Ok(Box::new(Student { inner, habit, told: Arc::clone(&to) }))
     });
     (factory, told)
@@ -125,7 +125,7 @@ fn so_do_a_change_of_the_capacity_and_a_return_from_quarantine() {
         if *failing.lock() {
             return failing_after(0).make_one(capacity_bytes, seed);
         }
-        let inner = Lru::configure("", capacity_bytes, seed).map_err(Fault::Trap)?;
+        let inner = Lru::configure("", capacity_bytes, seed).map_err(Fault::trap)?;
         Ok(Box::new(Student { inner, habit: Habit::Honest, told: Arc::clone(&to) }) as Box<dyn EvictionPolicy>)
     };
     let moody = Factory::with_fallback("moody", make, teacher);
@@ -146,7 +146,11 @@ fn too_much_is_not_handed_on_but_the_order_is() {
     let memory = filled(&exact(100), &old);
     memory.swap_eviction(Arc::clone(&new) as _, NOW).unwrap();
     assert_eq!(*told.lock(), [Knowledge::default()]);
-    assert!(matches!(&old.faults.lock()[..], [Fault::Nonsense(what)] if what.contains("2097")), "{:?}", old.faults);
+    assert!(
+        matches!(&old.faults.lock()[..], [fault] if fault.to_string().contains("nonsense: it hands over 2097")),
+        "{:?}",
+        old.faults
+    );
     (100..110).for_each(|number| _ = memory.insert(key(number), number, facts(1), NOW));
     let kept: Vec<u64> = [0].into_iter().chain(11..110).collect();
     assert_eq!(keys_of(&memory, 200), kept, "the one that was read stays");
@@ -169,7 +173,7 @@ fn one_that_fails_to_listen_does_not_take_over() {
     let (old, new) = (students(Habit::Honest).0, students(Habit::FailsToListen).0);
     let memory = filled(&exact(100), &old);
     let fault = memory.swap_eviction(Arc::clone(&new) as _, NOW).unwrap_err();
-    assert_eq!(fault, Fault::Trap("it fails to listen".into()));
+    assert_eq!(fault, Fault::trap("it fails to listen"));
     assert_eq!((new.faults.lock().len(), old.faults.lock().len()), (1, 0));
     assert_eq!((memory.stats().policy, memory.stats().shards_standing_in), ("student".to_owned(), 0));
     (100..110).for_each(|number| _ = memory.insert(key(number), number, facts(1), NOW));

@@ -266,7 +266,7 @@ impl Factory {
         let (breaches, log) = (Arc::new(Mutex::new(vec![])), Log::default());
         let (to_breaches, to_log) = (Arc::clone(&breaches), Arc::clone(&log));
         let make = move |capacity_bytes, seed| {
-            let inner = P::configure("", capacity_bytes, seed).map_err(Fault::Trap)?;
+            let inner = P::configure("", capacity_bytes, seed).map_err(Fault::trap)?;
             let (breaches, log) = (Arc::clone(&to_breaches), Some(Arc::clone(&to_log)));
             Ok(Box::new(Watchful { inner, slots: HashMap::new(), breaches, log }) as Box<dyn EvictionPolicy>)
         };

@@ -9,7 +9,7 @@ use super::super::{Facts, Memory, MemoryConfig};
 use super::hostile::{Habit, failing_after, hostile};
 use super::support::{Factory, NOW, assert_consistent, batched, exact, facts, key, keys_of};
 use crate::clock::Timestamp;
-use crate::policy::Fault;
+use crate::policy::{Fault, FaultKind};
 
 fn fill(memory: &Memory<u64>, numbers: std::ops::Range<u64>) {
     for number in numbers {
@@ -83,11 +83,11 @@ fn a_swap_that_fails_in_any_shard_at_any_call_is_undone_in_all() {
         fill(&memory, 0..3000);
         match memory.swap_eviction(Arc::clone(&new) as _, NOW) {
             Ok(_) => continue,
-            Err(fault) => assert_eq!(fault, Fault::Deadline { budget_us: 1 }),
+            Err(fault) => assert_eq!(fault.kind, FaultKind::Deadline { budget_us: 1 }),
         }
         undone += 1;
         assert_eq!(memory.stats().entries, 3000, "no entry is lost");
-        assert_eq!(*new.faults.lock(), [Fault::Deadline { budget_us: 1 }]);
+        assert_eq!(*new.faults.lock(), [FaultKind::Deadline { budget_us: 1 }.into()]);
         fill(&memory, 3000..9000);
         assert_eq!((memory.stats().evicted_by_host, memory.stats().shards_standing_in), (0, 0));
         assert_eq!(memory.stats().policy, "lru");
@@ -102,8 +102,8 @@ fn a_swap_to_a_policy_that_can_not_be_made_changes_nothing() {
     let old = Factory::watchful_lru();
     let memory = Memory::new(&exact(10), Arc::clone(&old) as _);
     fill(&memory, 0..5);
-    let none = Factory::new("none", |_, _| Err(Fault::NoInstance("used up".into())));
-    assert_eq!(memory.swap_eviction(none, NOW), Err(Fault::NoInstance("used up".into())));
+    let none = Factory::new("none", |_, _| Err(Fault::no_instance("used up")));
+    assert_eq!(memory.swap_eviction(none, NOW), Err(Fault::no_instance("used up")));
     fill(&memory, 5..20);
     assert_eq!(keys_of(&memory, 20), (10..20).collect::<Vec<_>>());
     old.assert_clean();
