@@ -92,10 +92,11 @@ fn of_memory() -> [Metric<MemoryStats>; 14] {
 }
 
 /// Of the protection of a tenant's origin; label `tenant`.
-fn of_shields() -> [Metric<ShieldStats>; 9] {
+fn of_shields() -> [Metric<ShieldStats>; 10] {
     let open = "1 while the origin is left alone, 0.5 while it is tried with a few requests";
     let denied = "Requests that were not sent again because the retry budget was used up";
     let late = "Fetches that took longer than fetch_hard_deadline";
+    let lost = "Places at the origin that clients lost because they did not move";
     [
         gauge("origin_limit", "Requests that may be under way at the origin at once", None, |one| one.limit as f64),
         gauge("origin_running", "Requests under way at the origin, bodies included", None, |one| one.running as f64),
@@ -110,6 +111,7 @@ fn of_shields() -> [Metric<ShieldStats>; 9] {
         counter("origin_retries", "Requests that were sent to the origin again", |one| one.retries),
         counter("origin_retries_denied", denied, |one| one.retries_denied),
         counter("origin_fetch_deadlines", late, |one| one.fetch_deadlines),
+        counter("origin_places_lost", lost, |one| one.places_lost),
     ]
 }
 

@@ -114,6 +114,7 @@ impl Shield {
             running: load.running as u64,
             waiting: load.queued as u64,
             queued: read(&self.counts.queued),
+            places_lost: load.lost,
             refused: self.counts.refused.values(),
             retries: read(&self.counts.retries),
             retries_denied: read(&self.counts.retries_denied),

@@ -21,6 +21,10 @@ pub(super) struct Breaker {
     in_a_row: u32,
     /// Times that it opened, a probe's failure included.
     opened: u64,
+    /// When the last pause ended, or will.
+    paused_until: Duration,
+    /// The client whose probe failed last.
+    failed_probe_of: Option<Holder>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +67,16 @@ pub(super) enum Turn {
 impl Breaker {
     pub(super) fn new(config: BreakerConfig) -> Self {
         let (window, voices) = (Window::new(config.window), Voices::new(config.window));
-        Self { config, window, voices, state: State::Closed, in_a_row: 0, opened: 0 }
+        Self {
+            config,
+            window,
+            voices,
+            state: State::Closed,
+            in_a_row: 0,
+            opened: 0,
+            paused_until: Duration::ZERO,
+            failed_probe_of: None,
+        }
     }
 
     /// Whether every request is refused now, and for how long still.
@@ -74,10 +87,15 @@ impl Breaker {
         }
     }
 
-    /// Lets a request through, or says when it is worth asking again.
-    pub(super) fn admit(&mut self, now: Duration) -> Result<Admission, Duration> {
+    /// Lets a request of this client through, or says when it is worth asking again. Whose probe failed last has to leave
+    /// others the time of a pause to try: or one client whose requests fail could keep it open for all.
+    pub(super) fn admit(&mut self, from: Holder, now: Duration) -> Result<Admission, Duration> {
         if let Some(left) = self.refuses_for(now) {
             return Err(left);
+        }
+        let others_until = self.paused_until + self.config.pause;
+        if self.state != State::Closed && self.failed_probe_of == Some(from) && now < others_until {
+            return Err(others_until - now);
         }
         match &mut self.state {
             State::Closed => return Ok(Admission::Ordinary),
@@ -99,7 +117,7 @@ impl Breaker {
     ) -> Option<Turn> {
         match admission {
             Admission::Ordinary => self.settle_ordinary(from, verdict, now, random),
-            Admission::Probe(opening) if opening == self.opened => self.settle_probe(verdict, now, random),
+            Admission::Probe(opening) if opening == self.opened => self.settle_probe(from, verdict, now, random),
             // A probe of an opening that another probe has prolonged already.
             Admission::Probe(_) => None,
         }
@@ -131,12 +149,15 @@ impl Breaker {
         is_enough && others_failed * 100 < others * u64::from(self.config.failed_percent)
     }
 
-    fn settle_probe(&mut self, verdict: Verdict, now: Duration, random: f64) -> Option<Turn> {
+    fn settle_probe(&mut self, from: Holder, verdict: Verdict, now: Duration, random: f64) -> Option<Turn> {
         let State::HalfOpen { probing, passed } = &mut self.state else { return None };
         *probing -= 1;
         match verdict {
             Verdict::Unknown => None,
-            Verdict::Bad => Some(self.open(1, 1, now, random)),
+            Verdict::Bad => {
+                self.failed_probe_of = (from != Holder::Nobody).then_some(from);
+                Some(self.open(1, 1, now, random))
+            }
             Verdict::Good => {
                 *passed += 1;
                 if *passed < self.config.probes {
@@ -144,6 +165,7 @@ impl Breaker {
                 }
                 self.state = State::Closed;
                 self.in_a_row = 0;
+                self.failed_probe_of = None;
                 self.window = Window::new(self.config.window);
                 self.voices = Voices::new(self.config.window);
                 Some(Turn::Closed)
@@ -155,7 +177,8 @@ impl Breaker {
         let doubled = self.config.pause.saturating_mul(1 << self.in_a_row.min(DOUBLINGS_MAX));
         // Half of it for certain, the other half by chance.
         let pause = doubled.min(self.config.pause_max).mul_f64(1.0 - random / 2.0);
-        self.state = State::Open { until: now + pause };
+        self.paused_until = now + pause;
+        self.state = State::Open { until: self.paused_until };
         self.in_a_row = self.in_a_row.saturating_add(1);
         self.opened += 1;
         Turn::Opened { failed, of, pause }
@@ -192,7 +215,7 @@ mod tests {
     }
 
     fn settle(breaker: &mut Breaker, verdict: Verdict, now: Duration) -> Option<Turn> {
-        let admission = breaker.admit(now).expect("it is let through");
+        let admission = breaker.admit(Holder::Nobody, now).expect("it is let through");
         breaker.settle(admission, Holder::Nobody, verdict, now, 0.0)
     }
 
@@ -224,17 +247,21 @@ mod tests {
     #[test]
     fn open_it_refuses_and_says_for_how_long() {
         let mut breaker = opened(SECOND);
-        assert_eq!((breaker.state(SECOND), breaker.admit(SECOND * 3 / 2)), ("open", Err(SECOND / 2)));
-        assert_eq!((breaker.state(2 * SECOND), breaker.admit(2 * SECOND)), ("half-open", Ok(Admission::Probe(1))));
+        assert_eq!((breaker.state(SECOND), breaker.admit(Holder::Nobody, SECOND * 3 / 2)), ("open", Err(SECOND / 2)));
+        assert_eq!(
+            (breaker.state(2 * SECOND), breaker.admit(Holder::Nobody, 2 * SECOND)),
+            ("half-open", Ok(Admission::Probe(1)))
+        );
     }
 
     #[test]
     fn a_bounded_number_of_probes_decides() {
         let mut breaker = opened(Duration::ZERO);
-        let probes = [breaker.admit(SECOND), breaker.admit(SECOND)].map(|probe| probe.expect("a probe"));
-        assert_eq!(breaker.admit(SECOND), Err(SECOND), "two are under way");
+        let probes = [breaker.admit(Holder::Nobody, SECOND), breaker.admit(Holder::Nobody, SECOND)]
+            .map(|probe| probe.expect("a probe"));
+        assert_eq!(breaker.admit(Holder::Nobody, SECOND), Err(SECOND), "two are under way");
         assert_eq!(breaker.settle(probes[0], Holder::Nobody, Verdict::Unknown, SECOND, 0.0), None);
-        let third = breaker.admit(SECOND).expect("one was given up, so another may try");
+        let third = breaker.admit(Holder::Nobody, SECOND).expect("one was given up, so another may try");
         assert_eq!(breaker.settle(probes[1], Holder::Nobody, Verdict::Good, SECOND, 0.0), None);
         assert_eq!(breaker.settle(third, Holder::Nobody, Verdict::Good, SECOND, 0.0), Some(Turn::Closed));
         assert_eq!(settle(&mut breaker, Verdict::Bad, SECOND), None, "what was before is forgotten");
@@ -245,7 +272,7 @@ mod tests {
         let mut breaker = opened(Duration::ZERO);
         let mut now = SECOND;
         for pause in [2, 4, 5, 5] {
-            let late = breaker.admit(now).expect("a probe");
+            let late = breaker.admit(Holder::Nobody, now).expect("a probe");
             let turn = settle(&mut breaker, Verdict::Bad, now);
             assert_eq!(turn, Some(Turn::Opened { failed: 1, of: 1, pause: pause * SECOND }));
             assert_eq!(
@@ -297,7 +324,7 @@ mod tests {
     fn one_client_does_not_open_it_for_all_others() {
         let [one, two, three] = [1, 2, 3].map(Holder::Connection);
         let settle = |breaker: &mut Breaker, from, verdict| {
-            let admission = breaker.admit(SECOND).expect("it is let through");
+            let admission = breaker.admit(from, SECOND).expect("it is let through");
             breaker.settle(admission, from, verdict, SECOND, 0.0)
         };
         let mut breaker = breaker();
@@ -311,5 +338,23 @@ mod tests {
         let mut breaker = self::breaker();
         let alone = (0..4).find_map(|_| settle(&mut breaker, one, Verdict::Bad));
         assert!(matches!(alone, Some(Turn::Opened { failed: 4, .. })), "nobody else says anything");
+    }
+
+    #[test]
+    fn one_client_whose_probes_fail_does_not_keep_it_open_for_all_others() {
+        let [one, two] = [1, 2].map(Holder::Connection);
+        let mut breaker = opened(Duration::ZERO);
+        let probe = breaker.admit(one, SECOND).expect("a probe");
+        let turn = breaker.settle(probe, one, Verdict::Bad, SECOND, 0.0);
+        assert_eq!(turn, Some(Turn::Opened { failed: 1, of: 1, pause: 2 * SECOND }));
+        assert_eq!(breaker.admit(one, 3 * SECOND), Err(SECOND), "others come first");
+        for expected in [None, Some(Turn::Closed)] {
+            let probe = breaker.admit(two, 3 * SECOND).expect("a probe");
+            assert_eq!(breaker.settle(probe, two, Verdict::Good, 3 * SECOND, 0.0), expected);
+        }
+        let mut breaker = opened(Duration::ZERO);
+        let probe = breaker.admit(one, SECOND).expect("a probe");
+        breaker.settle(probe, one, Verdict::Bad, SECOND, 0.0);
+        assert!(breaker.admit(one, 4 * SECOND).is_ok(), "where nobody else came, it tries again");
     }
 }

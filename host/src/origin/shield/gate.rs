@@ -53,6 +53,8 @@ struct State {
     holdings: Holdings,
     queue: Queue,
     next_number: u64,
+    /// Places that were taken away since the start.
+    lost: u64,
     reclaimed_at: Option<Duration>,
     /// Whether somebody looks for clients that miss their deadline.
     is_watched: bool,
@@ -96,6 +98,8 @@ pub(super) struct Load {
     pub(super) limit: usize,
     pub(super) running: usize,
     pub(super) queued: usize,
+    /// Places that were taken away from clients that did not move, since the start.
+    pub(super) lost: u64,
 }
 
 impl Gate {
@@ -106,6 +110,7 @@ impl Gate {
             holdings: Holdings::default(),
             queue: Queue::default(),
             next_number: 0,
+            lost: 0,
             reclaimed_at: None,
             is_watched: false,
         };
@@ -158,7 +163,7 @@ impl Gate {
 
     pub(super) fn load(&self) -> Load {
         let state = self.state.lock();
-        Load { limit: state.limit, running: state.places.len(), queued: state.queue.len() }
+        Load { limit: state.limit, running: state.places.len(), queued: state.queue.len(), lost: state.lost }
     }
 
     /// For as long as there are places in use, takes away those whose clients have missed the deadline for progress.
@@ -239,6 +244,7 @@ impl State {
     fn take_away(&mut self, number: u64, fault: crate::origin::ClientFault) -> Option<Arc<Place>> {
         let place = self.remove(number)?;
         place.lose(fault);
+        self.lost += 1;
         Some(place)
     }
 

@@ -41,6 +41,8 @@ pub struct ShieldStats {
     pub waiting: u64,
     /// Requests that had to wait for it.
     pub queued: u64,
+    /// Places that clients lost because they did not move: past the deadline for progress, or while others waited.
+    pub places_lost: u64,
     /// Requests that were refused, by the word that `Cache-Status` gave.
     pub refused: BTreeMap<&'static str, u64>,
     /// Requests that were sent again.

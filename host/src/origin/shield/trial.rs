@@ -26,7 +26,7 @@ pub(super) struct Trial<'a> {
 impl Watcher {
     /// Lets a request through, or says when it is worth asking again.
     pub(super) fn admit(&self, from: Holder) -> Result<Trial<'_>, std::time::Duration> {
-        let admission = self.breaker.lock().admit(self.clock.monotonic())?;
+        let admission = self.breaker.lock().admit(from, self.clock.monotonic())?;
         Ok(Trial { watcher: self, from, admission: Some(admission) })
     }
 
