@@ -10,6 +10,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use sandbar::clock::SystemClock;
 use sandbar::entry::Directives;
+use sandbar::http::key::KeyRules;
 use sandbar::policy::eviction::EvictionPolicy;
 use sandbar::policy::freshness::{Fill, LifetimeSource, Plan, Standard};
 use sandbar::policy::invalidation::Written;
@@ -115,6 +116,7 @@ fn purges(criterion: &mut Criterion) {
         method: &Method::PUT,
         site: "https://shop.example",
         target: "/products/1234",
+        key: &KeyRules::default(),
         status: StatusCode::NO_CONTENT,
         request: &fields,
         response: &fields,

@@ -81,7 +81,7 @@ pub(crate) fn ask_everything(fields: &HeaderMap, named: &[u8]) {
     semantics::standard(&write, &answer, times, &rules);
     _ = semantics::request::check_framing(http::Version::HTTP_11, fields);
     semantics::fields::times_through(fields, "sandbar");
-    semantics::origin_fields(fields);
+    semantics::fields::strip_hop_by_hop(&mut fields.clone());
     semantics::selecting_values(&SELECTING.map(str::to_owned), fields);
     let status = CacheStatus::new(std::str::from_utf8(named).unwrap_or("x"), semantics::cache_status::Outcome::Hit);
     let text = CacheStatus { key: Some(status.cache), detail: Some(status.cache), ..status }.to_value();

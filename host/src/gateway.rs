@@ -76,6 +76,7 @@ pub async fn start(config: GatewayConfig) -> Result<Gateway, StartError> {
         cache: parts.cache.clone(),
         hosts: parts.hosts,
         scheme: config.gateway.scheme.to_uri(),
+        default_host: config.gateway.default_host.clone(),
         access: config.log.access,
         begin_deadline: config.limits.head_deadline,
         trusted_proxies: config.gateway.trusted_proxies.clone(),

@@ -23,6 +23,7 @@ use crate::clock::Clock;
 use crate::consistency::Consistency;
 use crate::entry::VersionKind;
 use crate::http::key::KeyRules;
+use crate::http::origin_view::ForwardRules;
 use crate::http::semantics::StoreRules;
 use crate::origin::Origin;
 use crate::origin::shield::{Shield, ShieldStats};
@@ -74,6 +75,8 @@ pub struct Tenant {
 pub struct Settings {
     /// What joins the cache key.
     pub key: KeyRules,
+    /// What the origin is told.
+    pub forward: ForwardRules,
     /// Its classes.
     pub classes: Classes,
     /// What a purge promises about other nodes, where a class does not say.
@@ -123,6 +126,16 @@ pub enum SettingsError {
         tenant: String,
         /// The wrong name.
         target: String,
+    },
+    /// A field can't be passed on.
+    #[error("tenant {tenant:?}: forward.pass: {field:?} {reason}; remove it")]
+    Pass {
+        /// The tenant.
+        tenant: String,
+        /// The name of the field.
+        field: String,
+        /// What is wrong with it.
+        reason: &'static str,
     },
     /// A class can't take its versions from there.
     #[error("tenant {tenant:?}: class {class:?}: version_field: {reason}")]
@@ -217,6 +230,9 @@ impl TryFrom<&TenantConfig> for Settings {
         {
             return Err(SettingsError::Jitter { tenant: tenant(), percent });
         }
+        if let Some((field, reason)) = config.forward.wrong_name() {
+            return Err(SettingsError::Pass { tenant: tenant(), field: field.to_owned(), reason });
+        }
         config.protect.check().map_err(|(key, reason)| SettingsError::Protect { tenant: tenant(), key, reason })?;
         TunnelConfig::check(config).map_err(|(key, reason)| SettingsError::Upgrade {
             tenant: tenant(),
@@ -232,6 +248,7 @@ impl TryFrom<&TenantConfig> for Settings {
         });
         Ok(Self {
             key: config.key.clone(),
+            forward: config.forward.clone(),
             classes: Classes::new(&config.classes)
                 .map_err(|source| SettingsError::Class { tenant: tenant(), source })?,
             consistency: config.consistency,
@@ -265,8 +282,8 @@ impl Settings {
     /// The strictest of what the classes promise that a purge may reach.
     pub fn consistency_reached(&self, scope: &Scope) -> Consistency {
         match scope {
-            Scope::Target { target, .. } => self.consistency_of(target),
-            Scope::Prefix { prefix, .. } => self.strictest(Some(prefix)),
+            Scope::Target(target) => self.consistency_of(target.path_and_query()),
+            Scope::Prefix(prefix) => self.strictest(Some(prefix.as_str())),
             Scope::SurrogateKey(_) | Scope::Everything => self.strictest(None),
         }
     }
@@ -302,7 +319,7 @@ impl Tenant {
             name: config.name.as_str().into(),
             settings,
             memory: Memory::new(&memory, policies.eviction()),
-            barriers: Barriers::new(&config.name),
+            barriers: Barriers::default(),
             policies,
             origin,
             counters,

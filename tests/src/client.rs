@@ -13,6 +13,9 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+/// Fields of an answer at most.
+const FIELDS_MAX: usize = 1024;
+
 /// A client of one server.
 #[derive(Debug)]
 pub struct Client {
@@ -116,7 +119,8 @@ impl Client {
             let stream =
                 TcpStream::connect(self.address).await.with_context(|| format!("connecting to {}", self.address))?;
             stream.set_nodelay(true)?;
-            let (connection, driver) = http1::handshake(TokioIo::new(stream)).await?;
+            let (connection, driver) =
+                http1::Builder::new().max_headers(FIELDS_MAX).handshake(TokioIo::new(stream)).await?;
             tokio::spawn(driver);
             self.connection = Some(connection);
         }

@@ -1,7 +1,7 @@
 //! The harness of the tests that need more than one module: an origin that does as it is told ([`origin`], [`versions`]),
 //! clients ([`client`], [`balancer`], [`crowd`]), a gateway in this process ([`gateway`]) and nodes in processes of their
 //! own ([`nodes`]), a Redis ([`redis_server`], [`redis_cluster`], [`redis_sentinel`], [`redis_tls`]), what is stored in tiers
-//! ([`entries`]), a network that fails ([`fault_proxy`]), traffic, recorded ([`traces`], [`truth`]) and made by code
+//! ([`entries`]) and purged ([`scope`]), a network that fails ([`fault_proxy`]), traffic, recorded ([`traces`], [`truth`]) and made by code
 //! ([`workloads`]), means over seeds ([`draws`]), what clients saw, with a checker ([`history`]), and visitors who are told
 //! apart, with a judge of each answer ([`visitors`]).
 
@@ -23,6 +23,7 @@ pub mod redis_cluster;
 pub mod redis_sentinel;
 pub mod redis_server;
 pub mod redis_tls;
+pub mod scope;
 pub mod traces;
 pub mod truth;
 pub mod versions;

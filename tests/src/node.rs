@@ -21,6 +21,7 @@ use sandbar::tenant::config::TenantConfig;
 use sandbar::tier::redis::{BreakerConfig, RedisConfig, RedisTier};
 
 use crate::origin::Gate;
+use crate::scope;
 
 /// How long anything may take before a test gives up.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -197,7 +198,7 @@ impl Node {
 
     /// Purges a target.
     pub async fn purge(&self, target: &str) -> PurgeReport {
-        self.purge_scope(Scope::Target { site: "http://h".into(), target: target.into() }).await
+        self.purge_scope(scope::target(&format!("http://h{target}"))).await
     }
 
     /// Purges a scope.

@@ -8,6 +8,7 @@ mod conformance {
     mod fields;
     mod freshness;
     mod gaps;
+    mod identity;
     mod over_layer;
     mod over_sockets;
     mod parts;

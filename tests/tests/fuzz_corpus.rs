@@ -1,7 +1,9 @@
-//! The saved corpus of the fuzz target `requests`, and random conversations, through the same function.
+//! The saved corpora of the fuzz targets `requests` and `views`, and random input of their kind, through the same functions.
 
 #[path = "../../fuzz/src/requests.rs"]
 mod requests;
+#[path = "../../fuzz/src/views.rs"]
+mod views;
 
 use std::path::Path;
 
@@ -16,6 +18,65 @@ fn the_saved_conversations_hold() {
         held += 1;
     }
     assert!(held >= 20, "the corpus is there: {held} conversations");
+}
+
+#[test]
+fn the_saved_requests_are_looked_up_as_they_are_forwarded() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/views");
+    let mut seen = 0;
+    for file in std::fs::read_dir(corpus).unwrap() {
+        views::look(&std::fs::read(file.unwrap().path()).unwrap());
+        seen += 1;
+    }
+    assert!(seen >= 16, "the corpus is there: {seen} requests");
+}
+
+/// What requests hold that try to be looked up as another than the origin sees.
+const HEADS: [&str; 24] = [
+    "connection: x-device",
+    "connection: close, Accept-Language, cookie",
+    "connection: host, if-range, cache-control",
+    "accept-language: de",
+    "accept_language: en",
+    "accept.language: fr",
+    "x-device: phone",
+    "x_device: tablet",
+    "x.device: tv",
+    "x_foo: 1",
+    "x-foo: 2",
+    "cookie: lang=de",
+    "cookie: a=1; lang=en",
+    "x-forwarded-host: evil.test",
+    "x_forwarded_host: evil.test",
+    "x.forwarded.host: evil.test",
+    "x-original-url: /admin",
+    "x-http-method-override: DELETE",
+    "forwarded: host=evil.test",
+    "front_end_https: on",
+    "range: bytes=0-1",
+    "if-match: \"1\"",
+    "te: trailers",
+    "transfer_encoding: chunked",
+];
+
+const TARGETS: [&str; 10] = [
+    "/",
+    "/a?b=1&a=2&utm_x=3",
+    "/%7Ea/../b",
+    "http://A.test:080?x",
+    "http://a.test.",
+    "//b.test/x",
+    "/a?%75tm_z&=&&a",
+    "*",
+    "http://u@a.test/",
+    "/%2e%2e/%zz?%",
+];
+
+fn head() -> impl Strategy<Value = String> {
+    let methods = prop::sample::select(&["GET", "HEAD", "POST", "OPTIONS"][..]);
+    let lines = prop::collection::vec(prop::sample::select(&HEADS[..]), 0..8);
+    (methods, prop::sample::select(&TARGETS[..]), lines)
+        .prop_map(|(method, target, lines)| format!("{method} {target}\nhost: a.test\n{}", lines.join("\n")))
 }
 
 /// Lines that mean something to a cache, so that random conversations get somewhere.
@@ -63,6 +124,11 @@ proptest! {
     #[test]
     fn random_conversations_hold(exchanges in prop::collection::vec(exchange(), 1..16)) {
         requests::converse(&exchanges.join(&0));
+    }
+
+    #[test]
+    fn random_requests_are_looked_up_as_they_are_forwarded(head in head()) {
+        views::look(head.as_bytes());
     }
 
     #[test]

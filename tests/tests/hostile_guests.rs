@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::{HeaderMap, Method, StatusCode};
 use sandbar::clock::{Clock, ManualClock, Timestamp};
 use sandbar::entry::Directives;
+use sandbar::http::key::KeyRules;
 use sandbar::key::KeyHash;
 use sandbar::policy::eviction::EvictionPolicy;
 use sandbar::policy::freshness::{EarlyRefresh, Fill, LifetimeSource, Plan, Planned, Standard};
@@ -189,6 +190,7 @@ fn a_write_is_never_failed_by_its_policy() {
         method: &Method::PUT,
         site: "https://shop.example",
         target: "/a",
+        key: &KeyRules::default(),
         status: StatusCode::OK,
         request: &fields,
         response: &fields,

@@ -14,6 +14,7 @@ use sandbar::clock::SystemClock;
 use sandbar::http::{CacheLayer, CacheService};
 use sandbar::tenant::config::TenantConfig;
 use sandbar::tier::disk::{DiskConfig, DiskTier};
+use sandbar_tests::scope::{prefix, target};
 use tower::{Layer, Service, service_fn};
 
 /// A cache whose origin numbers its responses.
@@ -71,12 +72,9 @@ async fn what_was_stored_before_a_restart_is_served_after_it() {
 
 #[tokio::test]
 async fn a_restart_does_not_bring_back_what_was_purged() {
-    for scope in [
-        Scope::SurrogateKey("all".into()),
-        Scope::Prefix { site: Some("http://h".into()), prefix: "/a".into() },
-        Scope::Target { site: "http://h".into(), target: "/a".into() },
-        Scope::Everything,
-    ] {
+    for scope in
+        [Scope::SurrogateKey("all".into()), prefix(Some("http://h"), "/a"), target("http://h/a"), Scope::Everything]
+    {
         let directory = tempfile::tempdir().unwrap();
         let before = Run::start(directory.path(), 0);
         before.get("/a").await;

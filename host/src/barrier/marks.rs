@@ -7,7 +7,7 @@ use parking_lot::RwLock;
 
 use super::{Barrier, PurgeMode, Scope};
 use crate::entry::{Entry, StoredResponse};
-use crate::key::KeyHash;
+use crate::http::key::{Target, TargetPrefix};
 
 /// What the barriers say of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,16 +39,15 @@ struct Mark {
 #[derive(Debug, Default)]
 struct Marks {
     everything: Mark,
-    targets: HashMap<KeyHash, Mark>,
+    targets: HashMap<Target, Mark>,
     surrogate_keys: HashMap<Box<str>, Mark>,
-    prefixes: HashMap<(Option<Box<str>>, Box<str>), Mark>,
+    prefixes: HashMap<TargetPrefix, Mark>,
 }
 
 /// The barriers of one tenant, bounded: past [`Barriers::SCOPES_MAX`] scopes the whole tenant's barrier rises instead,
 /// which purges too much rather than too little.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Barriers {
-    tenant: Box<str>,
     current: AtomicU64,
     /// Moves with every change of what is known. Barriers may be heard out of order: the highest number alone does not
     /// say whether there is one more.
@@ -63,18 +62,6 @@ impl Barriers {
     pub const SCOPES_MAX: usize = 16_384;
     /// Prefixes among them: each is compared with an entry's target in turn.
     pub const PREFIXES_MAX: usize = 256;
-
-    /// No barrier yet.
-    pub fn new(tenant: &str) -> Self {
-        Self {
-            tenant: tenant.into(),
-            current: AtomicU64::new(0),
-            revision: AtomicU64::new(0),
-            losses: [AtomicU64::new(0), AtomicU64::new(0)],
-            overflows: AtomicU64::new(0),
-            marks: RwLock::default(),
-        }
-    }
 
     /// The highest number heard of: what a fill notes before it asks the origin.
     pub fn current(&self) -> u64 {
@@ -156,16 +143,12 @@ impl Barriers {
     fn record(&self, marks: &mut Marks, barrier: &Barrier) {
         let mark = match &barrier.purge.scope {
             Scope::Everything => &mut marks.everything,
-            Scope::Target { site, target } if marks.has_room() => {
-                let key = crate::key::CacheKey::new(&self.tenant, site, target);
-                marks.targets.entry(key.hash()).or_default()
-            }
+            Scope::Target(target) if marks.has_room() => marks.targets.entry(target.clone()).or_default(),
             Scope::SurrogateKey(key) if marks.has_room() => {
                 marks.surrogate_keys.entry(key.as_str().into()).or_default()
             }
-            Scope::Prefix { site, prefix } if marks.prefixes.len() < Self::PREFIXES_MAX => {
-                let site = site.as_deref().map(Box::from);
-                marks.prefixes.entry((site, prefix.as_str().into())).or_default()
+            Scope::Prefix(prefix) if marks.prefixes.len() < Self::PREFIXES_MAX => {
+                marks.prefixes.entry(prefix.clone()).or_default()
             }
             _ => {
                 self.overflows.fetch_add(1, Ordering::Relaxed);
@@ -221,16 +204,14 @@ impl Marks {
 
     fn each_of_key(&self, key_text: &str, mut see: impl FnMut(&Mark)) {
         see(&self.everything);
-        let primary = primary_text(key_text);
-        if let Some(mark) = self.targets.get(&KeyHash::of(primary)) {
+        if self.targets.is_empty() && self.prefixes.is_empty() {
+            return;
+        }
+        let target = target_of(key_text);
+        if let Some(mark) = self.targets.get(&target) {
             see(mark);
         }
-        let (site, target) = site_and_target(primary);
-        for ((of_site, prefix), mark) in &self.prefixes {
-            if of_site.as_deref().is_none_or(|of| of == site) && target.starts_with(&**prefix) {
-                see(mark);
-            }
-        }
+        self.prefixes.iter().filter(|(prefix, _)| prefix.covers(&target)).for_each(|(_, mark)| see(mark));
     }
 }
 
@@ -246,14 +227,10 @@ impl Mark {
     }
 }
 
-/// The first three lines of a key's text: what all variants have in common.
-pub(super) fn primary_text(text: &str) -> &str {
-    text.match_indices('\n').nth(2).map_or(text, |(end, _)| &text[..end])
-}
-
-pub(super) fn site_and_target(primary: &str) -> (&str, &str) {
-    let mut parts = primary.splitn(3, '\n').skip(1);
-    (parts.next().unwrap_or(""), parts.next().unwrap_or(""))
+/// The target that a key's text is about: its second and third line.
+pub(super) fn target_of(key_text: &str) -> Target {
+    let mut parts = key_text.splitn(4, '\n').skip(1);
+    Target::of_key(parts.next().unwrap_or(""), parts.next().unwrap_or(""))
 }
 
 #[cfg(test)]
@@ -261,18 +238,23 @@ mod tests {
     use super::*;
     use crate::barrier::Purge;
     use crate::clock::Timestamp;
+    use crate::http::key::KeyRules;
 
     fn barrier(scope: Scope, sequence: u64) -> Barrier {
         Barrier { purge: Purge { scope, mode: PurgeMode::Hard }, sequence, raised: Timestamp::from_millis(0) }
     }
 
     fn target(target: &str) -> Scope {
-        Scope::Target { site: "http://h".into(), target: target.into() }
+        Scope::Target(Target::on_site(&KeyRules::default(), "http://h", target).expect("a target"))
+    }
+
+    fn prefix(prefix: &str) -> Scope {
+        Scope::Prefix(TargetPrefix::new(None, prefix).expect("a prefix"))
     }
 
     #[test]
     fn barrier_that_is_heard_late_moves_the_revision_though_not_the_number() {
-        let barriers = Barriers::new("t");
+        let barriers = Barriers::default();
         barriers.learn(&barrier(target("/b"), 6));
         let (current, revision) = (barriers.current(), barriers.revision());
         barriers.learn(&barrier(target("/a"), 5));
@@ -285,11 +267,24 @@ mod tests {
     }
 
     #[test]
+    fn purge_reaches_every_spelling_of_its_target() {
+        for purged in [target("/~a"), target("/%7Ea"), target("/b/../%7ea"), prefix("/%7e"), prefix("/~")] {
+            let barriers = Barriers::default();
+            barriers.learn(&barrier(purged.clone(), 1));
+            for spelling in ["/~a", "/%7Ea", "/%7ea", "/./~a"] {
+                assert!(barriers.hides(&format!("t\nhttp://h\n{spelling}"), 0), "{purged:?} {spelling}");
+                assert!(barriers.hides(&format!("t\nhttp://h\n{spelling}\naccept: x"), 0), "{purged:?} {spelling}");
+            }
+            assert!(!barriers.hides("t\nhttp://h\n/a", 0) && !barriers.hides("t\nhttp://h\n/%7Fa", 0), "{purged:?}");
+        }
+    }
+
+    #[test]
     fn fill_is_hidden_by_what_covers_its_key() {
-        let barriers = Barriers::new("t");
+        let barriers = Barriers::default();
         barriers.learn(&barrier(Scope::SurrogateKey("s".into()), 3));
         assert!(!barriers.hides("t\nhttp://h\n/a", 0), "its surrogate keys are not known yet");
-        barriers.learn(&barrier(Scope::Prefix { site: None, prefix: "/a".into() }, 4));
+        barriers.learn(&barrier(prefix("/a"), 4));
         assert!(barriers.hides("t\nhttp://h\n/a/b\naccept: x", 3) && !barriers.hides("t\nhttp://h\n/b", 3));
         barriers.learn(&barrier(Scope::Everything, 5));
         assert!(barriers.hides("t\nhttp://h\n/b", 4) && !barriers.hides("t\nhttp://h\n/b", 5));

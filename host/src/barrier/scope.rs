@@ -2,24 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::http::key::{Target, TargetPrefix};
+
 /// What a purge reaches. It never leaves its tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scope {
-    /// One target on one site, with all its variants.
-    Target {
-        /// Scheme and authority.
-        site: String,
-        /// Path and query.
-        target: String,
-    },
+    /// One target on one site, with all its variants, however it is spelled.
+    Target(Target),
     /// Every target on one site that begins so; on every site where none is named.
-    Prefix {
-        /// Scheme and authority.
-        site: Option<String>,
-        /// The beginning of the path and query.
-        prefix: String,
-    },
+    Prefix(TargetPrefix),
     /// Every entry with this surrogate key.
     SurrogateKey(String),
     /// Everything the tenant has.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use super::Scope;
-use super::marks::{primary_text, site_and_target};
+use super::marks::target_of;
 use crate::entry::Entry;
 
 /// The scopes of one tenant's purges that are not recorded yet; as many as wait to be delivered, and those under way.
@@ -61,18 +61,15 @@ impl Unrecorded {
             return false;
         }
         let scopes = self.scopes.lock();
-        let (site, target) = site_and_target(primary_text(entry.key()));
+        let target = target_of(entry.key());
         let keys = match entry {
             Entry::Response(response) => &response.plan.surrogate_keys[..],
             Entry::Variants(_) => &[],
         };
         scopes.contains_key(&Scope::Everything)
-            || scopes.contains_key(&Scope::Target { site: site.to_owned(), target: target.to_owned() })
+            || scopes.contains_key(&Scope::Target(target.clone()))
             || keys.iter().any(|key| scopes.contains_key(&Scope::SurrogateKey(key.to_string())))
-            || scopes.keys().any(|scope| {
-                matches!(scope, Scope::Prefix { site: of, prefix }
-                    if of.as_deref().is_none_or(|of| of == site) && target.starts_with(prefix))
-            })
+            || scopes.keys().any(|scope| matches!(scope, Scope::Prefix(prefix) if prefix.covers(&target)))
     }
 }
 
@@ -95,6 +92,7 @@ impl Drop for Recording<'_> {
 mod tests {
     use super::*;
     use crate::entry::Variants;
+    use crate::http::key::{KeyRules, Target, TargetPrefix};
 
     fn entry(target: &str) -> Entry {
         Entry::Variants(Variants {
@@ -105,7 +103,7 @@ mod tests {
     }
 
     fn target(target: &str) -> Scope {
-        Scope::Target { site: "http://h".into(), target: target.into() }
+        Scope::Target(Target::on_site(&KeyRules::default(), "http://h", target).expect("a target"))
     }
 
     #[test]
@@ -117,7 +115,7 @@ mod tests {
             }
         };
         check(&[]);
-        let (one, all_of_a) = (target("/a/1"), Scope::Prefix { site: None, prefix: "/a/".into() });
+        let (one, all_of_a) = (target("/a/1"), Scope::Prefix(TargetPrefix::new(None, "/a/").expect("a prefix")));
         let recording = unrecorded.begin(&one);
         check(&["/a/1"]);
         unrecorded.begin(&one).waits();

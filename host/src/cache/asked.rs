@@ -1,34 +1,47 @@
-//! What a client asked for: the request without its body, and what follows from it.
+//! What a client asked for: the request as the origin sees it, without its body, and what follows from it.
 
 use std::sync::Arc;
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method, Request, Uri};
 
+use super::respond::serve::CACHE;
 use super::tunnel::Offer;
 use crate::client::Client;
 use crate::consistency::Consistency;
 use crate::http::Interim;
-use crate::http::key::Keyed;
+use crate::http::key::{Keyed, NoKey, Target, uri_at};
+use crate::http::origin_view::{OriginView, ViewRules, origin_view};
+use crate::http::semantics::request::is_safe;
 use crate::http::semantics::{RequestDirectives, RequestHead};
 use crate::key::{CacheKey, KeyHash};
 use crate::tenant::Tenant;
 
-/// A request, shared between the client's future and the fill's task.
+/// A request, shared between the client's future and the fill's task. Nothing of it is the client's word: all is what the
+/// origin sees.
 #[derive(Debug)]
 pub(crate) struct Asked {
     pub(crate) tenant: Arc<Tenant>,
     pub(crate) method: Method,
+    /// Absolute, path and query as the client sent them.
     pub(crate) uri: Uri,
     pub(crate) fields: HeaderMap,
     /// What `fields` say to caches.
     pub(crate) directives: RequestDirectives,
+    /// The fields under the names by which they select variants; none where that is what they have.
+    folded: Option<Box<HeaderMap>>,
     /// The primary key.
     pub(crate) key: CacheKey,
     /// Scheme and authority.
     pub(crate) site: String,
     /// Path and query, as they stand in the key.
     pub(crate) target: String,
+    /// Whether what is stored may answer it, or its response may be stored as one to GET.
+    pub(crate) is_answerable: bool,
+    /// Whether it has the origin do something else than its method and target say.
+    pub(crate) is_overridden: bool,
+    /// How often it has come through a cache of this name before.
+    pub(crate) times_through: usize,
     /// Who asks, where that is known: whose part of what all share it takes.
     pub(crate) client: Option<Client>,
     /// Where interim responses to it go; none where its client takes none.
@@ -38,22 +51,34 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    pub(crate) fn new(tenant: &Arc<Tenant>, head: http::request::Parts, keyed: Keyed) -> Arc<Self> {
-        let Keyed { key, site, target } = keyed;
+    /// The request as its tenant's origin sees it; `is_plain` where it has no content.
+    pub(crate) fn new(tenant: &Arc<Tenant>, head: http::request::Parts, is_plain: bool) -> Result<Arc<Self>, NoKey> {
+        let (client, interim) = (head.extensions.get().copied(), head.extensions.get().cloned());
         let offer = Offer::of(&head);
-        Arc::new(Self {
-            tenant: Arc::clone(tenant),
-            method: head.method,
-            uri: head.uri,
-            directives: RequestDirectives::of(&head.headers),
-            fields: head.headers,
+        let settings = &tenant.settings;
+        let rules =
+            ViewRules { tenant: &tenant.name, key: &settings.key, forward: &settings.forward, pseudonym: CACHE };
+        let OriginView { method, uri, fields, folded, keyed, is_answerable, is_overridden, times_through } =
+            origin_view(rules, head, is_plain)?;
+        let Keyed { key, site, target } = keyed;
+        let tenant = Arc::clone(tenant);
+        Ok(Arc::new(Self {
+            tenant,
+            method,
+            uri,
+            directives: RequestDirectives::of(&fields),
+            fields,
+            folded,
             key,
             site,
             target,
-            client: head.extensions.get().copied(),
-            interim: head.extensions.get().cloned(),
+            is_answerable,
+            is_overridden,
+            times_through,
+            client,
+            interim,
             offer,
-        })
+        }))
     }
 
     /// Says of a request that is sent on for this one whose it is, and has interim responses to it go to that client.
@@ -86,5 +111,36 @@ impl Asked {
 
     pub(crate) fn head(&self) -> RequestHead<'_> {
         RequestHead::with_directives(&self.method, &self.uri, &self.fields, self.directives)
+    }
+
+    /// The request as one that may have changed something: where another method was asked for by a field, it is not known
+    /// to be safe whatever its own is.
+    pub(crate) fn head_of_write(&self) -> RequestHead<'_> {
+        let method = if self.is_overridden { &Method::POST } else { &self.method };
+        RequestHead::with_directives(method, &self.uri, &self.fields, self.directives)
+    }
+
+    /// Whether it asks for no change of state.
+    pub(crate) fn is_safe(&self) -> bool {
+        is_safe(self.head_of_write().method)
+    }
+
+    /// The fields that select a variant.
+    pub(crate) fn selecting(&self) -> &HeaderMap {
+        self.folded.as_deref().unwrap_or(&self.fields)
+    }
+
+    /// The target as purges name it.
+    pub(crate) fn purged_as(&self) -> Target {
+        Target::of_key(&self.site, &self.target)
+    }
+
+    /// The target that the origin is asked for: the one that the key holds, wherever something may be stored.
+    pub(crate) fn origin_uri(&self) -> Uri {
+        if self.is_answerable {
+            uri_at(&self.site, &self.target).unwrap_or_else(|_| self.uri.clone())
+        } else {
+            self.uri.clone()
+        }
     }
 }

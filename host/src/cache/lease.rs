@@ -156,7 +156,7 @@ fn confirmed_since(before: Option<Found>, fill: &Fill) -> Option<Found> {
     (is_news && leave.is_ok()).then(|| news.clone())
 }
 
-fn newer(a: Option<Found>, b: Found) -> Option<Found> {
+pub(super) fn newer(a: Option<Found>, b: Found) -> Option<Found> {
     match a {
         Some(a) if !b.is_newer_than(&a) => Some(a),
         _ => Some(b),

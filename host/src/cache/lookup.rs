@@ -152,6 +152,6 @@ pub(crate) fn variant_keys(asked: &Asked, variants: &Variants) -> Vec<CacheKey> 
 
 /// The key of the variant that a request selects by these fields.
 pub(crate) fn variant_key(asked: &Asked, names: &[String]) -> CacheKey {
-    let values = selecting_values(names, &asked.fields);
+    let values = selecting_values(names, asked.selecting());
     asked.key.variant(values.iter().map(|(name, value)| (name.as_str(), value.as_str())))
 }

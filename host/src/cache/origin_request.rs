@@ -1,23 +1,20 @@
 //! The request that a fill sends to the origin.
 
 use http::header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE};
-use http::{Method, Request, StatusCode, Version};
+use http::{Method, Request, StatusCode};
 
 use super::asked::Asked;
 use super::fill::Purpose;
-use super::respond::serve::CACHE;
 use crate::body::{self, Body};
 use crate::entry::StoredResponse;
-use crate::http::key::strip_unkeyed;
-use crate::http::semantics::fields::append_via;
-use crate::http::semantics::{completion_fields, origin_fields, validation_fields};
+use crate::http::semantics::{completion_fields, validation_fields};
 use crate::origin::Urgency;
 
 impl Asked {
     /// The request that gets a whole response that may be stored: without the client's own conditions and ranges, with
     /// those that validate what is stored (RFC 9111 section 4.3.1).
     pub(super) fn origin_request(&self, basis: Option<&StoredResponse>, purpose: Purpose) -> Request<Body> {
-        let mut fields = origin_fields(&self.fields);
+        let mut fields = self.fields.clone();
         for name in [IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE] {
             fields.remove(name);
         }
@@ -25,8 +22,6 @@ impl Asked {
             fields.remove(IF_RANGE);
             fields.remove(RANGE);
         }
-        append_via(&mut fields, Version::HTTP_11, CACHE);
-        strip_unkeyed(&self.tenant.settings.key, &mut fields);
         match basis {
             Some(part) if part.status == StatusCode::PARTIAL_CONTENT && purpose == Purpose::Part => {}
             Some(part) if part.status == StatusCode::PARTIAL_CONTENT => drop(completion_fields(part, &mut fields)),
@@ -42,11 +37,5 @@ impl Asked {
             Purpose::Answer | Purpose::Part => self.on_behalf_of_client(&mut request),
         }
         request
-    }
-
-    /// The target as the key holds it, on the site of the request.
-    pub(crate) fn origin_uri(&self) -> http::Uri {
-        let absolute = format!("{}{}", self.site, self.target);
-        absolute.parse().unwrap_or_else(|_| self.uri.clone())
     }
 }

@@ -4,23 +4,21 @@
 use std::sync::Arc;
 
 use http::header::MAX_FORWARDS;
-use http::{HeaderMap, Request, Response, StatusCode, Version};
+use http::{HeaderMap, Request, Response, StatusCode};
 
 use super::Cache;
 use super::asked::Asked;
 use super::began::Began;
 use super::found::Found;
-use super::respond::serve::{Answered, CACHE};
+use super::lease::newer;
+use super::respond::serve::Answered;
+use crate::barrier::{Purge, PurgeMode, Scope};
 use crate::body::{self, Body};
-use crate::http::key::strip_unkeyed;
-use crate::http::semantics::fields::append_via;
 use crate::http::semantics::leave::Holds;
 use crate::http::semantics::request::{Forwards, forwards};
-use crate::http::semantics::{FwdReason, HeadUpdate, Times, freshen_from_head, origin_fields};
-use crate::key::KeyHash;
+use crate::http::semantics::{FwdReason, HeadUpdate, Times, freshen_from_head};
 use crate::origin::{Fault, OriginError, Sound};
 use crate::tenant::counters::count;
-use crate::tier::memory::Departure;
 
 impl Cache {
     /// HEAD: from a stored response to GET (RFC 9110 section 9.3.2), else from the origin.
@@ -30,22 +28,27 @@ impl Cache {
             Err(miss) => miss,
         };
         count(&asked.tenant.counters.misses_l1);
-        if let Some(response) = self.hit_in_l2(&asked, miss.basis.as_ref()).await {
-            return response;
-        }
+        let below = match self.hit_or_found_in_l2(&asked, miss.basis.as_ref()).await {
+            Ok(response) => return response,
+            Err(found) => found,
+        };
         if asked.directives.only_if_cached {
             return self.not_cached(&asked);
         }
+        let basis = match below {
+            Some(found) => newer(miss.basis, found),
+            None => miss.basis,
+        };
         let requested = self.inner.clock.now();
         match self.pass(&asked, body::empty()).await {
             Ok(response) => {
                 count(&asked.tenant.counters.fetched);
                 let times = Times { requested, received: self.inner.clock.now() };
-                self.update_from_head(&asked, miss.basis.as_ref(), response.status(), response.headers(), times).await;
+                self.update_from_head(&asked, basis.as_ref(), response.status(), response.headers(), times).await;
                 self.serve_forwarded(&asked, response.into_response(), Answered::forwarded(miss.reason))
             }
             Err(error) => self
-                .stale_on_error(&asked, miss.basis.as_ref())
+                .stale_on_error(&asked, basis.as_ref())
                 .unwrap_or_else(|| self.origin_failed(&asked, miss.reason, &error)),
         }
     }
@@ -70,8 +73,10 @@ impl Cache {
                 self.renew(asked, found, fields, times, began).await;
             }
             HeadUpdate::Outdated => {
-                let key = KeyHash::of(&stored.key);
-                asked.tenant.memory.remove(key, Departure::Purged, self.inner.clock.now());
+                // Section 4.3.5: "the cache SHOULD consider the stored response to be stale": in every tier, for fills
+                // under way, and on other nodes as their class promises.
+                let purge = Purge { scope: Scope::Target(asked.purged_as()), mode: PurgeMode::Soft };
+                self.purge(&asked.tenant, &[purge]).await;
             }
         }
     }
@@ -102,10 +107,8 @@ impl Asked {
     pub(super) fn passing(&self, content: Body) -> Request<Body> {
         let mut request = Request::new(content);
         *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.passing_uri();
-        *request.headers_mut() = origin_fields(&self.fields);
-        strip_unkeyed(&self.tenant.settings.key, request.headers_mut());
-        append_via(request.headers_mut(), Version::HTTP_11, CACHE);
+        *request.uri_mut() = self.origin_uri();
+        *request.headers_mut() = self.fields.clone();
         if let Forwards::Left(left) = forwards(&self.method, &self.fields) {
             request.headers_mut().insert(MAX_FORWARDS, left.into());
         }
@@ -121,11 +124,5 @@ impl Asked {
             Fault::Client => tracing::debug!(tenant, target, %error, "the client did not go on with its request"),
             Fault::Origin => tracing::warn!(tenant, target, %error, "the origin failed"),
         }
-    }
-
-    /// The target as the client sent it, on the site of the request.
-    fn passing_uri(&self) -> http::Uri {
-        let target = self.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-        format!("{}{target}", self.site).parse().unwrap_or_else(|_| self.uri.clone())
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE, RANGE};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::header::RANGE;
+use http::{Method, Request, Response, StatusCode};
 
 use super::Cache;
 use super::asked::Asked;
@@ -18,9 +18,8 @@ use super::lookup::Looked;
 use super::respond::serve::{Answered, CACHE};
 use crate::barrier::Verdict;
 use crate::body::{self, Body};
-use crate::http::key::{NoKey, keyed};
+use crate::http::key::NoKey;
 use crate::http::semantics::cache_status::Outcome as Status;
-use crate::http::semantics::fields::times_through;
 use crate::http::semantics::leave::{Ground, Holds, Joined, insists, to_reuse};
 use crate::http::semantics::{CacheStatus, FwdReason, StaleReason, part_answers};
 use crate::key::CacheKey;
@@ -75,27 +74,24 @@ impl Cache {
 
     async fn route(&self, tenant: &Arc<Tenant>, request: Request<Body>) -> Response<Body> {
         let (head, content) = request.into_parts();
-        let keyed = match keyed(&tenant.name, &tenant.settings.key, &head.uri, &head.headers, "http") {
-            Ok(keyed) => keyed,
+        let is_plain = http_body::Body::is_end_stream(&content);
+        let asked = match Asked::new(tenant, head, is_plain) {
+            Ok(asked) => asked,
             Err(reason) => return self.refuse(tenant, reason),
         };
-        let asked = Asked::new(tenant, head, keyed);
-        if times_through(&asked.fields, CACHE) > PASSES_MAX {
+        if asked.times_through > PASSES_MAX {
             return self.synthesized(&asked, StatusCode::LOOP_DETECTED, Status::Refused, "loop");
         }
-        // Content of a GET has no meaning that could join the key (RFC 9110 section 9.3.1): it is not answered from the
-        // cache, nor does its response get in.
-        let plain = http_body::Body::is_end_stream(&content);
-        if plain
+        if is_plain
             && !asked.directives.only_if_cached
             && let Some(protocols) = asked.switches_to()
         {
             return Box::pin(self.switch(&asked, protocols)).await;
         }
         match asked.method {
-            Method::GET | Method::HEAD if plain && for_origin(&asked.fields) => self.pass_on(&asked).await,
-            Method::GET if plain => self.read(asked).await,
-            Method::HEAD if plain => self.read_head(asked).await,
+            Method::HEAD if asked.is_answerable => self.read_head(asked).await,
+            _ if asked.is_answerable => self.read(asked).await,
+            Method::GET | Method::HEAD if is_plain && asked.is_safe() => self.pass_on(&asked).await,
             _ => self.write(&asked, content).await,
         }
     }
@@ -198,10 +194,7 @@ impl Cache {
 
     /// RFC 9111 section 5.2.1.7: from a tier, or 504.
     async fn only_if_cached(&self, asked: &Arc<Asked>, basis: Option<&Found>) -> Response<Body> {
-        match self.hit_in_l2(asked, basis).await {
-            Some(response) => response,
-            None => self.not_cached(asked),
-        }
+        self.hit_or_found_in_l2(asked, basis).await.unwrap_or_else(|_| self.not_cached(asked))
     }
 
     /// The answer to a client that accepts nothing but a stored response where there is none for it.
@@ -209,23 +202,30 @@ impl Cache {
         self.synthesized(asked, StatusCode::GATEWAY_TIMEOUT, Status::Refused, "only-if-cached")
     }
 
-    /// Answers from L2, without a fetch. `basis` is what L1 has, and may not serve as it is.
-    pub(crate) async fn hit_in_l2(&self, asked: &Arc<Asked>, basis: Option<&Found>) -> Option<Response<Body>> {
-        self.inner.l2.as_ref()?;
+    /// Answers from L2, without a fetch, or says what is there all the same. `basis` is what L1 has, and may not serve as it
+    /// is.
+    pub(crate) async fn hit_or_found_in_l2(
+        &self,
+        asked: &Arc<Asked>,
+        basis: Option<&Found>,
+    ) -> Result<Response<Body>, Option<Found>> {
+        if self.inner.l2.is_none() {
+            return Err(None);
+        }
         let doubtful = basis.filter(|basis| basis.cached().is_doubtful());
         let found = self.look_in_l2(asked).await;
         let found = found.filter(|found| doubtful.is_none_or(|basis| found.is_newer_than(basis)));
         let now = self.inner.clock.now();
-        let leave = found.and_then(|found| {
+        let leave = found.ok_or(None).and_then(|found| {
             let soft_purged = found.soft_purged();
-            to_reuse(found, &asked.head(), now, soft_purged).ok()
+            to_reuse(found, &asked.head(), now, soft_purged).map_err(|(found, _)| Some(found))
         });
         let counters = &asked.tenant.counters;
-        count(if leave.is_some() { &counters.hits_l2 } else { &counters.misses_l2 });
+        count(if leave.is_ok() { &counters.hits_l2 } else { &counters.misses_l2 });
         let leave = leave?;
         self.promote(asked, leave.what());
         self.record_hit(asked, leave.what().cached());
-        Some(self.serve_found(asked, &leave, Answered::hit(leave.what().tier())))
+        Ok(self.serve_found(asked, &leave, Answered::hit(leave.what().tier())))
     }
 
     /// Leads the fetch of a key or waits for it, for as long as it may.
@@ -293,9 +293,4 @@ impl Joins {
             && joined <= self.latest
             && !asked.tenant.barriers.hides(key.text(), began.sequence)
     }
-}
-
-/// RFC 9111 section 4.3.2: If-Match and If-Unmodified-Since "only apply to an origin server".
-fn for_origin(fields: &HeaderMap) -> bool {
-    fields.contains_key(IF_MATCH) || fields.contains_key(IF_UNMODIFIED_SINCE)
 }

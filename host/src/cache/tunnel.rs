@@ -81,6 +81,8 @@ impl Cache {
             return self.refuse_tunnel(asked, not_stored::NO_ROOM);
         };
         let mut request = asked.passing(body::empty());
+        // Nothing is stored under the target that the key holds.
+        *request.uri_mut() = asked.uri.clone();
         upgrade::ask(protocols, request.headers_mut());
         let mut response = match tenant.origin.ask(request).await.inspect_err(|error| asked.tell_of(error)) {
             Ok(response) => response.into_response(),

@@ -18,9 +18,9 @@ use super::respond::serve::Answered;
 use crate::barrier::{Purge, PurgeMode, Scope};
 use crate::body::Body;
 use crate::entry::StoredResponse;
-use crate::http::key::{KeyRules, NoKey, keyed};
+use crate::http::key::{NoKey, Target};
 use crate::http::semantics::cache_status::Outcome as Status;
-use crate::http::semantics::request::{Forwards, forwards, is_safe};
+use crate::http::semantics::request::{Forwards, forwards};
 use crate::http::semantics::{FwdReason, ResponseHead, Times, answers_get, group_invalidations, invalidated};
 use crate::origin::OriginError;
 use crate::policy::freshness::Obstacle;
@@ -39,7 +39,7 @@ impl Cache {
             return self.last_recipient(asked);
         }
         count(&asked.tenant.counters.bypassed);
-        if is_safe(&asked.method) {
+        if asked.is_safe() {
             return self.write_to_the_end(asked, content).await;
         }
         let (cache, writing) = (self.clone(), Arc::clone(asked));
@@ -54,9 +54,9 @@ impl Cache {
         let response = match self.pass(asked, content).await {
             Ok(response) => response,
             Err(error) => {
-                if !is_safe(&asked.method) && may_have_been_written(&error) {
+                if !asked.is_safe() && may_have_been_written(&error) {
                     // It has to be validated before it is reused; while the origin is down it still can be.
-                    let scope = Scope::Target { site: asked.site.clone(), target: asked.target.clone() };
+                    let scope = Scope::Target(asked.purged_as());
                     self.purge_whole(&asked.tenant, &[Purge { scope, mode: PurgeMode::Soft }]).await;
                 }
                 return self.origin_failed(asked, FwdReason::Method, &error);
@@ -64,10 +64,11 @@ impl Cache {
         };
         // Its own purge will hide what was begun before it: whether another one does has to be known by now. Those of other
         // nodes may come later, so in a fleet it is not stored.
-        let stays = self.fleet().is_none() && !asked.tenant.barriers.hides(asked.key.text(), began.sequence);
+        let stays = self.fleet().is_none()
+            && !asked.is_overridden
+            && !asked.tenant.barriers.hides(asked.key.text(), began.sequence);
         let mut answered = Answered::forwarded(FwdReason::Method);
-        if !is_safe(&asked.method) && self.purge_written(asked, response.status(), response.headers()).await.pending > 0
-        {
+        if !asked.is_safe() && self.purge_written(asked, response.status(), response.headers()).await.pending > 0 {
             // The origin has accepted the write: it is no failure, but the client may want to know.
             answered.detail = Some(PURGE_PENDING);
         }
@@ -111,11 +112,14 @@ impl Cache {
     /// in a task of its own already.
     async fn purge_written(&self, asked: &Asked, status: StatusCode, fields: &HeaderMap) -> PurgeReport {
         let response = ResponseHead { status, fields };
-        let mut purges: Vec<_> = invalidated(&asked.head(), &asked.site, &response)
+        let head = asked.head_of_write();
+        let rules = &asked.tenant.settings.key;
+        let mut purges: Vec<_> = invalidated(&head, &asked.site, &response)
             .into_iter()
-            .map(|(site, target)| Purge { scope: Scope::Target { site, target }, mode: PurgeMode::Hard })
+            .filter_map(|(site, target)| Target::on_site(rules, &site, &target).ok())
+            .map(|target| Purge { scope: Scope::Target(target), mode: PurgeMode::Hard })
             .collect();
-        purges.extend(group_invalidations(&asked.head(), &response).into_iter().map(|key| Purge {
+        purges.extend(group_invalidations(&head, &response).into_iter().map(|key| Purge {
             scope: Scope::SurrogateKey(key),
             // RFC 9875 section 3 makes them invalid, not gone: they may still be served stale where that is allowed.
             mode: PurgeMode::Soft,
@@ -125,6 +129,7 @@ impl Cache {
                 method: &asked.method,
                 site: &asked.site,
                 target: &asked.target,
+                key: rules,
                 status,
                 request: &asked.fields,
                 response: fields,
@@ -179,22 +184,19 @@ impl Cache {
     }
 
     /// Forgets what is stored for `target` on `site`, all variants of it.
-    pub async fn delete(&self, tenant: &Arc<Tenant>, site: &str, target: &str) -> super::PurgeReport {
-        let scope = Scope::Target { site: site.into(), target: target.into() };
-        self.purge(tenant, &[Purge { scope, mode: PurgeMode::Hard }]).await
+    ///
+    /// # Errors
+    /// When `site` and `target` make no key.
+    pub async fn delete(&self, tenant: &Arc<Tenant>, site: &str, target: &str) -> Result<PurgeReport, NoKey> {
+        let scope = Scope::Target(Target::on_site(&tenant.settings.key, site, target)?);
+        Ok(self.purge(tenant, &[Purge { scope, mode: PurgeMode::Hard }]).await)
     }
 
     fn asked_for(&self, tenant: &Arc<Tenant>, site: &str, target: &str) -> Result<Arc<Asked>, PutError> {
-        let uri = format!("{site}{target}");
-        let uri = uri.parse().map_err(|_| PutError::NoKey(uri.clone(), NoKey::BadHost))?;
-        let mut request = http::Request::new(());
-        *request.method_mut() = Method::GET;
-        *request.uri_mut() = uri;
-        let (head, ()) = request.into_parts();
-        let rules: &KeyRules = &tenant.settings.key;
-        let keyed = keyed(&tenant.name, rules, &head.uri, &head.headers, "http")
-            .map_err(|reason| PutError::NoKey(head.uri.to_string(), reason))?;
-        Ok(Asked::new(tenant, head, keyed))
+        let url = format!("{site}{target}");
+        let no_key = |reason| PutError::NoKey(url.clone(), reason);
+        let request = http::Request::get(&url).body(()).map_err(|_| no_key(NoKey::BadTarget))?;
+        Asked::new(tenant, request.into_parts().0, true).map_err(no_key)
     }
 }
 

@@ -24,6 +24,8 @@ pub(super) struct Front {
     pub(super) cache: Cache,
     pub(super) hosts: Hosts<Arc<Tenant>>,
     pub(super) scheme: Scheme,
+    /// What a request that names no host is taken to ask for.
+    pub(super) default_host: String,
     pub(super) access: bool,
     /// How long a body that is announced may take to begin.
     pub(super) begin_deadline: Duration,
@@ -65,11 +67,16 @@ impl Front {
         seen_beneath
             .and_then(|()| check_framing(head.version, &head.headers))
             .map_err(|ambiguous| bad(ambiguous.as_str(), ambiguous.to_string()))?;
+        let unclear = |reason: key::NoKey| bad(reason.as_str(), reason.to_string());
+        key::check_form(&head.method, &head.uri).map_err(unclear)?;
+        if head.uri.scheme().is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
+            return Err(no_url());
+        }
+        self.name_host(&mut head);
         head.uri =
             rebuilt(&head.uri, head.uri.authority().map(ToString::to_string), &self.scheme).ok_or_else(no_url)?;
         let scheme = self.scheme.as_str();
-        let site =
-            key::site(&head.uri, &head.headers, scheme).map_err(|error| bad(error.as_str(), error.to_string()))?;
+        let site = key::site(&head.uri, &head.headers, scheme).map_err(unclear)?;
         let host = site.split_once("://").map_or(site.as_str(), |(_, host)| host);
         let Some(tenant) = self.hosts.find(host) else {
             // RFC 9110 section 15.5.20: this server can't answer for that authority.
@@ -80,6 +87,16 @@ impl Front {
         let content = self.content(&head.headers, incoming).await;
         let content = content.map_err(|reason| Refusal { closes, ..Refusal::from(&reason) })?;
         Ok((tenant, Request::from_parts(head, content)))
+    }
+
+    /// RFC 9112 section 3.2 asks for `Host` from HTTP/1.1 on. Who sends none before that is answered by whoever answers for
+    /// all hosts, if somebody does, under a name that is nobody's.
+    fn name_host(&self, head: &mut http::request::Parts) {
+        let is_named = head.uri.authority().is_some() || head.headers.contains_key(header::HOST);
+        if head.version <= Version::HTTP_10 && !is_named && self.hosts.find(&self.default_host).is_some() {
+            let host = HeaderValue::from_str(&self.default_host);
+            head.headers.extend(host.ok().map(|host| (header::HOST, host)));
+        }
     }
 
     async fn content(&self, fields: &HeaderMap, incoming: Incoming) -> Result<Body, NoBeginning> {
@@ -94,14 +111,11 @@ impl Front {
     }
 }
 
-/// The same target on this authority, with this scheme; unchanged where there is no authority, or the target is `*`.
+/// The same target on this authority, with this scheme; unchanged where there is no authority.
 fn rebuilt(uri: &Uri, authority: Option<String>, scheme: &Scheme) -> Option<Uri> {
-    let target = uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
     match authority {
-        Some(authority) if target.as_str() != "*" => {
-            Uri::builder().scheme(scheme.clone()).authority(authority).path_and_query(target).build().ok()
-        }
-        _ => Some(uri.clone()),
+        Some(authority) => key::uri_at(&format!("{scheme}://{authority}"), &key::sent_target(uri)).ok(),
+        None => Some(uri.clone()),
     }
 }
 

@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use crate::http::key::site_of;
+
 /// The longest host name, without the dot that may end it.
 const NAME_BYTES_MAX: usize = 253;
 
@@ -52,6 +54,12 @@ impl<T> Hosts<T> {
         self.exact.get(&name).or_else(|| self.find_suffix(&name)).or(self.default.as_ref())
     }
 
+    /// Whether a tenant has this host by a name or wildcard of its own.
+    pub fn is_named(&self, host: &str) -> bool {
+        let name = normal(host);
+        self.exact.contains_key(&name) || self.find_suffix(&name).is_some()
+    }
+
     /// The same map to something else.
     #[must_use]
     pub fn map<U>(self, to: impl Fn(T) -> U) -> Hosts<U> {
@@ -91,7 +99,8 @@ fn parse(pattern: &str) -> Result<Pattern, HostError> {
         return Err(wrong("has a port: tenants are chosen by host name alone, leave it out"));
     }
     if name.starts_with('[') {
-        return Ok(Pattern::Exact(name));
+        let site = site_of(&format!("http://{name}")).map_err(|_| wrong("is no IPv6 address in brackets"))?;
+        return Ok(Pattern::Exact(site.trim_start_matches("http://").to_owned()));
     }
     let labels = name.strip_prefix("*.").unwrap_or(&name);
     let is_label = |label: &str| {
@@ -127,7 +136,8 @@ mod tests {
 
     #[test]
     fn the_closest_pattern_answers() {
-        let hosts = hosts(&["shop.example", "*.example", "*.img.example", "[::1]", "10.0.0.1", "*"]).expect("hosts");
+        let hosts = hosts(&["shop.example", "*.example", "*.img.example", "[::1]", "[2001:DB8:0::1]", "10.0.0.1", "*"])
+            .expect("hosts");
         for (host, expected) in [
             ("shop.example", "shop.example"),
             ("SHOP.Example:8080", "shop.example"),
@@ -139,6 +149,7 @@ mod tests {
             ("example", "*"),
             (".example", "*"),
             ("[::1]:8080", "[::1]"),
+            ("[2001:db8::1]", "[2001:DB8:0::1]"),
             ("10.0.0.1:80", "10.0.0.1"),
             ("other.test", "*"),
             ("", "*"),
@@ -171,6 +182,8 @@ mod tests {
             (&["a b"], "is no host name"),
             (&[""], "is no host name"),
             (&["müller.example"], "Punycode"),
+            (&["[::g]"], "IPv6"),
+            (&["[::1]", "[0::1]"], "named twice"),
         ] {
             let error = hosts(patterns).map(|_| ()).expect_err("wrong").to_string();
             assert!(error.contains(part), "{patterns:?}: {error}");

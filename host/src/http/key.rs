@@ -1,18 +1,25 @@
-//! From a request to its cache key (RFC 9111 section 2), and to the request that is sent to the origin.
-//!
-//! Nothing that is not in the key may change what is stored: a request that may be answered from the cache is forwarded
-//! with the target that the key holds, and without the fields by which clients talk an origin into another host, path
-//! or method (CVE-2026-2836 and its many relatives).
+//! From a request to its cache key (RFC 9111 section 2). The fields that join it are those that the origin sees
+//! ([`origin_view`](super::origin_view)), and the target is the one that the origin is asked for.
+
+mod site;
+mod target;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use http::header::{COOKIE, HOST};
+use http::header::COOKIE;
 use http::uri::{Authority, PathAndQuery};
-use http::{HeaderMap, HeaderName, Uri};
+use http::{HeaderMap, Uri};
 use serde::{Deserialize, Serialize};
 
+use crate::http::semantics::twin::twin;
+use crate::http::semantics::vary::joined_lines;
 use crate::key::CacheKey;
+use target::spelled;
+
+pub(crate) use site::site_of;
+pub use site::{check_form, site};
+pub use target::{Target, TargetPrefix};
 
 /// What joins the key beyond tenant, scheme, authority, path and query.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,12 +54,15 @@ pub enum NoKey {
     /// RFC 9110 section 7.2: a server must know the host.
     #[error("the request names no host")]
     NoHost,
-    /// RFC 9112 section 3.2: more than one `Host` field, or one that is no authority.
-    #[error("the request's Host field is not a single valid authority")]
+    /// RFC 9112 section 3.2: more than one `Host` field, or a host and port that are none.
+    #[error("the request's host is not a single host name or address, with a port or without")]
     BadHost,
     /// RFC 9112 section 3.2.2: the target's authority and `Host` differ.
     #[error("the request's target and its Host field name different hosts")]
     HostMismatch,
+    /// RFC 9112 section 3.2: a form of target that is for another method, or what makes no URL.
+    #[error("the request's target is none for its method")]
+    BadTarget,
 }
 
 impl NoKey {
@@ -62,17 +72,14 @@ impl NoKey {
             Self::NoHost => "no-host",
             Self::BadHost => "bad-host",
             Self::HostMismatch => "host-mismatch",
+            Self::BadTarget => "bad-target",
         }
     }
 }
 
-/// The key of a request. The scheme is the target's, else `scheme`.
-///
-/// # Errors
-/// When the request does not say clearly which host it is for.
-pub fn keyed(tenant: &str, rules: &KeyRules, uri: &Uri, fields: &HeaderMap, scheme: &str) -> Result<Keyed, NoKey> {
-    let site = site(uri, fields, scheme)?;
-    let target = target(rules, uri);
+/// The key of a request for `uri` on `site`; `fields` are those that the origin sees.
+pub(super) fn keyed(tenant: &str, rules: &KeyRules, site: String, uri: &Uri, fields: &HeaderMap) -> Keyed {
+    let target = path_and_query(rules, uri);
     let primary = CacheKey::new(tenant, &site, &target);
     let extras = extras(rules, fields);
     let key = if extras.is_empty() {
@@ -80,54 +87,47 @@ pub fn keyed(tenant: &str, rules: &KeyRules, uri: &Uri, fields: &HeaderMap, sche
     } else {
         primary.variant(extras.iter().map(|(name, value)| (name.as_str(), value.as_str())))
     };
-    Ok(Keyed { key, site, target })
+    Keyed { key, site, target }
 }
 
-/// Scheme and authority of a request, in lower case, without the scheme's own port.
+/// The same request's URI, absolute and on `site`.
 ///
 /// # Errors
-/// As [`keyed`].
-pub fn site(uri: &Uri, fields: &HeaderMap, scheme: &str) -> Result<String, NoKey> {
-    let scheme = uri.scheme_str().unwrap_or(scheme).to_ascii_lowercase();
-    let host = host(fields)?;
-    let authority = match (uri.authority(), host) {
-        (Some(target), Some(host)) if normal(target, &scheme) != normal(&host, &scheme) => {
-            return Err(NoKey::HostMismatch);
-        }
-        (Some(target), _) => normal(target, &scheme),
-        (None, Some(host)) => normal(&host, &scheme),
-        (None, None) => return Err(NoKey::NoHost),
+/// When they make none.
+pub(super) fn absolute(uri: Uri, site: &str) -> Result<Uri, NoKey> {
+    let is_on = |(scheme, authority)| {
+        uri.scheme_str() == Some(scheme) && uri.authority().map(Authority::as_str) == Some(authority)
     };
-    Ok(format!("{scheme}://{authority}"))
+    let target = sent_target(&uri);
+    if site.split_once("://").is_some_and(is_on) && matches!(target, Cow::Borrowed(_)) {
+        return Ok(uri);
+    }
+    uri_at(site, &target)
 }
 
-fn host(fields: &HeaderMap) -> Result<Option<Authority>, NoKey> {
-    let mut hosts = fields.get_all(HOST).iter();
-    let Some(first) = hosts.next() else { return Ok(None) };
-    if hosts.next().is_some() {
-        return Err(NoKey::BadHost);
-    }
-    let authority: Authority = first.as_bytes().try_into().map_err(|_| NoKey::BadHost)?;
-    if authority.host().is_empty() || authority.as_str().contains('@') {
-        return Err(NoKey::BadHost);
-    }
-    Ok(Some(authority))
+/// The URI of `target` (path and query, or `*`) on `site` (scheme and authority).
+///
+/// # Errors
+/// When they make none.
+pub fn uri_at(site: &str, target: &str) -> Result<Uri, NoKey> {
+    let (scheme, authority) = site.split_once("://").ok_or(NoKey::NoHost)?;
+    let parts = Uri::builder().scheme(scheme).authority(authority).path_and_query(target);
+    parts.build().map_err(|_| NoKey::BadTarget)
 }
 
-/// RFC 9110 section 4.2.3: host names are case-insensitive and the scheme's own port is as good as none.
-fn normal(authority: &Authority, scheme: &str) -> String {
-    let own_port = if scheme == "https" { 443 } else { 80 };
-    let host = authority.host().trim_end_matches('.').to_ascii_lowercase();
-    match authority.port_u16() {
-        Some(port) if port != own_port => format!("{host}:{port}"),
-        _ => host,
+/// Path and query as they were sent. RFC 9110 section 4.2.3: "an empty path component is equivalent to an absolute path of
+/// "/"", also where a query follows.
+pub(crate) fn sent_target(uri: &Uri) -> Cow<'_, str> {
+    match uri.path_and_query().map_or("/", PathAndQuery::as_str) {
+        sent if sent.starts_with('?') => format!("/{sent}").into(),
+        sent => sent.into(),
     }
 }
 
 /// Path and query as they join the key.
-fn target(rules: &KeyRules, uri: &Uri) -> String {
-    let path_and_query = uri.path_and_query().map_or("/", PathAndQuery::as_str);
-    let Some((path, query)) = path_and_query.split_once('?') else { return path_and_query.into() };
+fn path_and_query(rules: &KeyRules, uri: &Uri) -> String {
+    let sent = sent_target(uri);
+    let Some((path, query)) = sent.split_once('?') else { return sent.into_owned() };
     match normal_query(rules, query) {
         query if query.is_empty() && rules.touches_query() => path.into(),
         query => format!("{path}?{query}"),
@@ -139,7 +139,7 @@ fn normal_query<'a>(rules: &KeyRules, query: &'a str) -> Cow<'a, str> {
         return query.into();
     }
     let mut params: Vec<_> =
-        query.split('&').filter(|param| !param.is_empty() && rules.keeps(name_of(param))).collect();
+        query.split('&').filter(|param| !param.is_empty() && rules.keeps(&name_of(param))).collect();
     if rules.sort_query {
         // A stable sort: the order of values of one name can matter to an origin. The end of a name is looked for once,
         // not in each comparison.
@@ -148,8 +148,9 @@ fn normal_query<'a>(rules: &KeyRules, query: &'a str) -> Cow<'a, str> {
     params.join("&").into()
 }
 
-fn name_of(param: &str) -> &str {
-    param.split_once('=').map_or(param, |(name, _)| name)
+/// The name of a parameter, in the spelling that all equivalent ones have in common.
+fn name_of(param: &str) -> Cow<'_, str> {
+    spelled(param.split_once('=').map_or(param, |(name, _)| name))
 }
 
 impl KeyRules {
@@ -173,10 +174,8 @@ fn extras(rules: &KeyRules, fields: &HeaderMap) -> Vec<(String, String)> {
     let names: BTreeSet<_> = rules.fields.iter().map(|name| name.to_ascii_lowercase()).collect();
     let mut extras = Vec::with_capacity(names.len() + rules.cookies.len());
     for name in names {
-        let values: Vec<_> =
-            fields.get_all(&name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
-        if !values.is_empty() {
-            extras.push((name, values.join(", ")));
+        if let Some(value) = joined_lines(&name, fields) {
+            extras.push((name, value));
         }
     }
     for name in &rules.cookies {
@@ -187,36 +186,24 @@ fn extras(rules: &KeyRules, fields: &HeaderMap) -> Vec<(String, String)> {
     extras
 }
 
+/// All values of a cookie: of several by one name origins take the first, or the last. Names that an origin could take for
+/// it count too (PHP decodes them and takes `.` for `_`), and are told apart from it.
 fn cookie(fields: &HeaderMap, name: &str) -> Option<String> {
-    let lines = fields.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
-    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
+    let same = |other: &str| twin(&spelled(other)) == twin(name);
+    let line = joined_lines(COOKIE.as_str(), fields)?;
+    let pairs = line.split(';').map(|pair| pair.trim().split_once('=').unwrap_or((pair.trim(), "")));
+    let values: Vec<_> = pairs
+        .filter(|(other, _)| same(other.trim()))
+        .map(|(other, value)| if other == name { value.to_owned() } else { format!("{other}={value}") })
+        .collect();
+    (!values.is_empty()).then(|| values.join("; "))
 }
 
-/// Fields by which a client may talk an origin into another host, path, scheme or method, without being in the key.
-const UNKEYED: [&str; 14] = [
-    "forwarded",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-prefix",
-    "x-forwarded-proto",
-    "x-forwarded-scheme",
-    "x-forwarded-server",
-    "x-host",
-    "x-http-host-override",
-    "x-http-method",
-    "x-http-method-override",
-    "x-method-override",
-    "x-original-url",
-    "x-rewrite-url",
-];
-
-/// Removes the fields that are not in the key but might change the response, unless the rules put them into the key.
-pub fn strip_unkeyed(rules: &KeyRules, fields: &mut HeaderMap) {
-    for name in UNKEYED {
-        if !rules.fields.iter().any(|keyed| keyed.eq_ignore_ascii_case(name)) {
-            fields.remove(HeaderName::from_static(name));
-        }
+impl KeyRules {
+    /// Whether a field joins the key, by this name or by one that an origin may not tell from it.
+    pub(crate) fn has_field(&self, name: &str) -> bool {
+        let name = twin(name);
+        self.fields.iter().any(|keyed| twin(keyed) == name)
     }
 }
 
@@ -230,7 +217,8 @@ mod tests {
         for (name, value) in fields {
             map.append(*name, HeaderValue::from_static(value));
         }
-        keyed("t", rules, &uri.parse().unwrap(), &map, "http").map(|keyed| keyed.key.text().to_owned())
+        let site = site(&uri.parse().unwrap(), &map, "http")?;
+        Ok(keyed("t", rules, site, &uri.parse().unwrap(), &map).key.text().to_owned())
     }
 
     #[test]
@@ -243,6 +231,9 @@ mod tests {
         check("/a?", "example.com:81", "t\nhttp://example.com:81\n/a?");
         check("https://example.com:443/", "example.com", "t\nhttps://example.com\n/");
         check("/", "example.com.", "t\nhttp://example.com\n/");
+        check("http://example.com?x", "example.com", "t\nhttp://example.com\n/?x");
+        check("http://example.com", "example.com", "t\nhttp://example.com\n/");
+        check("*", "example.com", "t\nhttp://example.com\n*");
     }
 
     #[test]
@@ -277,6 +268,17 @@ mod tests {
         assert_eq!(plain, "t\nhttp://h\n/");
         assert_eq!(device, "t\nhttp://h\n/\nx-device: phone");
         assert_eq!(lang, "t\nhttp://h\n/\ncookie lang: de");
+        for (cookies, expected) in [
+            ("lang=de; lang=en", "de; en"),
+            ("lang=en; lang=de", "en; de"),
+            ("a=1; l%61ng=de", "l%61ng=de"),
+            ("LANG=de; lang=en", "LANG=de; en"),
+            ("lang =de", "lang =de"),
+            ("lang", ""),
+        ] {
+            let text = text(&rules, "/", &[("host", "h"), ("cookie", cookies)]).unwrap();
+            assert_eq!(text, format!("t\nhttp://h\n/\ncookie lang: {expected}"), "{cookies}");
+        }
     }
 
     #[test]

@@ -92,6 +92,9 @@ impl HttpOrigin {
                 .pool_idle_timeout(config.keep_idle)
                 .pool_max_idle_per_host(idle_connections_max)
                 .http1_max_buf_size(READ_BYTES)
+                // hyper takes 100 where nobody says anything.
+                .http1_max_headers(config.fields_max)
+                .http2_max_header_list_size(u32::try_from(READ_BYTES).unwrap_or(u32::MAX))
                 .http2_only(http2_only)
                 .http2_adaptive_window(true);
             builder.build(dial.clone())

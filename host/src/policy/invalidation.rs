@@ -2,6 +2,8 @@
 
 use http::{HeaderMap, Method, StatusCode};
 
+use crate::http::key::KeyRules;
+
 /// A write that the origin accepted.
 #[derive(Clone, Copy, Debug)]
 pub struct Written<'a> {
@@ -11,6 +13,8 @@ pub struct Written<'a> {
     pub site: &'a str,
     /// Path and query.
     pub target: &'a str,
+    /// What of the site's targets joins their keys.
+    pub key: &'a KeyRules,
     /// Status code of the response.
     pub status: StatusCode,
     /// The request's fields.

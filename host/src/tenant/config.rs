@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::tunnels::TunnelConfig;
 use crate::consistency::Consistency;
 use crate::http::key::KeyRules;
+use crate::http::origin_view::ForwardRules;
 use crate::origin::http::{OriginConfig, url_or_table};
 use crate::origin::shield::ProtectConfig;
 use crate::policy::freshness::Grant;
@@ -55,6 +56,8 @@ pub struct TenantConfig {
     pub consistency: Consistency,
     /// What joins the cache key.
     pub key: KeyRules,
+    /// What the origin is told beside what clients say.
+    pub forward: ForwardRules,
     /// How its origin is protected.
     pub protect: ProtectConfig,
     /// Bounds of connections that switch to another protocol.
@@ -124,6 +127,7 @@ impl Default for TenantConfig {
             show_key: false,
             consistency: Consistency::default(),
             key: KeyRules::default(),
+            forward: ForwardRules::default(),
             protect: ProtectConfig::default(),
             tunnels: TunnelConfig::default(),
             grants: BTreeSet::new(),

@@ -52,6 +52,11 @@ fn location_and_content_location_of_the_same_origin() {
         ("9111 4.4: same origin", "http://a.example/y?z", &["/a/b?q", "/y?z"]),
         ("6454 4: host in any case", "HTTP://A.Example/y", &["/a/b?q", "/y"]),
         ("6454 4: the port implied", "http://a.example:80/y", &["/a/b?q", "/y"]),
+        ("3986 6.2.3: the port implied", "http://a.example:080/y", &["/a/b?q", "/y"]),
+        ("3986 6.2.3: an empty port", "http://a.example:/y", &["/a/b?q", "/y"]),
+        ("a name that ends in a dot", "//a.example./y", &["/a/b?q", "/y"]),
+        ("9111 4.4: no port", "http://a.example:80a/y", &["/a/b?q"]),
+        ("9111 4.4: no port", "http://a.example:+80/y", &["/a/b?q"]),
         ("3986 5.2: same scheme", "//a.example/y", &["/a/b?q", "/y"]),
         ("3986 6.2.3: no path", "http://a.example", &["/a/b?q", "/"]),
         ("3986 6.2.3: no path", "http://a.example?z", &["/a/b?q", "/?z"]),
@@ -86,6 +91,7 @@ fn sites_with_ports_and_tls() {
         ("http://a.example:8080", "http://a.example/y", &["/x"]),
         ("http://a.example:8080", "/y", &["/x", "/y"]),
         ("http://[::1]:8080", "http://[::1]:8080/y", &["/x", "/y"]),
+        ("http://[::1]:8080", "http://[0::0001]:08080/y", &["/x", "/y"]),
     ] {
         check("6454 4", site, ("POST", "/x"), 200, &format!("Location: {reference}"), expected);
     }

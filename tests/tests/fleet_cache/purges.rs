@@ -11,6 +11,7 @@ use sandbar::fleet::FleetConfig;
 use sandbar_tests::node::{Node, Source, ask_all, fleet_config, tenant};
 use sandbar_tests::ports::free_port;
 use sandbar_tests::redis_server::RedisServer;
+use sandbar_tests::scope::{prefix, target};
 use sandbar_tests::wait::eventually;
 use tokio::time::{Instant, sleep};
 
@@ -21,14 +22,10 @@ async fn purge_on_one_node_is_heard_by_all_within_moments() -> anyhow::Result<()
     let server = RedisServer::start()?;
     let source = Source::new(FRESH);
     let nodes = fleet(&server, Consistency::Bus, &source).await?;
-    for (round, scope) in [
-        Scope::Target { site: "http://h".into(), target: "/a".into() },
-        Scope::SurrogateKey("all".into()),
-        Scope::Prefix { site: None, prefix: "/".into() },
-        Scope::Everything,
-    ]
-    .into_iter()
-    .enumerate()
+    for (round, scope) in
+        [target("http://h/a"), Scope::SurrogateKey("all".into()), prefix(None, "/"), Scope::Everything]
+            .into_iter()
+            .enumerate()
     {
         assert!(all_are(&ask_all(&nodes, "/a", 1).await, &round.to_string()));
         let report = nodes[0].purge_scope(scope).await;
@@ -64,11 +61,7 @@ async fn fill_begun_before_another_nodes_purge_is_never_seen_after_it() -> anyho
         let server = RedisServer::start()?;
         let source = Source::new(FRESH);
         let nodes = fleet(&server, consistency, &source).await?;
-        for scope in [
-            Scope::Target { site: "http://h".into(), target: "/a".into() },
-            Scope::SurrogateKey("all".into()),
-            Scope::Everything,
-        ] {
+        for scope in [target("http://h/a"), Scope::SurrogateKey("all".into()), Scope::Everything] {
             let first = source.fetches();
             let gate = source.hold_next();
             let early = tokio::spawn({
@@ -94,7 +87,7 @@ async fn read_after_a_purge_does_not_join_a_fetch_from_before() -> anyhow::Resul
     let server = RedisServer::start()?;
     let source = Source::new(FRESH);
     let node = Node::start(&server.url(), Consistency::Bus, &source).await?;
-    for scope in [Scope::Target { site: "http://h".into(), target: "/a".into() }, Scope::SurrogateKey("all".into())] {
+    for scope in [target("http://h/a"), Scope::SurrogateKey("all".into())] {
         let first = source.fetches();
         let gate = source.hold_next();
         let early = tokio::spawn({

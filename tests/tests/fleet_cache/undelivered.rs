@@ -1,12 +1,12 @@
 //! Purges that can not be delivered, for now or for good.
 
 use http::Method;
-use sandbar::barrier::Scope;
 use sandbar::consistency::Consistency;
 use sandbar::fleet::FleetConfig;
 use sandbar::tenant::config::{ClassConfig, TenantConfig};
 use sandbar_tests::node::{Node, PATIENCE, Source, ask_all, fleet_config, tenant};
 use sandbar_tests::redis_server::RedisServer;
+use sandbar_tests::scope::prefix;
 use sandbar_tests::wait::eventually;
 
 use crate::FRESH;
@@ -34,7 +34,7 @@ async fn purge_without_redis_is_done_here_answered_as_such_and_delivered_later()
     let bus = a.purge("/b/1").await;
     assert_eq!((bus.pending, bus.failed), (1, 1), "{bus:?}");
     assert!(bus.reason.is_some());
-    let all = a.purge_scope(Scope::Prefix { site: None, prefix: "/b".into() }).await;
+    let all = a.purge_scope(prefix(None, "/b")).await;
     assert_eq!((all.pending, all.failed), (1, 1), "the strictest class that it may reach decides");
     assert_eq!(a.get("/e/1").await.body, "2", "it is done here");
     assert_eq!(b.get("/e/1").await.body, "0", "there it is not");

@@ -88,7 +88,7 @@ pub(super) async fn delete(
 ) -> Result<(StatusCode, Json<PurgeReport>), Refused> {
     let tenant = admin.tenant(&tenant)?;
     let (site, target) = site_and_target(&which.url, admin.scheme)?;
-    let report = admin.cache.delete(tenant, &site, &target).await;
+    let report = admin.cache.delete(tenant, &site, &target).await.map_err(|error| Refused::bad(error.to_string()))?;
     Ok((super::purge::status(&report), Json(report)))
 }
 

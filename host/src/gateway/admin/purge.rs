@@ -12,6 +12,7 @@ use super::{Admin, Refused};
 use crate::barrier::{Purge, PurgeMode, Scope};
 use crate::cache::PurgeReport;
 use crate::gateway::config::Scheme;
+use crate::http::key::{KeyRules, Target, TargetPrefix, sent_target, site_of};
 
 /// How many purges one request may hold.
 const PURGES_MAX: usize = 1000;
@@ -51,7 +52,7 @@ pub(super) async fn purge(
     body: Bytes,
 ) -> Result<(StatusCode, Json<PurgeReport>), Refused> {
     let tenant = admin.tenant(&tenant)?;
-    let purges = purges(&body, admin.scheme)?;
+    let purges = purges(&body, admin.scheme, &tenant.settings.key)?;
     let report = admin.cache.purge(tenant, &purges).await;
     tracing::info!(tenant = &*tenant.name, purges = purges.len(), pending = report.pending, "purged");
     Ok((status(&report), Json(report)))
@@ -71,7 +72,7 @@ pub(super) const fn status(report: &PurgeReport) -> StatusCode {
 }
 
 /// One purge, or an array of them.
-fn purges(body: &[u8], scheme: Scheme) -> Result<Vec<Purge>, Refused> {
+fn purges(body: &[u8], scheme: Scheme, rules: &KeyRules) -> Result<Vec<Purge>, Refused> {
     let wrong = |error: serde_json::Error| {
         let example = r#"{"scope": "key", "url": "http://host/path", "mode": "soft"}"#;
         Refused::bad(format!("that is no purge: {error}; write it like {example}"))
@@ -83,36 +84,44 @@ fn purges(body: &[u8], scheme: Scheme) -> Result<Vec<Purge>, Refused> {
     if asked.is_empty() || asked.len() > PURGES_MAX {
         return Err(Refused::bad(format!("send 1 to {PURGES_MAX} purges at once, not {}", asked.len())));
     }
-    asked.into_iter().map(|asked| to_purge(serde_json::from_value(asked).map_err(wrong)?, scheme)).collect()
+    asked.into_iter().map(|asked| to_purge(serde_json::from_value(asked).map_err(wrong)?, scheme, rules)).collect()
 }
 
-fn to_purge(asked: Asked, scheme: Scheme) -> Result<Purge, Refused> {
+fn to_purge(asked: Asked, scheme: Scheme, rules: &KeyRules) -> Result<Purge, Refused> {
     let (scope, mode) = match asked {
         Asked::Everything { mode } => (Scope::Everything, mode),
-        Asked::SurrogateKey { key, .. } if key.is_empty() => return Err(Refused::bad("the surrogate key is empty")),
-        Asked::SurrogateKey { key, mode } => (Scope::SurrogateKey(key), mode),
-        Asked::Prefix { prefix, mode } if prefix.starts_with('/') => (Scope::Prefix { site: None, prefix }, mode),
+        // Those of responses are read without the white space around them.
+        Asked::SurrogateKey { key, .. } if key.trim().is_empty() => {
+            return Err(Refused::bad("the surrogate key is empty"));
+        }
+        Asked::SurrogateKey { key, mode } => (Scope::SurrogateKey(key.trim().to_owned()), mode),
+        Asked::Prefix { prefix, mode } if prefix.starts_with('/') => (prefix_on(None, &prefix)?, mode),
         Asked::Prefix { prefix, mode } => {
             let (site, prefix) = site_and_target(&prefix, scheme)?;
-            (Scope::Prefix { site: Some(site), prefix }, mode)
+            (prefix_on(Some(&site), &prefix)?, mode)
         }
         Asked::Key { url, mode } => {
             let (site, target) = site_and_target(&url, scheme)?;
-            (Scope::Target { site, target }, mode)
+            (Scope::Target(Target::on_site(rules, &site, &target).map_err(|_| no_url(&url))?), mode)
         }
     };
     Ok(Purge { scope, mode })
 }
 
-/// Splits the URL of an entry as its key does. The scheme is the one that clients use, whichever is written.
+fn prefix_on(site: Option<&str>, prefix: &str) -> Result<Scope, Refused> {
+    TargetPrefix::new(site, prefix).map(Scope::Prefix).map_err(|_| no_url(prefix))
+}
+
+fn no_url(url: &str) -> Refused {
+    Refused::bad(format!("{url:?} is not the URL of an entry; write http://host/path?query"))
+}
+
+/// Splits the URL of an entry. The scheme is the one that clients use, whichever is written.
 pub(super) fn site_and_target(url: &str, scheme: Scheme) -> Result<(String, String), Refused> {
-    let wrong = || Refused::bad(format!("{url:?} is not the URL of an entry; write http://host/path?query"));
-    let uri: http::Uri = url.parse().map_err(|_| wrong())?;
-    let authority = uri.authority().ok_or_else(wrong)?;
-    let alone = http::Uri::builder().scheme(scheme.to_uri()).authority(authority.clone()).path_and_query("/");
-    let site = crate::http::key::site(&alone.build().map_err(|_| wrong())?, &http::HeaderMap::new(), "http");
-    let target = uri.path_and_query().map_or("/", |target| target.as_str());
-    Ok((site.map_err(|_| wrong())?, target.to_owned()))
+    let uri: http::Uri = url.parse().map_err(|_| no_url(url))?;
+    let authority = uri.authority().ok_or_else(|| no_url(url))?;
+    let site = site_of(&format!("{}://{authority}", scheme.to_uri())).map_err(|_| no_url(url))?;
+    Ok((site, sent_target(&uri).into_owned()))
 }
 
 #[cfg(test)]
@@ -120,23 +129,23 @@ mod tests {
     use super::*;
 
     fn check(body: &str, expected: &Scope) {
-        let purges = purges(body.as_bytes(), Scheme::Https).expect("purges");
+        let purges = purges(body.as_bytes(), Scheme::Https, &KeyRules::default()).expect("purges");
         assert_eq!(&purges[0].scope, expected, "{body}");
     }
 
     #[test]
     fn purges_are_read_from_json() {
-        let site = || "https://shop.example".to_owned();
+        let target = |url| Scope::Target(Target::of_url(&KeyRules::default(), url).expect("a target"));
+        let prefix = |site| Scope::Prefix(TargetPrefix::new(site, "/img/").expect("a prefix"));
         check(r#"{"scope":"everything"}"#, &Scope::Everything);
         check(r#"{"scope":"surrogate-key","key":"p1"}"#, &Scope::SurrogateKey("p1".into()));
-        check(
-            r#"{"scope":"key","url":"http://Shop.Example:443/a?b=c"}"#,
-            &Scope::Target { site: site(), target: "/a?b=c".into() },
-        );
-        check(r#"{"scope":"prefix","prefix":"/img/"}"#, &Scope::Prefix { site: None, prefix: "/img/".into() });
+        check(r#"{"scope":"key","url":"http://Shop.Example:443/a?b=c"}"#, &target("https://shop.example/a?b=c"));
+        check(r#"{"scope":"key","url":"http://shop.example:0443?b=c"}"#, &target("https://shop.example/?b=c"));
+        check(r#"{"scope":"surrogate-key","key":" p1 "}"#, &Scope::SurrogateKey("p1".into()));
+        check(r#"{"scope":"prefix","prefix":"/img/"}"#, &prefix(None));
         check(
             r#"[{"scope":"prefix","prefix":"https://shop.example/img/","mode":"soft"}]"#,
-            &Scope::Prefix { site: Some(site()), prefix: "/img/".into() },
+            &prefix(Some("https://shop.example")),
         );
     }
 
@@ -149,10 +158,12 @@ mod tests {
             r#"{"scope":"key","url":"/a"}"#,
             r#"{"scope":"all"}"#,
             r#"{"scope":"everything","mode":"gently"}"#,
-            r#"{"scope":"surrogate-key","key":""}"#,
+            r#"{"scope":"surrogate-key","key":" "}"#,
+            r#"{"scope":"key","url":"http://a:80a/"}"#,
+            r#"{"scope":"key","url":"http://u@a/"}"#,
             r#"{"scope":"key","url":"http://a/","typo":1}"#,
         ] {
-            assert!(purges(body.as_bytes(), Scheme::Http).is_err(), "{body}");
+            assert!(purges(body.as_bytes(), Scheme::Http, &KeyRules::default()).is_err(), "{body}");
         }
     }
 }

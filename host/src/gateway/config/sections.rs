@@ -19,6 +19,9 @@ pub struct ListenConfig {
     pub listen: SocketAddr,
     /// The scheme that clients use: `https` where something in front ends their TLS. It is part of every cache key.
     pub scheme: Scheme,
+    /// The host that an HTTP/1.0 request without `Host` is taken to ask for, where a tenant has `*`. No tenant may have it by
+    /// name. Default `no-host.invalid`.
+    pub default_host: String,
     /// Whether interim responses of the origin (`103 Early Hints` and the like) are passed on to HTTP/1.1 clients. Default
     /// yes.
     pub interim_responses: bool,
@@ -53,6 +56,7 @@ impl Default for ListenConfig {
         Self {
             listen: (Ipv4Addr::LOCALHOST, 8080).into(),
             scheme: Scheme::Http,
+            default_host: "no-host.invalid".to_owned(),
             interim_responses: true,
             trusted_proxies: TrustedProxies::default(),
         }

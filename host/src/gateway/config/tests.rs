@@ -57,7 +57,7 @@ fn a_wrong_line_is_shown_with_what_would_be_right() {
     for (text, expected) in [
         (
             "[gateway]\nlisen = \"127.0.0.1:1\"\n",
-            "sandbar.toml, line 2, `lisen = \"127.0.0.1:1\"`: unknown field `lisen`, expected one of `listen`, `scheme`, `interim_responses`",
+            "sandbar.toml, line 2, `lisen = \"127.0.0.1:1\"`: unknown field `lisen`, expected one of `listen`, `scheme`, `default_host`",
         ),
         (
             "[gatway]\n",
@@ -103,6 +103,15 @@ fn settings_that_contradict_each_other_are_refused_with_a_remedy() {
         (format!("{TENANT}hosts = []\n"), "it would answer for no host"),
         (format!("{TENANT}hosts = [\"http://a\"]\n"), "is a URL, not a host name"),
         (format!("{TENANT}hosts = [\"B.example\"]\n{twice}"), "is named twice"),
+        (format!("[gateway]\ndefault_host = \"a b\"\n{TENANT}"), "gateway.default_host = \"a b\": it is no host name"),
+        (
+            format!("[gateway]\ndefault_host = \"a.b.example\"\n{TENANT}hosts = [\"*.B.example\"]\n"),
+            "gateway.default_host = \"a.b.example\": a tenant has it",
+        ),
+        (
+            format!("{TENANT}forward.pass = [\"X_Forwarded_For\"]\n"),
+            "forward.pass: \"X_Forwarded_For\" is the gateway's own",
+        ),
         (
             format!("{TENANT}l1 = \"2GiB\"\n"),
             "l1.total = 1.0 GiB: the tenants' shares (l1) add up to 2.0 GiB; raise it",

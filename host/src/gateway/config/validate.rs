@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{ConfigError, GatewayConfig, L2Kind, Secret};
 use crate::gateway::hosts::Hosts;
+use crate::http::key::site_of;
 use crate::tenant::{Settings, config::TenantConfig};
 
 impl GatewayConfig {
@@ -31,7 +32,7 @@ impl GatewayConfig {
                 return Err(ConfigError::wrong("tenant.name", &tenant.name, "two tenants have it", "rename one"));
             }
         }
-        self.hosts().map(|_| ())?;
+        self.validate_default_host(&self.hosts()?)?;
         self.validate_l1()?;
         if let Err((key, reason)) = self.memory.pressure.check() {
             let key = format!("memory.pressure.{key}");
@@ -75,6 +76,21 @@ impl GatewayConfig {
             return Err(ConfigError::wrong(key, "…", reason, "make one with `openssl rand -hex 32`"));
         }
         Ok(Some(token))
+    }
+
+    fn validate_default_host(&self, hosts: &Hosts<usize>) -> Result<(), ConfigError> {
+        let host = &self.gateway.default_host;
+        let wrong =
+            |reason, remedy| Err(ConfigError::wrong("gateway.default_host", format!("{host:?}"), reason, remedy));
+        if site_of(&format!("http://{host}")).is_err() {
+            return wrong("it is no host name", "write one that nobody has, such as no-host.invalid");
+        }
+        if hosts.is_named(host) {
+            let reason =
+                "a tenant has it: what asks for no host would be answered as if it had asked for that tenant's";
+            return wrong(reason, "name one that no tenant has, such as no-host.invalid");
+        }
+        Ok(())
     }
 
     fn validate_admin(&self) -> Result<(), ConfigError> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::header::{
     AGE, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG,
-    EXPECT, LAST_MODIFIED, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
+    LAST_MODIFIED, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
@@ -40,19 +40,38 @@ pub fn strip_hop_by_hop(fields: &mut HeaderMap) {
     }
 }
 
-fn connection_named(fields: &HeaderMap) -> Vec<HeaderName> {
-    let lines = fields.get_all(CONNECTION).iter();
-    let members = lines.flat_map(|line| Members::of(line.as_bytes(), Quotes::None));
-    members.filter_map(|name| HeaderName::from_bytes(name).ok()).collect()
+/// Whether a field belongs to one connection whatever `Connection` says.
+pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
+    HOP_BY_HOP.contains(name)
 }
 
-/// The fields of a request as they go on to the origin. `Expect` is answered here, not there: the body is passed on as
-/// it comes.
-pub fn origin_fields(fields: &HeaderMap) -> HeaderMap {
-    let mut forwarded = fields.clone();
-    strip_hop_by_hop(&mut forwarded);
-    forwarded.remove(EXPECT);
-    forwarded
+/// The fields that `Connection` makes ones of the connection.
+pub(crate) fn connection_named(fields: &HeaderMap) -> Vec<HeaderName> {
+    let lines = fields.get_all(CONNECTION).iter();
+    let members = lines.flat_map(|line| Members::of(line.as_bytes(), Quotes::None));
+    let names = members.filter_map(|name| HeaderName::from_bytes(name).ok());
+    names.filter(|name| !is_for_all(name.as_str())).collect()
+}
+
+/// RFC 9110 section 7.6.1: "A sender MUST NOT send a connection option corresponding to a field that is intended for all
+/// recipients of the content." One that is sent all the same has no effect where without the field the message would
+/// mean something else: be for another host, end elsewhere, hold other content, or be obeyed although its condition does
+/// not hold.
+fn is_for_all(name: &str) -> bool {
+    const FOR_ALL: [&str; 11] = [
+        "age",
+        "cache-control",
+        "date",
+        "etag",
+        "expires",
+        "host",
+        "last-modified",
+        "max-forwards",
+        "range",
+        "vary",
+        "via",
+    ];
+    name.starts_with("content-") || name.starts_with("if-") || FOR_ALL.contains(&name)
 }
 
 /// The fields of a response as they are stored: without those of the connection, without `Age` (the entry knows its

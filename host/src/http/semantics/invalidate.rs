@@ -4,6 +4,7 @@ use http::header::{CONTENT_LOCATION, LOCATION};
 
 use super::location::same_origin_target;
 use super::{RequestHead, ResponseHead, request};
+use crate::http::key::sent_target;
 
 /// The targets (site, path and query) whose stored responses are invalid after this exchange; none where the method is
 /// safe or the response is an error. `site` is the scheme and authority of the request.
@@ -18,7 +19,7 @@ pub fn invalidated(request: &RequestHead<'_>, site: &str, response: &ResponseHea
     if request::is_safe(request.method) || !matches!(response.status.as_u16(), 200..=399) {
         return Vec::new();
     }
-    let mut targets = vec![request.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned()];
+    let mut targets = vec![sent_target(request.uri).into_owned()];
     for name in [LOCATION, CONTENT_LOCATION] {
         let reference = response.fields.get(&name).and_then(|value| value.to_str().ok());
         if let Some(target) = reference.and_then(|reference| same_origin_target(reference, site, request.uri))

@@ -3,6 +3,8 @@
 
 use http::Uri;
 
+use crate::http::key::site_of;
+
 /// Path and query of a reference, where it leads to the origin `site` (scheme and authority); none where it leads to
 /// another.
 pub fn same_origin_target(reference: &str, site: &str, base: &Uri) -> Option<String> {
@@ -19,19 +21,12 @@ pub fn same_origin_target(reference: &str, site: &str, base: &Uri) -> Option<Str
     Some(resolve(base, &local))
 }
 
-/// Scheme, host and port in one form: lower case, without the port that the scheme implies.
-pub fn normalized_site(site: &str) -> String {
-    let site = site.to_ascii_lowercase();
-    let port = if site.starts_with("https:") { ":443" } else { ":80" };
-    site.strip_suffix(port).map_or(site.clone(), str::to_owned)
-}
-
 /// What follows the authority in `rest`, where `scheme` and authority are those of `site`.
 fn after_authority(rest: &str, scheme: &str, site: &str) -> Option<String> {
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, local) = rest.split_at(end);
     let host = authority.rsplit('@').next().unwrap_or(authority);
-    let same = normalized_site(&format!("{scheme}://{host}")) == normalized_site(site);
+    let same = site_of(&format!("{scheme}://{host}")).is_ok_and(|of| site_of(site) == Ok(of));
     same.then(|| if local.starts_with('/') { local.to_owned() } else { format!("/{local}") })
 }
 
@@ -64,7 +59,7 @@ fn resolve(base: &Uri, reference: &str) -> String {
 }
 
 /// RFC 3986 section 5.2.4, for a path that begins with a slash.
-fn without_dots(path: &str) -> String {
+pub(crate) fn without_dots(path: &str) -> String {
     let mut kept: Vec<&str> = Vec::new();
     for segment in path.split('/').skip(1) {
         match segment {

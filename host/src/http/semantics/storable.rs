@@ -11,6 +11,7 @@ use super::targeted::{Effective, effective};
 use super::{
     RequestHead, ResponseHead, StoreRules, Times, Vary, age, freshness, partial, request, stale, surrogate, validator,
 };
+use crate::http::key::sent_target;
 use crate::policy::freshness::{EarlyRefresh, LifetimeSource, Obstacle, Plan, Standard};
 
 /// What RFC 9111 makes of a response, before any policy is asked.
@@ -84,7 +85,7 @@ fn is_storable_post(request: &RequestHead<'_>, response: &ResponseHead<'_>, dire
     let host = request::host(request);
     let names_target = |scheme: &str| {
         let target = reference.and_then(|it| same_origin_target(it, &format!("{scheme}://{host}"), request.uri));
-        target.as_deref() == Some(request.uri.path_and_query().map_or("/", |target| target.as_str()))
+        target.as_deref() == Some(&*sent_target(request.uri))
     };
     response.status.is_success() && (names_target("https") || names_target("http"))
 }

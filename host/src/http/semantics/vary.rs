@@ -1,12 +1,13 @@
 //! `Vary` (RFC 9110 section 12.5.5) and the normalised values of the fields that it names (RFC 9111 section 4.1).
 
 use http::header::{
-    ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, COOKIE, DATE, IF_MODIFIED_SINCE,
-    IF_UNMODIFIED_SINCE, REFERER, USER_AGENT, VARY,
+    ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, COOKIE, DATE, IF_MATCH, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE, REFERER, USER_AGENT, VARY,
 };
 use http::{HeaderMap, HeaderName};
 
 use super::list::{Members, Quotes};
+use super::twin::twin;
 
 /// The value of a selecting field that the request does not have. No field value holds this character.
 ///
@@ -55,22 +56,15 @@ pub fn vary(response: &HeaderMap) -> Vary {
 
 /// The values that select a variant, in the order of `names`: repeated lines combined, white space and case normalised
 /// where the field's own grammar says that they mean nothing.
+///
+/// `request` has its fields under the names that no origin takes for others ([`twin`](super::twin)), and so they are looked
+/// up: `Vary: X_Foo` and `Vary: X-Foo` mean the same.
 pub fn selecting_values(names: &[String], request: &HeaderMap) -> Vec<(String, String)> {
     names.iter().map(|name| (name.clone(), selecting_value(name, request))).collect()
 }
 
 fn selecting_value(name: &str, request: &HeaderMap) -> String {
-    let mut lines = request.get_all(name).iter().peekable();
-    if lines.peek().is_none() {
-        return ABSENT.to_owned();
-    }
-    let mut value = Vec::new();
-    for line in lines {
-        if !value.is_empty() {
-            value.extend_from_slice(b", ");
-        }
-        value.extend_from_slice(line.as_bytes().trim_ascii());
-    }
+    let Some(value) = combined(name, request) else { return ABSENT.to_owned() };
     let value = match HeaderName::from_bytes(name.as_bytes()) {
         Ok(name) if PREFERENCES.contains(&name) => preferences(value),
         Ok(name) if !SINGLETONS.contains(&name) => list(value),
@@ -79,12 +73,38 @@ fn selecting_value(name: &str, request: &HeaderMap) -> String {
     value.into_iter().map(char::from).collect()
 }
 
+/// The lines of a field combined, as a character for each byte; none where it selects nothing.
+pub(crate) fn joined_lines(name: &str, request: &HeaderMap) -> Option<String> {
+    combined(name, request).map(|value| value.into_iter().map(char::from).collect())
+}
+
+/// The lines of a field; none where there are none, and of what this cache answers itself and keeps from the origin.
+fn combined(name: &str, request: &HeaderMap) -> Option<Vec<u8>> {
+    let name = twin(name);
+    let mut lines = request.get_all(&*name).iter().peekable();
+    if lines.peek().is_none() || ANSWERED_HERE.iter().any(|answered| *answered == *name) {
+        return None;
+    }
+    let mut value = Vec::new();
+    for line in lines {
+        if !value.is_empty() {
+            value.extend_from_slice(b", ");
+        }
+        value.extend_from_slice(line.as_bytes().trim_ascii());
+    }
+    Some(value)
+}
+
+/// Conditions and ranges: what is stored was fetched without those of the request (RFC 9111 section 4.3.1), so it does not
+/// depend on them.
+const ANSWERED_HERE: [HeaderName; 6] =
+    [IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE];
+
 /// Lists of case-insensitive members whose order says nothing: their weights do (RFC 9110 section 12.4.2).
 const PREFERENCES: [HeaderName; 3] = [ACCEPT_ENCODING, ACCEPT_LANGUAGE, ACCEPT_CHARSET];
 
 /// Fields that are no lists: a comma within them, and the space after it, is part of the value.
-const SINGLETONS: [HeaderName; 7] =
-    [AUTHORIZATION, COOKIE, DATE, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, REFERER, USER_AGENT];
+const SINGLETONS: [HeaderName; 5] = [AUTHORIZATION, COOKIE, DATE, REFERER, USER_AGENT];
 
 /// The members in lower case, without white space and empty ones, sorted.
 fn preferences(value: Vec<u8>) -> Vec<u8> {

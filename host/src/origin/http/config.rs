@@ -40,6 +40,9 @@ pub struct OriginConfig {
     /// Idle connections kept at most. Default 128.
     #[serde(default = "defaults::idle_connections_max")]
     pub idle_connections_max: usize,
+    /// Fields of a response at most; with more it is broken. Default 512.
+    #[serde(default = "defaults::fields_max")]
+    pub fields_max: usize,
     /// PEM file with certificates to trust beside those of the operating system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_ca_file: Option<PathBuf>,
@@ -66,6 +69,9 @@ mod defaults {
     pub(super) const fn idle_connections_max() -> usize {
         128
     }
+    pub(super) const fn fields_max() -> usize {
+        512
+    }
 }
 
 impl OriginConfig {
@@ -81,6 +87,7 @@ impl OriginConfig {
             total_deadline: defaults::total_deadline(),
             keep_idle: defaults::keep_idle(),
             idle_connections_max: defaults::idle_connections_max(),
+            fields_max: defaults::fields_max(),
             tls_ca_file: None,
         }
     }

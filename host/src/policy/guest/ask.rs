@@ -73,12 +73,12 @@ impl InvalidationGuest {
     /// What it would purge, and how many of its purges make no sense.
     pub(in crate::policy) fn purges(&self, now: Timestamp, written: &Written<'_>) -> Result<(Vec<Purge>, u64), Fault> {
         let fields = lines(&self.fields, &[written.request, written.response]);
-        let mut purges = self
+        let named = self
             .instances
             .ask(|engine, instance| instance.call(engine, |store, guest| guest.purges(store, now, written, &fields)))?;
-        let asked = purges.len();
-        purges.retain(|purge| makes_sense(&purge.scope));
-        purges.truncate(PURGES_MAX);
+        let asked = named.len();
+        let sensible = named.into_iter().flatten().filter(|purge| makes_sense(&purge.scope));
+        let purges: Vec<_> = sensible.take(PURGES_MAX).collect();
         let dropped = (asked - purges.len()) as u64;
         Ok((purges, dropped))
     }
@@ -112,8 +112,8 @@ fn lines<'a>(wanted: &'a [HeaderName], fields: &[&'a HeaderMap]) -> Vec<(&'a str
 
 fn makes_sense(scope: &Scope) -> bool {
     match scope {
-        Scope::Target { target, .. } => is_target(target),
-        Scope::Prefix { prefix, .. } => is_target(prefix),
+        Scope::Target(target) => is_target(target.path_and_query()),
+        Scope::Prefix(prefix) => is_target(prefix.as_str()),
         Scope::SurrogateKey(key) => is_surrogate_key(key),
         Scope::Everything => true,
     }

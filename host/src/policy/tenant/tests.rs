@@ -7,6 +7,7 @@ use super::*;
 use crate::barrier::{PurgeMode, Scope};
 use crate::clock::{ManualClock, Timestamp};
 use crate::entry::Directives;
+use crate::http::key::{KeyRules, Target};
 use crate::policy::freshness::{EarlyRefresh, LifetimeSource, Obstacle, Plan};
 use crate::policy::{EngineConfig, Source};
 
@@ -115,11 +116,12 @@ fn a_write_purges_what_the_policy_says() {
         method: &Method::PUT,
         site: "https://shop.example",
         target: "/products/7",
+        key: &KeyRules::default(),
         status: StatusCode::NO_CONTENT,
         request: &fields,
         response: &fields,
     };
-    let target = Scope::Target { site: "https://shop.example".to_owned(), target: "/products/7".to_owned() };
+    let target = Scope::Target(Target::of_url(written.key, "https://shop.example/products/7").expect("a target"));
     let soft = |scope| Purge { scope, mode: PurgeMode::Soft };
     assert_eq!(bench.policies.purges(&written), [soft(target), soft(Scope::SurrogateKey("product-7".to_owned()))]);
     assert_eq!(info(&bench.policies, Role::Invalidation).clamped, 1);

@@ -6,6 +6,7 @@ use wasmtime::{Result, Store};
 
 use crate::barrier::{Purge, PurgeMode, Scope};
 use crate::clock::Timestamp;
+use crate::http::key::{Target, TargetPrefix};
 use crate::policy::engine::{Compiled, GuestState};
 use crate::policy::{freshness, invalidation};
 
@@ -222,24 +223,25 @@ impl Invalidation {
         now: Timestamp,
         written: &invalidation::Written<'_>,
         fields: &Fields<'_>,
-    ) -> Result<Vec<Purge>> {
-        let site = written.site;
+    ) -> Result<Vec<Option<Purge>>> {
+        let named = |purge| purge_of(purge, written);
         let written = i::Written {
             method: written.method.as_str(),
-            site,
+            site: written.site,
             target: written.target,
             status: written.status.as_u16(),
             fields,
         };
         let purges = self.0.sandbar_policy_invalidation().call_purges(store, now.as_millis(), written)?;
-        Ok(purges.into_iter().map(|purge| purge_of(purge, site)).collect())
+        Ok(purges.into_iter().map(named).collect())
     }
 }
 
-fn purge_of(purge: i::Purge, site: &str) -> Purge {
+/// What a guest has named; none where it is no target.
+fn purge_of(purge: i::Purge, written: &invalidation::Written<'_>) -> Option<Purge> {
     let scope = match purge.scope {
-        i::Scope::Target(target) => Scope::Target { site: site.to_owned(), target },
-        i::Scope::Prefix(prefix) => Scope::Prefix { site: Some(site.to_owned()), prefix },
+        i::Scope::Target(target) => Scope::Target(Target::on_site(written.key, written.site, &target).ok()?),
+        i::Scope::Prefix(prefix) => Scope::Prefix(TargetPrefix::new(Some(written.site), &prefix).ok()?),
         i::Scope::SurrogateKey(key) => Scope::SurrogateKey(key),
         i::Scope::Everything => Scope::Everything,
     };
@@ -247,5 +249,5 @@ fn purge_of(purge: i::Purge, site: &str) -> Purge {
         i::Mode::Hard => PurgeMode::Hard,
         i::Mode::Soft => PurgeMode::Soft,
     };
-    Purge { scope, mode }
+    Some(Purge { scope, mode })
 }

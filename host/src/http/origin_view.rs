@@ -1,0 +1,181 @@
+//! The request as the origin sees it. It is made once, before anything else is asked of a request, and everything that
+//! follows is made of it: the cache key, the variant that is selected (RFC 9111 section 4.1), what policies are shown, and
+//! whatever is sent to the origin. What the origin does not see, the cache does not see either.
+//!
+//! So no client can change what others get by what is not in the key: not by a field that `Connection` takes away on the
+//! way, not by one by which origins are talked into another host, scheme, path or method (CVE-2026-2836 and its many
+//! relatives), and not by another spelling of its name.
+
+mod names;
+mod told;
+
+use std::collections::HashSet;
+
+use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, IF_MATCH, IF_UNMODIFIED_SINCE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
+
+use self::names::Kind;
+use super::key::{KeyRules, Keyed, NoKey, absolute, check_form, keyed, site};
+use super::semantics::fields::{append_via, connection_named, is_hop_by_hop, times_through};
+use super::semantics::twin::{has_twin, twin_name};
+use crate::client::Client;
+
+pub use told::{ForwardRules, ToldBy};
+
+/// What a tenant says of its requests.
+#[derive(Clone, Copy, Debug)]
+pub struct ViewRules<'a> {
+    /// Its name.
+    pub tenant: &'a str,
+    /// What joins its keys.
+    pub key: &'a KeyRules,
+    /// What is passed on.
+    pub forward: &'a ForwardRules,
+    /// The name of this hop in `Via`.
+    pub pseudonym: &'a str,
+}
+
+/// A request as the origin sees it.
+#[derive(Clone, Debug)]
+pub struct OriginView {
+    /// Its method.
+    pub method: Method,
+    /// Its absolute URI, path and query as the client sent them.
+    pub uri: Uri,
+    /// Its fields.
+    pub fields: HeaderMap,
+    /// The same under the names that no origin takes for others; none where they have such names anyway.
+    pub folded: Option<Box<HeaderMap>>,
+    /// Its key.
+    pub keyed: Keyed,
+    /// Whether what is stored may answer it, or its response may be stored as one to GET.
+    pub is_answerable: bool,
+    /// Whether it asks the origin for another method or target than its own. One that is answerable never does.
+    pub is_overridden: bool,
+    /// How often it has come through a cache of this name before.
+    pub times_through: usize,
+}
+
+/// The view of a request; `is_plain` where it has no content. The scheme is the target's, else `http`.
+///
+/// # Errors
+/// When it does not say clearly what it is for.
+pub fn origin_view(rules: ViewRules<'_>, head: Parts, is_plain: bool) -> Result<OriginView, NoKey> {
+    let Parts { method, uri, headers: mut fields, extensions, .. } = head;
+    check_form(&method, &uri)?;
+    let site = site(&uri, &fields, "http")?;
+    let uri = absolute(uri, &site)?;
+    strip_connection(&mut fields);
+    // Content of a GET has no meaning that could join the key (RFC 9110 section 9.3.1).
+    let is_answerable = is_plain && matches!(method, Method::GET | Method::HEAD) && !is_for_origin(&fields);
+    let is_overridden = strip_told(rules, &mut fields, is_answerable);
+    let times_through = times_through(&fields, rules.pseudonym);
+    join_cookies(&mut fields);
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    fields.insert(HOST, HeaderValue::from_str(authority).map_err(|_| NoKey::BadHost)?);
+    rules.forward.tell(&uri, extensions.get().map(Client::address), &mut fields);
+    append_via(&mut fields, Version::HTTP_11, rules.pseudonym);
+    let folded = folded(&fields);
+    let keyed = keyed(rules.tenant, rules.key, site, &uri, folded.as_deref().unwrap_or(&fields));
+    Ok(OriginView { method, uri, fields, folded, keyed, is_answerable, is_overridden, times_through })
+}
+
+impl OriginView {
+    /// The fields that select and join keys, under the names that they are looked up by.
+    pub fn selecting(&self) -> &HeaderMap {
+        self.folded.as_deref().unwrap_or(&self.fields)
+    }
+}
+
+/// RFC 9111 section 4.3.2: If-Match and If-Unmodified-Since "only apply to an origin server".
+fn is_for_origin(fields: &HeaderMap) -> bool {
+    fields.contains_key(IF_MATCH) || fields.contains_key(IF_UNMODIFIED_SINCE)
+}
+
+/// Removes what belongs to the client's connection (RFC 9110 section 7.6.1). `Expect` is answered here: the content is passed
+/// on as it comes.
+fn strip_connection(fields: &mut HeaderMap) {
+    let named: HashSet<_> = connection_named(fields).iter().map(|name| twin_name(name).into_owned()).collect();
+    remove_where(fields, |name| {
+        let plain = twin_name(name);
+        // What could be taken for the length is not told by another name.
+        *plain != *name && *plain == CONTENT_LENGTH
+            || *plain == EXPECT
+            || is_hop_by_hop(&plain)
+            || named.contains(&*plain)
+    });
+}
+
+/// Removes the fields by which a client could tell the origin what only the gateway knows, or what is not in the key. Those
+/// that ask for another method or target stay where nothing is stored: the origin would do something else without them.
+/// Whether there are any.
+fn strip_told(rules: ViewRules<'_>, fields: &mut HeaderMap, is_answerable: bool) -> bool {
+    let mut is_overridden = false;
+    remove_where(fields, |name| {
+        let is_keyed = || rules.key.has_field(name.as_str());
+        let passes = || rules.forward.passes(name.as_str());
+        if name.as_str().contains('_') && !passes() {
+            return true;
+        }
+        let plain = twin_name(name);
+        match Kind::of(plain.as_str()) {
+            Kind::Ordinary => false,
+            // Nobody but the gateway says that.
+            _ if rules.forward.told_by.tells(&plain) => true,
+            Kind::Client => !is_keyed() && !passes(),
+            Kind::Place => !is_keyed(),
+            Kind::Override if is_answerable => !is_keyed(),
+            Kind::Override => {
+                is_overridden = true;
+                false
+            }
+        }
+    });
+    is_overridden
+}
+
+fn remove_where(fields: &mut HeaderMap, mut is_unwanted: impl FnMut(&HeaderName) -> bool) {
+    let unwanted: Vec<_> = fields.keys().filter(|name| is_unwanted(name)).cloned().collect();
+    for name in unwanted {
+        fields.remove(name);
+    }
+}
+
+/// RFC 9113 section 8.2.3: several `Cookie` lines "MUST be concatenated into a single octet string using the two-octet
+/// delimiter of 0x3b, 0x20 (the ASCII string "; ") before being passed into a non-HTTP/2 context". So they are for
+/// everybody: an origin that reads the first of several lines alone would see another request than the cache.
+fn join_cookies(fields: &mut HeaderMap) {
+    let mut lines = fields.get_all(COOKIE).iter();
+    let (Some(first), Some(second)) = (lines.next(), lines.next()) else { return };
+    let mut joined = first.as_bytes().to_vec();
+    for line in std::iter::once(second).chain(lines) {
+        joined.extend_from_slice(b"; ");
+        joined.extend_from_slice(line.as_bytes());
+    }
+    // What was allowed in each of the lines is allowed in all of them together.
+    if let Ok(joined) = HeaderValue::from_bytes(&joined) {
+        fields.insert(COOKIE, joined);
+    }
+}
+
+/// All fields under their twins' names, where that makes a difference: those that have such a name first, as lines of
+/// different names come in no order.
+fn folded(fields: &HeaderMap) -> Option<Box<HeaderMap>> {
+    let mut odd: Vec<_> = fields.keys().filter(|name| has_twin(name.as_str())).collect();
+    if odd.is_empty() {
+        return None;
+    }
+    odd.sort_unstable_by_key(|name| name.as_str());
+    let mut folded = fields.clone();
+    for name in odd {
+        folded.remove(name);
+        for value in fields.get_all(name) {
+            folded.append(twin_name(name).into_owned(), value.clone());
+        }
+    }
+    Some(Box::new(folded))
+}
+
+#[cfg(test)]
+mod tests;
