@@ -104,7 +104,12 @@ async fn requests_that_their_clients_spoil_are_no_failures_of_the_origin() {
             Then::Waits,
             "400",
         ),
-        ("the same of a GET", format!("GET /x HTTP/1.1\r\n{chunked}3\r\nabc\r\nzz\r\n"), Then::Waits, "400"),
+        (
+            "the same of a GET, whose content goes nowhere",
+            format!("GET /x HTTP/1.1\r\n{chunked}3\r\nabc\r\nzz\r\n"),
+            Then::Waits,
+            "",
+        ),
         ("a PUT that is closed", format!("PUT /x HTTP/1.1\r\n{sized}0123"), Then::Closes, "400"),
         ("HTTP/1.0, closed", format!("POST /x HTTP/1.0\r\n{sized}0123"), Then::Closes, "400"),
         ("chunked, closed", format!("POST /x HTTP/1.1\r\n{chunked}3\r\nabc\r\n"), Then::Closes, "400"),
@@ -170,14 +175,17 @@ async fn streams_that_are_reset_are_no_failures_of_the_origin() {
     let mut client = h2(gateway.address(), None).await;
     for _ in 0..TIMES {
         for request in [upload(None, vec![Ok("abc"), Err(())]), upload(Some(100), vec![Ok("abc"), Err(())])] {
-            client.ready().await.unwrap();
+            if client.ready().await.is_err() {
+                // Too many resets at once end the connection.
+                client = h2(gateway.address(), None).await;
+            }
             let answer = timeout(5 * SECOND, client.send_request(request)).await.expect("an answer in time");
             assert!(answer.is_err() || answer.unwrap().status() == 400);
         }
         // Given up before it is answered.
-        client.ready().await.unwrap();
-        let answer = client.send_request(get("/given-up"));
-        drop(answer);
+        if client.ready().await.is_ok() {
+            drop(client.send_request(get("/given-up")));
+        }
     }
     assert_unharmed(&gateway, "h2").await;
     assert_all_given_back(&gateway, "h2").await;
