@@ -194,7 +194,7 @@ async fn read(world: Arc<World>, node: usize, mut rng: Rng) -> anyhow::Result<Hi
                 None => lost = true,
             }
         }
-        sleep(Duration::from_millis(if lost { 20 } else { rng.u64(1..16) })).await;
+        sleep(Duration::from_millis(if lost { 20 } else { rng.u64(1..8) })).await;
     }
     Ok(history)
 }

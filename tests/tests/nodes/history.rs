@@ -24,7 +24,7 @@ const CALM: Duration = Duration::from_millis(1200);
 const LATENCY_MAX: Duration = Duration::from_millis(150);
 
 /// Readers of all nodes.
-const READERS: usize = 6;
+const READERS: usize = 9;
 
 /// A fleet whose one tenant promises this, and whose nodes count as deaf after so long without a word.
 pub(crate) fn setup(consistency: &str, silence_max: Duration) -> Setup {

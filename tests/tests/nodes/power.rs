@@ -20,6 +20,9 @@ const PAGE: &str = "/p0/k1";
 /// Behind the clock that is compared at each request, memory is given up when the silence is noticed: both are off.
 const UNFENCED: &str = "no-self-fencing,ignore-gaps";
 
+/// Trials in which a fault must be found at least once.
+const SEEDS_MAX: u64 = 5;
+
 fn without(fault: &str, setup: Setup) -> Setup {
     Setup { env: vec![("SANDBAR_FAULTS".into(), fault.into())], ..setup }
 }
@@ -28,12 +31,21 @@ fn without(fault: &str, setup: Setup) -> Setup {
 async fn fills_that_are_judged_as_of_their_end_are_found() -> anyhow::Result<()> {
     let _alone = alone().await;
     // No trouble at all but traffic.
-    let (rest, lasts) = (Duration::from_millis(500), Duration::from_secs(1));
+    let (rest, lasts) = (Duration::from_millis(500), Duration::from_secs(2));
     let steps = [Step { rest, trouble: Trouble::Link(0, Fault::None), lasts, calm: true }];
     let usual = setup(MODE, SILENCE_MAX);
-    let (verdict, nodes) = judged(without("no-barriers", usual.clone()), &rules(MODE, SILENCE_MAX), 1, &steps).await?;
-    assert!(matches!(verdict, Err(Violation::Stale { .. })), "not noticed: {verdict:?}\n{}", nodes.logs());
-    drop(nodes);
+    // It takes a fetch that a purge overtakes, and somebody who asks before the next purge: on a busy machine not every seed
+    // brings both.
+    let mut found = false;
+    for seed in 1..=SEEDS_MAX {
+        let (verdict, _nodes) =
+            judged(without("no-barriers", usual.clone()), &rules(MODE, SILENCE_MAX), seed, &steps).await?;
+        found = matches!(verdict, Err(Violation::Stale { .. }));
+        if found {
+            break;
+        }
+    }
+    assert!(found, "not noticed with any of {SEEDS_MAX} seeds");
     let (verdict, nodes) = judged(usual, &rules(MODE, SILENCE_MAX), 1, &steps).await?;
     assert!(verdict.is_ok(), "{}\n{}", verdict.expect_err("just seen"), nodes.logs());
     Ok(())
