@@ -15,6 +15,7 @@ mod semantics {
     mod early_refresh;
     mod fields;
     mod fresh;
+    mod identity;
     mod invalidate;
     mod partial;
     mod precondition;
