@@ -194,6 +194,19 @@ async fn bind(gateway: &TestGateway, role: &str, component: Vec<u8>) -> anyhow::
     Ok((answer.status.as_u16(), serde_json::from_slice(&answer.body)?))
 }
 
+/// Reads until the eviction policy that is bound has been asked: before that it is not even made.
+async fn keep_busy(gateway: &TestGateway, client: &mut Client) -> anyhow::Result<()> {
+    let advances = || gateway.tenant(TENANT).memory.stats().advances;
+    let before = advances();
+    for number in 0..20_000 {
+        if advances() > before {
+            return Ok(());
+        }
+        get(client, &format!("/{}", number % 20)).await?;
+    }
+    anyhow::bail!("the policy was never asked")
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_nothing_asks_can_not_be_bound_and_nothing_claims_to_deliver_events() -> anyhow::Result<()> {
     let origin = origin().await?;
@@ -236,6 +249,7 @@ async fn a_policy_that_lies_and_wastes_can_be_replaced_at_any_time() -> anyhow::
     for at in 0..50 {
         get(&mut client, &format!("/{at}")).await?;
     }
+    keep_busy(&gateway, &mut client).await?;
     for _ in 0..30 {
         let (status, answer) = bind(&gateway, "eviction", guests::eviction(LOOP, ZERO)).await?;
         assert_eq!(status, 422, "{answer}");
@@ -253,7 +267,7 @@ async fn a_policy_that_lies_and_wastes_can_be_replaced_at_any_time() -> anyhow::
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_tenant_sees_what_failed_and_who_misled_whom() -> anyhow::Result<()> {
     let origin = origin().await?;
-    let gateway = TestGateway::start(&one_tenant(&origin.url(), "")).await?;
+    let gateway = TestGateway::start(&one_tenant(&origin.url(), "l1 = \"4MiB\"\n")).await?;
     let mut client = gateway.client(HOST);
     let (status, _) =
         bind(&gateway, "freshness", guests::freshness_that_says("panicked at src/lib.rs:7:5: no\nprice")).await?;
@@ -269,10 +283,7 @@ async fn the_tenant_sees_what_failed_and_who_misled_whom() -> anyhow::Result<()>
     let ghosts =
         "(i32.store (i32.const 2056) (i32.const 4096)) (i32.store (i32.const 2060) (i32.const 4)) (i32.const 2048)";
     let (_, liar) = bind(&gateway, "eviction", guests::eviction_with(ZERO, ZERO, ghosts, "")).await?;
-    for at in 0..20 {
-        get(&mut client, &format!("/b/{at}")).await?;
-    }
-    assert!(gateway.tenant(TENANT).memory.stats().entries > 0);
+    keep_busy(&gateway, &mut client).await?;
     let credulous = "(if (local.get $ghosts_length) (then unreachable))";
     let (status, bound) = bind(&gateway, "eviction", guests::eviction_with(ZERO, ZERO, ZERO, credulous)).await?;
     assert_eq!((status, &bound["faults"]), (200, &0.into()), "{bound}");
