@@ -147,13 +147,14 @@ impl Cache {
 }
 
 /// What another node has stored since `before`, where it would answer those who wait but for its lifetime: the origin has
-/// confirmed it while they waited.
+/// confirmed it while they waited. Not what has to be validated once it is stale: it may have been fetched with somebody's
+/// credentials, which the origin has to see from each (RFC 9111 section 5.2.2.2).
 fn confirmed_since(before: Option<Found>, fill: &Fill) -> Option<Found> {
     let news = fill.basis.as_ref()?;
     let is_news = before.is_none_or(|before| news.is_newer_than(&before)) && fill.purpose == Purpose::Answer;
     let leave =
         to_share(news.clone(), &fill.asked.head(), Joined::WhileAsked, news.stored().received, news.soft_purged());
-    (is_news && leave.is_ok()).then(|| news.clone())
+    (is_news && leave.is_ok() && !news.stored().directives.must_revalidate).then(|| news.clone())
 }
 
 pub(super) fn newer(a: Option<Found>, b: Found) -> Option<Found> {
