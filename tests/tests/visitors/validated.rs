@@ -102,25 +102,29 @@ async fn authorized_304_is_not_for_those_without_credentials() -> anyhow::Result
     for visitor in visitors.iter_mut().skip(1).step_by(2) {
         visitor.fields.clear();
     }
-    on_every_arrangement(async |stage| {
-        let mut got = Vec::new();
-        for in_l1 in [true, false] {
-            let target = format!("/page/{in_l1}");
-            stage.origin.says(|_| Says::page(STALE));
-            stage.ask(0, &target, &visitor("first")).await;
-            if !in_l1 {
-                stage.forget();
+    let (first, rest) = visitors.split_at(1);
+    for fields in ["max-age=60", "max-age=0, must-revalidate", "max-age=60, no-cache", "public, no-cache"] {
+        on_every_arrangement(async |stage| {
+            let mut got = Vec::new();
+            for in_l1 in [true, false] {
+                let target = format!("/page/{in_l1}");
+                stage.origin.says(|_| Says::page(STALE));
+                stage.ask(0, &target, &visitor("first")).await;
+                if !in_l1 {
+                    stage.forget();
+                }
+                stage.origin.says(move |heard| {
+                    let audience = if heard.field("authorization").is_empty() { Everybody } else { ItsRequest };
+                    Says::renewed(heard, &format!("cache-control: {fields}")).to(audience)
+                });
+                got.extend(stage.one_after_the_other(&target, &[first, rest]).await);
+                got.push(stage.ask(1, &target, &visitor("late")).await);
             }
-            stage.origin.says(|heard| {
-                let audience = if heard.field("authorization").is_empty() { Everybody } else { ItsRequest };
-                Says::renewed(heard, "cache-control: max-age=60").to(audience)
-            });
-            got.extend(stage.together(&target, &visitors).await);
-            got.push(stage.ask(1, &target, &visitor("late")).await);
-        }
-        got
-    })
-    .await
+            got
+        })
+        .await?;
+    }
+    Ok(())
 }
 
 /// The cookie goes to the one whose request caused it, and the page, which is as good as before, stays for all others.
