@@ -1,5 +1,7 @@
 //! The command line: arguments become settings or calls of the admin API. One file per subcommand.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)] // What a command answers goes through `stdout`, what it tells through `tell`.
+
 mod admin_client;
 mod config;
 mod demo;
@@ -8,10 +10,15 @@ mod purge;
 mod record;
 mod replay;
 mod serve;
+mod settings;
 
+use std::fmt::Display;
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::stdout::Unheard;
 
 /// A multi-tier edge cache whose decisions are WebAssembly policies.
 #[derive(Debug, Parser)]
@@ -67,18 +74,24 @@ pub fn main() -> ExitCode {
     match run(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Usage(error)) => complain(&error, 2),
+        Err(Failure::Runtime(error)) if Unheard::is_in(&error) => ExitCode::from(Unheard::EXIT_CODE),
         Err(Failure::Runtime(error)) => complain(&error, 1),
     }
 }
 
 fn complain(error: &anyhow::Error, code: u8) -> ExitCode {
-    eprintln!("sandbar: {error:#}");
+    tell(format_args!("sandbar: {error:#}"));
     ExitCode::from(code)
+}
+
+/// Says a line on standard error, if anybody reads it: `eprintln!` would panic where nobody does.
+fn tell(line: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 fn run(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Config(args) => config::run(&args),
+        Command::Config(args) => config::run(args),
         Command::Demo(args) => block_on(demo::run(args)),
         Command::Serve(args) => block_on(serve::run(args)),
         Command::Policy(args) => policy::run(args),

@@ -32,6 +32,8 @@ use screen::Screen;
 use stage::{Stage, Watch};
 use summary::{Summary, SwapSummary};
 
+use crate::stdout::say;
+
 /// How the demo is played.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
@@ -63,9 +65,9 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     played?;
     let summary = Summary::of(&last, watch.through.percentiles(), board.swap);
     if options.json {
-        println!("{}", serde_json::to_string_pretty(&summary)?);
+        say(serde_json::to_string_pretty(&summary)?)?;
     } else {
-        println!("{summary}");
+        say(&summary)?;
     }
     ensure!(summary.failed_requests == 0, "{} of {} requests failed", summary.failed_requests, summary.requests);
     ensure!(summary.reconciliation.balanced, "the counts of visitors, gateway and origin don't agree");

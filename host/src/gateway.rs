@@ -28,6 +28,7 @@ pub mod hosts;
 mod interim;
 mod listen;
 mod metrics;
+mod ready;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -37,7 +38,6 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use tokio_util::sync::DropGuard;
 
-pub use self::assemble::try_policies;
 pub use self::config::{ConfigError, GatewayConfig};
 pub use self::error::StartError;
 use self::front::Front;
@@ -63,14 +63,17 @@ pub struct Gateway {
 /// # Errors
 /// When it can't work as configured: one sentence with what to do.
 pub async fn start(config: GatewayConfig) -> Result<Gateway, StartError> {
-    config.validate()?;
-    let token = config.admin_token()?;
+    let mut ready = ready::ready(config).await?;
+    let (config, token) = (ready.config.clone(), ready.token.take());
+    for note in config.notes() {
+        tracing::warn!("{note}");
+    }
     let clients = Listener::bind(config.gateway.listen, "gateway.listen or --listen").await?;
     let operators = match config.admin.enabled {
         true => Some(Listener::bind(config.admin.listen, "admin.listen or --admin").await?),
         false => None,
     };
-    let parts = assemble::assemble(&config).await?;
+    let parts = assemble::assemble(ready).await?;
     let bounds = Bounds::new(&config.gateway, &config.limits);
     let front = Arc::new(Front {
         cache: parts.cache.clone(),
@@ -78,7 +81,7 @@ pub async fn start(config: GatewayConfig) -> Result<Gateway, StartError> {
         scheme: config.gateway.scheme.to_uri(),
         default_host: config.gateway.default_host.clone(),
         access: config.log.access,
-        begin_deadline: config.limits.head_deadline,
+        begin_deadline: config.limits.head_deadline.get(),
         trusted_proxies: config.gateway.trusted_proxies.clone(),
     });
     let admin_state = Arc::new(admin::Admin::new(parts.cache.clone(), config.gateway.scheme, token));
@@ -90,12 +93,21 @@ pub async fn start(config: GatewayConfig) -> Result<Gateway, StartError> {
         })
     });
     let admin = operators.map(|listener| {
-        let router = admin::router(Arc::clone(&admin_state), config.limits.admin_body_max.as_u64());
+        let router = admin::router(Arc::clone(&admin_state), config.limits.admin_body_max.bytes());
         listener.run(&bounds, move |_peer| hyper_util::service::TowerToHyperService::new(router.clone()))
     });
     tracing::info!(listen = %clients.address(), admin = ?admin.as_ref().map(Running::address), "listening");
     let tunnels = parts.cache.ends_tunnels();
     Ok(Gateway { cache: parts.cache, tunnels, clients, admin, admin_state, _keeper: parts.keeper })
+}
+
+/// Looks whether [`start`] would take these settings, and leaves nothing behind. What only the running machine knows, it
+/// does not: whether the ports are free, whether another process has the directory of the disk tier, what a Redis says.
+///
+/// # Errors
+/// What [`start`] would say.
+pub async fn check(config: GatewayConfig) -> Result<(), StartError> {
+    ready::ready(config).await.map(drop)
 }
 
 impl Gateway {

@@ -12,6 +12,7 @@ pub mod client;
 pub mod clock;
 pub mod consistency;
 pub mod demo;
+pub mod disk_trouble;
 pub mod entry;
 pub mod faults;
 pub mod fleet;
@@ -23,6 +24,8 @@ pub mod origin;
 pub mod policy;
 pub mod recording;
 pub mod replay;
+pub mod setting;
+pub mod stdout;
 pub mod tenant;
 pub mod tier;
 

@@ -1,6 +1,7 @@
 //! A tenant: its name, its share of memory, its classes, its policies, its origin. Nothing is shared between tenants
 //! but the machine.
 
+mod check;
 pub mod class;
 pub mod config;
 pub mod counters;
@@ -8,7 +9,6 @@ pub mod tally;
 pub mod tunnels;
 pub mod versions;
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,6 +21,7 @@ use crate::barrier::{Barriers, Scope, Unrecorded};
 use crate::cache::{Cached, Pending};
 use crate::clock::Clock;
 use crate::consistency::Consistency;
+use crate::disk_trouble::DiskReport;
 use crate::entry::VersionKind;
 use crate::http::key::KeyRules;
 use crate::http::origin_view::ForwardRules;
@@ -31,11 +32,12 @@ use crate::policy::{
     BIND_DEADLINE, BindError, Binding, BoundInfo, Consent, Disinherited, Prepared, Role, TenantPolicies,
 };
 use crate::recording::Tap;
-use crate::tier::memory::{Memory, MemoryConfig, MemoryStats};
-use class::{ClassError, Classes};
-use config::TenantConfig;
+use crate::tier::memory::{Memory, MemoryConfig, MemoryStats, shards_of_at_least};
+pub use check::SettingsError;
+use class::Classes;
+use config::{Jitter, TenantConfig};
 use counters::{CounterValues, Counters};
-use tunnels::{TunnelConfig, Tunnels};
+use tunnels::Tunnels;
 use versions::Versions;
 
 /// A tenant.
@@ -104,100 +106,10 @@ pub struct Settings {
     pub show_key: bool,
 }
 
-/// Why a tenant's settings are refused.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SettingsError {
-    /// The name can't be part of a key.
-    #[error("tenant name {0:?}: use 1 to 64 of a-z, 0-9, \"-\" and \"_\"")]
-    Name(String),
-    /// A class is wrong.
-    #[error("tenant {tenant:?}: {source}")]
-    Class {
-        /// The tenant.
-        tenant: String,
-        /// What is wrong.
-        source: ClassError,
-    },
-    /// A target is no field name.
-    #[error("tenant {tenant:?}: targets: {target:?} is not a header field name")]
-    Target {
-        /// The tenant.
-        tenant: String,
-        /// The wrong name.
-        target: String,
-    },
-    /// A field can't be passed on.
-    #[error("tenant {tenant:?}: forward.pass: {field:?} {reason}; remove it")]
-    Pass {
-        /// The tenant.
-        tenant: String,
-        /// The name of the field.
-        field: String,
-        /// What is wrong with it.
-        reason: &'static str,
-    },
-    /// A class can't take its versions from there.
-    #[error("tenant {tenant:?}: class {class:?}: version_field: {reason}")]
-    VersionField {
-        /// The tenant.
-        tenant: String,
-        /// The class.
-        class: String,
-        /// What is wrong.
-        reason: String,
-    },
-    /// The protection of the origin can't work so.
-    #[error("tenant {tenant:?}: protect.{key}: {reason}")]
-    Protect {
-        /// The tenant.
-        tenant: String,
-        /// The wrong key.
-        key: &'static str,
-        /// What is wrong with it.
-        reason: &'static str,
-    },
-    /// Connections can't switch to another protocol so.
-    #[error("tenant {tenant:?}: {key}: {reason}")]
-    Upgrade {
-        /// The tenant.
-        tenant: String,
-        /// The wrong key.
-        key: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// More jitter than is allowed.
-    #[error("tenant {tenant:?}: lifetime_jitter_percent: {percent} is more than 50")]
-    Jitter {
-        /// The tenant.
-        tenant: String,
-        /// The wrong figure.
-        percent: u32,
-    },
-    /// The deadlines contradict each other.
-    #[error("tenant {tenant:?}: fetch_hard_deadline: it must not be zero, nor shorter than fetch_soft_deadline")]
-    Deadlines {
-        /// The tenant.
-        tenant: String,
-    },
-    /// Two classes have the same name, or one has none.
-    #[error("tenant {tenant:?}: class {class:?}: each class needs a name of its own")]
-    ClassName {
-        /// The tenant.
-        tenant: String,
-        /// The name.
-        class: String,
-    },
-}
-
-/// More than half of a lifetime is not jitter.
-const JITTER_PERCENT_MAX: u32 = 50;
-
 impl Settings {
     /// What may be taken off the lifetime of what is stored for a target.
     pub(crate) fn lifetime_jitter_percent(&self, target: &str) -> u32 {
-        self.classes.of(target).lifetime_jitter_percent.unwrap_or(self.lifetime_jitter_percent)
+        self.classes.of(target).lifetime_jitter_percent.map_or(self.lifetime_jitter_percent, Jitter::get)
     }
 }
 
@@ -205,62 +117,23 @@ impl TryFrom<&TenantConfig> for Settings {
     type Error = SettingsError;
 
     fn try_from(config: &TenantConfig) -> Result<Self, SettingsError> {
-        let tenant = || config.name.clone();
-        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
-        if config.name.is_empty() || config.name.len() > 64 || !config.name.chars().all(allowed) {
-            return Err(SettingsError::Name(tenant()));
-        }
-        let mut names = BTreeSet::new();
-        for class in &config.classes {
-            if class.name.is_empty() || !names.insert(&class.name) {
-                return Err(SettingsError::ClassName { tenant: tenant(), class: class.name.clone() });
-            }
-        }
-        for class in &config.classes {
-            let wrong = |reason| SettingsError::VersionField { tenant: tenant(), class: class.name.clone(), reason };
-            VersionKind::parse(class.version_field.as_deref()).map_err(wrong)?;
-            let consistency = class.consistency.unwrap_or(config.consistency);
-            if class.version_field.is_some() && consistency != Consistency::Versioned {
-                return Err(wrong(format!("nothing compares versions where consistency is \"{consistency}\"")));
-            }
-        }
-        let jitters = config.classes.iter().filter_map(|class| class.lifetime_jitter_percent);
-        if let Some(percent) =
-            jitters.chain([config.lifetime_jitter_percent]).find(|percent| *percent > JITTER_PERCENT_MAX)
-        {
-            return Err(SettingsError::Jitter { tenant: tenant(), percent });
-        }
-        if let Some((field, reason)) = config.forward.wrong_name() {
-            return Err(SettingsError::Pass { tenant: tenant(), field: field.to_owned(), reason });
-        }
-        config.protect.check().map_err(|(key, reason)| SettingsError::Protect { tenant: tenant(), key, reason })?;
-        TunnelConfig::check(config).map_err(|(key, reason)| SettingsError::Upgrade {
-            tenant: tenant(),
-            key,
-            reason,
-        })?;
-        if config.fetch_hard_deadline.0.is_zero() || config.fetch_hard_deadline < config.fetch_soft_deadline {
-            return Err(SettingsError::Deadlines { tenant: tenant() });
-        }
-        let targets = config.targets.iter().map(|target| {
-            let wrong = |_| SettingsError::Target { tenant: tenant(), target: target.clone() };
-            HeaderName::from_bytes(target.as_bytes()).map_err(wrong)
-        });
+        check::check(config)?;
+        let target = |target: &String| HeaderName::from_bytes(target.as_bytes()).ok();
         Ok(Self {
             key: config.key.clone(),
             forward: config.forward.clone(),
-            classes: Classes::new(&config.classes)
-                .map_err(|source| SettingsError::Class { tenant: tenant(), source })?,
+            // Checked above.
+            classes: Classes::new(&config.classes).unwrap_or_default(),
             consistency: config.consistency,
-            body_bytes_max: config.body_max.as_u64(),
-            l1_bytes: config.l1.as_u64(),
-            waiter_deadline: config.waiter_deadline.0,
-            fetch_soft_deadline: config.fetch_soft_deadline.0,
-            fetch_hard_deadline: config.fetch_hard_deadline.0,
-            lifetime_jitter_percent: config.lifetime_jitter_percent,
-            targets: targets.collect::<Result<_, _>>()?,
-            heuristic_max: config.heuristic_max.0,
-            keep_for_validation: config.keep_for_validation.0,
+            body_bytes_max: check::body_bytes_max(config),
+            l1_bytes: config.l1.bytes(),
+            waiter_deadline: config.waiter_deadline.get(),
+            fetch_soft_deadline: config.fetch_soft_deadline.get(),
+            fetch_hard_deadline: config.fetch_hard_deadline.get(),
+            lifetime_jitter_percent: config.lifetime_jitter_percent.get(),
+            targets: config.targets.iter().filter_map(target).collect(),
+            heuristic_max: config.heuristic_max.get(),
+            keep_for_validation: config.keep_for_validation.get(),
             show_surrogate_keys: config.show_surrogate_keys,
             show_key: config.show_key,
         })
@@ -314,7 +187,9 @@ impl Tenant {
         let counters = Arc::new(Counters::default());
         let (deadline, seen) = (settings.fetch_hard_deadline, Arc::clone(&counters));
         let origin = Shield::new(&config.name, origin, &config.protect, deadline, Arc::clone(&clock), seen);
-        let memory = MemoryConfig { capacity_bytes: config.l1.as_u64(), ..MemoryConfig::default() };
+        let shards = shards_of_at_least(check::shard_bytes_min(config), settings.l1_bytes);
+        let memory =
+            MemoryConfig { capacity_bytes: settings.l1_bytes, shards: Some(shards), ..MemoryConfig::default() };
         Ok(Arc::new(Self {
             name: config.name.as_str().into(),
             settings,
@@ -410,6 +285,7 @@ impl Tenant {
             origin: self.origin.stats(),
             tunnels_open: self.tunnels.open() as u64,
             policies: self.policies.list(),
+            disk: self.policies.disk_report(),
         }
     }
 }
@@ -435,6 +311,9 @@ pub struct TenantReport {
     pub tunnels_open: u64,
     /// What is bound to its roles.
     pub policies: Vec<BoundInfo>,
+    /// What the disk refused to keep of that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk: Option<DiskReport>,
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use crate::clock::Timestamp;
+use crate::disk_trouble::DiskReport;
 use crate::entry::{Entry, Version};
 use crate::key::{CacheKey, KeyHash};
 
@@ -148,6 +149,9 @@ pub struct TierHealth {
     pub entries: Option<u64>,
     /// Why it was last unavailable.
     pub last_error: Option<String>,
+    /// What the disk refused to take, where it writes to one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub disk: Vec<DiskReport>,
     /// How far the tier's clock is ahead of the node's, in milliseconds, where it has one.
     pub clock_skew_ms: Option<i64>,
 }

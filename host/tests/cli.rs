@@ -9,7 +9,10 @@ use tempfile::TempDir;
 
 fn sandbar(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sandbar"));
-    command.args(arguments).env_remove("SANDBAR_ADMIN_TOKEN").env_remove("SANDBAR_ADMIN").output().expect("it runs")
+    for variable in ["SANDBAR_ADMIN_TOKEN", "SANDBAR_ADMIN", "SANDBAR_LOG"] {
+        command.env_remove(variable);
+    }
+    command.args(arguments).output().expect("it runs")
 }
 
 /// It ends with `code`, and one line on standard error that holds `part`.
@@ -41,7 +44,11 @@ fn what_is_wrong_is_said_in_one_sentence_and_with_a_code() {
 
     one_sentence(&["serve"], 2, "there is no tenant, so nobody would be answered; give --origin URL");
     one_sentence(&["serve", "--config", "/no/such.toml"], 2, "can't read the configuration file /no/such.toml");
-    one_sentence(&["serve", "--config", &typo], 2, "line 2, `lisen = \"127.0.0.1:1\"`: unknown field `lisen`");
+    one_sentence(
+        &["serve", "--config", &typo],
+        2,
+        "typo.toml:2:1: gateway.lisen = \"127.0.0.1:1\": unknown field `lisen`",
+    );
     one_sentence(&["config", "--check", &typo], 2, "unknown field `lisen`, expected one of `listen`, `scheme`");
     let serve = ["serve", "--origin", "http://127.0.0.1:1", "--data-dir", &data];
     one_sentence(&[&serve[..], &["--admin", "0.0.0.0:0"]].concat(), 2, "set admin.token_file or SANDBAR_ADMIN_TOKEN");
@@ -62,6 +69,171 @@ fn what_is_wrong_is_said_in_one_sentence_and_with_a_code() {
     let address = taken.local_addr().expect("an address").to_string();
     let in_use = format!("another program listens at {address} already; stop it, or choose another address");
     one_sentence(&[&serve[..], &["--listen", &address]].concat(), 1, &in_use);
+}
+
+/// A gateway that starts is stopped; one that does not says why.
+fn serve(arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sandbar"));
+    let mut process = command.arg("serve").args(arguments).stderr(Stdio::piped()).spawn().expect("it runs");
+    let (mut lines, mut said) = (BufReader::new(process.stderr.take().expect("standard error")), String::new());
+    while lines.read_line(&mut said).expect("a line") > 0 {
+        if said.contains("Listening at") {
+            let _ = process.kill();
+            let _ = process.wait();
+            return (None, said);
+        }
+    }
+    (process.wait().expect("an end").code(), said)
+}
+
+/// Parts of a sentence of some length, each of which is to be said once.
+fn says_nothing_twice(said: &str) -> bool {
+    let parts: Vec<&str> = said.split([':', ';']).map(str::trim).filter(|part| part.len() > 12).collect();
+    let mut once = parts.clone();
+    once.sort_unstable();
+    once.dedup();
+    once.len() == parts.len()
+}
+
+#[test]
+fn a_check_refuses_what_a_start_refuses_in_the_same_words() {
+    let dir = TempDir::new().expect("a directory");
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let file = |name: &str, text: &[u8]| std::fs::write(dir.path().join(name), text).expect("written");
+    file("a-file", b"");
+    file("no.wasm", b"this is no component");
+    let tenant = "[[tenant]]\norigin = \"http://127.0.0.1:1\"\n";
+    let (a_file, no_wasm, no_such) = (path("a-file"), path("no.wasm"), path("no-such"));
+    let cases = [
+        ("", "there is no tenant"),
+        (
+            &*format!("[log]\nlevel = \"waarn\"\n{tenant}"),
+            "log.level = \"waarn\": \"waarn\" is no log level; write one of off",
+        ),
+        (&format!("[log]\nlevel = \"\"\n{tenant}"), "is no log level"),
+        (&format!("[l2.disk]\ncapacity = \"2MiB\"\n{tenant}"), "2MiB is too little; set 8MiB to"),
+        (&format!("[policy]\ncall_budget = \"0s\"\n{tenant}"), "policy.call_budget = \"0s\""),
+        (&format!("[policy]\ninstances_max = 0\n{tenant}"), "policy.instances_max = 0"),
+        (&format!("[policy]\nfaults_max = 0\n{tenant}"), "policy.faults_max = 0"),
+        (&format!("{tenant}waiter_deadline = \"0s\"\n"), "tenant.waiter_deadline = \"0s\""),
+        (&format!("{tenant}body_max = \"100MiB\"\n"), "memory could not hold such a body"),
+        (&format!("{tenant}key = {{ ignore_params = [\"a\"], keep_params = [\"b\"] }}\n"), "leave one of them out"),
+        (&format!("data_dir = {a_file:?}\n{tenant}"), "is no directory; make it writable"),
+        (&format!("data_dir = \"\"\n{tenant}"), "it names nothing"),
+        (&format!("[l2.disk]\npath = {a_file:?}\n{tenant}"), "l2.disk.path"),
+        (&format!("[l2]\nkind = \"redis\"\nredis.url = \"redis://h:port\"\n{tenant}"), "l2.redis.url = …"),
+        (&format!("[l2]\nkind = \"redis\"\nredis.ca_file = {no_such:?}\n{tenant}"), "l2.redis.ca_file"),
+        (&format!("[admin]\ntoken_file = {no_such:?}\n{tenant}"), "admin.token_file"),
+        (&format!("[admin]\nlisten = \"127.0.0.1:8080\"\n{tenant}"), "clients are listened to at the same address"),
+        (
+            &format!("[admin]\ntoken = \"t\"\nlisten = \"0.0.0.0:8080\"\n{tenant}"),
+            "clients are listened to at the same address",
+        ),
+        (&format!("{tenant}policy.eviction.stock = \"lfru\"\n"), "there is no stock eviction policy `lfru`"),
+        (&format!("{tenant}policy.eviction.file = {no_wasm:?}\n"), "not a valid component"),
+        (&format!("{tenant}policy.eviction.file = {no_such:?}\n"), "can't read the component"),
+        (
+            &format!("{tenant}policy.eviction = {{ stock = \"lru\", settings = {{ colour = 1 }} }}\n"),
+            "tenant.policy.eviction",
+        ),
+        (&format!("{tenant}policy.colour.stock = \"lru\"\n"), "unknown variant `colour`, expected one of `freshness`"),
+        ("[[tenant]]\norigin = { url = \"https://a\", tls_ca_file = \"/no/such\" }\n", "tenant.origin.tls_ca_file"),
+        ("[[tenant]]\norigin = \"http://127.0.0.1:8080\"\n", "requests would go round in circles"),
+        ("[[tenant]]\norigin = \"https://\"\n", "is not the URL of an origin"),
+        ("[[tenant]]\norigin = \"http://a/?x=1\"\n", "it has a query"),
+        (&format!("{tenant}[[tenant.class]]\nname = \"c\"\npath = \"/a?b=*\"\n"), "only paths are compared"),
+        (&format!("[memory]\ntotal = \"64MiB\"\n{tenant}"), "memory.total = \"64MiB\""),
+        ("[[tenant]\n", "sandbar.toml:1:"),
+    ];
+    let config = path("sandbar.toml");
+    for (text, part) in cases {
+        std::fs::write(&config, text).expect("written");
+        let check = sandbar(&["config", "--check", &config]);
+        let said = String::from_utf8_lossy(&check.stderr).into_owned();
+        assert_eq!(check.status.code(), Some(2), "{text}: {said}");
+        assert!(said.contains(part), "{text}: {said}");
+        assert!(said.contains("sandbar.toml"), "the file is named: {said}");
+        assert!(says_nothing_twice(&said), "{said}");
+        assert_eq!(said.trim_end().lines().count(), 1, "one sentence: {said}");
+        assert_eq!(serve(&["--config", &config]), (Some(2), said), "{text}");
+    }
+    assert!(!dir.path().join("sandbar-data").exists() && !std::path::Path::new("sandbar-data").exists());
+}
+
+#[test]
+fn a_check_takes_the_flags_of_a_start_and_leaves_nothing_behind() {
+    let dir = TempDir::new().expect("a directory");
+    let config = dir.path().join("sandbar.toml").display().to_string();
+    let data = dir.path().join("some/where/data");
+    std::fs::write(&config, "[gateway]\nscheme = \"https\"\n[fleet]\npartitions = 8\n").expect("written");
+    let flags = ["--origin", "http://127.0.0.1:1", "--data-dir", &data.display().to_string()];
+    let check = sandbar(&[&["config", "--check", &config][..], &flags].concat());
+    let said = String::from_utf8_lossy(&check.stderr).into_owned();
+    assert!(check.status.success(), "{said}");
+    assert!(said.contains("note: [fleet] is not used"), "{said}");
+    assert!(!dir.path().join("some").exists(), "nothing was made");
+    let wrong = ["--origin", "http://127.0.0.1:1", "--data-dir", &config];
+    check_both(&config, &wrong, "--data-dir: data_dir = ");
+    check_both(&config, &["--origin", "http://127.0.0.1:1", "--admin", "0.0.0.0:0"], "--admin: admin.listen");
+    check_both(&config, &["--origin", "http://127.0.0.1:1", "--log", "loud"], "is no log level; write one of");
+}
+
+fn check_both(config: &str, flags: &[&str], part: &str) {
+    check(&[&["config", "--check", config][..], flags].concat(), 2, part);
+    check(&[&["serve", "--config", config][..], flags].concat(), 2, part);
+}
+
+#[test]
+fn a_log_level_that_is_none_is_refused_wherever_it_is_said() {
+    let dir = TempDir::new().expect("a directory");
+    let config = dir.path().join("sandbar.toml").display().to_string();
+    std::fs::write(&config, "[[tenant]]\norigin = \"http://127.0.0.1:1\"\n").expect("written");
+    for arguments in [["serve", "--config", &config], ["config", "--check", &config]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sandbar"));
+        let output = command.args(arguments).env("SANDBAR_LOG", "waarn").output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(
+            said.contains("SANDBAR_LOG = \"waarn\"") && said.contains("off, error, warn, info, debug, trace"),
+            "{said}"
+        );
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sandbar"));
+    let output = command.args(["config", "--check", &config]).env("SANDBAR_LOGS", "info").output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.contains("the environment's SANDBAR_LOGS is not read"), "{said}");
+}
+
+#[test]
+fn a_reader_who_has_left_ends_a_command_quietly() {
+    for arguments in [&["config"][..], &["policy", "stock"], &["demo", "--seconds", "1"]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sandbar"));
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let output = command.args(arguments).stdout(writer).output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!((output.status.code(), said.as_str()), (Some(141), ""), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_gateway_goes_on_where_nobody_reads_its_log() {
+    let dir = TempDir::new().expect("a directory");
+    let mut serving =
+        Serving::start(&["--data-dir", &dir.path().display().to_string(), "--l2", "none", "--access-log"]);
+    serving.until(&["Dashboard"]);
+    let address = serving.address().to_owned();
+    // From now on each line that it says is refused.
+    serving.lines = None;
+    for _ in 0..3 {
+        let mut client = TcpStream::connect(&address).expect("a connection");
+        client.write_all(b"GET / HTTP/1.1\r\nhost: shop.test\r\nconnection: close\r\n\r\n").expect("sent");
+        let mut answer = String::new();
+        BufReader::new(client).read_line(&mut answer).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 502"), "{answer}");
+    }
+    kill_process(Pid::from_child(&serving.process), Signal::TERM).expect("a signal");
+    assert!(serving.process.wait().expect("an end").success());
 }
 
 #[test]
@@ -126,7 +298,7 @@ fn the_default_settings_are_printed_and_can_be_read_again() {
 /// A gateway as a process; killed where the test fails.
 struct Serving {
     process: Child,
-    lines: BufReader<ChildStderr>,
+    lines: Option<BufReader<ChildStderr>>,
     said: String,
 }
 
@@ -136,14 +308,15 @@ impl Serving {
         let arguments =
             ["serve", "--origin", "http://127.0.0.1:1", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
         let mut process = command.args(arguments).args(more).stderr(Stdio::piped()).spawn().expect("it runs");
-        let lines = BufReader::new(process.stderr.take().expect("standard error"));
+        let lines = process.stderr.take().map(BufReader::new);
         Self { process, lines, said: String::new() }
     }
 
     /// Reads what it says until it has said all of this.
     fn until(&mut self, parts: &[&str]) {
+        let lines = self.lines.as_mut().expect("standard error");
         while !parts.iter().all(|part| self.said.contains(part)) {
-            assert_ne!(self.lines.read_line(&mut self.said).expect("a line"), 0, "it ended: {}", self.said);
+            assert_ne!(lines.read_line(&mut self.said).expect("a line"), 0, "it ended: {}", self.said);
         }
     }
 

@@ -18,6 +18,7 @@ use sandbar::http::CacheService;
 use sandbar::origin::loader::Loader;
 use sandbar::origin::shield::{BreakerConfig, ProtectConfig};
 use sandbar::policy::{Binding, Engine, EngineConfig, Role, TenantPolicies};
+use sandbar::setting::Count;
 use sandbar::tenant::Tenant;
 use sandbar::tenant::config::TenantConfig;
 use sandbar::tenant::counters::CounterValues;
@@ -224,7 +225,7 @@ async fn waiters_that_waited_in_vain_have_one_new_leader() {
 
 #[tokio::test]
 async fn an_open_breaker_is_an_error_for_stale_if_error_and_503_else() {
-    let breaker = BreakerConfig { requests_min: 4, ..BreakerConfig::default() };
+    let breaker = BreakerConfig { requests_min: Count::of(4), ..BreakerConfig::default() };
     let protect = ProtectConfig { breaker, ..ProtectConfig::default() };
     let scene = Scene::new(TenantConfig { protect, ..TenantConfig::default() }, "max-age=60, stale-if-error=600");
     scene.get("/a").await;
@@ -247,7 +248,7 @@ async fn an_open_breaker_is_an_error_for_stale_if_error_and_503_else() {
 
 #[tokio::test]
 async fn a_refresh_that_is_dropped_harms_nobody_who_came_to_wait_for_it() {
-    let protect = ProtectConfig { requests_max: 1, ..ProtectConfig::default() };
+    let protect = ProtectConfig { requests_max: Count::of(1), ..ProtectConfig::default() };
     let config = TenantConfig { protect, ..TenantConfig::default() };
     let scene = Scene::new(config, "max-age=60, stale-while-revalidate=10");
     scene.get("/a").await;
@@ -268,7 +269,7 @@ async fn a_refresh_that_is_dropped_harms_nobody_who_came_to_wait_for_it() {
 
 #[tokio::test]
 async fn lifetimes_are_spread_within_what_the_origin_allows() {
-    let config = TenantConfig { lifetime_jitter_percent: 50, ..TenantConfig::default() };
+    let config = TenantConfig { lifetime_jitter_percent: Count::of(50), ..TenantConfig::default() };
     let scene = Scene::new(config, "max-age=1000");
     let mut ttls = BTreeSet::new();
     for n in 0..50 {

@@ -83,6 +83,67 @@ async fn without_a_token_web_pages_are_kept_out() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Everything but the page and the probes, which say nothing of what is stored.
+const CLOSED: [(&str, &str); 13] = [
+    ("GET", "/stats"),
+    ("GET", "/metrics"),
+    ("GET", "/tenants"),
+    ("GET", "/tenants/default"),
+    ("GET", "/tenants/default/policies"),
+    ("GET", "/tenants/default/policies/eviction"),
+    ("PUT", "/tenants/default/policies/eviction"),
+    ("DELETE", "/tenants/default/policies/eviction"),
+    ("POST", "/tenants/default/purge"),
+    ("POST", "/tenants/default/record?seconds=1"),
+    ("PUT", "/tenants/default/entries?url=http://a/"),
+    ("DELETE", "/tenants/default/entries?url=http://a/"),
+    ("GET", "/nothing"),
+];
+
+#[tokio::test]
+async fn a_browser_on_this_machine_is_no_way_in_for_other_sites() -> anyhow::Result<()> {
+    let origin = shop().await?;
+    for settings in ["", "[admin]\ntoken = \"sesame\"\n"] {
+        let served = TestGateway::start(&format!("{settings}{}", one_tenant(&origin.url(), ""))).await?;
+        let address = served.admin_address();
+        let own = format!("http://{address}");
+        let mut page = Client::new(address, &address.to_string());
+        for (method, target) in CLOSED {
+            for foreign in [
+                ("sec-fetch-site", "cross-site"),
+                ("sec-fetch-site", "same-site"),
+                ("origin", "http://evil.test"),
+                ("origin", "null"),
+            ] {
+                let fields = [("authorization", "Bearer sesame"), foreign];
+                let answer = page.send(method, target, &fields, "").await?;
+                assert_eq!(answer.status, 403, "{method} {target} {foreign:?}");
+                assert!(error_of(&answer).contains("other sites"), "{}", answer.text());
+            }
+        }
+        let dashboard = [("authorization", "Bearer sesame"), ("sec-fetch-site", "same-origin"), ("origin", &*own)];
+        assert_eq!(page.get_with("/stats", &dashboard).await?.status, 200);
+        let bookmark = [("authorization", "Bearer sesame"), ("sec-fetch-site", "none")];
+        assert_eq!(page.get_with("/stats", &bookmark).await?.status, 200);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn nothing_is_changed_or_begun_by_get() -> anyhow::Result<()> {
+    let served = TestGateway::start(&one_tenant(&shop().await?.url(), "")).await?;
+    for target in
+        ["/tenants/default/record?seconds=60", "/tenants/default/purge", "/tenants/default/entries?url=http://a/"]
+    {
+        for method in ["GET", "HEAD"] {
+            let answer = admin(&served, method, target, "").await?;
+            assert_eq!(answer.status, 405, "{method} {target}");
+        }
+    }
+    assert!(!served.tenant("default").tap.is_open(), "nobody records");
+    Ok(())
+}
+
 #[tokio::test]
 async fn errors_are_json_with_a_reason() -> anyhow::Result<()> {
     let origin = shop().await?;
@@ -164,7 +225,7 @@ async fn purges_and_single_entries() -> anyhow::Result<()> {
             "by hand",
         )
         .await?;
-    assert_eq!(put.status, 204, "{}", put.text());
+    assert_eq!((put.status.as_u16(), &json_of(&put)["pending"]), (200, &json!(0)), "{}", put.text());
     let answer = client.get("/put").await?;
     assert_eq!((answer.text().as_str(), answer.field("x-by"), answer.is_hit()), ("by hand", Some("hand"), true));
     let deleted = admin(&served, "DELETE", "/tenants/default/entries?url=http://shop.test/put", "").await?;

@@ -76,3 +76,48 @@ async fn promises_are_not_made_on_a_redis_that_forgets() -> anyhow::Result<()> {
     assert_eq!(to_a.get("/").await?.text(), second, "what L2 had before the purge is not served after it");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_put_by_hand_is_new_on_all_nodes_before_it_is_acknowledged() -> anyhow::Result<()> {
+    let (server, origin) = (RedisServer::start()?, numbers().await?);
+    let named = |name: &str| settings(&server.url(), &format!("node = \"{name}\"\n"), &origin, "write-all");
+    let (a, b) = (TestGateway::start(&named("a")).await?, TestGateway::start(&named("b")).await?);
+    let (mut to_a, mut to_b) = (a.client("shop.test"), b.client("shop.test"));
+    eventually("all confirm", async || purge_everything(&a).await.is_ok_and(|status| status == 200)).await;
+    let entry = format!("/tenants/{TENANT}/entries?url=http://shop.test/");
+    for round in 0..10 {
+        let old = to_b.get("/").await?.text();
+        assert_eq!(to_a.get("/").await?.text(), old);
+        let (content, fields) = (format!("by hand {round}"), [("cache-control", "max-age=600")]);
+        let put = admin(&a).send("PUT", &entry, &fields, content.clone()).await?;
+        let report: serde_json::Value = serde_json::from_slice(&put.body)?;
+        assert_eq!(
+            (put.status.as_u16(), &report["recorded"], &report["failed"]),
+            (200, &1.into(), &0.into()),
+            "{report}"
+        );
+        assert_eq!((to_b.get("/").await?.text(), to_a.get("/").await?.text()), (content.clone(), content));
+        let deleted = admin(&b).send("DELETE", &entry, &[], "").await?;
+        assert_eq!(deleted.status, 200, "{}", deleted.text());
+        assert!(!to_a.get("/").await?.text().starts_with("by hand"), "round {round}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_put_while_nobody_can_be_told_is_answered_so() -> anyhow::Result<()> {
+    let (mut server, origin) = (RedisServer::start()?, numbers().await?);
+    let gateway = TestGateway::start(&settings(&server.url(), "", &origin, "write-all")).await?;
+    let mut client = gateway.client("shop.test");
+    eventually("it is told", async || purge_everything(&gateway).await.is_ok_and(|status| status == 200)).await;
+    server.kill();
+    let entry = format!("/tenants/{TENANT}/entries?url=http://shop.test/");
+    let put = admin(&gateway).send("PUT", &entry, &[("cache-control", "max-age=600")], "by hand").await?;
+    let report: serde_json::Value = serde_json::from_slice(&put.body)?;
+    assert_eq!((put.status.as_u16(), &report["pending"], &report["failed"]), (503, &1.into(), &1.into()), "{report}");
+    assert!(report["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{report}");
+    let refused = admin(&gateway).send("PUT", &entry, &[("cache-control", "no-store")], "never").await?;
+    assert_eq!(refused.status, 422, "what may not be stored purges nothing");
+    assert_eq!(client.get("/").await?.status, 200);
+    Ok(())
+}

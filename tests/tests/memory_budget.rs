@@ -21,6 +21,7 @@ use sandbar::memory_budget::pressure::PressureConfig;
 use sandbar::memory_budget::{MemoryBudget, MemoryBudgetStats, Use};
 use sandbar::origin::loader::Loader;
 use sandbar::policy::{Binding, Engine, EngineConfig, Role, TenantPolicies};
+use sandbar::setting::Size;
 use sandbar::tenant::Tenant;
 use sandbar::tenant::config::TenantConfig;
 use tower::Service;
@@ -48,7 +49,7 @@ impl Scene {
             };
             Ok::<_, BoxError>(Response::builder().header("cache-control", "max-age=60").body(content)?)
         });
-        let config = TenantConfig { l1, ..TenantConfig::default() };
+        let config = TenantConfig { l1: Size::of(l1.as_u64()), ..TenantConfig::default() };
         let policies = TenantPolicies::native(&config.name);
         let tenant = Tenant::new(&config, policies, Arc::new(origin), Arc::clone(&clock) as _).unwrap();
         let (tenants, limits, time) = (vec![Arc::clone(&tenant)], Limits::default(), Arc::clone(&clock) as _);
@@ -88,7 +89,8 @@ async fn settle() {
 
 #[tokio::test]
 async fn what_finds_no_room_is_passed_through_and_not_stored() {
-    let scene = Scene::new(4 * MIB, ByteSize::mib(2));
+    // L1 could hold such a body, the budget can't.
+    let scene = Scene::new(4 * MIB, ByteSize::mib(32));
     for (target, detail) in [("/announced/8388608", "no-room"), ("/chunked/8388608", "")] {
         let (bytes, status) = scene.get(target).await;
         assert_eq!(bytes, 8 * MIB, "all of it");

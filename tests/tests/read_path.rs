@@ -13,6 +13,7 @@ use sandbar::barrier::{Purge, PurgeMode, Scope};
 use sandbar::body::{self, Body};
 use sandbar::clock::{ManualClock, Timestamp};
 use sandbar::http::{CacheLayer, CacheService};
+use sandbar::setting::{Count, Size};
 use sandbar::tenant::config::TenantConfig;
 use sandbar_tests::scope::{prefix, target};
 use tokio::sync::{Mutex, Notify};
@@ -94,7 +95,7 @@ impl Scene {
 
     fn with(mut config: TenantConfig, says: impl IntoIterator<Item = Says>) -> Self {
         // A retry would wait for a clock that nobody moves on.
-        config.protect.retry.times_max = 0;
+        config.protect.retry.times_max = Count::of(0);
         let script = Arc::new(Script { says: Mutex::new(says.into_iter().collect()), ..Script::default() });
         let clock = Arc::new(ManualClock::starting_at(Timestamp::from_millis(1_800_000_000_000)));
         let heard = Arc::clone(&script);
@@ -438,7 +439,7 @@ async fn only_if_cached_never_asks_the_origin() {
 
 #[tokio::test]
 async fn a_body_that_outgrows_its_bound_is_passed_through_unstored() {
-    let config = TenantConfig { body_max: bytesize::ByteSize(4), ..TenantConfig::default() };
+    let config = TenantConfig { body_max: Some(Size::of(4)), ..TenantConfig::default() };
     let scene = Scene::with(config, [says(200, FRESH, "too long"), says(200, FRESH, "too long")]);
     assert_eq!(scene.get("/a", &[]).await.body, "too long");
     assert!(scene.get("/a", &[]).await.cache_status().contains("detail=body-too-large"));

@@ -32,7 +32,7 @@ async fn visit(gateway: &TestGateway) -> anyhow::Result<()> {
 async fn what_was_recorded_replays_as_it_was() -> anyhow::Result<()> {
     let (_origin, gateway) = shop().await?;
     let path = format!("/tenants/{TENANT}/record?seconds=3");
-    let recording = gateway.admin("GET", &path, "text/csv", "");
+    let recording = gateway.admin("POST", &path, "text/csv", "");
     let (recorded, visited) = tokio::join!(recording, visit(&gateway));
     visited?;
     let text = recorded?.text();
@@ -57,10 +57,10 @@ async fn what_was_recorded_replays_as_it_was() -> anyhow::Result<()> {
 async fn a_sample_and_a_second_recording() -> anyhow::Result<()> {
     let (_origin, gateway) = shop().await?;
     let path = format!("/tenants/{TENANT}/record?seconds=2&sample=4");
-    let recording = gateway.admin("GET", &path, "text/csv", "");
+    let recording = gateway.admin("POST", &path, "text/csv", "");
     let second = async {
         visit(&gateway).await?;
-        gateway.admin("GET", &path, "text/csv", "").await
+        gateway.admin("POST", &path, "text/csv", "").await
     };
     let (recorded, second) = tokio::join!(recording, second);
     let (recorded, second) = (recorded?.text(), second?);
@@ -68,10 +68,10 @@ async fn a_sample_and_a_second_recording() -> anyhow::Result<()> {
     let rows = recorded.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).count() - 1;
     assert!((1..60).contains(&rows), "about a quarter of 90: {rows}");
     for (query, status) in [("seconds=0", 400), ("seconds=86401", 400), ("sample=0", 400), ("other=1", 400)] {
-        let answer = gateway.admin("GET", &format!("/tenants/{TENANT}/record?{query}"), "text/csv", "").await?;
+        let answer = gateway.admin("POST", &format!("/tenants/{TENANT}/record?{query}"), "text/csv", "").await?;
         assert_eq!(answer.status, status, "{query}: {}", answer.text());
     }
-    let nobody = gateway.admin("GET", "/tenants/nobody/record", "text/csv", "").await?;
+    let nobody = gateway.admin("POST", "/tenants/nobody/record", "text/csv", "").await?;
     assert_eq!(nobody.status, 404);
     Ok(())
 }

@@ -248,7 +248,7 @@ async fn there_are_no_more_than_may_be() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_in_which_nothing_moves_is_ended() -> anyhow::Result<()> {
-    let (gateway, _origin, mut client, mut at_origin) = tunnel("[tenant.tunnels]\nidle_deadline = \"200ms\"\n").await?;
+    let (gateway, _origin, mut client, mut at_origin) = tunnel("[tenant.tunnels]\nidle_deadline = \"1s\"\n").await?;
     assert_eq!(read_to_end(&mut client).await?, "");
     assert_eq!(read_to_end(&mut at_origin).await?, "");
     eventually("it is counted", async || counters(&gateway).tunnels_idle == 1).await;

@@ -143,44 +143,59 @@ impl Cache {
         report
     }
 
-    /// Stores a response for `target` on `site` as if the origin had just given it to a GET without fields of its own.
+    /// Stores a response for `target` on `site` as if the origin had just given it to a GET without fields of its own, in
+    /// the place of all that is stored there. What was there is purged first, as by a write: answers with what became of
+    /// that on the other nodes, on which the class's consistency promises something. It is stored here in any case.
+    ///
+    /// It goes on where the caller leaves.
     ///
     /// # Errors
-    /// When it may not be stored: why not. When `site` or `target` makes no key.
+    /// When it may not be stored: why not; nothing has changed then. When `site` or `target` makes no key.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
     pub async fn put(
         &self,
         tenant: &Arc<Tenant>,
         site: &str,
         target: &str,
         response: Response<Bytes>,
-    ) -> Result<(), PutError> {
+    ) -> Result<PurgeReport, PutError> {
         let asked = self.asked_for(tenant, site, target)?;
+        let cache = self.clone();
+        let putting = self.inner.tasks.spawn(async move { cache.put_whole(&asked, response).await });
+        putting.await.unwrap_or_else(|unfinished| match unfinished.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(PutError::Stopped),
+        })
+    }
+
+    async fn put_whole(&self, asked: &Arc<Asked>, response: Response<Bytes>) -> Result<PurgeReport, PutError> {
         let (head, content) = response.into_parts();
-        let now = self.inner.clock.now();
-        let began = self.begin(&asked);
-        if content.len() as u64 > tenant.settings.body_bytes_max {
-            return Err(PutError::TooLarge {
-                body_bytes: content.len() as u64,
-                body_bytes_max: tenant.settings.body_bytes_max,
-            });
+        let (now, body_bytes) = (self.inner.clock.now(), content.len() as u64);
+        let body_bytes_max = asked.tenant.settings.body_bytes_max;
+        if body_bytes > body_bytes_max {
+            return Err(PutError::TooLarge { body_bytes, body_bytes_max });
         }
-        let judged = asked.judge(
-            &Received {
-                status: head.status,
-                fields: &head.headers,
-                body_bytes: Some(content.len() as u64),
-                times: Times { requested: now, received: now },
-                fetch_time: Duration::ZERO,
-            },
-            began.sequence,
-        );
+        let received = Received {
+            status: head.status,
+            fields: &head.headers,
+            body_bytes: Some(body_bytes),
+            times: Times { requested: now, received: now },
+            fetch_time: Duration::ZERO,
+        };
+        let judged = asked.judge(&received, self.begin(asked).sequence);
         let shareable = judged.map_err(|withheld| match withheld.why {
             Why::Obstacle(obstacle) => PutError::NotStorable(Some(obstacle)),
             Why::Other(_) => PutError::NotStorable(None),
         })?;
-        let whole = shareable.with(|stored| StoredResponse { body: content, ..stored });
-        self.store(&asked, whole, began).await;
-        Ok(())
+        let scope = Scope::Target(asked.purged_as());
+        let report = self.purge_whole(&asked.tenant, &[Purge { scope, mode: PurgeMode::Hard }]).await;
+        // Begun after the purge, or that would hide it.
+        let began = self.begin(asked);
+        let whole = shareable.with(|stored| StoredResponse { body: content, sequence: began.sequence, ..stored });
+        self.store(asked, whole, began).await;
+        Ok(report)
     }
 
     /// Forgets what is stored for `target` on `site`, all variants of it.
@@ -221,6 +236,9 @@ pub enum PutError {
     /// RFC 9111 or the tenant's policy forbids it.
     #[error("it may not be stored: {}", .0.map_or("the policy says so", |obstacle| obstacle.as_str()))]
     NotStorable(Option<Obstacle>),
+    /// The process ends before it could be.
+    #[error("the process is being stopped")]
+    Stopped,
     /// The body is larger than the tenant's bound.
     #[error("its body has {body_bytes} bytes, body_max is {body_bytes_max}")]
     TooLarge {

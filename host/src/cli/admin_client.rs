@@ -14,6 +14,7 @@ use crate::gateway::config::Secret;
 use crate::origin::http::{HttpOrigin, OriginConfig, OriginUrl};
 use crate::origin::{Origin, OriginError};
 use crate::policy::GuestText;
+use crate::setting::Span;
 
 /// Answers that are larger are not read.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
@@ -47,7 +48,7 @@ impl AdminArgs {
 
     /// A client whose requests may take that long, and whose answers may begin as late.
     pub(super) fn client_for(self, total_deadline: Duration) -> anyhow::Result<AdminClient> {
-        let first_byte_deadline = total_deadline;
+        let (total_deadline, first_byte_deadline) = (Span::new(total_deadline)?, Span::new(total_deadline)?);
         let config = OriginConfig { total_deadline, first_byte_deadline, ..OriginConfig::new(self.admin) };
         Ok(AdminClient { origin: HttpOrigin::new(&config)?, token: self.token.map(Secret::new) })
     }
@@ -86,8 +87,8 @@ impl AdminClient {
     }
 
     /// The body of an answer as it comes.
-    pub(super) async fn stream(&self, path: &str) -> anyhow::Result<Body> {
-        let response = self.fetch(self.request(Method::GET, path)?.body(body::empty())?).await?;
+    pub(super) async fn stream(&self, method: Method, path: &str) -> anyhow::Result<Body> {
+        let response = self.fetch(self.request(method, path)?.body(body::empty())?).await?;
         if response.status().is_success() { Ok(response.into_body()) } else { Err(self.refused(response).await) }
     }
 

@@ -1,36 +1,41 @@
 //! `sandbar config`: the commented default settings, or a check of a file.
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Failure;
-use crate::gateway::config::{DEFAULT_TOML, GatewayConfig};
-use crate::gateway::{self, StartError};
+use super::settings::{SettingsArgs, unread_variables};
+use super::{Failure, block_on};
+use crate::gateway;
+use crate::gateway::config::DEFAULT_TOML;
+use crate::stdout::{Stdout, say};
 
 /// Arguments of `sandbar config`.
 #[derive(Debug, Args)]
 pub(super) struct ConfigArgs {
-    /// Check this file instead, and say what is wrong with it.
+    /// Check this file instead, and say what is wrong with it: whether `sandbar serve` would start with it, and with the
+    /// further arguments, on this machine.
     #[arg(long, value_name = "FILE")]
     check: Option<PathBuf>,
+    #[command(flatten, next_help_heading = "With --check, what comes before the file")]
+    settings: SettingsArgs,
 }
 
-fn failure(error: StartError) -> Failure {
-    if error.is_config() { Failure::usage(error) } else { Failure::Runtime(error.into()) }
-}
-
-pub(super) fn run(args: &ConfigArgs) -> Result<(), Failure> {
-    use std::io::Write;
-    let mut out = std::io::stdout().lock();
-    match &args.check {
-        None => out.write_all(DEFAULT_TOML.as_bytes())?,
-        Some(file) => {
-            let config = GatewayConfig::from_file(file).map_err(Failure::usage)?;
-            config.validate().map_err(Failure::usage)?;
-            gateway::try_policies(&config).map_err(failure)?;
-            writeln!(out, "{} is fine: {} tenants", file.display(), config.tenants.len())?;
-        }
+pub(super) fn run(args: ConfigArgs) -> Result<(), Failure> {
+    match args.check {
+        Some(file) => block_on(check(file, args.settings)),
+        None => Ok(Stdout.write_all(DEFAULT_TOML.as_bytes())?),
     }
+}
+
+async fn check(file: PathBuf, settings: SettingsArgs) -> Result<(), Failure> {
+    let config = settings.into_config(Some(&file))?;
+    let (notes, tenants) = (config.notes(), config.tenants.len());
+    gateway::check(config).await.map_err(super::serve::failure)?;
+    for note in notes.into_iter().chain(unread_variables()) {
+        super::tell(format_args!("note: {note}"));
+    }
+    say(format_args!("{} is fine: {tenants} tenants", file.display()))?;
     Ok(())
 }

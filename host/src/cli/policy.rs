@@ -13,6 +13,7 @@ use super::admin_client::{AdminArgs, AdminClient, NoAnswer, segment};
 use super::{Failure, block_on};
 use crate::gateway::config::{GatewayConfig, PolicyConfig};
 use crate::policy::{BIND_DEADLINE, BindError, BoundBy, BoundInfo, Engine, EngineConfig, FaultReport, Role, State};
+use crate::stdout::say;
 
 /// Arguments of `sandbar policy`.
 #[derive(Debug, Args)]
@@ -127,10 +128,7 @@ pub(super) fn run(args: PolicyArgs) -> Result<(), Failure> {
         PolicyCommand::Unbind(args) => block_on(unbind(args)),
         PolicyCommand::Build(args) => build(&args),
         PolicyCommand::Check(args) => check(&args),
-        PolicyCommand::Stock => {
-            stock();
-            Ok(())
-        }
+        PolicyCommand::Stock => stock(),
     }
 }
 
@@ -146,12 +144,12 @@ async fn list(args: ListArgs) -> Result<(), Failure> {
         all.insert(tenant, bound);
     }
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&all).context("the list makes no JSON")?);
+        say(serde_json::to_string_pretty(&all).context("the list makes no JSON")?)?;
         return Ok(());
     }
     for (tenant, bound) in all {
         let bound: Vec<BoundInfo> = serde_json::from_value(bound).context("the gateway speaks another version")?;
-        bound.iter().for_each(|bound| show(&tenant, bound));
+        bound.iter().try_for_each(|bound| show(&tenant, bound))?;
     }
     Ok(())
 }
@@ -163,13 +161,15 @@ async fn tenants(client: &AdminClient) -> anyhow::Result<Vec<String>> {
 }
 
 /// What there is to say of a binding, and below it why it failed, and why it began with nothing.
-fn show(tenant: &str, bound: &BoundInfo) {
-    println!("{}", line(tenant, bound));
+fn show(tenant: &str, bound: &BoundInfo) -> std::io::Result<()> {
+    say(line(tenant, bound))?;
     if let Some(disinherited) = &bound.disinherited {
         let (name, from, fault) = (&bound.name, &disinherited.from, &disinherited.fault);
-        println!("  {name} has nothing of what {from} had learnt: what {from} handed over made it fail: {fault}");
+        say(format_args!(
+            "  {name} has nothing of what {from} had learnt: what {from} handed over made it fail: {fault}"
+        ))?;
     }
-    bound.last_faults.iter().for_each(|report| println!("  {}", fault_line(report)));
+    bound.last_faults.iter().try_for_each(|report| say(format_args!("  {}", fault_line(report))))
 }
 
 /// When it happened last, how often, and what it was.
@@ -270,7 +270,7 @@ async fn unbind(args: UnbindArgs) -> Result<(), Failure> {
 
 fn tell(tenant: &str, answer: Value) -> Result<(), Failure> {
     let bound: BoundInfo = serde_json::from_value(answer).context("the gateway speaks another version")?;
-    show(tenant, &bound);
+    show(tenant, &bound)?;
     Ok(())
 }
 
@@ -280,14 +280,15 @@ fn build(args: &BuildArgs) -> Result<(), Failure> {
         return build_stock(dir, args);
     }
     let built = crate::policy::build::build(dir, args.out.as_deref())?;
-    println!("{}: {}", built.path.display(), describe(&built.checked));
+    say(format_args!("{}: {}", built.path.display(), describe(&built.checked)))?;
     Ok(())
 }
 
 fn build_stock(root: &Path, args: &BuildArgs) -> Result<(), Failure> {
     use crate::policy::build::stock;
+    // A reader who has left does not keep the rest from being built.
     let show = |component: &stock::Component| {
-        println!("{:<12} {:<16} {}", component.role, component.name, component.component);
+        let _ = say(format_args!("{:<12} {:<16} {}", component.role, component.name, component.component));
     };
     if !args.check {
         stock::rebuild(root, args.all, show)?;
@@ -310,12 +311,12 @@ fn check(args: &CheckArgs) -> Result<(), Failure> {
     let engine = Engine::new(&config)?;
     let tried = crate::policy::try_component(&engine, &bytes, args.settings.as_ref())
         .map_err(|error| Failure::Usage(anyhow!("{path} can't be bound: {error}")))?;
-    println!("{path} is a policy: {}", describe(&tried.checked));
+    say(format_args!("{path} is a policy: {}", describe(&tried.checked)))?;
     for (role, sentence) in &tried.wants_settings {
-        println!("without settings the {role} policy can't be bound: {sentence}; try it with --settings");
+        say(format_args!("without settings the {role} policy can't be bound: {sentence}; try it with --settings"))?;
     }
     for role in tried.checked.roles.iter().filter(|role| !role.is_served()) {
-        println!("nothing asks a {role} policy yet: it can't be bound to that role");
+        say(format_args!("nothing asks a {role} policy yet: it can't be bound to that role"))?;
     }
     Ok(())
 }
@@ -336,10 +337,11 @@ fn describe(checked: &crate::policy::Checked) -> String {
     format!("{}; {} bytes, digest {}", roles.join(", "), checked.size_bytes, checked.digest)
 }
 
-fn stock() {
+fn stock() -> Result<(), Failure> {
     for stock in sandbar_policies::stock() {
-        println!("{:<12} {:<16} {}", stock.role, stock.name, stock.summary);
+        say(format_args!("{:<12} {:<16} {}", stock.role, stock.name, stock.summary))?;
     }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::Failure;
 use super::admin_client::{AdminArgs, segment};
+use crate::stdout::say;
 
 /// Arguments of `sandbar purge`.
 #[derive(Debug, Args)]
@@ -59,11 +60,11 @@ pub(super) async fn run(args: PurgeArgs) -> Result<(), Failure> {
     let path = format!("/tenants/{}/purge", segment(&args.tenant));
     let report = args.admin.client()?.send_json(Method::POST, &path, &purges).await?;
     match report["pending"].as_u64() {
-        Some(0) | None => println!("purged"),
-        Some(pending) => println!(
+        Some(0) | None => say("purged")?,
+        Some(pending) => say(format_args!(
             "purged here; {pending} purges are not recorded for other nodes yet ({}), they follow as soon as that works",
             report["reason"].as_str().unwrap_or("no reason given")
-        ),
+        ))?,
     }
     Ok(())
 }

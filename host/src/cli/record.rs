@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
+use http::Method;
 use http_body_util::BodyExt;
 
 use super::Failure;
 use super::admin_client::{AdminArgs, segment};
 use crate::body::Body;
+use crate::stdout::say;
 
 /// Arguments of `sandbar record`.
 ///
@@ -53,14 +55,15 @@ pub(super) async fn run(args: RecordArgs) -> Result<(), Failure> {
     let mut file = TraceFile::create(&args.out).map_err(Failure::usage)?;
     let client = args.admin.client_for(Duration::from_secs(args.seconds + 90))?;
     let (tenant, seconds, sample) = (segment(&args.tenant), args.seconds, args.sample.0);
-    let content = client.stream(&format!("/tenants/{tenant}/record?seconds={seconds}&sample={sample}")).await;
+    let content =
+        client.stream(Method::POST, &format!("/tenants/{tenant}/record?seconds={seconds}&sample={sample}")).await;
     let content = content.inspect_err(|_| file.discard())?;
     let end = receive(content, &mut file).await;
     let rows = file.rows;
     file.finish().with_context(|| format!("can't write {}", args.out.display()))?;
     match end? {
-        Some(dropped) => println!("{rows} requests recorded, {dropped} dropped"),
-        None => println!("{rows} requests recorded until it was interrupted"),
+        Some(dropped) => say(format_args!("{rows} requests recorded, {dropped} dropped"))?,
+        None => say(format_args!("{rows} requests recorded until it was interrupted"))?,
     }
     Ok(())
 }
@@ -84,7 +87,7 @@ async fn receive(mut content: Body, file: &mut TraceFile) -> anyhow::Result<Opti
         for line in rest[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             match line.strip_prefix(b"#") {
                 Some(end) => return Ok(Some(dropped(end))),
-                None => file.line(line)?,
+                None => file.line(line).with_context(|| format!("can't write {}", file.path.display()))?,
             }
         }
         rest.drain(..whole);

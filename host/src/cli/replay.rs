@@ -6,6 +6,7 @@ use anyhow::Context;
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use crate::replay::{self, Capacity, PolicyChoice, Replay, ReplayError, Row, Trace, Unit};
+use crate::stdout::say;
 use crate::tier::memory::ENTRY_OVERHEAD_BYTES;
 
 /// Replays a recorded trace under eviction policies and says what they missed.
@@ -77,14 +78,14 @@ pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<()> {
     let bar = bar("{msg:24!} {wide_bar} {percent}% {speed} {eta}", (runs * trace.requests().len()) as u64);
     let mut rows = Vec::with_capacity(runs);
     if !args.json {
-        println!("{}", heading(&trace, args.unit));
+        say(heading(&trace, args.unit))?;
     }
     for policy in &policies {
         for capacity in &args.capacity {
             bar.set_message(policy.name().to_owned());
             let row = replay.run(&trace, policy, args.unit, *capacity, &mut |requests| bar.inc(requests))?;
             let line = if args.json { serde_json::to_string(&row)? } else { line(&row) };
-            bar.suspend(|| println!("{line}"));
+            bar.suspend(|| say(line))?;
             rows.push(row);
         }
     }

@@ -8,6 +8,7 @@ use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers
 
 use super::board::Board;
 use super::{lines, view};
+use crate::stdout::Stdout;
 
 /// Where the demo is shown.
 pub(super) enum Screen {
@@ -31,7 +32,7 @@ impl Screen {
         match self {
             Self::Live(terminal) => terminal.draw(|frame| view::draw(frame, board)).map(drop),
             Self::Lines { to_stderr, told, second } => {
-                let out: &mut dyn Write = if *to_stderr { &mut std::io::stderr() } else { &mut std::io::stdout() };
+                let out: &mut dyn Write = if *to_stderr { &mut std::io::stderr() } else { &mut Stdout };
                 for event in board.events(board.told() - *told) {
                     writeln!(out, "{event}")?;
                 }

@@ -12,8 +12,10 @@
 //! | `DELETE /tenants/{tenant}/policies/{role}` | back to the configured or native policy |
 //! | `POST /tenants/{tenant}/events` | 501: events of other systems reach no policy yet |
 //! | `POST /tenants/{tenant}/purge` | purges by key, prefix, surrogate key, or everything |
-//! | `GET /tenants/{tenant}/record?seconds=60&sample=16` | records the tenant's traffic as csv while it is read |
+//! | `POST /tenants/{tenant}/record?seconds=60&sample=16` | records the tenant's traffic as csv while it is read |
 //! | `PUT`, `DELETE /tenants/{tenant}/entries?url=…` | stores or forgets one response |
+//!
+//! Only `POST`, `PUT` and `DELETE` change something or begin work; pages of other sites are refused everything (`auth`).
 
 mod auth;
 mod entries;
@@ -91,7 +93,7 @@ pub(super) fn router(admin: Arc<Admin>, body_bytes_max: u64) -> Router {
         .route("/tenants/{tenant}", get(stats::tenant))
         .route("/tenants/{tenant}/events", post(policies::events))
         .route("/tenants/{tenant}/purge", post(purge::purge))
-        .route("/tenants/{tenant}/record", get(record::record))
+        .route("/tenants/{tenant}/record", post(record::record))
         .route("/tenants/{tenant}/entries", put(entries::put).merge(delete(entries::delete)))
         .fallback(async || Refused::new(StatusCode::NOT_FOUND, "there is nothing here; see GET / for the dashboard"))
         .layer(middleware::from_fn_with_state(error::DEADLINE, error::within));

@@ -32,10 +32,20 @@ pub(super) fn advice(
     memory: &MemoryBudgetStats,
 ) -> Vec<Advice> {
     let shared = l2.and_then(|(name, health)| l2_advice(name, health)).into_iter();
-    let shared = shared.chain(fleet.and_then(fleet_advice)).chain(pending(purges_pending)).chain(shortage(memory));
+    let shared = shared
+        .chain(refused_by_disk(l2))
+        .chain(fleet.and_then(fleet_advice))
+        .chain(pending(purges_pending))
+        .chain(shortage(memory));
     let shared = shared.map(|text| Advice { tenant: None, text });
     let own = tenants.iter().flat_map(|report| {
-        let said = policies(report).chain(origin(report)).chain(shield(report)).chain(l1(report)).chain(bodies(report));
+        let disk = report.disk.iter().filter_map(|disk| disk.now.clone());
+        let said = disk
+            .chain(policies(report))
+            .chain(origin(report))
+            .chain(shield(report))
+            .chain(l1(report))
+            .chain(bodies(report));
         said.map(|text| Advice { tenant: Some(report.name.to_string()), text })
     });
     shared.chain(own).collect()
@@ -53,6 +63,11 @@ fn l2_advice(name: &str, health: &TierHealth) -> Option<String> {
         let side = if skew_ms > 0 { "ahead of" } else { "behind" };
         format!("the clock of {name} is {} ms {side} this node's; keep both in step (NTP)", skew_ms.abs())
     })
+}
+
+/// What the disk refuses comes with its reason and what to do.
+fn refused_by_disk<'a>(l2: Option<(&'a str, &'a TierHealth)>) -> impl Iterator<Item = String> + 'a {
+    l2.into_iter().flat_map(|(_, health)| health.disk.iter().filter_map(|report| report.now.clone()))
 }
 
 fn fleet_advice(fleet: &FleetReport) -> Option<String> {
@@ -197,6 +212,7 @@ mod tests {
             origin: crate::origin::shield::ShieldStats { breaker: "closed", ..Default::default() },
             tunnels_open: 0,
             policies: Vec::new(),
+            disk: None,
         }
     }
 
@@ -248,6 +264,14 @@ mod tests {
         let said = advice(&[], Some(("redis", &down)), None, 3, &roomy());
         assert!(said[0].text.contains("redis is not available (refused)"));
         assert!(said[1].text.contains("3 purges"));
+
+        let disk = crate::disk_trouble::DiskReport {
+            what: "stored responses",
+            now: Some("stored responses can't be written to /data (no space)".into()),
+            ..Default::default()
+        };
+        let full = TierHealth { available: true, disk: vec![disk], ..TierHealth::default() };
+        assert!(advice(&[], Some(("disk", &full)), None, 0, &roomy())[0].text.contains("can't be written to /data"));
 
         let shrunk = MemoryBudgetStats { l1_kept_percent: 40, machine_used_percent: 93, ..roomy() };
         assert!(advice(&[], None, None, 0, &shrunk)[0].text.contains("shrunk to 40 %"));

@@ -5,9 +5,12 @@ mod engine;
 mod error;
 mod fleet;
 mod l2;
+mod log;
 mod memory;
+mod notes;
 mod secret;
 mod sections;
+mod source;
 #[cfg(test)]
 mod tests;
 mod validate;
@@ -23,10 +26,12 @@ pub use self::engine::PolicyConfig;
 pub use self::error::ConfigError;
 pub use self::fleet::FleetSettings;
 pub use self::l2::{DiskSettings, L2Choice, L2Config, L2Kind, RedisSettings};
+pub use self::log::LogFilter;
 pub use self::memory::MemorySettings;
 pub use self::secret::Secret;
 pub(crate) use self::sections::parse_address;
 pub use self::sections::{AdminConfig, L1Config, LimitsConfig, ListenConfig, LogConfig, LogFormat, Scheme};
+pub use self::source::Source;
 
 /// The commented default settings, as `sandbar config` prints them.
 pub const DEFAULT_TOML: &str = include_str!("default.toml");
@@ -58,6 +63,9 @@ pub struct GatewayConfig {
     /// `[[tenant]]`: whose traffic it is.
     #[serde(rename = "tenant")]
     pub tenants: Vec<TenantConfig>,
+    /// Where all of this was read from, for errors.
+    #[serde(skip)]
+    pub source: Source,
 }
 
 impl Default for GatewayConfig {
@@ -74,6 +82,7 @@ impl Default for GatewayConfig {
             limits: LimitsConfig::default(),
             log: LogConfig::default(),
             tenants: Vec::new(),
+            source: Source::default(),
         }
     }
 }
@@ -85,7 +94,11 @@ impl GatewayConfig {
     /// When the text is no TOML, a key is unknown, or a value makes no sense by itself. Settings that contradict each
     /// other are found by [`GatewayConfig::validate`].
     pub fn from_toml(text: &str, file: &str) -> Result<Self, ConfigError> {
-        toml::from_str(text).map_err(|error| ConfigError::in_text(&error, text, file))
+        let source = Source::file(file, text);
+        match toml::from_str(text) {
+            Ok(config) => Ok(Self { source, ..config }),
+            Err(error) => Err(ConfigError::in_text(&error, &source)),
+        }
     }
 
     /// Reads a file.
@@ -109,12 +122,9 @@ impl GatewayConfig {
                 none => *none = Some(OriginConfig::new(url)),
             },
             several => {
-                return Err(ConfigError::wrong(
-                    "--origin",
-                    url,
-                    format!("there are {} tenants, each with an origin of its own", several.len()),
-                    "leave --origin out and name the origins in the [[tenant]] tables",
-                ));
+                let reason = format!("there are {} tenants, each with an origin of its own", several.len());
+                let remedy = "leave --origin out and name the origins in the [[tenant]] tables";
+                return Err(ConfigError::wrong("--origin", url, reason, remedy).placed(&self.source));
             }
         }
         Ok(())

@@ -4,8 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::ConfigError;
-use crate::origin::http::BadOrigin;
-use crate::policy::{EngineError, OpenError, Role};
+use crate::policy::EngineError;
 use crate::tenant::SettingsError;
 use crate::tier::TierError;
 
@@ -44,7 +43,7 @@ pub enum StartError {
     },
     /// The L2 can't be used at all.
     #[error("can't use the L2: {0}; mend the section [l2], or do without it (--l2 none)")]
-    L2(#[from] TierError),
+    L2(TierError),
     /// The fleet can't be joined at all.
     #[error(
         "can't act together with other nodes: {0}; mend the section [fleet], or turn it off (fleet.enabled = false)"
@@ -66,52 +65,27 @@ pub enum StartError {
     Faults(String),
     /// There is no policy engine.
     #[error("{0}; lower policy.instances_max or policy.memory")]
-    Engine(#[from] EngineError),
-    /// A policy can't be bound.
-    #[error(
-        "tenant {tenant:?}: {source}; mend its [tenant.policy] tables, or try the policy with `sandbar policy check`"
-    )]
-    Policy {
-        /// The tenant.
-        tenant: String,
-        /// Which one, and why not.
-        source: OpenError,
-    },
-    /// A binding is not written as one.
-    #[error("tenant {tenant:?}, role {role}: {reason}")]
-    Binding {
-        /// The tenant.
-        tenant: String,
-        /// The role.
-        role: Role,
-        /// What is wrong, and what would be right.
-        reason: String,
-    },
-    /// An origin can't be used at all.
-    #[error("tenant {tenant:?}: {source}")]
-    Origin {
-        /// The tenant.
-        tenant: String,
-        /// Why not.
-        source: BadOrigin,
-    },
+    Engine(EngineError),
     /// A tenant's settings are wrong.
     #[error(transparent)]
     Settings(#[from] SettingsError),
 }
 
+impl From<TierError> for StartError {
+    fn from(error: TierError) -> Self {
+        Self::L2(error)
+    }
+}
+
+impl From<EngineError> for StartError {
+    fn from(error: EngineError) -> Self {
+        Self::Engine(error)
+    }
+}
+
 impl StartError {
     /// Whether the settings are at fault, rather than what was found at the start.
     pub const fn is_config(&self) -> bool {
-        matches!(
-            self,
-            Self::Config(_)
-                | Self::Policy { .. }
-                | Self::Binding { .. }
-                | Self::Origin { .. }
-                | Self::Settings(_)
-                | Self::Forgetful { .. }
-                | Self::Faults(_)
-        )
+        matches!(self, Self::Config(_) | Self::Settings(_) | Self::Forgetful { .. } | Self::Faults(_))
     }
 }

@@ -22,18 +22,18 @@ pub(super) fn control(
     clock: &Arc<dyn Clock>,
 ) -> Result<Option<Arc<dyn BarrierStore>>, StartError> {
     let Some(url) = config.fleet.control_url.as_ref().filter(|_| config.has_fleet()) else { return Ok(None) };
-    let (deadline, ca_file) = (config.l2.redis.deadline, config.l2.redis.ca_file.clone());
+    let (deadline, ca_file) = (config.l2.redis.deadline.get(), config.l2.redis.ca_file.clone());
     let settings = RedisConfig { deadline, ca_file, ..RedisConfig::new(url.expose()) };
     Ok(Some(RedisTier::connect(&settings, Arc::clone(clock)).map_err(StartError::Fleet)?))
 }
 
 /// Lets the cache join its fleet, if it is to have one.
-pub(super) async fn join(config: &GatewayConfig, cache: &Cache) -> Result<(), StartError> {
+pub(super) async fn join(config: &GatewayConfig, faults: Faults, cache: &Cache) -> Result<(), StartError> {
     if !config.has_fleet() {
         return Ok(());
     }
     let strictest = strictest(cache);
-    let mut settings = settings(config)?;
+    let mut settings = settings(config, faults);
     settings.tolerates_eviction = strictest == Consistency::Eventual;
     if let Err(error) = cache.join_fleet(&settings) {
         if strictest != Consistency::Eventual {
@@ -45,31 +45,29 @@ pub(super) async fn join(config: &GatewayConfig, cache: &Cache) -> Result<(), St
     refuse_forgetful(cache, strictest).await
 }
 
-fn settings(config: &GatewayConfig) -> Result<FleetConfig, StartError> {
+fn settings(config: &GatewayConfig, faults: Faults) -> FleetConfig {
     let fleet = &config.fleet;
     let url = fleet.control_url.as_ref().unwrap_or(&config.l2.redis.url);
-    let faults = std::env::var("SANDBAR_FAULTS").unwrap_or_default();
-    let faults = Faults::parse(&faults).map_err(StartError::Faults)?;
     if faults.any() {
         tracing::error!(?faults, "SANDBAR_FAULTS is set: this node breaks its promises on purpose");
     }
     let defaults = FleetConfig::new(url.expose());
-    Ok(FleetConfig {
+    FleetConfig {
         ca_file: config.l2.redis.ca_file.clone(),
         node: fleet.node.clone().unwrap_or_else(|| defaults.node.clone()),
-        partitions: fleet.partitions,
-        heartbeat: fleet.heartbeat,
-        silence_max: fleet.silence_max,
-        deaf_age_max: fleet.deaf_age_max,
-        member_timeout: fleet.member_timeout,
-        confirm_deadline: fleet.confirm_deadline,
-        deadline: config.l2.redis.deadline,
-        wait_replicas: fleet.wait_replicas,
-        lease: fleet.lease,
-        purges_per_second: fleet.purges_per_second,
+        partitions: fleet.partitions.get(),
+        heartbeat: fleet.heartbeat.get(),
+        silence_max: fleet.silence_max.get(),
+        deaf_age_max: fleet.deaf_age_max.get(),
+        member_timeout: fleet.member_timeout.get(),
+        confirm_deadline: fleet.confirm_deadline.get(),
+        deadline: config.l2.redis.deadline.get(),
+        wait_replicas: fleet.wait_replicas.get(),
+        lease: fleet.lease.get(),
+        purges_per_second: fleet.purges_per_second.get(),
         faults,
         ..defaults
-    })
+    }
 }
 
 /// A server that may evict what nodes rely on is no ground for promises. One that can't be asked yet is found out later:

@@ -42,24 +42,24 @@ pub(super) struct Bounds {
 impl Bounds {
     /// What the configuration says.
     pub(super) fn new(gateway: &ListenConfig, limits: &LimitsConfig) -> Self {
-        let head_bytes = usize::try_from(limits.head_max.as_u64()).unwrap_or(usize::MAX);
+        let head_bytes = limits.head_max.as_usize();
         let mut server = auto::Builder::new(TokioExecutor::new());
         server
             .http1()
             .timer(TokioTimer::new())
-            .header_read_timeout(limits.head_deadline)
-            .max_headers(limits.fields_max)
+            .header_read_timeout(limits.head_deadline.get())
+            .max_headers(limits.fields_max.as_usize())
             .max_buf_size(head_bytes);
         server
             .http2()
             .timer(TokioTimer::new())
             .keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PING_EVERY)
-            .max_concurrent_streams(limits.streams_max)
+            .max_concurrent_streams(limits.streams_max.get())
             .max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX));
         Self {
-            connections_max: limits.connections_max,
-            head_deadline: limits.head_deadline,
+            connections_max: limits.connections_max.as_usize(),
+            head_deadline: limits.head_deadline.get(),
             interim_responses: gateway.interim_responses,
             server,
         }

@@ -246,6 +246,7 @@ impl Collector for Snapshot {
                 })
             })
         })?;
+        self.encode_refused_writes(encoder)?;
         encode_all(encoder, &of_l2(), || {
             self.l2.iter().map(|(name, health)| (vec![("tier", (*name).to_owned())], health))
         })?;
@@ -279,6 +280,23 @@ impl Snapshot {
         for tenant in &self.tenants {
             for (word, count) in tally(tenant) {
                 let labels = [("tenant", tenant.name.to_string()), (label, (*word).to_owned())];
+                ConstCounter::new(*count).encode(family.encode_family(&labels.as_slice())?)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes that the disk refused; the labels are `what` and `reason`, and `tenant` where it is one's own.
+    fn encode_refused_writes(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
+        let help = "Writes that the disk refused, by what was to be written and why";
+        let kind = ConstCounter::new(0_u64).metric_type();
+        let mut family = encoder.encode_descriptor("disk_writes_refused", help, None, kind)?;
+        let shared = self.l2.iter().flat_map(|(_, health)| health.disk.iter().map(|report| (None, report)));
+        let own = self.tenants.iter().filter_map(|tenant| Some((Some(&tenant.name), tenant.disk.as_ref()?)));
+        for (tenant, report) in shared.chain(own) {
+            for (reason, count) in &report.refused {
+                let mut labels = vec![("what", report.what.to_owned()), ("reason", (*reason).to_owned())];
+                labels.extend(tenant.map(|name| ("tenant", name.to_string())));
                 ConstCounter::new(*count).encode(family.encode_family(&labels.as_slice())?)?;
             }
         }

@@ -41,7 +41,7 @@ impl Keeper {
             let (kept, read) = (Arc::new(kept), Arc::new(read));
             let mut pressure = Pressure::new(config.clone());
             loop {
-                kept.cache.clock().sleep(config.every).await;
+                kept.cache.clock().sleep(config.every.get()).await;
                 let (kept, read, now) = (Arc::clone(&kept), Arc::clone(&read), kept.cache.clock().monotonic());
                 let look = tokio::task::spawn_blocking(move || {
                     kept.look(&mut pressure, read(), now);

@@ -6,25 +6,30 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::machine::Reading;
+use crate::setting::{HOUR, MS, Percent, Span};
 
 /// When a node shrinks and grows back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PressureConfig {
     /// It shrinks while so many per cent of what the machine or its cgroup allows are used. Default 90.
-    pub high_percent: u32,
+    pub high_percent: Percent<1>,
     /// It grows back while no more than so many are. Default 75.
-    pub low_percent: u32,
+    pub low_percent: Percent,
     /// What of their shares the tenants keep in any case, in per cent. Default 10.
-    pub kept_percent_min: u32,
+    pub kept_percent_min: Percent<1>,
     /// How often it is looked. Default 1 s.
-    #[serde(with = "humantime_serde")]
-    pub every: Duration,
+    pub every: Span<{ 10 * MS }, HOUR>,
 }
 
 impl Default for PressureConfig {
     fn default() -> Self {
-        Self { high_percent: 90, low_percent: 75, kept_percent_min: 10, every: Duration::from_secs(1) }
+        Self {
+            high_percent: Percent::of(90),
+            low_percent: Percent::of(75),
+            kept_percent_min: Percent::of(10),
+            every: Span::of(Duration::from_secs(1)),
+        }
     }
 }
 
@@ -32,21 +37,18 @@ impl PressureConfig {
     /// Checks the settings against each other.
     ///
     /// # Errors
-    /// The key that can't work, and why.
-    pub fn check(&self) -> Result<(), (&'static str, &'static str)> {
-        let rules = [
-            ((1..=100).contains(&self.high_percent), "high_percent", "it must be between 1 and 100"),
-            (self.low_percent < self.high_percent, "low_percent", "it must be below high_percent"),
-            ((1..=100).contains(&self.kept_percent_min), "kept_percent_min", "it must be between 1 and 100"),
-            (self.every >= Duration::from_millis(10), "every", "it must be 10ms or more"),
-        ];
-        rules.into_iter().find(|(holds, ..)| !holds).map_or(Ok(()), |(_, key, reason)| Err((key, reason)))
+    /// Why they can't work, which is said of `low_percent`.
+    pub fn check(&self) -> Result<(), &'static str> {
+        match self.low_percent.get() < self.high_percent.get() {
+            true => Ok(()),
+            false => Err("L1 would grow back while it shrinks"),
+        }
     }
 }
 
 /// Half of what is left to the limit: from here on there is no time to wait for what a step brings.
 fn urgent_percent(config: &PressureConfig) -> f64 {
-    f64::from(100 + config.high_percent) / 2.0
+    f64::from(100 + config.high_percent.get()) / 2.0
 }
 
 /// Something that waited for memory for so much of the time says that the limit is near, whatever the figures say.
@@ -84,12 +86,12 @@ impl Pressure {
     /// Looks at a reading. Answers with what they keep from now on, where that has changed.
     pub fn step(&mut self, now: Duration, reading: &Reading) -> Option<u32> {
         let used = reading.used_percent();
-        let stalls = reading.stalled_percent >= STALLED_PERCENT && used > f64::from(self.config.low_percent);
-        if used >= f64::from(self.config.high_percent) || stalls {
+        let stalls = reading.stalled_percent >= STALLED_PERCENT && used > f64::from(self.config.low_percent.get());
+        if used >= f64::from(self.config.high_percent.get()) || stalls {
             self.calm_since = None;
             return self.shrink(now, used >= urgent_percent(&self.config));
         }
-        if used > f64::from(self.config.low_percent) {
+        if used > f64::from(self.config.low_percent.get()) {
             self.calm_since = None;
             return None;
         }
@@ -99,7 +101,9 @@ impl Pressure {
     }
 
     fn shrink(&mut self, now: Duration, urgent: bool) -> Option<u32> {
-        if self.kept_percent <= self.config.kept_percent_min || !(urgent || self.has_passed(now, STEP_SHOWS_AFTER)) {
+        if self.kept_percent <= self.config.kept_percent_min.get()
+            || !(urgent || self.has_passed(now, STEP_SHOWS_AFTER))
+        {
             return None;
         }
         let part = if urgent { 50 } else { 80 };
@@ -107,7 +111,7 @@ impl Pressure {
     }
 
     fn keep(&mut self, now: Duration, percent: u32) -> u32 {
-        self.kept_percent = percent.clamp(self.config.kept_percent_min, 100);
+        self.kept_percent = percent.clamp(self.config.kept_percent_min.get(), 100);
         self.stepped = Some(now);
         self.kept_percent
     }

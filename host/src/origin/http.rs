@@ -89,11 +89,11 @@ impl HttpOrigin {
             builder
                 .timer(TokioTimer::new())
                 .pool_timer(TokioTimer::new())
-                .pool_idle_timeout(config.keep_idle)
+                .pool_idle_timeout(config.keep_idle.get())
                 .pool_max_idle_per_host(idle_connections_max)
                 .http1_max_buf_size(READ_BYTES)
                 // hyper takes 100 where nobody says anything.
-                .http1_max_headers(config.fields_max)
+                .http1_max_headers(config.fields_max.as_usize())
                 .http2_max_header_list_size(u32::try_from(READ_BYTES).unwrap_or(u32::MAX))
                 .http2_only(http2_only)
                 .http2_adaptive_window(true);
@@ -101,7 +101,7 @@ impl HttpOrigin {
         };
         Ok(Self {
             name: config.url.to_string(),
-            pooled: client(&dial, is_http2, config.idle_connections_max),
+            pooled: client(&dial, is_http2, config.idle_connections_max.as_usize()),
             fresh: client(&dial, is_http2, 0),
             switching: client(&Dial::new(&OriginConfig { http: Protocol::Http1, ..config.clone() })?, false, 0),
             config: config.clone(),
@@ -122,10 +122,10 @@ impl HttpOrigin {
         let port = authority.port_u16().unwrap_or(if self.config.url.is_https() { 443 } else { 80 });
         let host = authority.host().trim_start_matches('[').trim_end_matches(']');
         let connecting = tokio::net::TcpStream::connect((host, port));
-        match tokio::time::timeout(self.config.connect_deadline, connecting).await {
+        match tokio::time::timeout(self.config.connect_deadline.get(), connecting).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(OriginError::Connect { origin: self.name.clone(), reason: error.to_string() }),
-            Err(_) => Err(self.missed("connect", self.config.connect_deadline)),
+            Err(_) => Err(self.missed("connect", self.config.connect_deadline.get())),
         }
     }
 

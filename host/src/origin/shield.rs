@@ -87,16 +87,17 @@ impl Shield {
         clock: Arc<dyn Clock>,
         counters: Arc<Counters>,
     ) -> Self {
-        let adaptive = config.adaptive.then(|| Adaptive::new(config.requests_min, config.requests_max));
-        let limit = adaptive.as_ref().map_or(config.requests_max, Adaptive::limit);
-        let patience = Patience { deadline: config.progress_deadline, bytes_min: config.progress_min.as_u64() };
+        let adaptive =
+            config.adaptive.then(|| Adaptive::new(config.requests_min.as_usize(), config.requests_max.as_usize()));
+        let limit = adaptive.as_ref().map_or(config.requests_max.as_usize(), Adaptive::limit);
+        let patience = Patience { deadline: config.progress_deadline.get(), bytes_min: config.progress_min.bytes() };
         let breaker = Arc::new(Mutex::new(Breaker::new(config.breaker.clone())));
         Self {
             origin,
             fetch_deadline,
-            gate: Gate::new(limit, config.queue_max, patience),
+            gate: Gate::new(limit, config.queue_max.as_usize(), patience),
             adaptive: adaptive.map(Mutex::new),
-            budget: Mutex::new(RetryBudget::new(config.retry.share_percent, config.retry.burst)),
+            budget: Mutex::new(RetryBudget::new(config.retry.share_percent.get(), config.retry.burst.get())),
             watcher: Watcher { tenant: tenant.into(), breaker, clock },
             config: config.clone(),
             counts: Counts::default(),
@@ -175,7 +176,8 @@ impl Shield {
             Err(refusal) => return Err(self.refuse(refusal, SOON)),
         };
         count(&self.counts.queued);
-        let patience = self.left(until).map_or(self.config.queue_deadline, |left| left.min(self.config.queue_deadline));
+        let patience = self.config.queue_deadline.get();
+        let patience = self.left(until).map_or(patience, |left| left.min(patience));
         let turn = async {
             loop {
                 match timeout(clock, RECLAIMED_EVERY, &mut waiting).await {
@@ -198,7 +200,7 @@ impl Shield {
         self.budget.lock().pay_in();
         let may_repeat = request.method().is_idempotent() && request.body().is_end_stream();
         for times in 0.. {
-            let again = (may_repeat && times < self.config.retry.times_max).then(|| copy(&request));
+            let again = (may_repeat && times < self.config.retry.times_max.get()).then(|| copy(&request));
             let error = match self.attempt(request, place, until).await {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
@@ -207,7 +209,7 @@ impl Shield {
             if !self.may_retry(place) {
                 return Err(error);
             }
-            let pause = self.config.retry.pause.saturating_mul(1 << times).mul_f64(fastrand::f64());
+            let pause = self.config.retry.pause.get().saturating_mul(1 << times).mul_f64(fastrand::f64());
             self.watcher.clock.sleep(pause).await;
             request = again;
         }

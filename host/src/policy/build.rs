@@ -53,7 +53,7 @@ pub enum BuildError {
     Componentise(String),
     /// What came out is no policy.
     #[error("it compiles, but is no policy: {0}")]
-    Refused(#[from] BindError),
+    Refused(BindError),
     /// A file can't be read or written.
     #[error("{}: {error}", path.display())]
     File {
@@ -70,6 +70,12 @@ pub enum BuildError {
         /// What is wrong with it.
         reason: String,
     },
+}
+
+impl From<BindError> for BuildError {
+    fn from(error: BindError) -> Self {
+        Self::Refused(error)
+    }
 }
 
 /// Builds the policy crate in `dir`. The component goes to `out`; where that is a directory or nothing, under the

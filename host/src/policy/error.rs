@@ -38,7 +38,7 @@ pub enum BindError {
     Settings(GuestText),
     /// It failed while it was asked whether it takes its settings.
     #[error("it failed while it was configured: {0}")]
-    Faulted(#[from] super::Fault),
+    Faulted(super::Fault),
     /// There is no such stock policy.
     #[error("there is no stock {role} policy `{name}`; there are: {known}")]
     UnknownStock {
@@ -93,6 +93,12 @@ pub enum BindError {
     },
 }
 
+impl From<super::Fault> for BindError {
+    fn from(fault: super::Fault) -> Self {
+        Self::Faulted(fault)
+    }
+}
+
 impl BindError {
     /// Whether the tenant can mend it (a 4xx status), rather than the operator (a 5xx status).
     pub const fn is_tenants(&self) -> bool {
@@ -108,14 +114,14 @@ impl BindError {
 
 /// Why the policies of a tenant can't be opened: one that the settings name can't be bound.
 #[derive(Debug, thiserror::Error)]
-#[error("its {role} policy ({named}): {source}")]
+#[error("its {role} policy ({named}): {reason}")]
 pub struct OpenError {
     /// The role it was to take.
     pub role: Role,
     /// The policy as the settings name it: a stock policy, or a file.
     pub named: String,
     /// Why it can't be bound.
-    pub source: BindError,
+    pub reason: BindError,
 }
 
 fn has(roles: &[Role]) -> String {

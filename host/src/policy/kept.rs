@@ -9,12 +9,14 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{BindError, Binding, Digest, Role, Source};
-use crate::clock::Timestamp;
+use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::disk_trouble::{DiskReport, DiskTrouble};
 
 /// The bindings of one tenant.
 #[derive(Debug)]
 pub(super) struct Kept {
     dir: PathBuf,
+    trouble: DiskTrouble,
 }
 
 /// A binding, as it is kept.
@@ -65,7 +67,14 @@ const FORMAT: u32 = 1;
 impl Kept {
     /// What is kept for `tenant` below `data_dir`. Nothing is made until something is to be kept.
     pub(super) fn new(data_dir: &Path, tenant: &str) -> Self {
-        Self { dir: data_dir.join("policies").join(file_name(tenant)) }
+        let dir = data_dir.join("policies").join(file_name(tenant));
+        let trouble = DiskTrouble::new("bound policies", &dir, "what is bound over the API is refused");
+        Self { dir, trouble }
+    }
+
+    /// What the disk refused.
+    pub(super) fn disk_report(&self) -> DiskReport {
+        self.trouble.report(SystemClock.now())
     }
 
     /// The binding that is kept for a role, if there is one.
@@ -172,6 +181,7 @@ impl Kept {
     }
 
     fn failed(&self, error: io::Error) -> BindError {
+        self.trouble.refused(&error, SystemClock.now());
         BindError::NotKept { path: self.dir.clone(), error }
     }
 }

@@ -41,6 +41,11 @@ pub struct TenantPolicies {
 }
 
 impl TenantPolicies {
+    /// What the disk refused to keep of what was bound over the API; none where nothing is kept.
+    pub fn disk_report(&self) -> Option<crate::disk_trouble::DiskReport> {
+        self.kept.as_ref().map(Kept::disk_report)
+    }
+
     /// The tenant's name.
     pub fn tenant(&self) -> &str {
         &self.tenant

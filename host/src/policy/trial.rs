@@ -31,7 +31,7 @@ pub fn try_component(
         return Err(BindError::NotServed(*role));
     }
     let (engine, clock) = (Arc::clone(engine), Arc::new(SystemClock));
-    let policies = TenantPolicies::open(engine, "check", &[], BTreeSet::new(), None, clock).map_err(|it| it.source)?;
+    let policies = TenantPolicies::open(engine, "check", &[], BTreeSet::new(), None, clock).map_err(|it| it.reason)?;
     let mut wants_settings = Vec::new();
     for role in checked.roles.iter().copied().filter(|role| role.is_served()) {
         let binding = Binding::component(role, bytes.to_vec());

@@ -147,7 +147,7 @@ impl Replay {
         } else {
             let clock: Arc<dyn Clock> = Arc::new(SystemClock);
             TenantPolicies::open(self.engine()?, "replay", &[], BTreeSet::new(), None, clock)
-                .map_err(|error| bind_error(policy, error.source))?
+                .map_err(|error| bind_error(policy, error.reason))?
         };
         let prepared = policies.prepare(policy.binding().clone()).map_err(|error| bind_error(policy, error))?;
         Ok(prepared.eviction().expect("the role is eviction"))

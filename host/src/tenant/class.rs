@@ -13,14 +13,16 @@ pub struct Classes {
 }
 
 /// Why a class is refused.
-#[derive(Debug, thiserror::Error)]
-#[error("class {name:?}: the path pattern {path:?} is wrong: {reason}; write a pattern such as \"/img/**\"")]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the path pattern {path:?} of class {name:?} is wrong: {reason}")]
 pub struct ClassError {
-    /// The class.
+    /// Which class it is, counted from 0.
+    pub index: usize,
+    /// Its name.
     pub name: String,
     /// Its pattern.
     pub path: String,
-    /// What is wrong with it.
+    /// What is wrong with it, and what would be right.
     pub reason: String,
 }
 
@@ -28,24 +30,31 @@ impl Classes {
     /// Compiles the patterns.
     ///
     /// # Errors
-    /// When a pattern can't be understood or does not begin with `/`.
+    /// When a pattern can't be understood, or can never match.
     pub fn new(classes: &[ClassConfig]) -> Result<Self, ClassError> {
         let mut patterns = GlobSetBuilder::new();
-        for class in classes {
-            let wrong = |reason: String| ClassError { name: class.name.clone(), path: class.path.clone(), reason };
-            if !class.path.starts_with('/') {
-                return Err(wrong("it does not begin with \"/\"".into()));
+        for (index, class) in classes.iter().enumerate() {
+            let wrong =
+                |reason: String| ClassError { index, name: class.name.clone(), path: class.path.clone(), reason };
+            if let Some(reason) = never_matches(&class.path) {
+                return Err(wrong(reason.to_owned()));
+            }
+            if let Some(earlier) = classes[..index].iter().find(|earlier| covers(&earlier.path, &class.path)) {
+                let earlier = format!("class {:?} with path {:?} comes first", earlier.name, earlier.path);
+                return Err(wrong(format!("it never counts, for {earlier}; put it before that one, or leave it out")));
             }
             let glob = GlobBuilder::new(&class.path).literal_separator(true).build();
-            patterns.add(glob.map_err(|error| wrong(error.kind().to_string()))?);
+            let not_understood = |error: globset::Error| format!("{}; write one such as \"/img/**\"", error.kind());
+            patterns.add(glob.map_err(|error| wrong(not_understood(error)))?);
         }
-        let none = ClassConfig::default();
-        let wrong = |error: globset::Error| ClassError {
+        let too_large = |error: globset::Error| ClassError {
+            index: 0,
             name: String::new(),
             path: error.glob().unwrap_or_default().into(),
-            reason: error.kind().to_string(),
+            reason: format!("{}; write fewer or shorter patterns", error.kind()),
         };
-        Ok(Self { classes: classes.to_vec(), patterns: patterns.build().map_err(wrong)?, none })
+        let patterns = patterns.build().map_err(too_large)?;
+        Ok(Self { classes: classes.to_vec(), patterns, none: ClassConfig::default() })
     }
 
     /// The first class whose pattern matches the path of `target` (path and query); a nameless one where none does.
@@ -66,6 +75,29 @@ impl Classes {
             prefix.is_none_or(|prefix| literal.starts_with(prefix) || prefix.starts_with(literal))
         })
     }
+}
+
+/// Why no path can match a pattern, and what would be right.
+fn never_matches(pattern: &str) -> Option<&'static str> {
+    if !pattern.starts_with('/') {
+        return Some("it does not begin with \"/\"; write one such as \"/img/**\", without scheme and host");
+    }
+    if pattern.contains(['?', '#']) {
+        return Some("it has a query or a fragment, and only paths are compared; leave out what follows the path");
+    }
+    if !pattern.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Some("it has characters that are never sent so; write them in per cent, such as %20 for a space");
+    }
+    if pattern.split('/').any(|part| part.contains("**") && part != "**") {
+        return Some("\"**\" stands beside other characters; write it between slashes: \"/img/**/*.jpg\"");
+    }
+    None
+}
+
+/// Whether all that a pattern matches an earlier one has matched already; it finds the plain cases.
+fn covers(earlier: &str, later: &str) -> bool {
+    let literal = |text: &str| !text.contains(['*', '?', '[', '{', '\\']);
+    earlier == later || earlier.strip_suffix("**").is_some_and(|prefix| literal(prefix) && later.starts_with(prefix))
 }
 
 #[cfg(test)]
@@ -106,6 +138,29 @@ mod tests {
     fn a_wrong_pattern_is_named() {
         let error = Classes::new(&[class("broken", "/a[")]).unwrap_err().to_string();
         assert!(error.contains("broken") && error.contains("/a["), "{error}");
-        assert!(Classes::new(&[class("relative", "img/*")]).is_err());
+        for (path, part) in [
+            ("img/*", "does not begin with"),
+            ("", "does not begin with"),
+            ("/search?q=*", "only paths are compared"),
+            ("/a b", "%20"),
+            ("/img/**.jpg", "between slashes"),
+        ] {
+            let error = Classes::new(&[class("wrong", path)]).unwrap_err().to_string();
+            assert!(error.contains(part) && error.contains("wrong"), "{path}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_class_that_an_earlier_one_hides_is_refused() {
+        let check = |paths: [&str; 2], hidden: bool| {
+            let made = Classes::new(&[class("first", paths[0]), class("second", paths[1])]);
+            assert_eq!(made.as_ref().err().map(|error| error.index), hidden.then_some(1), "{paths:?}: {made:?}");
+        };
+        check(["/**", "/img/*"], true);
+        check(["/img/**", "/img/*/thumb"], true);
+        check(["/img/*", "/img/*"], true);
+        check(["/img/*", "/img/**"], false);
+        check(["/img/**", "/im/**"], false);
+        check(["/*/a/**", "/b/a/c"], false);
     }
 }

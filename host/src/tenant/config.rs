@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
 use super::tunnels::TunnelConfig;
@@ -14,6 +13,13 @@ use crate::origin::http::{OriginConfig, url_or_table};
 use crate::origin::shield::ProtectConfig;
 use crate::policy::freshness::Grant;
 use crate::policy::{Choice, Role};
+use crate::setting::{DAY, HOUR, KIB, MIB, MS, Percent, Size, Span};
+
+/// The largest size that a share of memory, or a body in it, may have: 2^50 bytes.
+const BYTES_MAX: u64 = 1 << 50;
+
+/// What of a lifetime may be taken off at random, in per cent: more than half is not jitter.
+pub type Jitter = Percent<0, 50>;
 
 /// A tenant: whose hosts, which origin, how much memory, which policies.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,25 +33,27 @@ pub struct TenantConfig {
     #[serde(deserialize_with = "url_or_table", skip_serializing_if = "Option::is_none")]
     pub origin: Option<OriginConfig>,
     /// Its share of L1, in bytes.
-    pub l1: ByteSize,
-    /// The largest body that is stored, in bytes; a larger one is passed through.
-    pub body_max: ByteSize,
+    pub l1: Size<{ 64 * KIB }, BYTES_MAX>,
+    /// The largest body that is stored; a larger one is passed through. `l1` must be able to hold it. By default 16 MiB, or
+    /// what `l1` can hold where that is less.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_max: Option<Size<1, BYTES_MAX>>,
     /// How long a request waits for another one's fetch before it is served stale, if that is allowed, or makes its own.
-    pub waiter_deadline: HumanDuration,
+    pub waiter_deadline: Span<MS, HOUR>,
     /// How long a request waits for a fetch before it is served a stale response that may be served when the origin fails;
     /// the fetch goes on behind it.
-    pub fetch_soft_deadline: HumanDuration,
+    pub fetch_soft_deadline: Span<0, HOUR>,
     /// How long a fetch may take until its response begins, waiting for its turn and retries included. Past it the request
     /// is served stale, if that is allowed, or answered with 504.
-    pub fetch_hard_deadline: HumanDuration,
+    pub fetch_hard_deadline: Span<MS, HOUR>,
     /// The longest heuristic freshness lifetime (RFC 9111 section 4.2.2).
-    pub heuristic_max: HumanDuration,
+    pub heuristic_max: Span<0, { 3650 * DAY }>,
     /// For how long after its freshness lifetime a response with a validator stays in L2, so that the origin need not send it
     /// again where it has not changed.
-    pub keep_for_validation: HumanDuration,
+    pub keep_for_validation: Span<0, { 3650 * DAY }>,
     /// What is taken off the lifetime of what is stored, at random up to so many per cent of what is left of it, so that
-    /// what was fetched together does not expire together. At most 50.
-    pub lifetime_jitter_percent: u32,
+    /// what was fetched together does not expire together.
+    pub lifetime_jitter_percent: Jitter,
     /// Names of the targeted fields that are obeyed before `Cache-Control` (RFC 9213), the most specific first.
     pub targets: Vec<String>,
     /// Whether surrogate keys are left in responses to clients.
@@ -71,17 +79,6 @@ pub struct TenantConfig {
     pub policy: BTreeMap<Role, Choice>,
 }
 
-/// A duration that is written as text: `"2s"`, `"250ms"`, `"1h 30m"`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct HumanDuration(#[serde(with = "humantime_serde")] pub Duration);
-
-impl From<Duration> for HumanDuration {
-    fn from(duration: Duration) -> Self {
-        Self(duration)
-    }
-}
-
 /// A `[[tenant.class]]` table: targets that are treated alike.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -105,7 +102,7 @@ pub struct ClassConfig {
     pub version_field: Option<String>,
     /// The tenant's `lifetime_jitter_percent` for this class, where it differs.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub lifetime_jitter_percent: Option<u32>,
+    pub lifetime_jitter_percent: Option<Jitter>,
 }
 
 impl Default for TenantConfig {
@@ -114,14 +111,14 @@ impl Default for TenantConfig {
             name: "default".into(),
             hosts: vec!["*".into()],
             origin: None,
-            l1: ByteSize::mib(64),
-            body_max: ByteSize::mib(16),
-            waiter_deadline: Duration::from_secs(10).into(),
-            fetch_soft_deadline: Duration::from_secs(2).into(),
-            fetch_hard_deadline: Duration::from_secs(60).into(),
-            heuristic_max: Duration::from_secs(24 * 3600).into(),
-            keep_for_validation: Duration::from_secs(3600).into(),
-            lifetime_jitter_percent: 0,
+            l1: Size::of(64 * MIB),
+            body_max: None,
+            waiter_deadline: Span::of(Duration::from_secs(10)),
+            fetch_soft_deadline: Span::of(Duration::from_secs(2)),
+            fetch_hard_deadline: Span::of(Duration::from_secs(60)),
+            heuristic_max: Span::of(Duration::from_secs(24 * 3600)),
+            keep_for_validation: Span::of(Duration::from_secs(3600)),
+            lifetime_jitter_percent: Jitter::of(0),
             targets: vec!["cdn-cache-control".into()],
             show_surrogate_keys: false,
             show_key: false,

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::config::TenantConfig;
 use crate::http::semantics::upgrade::may_allow;
 use crate::origin::http::Protocol;
+use crate::setting::{Count, DAY, Key, SECOND, Span};
 
 /// `[tenant.tunnels]`: bounds of the connections that switch to another protocol, in the classes that allow one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,10 +18,9 @@ use crate::origin::http::Protocol;
 pub struct TunnelConfig {
     /// Tunnels at once; what comes on top is answered with 503. Each holds one of the origin's places
     /// (`protect.requests_max`) for as long as it lasts. Default 256.
-    pub max: usize,
+    pub max: Count<1, 1_000_000>,
     /// How long nothing may move in either direction before a tunnel is ended. Default 5 min.
-    #[serde(with = "humantime_serde")]
-    pub idle_deadline: Duration,
+    pub idle_deadline: Span<SECOND, DAY>,
 }
 
 impl TunnelConfig {
@@ -28,12 +28,15 @@ impl TunnelConfig {
     ///
     /// # Errors
     /// The first that can't work: its key below the tenant's, and what is wrong with it.
-    pub(super) fn check(config: &TenantConfig) -> Result<(), (String, String)> {
-        let allowed =
-            config.classes.iter().flat_map(|class| class.upgrade.iter().map(move |protocol| (class, protocol)));
+    pub(super) fn check(config: &TenantConfig) -> Result<(), (Key, String)> {
+        let allowed = config
+            .classes
+            .iter()
+            .enumerate()
+            .flat_map(|(at, class)| class.upgrade.iter().map(move |protocol| (at, protocol)));
         let mut any = false;
-        for (class, protocol) in allowed {
-            let key = || format!("class {:?}: upgrade", class.name);
+        for (at, protocol) in allowed {
+            let key = || Key::from("class").at(at).then("upgrade");
             any = true;
             may_allow(protocol).map_err(|why| (key(), format!("{protocol:?}: {why}")))?;
             if config.origin.as_ref().is_some_and(|origin| origin.http == Protocol::Http2) {
@@ -42,12 +45,10 @@ impl TunnelConfig {
             }
         }
         let places = config.protect.requests_max;
-        if any && !(1..=places).contains(&config.tunnels.max) {
-            let reason = format!("it must be between 1 and protect.requests_max ({places}): each tunnel holds a place");
-            return Err(("tunnels.max".to_owned(), reason));
-        }
-        if any && config.tunnels.idle_deadline.is_zero() {
-            return Err(("tunnels.idle_deadline".to_owned(), "no tunnel could last; set 1s or more".to_owned()));
+        if any && config.tunnels.max > places {
+            let reason =
+                format!("each tunnel holds a place at the origin; set protect.requests_max ({places}) or less");
+            return Err((Key::from("tunnels.max"), reason));
         }
         Ok(())
     }
@@ -55,7 +56,7 @@ impl TunnelConfig {
 
 impl Default for TunnelConfig {
     fn default() -> Self {
-        Self { max: 256, idle_deadline: Duration::from_secs(300) }
+        Self { max: Count::of(256), idle_deadline: Span::of(Duration::from_secs(300)) }
     }
 }
 
@@ -74,7 +75,11 @@ pub(crate) struct Opened(Arc<Tunnels>);
 impl Tunnels {
     /// None yet.
     pub fn new(config: &TunnelConfig) -> Arc<Self> {
-        Arc::new(Self { max: config.max, idle_deadline: config.idle_deadline, open: AtomicUsize::new(0) })
+        Arc::new(Self {
+            max: config.max.as_usize(),
+            idle_deadline: config.idle_deadline.get(),
+            open: AtomicUsize::new(0),
+        })
     }
 
     /// How many are open, or being opened.
@@ -112,31 +117,20 @@ mod tests {
         let class = "[[class]]\nname = \"live\"\npath = \"/live/**\"\n";
         for (text, key, reason) in [
             (format!("{class}upgrade = [\"websocket\"]"), "", ""),
-            (format!("tunnels = {{ max = 0 }}\n{class}"), "", ""),
-            (format!("{class}upgrade = [\"h2c\"]"), "class \"live\": upgrade", "pass the cache"),
-            (format!("{class}upgrade = [\"web socket\"]"), "class \"live\": upgrade", "no name of a protocol"),
-            (
-                format!("origin = {{ url = \"http://a.test\", http = \"2\" }}\n{class}upgrade = [\"websocket\"]"),
-                "class \"live\": upgrade",
-                "origin.http",
-            ),
-            (format!("tunnels = {{ max = 0 }}\n{class}upgrade = [\"websocket\"]"), "tunnels.max", "between 1 and"),
             (format!("tunnels = {{ max = 2000 }}\n{class}upgrade = [\"websocket\"]"), "tunnels.max", "requests_max"),
-            (
-                format!("tunnels = {{ idle_deadline = \"0s\" }}\n{class}upgrade = [\"websocket\"]"),
-                "tunnels.idle_deadline",
-                "1s",
-            ),
         ] {
             let config: TenantConfig = toml::from_str(&text).expect("a tenant");
             let found = TunnelConfig::check(&config).err().unwrap_or_default();
-            assert!(found.0 == key && found.1.contains(reason), "{text}: {found:?}");
+            assert!(found.0.to_string() == key && found.1.contains(reason), "{text}: {found:?}");
+        }
+        for wrong in ["tunnels = { max = 0 }", "tunnels = { idle_deadline = \"0s\" }"] {
+            assert!(toml::from_str::<TenantConfig>(wrong).is_err(), "{wrong}");
         }
     }
 
     #[test]
     fn there_are_no_more_than_may_be_and_a_place_is_given_back() {
-        let tunnels = Tunnels::new(&TunnelConfig { max: 2, ..TunnelConfig::default() });
+        let tunnels = Tunnels::new(&TunnelConfig { max: Count::of(2), ..TunnelConfig::default() });
         let (first, _second) = (tunnels.enter().expect("a place"), tunnels.enter().expect("a place"));
         assert!(tunnels.enter().is_none());
         drop(first);

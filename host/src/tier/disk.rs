@@ -35,6 +35,7 @@ use super::codec::{self, Encoding, Unreadable};
 use super::{Found, Tier, TierError, TierHealth};
 use crate::barrier::{Barrier, BarrierStore, Purge};
 use crate::clock::{Clock, Timestamp};
+use crate::disk_trouble::DiskTrouble;
 use crate::entry::Entry;
 use crate::key::{CacheKey, KeyHash};
 
@@ -100,6 +101,8 @@ pub struct DiskTier {
     lifetime_max: Duration,
     gauges: Arc<Gauges>,
     counters: Counters,
+    entries_trouble: Arc<DiskTrouble>,
+    purges_trouble: Arc<DiskTrouble>,
     /// Goes last: until then the directory is ours.
     _home: Home,
 }
@@ -136,7 +139,10 @@ impl DiskTier {
             .map_err(|error| failed(home.cannot(&error)))?;
         let encoding = Encoding { compress_above_bytes: config.compress_above_bytes, shift_ms: 0 };
         let queue = QueueLimits { len: config.queue_len, bytes: config.queue_bytes };
-        let writer = Writer::start(log, Arc::clone(&clock), encoding, queue)
+        let trouble = |what, meanwhile| Arc::new(DiskTrouble::new(what, &config.path, meanwhile));
+        let entries_trouble = trouble("stored responses", "they are kept in memory alone");
+        let purges_trouble = trouble("purges", "they hold here, and a restart would forget them");
+        let writer = Writer::start(log, Arc::clone(&clock), encoding, queue, Arc::clone(&entries_trouble))
             .map_err(|error| failed(format!("its thread could not be started: {error}")))?;
         Ok(Arc::new(Self {
             writer,
@@ -150,6 +156,8 @@ impl DiskTier {
             lifetime_max: config.lifetime_max,
             gauges,
             counters: Counters::default(),
+            entries_trouble,
+            purges_trouble,
             _home: home,
         }))
     }
@@ -222,11 +230,15 @@ impl DiskTier {
         work: impl FnOnce(&BarrierBook) -> Result<T, redb::Error> + Send + 'static,
     ) -> Result<T, TierError> {
         let (book, purges) = (Arc::clone(&self.book), Arc::clone(&self.purges));
+        let (trouble, clock) = (Arc::clone(&self.purges_trouble), Arc::clone(&self.clock));
         let working = async move {
             let permit = purges.acquire_owned().await.map_err(|_| closed())?;
             let task = tokio::task::spawn_blocking(move || {
                 let _permit = permit;
-                work(&book)
+                work(&book).inspect_err(|error| match error {
+                    redb::Error::Io(error) => trouble.refused(error, clock.now()),
+                    other => trouble.refused(&std::io::Error::other(other.to_string()), clock.now()),
+                })
             });
             let failed = |reason: String| TierError::Failed { tier: NAME, reason };
             task.await.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))
@@ -290,6 +302,7 @@ impl Tier for DiskTier {
             stored_bytes: Some(self.gauges.stored_bytes.load(Ordering::Relaxed)),
             entries: Some(self.index.len() as u64),
             last_error: counters.last_error.lock().clone(),
+            disk: vec![self.entries_trouble.report(self.clock.now()), self.purges_trouble.report(self.clock.now())],
             clock_skew_ms: None,
         }
     }

@@ -82,6 +82,14 @@ impl RedisTier {
         }))
     }
 
+    /// Looks whether the settings could be used, without connecting.
+    ///
+    /// # Errors
+    /// When the URL or the certificates are wrong, in words for an operator.
+    pub fn check(config: &RedisConfig) -> Result<(), TierError> {
+        target(config).map(drop)
+    }
+
     /// Waits until the server is there, at most for `deadline`; false if it is not.
     pub async fn ready(&self, deadline: Duration) -> bool {
         let mut state = self.link.watch();
@@ -158,6 +166,7 @@ impl Tier for RedisTier {
             stored_bytes: None,
             entries: None,
             last_error: self.link.last_error(),
+            disk: Vec::new(),
             clock_skew_ms: Some(self.link.skew_ms()),
         }
     }

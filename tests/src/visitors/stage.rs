@@ -130,7 +130,7 @@ impl Stage {
     /// # Errors
     /// As [`Self::raise`], or when the settings are wrong.
     pub async fn raise_with(tiers: Tiers, mut config: TenantConfig) -> anyhow::Result<Self> {
-        config.protect.retry.times_max = 0;
+        config.protect.retry.times_max = sandbar::setting::Count::of(0);
         config.protect.breaker.enabled = false;
         let dir = tempfile::tempdir()?;
         let redis = matches!(tiers, Tiers::Redis | Tiers::Fleet).then(RedisServer::start).transpose()?;

@@ -55,7 +55,7 @@ async fn answered(mut service: CacheService, step: &Step) -> Got {
 pub(crate) async fn run(config: &TenantConfig, scenarios: &[Scenario]) {
     let mut config = config.clone();
     // The pause before a retry would wait for the stepped clock.
-    config.protect.retry.times_max = 0;
+    config.protect.retry.times_max = sandbar::setting::Count::of(0);
     for Scenario { about, steps } in scenarios {
         let (origin, clock) = (Arc::new(Origin::default()), Arc::new(ManualClock::starting_at(START)));
         let asked = Arc::clone(&origin);

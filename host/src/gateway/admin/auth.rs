@@ -10,10 +10,11 @@ use axum::response::{IntoResponse, Response};
 use super::{Admin, Refused};
 
 pub(super) async fn check(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
-    let allowed = match &admin.token {
+    let host = host(&request);
+    let allowed = no_foreign_page(request.headers(), &host).and_then(|()| match &admin.token {
         Some(token) => bearer(request.headers(), token.expose()),
-        None => local(request.headers()),
-    };
+        None => local(&host),
+    });
     match allowed {
         Ok(()) => next.run(request).await,
         Err(refused) => {
@@ -25,6 +26,32 @@ pub(super) async fn check(State(admin): State<Arc<Admin>>, request: Request, nex
             response
         }
     }
+}
+
+/// The host that was asked for: of the `Host` field, or of the target where HTTP/2 has it there.
+fn host(request: &Request) -> String {
+    let field = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let target = request.uri().authority().map(|authority| authority.as_str());
+    field.or(target).unwrap_or_default().to_owned()
+}
+
+/// A page that a browser has from somewhere else can send requests here, and with a form or an image even such that no
+/// other check stops. Browsers say so: in `Sec-Fetch-Site` (Fetch Metadata), older ones in `Origin`, and a page can
+/// change neither. A person who types the address, or follows a bookmark, is `none`; what is no browser sends neither field.
+fn no_foreign_page(fields: &HeaderMap, host: &str) -> Result<(), Refused> {
+    let forbidden = || Err(Refused::new(StatusCode::FORBIDDEN, "the admin API is not for web pages of other sites"));
+    let mut sites = fields.get_all("sec-fetch-site").iter();
+    if !sites.all(|site| ["same-origin", "none"].iter().any(|own| site.as_bytes() == own.as_bytes())) {
+        return forbidden();
+    }
+    let mut origins = fields.get_all(header::ORIGIN).iter();
+    let is_own = |origin: &header::HeaderValue| {
+        let origin = origin.to_str().unwrap_or_default();
+        // Something in front may have ended TLS.
+        let from = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+        from.is_some_and(|from| !from.is_empty() && from.eq_ignore_ascii_case(host))
+    };
+    if origins.all(is_own) { Ok(()) } else { forbidden() }
 }
 
 /// RFC 6750 section 2.1.
@@ -46,21 +73,14 @@ fn bearer(fields: &HeaderMap, token: &str) -> Result<(), Refused> {
     Ok(())
 }
 
-/// A web page in a browser on this machine reaches loopback addresses as well: by asking another origin, or by giving
-/// its own host name this address. Browsers say so.
-fn local(fields: &HeaderMap) -> Result<(), Refused> {
-    let forbidden = |reason: &str| Err(Refused::new(StatusCode::FORBIDDEN, reason));
-    let host = fields.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    if !is_loopback_name(host) {
-        return forbidden(
-            "without a token the admin API is asked by a loopback address; set admin.token_file for more",
-        );
+/// A web page may have given its own host name a loopback address, to be of the same origin ("DNS rebinding"): so what is
+/// asked for without a token is an address of this machine by its own name.
+fn local(host: &str) -> Result<(), Refused> {
+    if is_loopback_name(host) {
+        return Ok(());
     }
-    let origin = fields.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
-    if origin.is_some_and(|origin| origin.strip_prefix("http://") != Some(host)) {
-        return forbidden("without a token the admin API is not for other web pages");
-    }
-    Ok(())
+    let reason = "without a token the admin API is asked by a loopback address; set admin.token_file for more";
+    Err(Refused::new(StatusCode::FORBIDDEN, reason))
 }
 
 fn is_loopback_name(host: &str) -> bool {
@@ -92,15 +112,28 @@ mod tests {
     }
 
     #[test]
-    fn without_token_only_this_machine_and_no_foreign_page() {
-        let allowed = |pairs: &[(&'static str, &'static str)]| local(&fields(pairs)).is_ok();
-        assert!(allowed(&[("host", "127.0.0.1:8081")]));
-        assert!(allowed(&[("host", "localhost:8081"), ("origin", "http://localhost:8081")]));
-        assert!(allowed(&[("host", "[::1]:8081")]));
-        assert!(allowed(&[("host", "[::1]")]));
-        assert!(!allowed(&[("host", "rebound.example:8081")]));
-        assert!(!allowed(&[]));
-        assert!(!allowed(&[("host", "127.0.0.1:8081"), ("origin", "http://evil.example")]));
-        assert!(!allowed(&[("host", "127.0.0.1:8081"), ("origin", "null")]));
+    fn without_a_token_only_this_machine_is_asked() {
+        for own in ["127.0.0.1:8081", "localhost:8081", "LOCALHOST", "[::1]:8081", "[::1]"] {
+            assert!(local(own).is_ok(), "{own}");
+        }
+        for other in ["rebound.example:8081", "", "127.0.0.1.example", "localhost.example:8081", "10.0.0.1:8081"] {
+            assert!(local(other).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn pages_of_other_sites_are_kept_out() {
+        let allowed =
+            |pairs: &[(&'static str, &'static str)]| no_foreign_page(&fields(pairs), "127.0.0.1:8081").is_ok();
+        assert!(allowed(&[]), "no browser");
+        assert!(allowed(&[("sec-fetch-site", "none")]), "an address that was typed");
+        assert!(allowed(&[("sec-fetch-site", "same-origin"), ("origin", "http://127.0.0.1:8081")]), "the dashboard");
+        for site in ["cross-site", "same-site", "", "sideways"] {
+            assert!(!allowed(&[("sec-fetch-site", site)]), "{site}");
+        }
+        for origin in ["http://evil.example", "null", "", "http://", "http://127.0.0.1:9999", "ftp://127.0.0.1:8081"] {
+            assert!(!allowed(&[("origin", origin)]), "{origin}");
+        }
+        assert!(!allowed(&[("origin", "http://127.0.0.1:8081"), ("origin", "http://evil.example")]));
     }
 }

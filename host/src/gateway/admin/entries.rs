@@ -49,22 +49,23 @@ pub(super) async fn put(
     Query(which): Query<Which>,
     fields: HeaderMap,
     body: Bytes,
-) -> Result<StatusCode, Refused> {
+) -> Result<(StatusCode, Json<PurgeReport>), Refused> {
     let tenant = admin.tenant(&tenant)?;
     let (site, target) = site_and_target(&which.url, admin.scheme)?;
     let mut response = Response::new(body);
     *response.status_mut() =
         StatusCode::from_u16(which.status).map_err(|_| Refused::bad(format!("{} is no status code", which.status)))?;
     *response.headers_mut() = taken(&fields);
-    admin.cache.put(tenant, &site, &target, response).await.map_err(|error| {
+    let report = admin.cache.put(tenant, &site, &target, response).await.map_err(|error| {
         let status = match error {
             PutError::NoKey(..) => StatusCode::BAD_REQUEST,
             PutError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            PutError::Stopped => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };
         Refused::new(status, error.to_string())
     })?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok((super::purge::status(&report), Json(report)))
 }
 
 fn taken(fields: &HeaderMap) -> HeaderMap {

@@ -1,67 +1,66 @@
 //! `[policy]`: what guests may use up.
 
-use std::time::Duration;
-
-use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
+use super::{ConfigError, GatewayConfig};
 use crate::policy::EngineConfig;
+use crate::setting::{Count, DAY, GIB, HOUR, KIB, MINUTE, MS, SECOND, Size, Span};
+
+/// A page of WebAssembly, in bytes: no memory is smaller.
+const PAGE: u64 = 64 * KIB;
+/// What 32-bit WebAssembly can address, in bytes.
+const ADDRESSABLE: u64 = 4 * GIB;
 
 /// `[policy]`: what guests may use up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PolicyConfig {
     /// Processor time of one call.
-    #[serde(with = "humantime_serde")]
-    pub call_budget: Duration,
+    pub call_budget: Span<{ MS / 10 }, { 10 * SECOND }>,
     /// Processor time of making an instance and having it take its settings.
-    #[serde(with = "humantime_serde")]
-    pub setup_budget: Duration,
-    /// Share of a processor core that the guests of one tenant may use in the long run, in per cent; 0 for no limit.
-    pub core_share_percent: u32,
+    pub setup_budget: Span<MS, MINUTE>,
+    /// Share of a processor core that the guests of one tenant may use in the long run, in per cent; 0 for no limit. More
+    /// than 100 is more than one core.
+    pub core_share_percent: Count<0, 100_000>,
     /// Faults within `fault_window` after which a policy is quarantined.
-    pub faults_max: u32,
+    pub faults_max: Count<1, 1_000_000>,
     /// See `faults_max`.
-    #[serde(with = "humantime_serde")]
-    pub fault_window: Duration,
+    pub fault_window: Span<MS, DAY>,
     /// Length of a policy's first quarantine; each further one is twice as long.
-    #[serde(with = "humantime_serde")]
-    pub quarantine: Duration,
+    pub quarantine: Span<MS, DAY>,
     /// Upper bound of a quarantine.
-    #[serde(with = "humantime_serde")]
-    pub quarantine_max: Duration,
+    pub quarantine_max: Span<MS, { 365 * DAY }>,
     /// Instances that may live at once.
-    pub instances_max: u32,
-    /// Memory of one instance, in bytes.
-    pub memory: ByteSize,
-    /// Upper bound of an eviction instance's memory, which follows its shard's capacity, in bytes.
-    pub eviction_memory_max: ByteSize,
+    pub instances_max: Count<1, 1_000_000>,
+    /// Memory of one instance.
+    pub memory: Size<PAGE, ADDRESSABLE>,
+    /// Upper bound of an eviction instance's memory, which follows its shard's capacity.
+    pub eviction_memory_max: Size<PAGE, ADDRESSABLE>,
     /// How long an instance may be idle before it is released.
-    #[serde(with = "humantime_serde")]
-    pub idle: Duration,
-    /// Size of a component, in bytes.
-    pub component_max: ByteSize,
-    /// Compiled policies that are kept although nobody is bound to them, in bytes.
-    pub compiled_max: ByteSize,
+    pub idle: Span<MS, { 24 * HOUR }>,
+    /// Size of a component.
+    pub component_max: Size<KIB, GIB>,
+    /// Compiled policies that are kept although nobody is bound to them; 0 for none.
+    pub compiled_max: Size<0, { 1 << 50 }>,
 }
 
 impl Default for PolicyConfig {
     fn default() -> Self {
         let engine = EngineConfig::default();
         Self {
-            call_budget: engine.call_budget,
-            setup_budget: engine.setup_budget,
-            core_share_percent: engine.core_share_percent,
-            faults_max: engine.faults_max,
-            fault_window: engine.fault_window,
-            quarantine: engine.quarantine,
-            quarantine_max: engine.quarantine_max,
-            instances_max: engine.instances_max,
-            memory: ByteSize(engine.memory_bytes),
-            eviction_memory_max: ByteSize(engine.eviction_memory_bytes_max),
-            idle: engine.idle,
-            component_max: ByteSize(engine.component_bytes_max),
-            compiled_max: ByteSize(engine.compiled_bytes_max),
+            call_budget: Span::of(engine.call_budget),
+            setup_budget: Span::of(engine.setup_budget),
+            core_share_percent: Count::of(engine.core_share_percent),
+            faults_max: Count::of(engine.faults_max),
+            fault_window: Span::of(engine.fault_window),
+            quarantine: Span::of(engine.quarantine),
+            quarantine_max: Span::of(engine.quarantine_max),
+            instances_max: Count::of(engine.instances_max),
+            memory: Size::of(engine.memory_bytes),
+            eviction_memory_max: Size::of(engine.eviction_memory_bytes_max),
+            idle: Span::of(engine.idle),
+            component_max: Size::of(engine.component_bytes_max),
+            compiled_max: Size::of(engine.compiled_bytes_max),
         }
     }
 }
@@ -69,19 +68,46 @@ impl Default for PolicyConfig {
 impl From<&PolicyConfig> for EngineConfig {
     fn from(config: &PolicyConfig) -> Self {
         Self {
-            call_budget: config.call_budget,
-            setup_budget: config.setup_budget,
-            core_share_percent: config.core_share_percent,
-            faults_max: config.faults_max,
-            fault_window: config.fault_window,
-            quarantine: config.quarantine,
-            quarantine_max: config.quarantine_max,
-            instances_max: config.instances_max,
-            memory_bytes: config.memory.as_u64(),
-            eviction_memory_bytes_max: config.eviction_memory_max.as_u64(),
-            idle: config.idle,
-            component_bytes_max: config.component_max.as_u64(),
-            compiled_bytes_max: config.compiled_max.as_u64(),
+            call_budget: config.call_budget.get(),
+            setup_budget: config.setup_budget.get(),
+            core_share_percent: config.core_share_percent.get(),
+            faults_max: config.faults_max.get(),
+            fault_window: config.fault_window.get(),
+            quarantine: config.quarantine.get(),
+            quarantine_max: config.quarantine_max.get(),
+            instances_max: config.instances_max.get(),
+            memory_bytes: config.memory.bytes(),
+            eviction_memory_bytes_max: config.eviction_memory_max.bytes(),
+            idle: config.idle.get(),
+            component_bytes_max: config.component_max.bytes(),
+            compiled_bytes_max: config.compiled_max.bytes(),
         }
     }
+}
+
+impl GatewayConfig {
+    pub(super) fn validate_engine(&self) -> Result<(), ConfigError> {
+        let policy = &self.policy;
+        if policy.quarantine_max.get() < policy.quarantine.get() {
+            let reason = format!("it is shorter than the first quarantine ({})", policy.quarantine);
+            let remedy = "set policy.quarantine or more";
+            return Err(ConfigError::wrong("policy.quarantine_max", text(policy.quarantine_max), reason, remedy));
+        }
+        if policy.eviction_memory_max < policy.memory {
+            let reason = format!("each policy may have more than that already (policy.memory = {})", policy.memory);
+            let remedy = "set policy.memory or more";
+            return Err(ConfigError::wrong(
+                "policy.eviction_memory_max",
+                text(policy.eviction_memory_max),
+                reason,
+                remedy,
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// A value as it is written: in quotes.
+pub(super) fn text(value: impl std::fmt::Display) -> String {
+    format!("\"{value}\"")
 }

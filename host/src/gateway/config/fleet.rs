@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::engine::text;
 use super::{ConfigError, GatewayConfig, L2Kind, Secret};
 use crate::consistency::Consistency;
+use crate::setting::{Count, DAY, HOUR, Key, MINUTE, MS, Span};
 use crate::tenant::Settings;
-use crate::tenant::config::TenantConfig;
 
 /// `[fleet]`: nodes that share a Redis.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,29 +23,23 @@ pub struct FleetSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
     /// Partitions of the bus; the same on every node. Default 16.
-    pub partitions: u32,
+    pub partitions: Count<1, 1024>,
     /// How often a node makes sure that it has heard everything. Default 250 ms.
-    #[serde(with = "humantime_serde")]
-    pub heartbeat: Duration,
+    pub heartbeat: Span<{ 10 * MS }, MINUTE>,
     /// After how long without that it counts as deaf. Default 2 s.
-    #[serde(with = "humantime_serde")]
-    pub silence_max: Duration,
+    pub silence_max: Span<{ 10 * MS }, HOUR>,
     /// For how long after its last heartbeat a node counts as live. Default 5 s.
-    #[serde(with = "humantime_serde")]
-    pub member_timeout: Duration,
+    pub member_timeout: Span<{ 20 * MS }, DAY>,
     /// How long a purge waits until every live node has confirmed it, where that is promised. Default 1 s.
-    #[serde(with = "humantime_serde")]
-    pub confirm_deadline: Duration,
+    pub confirm_deadline: Span<MS, MINUTE>,
     /// How long a deaf node serves from memory what it has fetched or looked up. Default 2 s.
-    #[serde(with = "humantime_serde")]
-    pub deaf_age_max: Duration,
+    pub deaf_age_max: Span<0, HOUR>,
     /// Replicas that must have a purge before it is acknowledged. Default 0.
-    pub wait_replicas: u32,
+    pub wait_replicas: Count<0, 100>,
     /// How long a node that has died keeps a key from being fetched. Default 3 s.
-    #[serde(with = "humantime_serde")]
-    pub lease: Duration,
+    pub lease: Span<{ 100 * MS }, HOUR>,
     /// Purges a second per tenant, sustained. Default 1000.
-    pub purges_per_second: u32,
+    pub purges_per_second: Count<1, 1_000_000>,
 }
 
 impl Default for FleetSettings {
@@ -53,15 +48,15 @@ impl Default for FleetSettings {
             enabled: true,
             control_url: None,
             node: None,
-            partitions: 16,
-            heartbeat: Duration::from_millis(250),
-            silence_max: Duration::from_secs(2),
-            member_timeout: Duration::from_secs(5),
-            confirm_deadline: Duration::from_secs(1),
-            deaf_age_max: Duration::from_secs(2),
-            wait_replicas: 0,
-            lease: Duration::from_secs(3),
-            purges_per_second: 1000,
+            partitions: Count::of(16),
+            heartbeat: Span::of(Duration::from_millis(250)),
+            silence_max: Span::of(Duration::from_secs(2)),
+            member_timeout: Span::of(Duration::from_secs(5)),
+            confirm_deadline: Span::of(Duration::from_secs(1)),
+            deaf_age_max: Span::of(Duration::from_secs(2)),
+            wait_replicas: Count::of(0),
+            lease: Span::of(Duration::from_secs(3)),
+            purges_per_second: Count::of(1000),
         }
     }
 }
@@ -77,34 +72,26 @@ impl GatewayConfig {
         if let Some(url) = &fleet.control_url {
             self.validate_control_url(url)?;
         }
+        if let Some(node) = &fleet.node {
+            validate_node(node)?;
+        }
         let url = fleet.control_url.as_ref().unwrap_or(&self.l2.redis.url);
-        if self.has_fleet() && fleet.wait_replicas > 0 && super::l2::is_redis_cluster(url.expose()) {
+        if self.has_fleet() && fleet.wait_replicas.get() > 0 && super::l2::is_redis_cluster(url.expose()) {
             let reason = "on a Cluster a purge is recorded by one master and told by another";
             let remedy = "set 0, or name one server or its Sentinels with fleet.control_url";
             return Err(ConfigError::wrong("fleet.wait_replicas", fleet.wait_replicas, reason, remedy));
         }
-        if fleet.partitions == 0 || fleet.partitions > 1024 {
-            let remedy = "set 1 to 1024, the same on every node";
-            return Err(ConfigError::wrong("fleet.partitions", fleet.partitions, "the bus needs some", remedy));
+        if fleet.silence_max.get() <= fleet.heartbeat.get() {
+            let reason = format!("a node would be deaf between two heartbeats ({})", fleet.heartbeat);
+            let remedy = "set several heartbeats or more";
+            return Err(ConfigError::wrong("fleet.silence_max", text(fleet.silence_max), reason, remedy));
         }
-        if fleet.heartbeat.is_zero() || fleet.silence_max <= fleet.heartbeat {
-            let value = humantime(fleet.silence_max);
-            let reason = format!("a node would be deaf between two heartbeats ({})", humantime(fleet.heartbeat));
-            return Err(ConfigError::wrong("fleet.silence_max", value, reason, "set several heartbeats or more"));
+        if fleet.member_timeout.get() < fleet.silence_max.get() * 2 {
+            let reason = format!("the others give a node up before it can know so (silence_max {})", fleet.silence_max);
+            let remedy = "set twice silence_max or more";
+            return Err(ConfigError::wrong("fleet.member_timeout", text(fleet.member_timeout), reason, remedy));
         }
-        if fleet.member_timeout < fleet.silence_max * 2 {
-            let value = humantime(fleet.member_timeout);
-            let reason = format!(
-                "the others give a node up before it can know so (silence_max {})",
-                humantime(fleet.silence_max)
-            );
-            return Err(ConfigError::wrong("fleet.member_timeout", value, reason, "set twice silence_max or more"));
-        }
-        if fleet.lease < Duration::from_millis(100) {
-            let reason = "it would run out before it can be renewed";
-            return Err(ConfigError::wrong("fleet.lease", humantime(fleet.lease), reason, "set 100ms or more"));
-        }
-        self.tenants.iter().try_for_each(|tenant| self.validate_consistency(tenant))
+        (0..self.tenants.len()).try_for_each(|index| self.validate_consistency(index))
     }
 
     fn validate_control_url(&self, url: &Secret) -> Result<(), ConfigError> {
@@ -119,21 +106,31 @@ impl GatewayConfig {
     }
 
     /// What is promised about other nodes needs a way to tell them.
-    fn validate_consistency(&self, tenant: &TenantConfig) -> Result<(), ConfigError> {
-        let Ok(settings) = Settings::try_from(tenant) else { return Ok(()) };
+    fn validate_consistency(&self, index: usize) -> Result<(), ConfigError> {
+        let Ok(settings) = Settings::try_from(&self.tenants[index]) else { return Ok(()) };
         let strictest = settings.strictest_consistency();
         if strictest == Consistency::Eventual || self.has_fleet() {
             return Ok(());
         }
+        let inner = match self.tenants[index].classes.iter().position(|class| class.consistency == Some(strictest)) {
+            Some(class) if self.tenants[index].consistency != strictest => {
+                Key::from("class").at(class).then("consistency")
+            }
+            _ => Key::from("consistency"),
+        };
         Err(ConfigError::wrong(
-            "tenant.consistency",
-            format!("\"{strictest}\" (tenant {:?})", tenant.name),
+            Key::of_tenant(index, &inner),
+            text(strictest),
             "it promises something about other nodes, and this one acts alone",
             "set l2.kind = \"redis\" and fleet.enabled = true, or consistency = \"eventual\"",
         ))
     }
 }
 
-fn humantime(duration: Duration) -> String {
-    format!("{duration:?}")
+/// The name goes into messages between nodes and into answers.
+fn validate_node(node: &str) -> Result<(), ConfigError> {
+    let fits = (1..=64).contains(&node.len()) && node.bytes().all(|byte| byte.is_ascii_graphic());
+    let reason = "it is no name that can be told to other nodes";
+    let remedy = "use 1 to 64 letters, digits and signs, without spaces";
+    if fits { Ok(()) } else { Err(ConfigError::wrong("fleet.node", format!("{node:?}"), reason, remedy)) }
 }

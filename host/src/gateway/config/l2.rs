@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
 use super::Secret;
+use crate::setting::{GIB, KIB, MIB, MINUTE, MS, Size, Span};
 
 /// `[l2]`: the tier below memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,8 +38,8 @@ pub enum L2Kind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DiskSettings {
-    /// What it may take up on the disk, in bytes. Default 1 GiB.
-    pub capacity: ByteSize,
+    /// What it may take up on the disk. Default 1 GiB.
+    pub capacity: Size<{ 8 * MIB }, { 1 << 50 }>,
     /// Its directory. Default: `l2` in the data directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
@@ -47,7 +47,7 @@ pub struct DiskSettings {
 
 impl Default for DiskSettings {
     fn default() -> Self {
-        Self { capacity: ByteSize::gib(1), path: None }
+        Self { capacity: Size::of(GIB), path: None }
     }
 }
 
@@ -62,10 +62,9 @@ pub struct RedisSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
     /// A call that takes longer is given up. Default 100 ms.
-    #[serde(with = "humantime_serde")]
-    pub deadline: Duration,
-    /// The largest entry that is stored, in bytes. Default 8 MiB.
-    pub value_max: ByteSize,
+    pub deadline: Span<MS, MINUTE>,
+    /// The largest entry that is stored. Default 8 MiB; Redis itself takes no value of more than 512 MiB.
+    pub value_max: Size<KIB, { 512 * MIB }>,
 }
 
 impl Default for RedisSettings {
@@ -73,8 +72,8 @@ impl Default for RedisSettings {
         Self {
             url: Secret::new("redis://127.0.0.1:6379"),
             ca_file: None,
-            deadline: Duration::from_millis(100),
-            value_max: ByteSize::mib(8),
+            deadline: Span::of(Duration::from_millis(100)),
+            value_max: Size::of(8 * MIB),
         }
     }
 }

@@ -4,11 +4,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bytesize::ByteSize;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::Secret;
+use super::{LogFilter, Secret};
 use crate::client::TrustedProxies;
+use crate::setting::{Count, DAY, GIB, HOUR, KIB, MIB, MS, Size, Span};
 
 /// `[gateway]`: where clients are listened to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,13 +90,13 @@ impl Default for AdminConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct L1Config {
-    /// What the shares of all tenants may add up to, in bytes. Default 1 GiB.
-    pub total: ByteSize,
+    /// What the shares of all tenants may add up to. Default 1 GiB.
+    pub total: Size<{ 64 * KIB }, { 1 << 50 }>,
 }
 
 impl Default for L1Config {
     fn default() -> Self {
-        Self { total: ByteSize::gib(1) }
+        Self { total: Size::of(GIB) }
     }
 }
 
@@ -105,33 +105,31 @@ impl Default for L1Config {
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsConfig {
     /// Connections of clients at once; further ones wait to be accepted. Default 8192.
-    pub connections_max: usize,
-    /// Size of a request's head in bytes. Default 64 KiB.
-    pub head_max: ByteSize,
+    pub connections_max: Count<1, 1_000_000>,
+    /// Size of a request's head. Default 64 KiB.
+    pub head_max: Size<{ 8 * KIB }, { 16 * MIB }>,
     /// Fields of a request. Default 128.
-    pub fields_max: usize,
+    pub fields_max: Count<16, 10_000>,
     /// Time for a request's head, and for the first bytes of a connection. Default 10 s.
-    #[serde(with = "humantime_serde")]
-    pub head_deadline: Duration,
+    pub head_deadline: Span<MS, HOUR>,
     /// Requests at once on one HTTP/2 connection. Default 200.
-    pub streams_max: u32,
-    /// Size in bytes of what is sent to the admin API. Default 16 MiB.
-    pub admin_body_max: ByteSize,
+    pub streams_max: Count<1, 1_000_000>,
+    /// Size of what is sent to the admin API in one request. Default 16 MiB.
+    pub admin_body_max: Size<KIB, { 4 * GIB }>,
     /// Time for requests under way when the gateway is stopped. Default 30 s.
-    #[serde(with = "humantime_serde")]
-    pub grace: Duration,
+    pub grace: Span<0, DAY>,
 }
 
 impl Default for LimitsConfig {
     fn default() -> Self {
         Self {
-            connections_max: 8192,
-            head_max: ByteSize::kib(64),
-            fields_max: 128,
-            head_deadline: Duration::from_secs(10),
-            streams_max: 200,
-            admin_body_max: ByteSize::mib(16),
-            grace: Duration::from_secs(30),
+            connections_max: Count::of(8192),
+            head_max: Size::of(64 * KIB),
+            fields_max: Count::of(128),
+            head_deadline: Span::of(Duration::from_secs(10)),
+            streams_max: Count::of(200),
+            admin_body_max: Size::of(16 * MIB),
+            grace: Span::of(Duration::from_secs(30)),
         }
     }
 }
@@ -140,8 +138,8 @@ impl Default for LimitsConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogConfig {
-    /// A `tracing` filter: `info`, `debug`, `sandbar=debug,warn`. The environment's `SANDBAR_LOG` comes first.
-    pub level: String,
+    /// What is told: `info`, `debug`, `sandbar=debug,warn`. `--log` and the environment's `SANDBAR_LOG` come first.
+    pub level: LogFilter,
     /// How lines look.
     pub format: LogFormat,
     /// Whether each request is told. Default no.
@@ -161,17 +159,17 @@ pub enum LogFormat {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { level: "info".into(), format: LogFormat::Text, access: false }
+        Self { level: LogFilter::default(), format: LogFormat::Text, access: false }
     }
 }
 
-/// Reads an address to listen on.
+/// Reads an address to listen at.
 ///
 /// # Errors
 /// With a sentence, where it is none.
 pub(crate) fn parse_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
-        format!("{text:?} is not an address to listen on; write an IP address and a port, such as 127.0.0.1:8080 or [::]:8080")
+        format!("{text:?} is not an address to listen at; write an IP address and a port, such as 127.0.0.1:8080 or [::]:8080")
     })
 }
 

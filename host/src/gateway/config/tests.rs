@@ -1,3 +1,5 @@
+mod every_setting;
+
 use super::*;
 
 /// What `text`, as the file `sandbar.toml`, is refused with.
@@ -31,6 +33,7 @@ fn every_setting_is_in_the_file_in_the_binary() {
     }
     let mut defaults = GatewayConfig::default();
     defaults.admin.token = Some(Secret::new("t"));
+    defaults.memory.total = Some(crate::setting::Size::of(1 << 30));
     defaults.admin.token_file = Some("f".into());
     defaults.l2.disk.path = Some("p".into());
     defaults.fleet.control_url = Some(Secret::new("redis://h"));
@@ -57,23 +60,17 @@ fn a_wrong_line_is_shown_with_what_would_be_right() {
     for (text, expected) in [
         (
             "[gateway]\nlisen = \"127.0.0.1:1\"\n",
-            "sandbar.toml, line 2, `lisen = \"127.0.0.1:1\"`: unknown field `lisen`, expected one of `listen`, `scheme`, `default_host`",
+            "sandbar.toml:2:1: gateway.lisen = \"127.0.0.1:1\": unknown field `lisen`, expected one of `listen`, `scheme`, `default_host`",
         ),
-        (
-            "[gatway]\n",
-            "sandbar.toml, line 1, `[gatway]`: unknown field `gatway`, expected one of `data_dir`, `gateway`",
-        ),
+        ("[gatway]\n", "sandbar.toml:1:2: gatway: unknown field `gatway`, expected one of `data_dir`, `gateway`"),
         (
             "\n[gateway]\nlisten = \"localhost:8080\"\n",
-            "line 3, `listen = \"localhost:8080\"`: \"localhost:8080\" is not an address to listen on; write an IP address",
+            "sandbar.toml:3:1: gateway.listen = \"localhost:8080\": \"localhost:8080\" is not an address to listen at; write an IP address",
         ),
-        (
-            "[limits]\ngrace = \"2x\"\n",
-            "line 2, `grace = \"2x\"`: invalid value: string \"2x\", expected a duration such as",
-        ),
+        ("[limits]\ngrace = \"2x\"\n", "sandbar.toml:2:1: limits.grace = \"2x\": \"2x\" is no duration: "),
         (
             "[l1]\ntotal = \"1 ZZ\"\n",
-            "line 2, `total = \"1 ZZ\"`: invalid value: string \"1 ZZ\", expected a size in bytes",
+            "sandbar.toml:2:1: l1.total = \"1 ZZ\": \"1 ZZ\" is no size: it is not a number and a unit; write one such as",
         ),
         ("[l2]\nkind = \"tape\"\n", "unknown variant `tape`, expected one of `disk`, `redis`, `none`"),
         (
@@ -82,8 +79,8 @@ fn a_wrong_line_is_shown_with_what_would_be_right() {
         ),
         ("[[tenant]]\norigin = 3000\n", "expected the URL of an origin, or a table"),
         ("[[tenant]]\ncolour = 1\n", "unknown field `colour`, expected one of `name`, `hosts`"),
-        ("[tenant.policy\n", "line 1, `[tenant.policy`: "),
-        ("[admin]\ntoken = 7\n", "line 2, `token = …`: invalid type: integer"),
+        ("[tenant.policy\n", "sandbar.toml:1:"),
+        ("[admin]\ntoken = 7\n", "sandbar.toml:2:1: admin.token = …: invalid type: integer, expected"),
     ] {
         let refusal = refusal(text);
         assert!(refusal.contains(expected), "{text}: {refusal}");
@@ -95,11 +92,17 @@ fn a_wrong_line_is_shown_with_what_would_be_right() {
 fn settings_that_contradict_each_other_are_refused_with_a_remedy() {
     let twice = "[[tenant]]\nname = \"b\"\norigin = \"http://127.0.0.1:3000\"\nhosts = [\"b.example\"]\n";
     for (text, expected) in [
-        (String::new(), "tenant = []: there is no tenant, so nobody would be answered; give --origin URL"),
+        (
+            String::new(),
+            "sandbar.toml: tenant = []: there is no tenant, so nobody would be answered; give --origin URL",
+        ),
         ("[[tenant]]\nname = \"a\"\n".into(), "the tenant has no origin to ask; add a line such as origin ="),
-        (format!("{TENANT}name = \"A B\"\n"), "use 1 to 64 of a-z"),
-        (format!("{TENANT}{TENANT}"), "tenant.name = default: two tenants have it; rename one"),
-        (format!("{TENANT}{TENANT}name = \"b\"\n"), "tenant.hosts = \"*\": is named twice"),
+        (
+            format!("{TENANT}name = \"A B\"\n"),
+            "sandbar.toml:3:1: tenant.name = \"A B\" (tenant \"A B\"): it can't be part of a key; use 1 to 64 of a-z",
+        ),
+        (format!("{TENANT}{TENANT}"), "tenant.name = \"default\": two tenants have it; rename one"),
+        (format!("{TENANT}{TENANT}name = \"b\"\n"), "tenant.hosts = \"*\" (tenant \"b\"): is named twice"),
         (format!("{TENANT}hosts = []\n"), "it would answer for no host"),
         (format!("{TENANT}hosts = [\"http://a\"]\n"), "is a URL, not a host name"),
         (format!("{TENANT}hosts = [\"B.example\"]\n{twice}"), "is named twice"),
@@ -108,27 +111,27 @@ fn settings_that_contradict_each_other_are_refused_with_a_remedy() {
             format!("[gateway]\ndefault_host = \"a.b.example\"\n{TENANT}hosts = [\"*.B.example\"]\n"),
             "gateway.default_host = \"a.b.example\": a tenant has it",
         ),
-        (
-            format!("{TENANT}forward.pass = [\"X_Forwarded_For\"]\n"),
-            "forward.pass: \"X_Forwarded_For\" is the gateway's own",
-        ),
-        (
-            format!("{TENANT}l1 = \"2GiB\"\n"),
-            "l1.total = 1.0 GiB: the tenants' shares (l1) add up to 2.0 GiB; raise it",
-        ),
+        (format!("{TENANT}forward.pass = [\"X_Forwarded_For\"]\n"), "tenant.forward.pass = \"X_Forwarded_For\""),
+        (format!("{TENANT}l1 = \"2GiB\"\n"), "l1.total = \"1GiB\": the tenants' shares (l1) add up to 2GiB; raise it"),
         (
             format!("[admin]\nlisten = \"0.0.0.0:8081\"\n{TENANT}"),
-            "admin.listen = 0.0.0.0:8081: without a token anybody",
+            "sandbar.toml:2:1: admin.listen = \"0.0.0.0:8081\": without a token anybody",
         ),
         (format!("[admin]\nlisten = \"127.0.0.1:8080\"\n{TENANT}"), "clients are listened to at the same address"),
         (format!("[admin]\ntoken = \"\"\n{TENANT}"), "admin.token = …: the token is empty"),
-        (format!("[admin]\ntoken_file = \"/no/such\"\n{TENANT}"), "admin.token_file = /no/such: No such file"),
+        (format!("[admin]\ntoken_file = \"/no/such\"\n{TENANT}"), "admin.token_file = \"/no/such\": No such file"),
         (
             format!("[l2]\nkind = \"redis\"\nredis.url = \"http://u:secret@h\"\n{TENANT}"),
-            "l2.redis.url = http://…: it is not",
+            "l2.redis.url = \"http://…\": it is not",
         ),
-        (format!("[limits]\nhead_max = \"1KiB\"\n{TENANT}"), "limits.head_max = 1024: it is too little"),
-        (format!("[limits]\nhead_deadline = \"0s\"\n{TENANT}"), "no request could arrive"),
+        (
+            format!("[limits]\nhead_max = \"1KiB\"\n{TENANT}"),
+            "limits.head_max = \"1KiB\": 1KiB is too little; set 8KiB to 16MiB",
+        ),
+        (
+            format!("[limits]\nhead_deadline = \"0s\"\n{TENANT}"),
+            "limits.head_deadline = \"0s\": 0s is too little; set 1ms to 1h",
+        ),
     ] {
         let refusal = refusal(&text);
         assert!(refusal.contains(expected), "{text}: {refusal}");

@@ -1,13 +1,15 @@
 //! Settings of an HTTP origin, and its URL.
 
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Duration;
 
 use http::Uri;
 use http::uri::{Authority, Scheme};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::setting::{Count, DAY, HOUR, MS, Span};
 
 /// Settings of an HTTP origin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,27 +24,27 @@ pub struct OriginConfig {
     #[serde(default)]
     pub host_header: HostHeader,
     /// Name resolution, TCP and TLS together may take this long. Default 3 s.
-    #[serde(with = "humantime_serde", default = "defaults::connect_deadline")]
-    pub connect_deadline: Duration,
+    #[serde(default = "defaults::connect_deadline")]
+    pub connect_deadline: Span<MS, HOUR>,
     /// From the end of the request to the first byte of the response. Default 30 s.
-    #[serde(with = "humantime_serde", default = "defaults::first_byte_deadline")]
-    pub first_byte_deadline: Duration,
+    #[serde(default = "defaults::first_byte_deadline")]
+    pub first_byte_deadline: Span<MS, DAY>,
     /// Between two parts of a body, in either direction. Default 30 s.
-    #[serde(with = "humantime_serde", default = "defaults::idle_body_deadline")]
-    pub idle_body_deadline: Duration,
+    #[serde(default = "defaults::idle_body_deadline")]
+    pub idle_body_deadline: Span<MS, DAY>,
     /// From the beginning of the request to the last byte of the response. Default 1 h.
-    #[serde(with = "humantime_serde", default = "defaults::total_deadline")]
-    pub total_deadline: Duration,
+    #[serde(default = "defaults::total_deadline")]
+    pub total_deadline: Span<MS, { 30 * DAY }>,
     /// How long an idle connection is kept: less than the origin keeps it (Node.js: 5 s), or requests are lost on
-    /// connections that it is just closing. Default 4 s.
-    #[serde(with = "humantime_serde", default = "defaults::keep_idle")]
-    pub keep_idle: Duration,
-    /// Idle connections kept at most. Default 128.
+    /// connections that it is just closing. Default 4 s; 0 s keeps none.
+    #[serde(default = "defaults::keep_idle")]
+    pub keep_idle: Span<0, DAY>,
+    /// Idle connections kept at most. Default 128; 0 keeps none.
     #[serde(default = "defaults::idle_connections_max")]
-    pub idle_connections_max: usize,
+    pub idle_connections_max: Count<0, 65_535>,
     /// Fields of a response at most; with more it is broken. Default 512.
     #[serde(default = "defaults::fields_max")]
-    pub fields_max: usize,
+    pub fields_max: Count<16, 10_000>,
     /// PEM file with certificates to trust beside those of the operating system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_ca_file: Option<PathBuf>,
@@ -51,26 +53,28 @@ pub struct OriginConfig {
 mod defaults {
     use std::time::Duration;
 
-    pub(super) const fn connect_deadline() -> Duration {
-        Duration::from_secs(3)
+    use crate::setting::{Count, DAY, HOUR, MS, Span};
+
+    pub(super) const fn connect_deadline() -> Span<MS, HOUR> {
+        Span::of(Duration::from_secs(3))
     }
-    pub(super) const fn first_byte_deadline() -> Duration {
-        Duration::from_secs(30)
+    pub(super) const fn first_byte_deadline() -> Span<MS, DAY> {
+        Span::of(Duration::from_secs(30))
     }
-    pub(super) const fn idle_body_deadline() -> Duration {
-        Duration::from_secs(30)
+    pub(super) const fn idle_body_deadline() -> Span<MS, DAY> {
+        Span::of(Duration::from_secs(30))
     }
-    pub(super) const fn total_deadline() -> Duration {
-        Duration::from_secs(3600)
+    pub(super) const fn total_deadline() -> Span<MS, { 30 * DAY }> {
+        Span::of(Duration::from_secs(3600))
     }
-    pub(super) const fn keep_idle() -> Duration {
-        Duration::from_secs(4)
+    pub(super) const fn keep_idle() -> Span<0, DAY> {
+        Span::of(Duration::from_secs(4))
     }
-    pub(super) const fn idle_connections_max() -> usize {
-        128
+    pub(super) const fn idle_connections_max() -> Count<0, 65_535> {
+        Count::of(128)
     }
-    pub(super) const fn fields_max() -> usize {
-        512
+    pub(super) const fn fields_max() -> Count<16, 10_000> {
+        Count::of(512)
     }
 }
 
@@ -182,6 +186,21 @@ impl OriginUrl {
         self.scheme == Scheme::HTTPS
     }
 
+    /// Whether it leads to an address of this machine that is listened at. A name other than `localhost` may lead anywhere.
+    pub fn is_at(&self, address: SocketAddr) -> bool {
+        let host = self.authority.host().trim_start_matches('[').trim_end_matches(']');
+        let port = self.authority.port_u16().unwrap_or(if self.is_https() { 443 } else { 80 });
+        let is_here = match host.parse::<IpAddr>() {
+            Ok(ip) => {
+                ip == address.ip() || (address.ip().is_unspecified() && (ip.is_loopback() || ip.is_unspecified()))
+            }
+            Err(_) => {
+                host.eq_ignore_ascii_case("localhost") && (address.ip().is_loopback() || address.ip().is_unspecified())
+            }
+        };
+        port == address.port() && is_here
+    }
+
     /// The URI to dial.
     pub(super) fn to_uri(&self) -> Uri {
         self.at(self.authority.clone(), "/").unwrap_or_default()
@@ -202,7 +221,9 @@ impl FromStr for OriginUrl {
     type Err = BadOriginUrl;
 
     fn from_str(text: &str) -> Result<Self, BadOriginUrl> {
-        let bad = |reason: &str| BadOriginUrl { text: text.to_owned(), reason: reason.to_owned() };
+        // What stands before the last `@` may be a password.
+        let shown = text.rsplit_once('@').map_or_else(|| text.to_owned(), |(_, rest)| format!("…@{rest}"));
+        let bad = |reason: &str| BadOriginUrl { text: shown.clone(), reason: reason.to_owned() };
         if text.contains('#') {
             return Err(bad("it has a fragment, which is never sent"));
         }
@@ -291,7 +312,11 @@ mod tests {
         let url = OriginConfig::new("http://a.example".parse().expect("a URL"));
         assert_eq!(read(r#"origin = "http://a.example""#).expect("an origin"), Some(url.clone()));
         let table = r#"origin = { url = "http://a.example", http = "2", connect_deadline = "1s" }"#;
-        let other = OriginConfig { http: Protocol::Http2, connect_deadline: Duration::from_secs(1), ..url };
+        let other = OriginConfig {
+            http: Protocol::Http2,
+            connect_deadline: Span::of(std::time::Duration::from_secs(1)),
+            ..url
+        };
         assert_eq!(read(table).expect("an origin"), Some(other));
         let error = read(r#"origin = { url = "http://a.example", speed = 1 }"#).map(|_| ()).expect_err("unknown");
         assert!(error.to_string().contains("unknown field `speed`"), "{error}");

@@ -43,7 +43,7 @@ impl Dial {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(config.connect_deadline));
+        tcp.set_connect_timeout(Some(config.connect_deadline.get()));
         tcp.set_happy_eyeballs_timeout(Some(HAPPY_EYEBALLS));
         tcp.set_keepalive(Some(Duration::from_secs(30)));
         let tls = hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(tls_config(config)?).https_or_http();
@@ -52,7 +52,7 @@ impl Dial {
             Protocol::Http1 => tls.enable_http1().wrap_connector(tcp),
             Protocol::Http2 => tls.enable_http2().wrap_connector(tcp),
         };
-        Ok(Self { inner, origin: config.url.to_uri(), deadline: config.connect_deadline })
+        Ok(Self { inner, origin: config.url.to_uri(), deadline: config.connect_deadline.get() })
     }
 }
 

@@ -31,16 +31,16 @@ enum Failed {
 }
 
 pub(super) async fn exchange(origin: &HttpOrigin, request: Request<Body>) -> Result<Response<Body>, OriginError> {
-    let total_at = Instant::now() + origin.config.total_deadline;
+    let total_at = Instant::now() + origin.config.total_deadline.get();
     let response = timeout_at(total_at, attempts(origin, request))
         .await
-        .map_err(|_| origin.missed("total", origin.config.total_deadline))??;
+        .map_err(|_| origin.missed("total", origin.config.total_deadline.get()))??;
     Ok(response.map(|inner| {
         body::boxed(Download {
             inner,
             origin: origin.name.as_str().into(),
-            idle_deadline: origin.config.idle_body_deadline,
-            total_deadline: origin.config.total_deadline,
+            idle_deadline: origin.config.idle_body_deadline.get(),
+            total_deadline: origin.config.total_deadline.get(),
             total_at,
             waiting: None,
         })
@@ -134,16 +134,16 @@ async fn in_time(
 async fn overdue(connected: Instant, progress: &Progress, origin: &HttpOrigin) -> Failed {
     loop {
         let (what, since, deadline) = match progress.state() {
-            Sent::All(at) => ("first-byte", at, origin.config.first_byte_deadline),
-            Sent::Stuck(since) => ("request-body", since, origin.config.idle_body_deadline),
-            Sent::Awaited => ("request-body", Instant::now(), origin.config.idle_body_deadline),
+            Sent::All(at) => ("first-byte", at, origin.config.first_byte_deadline.get()),
+            Sent::Stuck(since) => ("request-body", since, origin.config.idle_body_deadline.get()),
+            Sent::Awaited => ("request-body", Instant::now(), origin.config.idle_body_deadline.get()),
         };
         let at = connected.max(since) + deadline;
         if at <= Instant::now() {
             return Failed::Deadline(what, deadline);
         }
         // The body may end meanwhile, and the shorter deadline count from then: look again in good time.
-        sleep_until(at.min(Instant::now() + origin.config.first_byte_deadline)).await;
+        sleep_until(at.min(Instant::now() + origin.config.first_byte_deadline.get())).await;
     }
 }
 
@@ -157,7 +157,7 @@ fn explain(origin: &HttpOrigin, failed: &Failed) -> OriginError {
         Failed::Sending(error) => error,
     };
     if error.is_connect() && causes(error).any(|cause| cause.is::<ConnectDeadline>() || is_timed_out(cause)) {
-        return origin.missed("connect", origin.config.connect_deadline);
+        return origin.missed("connect", origin.config.connect_deadline.get());
     }
     if error.is_connect() {
         return OriginError::Connect { origin: origin.name.clone(), reason: reason(error) };

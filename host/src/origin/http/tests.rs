@@ -14,6 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::body::{self, BoxError};
+use crate::setting::Span;
 
 /// Long enough for a busy machine, short enough to wait for.
 const SHORT: Duration = Duration::from_millis(150);
@@ -84,7 +85,7 @@ async fn silence_misses_the_first_byte_deadline() {
         read_head(&mut stream).await?;
         silence().await
     });
-    let config = OriginConfig { first_byte_deadline: SHORT, ..config.await };
+    let config = OriginConfig { first_byte_deadline: Span::of(SHORT), ..config.await };
     let error = failure(&config).await;
     assert!(matches!(error, OriginError::Deadline { what: "first-byte", deadline_ms: 150, .. }), "{error}");
     assert!(error.is_timeout());
@@ -98,7 +99,8 @@ async fn silence_in_a_tls_handshake_misses_the_connect_deadline() {
     })
     .await;
     let url = plain.url.to_string().replace("http:", "https:").parse().expect("a URL");
-    let config = OriginConfig { connect_deadline: SHORT, tls_ca_file: Some(ca_file()), ..OriginConfig::new(url) };
+    let config =
+        OriginConfig { connect_deadline: Span::of(SHORT), tls_ca_file: Some(ca_file()), ..OriginConfig::new(url) };
     let error = failure(&config).await;
     assert!(matches!(error, OriginError::Deadline { what: "connect", .. }), "{error}");
 }
@@ -164,7 +166,7 @@ async fn a_body_that_stalls_misses_the_idle_deadline_and_a_drip_the_total_one() 
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n12345").await?;
         silence().await
     });
-    let error = body_failure(&OriginConfig { idle_body_deadline: SHORT, ..stalls.await }).await;
+    let error = body_failure(&OriginConfig { idle_body_deadline: Span::of(SHORT), ..stalls.await }).await;
     assert!(matches!(error, OriginError::Deadline { what: "idle-body", .. }), "{error}");
 
     let drips = origin(|mut stream, _| async move {
@@ -175,7 +177,8 @@ async fn a_body_that_stalls_misses_the_idle_deadline_and_a_drip_the_total_one() 
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });
-    let config = OriginConfig { idle_body_deadline: SHORT * 20, total_deadline: SHORT, ..drips.await };
+    let config =
+        OriginConfig { idle_body_deadline: Span::of(SHORT * 20), total_deadline: Span::of(SHORT), ..drips.await };
     let error = body_failure(&config).await;
     assert!(matches!(error, OriginError::Deadline { what: "total", .. }), "{error}");
 }
@@ -224,7 +227,7 @@ async fn idle_connections_are_closed_before_the_origin_does_it() {
             closed.send(read).await.map_err(std::io::Error::other)
         }
     });
-    let http = HttpOrigin::new(&OriginConfig { keep_idle: SHORT, ..config.await }).expect("an origin");
+    let http = HttpOrigin::new(&OriginConfig { keep_idle: Span::of(SHORT), ..config.await }).expect("an origin");
     drain(http.fetch(get("http://shop.example/1")).await.expect("a response")).await;
     let read = tokio::time::timeout(Duration::from_secs(10), was_closed.recv()).await.expect("closed in time");
     assert_eq!(read, Some(0), "closed, and nothing sent");
@@ -273,7 +276,7 @@ async fn a_slow_client_is_not_the_origins_fault() {
         }
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await
     });
-    let config = OriginConfig { first_byte_deadline: SHORT * 2, ..config.await };
+    let config = OriginConfig { first_byte_deadline: Span::of(SHORT * 2), ..config.await };
     let parts = futures_util::stream::unfold(0, |sent| async move {
         tokio::time::sleep(SHORT).await;
         let part = Ok::<_, BoxError>(http_body::Frame::data(Bytes::from_static(b"part")));

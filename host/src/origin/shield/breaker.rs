@@ -66,7 +66,7 @@ pub(super) enum Turn {
 
 impl Breaker {
     pub(super) fn new(config: BreakerConfig) -> Self {
-        let (window, voices) = (Window::new(config.window), Voices::new(config.window));
+        let (window, voices) = (Window::new(config.window.get()), Voices::new(config.window.get()));
         Self {
             config,
             window,
@@ -93,15 +93,15 @@ impl Breaker {
         if let Some(left) = self.refuses_for(now) {
             return Err(left);
         }
-        let others_until = self.paused_until + self.config.pause;
+        let others_until = self.paused_until + self.config.pause.get();
         if self.state != State::Closed && self.failed_probe_of == Some(from) && now < others_until {
             return Err(others_until - now);
         }
         match &mut self.state {
             State::Closed => return Ok(Admission::Ordinary),
             State::Open { .. } => self.state = State::HalfOpen { probing: 1, passed: 0 },
-            State::HalfOpen { probing, passed } if *probing + *passed < self.config.probes => *probing += 1,
-            State::HalfOpen { .. } => return Err(self.config.pause),
+            State::HalfOpen { probing, passed } if *probing + *passed < self.config.probes.get() => *probing += 1,
+            State::HalfOpen { .. } => return Err(self.config.pause.get()),
         }
         Ok(Admission::Probe(self.opened))
     }
@@ -136,8 +136,8 @@ impl Breaker {
         self.window.note(now, verdict == Verdict::Bad);
         self.voices.note(from, now, verdict == Verdict::Bad);
         let (all, failed) = self.window.totals(now);
-        let is_enough = all >= u64::from(self.config.requests_min);
-        let opens = is_enough && failed * 100 >= all * u64::from(self.config.failed_percent);
+        let is_enough = all >= u64::from(self.config.requests_min.get());
+        let opens = is_enough && failed * 100 >= all * u64::from(self.config.failed_percent.get());
         (opens && !self.is_one_clients(all, failed, now)).then(|| self.open(failed, all, now, random))
     }
 
@@ -145,8 +145,8 @@ impl Breaker {
     fn is_one_clients(&self, all: u64, failed: u64, now: Duration) -> bool {
         let (own, own_failed) = self.voices.loudest(now);
         let (others, others_failed) = (all.saturating_sub(own), failed.saturating_sub(own_failed));
-        let is_enough = others >= u64::from((self.config.requests_min / 4).max(1));
-        is_enough && others_failed * 100 < others * u64::from(self.config.failed_percent)
+        let is_enough = others >= u64::from((self.config.requests_min.get() / 4).max(1));
+        is_enough && others_failed * 100 < others * u64::from(self.config.failed_percent.get())
     }
 
     fn settle_probe(&mut self, from: Holder, verdict: Verdict, now: Duration, random: f64) -> Option<Turn> {
@@ -160,23 +160,23 @@ impl Breaker {
             }
             Verdict::Good => {
                 *passed += 1;
-                if *passed < self.config.probes {
+                if *passed < self.config.probes.get() {
                     return None;
                 }
                 self.state = State::Closed;
                 self.in_a_row = 0;
                 self.failed_probe_of = None;
-                self.window = Window::new(self.config.window);
-                self.voices = Voices::new(self.config.window);
+                self.window = Window::new(self.config.window.get());
+                self.voices = Voices::new(self.config.window.get());
                 Some(Turn::Closed)
             }
         }
     }
 
     fn open(&mut self, failed: u64, of: u64, now: Duration, random: f64) -> Turn {
-        let doubled = self.config.pause.saturating_mul(1 << self.in_a_row.min(DOUBLINGS_MAX));
+        let doubled = self.config.pause.get().saturating_mul(1 << self.in_a_row.min(DOUBLINGS_MAX));
         // Half of it for certain, the other half by chance.
-        let pause = doubled.min(self.config.pause_max).mul_f64(1.0 - random / 2.0);
+        let pause = doubled.min(self.config.pause_max.get()).mul_f64(1.0 - random / 2.0);
         self.paused_until = now + pause;
         self.state = State::Open { until: self.paused_until };
         self.in_a_row = self.in_a_row.saturating_add(1);
@@ -205,12 +205,13 @@ impl Breaker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::setting::{Count, Span};
 
     const SECOND: Duration = Duration::from_secs(1);
 
     /// Opens at half of 4 requests, for a second (two, four, at most five), with two probes.
     fn breaker() -> Breaker {
-        let (requests_min, pause_max, probes) = (4, 5 * SECOND, 2);
+        let (requests_min, pause_max, probes) = (Count::of(4), Span::of(5 * SECOND), Count::of(2));
         Breaker::new(BreakerConfig { requests_min, pause_max, probes, ..BreakerConfig::default() })
     }
 

@@ -2,30 +2,29 @@
 
 use std::time::Duration;
 
-use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
+
+use crate::setting::{Count, DAY, GIB, HOUR, KIB, Key, MINUTE, MS, Percent, SECOND, Size, Span};
 
 /// How a tenant's origin is protected from the tenant's own traffic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProtectConfig {
     /// Requests under way at the origin at once, response bodies included. Default 1024.
-    pub requests_max: usize,
+    pub requests_max: Count<1, 1_000_000>,
     /// Whether the limit follows the origin's latency, between `requests_min` and `requests_max`. Default no.
     pub adaptive: bool,
     /// The lowest limit that `adaptive` may come to. Default 8.
-    pub requests_min: usize,
+    pub requests_min: Count<1, 1_000_000>,
     /// Requests that wait for one of these to end; what comes on top is refused. Default 1024.
-    pub queue_max: usize,
+    pub queue_max: Count<0, 1_000_000>,
     /// How long one may wait there. Default 1 s.
-    #[serde(with = "humantime_serde")]
-    pub queue_deadline: Duration,
+    pub queue_deadline: Span<MS, HOUR>,
     /// How long a client may let a request lie at the origin: to send `progress_min` more of its content, or to take as much
     /// of a response that is passed through. Past it, it loses its place. Default 30 s.
-    #[serde(with = "humantime_serde")]
-    pub progress_deadline: Duration,
+    pub progress_deadline: Span<SECOND, DAY>,
     /// How much that is. Default 1 KiB.
-    pub progress_min: ByteSize,
+    pub progress_min: Size<1, GIB>,
     /// `[tenant.protect.retry]`.
     pub retry: RetryConfig,
     /// `[tenant.protect.breaker]`.
@@ -37,15 +36,14 @@ pub struct ProtectConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct RetryConfig {
     /// How often one request may be sent again. Default once.
-    pub times_max: u32,
+    pub times_max: Count<0, 5>,
     /// Retries in per cent of the requests in the long run. Default 10.
-    pub share_percent: u32,
+    pub share_percent: Percent,
     /// Retries that may be saved up. Default 10.
-    pub burst: u32,
+    pub burst: Count<0, 1_000_000>,
     /// The longest pause before the first retry, twice as long before each further one; its length is random. Default
     /// 25 ms.
-    #[serde(with = "humantime_serde")]
-    pub pause: Duration,
+    pub pause: Span<0, MINUTE>,
 }
 
 /// When the origin is not asked at all.
@@ -56,33 +54,30 @@ pub struct BreakerConfig {
     pub enabled: bool,
     /// It opens where so many per cent of the requests within the window failed: no connection, no response, a deadline, a
     /// body that broke off, or one of 500, 502, 503 and 504. Default 50.
-    pub failed_percent: u32,
+    pub failed_percent: Percent<1>,
     /// Fewer requests within the window say nothing. Default 20.
-    pub requests_min: u32,
+    pub requests_min: Count<1, 1_000_000>,
     /// The time that is looked back on. Default 10 s.
-    #[serde(with = "humantime_serde")]
-    pub window: Duration,
+    pub window: Span<{ 10 * MS }, HOUR>,
     /// How long it is open the first time; each further time in a row is twice as long. A random part of up to half is
     /// taken off, so that the nodes of a fleet don't come back together. Default 1 s.
-    #[serde(with = "humantime_serde")]
-    pub pause: Duration,
+    pub pause: Span<MS, DAY>,
     /// Upper bound of that. Default 60 s.
-    #[serde(with = "humantime_serde")]
-    pub pause_max: Duration,
+    pub pause_max: Span<MS, DAY>,
     /// Requests that are let through after the pause; it closes when that many have succeeded. Default 3.
-    pub probes: u32,
+    pub probes: Count<1, 1000>,
 }
 
 impl Default for ProtectConfig {
     fn default() -> Self {
         Self {
-            requests_max: 1024,
+            requests_max: Count::of(1024),
             adaptive: false,
-            requests_min: 8,
-            queue_max: 1024,
-            queue_deadline: Duration::from_secs(1),
-            progress_deadline: Duration::from_secs(30),
-            progress_min: ByteSize::kib(1),
+            requests_min: Count::of(8),
+            queue_max: Count::of(1024),
+            queue_deadline: Span::of(Duration::from_secs(1)),
+            progress_deadline: Span::of(Duration::from_secs(30)),
+            progress_min: Size::of(KIB),
             retry: RetryConfig::default(),
             breaker: BreakerConfig::default(),
         }
@@ -91,7 +86,12 @@ impl Default for ProtectConfig {
 
 impl Default for RetryConfig {
     fn default() -> Self {
-        Self { times_max: 1, share_percent: 10, burst: 10, pause: Duration::from_millis(25) }
+        Self {
+            times_max: Count::of(1),
+            share_percent: Count::of(10),
+            burst: Count::of(10),
+            pause: Span::of(Duration::from_millis(25)),
+        }
     }
 }
 
@@ -99,12 +99,12 @@ impl Default for BreakerConfig {
     fn default() -> Self {
         Self {
             enabled: true,
-            failed_percent: 50,
-            requests_min: 20,
-            window: Duration::from_secs(10),
-            pause: Duration::from_secs(1),
-            pause_max: Duration::from_secs(60),
-            probes: 3,
+            failed_percent: Count::of(50),
+            requests_min: Count::of(20),
+            window: Span::of(Duration::from_secs(10)),
+            pause: Span::of(Duration::from_secs(1)),
+            pause_max: Span::of(Duration::from_secs(60)),
+            probes: Count::of(3),
         }
     }
 }
@@ -113,27 +113,16 @@ impl ProtectConfig {
     /// Checks the settings against each other.
     ///
     /// # Errors
-    /// The first that can't work: its key below `protect.`, and why.
-    pub fn check(&self) -> Result<(), (&'static str, &'static str)> {
-        let (retry, breaker) = (&self.retry, &self.breaker);
-        let rules = [
-            (self.requests_max > 0, "requests_max", "the origin could never be asked"),
-            (
-                !self.adaptive || (1..=self.requests_max).contains(&self.requests_min),
-                "requests_min",
-                "it must be between 1 and requests_max",
-            ),
-            (self.progress_deadline >= Duration::from_secs(1), "progress_deadline", "it is shorter than a second"),
-            (self.progress_min.as_u64() > 0, "progress_min", "no progress is no deadline; set 1 or more bytes"),
-            (retry.times_max <= 5, "retry.times_max", "more than 5 retries of one request only add to the trouble"),
-            (retry.share_percent <= 100, "retry.share_percent", "it must be between 0 and 100"),
-            ((1..=100).contains(&breaker.failed_percent), "breaker.failed_percent", "it must be between 1 and 100"),
-            (breaker.requests_min > 0, "breaker.requests_min", "nothing can be said of no request"),
-            (breaker.window >= Duration::from_millis(10), "breaker.window", "it is too short to be looked at"),
-            (!breaker.pause.is_zero(), "breaker.pause", "without a pause the breaker would never be open"),
-            (breaker.pause_max >= breaker.pause, "breaker.pause_max", "it is shorter than breaker.pause"),
-            (breaker.probes > 0, "breaker.probes", "without a probe it would never close again"),
-        ];
-        rules.into_iter().find(|(holds, ..)| !holds).map_or(Ok(()), |(_, key, reason)| Err((key, reason)))
+    /// The first that can't work: its key, its value, why, and what to do.
+    pub fn check(&self) -> Result<(), (Key, String, &'static str, &'static str)> {
+        if self.adaptive && self.requests_min > self.requests_max {
+            let (reason, remedy) = ("the limit would move from it down to requests_max", "set requests_max or less");
+            return Err((Key::from("requests_min"), self.requests_min.to_string(), reason, remedy));
+        }
+        if self.breaker.pause_max < self.breaker.pause {
+            let (reason, remedy) = ("it is shorter than breaker.pause", "set breaker.pause or more");
+            return Err((Key::from("breaker.pause_max"), format!("\"{}\"", self.breaker.pause_max), reason, remedy));
+        }
+        Ok(())
     }
 }

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::clock::{ManualClock, Timestamp};
+use crate::setting::{Count, Key, Span};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -146,8 +147,8 @@ async fn settle() {
 
 /// One request at a time, one that waits, no retries.
 fn narrow() -> ProtectConfig {
-    let retry = RetryConfig { times_max: 0, ..RetryConfig::default() };
-    ProtectConfig { requests_max: 1, queue_max: 1, retry, ..ProtectConfig::default() }
+    let retry = RetryConfig { times_max: Count::of(0), ..RetryConfig::default() };
+    ProtectConfig { requests_max: Count::of(1), queue_max: Count::of(1), retry, ..ProtectConfig::default() }
 }
 
 #[tokio::test]
@@ -179,7 +180,7 @@ async fn a_turn_that_does_not_come_in_time_is_given_up() {
 
 #[tokio::test]
 async fn refreshes_are_dropped_first_and_clients_first_served() {
-    let scene = Scene::new(ProtectConfig { requests_max: 2, ..narrow() }, []);
+    let scene = Scene::new(ProtectConfig { requests_max: Count::of(2), ..narrow() }, []);
     let _client = scene.now(get()).expect("a response");
     let held = scene.now(refresh()).expect("there was room");
     assert_eq!(scene.refusal(refresh()), Refusal::Background);
@@ -208,7 +209,7 @@ async fn only_what_may_be_repeated_is_sent_again() {
         ("a byte came", get, Does::BreaksOff, 1),
     ];
     for (case, request, does, expected) in cases {
-        let pause = Duration::ZERO;
+        let pause = Span::of(Duration::ZERO);
         let config =
             ProtectConfig { retry: RetryConfig { pause, ..RetryConfig::default() }, ..ProtectConfig::default() };
         let scene = Scene::new(config, [does]);
@@ -223,7 +224,7 @@ async fn only_what_may_be_repeated_is_sent_again() {
 
 #[tokio::test]
 async fn a_retry_waits_a_moment_and_gives_up_after_as_many_as_it_may() {
-    let retry = RetryConfig { times_max: 2, pause: SECOND, ..RetryConfig::default() };
+    let retry = RetryConfig { times_max: Count::of(2), pause: Span::of(SECOND), ..RetryConfig::default() };
     let scene = Scene::new(
         ProtectConfig { retry, ..ProtectConfig::default() },
         [Does::Fails(broken), Does::Fails(broken), Does::Fails(broken)],
@@ -241,7 +242,7 @@ async fn a_retry_waits_a_moment_and_gives_up_after_as_many_as_it_may() {
 
 #[tokio::test]
 async fn an_origin_that_is_down_is_asked_a_tenth_more_at_most() {
-    let retry = RetryConfig { pause: Duration::ZERO, burst: 1, ..RetryConfig::default() };
+    let retry = RetryConfig { pause: Span::of(Duration::ZERO), burst: Count::of(1), ..RetryConfig::default() };
     let breaker = BreakerConfig { enabled: false, ..BreakerConfig::default() };
     let config = ProtectConfig { retry, breaker, ..ProtectConfig::default() };
     let scene = Scene::new(config, (0..2000).map(|_| Does::Fails(unreachable)));
@@ -253,9 +254,9 @@ async fn an_origin_that_is_down_is_asked_a_tenth_more_at_most() {
 
 #[tokio::test]
 async fn an_origin_that_fails_is_left_alone_and_tried_again() {
-    let breaker = BreakerConfig { requests_min: 4, probes: 2, ..BreakerConfig::default() };
+    let breaker = BreakerConfig { requests_min: Count::of(4), probes: Count::of(2), ..BreakerConfig::default() };
     let errors = [Does::Answers(500), Does::Fails(late), Does::Answers(504), Does::Fails(unreachable)];
-    let scene = Scene::new(ProtectConfig { breaker, requests_max: 100, ..narrow() }, errors);
+    let scene = Scene::new(ProtectConfig { breaker, requests_max: Count::of(100), ..narrow() }, errors);
     (0..4).for_each(|_| drop(scene.now(get())));
     assert_eq!(scene.shield.stats().breaker, "open");
     let Err(error) = scene.now(get()) else { panic!("it is open") };
@@ -281,7 +282,7 @@ async fn an_origin_that_fails_is_left_alone_and_tried_again() {
 
 #[tokio::test]
 async fn bodies_that_break_off_open_the_breaker_too() {
-    let breaker = BreakerConfig { requests_min: 8, ..BreakerConfig::default() };
+    let breaker = BreakerConfig { requests_min: Count::of(8), ..BreakerConfig::default() };
     let scene = Scene::new(ProtectConfig { breaker, ..narrow() }, (0..8).map(|_| Does::BreaksOff));
     for _ in 0..8 {
         if let Ok(response) = scene.now(get()) {
@@ -293,8 +294,8 @@ async fn bodies_that_break_off_open_the_breaker_too() {
 
 #[tokio::test]
 async fn a_probe_that_is_given_up_makes_room_for_another() {
-    let breaker = BreakerConfig { requests_min: 1, probes: 1, ..BreakerConfig::default() };
-    let scene = Scene::new(ProtectConfig { breaker, requests_max: 9, ..narrow() }, [Does::Answers(500)]);
+    let breaker = BreakerConfig { requests_min: Count::of(1), probes: Count::of(1), ..BreakerConfig::default() };
+    let scene = Scene::new(ProtectConfig { breaker, requests_max: Count::of(9), ..narrow() }, [Does::Answers(500)]);
     drop(scene.now(get()));
     scene.clock.advance(SECOND);
     let (_never, told) = oneshot::channel();
@@ -329,7 +330,7 @@ async fn a_fetch_ends_at_its_hard_deadline_and_a_write_does_not() {
 
 #[tokio::test]
 async fn an_adaptive_limit_follows_the_origin() {
-    let config = ProtectConfig { adaptive: true, requests_min: 2, requests_max: 100, ..narrow() };
+    let config = ProtectConfig { adaptive: true, requests_min: Count::of(2), requests_max: Count::of(100), ..narrow() };
     let scene = Scene::new(config, []);
     assert_eq!(scene.shield.stats().limit, 2, "it measures");
     (0..50).for_each(|_| drop(scene.now(get())));
@@ -389,9 +390,9 @@ async fn an_upload_that_does_not_go_on_is_late_and_that_is_no_failure_of_the_ori
 
 #[tokio::test]
 async fn a_probe_is_given_back_while_its_client_keeps_it_waiting() {
-    let breaker = BreakerConfig { requests_min: 1, probes: 1, ..BreakerConfig::default() };
+    let breaker = BreakerConfig { requests_min: Count::of(1), probes: Count::of(1), ..BreakerConfig::default() };
     let scene = Scene::new(
-        ProtectConfig { breaker, requests_max: 9, ..narrow() },
+        ProtectConfig { breaker, requests_max: Count::of(9), ..narrow() },
         [Does::Answers(500), Does::TakesUpload(200), Does::Answers(200)],
     );
     drop(scene.now(get()));
@@ -434,7 +435,7 @@ async fn a_response_that_is_not_read_is_cut_in_time() {
 
 #[tokio::test]
 async fn a_body_that_breaks_off_while_the_client_keeps_the_origin_waiting_is_no_failure() {
-    let breaker = BreakerConfig { requests_min: 1, ..BreakerConfig::default() };
+    let breaker = BreakerConfig { requests_min: Count::of(1), ..BreakerConfig::default() };
     for (lag, expected) in [(SECOND, "closed"), (Duration::ZERO, "open")] {
         let (tell, told) = oneshot::channel();
         let scene = Scene::new(ProtectConfig { breaker: breaker.clone(), ..narrow() }, [Does::AnswersEarly(told)]);
@@ -450,7 +451,7 @@ async fn a_body_that_breaks_off_while_the_client_keeps_the_origin_waiting_is_no_
 
 #[tokio::test]
 async fn one_client_can_not_shut_the_origin_for_others() {
-    let config = ProtectConfig { requests_max: 8, queue_max: 8, ..narrow() };
+    let config = ProtectConfig { requests_max: Count::of(8), queue_max: Count::of(8), ..narrow() };
     let scene = Scene::new(config, []);
     let _unread: Vec<_> = (0..8).map(|_| scene.now(from(get(), 1)).expect("there is room")).collect();
     let _waiting: Vec<_> = (0..8).map(|_| scene.start(from(get(), 1))).collect();
@@ -467,7 +468,7 @@ async fn one_client_can_not_shut_the_origin_for_others() {
 
 #[tokio::test]
 async fn the_time_that_a_client_takes_is_not_the_origins_latency() {
-    let config = ProtectConfig { adaptive: true, requests_min: 2, requests_max: 100, ..narrow() };
+    let config = ProtectConfig { adaptive: true, requests_min: Count::of(2), requests_max: Count::of(100), ..narrow() };
     let scene = Scene::new(config, []);
     (0..50).for_each(|_| drop(scene.now(get())));
     let limit = scene.shield.stats().limit;
@@ -493,14 +494,9 @@ fn settings_that_can_not_work_are_refused_by_name() {
     let check = |change: fn(&mut ProtectConfig), key: &str| {
         let mut config = ProtectConfig::default();
         change(&mut config);
-        assert_eq!(config.check().expect_err("it can't work").0, key);
+        assert_eq!(config.check().expect_err("it can't work").0, Key::from(key));
     };
     assert_eq!(ProtectConfig::default().check(), Ok(()));
-    check(|config| config.requests_max = 0, "requests_max");
-    check(|config| (config.adaptive, config.requests_min) = (true, 2000), "requests_min");
-    check(|config| config.breaker.probes = 0, "breaker.probes");
-    check(|config| config.breaker.pause_max = Duration::ZERO, "breaker.pause_max");
-    check(|config| config.progress_deadline = Duration::ZERO, "progress_deadline");
-    check(|config| config.progress_min = bytesize::ByteSize(0), "progress_min");
-    check(|config| config.retry.share_percent = 101, "retry.share_percent");
+    check(|config| (config.adaptive, config.requests_min) = (true, Count::of(2000)), "requests_min");
+    check(|config| config.breaker.pause_max = Span::of(Duration::from_millis(1)), "breaker.pause_max");
 }

@@ -90,7 +90,7 @@ impl TenantPolicies {
         }
         let Some(binding) = self.configured.get(&role) else { return Ok(None) };
         let prepared = self.prepare_as(binding.clone(), BoundBy::Config, None);
-        prepared.map(Some).map_err(|source| OpenError { role, named: binding.source.to_string(), source })
+        prepared.map(Some).map_err(|reason| OpenError { role, named: binding.source.to_string(), reason })
     }
 
     fn kept_binding(&self, role: Role) -> Result<Option<Prepared>, String> {

@@ -1,7 +1,7 @@
 //! Barriers that survive a restart: a small redb database beside the segments, one durable transaction per purge.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -24,7 +24,9 @@ const CACHE_BYTES: usize = 1 << 20;
 
 #[derive(Debug)]
 pub(super) struct BarrierBook {
-    database: Database,
+    path: PathBuf,
+    /// None after a write that the disk refused: from then on a database takes nothing until it is opened again.
+    database: Mutex<Option<Database>>,
     sequences: Mutex<HashMap<String, u64>>,
     /// Older barriers than this are dropped: nothing they could hold back lives so long.
     lifetime_max: Duration,
@@ -37,7 +39,7 @@ type BookResult<T> = Result<T, redb::Error>;
 impl BarrierBook {
     /// Opens or creates the database at `path`.
     pub(super) fn open(path: &Path, lifetime_max: Duration, barriers_max: u64) -> BookResult<Self> {
-        let database = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
+        let database = open(path)?;
         let transaction = database.begin_write()?;
         transaction.open_table(BARRIERS)?;
         transaction.open_table(PURGES)?;
@@ -48,7 +50,8 @@ impl BarrierBook {
             let (tenant, sequence) = row?;
             sequences.insert(tenant.value().to_owned(), sequence.value());
         }
-        Ok(Self { database, sequences: Mutex::new(sequences), lifetime_max, barriers_max })
+        let (path, database) = (path.to_owned(), Mutex::new(Some(database)));
+        Ok(Self { path, database, sequences: Mutex::new(sequences), lifetime_max, barriers_max })
     }
 
     /// The highest sequence given out to a tenant.
@@ -58,7 +61,15 @@ impl BarrierBook {
 
     /// Records a purge; it is on disk when this returns.
     pub(super) fn raise(&self, tenant: &str, purge: &Purge, above: u64, at: Timestamp) -> BookResult<u64> {
-        let transaction = self.database.begin_write()?;
+        let sequence = self.with(|database| self.raise_in(database, tenant, purge, above, at))?;
+        let mut sequences = self.sequences.lock();
+        let known = sequences.entry(tenant.to_owned()).or_default();
+        *known = sequence.max(*known);
+        Ok(sequence)
+    }
+
+    fn raise_in(&self, database: &Database, tenant: &str, purge: &Purge, above: u64, at: Timestamp) -> BookResult<u64> {
+        let transaction = database.begin_write()?;
         let sequence = next_sequence(&transaction, tenant, above)?;
         let barrier = Barrier { purge: purge.clone(), sequence, raised: at };
         insert(&transaction, tenant, &barrier)?;
@@ -68,23 +79,40 @@ impl BarrierBook {
             merge_past_most(&transaction, tenant, self.barriers_max)?;
         }
         transaction.commit()?;
-        let mut sequences = self.sequences.lock();
-        let known = sequences.entry(tenant.to_owned()).or_default();
-        *known = sequence.max(*known);
         Ok(sequence)
+    }
+
+    /// Works on the database, which is opened again where it was given up before.
+    fn with<T>(&self, work: impl FnOnce(&Database) -> BookResult<T>) -> BookResult<T> {
+        let mut held = self.database.lock();
+        let database = match held.take() {
+            Some(database) => database,
+            None => open(&self.path)?,
+        };
+        let done = work(&database);
+        if done.is_ok() {
+            *held = Some(database);
+        }
+        done
     }
 
     /// The barriers above `above`.
     pub(super) fn raised_since(&self, tenant: &str, above: u64) -> BookResult<Vec<Barrier>> {
-        let barriers = self.database.begin_read()?.open_table(BARRIERS)?;
-        let from = above.saturating_add(1);
-        let mut raised = Vec::new();
-        for row in barriers.range((tenant, from)..=(tenant, u64::MAX))? {
-            let (key, value) = row?;
-            raised.push(decode(value.value(), key.value().1));
-        }
-        Ok(raised)
+        self.with(|database| {
+            let barriers = database.begin_read()?.open_table(BARRIERS)?;
+            let from = above.saturating_add(1);
+            let mut raised = Vec::new();
+            for row in barriers.range((tenant, from)..=(tenant, u64::MAX))? {
+                let (key, value) = row?;
+                raised.push(decode(value.value(), key.value().1));
+            }
+            Ok(raised)
+        })
     }
+}
+
+fn open(path: &Path) -> BookResult<Database> {
+    Ok(Database::builder().set_cache_size(CACHE_BYTES).create(path)?)
 }
 
 fn next_sequence(transaction: &WriteTransaction, tenant: &str, above: u64) -> BookResult<u64> {

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use super::log::Log;
 use crate::clock::{Clock, Timestamp};
+use crate::disk_trouble::DiskTrouble;
 use crate::entry::Entry;
 use crate::key::KeyHash;
 use crate::tier::codec::{self, Encoding};
@@ -55,10 +56,16 @@ enum Job {
 }
 
 impl Writer {
-    pub(super) fn start(log: Log, clock: Arc<dyn Clock>, encoding: Encoding, limits: QueueLimits) -> io::Result<Self> {
+    pub(super) fn start(
+        log: Log,
+        clock: Arc<dyn Clock>,
+        encoding: Encoding,
+        limits: QueueLimits,
+        trouble: Arc<DiskTrouble>,
+    ) -> io::Result<Self> {
         let (jobs, queue) = sync_channel(limits.len);
         let queued_bytes = Arc::new(AtomicU64::new(0));
-        let worker = Worker { log, clock, encoding, queued_bytes: Arc::clone(&queued_bytes) };
+        let worker = Worker { log, clock, encoding, queued_bytes: Arc::clone(&queued_bytes), trouble };
         let thread = std::thread::Builder::new().name("disk-tier".into()).spawn(move || worker.run(&queue))?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread), queued_bytes, limits })
     }
@@ -115,6 +122,7 @@ struct Worker {
     clock: Arc<dyn Clock>,
     encoding: Encoding,
     queued_bytes: Arc<AtomicU64>,
+    trouble: Arc<DiskTrouble>,
 }
 
 impl Worker {
@@ -130,7 +138,14 @@ impl Worker {
 
     fn work(&mut self, job: Job) {
         let now = self.clock.now();
-        let refused = |error: io::Error| NotDone::Refused(error.to_string());
+        let trouble = Arc::clone(&self.trouble);
+        let refused = |error: io::Error| {
+            // One that is larger than a segment is no trouble of the disk.
+            if error.kind() != io::ErrorKind::FileTooLarge {
+                trouble.refused(&error, now);
+            }
+            NotDone::Refused(error.to_string())
+        };
         match job {
             Job::Put { key, entry, until, weight_bytes, done } => {
                 let bytes = codec::encode_with(&entry, &self.encoding);
@@ -147,8 +162,9 @@ impl Worker {
     }
 
     fn tidy(&mut self) {
-        if let Err(error) = self.log.tidy(self.clock.now()) {
-            tracing::warn!(%error, "the disk tier could not drop old segments");
+        let now = self.clock.now();
+        if let Err(error) = self.log.tidy(now) {
+            self.trouble.refused(&error, now);
         }
     }
 }
