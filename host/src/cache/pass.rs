@@ -16,6 +16,7 @@ use crate::barrier::{Purge, PurgeMode, Scope};
 use crate::body::{self, Body};
 use crate::http::semantics::leave::Holds;
 use crate::http::semantics::request::{Forwards, forwards};
+use crate::http::semantics::standing::standing;
 use crate::http::semantics::{FwdReason, HeadUpdate, Times, freshen_from_head};
 use crate::origin::{Fault, OriginError, Sound};
 use crate::tenant::counters::count;
@@ -65,7 +66,8 @@ impl Cache {
         let Some(found) = basis else { return };
         let stored = found.stored();
         if status != stored.status {
-            return;
+            // What a success or a redirection would bring instead is not known by its head: GET is asked for it.
+            return self.hold_to(asked, found, standing(&asked.fields, status, true)).await;
         }
         match freshen_from_head(stored, fields, times) {
             HeadUpdate::Freshened(_) => {

@@ -102,13 +102,21 @@ impl Cache {
     /// What an answer that is not stored means for what was stored when its fill began.
     pub(crate) async fn settle(&self, fill: &Fill, status: StatusCode, why: Why) {
         let asked = &fill.asked;
-        match (standing(&asked.fields, status, why.is_of_the_request()), &fill.basis) {
-            (Standing::Stands, _) => {}
-            (Standing::Ended, Some(basis)) => self.end(asked, basis).await,
+        let standing = standing(&asked.fields, status, why.is_of_the_request());
+        match &fill.basis {
+            Some(basis) => self.hold_to(asked, basis, standing).await,
             // It was asked for a range that is not stored: others may be.
-            (Standing::Ended, None) if fill.purpose == Purpose::Part => self.forget(asked, &fill.key).await,
-            (Standing::Doubtful, Some(basis)) => self.doubt(asked, basis),
-            (Standing::Ended | Standing::Doubtful, None) => {}
+            None if fill.purpose == Purpose::Part && standing == Standing::Ended => self.forget(asked, &fill.key).await,
+            None => {}
+        }
+    }
+
+    /// Does with a stored response as the origin's answer has it.
+    pub(crate) async fn hold_to(&self, asked: &Asked, basis: &Found, standing: Standing) {
+        match standing {
+            Standing::Stands => {}
+            Standing::Ended => self.end(asked, basis).await,
+            Standing::Doubtful => self.doubt(asked, basis),
         }
     }
 

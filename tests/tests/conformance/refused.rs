@@ -7,7 +7,7 @@
 
 use sandbar::tenant::config::TenantConfig;
 
-use super::scenario::{Scenario, Step, get, scenario};
+use super::scenario::{Scenario, Step, ask, get, scenario};
 use super::{over_layer, over_sockets};
 
 const FRESH: &str = "Cache-Control: max-age=60, stale-if-error=600\nETag: \"a\"";
@@ -191,6 +191,25 @@ async fn all_hold(scenarios: Vec<Scenario>) {
 #[tokio::test]
 async fn what_ends_a_stored_response_and_what_does_not() {
     all_hold(scenarios()).await;
+}
+
+/// HEAD asks about the same resource, and brings no content that could take its place.
+#[tokio::test]
+async fn what_the_origin_says_to_head_counts_for_get() {
+    let head = |status| ask("HEAD", "/", "Cache-Control: no-cache").origin(status, "", "");
+    let stored = || get("").origin(200, FRESH, "old");
+    let ends = [404, 410].map(|status| {
+        let next = get("").origin(200, NEW, "new").not_heard("if-none-match").is(200, "new");
+        scenario(text(format!("9111 4.3.3: {status} to HEAD ends it")), vec![stored(), head(status), next])
+    });
+    let doubts = [301, 400, 429].map(|status| {
+        let next = get("").origin(304, RENEWED, "").is(200, "old").heard("If-None-Match: \"a\"");
+        scenario(
+            text(format!("9111 4.3.3: after {status} to HEAD it is validated")),
+            vec![stored(), head(status), next],
+        )
+    });
+    all_hold(ends.into_iter().chain(doubts).collect()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
