@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::config::TenantConfig;
 use crate::http::semantics::upgrade::may_allow;
 use crate::origin::http::Protocol;
-use crate::setting::{Count, DAY, Key, SECOND, Span};
+use crate::setting::{Count, DAY, Key, MS, Span};
 
 /// `[tenant.tunnels]`: bounds of the connections that switch to another protocol, in the classes that allow one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,7 +20,7 @@ pub struct TunnelConfig {
     /// (`protect.requests_max`) for as long as it lasts. Default 256.
     pub max: Count<1, 1_000_000>,
     /// How long nothing may move in either direction before a tunnel is ended. Default 5 min.
-    pub idle_deadline: Span<SECOND, DAY>,
+    pub idle_deadline: Span<MS, DAY>,
 }
 
 impl TunnelConfig {
