@@ -143,7 +143,12 @@ async fn what_is_clear_is_answered() -> anyhow::Result<()> {
         assert!(answer.contains(" 200 OK\r\n"), "{section}: {answer}");
     }
     assert_eq!(origin.requests(), 1, "all of them are for one key");
-    let answer = answers(&gateway, "GET / HTTP/1.0\r\n\r\n").await?;
+    // RFC 9112 section 3.2 makes `Host` a duty from HTTP/1.1 on. Who answers for every host answers one that is not named too,
+    // under a name that nobody has.
+    let answer = answers(&gateway, "GET /abs HTTP/1.0\r\n\r\n").await?;
+    assert!(answer.contains(" 200 OK\r\n"), "it needs no host: {answer}");
+    assert_eq!(origin.requests(), 2, "it has a key of its own");
+    let answer = answers(&gateway, "GET /abs HTTP/1.1\r\nconnection: close\r\n\r\n").await?;
     assert!(answer.contains(" 400 "), "a host must be named somewhere: {answer}");
     Ok(())
 }
