@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use super::{BuildError, read};
 
-/// What policies are compiled for: it has no system interface, so that a policy has no imports.
+/// What policies are compiled for: it has no system interface, so that a policy imports the host's log at most.
 pub(super) const TARGET: &str = "wasm32-unknown-unknown";
 
 /// The profile, whatever the crate's own one is: fast code without debug information, but with the names of functions,
