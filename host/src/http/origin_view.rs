@@ -71,7 +71,7 @@ pub fn origin_view(rules: ViewRules<'_>, head: Parts, is_plain: bool) -> Result<
     let is_answerable = is_plain && matches!(method, Method::GET | Method::HEAD) && !is_for_origin(&fields);
     let is_overridden = strip_told(rules, &mut fields, is_answerable);
     let times_through = times_through(&fields, rules.pseudonym);
-    join_cookies(&mut fields);
+    join_lines(&mut fields, is_answerable);
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     fields.insert(HOST, HeaderValue::from_str(authority).map_err(|_| NoKey::BadHost)?);
     rules.forward.tell(&uri, extensions.get().map(Client::address), &mut fields);
@@ -123,7 +123,7 @@ fn strip_told(rules: ViewRules<'_>, fields: &mut HeaderMap, is_answerable: bool)
             Kind::Ordinary => false,
             // Nobody but the gateway says that.
             _ if rules.forward.told_by.tells(&plain) => true,
-            Kind::Client => !is_keyed() && !passes(),
+            Kind::Client | Kind::Setting => !is_keyed() && !passes(),
             Kind::Place => !is_keyed(),
             Kind::Override if is_answerable => !is_keyed(),
             Kind::Override => {
@@ -142,20 +142,28 @@ fn remove_where(fields: &mut HeaderMap, mut is_unwanted: impl FnMut(&HeaderName)
     }
 }
 
-/// RFC 9113 section 8.2.3: several `Cookie` lines "MUST be concatenated into a single octet string using the two-octet
-/// delimiter of 0x3b, 0x20 (the ASCII string "; ") before being passed into a non-HTTP/2 context". So they are for
-/// everybody: an origin that reads the first of several lines alone would see another request than the cache.
-fn join_cookies(fields: &mut HeaderMap) {
-    let mut lines = fields.get_all(COOKIE).iter();
-    let (Some(first), Some(second)) = (lines.next(), lines.next()) else { return };
-    let mut joined = first.as_bytes().to_vec();
-    for line in std::iter::once(second).chain(lines) {
-        joined.extend_from_slice(b"; ");
-        joined.extend_from_slice(line.as_bytes());
-    }
-    // What was allowed in each of the lines is allowed in all of them together.
-    if let Ok(joined) = HeaderValue::from_bytes(&joined) {
-        fields.insert(COOKIE, joined);
+/// Several lines of a name become one: an origin that reads the first of them alone would see another request than the
+/// cache, which compares all of them.
+///
+/// RFC 9110 section 5.3: a recipient "MAY combine multiple field lines within a field section that have the same field name
+/// into one field line, without changing the semantics of the message". Cookies "MUST be concatenated into a single octet
+/// string using the two-octet delimiter of 0x3b, 0x20 (the ASCII string "; ") before being passed into a non-HTTP/2 context"
+/// (RFC 9113 section 8.2.3), whatever is asked.
+fn join_lines(fields: &mut HeaderMap, is_answerable: bool) {
+    let several = |name: &&HeaderName| fields.get_all(*name).iter().nth(1).is_some();
+    let is_joined = |name: &&HeaderName| is_answerable || **name == COOKIE;
+    let names: Vec<_> = fields.keys().filter(is_joined).filter(several).cloned().collect();
+    for name in names {
+        let delimiter: &[u8] = if name == COOKIE { b"; " } else { b", " };
+        let mut lines: Vec<_> = fields.get_all(&name).iter().map(HeaderValue::as_bytes).collect();
+        if name == CONTENT_LENGTH {
+            // They are the same, or the request would have been refused.
+            lines.truncate(1);
+        }
+        // What was allowed in each of the lines is allowed in all of them together.
+        if let Ok(joined) = HeaderValue::from_bytes(&lines.join(delimiter)) {
+            fields.insert(name, joined);
+        }
     }
 }
 

@@ -96,6 +96,38 @@ fn scenarios() -> Vec<Scenario> {
             ],
         ),
         scenario(
+            "9110 5.3: several lines are one, as an origin may read no further than the first",
+            [
+                get("Accept-Language: en;q=0.8\nAccept-Language: de")
+                    .origin(200, "Cache-Control: max-age=60\nVary: Accept-Language", "a")
+                    .heard("Accept-Language: en;q=0.8, de"),
+                get("Foo:\nFoo: 1").origin(200, BY_FOO, "nothing, one").heard("Foo: , 1"),
+                get("Foo: 1").origin(200, BY_FOO, "one"),
+                get("Foo: 1\nFoo:\nFoo: 2").origin(200, BY_FOO, "one, nothing, two").heard("Foo: 1, , 2"),
+                get("Foo: , 1").is(200, "nothing, one"),
+                ask("POST", "/", "Foo: 1\nFoo: 2\nCookie: a=1\nCookie: b=2")
+                    .origin(200, "", "")
+                    .heard("Foo: 1\nFoo: 2\nCookie: a=1; b=2"),
+            ],
+        ),
+        scenario(
+            "an empty line is no absent one where preferences are compared",
+            [
+                get("Accept-Language:\nAccept-Language: de")
+                    .origin(200, "Cache-Control: max-age=60\nVary: Accept-Language", "any"),
+                get("Accept-Language: de").origin(200, "Cache-Control: max-age=60\nVary: Accept-Language", "de"),
+            ],
+        ),
+        scenario(
+            "what programs take for their own settings reaches none, whatever is asked",
+            [
+                get("Proxy: http://evil.test\nX-Sendfile-Type: X-Accel-Redirect\nX-Accel-Mapping: /=/")
+                    .origin(200, FRESH, "a")
+                    .not_heard("proxy x-sendfile-type x-accel-mapping"),
+                ask("POST", "/", "Proxy: http://evil.test\nHTTPS: on").origin(200, "", "").not_heard("proxy https"),
+            ],
+        ),
+        scenario(
             "9111 4.3.1: ranges and conditions select nothing, as the origin is asked without them",
             [
                 get("If-None-Match: \"x\"")

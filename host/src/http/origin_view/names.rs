@@ -11,6 +11,9 @@ pub(super) enum Kind {
     Place,
     /// Which method or target to take instead of the request's own.
     Override,
+    /// What a program takes for a setting of its own: CGI makes `HTTP_PROXY` of `Proxy` (CVE-2016-5385, "httpoxy"), and Rack
+    /// asks the client how files are sent.
+    Setting,
 }
 
 impl Kind {
@@ -19,7 +22,7 @@ impl Kind {
         // All of them but a few begin so: most names are passed over by one comparison.
         match name.as_bytes() {
             [b'x', b'-', ..] => Self::of_extension(name),
-            [b'f' | b'c' | b't' | b'b' | b'w' | b'p', ..] => Self::of_other(name),
+            [b'f' | b'c' | b't' | b'b' | b'w' | b'p' | b'h', ..] => Self::of_other(name),
             _ => Self::Ordinary,
         }
     }
@@ -47,6 +50,8 @@ impl Kind {
             | "x-true-client-ip" => Self::Client,
             "x-arr-ssl"
             | "x-backend-host"
+            | "x-envoy-original-host"
+            | "x-forwarded-authority"
             | "x-forwarded-host"
             | "x-forwarded-hostname"
             | "x-forwarded-https"
@@ -57,13 +62,16 @@ impl Kind {
             | "x-forwarded-server"
             | "x-forwarded-ssl"
             | "x-host"
+            | "x-host-override"
             | "x-hostname"
             | "x-http-host"
             | "x-http-host-override"
+            | "x-https"
             | "x-original-host"
             | "x-original-port"
             | "x-original-proto"
             | "x-original-scheme"
+            | "x-proto"
             | "x-real-host"
             | "x-real-port"
             | "x-real-scheme"
@@ -80,8 +88,14 @@ impl Kind {
             | "x-http-destinationurl"
             | "x-http-method"
             | "x-http-method-override"
+            | "x-invoke-path"
+            | "x-invoke-query"
+            | "x-invoke-status"
+            | "x-matched-path"
             | "x-method"
             | "x-method-override"
+            | "x-middleware-subrequest"
+            | "x-now-route-matches"
             | "x-original-method"
             | "x-original-path"
             | "x-original-uri"
@@ -91,7 +105,9 @@ impl Kind {
             | "x-request-uri"
             | "x-rewrite-uri"
             | "x-rewrite-url"
-            | "x-script-name" => Self::Override,
+            | "x-script-name"
+            | "x-waws-unencoded-url" => Self::Override,
+            "x-accel-mapping" | "x-sendfile-type" => Self::Setting,
             _ => Self::Ordinary,
         }
     }
@@ -109,8 +125,10 @@ impl Kind {
             | "forwarded-host"
             | "forwarded-proto"
             | "front-end-https"
+            | "https"
             | "wl-proxy-ssl" => Self::Place,
             "base-url" => Self::Override,
+            "proxy" => Self::Setting,
             _ => Self::Ordinary,
         }
     }

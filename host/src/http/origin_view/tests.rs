@@ -163,6 +163,14 @@ fn cookies_are_one_line() {
 }
 
 #[test]
+fn lines_of_one_name_are_one_where_the_cache_may_answer() {
+    let sent = "a: 1\na:\na: 2\nContent-Length: 0\nContent-Length: 0";
+    assert_eq!(shown(&seen(GET, sent).fields), ["a: 1, , 2", "content-length: 0"], "9110 5.3");
+    let posted = seen("POST http://h/", sent);
+    assert_eq!(posted.fields.get_all("a").iter().count(), 3);
+}
+
+#[test]
 fn conditions_and_ranges_select_nothing() {
     let with = seen(GET, "Range: bytes=0-1\nIf-None-Match: \"1\"");
     let names = ["if-none-match".to_owned(), "range".to_owned()];

@@ -69,7 +69,7 @@ impl ForwardRules {
                     "tells the origin of another host, scheme, method or target; only key.fields may name it"
                 }
                 Kind::Ordinary if !name.contains('_') => "is passed on in any case",
-                Kind::Ordinary | Kind::Client => return None,
+                Kind::Ordinary | Kind::Client | Kind::Setting => return None,
             };
             Some((name, reason))
         })

@@ -1,11 +1,12 @@
 //! `Vary` (RFC 9110 section 12.5.5) and the normalised values of the fields that it names (RFC 9111 section 4.1).
 
 use http::header::{
-    ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, COOKIE, DATE, IF_MATCH, IF_MODIFIED_SINCE,
+    ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, COOKIE, DATE, EXPECT, IF_MATCH, IF_MODIFIED_SINCE,
     IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE, REFERER, USER_AGENT, VARY,
 };
 use http::{HeaderMap, HeaderName};
 
+use super::fields::is_hop_by_hop;
 use super::list::{Members, Quotes};
 use super::twin::twin;
 
@@ -85,14 +86,9 @@ fn combined(name: &str, request: &HeaderMap) -> Option<Vec<u8>> {
     if lines.peek().is_none() || ANSWERED_HERE.iter().any(|answered| *answered == *name) {
         return None;
     }
-    let mut value = Vec::new();
-    for line in lines {
-        if !value.is_empty() {
-            value.extend_from_slice(b", ");
-        }
-        value.extend_from_slice(line.as_bytes().trim_ascii());
-    }
-    Some(value)
+    // An empty line counts: an origin may read no further than it.
+    let lines: Vec<_> = lines.map(|line| line.as_bytes().trim_ascii()).collect();
+    Some(lines.join(&b", "[..]))
 }
 
 /// Conditions and ranges: what is stored was fetched without those of the request (RFC 9111 section 4.3.1), so it does not
@@ -100,17 +96,22 @@ fn combined(name: &str, request: &HeaderMap) -> Option<Vec<u8>> {
 const ANSWERED_HERE: [HeaderName; 6] =
     [IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE];
 
+/// Whether no request has a value of this field that could tell it from others: it is not passed on, or is answered here.
+pub(crate) fn selects_nothing(name: &HeaderName) -> bool {
+    ANSWERED_HERE.contains(name) || is_hop_by_hop(name) || *name == EXPECT
+}
+
 /// Lists of case-insensitive members whose order says nothing: their weights do (RFC 9110 section 12.4.2).
 const PREFERENCES: [HeaderName; 3] = [ACCEPT_ENCODING, ACCEPT_LANGUAGE, ACCEPT_CHARSET];
 
 /// Fields that are no lists: a comma within them, and the space after it, is part of the value.
 const SINGLETONS: [HeaderName; 5] = [AUTHORIZATION, COOKIE, DATE, REFERER, USER_AGENT];
 
-/// The members in lower case, without white space and empty ones, sorted.
+/// The members in lower case, without white space, sorted.
 fn preferences(value: Vec<u8>) -> Vec<u8> {
     let mut bare = value.to_ascii_lowercase();
     bare.retain(|byte| !matches!(byte, b' ' | b'\t'));
-    let mut members: Vec<&[u8]> = Members::of(&bare, Quotes::None).filter(|member| !member.is_empty()).collect();
+    let mut members: Vec<&[u8]> = Members::of(&bare, Quotes::None).collect();
     if members.len() > PREFERENCES_MAX {
         return value;
     }
