@@ -15,11 +15,11 @@ use serde::{Deserialize, Serialize};
 use crate::http::semantics::twin::twin;
 use crate::http::semantics::vary::joined_lines;
 use crate::key::CacheKey;
-use target::spelled;
 
 pub(crate) use site::site_of;
 pub use site::{check_form, site};
 pub use target::{Target, TargetPrefix};
+pub(crate) use target::{equivalent, spelled};
 
 /// What joins the key beyond tenant, scheme, authority, path and query.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,6 +3,7 @@
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::config::ClassConfig;
+use crate::http::key::{equivalent, spelled};
 
 /// The classes of a tenant, compiled.
 #[derive(Clone, Debug, Default)]
@@ -43,7 +44,7 @@ impl Classes {
                 let earlier = format!("class {:?} with path {:?} comes first", earlier.name, earlier.path);
                 return Err(wrong(format!("it never counts, for {earlier}; put it before that one, or leave it out")));
             }
-            let glob = GlobBuilder::new(&class.path).literal_separator(true).build();
+            let glob = GlobBuilder::new(&spelled(&class.path)).literal_separator(true).build();
             let not_understood = |error: globset::Error| format!("{}; write one such as \"/img/**\"", error.kind());
             patterns.add(glob.map_err(|error| wrong(not_understood(error)))?);
         }
@@ -58,12 +59,18 @@ impl Classes {
     }
 
     /// The first class whose pattern matches the path of `target` (path and query); a nameless one where none does.
+    ///
+    /// All spellings of one resource are in one class, so that nobody has `/account` treated as what is below `/static/` by
+    /// asking for `/static/../account`. A path that only some recipients would take out of its class is in none.
     pub fn of(&self, target: &str) -> &ClassConfig {
         if self.classes.is_empty() {
             return &self.none;
         }
-        let path = target.split_once('?').map_or(target, |(path, _)| path);
-        self.patterns.matches(path).into_iter().min().map_or(&self.none, |first| &self.classes[first])
+        let path = equivalent(target.split_once('?').map_or(target, |(path, _)| path));
+        if climbs(&path) {
+            return &self.none;
+        }
+        self.patterns.matches(&*path).into_iter().min().map_or(&self.none, |first| &self.classes[first])
     }
 }
 
@@ -71,10 +78,21 @@ impl Classes {
     /// The classes that a purge of everything, or of what begins with `prefix`, may reach.
     pub fn reached<'a>(&'a self, prefix: Option<&'a str>) -> impl Iterator<Item = &'a ClassConfig> {
         self.classes.iter().filter(move |class| {
-            let literal = class.path.split(['*', '?', '[', '{', '\\']).next().unwrap_or("");
+            let path = spelled(&class.path);
+            let literal = path.split(['*', '?', '[', '{', '\\']).next().unwrap_or("");
             prefix.is_none_or(|prefix| literal.starts_with(prefix) || prefix.starts_with(literal))
         })
     }
+}
+
+/// Whether a path has a segment `..` for a recipient that takes an encoded slash or a backslash for a slash, or that lets
+/// parameters follow a segment (`..;a=b`).
+fn climbs(path: &str) -> bool {
+    if !path.contains("..") {
+        return false;
+    }
+    let plain = path.replace("%2F", "/").replace("%5C", "/").replace('\\', "/");
+    plain.split('/').any(|segment| segment.split(';').next() == Some(".."))
 }
 
 /// Why no path can match a pattern, and what would be right.
@@ -87,6 +105,11 @@ fn never_matches(pattern: &str) -> Option<&'static str> {
     }
     if !pattern.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Some("it has characters that are never sent so; write them in per cent, such as %20 for a space");
+    }
+    if pattern.split('/').any(|part| matches!(part, "." | "..")) {
+        return Some(
+            "it has \".\" or \"..\" between slashes, which are resolved before paths are compared; write it without",
+        );
     }
     if pattern.split('/').any(|part| part.contains("**") && part != "**") {
         return Some("\"**\" stands beside other characters; write it between slashes: \"/img/**/*.jpg\"");
@@ -120,6 +143,32 @@ mod tests {
     }
 
     #[test]
+    fn spellings_of_one_path_are_in_one_class() {
+        let classes =
+            Classes::new(&[class("img", "/img/**"), class("home", "/%7Eme/*"), class("b", "/a%2Fb/*")]).unwrap();
+        let check = |target: &str, name: &str| assert_eq!(classes.of(target).name, name, "{target}");
+        for target in ["/img/a", "/%69mg/a", "/./img/a", "/x/../img/a", "/x/%2e%2E/img/a?/..", "/img/..a", "/img/a../b"]
+        {
+            check(target, "img");
+        }
+        check("/%7eme/a", "home");
+        check("/a%2fb/c", "b");
+        for target in [
+            "/img/../account",
+            "/img/%2e%2e/account",
+            "/img/..%2faccount",
+            "/img/%2e%2e%2Faccount",
+            "/img/..%5caccount",
+            "/img/..\\account",
+            "/img/..;/account",
+            "/img/..;a=b/account",
+            "/img/x%2F..%2F../account",
+        ] {
+            check(target, "");
+        }
+    }
+
+    #[test]
     fn purge_of_a_prefix_reaches_the_classes_that_may_hold_it() {
         let classes = Classes::new(&[class("img", "/img/**"), class("thumb", "/*/thumb"), class("api", "/api/v1/**")]);
         let classes = classes.unwrap();
@@ -144,6 +193,7 @@ mod tests {
             ("/search?q=*", "only paths are compared"),
             ("/a b", "%20"),
             ("/img/**.jpg", "between slashes"),
+            ("/img/../a", "are resolved"),
         ] {
             let error = Classes::new(&[class("wrong", path)]).unwrap_err().to_string();
             assert!(error.contains(part) && error.contains("wrong"), "{path}: {error}");

@@ -70,7 +70,7 @@ fn location_and_content_location_of_the_same_origin() {
         ("9111 4.4: no authority", "urn:x:y", &["/a/b?q"]),
         ("9111 4.4: no authority", "mailto:a@a.example", &["/a/b?q"]),
         ("9110 8.7: the same", "/a/b?q", &["/a/b?q"]),
-        ("not visible ASCII", "/\u{e9}", &["/a/b?q"]),
+        ("3987 3.1: as it is shown to people", "/\u{e9}", &["/a/b?q", "/\u{e9}"]),
     ] {
         for name in ["Location", "Content-Location"] {
             check(section, SITE, ("POST", "/a/b?q"), 200, &format!("{name}: {reference}"), expected);

@@ -117,6 +117,16 @@ async fn a_class_may_store_cookies() -> anyhow::Result<()> {
         [
             scenario("9111 7.3", [of("/img/a"), ask("GET", "/img/a", "").is(200, "a").has("Set-Cookie: a=b")]),
             scenario("another class", [of("/a"), of("/a")]),
+            scenario(
+                "9110 4.2.3: all spellings are in the class of the resource",
+                [of("/%69mg/a"), ask("GET", "/%69mg/a", "").is(200, "a")],
+            ),
+            scenario(
+                "9110 4.2.3: nothing gets into a class by its spelling",
+                ["/img/../a", "/img/%2e%2e/a", "/img/..%2fa", "/img/..;/a"]
+                    .map(|target| [of(target), of(target)])
+                    .concat(),
+            ),
         ]
     };
     let class =

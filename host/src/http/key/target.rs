@@ -52,7 +52,7 @@ impl Target {
     /// # Errors
     /// When they make no URL.
     pub fn on_site(rules: &KeyRules, site: &str, target: &str) -> Result<Self, NoKey> {
-        Self::of_url(rules, &format!("{site}{target}"))
+        Self::of_url(rules, &format!("{site}{}", escaped(target)))
     }
 
     /// The resource that a key is about.
@@ -61,7 +61,7 @@ impl Target {
     }
 
     fn equivalent(site: &str, target: &str) -> Self {
-        Self { site: site.into(), target: equivalent(target).into() }
+        Self { site: site.into(), target: escaped(&equivalent(target)).into() }
     }
 
     /// Scheme and authority.
@@ -129,11 +129,11 @@ fn normal_prefix(prefix: &str) -> String {
     let whole = path.rfind('/').map_or(0, |slash| slash + 1);
     let (whole, begun) = path.split_at(if query.is_some() { path.len() } else { whole });
     let query = query.map_or(String::new(), |query| format!("?{}", spelled(query)));
-    format!("{}{}{query}", equivalent(whole), spelled(begun))
+    escaped(&format!("{}{}{query}", equivalent(whole), spelled(begun))).into()
 }
 
 /// The spelling that all equivalent spellings of path and query have in common (RFC 3986 sections 6.2.2 and 6.2.3).
-fn equivalent(target: &str) -> Cow<'_, str> {
+pub(crate) fn equivalent(target: &str) -> Cow<'_, str> {
     if !target.contains('%') && !target.contains("/.") {
         return target.into();
     }
@@ -171,6 +171,24 @@ pub(crate) fn spelled(text: &str) -> Cow<'_, str> {
     normal.into()
 }
 
+/// What no URI can hold, in per cent: clients send it either way (RFC 3986 section 2.1, RFC 3987 section 3.1).
+fn escaped(text: &str) -> Cow<'_, str> {
+    let is_foreign = |byte: u8| !byte.is_ascii_graphic() || b"\"<>\\^`{|}".contains(&byte);
+    if !text.bytes().any(is_foreign) {
+        return text.into();
+    }
+    let mut escaped = String::with_capacity(text.len() + 16);
+    for byte in text.bytes() {
+        if is_foreign(byte) {
+            escaped.push('%');
+            escaped.extend([byte >> 4, byte & 15].map(|digit| char::from(b"0123456789ABCDEF"[usize::from(digit)])));
+        } else {
+            escaped.push(char::from(byte));
+        }
+    }
+    escaped.into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,6 +204,7 @@ mod tests {
             (KeyRules::default(), &["http://a.test/", "http://a.test", "HTTP://a.test/."]),
             (KeyRules::default(), &["http://a.test/?x", "http://a.test?x", "http://a.test?x#f"]),
             (KeyRules::default(), &["http://a.test/%2F%3f", "http://a.test/%2f%3F"]),
+            (KeyRules::default(), &["http://a.test/\u{e9}|?{}", "http://a.test/%c3%A9%7c?%7B%7d"]),
             (
                 sorted,
                 &[
@@ -201,6 +220,12 @@ mod tests {
                 assert_eq!(target, &targets[0], "{url}");
             }
         }
+    }
+
+    #[test]
+    fn what_a_response_names_may_hold_what_no_url_can() {
+        let on_site = |target| Target::on_site(&KeyRules::default(), "http://a.test", target).expect("a target");
+        assert_eq!(on_site("/a b<\u{e9}>"), on_site("/a%20b%3c%C3%a9%3E"));
     }
 
     #[test]
@@ -237,6 +262,7 @@ mod tests {
             (None, "/b/../a", "http://a.test/ab"),
             (None, "/a?b", "http://a.test/a?b=1"),
             (Some("HTTP://A.test:080"), "/a", "http://a.test/ab"),
+            (None, "/\u{e9}", "http://a.test/%C3%A9a"),
         ] {
             assert!(covers(site, prefix, url), "{prefix} {url}");
         }

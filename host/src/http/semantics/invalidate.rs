@@ -21,7 +21,8 @@ pub fn invalidated(request: &RequestHead<'_>, site: &str, response: &ResponseHea
     }
     let mut targets = vec![sent_target(request.uri).into_owned()];
     for name in [LOCATION, CONTENT_LOCATION] {
-        let reference = response.fields.get(&name).and_then(|value| value.to_str().ok());
+        // Many write it as it is shown to people: in UTF-8.
+        let reference = response.fields.get(&name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
         if let Some(target) = reference.and_then(|reference| same_origin_target(reference, site, request.uri))
             && !targets.contains(&target)
         {
