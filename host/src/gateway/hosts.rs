@@ -2,6 +2,7 @@
 //! matches it, else the one that has `*`.
 
 use std::collections::HashMap;
+use std::net::Ipv6Addr;
 
 use crate::http::key::site_of;
 
@@ -94,6 +95,9 @@ fn parse(pattern: &str) -> Result<Pattern, HostError> {
     if !pattern.is_ascii() {
         return Err(wrong("is not ASCII: write it as it is sent, in Punycode (xn--…)"));
     }
+    if pattern.parse::<Ipv6Addr>().is_ok() {
+        return Err(wrong("is an IPv6 address: write it in brackets, such as [::1]"));
+    }
     let name = normal(pattern);
     if name.len() < pattern.trim_end_matches('.').len() {
         return Err(wrong("has a port: tenants are chosen by host name alone, leave it out"));
@@ -183,6 +187,7 @@ mod tests {
             (&[""], "is no host name"),
             (&["müller.example"], "Punycode"),
             (&["[::g]"], "IPv6"),
+            (&["::1"], "in brackets"),
             (&["[::1]", "[0::1]"], "named twice"),
         ] {
             let error = hosts(patterns).map(|_| ()).expect_err("wrong").to_string();

@@ -3,12 +3,16 @@
 use std::collections::BTreeSet;
 
 use http::HeaderName;
+use http::header::CACHE_CONTROL;
 
 use super::class::Classes;
 use super::config::TenantConfig;
 use super::tunnels::TunnelConfig;
 use crate::consistency::Consistency;
 use crate::entry::VersionKind;
+use crate::http::key::spelled;
+use crate::http::semantics::twin::twin_name;
+use crate::http::semantics::vary::selects_nothing;
 use crate::setting::{Key, MIB, size_text};
 
 /// Why a tenant's settings are refused.
@@ -110,6 +114,11 @@ fn key_rules(config: &TenantConfig) -> Result<(), Wrong> {
         for (index, name) in names.iter().enumerate() {
             let plain = name.strip_suffix('*').unwrap_or(name);
             let can_match = !name.is_empty() && !plain.contains(['*', '&', '=', '?', '#', ' ']);
+            if can_match && spelled(name) != *name {
+                let remedy = format!("write it {:?}", spelled(name));
+                let reason = "names are compared without the escapes that they don't need, so it never matches";
+                return wrong(Key::from(key).at(index), format!("{name:?}"), reason, &remedy);
+            }
             if !can_match {
                 let remedy = "write the name alone, such as \"page\", or its beginning and an asterisk: \"utm_*\"";
                 return wrong(
@@ -122,9 +131,18 @@ fn key_rules(config: &TenantConfig) -> Result<(), Wrong> {
         }
     }
     for (index, name) in rules.fields.iter().enumerate() {
-        if HeaderName::from_bytes(name.as_bytes()).is_err() {
-            let (key, remedy) = (Key::from("key.fields").at(index), "write one such as \"accept-language\"");
-            return wrong(key, format!("{name:?}"), "it is not a header field name", remedy);
+        let key = Key::from("key.fields").at(index);
+        match HeaderName::from_bytes(name.as_bytes()) {
+            Ok(parsed) if selects_nothing(&twin_name(&parsed)) => {
+                let reason =
+                    "it is for this gateway alone, and the origin never sees it, so it tells no requests apart";
+                return wrong(key, format!("{name:?}"), reason, "leave it out");
+            }
+            Ok(_) => {}
+            Err(_) => {
+                let remedy = "write one such as \"accept-language\"";
+                return wrong(key, format!("{name:?}"), "it is not a header field name", remedy);
+            }
         }
     }
     for (index, name) in rules.cookies.iter().enumerate() {
@@ -139,6 +157,10 @@ fn key_rules(config: &TenantConfig) -> Result<(), Wrong> {
 
 fn targets(config: &TenantConfig) -> Result<(), Wrong> {
     for (index, target) in config.targets.iter().enumerate() {
+        if target.eq_ignore_ascii_case(CACHE_CONTROL.as_str()) {
+            let reason = "it is no targeted field, and counts in any case where none of these is there";
+            return wrong(Key::from("targets").at(index), format!("{target:?}"), reason, "leave it out");
+        }
         if HeaderName::from_bytes(target.as_bytes()).is_err() {
             let (key, remedy) = (Key::from("targets").at(index), "write one such as \"cdn-cache-control\"");
             return wrong(key, format!("{target:?}"), "it is not a header field name", remedy);

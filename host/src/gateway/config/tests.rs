@@ -111,6 +111,10 @@ fn settings_that_contradict_each_other_are_refused_with_a_remedy() {
             format!("[gateway]\ndefault_host = \"a.b.example\"\n{TENANT}hosts = [\"*.B.example\"]\n"),
             "gateway.default_host = \"a.b.example\": a tenant has it",
         ),
+        (format!("{TENANT}key.fields = [\"If-None-Match\"]\n"), "tells no requests apart; leave it out"),
+        (format!("{TENANT}key.ignore_params = [\"%61*\"]\n"), "it never matches; write it \"a*\""),
+        (format!("{TENANT}targets = [\"Cache-Control\"]\n"), "it is no targeted field"),
+        (format!("{TENANT}hosts = [\"::1\"]\n"), "write it in brackets"),
         (format!("{TENANT}forward.pass = [\"X_Forwarded_For\"]\n"), "tenant.forward.pass = \"X_Forwarded_For\""),
         (format!("{TENANT}l1 = \"2GiB\"\n"), "l1.total = \"1GiB\": the tenants' shares (l1) add up to 2GiB; raise it"),
         (

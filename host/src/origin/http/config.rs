@@ -1,5 +1,6 @@
 //! Settings of an HTTP origin, and its URL.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use http::Uri;
 use http::uri::{Authority, Scheme};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::http::key::{equivalent, site_of, spelled};
 use crate::setting::{Count, DAY, HOUR, MS, Span};
 
 /// Settings of an HTTP origin.
@@ -190,13 +192,14 @@ impl OriginUrl {
     pub fn is_at(&self, address: SocketAddr) -> bool {
         let host = self.authority.host().trim_start_matches('[').trim_end_matches(']');
         let port = self.authority.port_u16().unwrap_or(if self.is_https() { 443 } else { 80 });
-        let is_here = match host.parse::<IpAddr>() {
+        let listened = address.ip().to_canonical();
+        let is_local = listened.is_loopback() || listened.is_unspecified();
+        let is_here = match host.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
+            // What is unspecified is this machine, and is dialled by a loopback address.
             Ok(ip) => {
-                ip == address.ip() || (address.ip().is_unspecified() && (ip.is_loopback() || ip.is_unspecified()))
+                ip == listened || is_local && ip.is_unspecified() || listened.is_unspecified() && ip.is_loopback()
             }
-            Err(_) => {
-                host.eq_ignore_ascii_case("localhost") && (address.ip().is_loopback() || address.ip().is_unspecified())
-            }
+            Err(_) => host.eq_ignore_ascii_case("localhost") && is_local,
         };
         port == address.port() && is_here
     }
@@ -210,11 +213,23 @@ impl OriginUrl {
     pub(super) fn at(&self, authority: Authority, target: &str) -> Option<Uri> {
         let target = match target {
             "*" => "*".to_owned(), // OPTIONS * (RFC 9110 section 9.3.7) asks the server, not a path.
-            target => format!("{}{target}", self.base),
+            target if self.base.is_empty() => target.to_owned(),
+            target => format!("{}{}", self.base, below_the_root(target)),
         };
         let parts = Uri::builder().scheme(self.scheme.clone()).authority(authority).path_and_query(target);
         parts.build().ok()
     }
+}
+
+/// A target of which no dot segment reaches above its root: what the origin has beside the base path is not asked for. RFC
+/// 3986 section 5.2.4: `/../a` is `/a`.
+fn below_the_root(target: &str) -> Cow<'_, str> {
+    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    if !spelled(path).contains("/..") {
+        return target.into();
+    }
+    let path = equivalent(path);
+    query.map_or_else(|| path.clone().into_owned(), |query| format!("{path}?{query}")).into()
 }
 
 impl FromStr for OriginUrl {
@@ -239,6 +254,9 @@ impl FromStr for OriginUrl {
         }
         if authority.as_str().contains('@') {
             return Err(bad("it holds a user name, which is not sent"));
+        }
+        if site_of(&format!("{scheme}://{authority}")).is_err() || authority.port_u16() == Some(0) {
+            return Err(bad("its host and port are none"));
         }
         let target = parts.path_and_query;
         if target.as_ref().is_some_and(|target| target.query().is_some()) {
@@ -299,6 +317,9 @@ mod tests {
         check("/path", Err("the scheme is missing"));
         check("http://", Err("is not the URL of an origin"));
         check("http://exa mple.com", Err("is not the URL of an origin"));
+        for authority in ["a:0", "a:65536", "a:80a", "a:-1", "%61"] {
+            check(&format!("http://{authority}"), Err("is not the URL of an origin"));
+        }
     }
 
     #[test]
@@ -323,11 +344,37 @@ mod tests {
     }
 
     #[test]
+    fn an_address_that_is_listened_at_is_known_in_every_form() {
+        let at = |host: &str, listened: &str| {
+            let url: OriginUrl = format!("http://{host}:7").parse().expect("a URL");
+            url.is_at(listened.parse().expect("an address"))
+        };
+        for (host, listened) in [
+            ("127.0.0.1", "127.0.0.1:7"),
+            ("[::ffff:127.0.0.1]", "127.0.0.1:7"),
+            ("0.0.0.0", "127.0.0.1:7"),
+            ("[::]", "[::1]:7"),
+            ("127.0.0.2", "0.0.0.0:7"),
+            ("localhost", "[::]:7"),
+        ] {
+            assert!(at(host, listened), "{host} {listened}");
+        }
+        for (host, listened) in [("127.0.0.1", "127.0.0.1:8"), ("127.0.0.2", "127.0.0.1:7"), ("a", "127.0.0.1:7")] {
+            assert!(!at(host, listened), "{host} {listened}");
+        }
+    }
+
+    #[test]
     fn targets_go_below_the_base_path() {
         let url: OriginUrl = "http://example.com/shop/".parse().expect("a URL");
         let at = |target| url.at(url.authority().clone(), target).map(|uri| uri.to_string());
         assert_eq!(at("/a?b=c").as_deref(), Some("http://example.com/shop/a?b=c"));
         assert_eq!(at("/").as_deref(), Some("http://example.com/shop/"));
+        for (target, below) in
+            [("/../a", "a"), ("/..", ""), ("/b/%2e%2E/../a?x=/..", "a?x=/.."), ("/b/./..a", "b/..a"), ("/b/.", "b/.")]
+        {
+            assert_eq!(at(target), Some(format!("http://example.com/shop/{below}")), "{target}");
+        }
         assert_eq!(at("/a b"), None);
         let server = url.at(url.authority().clone(), "*").expect("a URI");
         assert_eq!(server.path(), "*", "OPTIONS * asks the server, not a path");
