@@ -253,6 +253,27 @@ async fn a_connection_that_leaves_doubt_is_not_used_again() -> anyhow::Result<()
     Ok(())
 }
 
+/// RFC 9112 section 5.1: white space before a colon is taken out of a response, and hides nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn white_space_before_a_colon_is_taken_out() -> anyhow::Result<()> {
+    for (fields, expected) in [
+        ("x-a : 1\r\ncontent-length \t: 5\r\n\r\nhello", "hello"),
+        ("transfer-encoding : chunked\r\ncontent-length: 50\r\n\r\n5\r\nhello\r\n0\r\n\r\n", "hello"),
+        ("content-length: 5\r\ncontent-length : 6\r\n\r\nhello!", "origin-broken\n"),
+        ("cache-control : private\r\ncontent-length: 5\r\n\r\nhello", "hello"),
+    ] {
+        let origin = Scripted::says(format!("HTTP/1.1 200 OK\r\netag: \"a\"\r\n{fields}")).await?;
+        let gateway = TestGateway::start(&one_tenant(&origin.url, "")).await?;
+        for times in 1..=2 {
+            let got = get(&gateway, "").await?;
+            assert!(got.ends_with(expected) || got.ends_with("5\r\nhello\r\n0\r\n\r\n"), "{fields}: {got}");
+            assert!(!got.contains(" :") && !got.contains("\t:"), "{fields}: {got}");
+            assert!(origin.requests() >= times || !fields.contains("private"), "{fields}: it was stored");
+        }
+    }
+    Ok(())
+}
+
 /// A part whose length nobody announced is found out at its end, or past it: its client is cut off, and nothing is stored.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_part_that_is_not_as_long_as_its_label_is_broken_off() -> anyhow::Result<()> {

@@ -92,6 +92,8 @@ impl HttpOrigin {
                 .pool_idle_timeout(config.keep_idle.get())
                 .pool_max_idle_per_host(idle_connections_max)
                 .http1_max_buf_size(READ_BYTES)
+                // RFC 9112 section 5.1: a proxy "MUST remove any such whitespace from a response message before forwarding".
+                .http1_allow_spaces_after_header_name_in_responses(true)
                 // hyper takes 100 where nobody says anything.
                 .http1_max_headers(config.fields_max.as_usize())
                 .http2_max_header_list_size(u32::try_from(READ_BYTES).unwrap_or(u32::MAX))

@@ -48,6 +48,7 @@ fn one_range() {
         ("9110 14.2: invalid", "bytes=1 - 2", Full),
         ("9110 14.2: invalid", "bytes=+1-2", Full),
         ("9110 14.2: invalid", "bytes 1-2", Full),
+        ("9110 14.2: invalid", "bytes =1-2", Full),
         ("9110 14.2: invalid", "0-4", Full),
         ("9110 14.2: one of them invalid", "bytes=0-1, x", Full),
         ("9110 14.2: not visible ASCII", "bytes=0-1\u{e9}", Full),

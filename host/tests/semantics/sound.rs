@@ -160,6 +160,9 @@ fn a_part_says_which() {
             "Content-Range: lines 0-9/10",
             Ok("206 any [] part"),
         ),
+        ("9110 14.2: another unit than asked", "GET", TO_9, 206, "Content-Range: lines 0-9/10", Err("which")),
+        ("9110 14.1: no unit", "GET", TO_9, 206, "Content-Range: bytes=0-9/100", Err("which")),
+        ("9110 14.1: no unit", "GET", "Range: lines=0-9", 206, "Content-Range: lines=0-9/10", Err("which")),
         ("9110 14.2: unasked, another unit", "GET", "", 206, "Content-Range: lines 0-9/10", Err("which")),
         ("9110 14.2: only GET has ranges", "HEAD", TO_9, 206, "Content-Range: bytes 0-9/100", Ok("206 none [] part")),
     ]);

@@ -49,6 +49,28 @@ fn scenarios() -> Vec<Scenario> {
             ],
         ),
         scenario(
+            "9111 5.2.2.4: a field without which it would be another response can't be left out: all of it is meant",
+            [
+                get("Foo: 1").origin(
+                    200,
+                    "Cache-Control: max-age=60, no-cache=\"vary\"\nVary: Foo\nETag: \"a\"",
+                    "one",
+                ),
+                get("Foo: 1")
+                    .origin(304, "Cache-Control: max-age=60\nETag: \"a\"", "")
+                    .is(200, "one")
+                    .heard("If-None-Match: \"a\"")
+                    .has("Vary: Foo"),
+                get("Foo: 2").origin(200, "Cache-Control: max-age=60\nVary: Foo", "two"),
+                ask("GET", "/b", "").origin(
+                    200,
+                    "Cache-Control: max-age=60, private=\"Content-Encoding\"\nContent-Encoding: x",
+                    "coded",
+                ),
+                ask("GET", "/b", "").origin(200, "Cache-Control: max-age=60", "plain"),
+            ],
+        ),
+        scenario(
             "9111 4.3.1: conditions of the client make way for those of the cache",
             [
                 get("If-None-Match: \"x\"\nIf-Modified-Since: @-5")

@@ -4,6 +4,7 @@ use http::header::{CACHE_CONTROL, PRAGMA};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::directive::{DELTA_SECONDS_MAX, Delta, each_directive};
+use super::fields::is_for_all;
 use super::list::{Members, Quotes};
 
 /// What a response says to caches (RFC 9111 section 5.2.2).
@@ -83,14 +84,15 @@ impl ResponseDirectives {
     }
 
     /// Notes the field names of a qualified directive; false where there are none that make sense, and the directive
-    /// holds for the whole response.
+    /// holds for the whole response. It does too where a field is named without which what is stored would be another
+    /// response: for other requests (`Vary`), or with other content (`Content-Encoding`).
     fn withhold(&mut self, argument: Option<&[u8]>) -> bool {
         let names: Option<Vec<HeaderName>> = Members::of(argument.unwrap_or_default(), Quotes::None)
             .filter(|name| !name.is_empty())
             .map(|name| HeaderName::from_bytes(name).ok())
             .collect();
         match names {
-            Some(names) if !names.is_empty() => {
+            Some(names) if !names.is_empty() && !names.iter().any(|name| is_for_all(name.as_str())) => {
                 self.withheld.extend(names);
                 true
             }

@@ -57,7 +57,7 @@ pub(crate) fn connection_named(fields: &HeaderMap) -> Vec<HeaderName> {
 /// recipients of the content." One that is sent all the same has no effect where without the field the message would
 /// mean something else: be for another host, end elsewhere, hold other content, or be obeyed although its condition does
 /// not hold.
-fn is_for_all(name: &str) -> bool {
+pub(super) fn is_for_all(name: &str) -> bool {
     const FOR_ALL: [&str; 11] = [
         "age",
         "cache-control",

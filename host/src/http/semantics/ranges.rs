@@ -110,9 +110,9 @@ pub fn asked(fields: &HeaderMap) -> Option<Vec<RangeSpec>> {
     if lines.next().is_some() {
         return None;
     }
-    let text = line.to_str().ok()?;
+    let text = line.to_str().ok()?.trim();
     let (unit, set) = text.split_once('=')?;
-    if !unit.trim().eq_ignore_ascii_case("bytes") {
+    if !unit.eq_ignore_ascii_case("bytes") {
         return None;
     }
     let members = Members::of(set.as_bytes(), Quotes::None).filter(|member| !member.is_empty());

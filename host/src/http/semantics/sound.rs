@@ -8,7 +8,7 @@ use http::header::{
     CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE,
     RANGE, TRANSFER_ENCODING, UPGRADE,
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 
 use super::partial::{ContentRange, content_range, is_one_byte_short};
 use super::ranges::{RangeSpec, asked};
@@ -177,7 +177,7 @@ impl Expected {
         }
         let Some(label) = content_range(fields) else {
             // A range in another unit than bytes is between the client and the origin.
-            return match self.ranged && is_of_another_unit(fields) {
+            return match self.ranged && self.ranges.is_empty() && is_of_another_unit(fields) {
                 true => Ok(length.map_or(Length::Any, Length::Exactly)),
                 false => Err(Unsound::Unlabelled),
             };
@@ -282,8 +282,10 @@ fn is_multipart(fields: &HeaderMap) -> bool {
 }
 
 fn is_of_another_unit(fields: &HeaderMap) -> bool {
-    let unit = fields.get(CONTENT_RANGE).and_then(|value| value.as_bytes().split(|byte| *byte == b' ').next());
-    unit.is_some_and(|unit| !unit.is_empty() && !unit.eq_ignore_ascii_case(b"bytes"))
+    let label = fields.get(CONTENT_RANGE).and_then(|value| value.to_str().ok()?.split_once(' '));
+    // A unit is a token (RFC 9110 section 14.1), as a field name is: `bytes=0-1/2` has none.
+    label
+        .is_some_and(|(unit, _)| !unit.eq_ignore_ascii_case("bytes") && HeaderName::from_bytes(unit.as_bytes()).is_ok())
 }
 
 /// Whether a part has a byte of a range that was asked for; yes where nobody can know.
