@@ -13,17 +13,28 @@ use sandbar::tier::{Stored, Terms, Tier, TierError, VersionTerms, codec};
 use sandbar_tests::entries::{body, body_of, entry, key};
 use sandbar_tests::ports::free_port;
 use sandbar_tests::redis_server::RedisServer;
+use sandbar_tests::wait::eventually;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 const HOUR: Duration = Duration::from_secs(3600);
 /// Far longer than any of this takes.
 const PATIENCE: Duration = Duration::from_secs(20);
-const DEADLINE: Duration = Duration::from_millis(100);
+/// For calls whose deadline is not what a test is about: longer than a machine with other things to do needs for one.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// For those that are to run into it.
+const SHORT_DEADLINE: Duration = Duration::from_millis(100);
 
 fn config(url: String) -> RedisConfig {
-    let backoff_max = Duration::from_millis(200);
-    RedisConfig { breaker: BreakerConfig { backoff_max, ..BreakerConfig::default() }, ..RedisConfig::new(url) }
+    let breaker = BreakerConfig { backoff_max: Duration::from_millis(200), ..BreakerConfig::default() };
+    RedisConfig {
+        deadline: DEADLINE,
+        purge_deadline: DEADLINE,
+        connect_deadline: DEADLINE,
+        breaker,
+        ..RedisConfig::new(url)
+    }
 }
 
 async fn connect(url: String) -> anyhow::Result<Arc<RedisTier>> {
@@ -50,10 +61,13 @@ fn product(n: u64) -> Purge {
     Purge { scope: Scope::SurrogateKey(format!("product-{n}")), mode: PurgeMode::Hard }
 }
 
-/// Asks until it works again.
-async fn heals(tier: &RedisTier) -> anyhow::Result<()> {
+/// Asks until it works again; what it has then.
+async fn heals(tier: &RedisTier) -> anyhow::Result<Option<Vec<u8>>> {
     let works = async {
-        while get(tier, 0).await.is_err() {
+        loop {
+            if let Ok(found) = get(tier, 0).await {
+                return found;
+            }
             sleep(Duration::from_millis(5)).await;
         }
     };
@@ -95,8 +109,8 @@ async fn entry_lives_until_its_time_and_no_longer_than_the_longest() -> anyhow::
     }
     let mut redis = server.connection()?;
     let mut left_ms = |n: u64| redis.pttl::<_, i64>(raw_key(n));
-    assert!((3_590_000..=3_600_000).contains(&left_ms(1)?));
-    assert!((7_190_000..=7_200_000).contains(&left_ms(2)?));
+    assert!((3_540_000..=3_600_000).contains(&left_ms(1)?));
+    assert!((7_140_000..=7_200_000).contains(&left_ms(2)?));
     assert_eq!(left_ms(3)?, -2, "it is not there");
     Ok(())
 }
@@ -229,7 +243,8 @@ async fn server_that_is_down_at_the_start_is_found_later() -> anyhow::Result<()>
     assert!(matches!(put(&tier, 0, 10).await, Err(TierError::Open { .. })));
     assert!(tier.raise("shop", &product(1), 0, SystemClock.now()).await.is_err());
     assert!(began.elapsed() < DEADLINE, "nobody waits for a server that is known to be down");
-    assert!(tier.health().last_error.is_some_and(|error| error.contains("refused")), "{:?}", tier.health());
+    let refused = async || tier.health().last_error.is_some_and(|error| error.contains("refused"));
+    eventually("the reason is known", refused).await;
     server.restart()?;
     heals(&tier).await?;
     put(&tier, 0, 10).await?;
@@ -248,11 +263,10 @@ async fn server_that_dies_and_comes_back_empty_is_used_again() -> anyhow::Result
         for _ in 0..50 {
             assert!(get(&tier, 0).await.is_err(), "round {round}");
         }
-        assert!(began.elapsed() < 3 * DEADLINE, "{:?} for 50 calls", began.elapsed());
+        assert!(began.elapsed() < DEADLINE, "{:?} for 50 calls", began.elapsed());
         assert!(!tier.health().available);
         server.restart_empty()?;
-        heals(&tier).await?;
-        assert_eq!(get(&tier, 0).await?, None);
+        assert_eq!(heals(&tier).await?, None);
     }
     Ok(())
 }
@@ -260,68 +274,76 @@ async fn server_that_dies_and_comes_back_empty_is_used_again() -> anyhow::Result
 #[tokio::test]
 async fn paused_server_costs_a_deadline_each_until_it_is_left_alone() -> anyhow::Result<()> {
     let server = RedisServer::start()?;
-    let tier = connect(server.url()).await?;
-    put(&tier, 0, 10).await?;
+    put(&*connect(server.url()).await?, 0, 10).await?;
+    let hasty = RedisConfig { deadline: SHORT_DEADLINE, purge_deadline: SHORT_DEADLINE, ..config(server.url()) };
+    let tier = RedisTier::connect(&hasty, Arc::new(SystemClock))?;
+    assert!(tier.ready(PATIENCE).await);
     server.pause()?;
     let failures_max = BreakerConfig::default().failures_max;
     for n in 0..failures_max - 1 {
         let began = Instant::now();
         let error = get(&tier, 0).await.expect_err("it is paused");
+        let took = began.elapsed();
         assert!(matches!(error, TierError::Deadline { deadline_ms: 100, .. }), "call {n}: {error}");
+        assert!(took >= SHORT_DEADLINE && took < PATIENCE, "call {n}: {took:?}");
         if n == 0 {
             // Reads wait for the barriers, too.
             let error = tier.raised_since("shop", 0).await.expect_err("it is paused");
             assert!(matches!(error, TierError::Deadline { deadline_ms: 100, .. }), "{error}");
-            continue;
         }
-        let took = began.elapsed();
-        assert!(took >= DEADLINE && took < 2 * DEADLINE, "call {n}: {took:?}");
     }
     assert!(!tier.health().available);
-    let began = Instant::now();
     for _ in 0..100 {
+        // The error itself says that nobody has waited.
         assert!(matches!(get(&tier, 0).await, Err(TierError::Open { .. })));
         assert!(matches!(tier.raised_since("shop", 0).await, Err(TierError::Open { .. })));
     }
-    assert!(began.elapsed() < DEADLINE, "{:?} for 100 calls", began.elapsed());
     server.resume()?;
-    heals(&tier).await?;
-    assert_eq!(get(&tier, 0).await?, Some(body(0, 10)));
+    assert_eq!(heals(&tier).await?, Some(body(0, 10)));
     Ok(())
 }
 
 #[tokio::test]
 async fn calls_and_bytes_on_their_way_are_bounded() -> anyhow::Result<()> {
     let server = RedisServer::start()?;
-    let patient = BreakerConfig { failures_max: 1000, ..BreakerConfig::default() };
-    let config = RedisConfig { calls_max: 10, put_bytes_max: 1 << 20, breaker: patient, ..config(server.url()) };
+    let config = RedisConfig { calls_max: 10, put_bytes_max: 1 << 20, ..config(server.url()) };
     let tier = RedisTier::connect(&config, Arc::new(SystemClock))?;
     assert!(tier.ready(PATIENCE).await);
+
     server.pause()?;
-    let began = Instant::now();
-    let gets: Vec<_> = (0..100)
-        .map(|n| {
-            let tier = Arc::clone(&tier);
-            tokio::spawn(async move { get(&tier, n).await.expect_err("paused") })
-        })
-        .collect();
-    let mut refused = 0;
-    for get in gets {
-        refused += u64::from(get.await?.to_string().contains("too many calls"));
+    let mut gets = JoinSet::new();
+    for n in 0..100 {
+        let tier = Arc::clone(&tier);
+        gets.spawn(async move { get(&tier, n).await });
     }
-    assert_eq!(refused, 90);
-    let puts: Vec<_> = (0..20)
-        .map(|n| {
-            let tier = Arc::clone(&tier);
-            tokio::spawn(async move { put(&tier, n, 300_000).await.expect_err("paused") })
-        })
-        .collect();
-    for put in puts {
-        put.await?;
+    for error in ended(&mut gets, 90).await? {
+        let error = error.expect_err("the server is paused");
+        assert!(error.to_string().contains("too many calls"), "{error}");
     }
+    server.resume()?;
+    assert!(ended(&mut gets, 10).await?.iter().all(Result::is_ok), "as many as may be under way");
+
+    server.pause()?;
+    let mut puts = JoinSet::new();
+    for n in 0..20 {
+        let tier = Arc::clone(&tier);
+        puts.spawn(async move { put(&tier, n, 300_000).await });
+    }
+    assert!(ended(&mut puts, 17).await?.iter().all(Result::is_err));
     assert_eq!(tier.dropped_puts(), 17, "three of them fit");
-    assert!(began.elapsed() < Duration::from_secs(2));
+    server.resume()?;
+    assert!(ended(&mut puts, 3).await?.iter().all(Result::is_ok));
     Ok(())
+}
+
+/// What so many of the tasks have come to: those that end first.
+async fn ended<T: 'static>(tasks: &mut JoinSet<T>, count: usize) -> anyhow::Result<Vec<T>> {
+    let mut ended = Vec::with_capacity(count);
+    while ended.len() < count {
+        let next = timeout(PATIENCE, tasks.join_next()).await?;
+        ended.push(next.expect("so many were begun")?);
+    }
+    Ok(ended)
 }
 
 #[tokio::test]
@@ -344,7 +366,7 @@ async fn server_that_talks_nonsense_is_an_error_and_no_more() -> anyhow::Result<
         });
         let tier = RedisTier::connect(&config(url), Arc::new(SystemClock))?;
         assert!(!tier.ready(Duration::from_millis(400)).await);
-        assert!(timeout(2 * DEADLINE, get(&tier, 0)).await?.is_err());
+        assert!(timeout(PATIENCE, get(&tier, 0)).await?.is_err());
     }
     Ok(())
 }
@@ -358,7 +380,7 @@ async fn clock_that_differs_is_reported_and_corrected() -> anyhow::Result<()> {
     let wrong = RedisTier::connect(&config(server.url()), Arc::clone(&behind) as Arc<dyn Clock>)?;
     assert!(wrong.ready(PATIENCE).await);
     let skew_ms = wrong.health().clock_skew_ms.unwrap_or_default();
-    assert!((90_000..95_000).contains(&skew_ms), "{skew_ms}");
+    assert!((90_000..150_000).contains(&skew_ms), "{skew_ms}");
     assert!(right.health().clock_skew_ms.is_some_and(|skew_ms| skew_ms.abs() < 1000));
 
     // What the node with the slow clock received "now" is as new to the other one.
@@ -368,7 +390,7 @@ async fn clock_that_differs_is_reported_and_corrected() -> anyhow::Result<()> {
         let found = tier.get(std::slice::from_ref(&key)).await?.remove(0);
         let Some(sandbar::entry::Entry::Response(found)) = found else { panic!("it is there") };
         let age = found.age(clock.now());
-        assert!(age < Duration::from_secs(5), "{age:?} old");
+        assert!(age < Duration::from_secs(60), "{age:?} old");
         assert!(found.received <= clock.now().saturating_add(Duration::from_secs(1)));
     }
     Ok(())
