@@ -2,16 +2,17 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use http::{Method, Request, Response};
 use http_body_util::BodyExt;
 use parking_lot::Mutex;
 use sandbar::barrier::{Purge, PurgeMode, Scope};
 use sandbar::body::{self, Body};
 use sandbar::cache::{Cache, CacheParts, Limits, PurgeReport};
-use sandbar::clock::SystemClock;
+use sandbar::clock::{Clock, SystemClock, Timestamp};
 use sandbar::consistency::Consistency;
 use sandbar::fleet::FleetConfig;
 use sandbar::origin::loader::Loader;
@@ -25,12 +26,41 @@ use crate::scope;
 
 /// How long anything may take before a test gives up.
 pub const PATIENCE: Duration = Duration::from_secs(20);
-/// What the nodes' fleet settings say.
+/// After how long hasty nodes are deaf.
 pub const SILENCE: Duration = Duration::from_millis(500);
+
+/// The machine's clock, and the steps that it has been put forward by.
+#[derive(Debug, Default)]
+pub struct SteppedClock {
+    ahead_ms: AtomicU64,
+}
+
+impl SteppedClock {
+    /// Puts it forward.
+    pub fn step(&self, step: Duration) {
+        self.ahead_ms.fetch_add(u64::try_from(step.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
+    }
+}
+
+impl Clock for SteppedClock {
+    fn now(&self) -> Timestamp {
+        SystemClock.now().saturating_add(Duration::from_millis(self.ahead_ms.load(Ordering::SeqCst)))
+    }
+
+    fn monotonic(&self) -> Duration {
+        SystemClock.monotonic()
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()> {
+        SystemClock.sleep(duration)
+    }
+}
 
 /// An origin that numbers what it answers, for all nodes.
 #[derive(Debug)]
 pub struct Source {
+    /// Of all nodes in front of it.
+    pub clock: Arc<SteppedClock>,
     fetches: AtomicUsize,
     cache_control: Mutex<&'static str>,
     delay: Mutex<Duration>,
@@ -42,7 +72,8 @@ impl Source {
     /// Its responses say this of caching.
     pub fn new(cache_control: &'static str) -> Arc<Self> {
         let (delay, gate, version) = (Mutex::new(Duration::ZERO), Mutex::new(None), Mutex::new(None));
-        Arc::new(Self { fetches: AtomicUsize::new(0), cache_control: Mutex::new(cache_control), delay, gate, version })
+        let (clock, fetches) = (Arc::default(), AtomicUsize::new(0));
+        Arc::new(Self { clock, fetches, cache_control: Mutex::new(cache_control), delay, gate, version })
     }
 
     /// From now on each answer takes so long.
@@ -108,8 +139,23 @@ pub struct Got {
     pub cache_status: String,
 }
 
-/// The fleet settings of nodes in tests: quick to notice, quick to heal.
+/// The fleet settings of nodes whose deadlines are not what a test is about: none that a machine with other things to do
+/// would miss.
 pub fn fleet_config(url: &str) -> FleetConfig {
+    FleetConfig {
+        silence_max: PATIENCE,
+        deaf_age_max: PATIENCE,
+        lease: PATIENCE,
+        member_timeout: PATIENCE * 2,
+        confirm_deadline: PATIENCE,
+        deadline: PATIENCE / 2,
+        publish_deadline: PATIENCE / 2,
+        ..hasty_fleet_config(url)
+    }
+}
+
+/// Those of nodes that are to notice trouble soon, or that lose their network.
+pub fn hasty_fleet_config(url: &str) -> FleetConfig {
     FleetConfig {
         heartbeat: Duration::from_millis(50),
         silence_max: SILENCE,
@@ -157,7 +203,7 @@ impl Node {
     /// # Errors
     /// When it can't be started.
     pub fn start_deaf(fleet: FleetConfig, tenant: TenantConfig, source: &Arc<Source>) -> anyhow::Result<Self> {
-        let clock = Arc::new(SystemClock);
+        let clock = Arc::clone(&source.clock);
         let source = Arc::clone(source);
         let origin = Loader::new("source", move |request: Request<Body>| {
             let source = Arc::clone(&source);
@@ -165,8 +211,8 @@ impl Node {
         });
         let policies = TenantPolicies::native(&tenant.name);
         let tenant = Tenant::new(&tenant, policies, Arc::new(origin), clock.clone())?;
-        let l2 =
-            RedisTier::connect(&RedisConfig { breaker: breaker(), ..RedisConfig::new(&fleet.url) }, clock.clone())?;
+        let l2 = RedisConfig { breaker: breaker(), deadline: fleet.deadline, ..RedisConfig::new(&fleet.url) };
+        let l2 = RedisTier::connect(&l2, clock.clone())?;
         let cache = Cache::new(CacheParts {
             tenants: vec![Arc::clone(&tenant)],
             l2: Some(l2.clone()),

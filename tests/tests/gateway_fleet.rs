@@ -6,8 +6,12 @@ use sandbar_tests::origin::{Origin, Reply};
 use sandbar_tests::redis_server::RedisServer;
 use sandbar_tests::wait::eventually;
 
+/// No deadline that a machine with other things to do would miss; what comes next are more settings of the fleet.
+const UNHURRIED: &str = "deadline = \"10s\"\n\
+    [fleet]\nheartbeat = \"50ms\"\nsilence_max = \"4s\"\nmember_timeout = \"8s\"\nconfirm_deadline = \"20s\"\n";
+
 fn settings(l2: &str, more: &str, origin: &Origin, consistency: &str) -> String {
-    let l2 = format!("[l2]\nkind = \"redis\"\n[l2.redis]\nurl = \"{l2}\"\n[fleet]\nheartbeat = \"50ms\"\n{more}");
+    let l2 = format!("[l2]\nkind = \"redis\"\n[l2.redis]\nurl = \"{l2}\"\n{UNHURRIED}{more}");
     one_tenant_over(&l2, &origin.url(), &format!("consistency = \"{consistency}\""))
 }
 

@@ -1,7 +1,6 @@
 //! What one node purges, none of them serves.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use http::Method;
 use redis::Commands;
@@ -13,12 +12,11 @@ use sandbar_tests::ports::free_port;
 use sandbar_tests::redis_server::RedisServer;
 use sandbar_tests::scope::{prefix, target};
 use sandbar_tests::wait::eventually;
-use tokio::time::{Instant, sleep};
 
 use crate::{FRESH, all_are, fleet};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn purge_on_one_node_is_heard_by_all_within_moments() -> anyhow::Result<()> {
+async fn purge_on_one_node_is_heard_by_all() -> anyhow::Result<()> {
     let server = RedisServer::start()?;
     let source = Source::new(FRESH);
     let nodes = fleet(&server, Consistency::Bus, &source).await?;
@@ -30,12 +28,10 @@ async fn purge_on_one_node_is_heard_by_all_within_moments() -> anyhow::Result<()
         assert!(all_are(&ask_all(&nodes, "/a", 1).await, &round.to_string()));
         let report = nodes[0].purge_scope(scope).await;
         assert_eq!((report.recorded, report.pending, report.failed), (1, 0, 0), "{report:?}");
-        let began = Instant::now();
         let old = round.to_string();
         for node in &nodes {
             eventually("the purge has come", async || node.get("/a").await.body != old).await;
         }
-        assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
     }
     assert_eq!(source.fetches(), 5, "one fetch after each");
     Ok(())
@@ -76,7 +72,10 @@ async fn fill_begun_before_another_nodes_purge_is_never_seen_after_it() -> anyho
             let got = ask_all(&nodes, "/a", 3).await;
             assert!(all_are(&got, &(first + 1).to_string()), "{consistency} {scope:?}: {got:?}");
             nodes[2].purge_scope(Scope::Everything).await;
-            sleep(Duration::from_millis(100)).await;
+            for node in &nodes[..2] {
+                let told = nodes[2].tenant.barriers.current();
+                eventually("it has heard", async || node.tenant.barriers.current() >= told).await;
+            }
         }
     }
     Ok(())
@@ -100,7 +99,7 @@ async fn read_after_a_purge_does_not_join_a_fetch_from_before() -> anyhow::Resul
             let node = node.clone();
             async move { ask_all(&[node], "/a", 10).await }
         });
-        sleep(Duration::from_millis(50)).await;
+        eventually("they have asked", async || source.fetches() == first + 2).await;
         gate.open();
         assert_eq!(early.await?.body, first.to_string());
         let late = late.await?;

@@ -7,7 +7,6 @@ use sandbar::tenant::config::{ClassConfig, TenantConfig};
 use sandbar_tests::node::{Node, Source, ask_all, fleet_config, tenant};
 use sandbar_tests::redis_server::RedisServer;
 use sandbar_tests::wait::eventually;
-use tokio::time::sleep;
 
 use crate::{FRESH, all_are};
 
@@ -26,14 +25,14 @@ fn versioned() -> TenantConfig {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn newer_version_on_one_node_takes_the_older_one_from_the_others() -> anyhow::Result<()> {
     let server = RedisServer::start()?;
-    let source = Source::new("max-age=1, stale-while-revalidate=600");
+    let source = Source::new("max-age=600, stale-while-revalidate=600");
     let start = || Node::start_with(fleet_config(&server.url()), versioned(), &source);
     let (a, b) = (start().await?, start().await?);
     assert!(all_are(&ask_all(&[a.clone(), b.clone()], "/a", 1).await, "0"));
-    sleep(Duration::from_millis(1100)).await;
+    source.clock.step(Duration::from_secs(601));
     source.says(FRESH);
     eventually("it is refreshed", async || a.get("/a").await.body == "1").await;
-    sleep(Duration::from_millis(100)).await;
+    eventually("the other node has let it go", async || b.tenant.memory.stats().entries == 0).await;
     let got = b.get("/a").await;
     assert_eq!(got.body, "1", "without a stale answer first: {got:?}");
     assert_eq!(source.fetches(), 2);
@@ -43,12 +42,12 @@ async fn newer_version_on_one_node_takes_the_older_one_from_the_others() -> anyh
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn older_version_from_the_origin_is_not_stored_until_a_purge_forgets_the_newer_one() -> anyhow::Result<()> {
     let server = RedisServer::start()?;
-    let source = Source::new("max-age=1");
+    let source = Source::new("max-age=600");
     let start = || Node::start_with(fleet_config(&server.url()), versioned(), &source);
     let (a, b) = (start().await?, start().await?);
     source.version(5);
     assert!(all_are(&ask_all(&[a.clone(), b.clone()], "/a", 1).await, "0"));
-    sleep(Duration::from_millis(1100)).await;
+    source.clock.step(Duration::from_secs(601));
     source.says(FRESH);
     source.version(4);
     for (node, body) in [(&a, "1"), (&b, "2")] {
