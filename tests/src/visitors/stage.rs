@@ -13,6 +13,7 @@ use sandbar::barrier::BarrierStore;
 use sandbar::body::{self, Body};
 use sandbar::cache::{Cache, CacheParts, Limits};
 use sandbar::clock::{Clock, SystemClock};
+use sandbar::fleet::Attempt;
 use sandbar::key::CacheKey;
 use sandbar::origin::loader::Loader;
 use sandbar::policy::TenantPolicies;
@@ -22,6 +23,7 @@ use sandbar::tier::Tier;
 use sandbar::tier::disk::{DiskConfig, DiskTier};
 use sandbar::tier::redis::{RedisConfig, RedisTier};
 use tempfile::TempDir;
+use tokio::task::JoinHandle;
 
 use super::judge::{Wrong, judge};
 use super::script::Script;
@@ -30,8 +32,10 @@ use crate::node::{PATIENCE, fleet_config};
 use crate::redis_server::RedisServer;
 use crate::wait::eventually;
 
-/// How long whoever is about to wait may take until they do: a look into L2, a lease.
+/// Whoever is about to wait does so after this long, and as many round trips to what they ask before: a look into L2, a
+/// lease, another look. These take as long as they do on a machine with other things to do.
 const SETTLES: Duration = Duration::from_millis(30);
+const SETTLES_AFTER_TRIPS: usize = 8;
 
 /// An arrangement of tiers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +73,7 @@ struct Node {
     number: usize,
     cache: Cache,
     tenant: Arc<Tenant>,
+    l2: Option<Arc<dyn Tier>>,
 }
 
 /// A tier, and where barriers outlive the process.
@@ -141,7 +146,8 @@ impl Stage {
             let (l2, barriers) = match &redis {
                 Some(redis) => halves(RedisTier::connect(&redis_config(&redis.url()), Arc::clone(&clock))?),
                 None if tiers == Tiers::Disk => {
-                    halves(DiskTier::open(&DiskConfig::new(dir.path(), 8 << 20), Arc::clone(&clock))?)
+                    let config = DiskConfig { read_deadline: PATIENCE, ..DiskConfig::new(dir.path(), 8 << 20) };
+                    halves(DiskTier::open(&config, Arc::clone(&clock))?)
                 }
                 None => (None, None),
             };
@@ -151,13 +157,14 @@ impl Stage {
             }
             let tenant = tenant(&config, &origin, &clock)?;
             let tenants = vec![Arc::clone(&tenant)];
-            let cache = Cache::new(CacheParts { tenants, l2, barriers, clock, limits: Limits::default() });
+            let limits = Limits::default();
+            let cache = Cache::new(CacheParts { tenants, l2: l2.clone(), barriers, clock, limits });
             if let Some(redis) = redis.as_ref().filter(|_| tiers == Tiers::Fleet) {
                 cache.join_fleet(&fleet_config(&redis.url()))?;
                 let heard = cache.fleet().expect("it has joined").bus().ready(PATIENCE).await;
                 anyhow::ensure!(heard, "it does not hear: {:?}", cache.fleet_report());
             }
-            nodes.push(Node { number, cache, tenant });
+            nodes.push(Node { number, cache, tenant, l2 });
         }
         let (heard_when_answered, complaints) = (AtomicUsize::new(0), Mutex::default());
         Ok(Self { tiers, origin, nodes, heard_when_answered, complaints, _redis: redis, _dir: dir })
@@ -179,16 +186,17 @@ impl Stage {
     /// The same in several waves: each wave is waiting before the next one comes, and all before the origin answers.
     pub async fn one_after_the_other(&self, target: &str, waves: &[&[Visitor]]) -> Vec<Got> {
         let gate = self.origin.hold();
+        let heard = self.origin.heard();
         let mut asking = Vec::new();
         for (number, visitor) in waves.iter().flat_map(|wave| wave.iter().enumerate()) {
             if number == 0 && !asking.is_empty() {
-                self.all_wait().await;
+                self.all_wait(&asking, heard).await;
             }
             let node = self.nodes[asking.len() % self.nodes.len()].clone();
             let (target, visitor, heard_before) = (target.to_owned(), visitor.clone(), self.origin.heard());
             asking.push(tokio::spawn(async move { node.ask(&target, visitor, heard_before).await }));
         }
-        self.all_wait().await;
+        self.all_wait(&asking, heard).await;
         self.heard_when_answered.store(self.origin.heard(), Ordering::SeqCst);
         gate.open();
         let mut got = Vec::with_capacity(asking.len());
@@ -204,14 +212,23 @@ impl Stage {
         self.heard_when_answered.load(Ordering::SeqCst)
     }
 
-    /// Lets whoever has asked come to where they wait.
-    async fn all_wait(&self) {
+    /// Lets whoever has asked come to where they wait: one of them at the origin, which had heard so many requests before, if
+    /// it has to be asked at all.
+    async fn all_wait(&self, asking: &[JoinHandle<Got>], heard: usize) {
         for _ in 0..64 {
             tokio::task::yield_now().await;
         }
-        if self.tiers != Tiers::Memory {
-            tokio::time::sleep(SETTLES).await;
+        if self.tiers == Tiers::Memory {
+            return;
         }
+        tokio::time::sleep(SETTLES).await;
+        for node in &self.nodes {
+            for _ in 0..SETTLES_AFTER_TRIPS {
+                node.round_trip().await;
+            }
+        }
+        let has_come = async || self.origin.heard() > heard || asking.iter().any(JoinHandle::is_finished);
+        eventually("somebody asks the origin, or has an answer", has_come).await;
     }
 
     /// Empties every L1, as a restart does: the tiers below keep what they have.
@@ -270,6 +287,19 @@ fn halves<T: Tier + BarrierStore>(l2: Arc<T>) -> Halves {
 }
 
 impl Node {
+    /// To the tier below and to what gives leases, behind all that was asked there before.
+    async fn round_trip(&self) {
+        let nothing = CacheKey::new("", "", "");
+        if let Some(l2) = &self.l2 {
+            let _ = l2.get(std::slice::from_ref(&nothing)).await;
+        }
+        if let Some(fleet) = self.cache.fleet()
+            && let Attempt::Mine(lease) = fleet.leases().try_acquire(&nothing, PATIENCE).await
+        {
+            lease.release().await;
+        }
+    }
+
     async fn ask(&self, target: &str, visitor: Visitor, heard_before: usize) -> Got {
         let mut request = Request::builder().method(&visitor.method).uri(format!("http://shop.test{target}"));
         request = request.header(VISITOR, &visitor.name);
