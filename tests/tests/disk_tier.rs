@@ -16,8 +16,13 @@ const MIB: u64 = 1 << 20;
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 const HOUR: Duration = Duration::from_secs(3600);
 
+/// No deadline that a machine with other things to do would miss.
+fn config(dir: &Path, capacity_bytes: u64) -> DiskConfig {
+    DiskConfig { read_deadline: HOUR, ..DiskConfig::new(dir, capacity_bytes) }
+}
+
 fn open(dir: &Path, capacity_bytes: u64) -> anyhow::Result<Arc<DiskTier>> {
-    Ok(DiskTier::open(&DiskConfig::new(dir, capacity_bytes), Arc::new(ManualClock::starting_at(NOW)))?)
+    Ok(DiskTier::open(&config(dir, capacity_bytes), Arc::new(ManualClock::starting_at(NOW)))?)
 }
 
 fn du(dir: &Path) -> anyhow::Result<u64> {
@@ -95,7 +100,7 @@ async fn entries_purges_and_removals_survive_a_restart() -> anyhow::Result<()> {
 async fn entry_is_not_answered_past_its_time_nor_kept_past_the_longest() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
     let clock = Arc::new(ManualClock::starting_at(NOW));
-    let config = DiskConfig { lifetime_max: 2 * HOUR, ..DiskConfig::new(dir.path(), 16 * MIB) };
+    let config = DiskConfig { lifetime_max: 2 * HOUR, ..config(dir.path(), 16 * MIB) };
     let tier = DiskTier::open(&config, Arc::clone(&clock) as Arc<dyn Clock>)?;
     let (short, long) = (key("shop", 1), key("shop", 2));
     tier.put(&short, entry(&short, body(1, 10), 0, NOW), NOW.saturating_add(HOUR)).await?;
@@ -158,7 +163,7 @@ async fn without_its_purge_records_no_entry_is_trusted() -> anyhow::Result<()> {
 #[tokio::test]
 async fn full_queue_drops_puts_and_counts_them() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
-    let config = DiskConfig { queue_len: 2, queue_bytes: 200_000, ..DiskConfig::new(dir.path(), 16 * MIB) };
+    let config = DiskConfig { queue_len: 2, queue_bytes: 200_000, ..config(dir.path(), 16 * MIB) };
     let tier = DiskTier::open(&config, Arc::new(ManualClock::starting_at(NOW)))?;
     let tasks: Vec<_> = (0..200)
         .map(|n| {
@@ -181,7 +186,7 @@ async fn full_queue_drops_puts_and_counts_them() -> anyhow::Result<()> {
 #[ignore = "it is the process that another test kills"]
 async fn process_to_be_killed() -> anyhow::Result<()> {
     let Some(dir) = std::env::var_os("DISK_TIER_DIR") else { return Ok(()) };
-    let tier = DiskTier::open(&DiskConfig::new(dir, 64 * MIB), Arc::new(SystemClock))?;
+    let tier = DiskTier::open(&config(Path::new(&dir), 64 * MIB), Arc::new(SystemClock))?;
     for n in 0.. {
         let (key, now) = (key("shop", n), SystemClock.now());
         tier.put(&key, entry(&key, body(n, 20_000), 0, now), now.saturating_add(HOUR)).await?;
@@ -214,7 +219,7 @@ async fn kill_loses_nothing_that_was_acknowledged() -> anyhow::Result<()> {
         }
         child.kill()?;
         child.wait()?;
-        let tier = DiskTier::open(&DiskConfig::new(dir.path(), 64 * MIB), Arc::new(SystemClock))?;
+        let tier = DiskTier::open(&config(dir.path(), 64 * MIB), Arc::new(SystemClock))?;
         for n in 0..=acknowledged {
             assert!(has(&tier, n, 20_000).await?, "round {round}: entry {n} of {acknowledged} is lost");
         }

@@ -31,7 +31,7 @@ async fn visit(gateway: &TestGateway) -> anyhow::Result<()> {
 #[tokio::test]
 async fn what_was_recorded_replays_as_it_was() -> anyhow::Result<()> {
     let (_origin, gateway) = shop().await?;
-    let path = format!("/tenants/{TENANT}/record?seconds=3");
+    let path = format!("/tenants/{TENANT}/record?seconds=8");
     let recording = gateway.admin("POST", &path, "text/csv", "");
     let (recorded, visited) = tokio::join!(recording, visit(&gateway));
     visited?;
@@ -56,11 +56,13 @@ async fn what_was_recorded_replays_as_it_was() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_sample_and_a_second_recording() -> anyhow::Result<()> {
     let (_origin, gateway) = shop().await?;
-    let path = format!("/tenants/{TENANT}/record?seconds=2&sample=4");
+    let path = format!("/tenants/{TENANT}/record?seconds=4&sample=4");
     let recording = gateway.admin("POST", &path, "text/csv", "");
     let second = async {
+        eventually("the recording has begun", async || gateway.tenant(TENANT).tap.is_open()).await;
+        let second = gateway.admin("POST", &path, "text/csv", "").await;
         visit(&gateway).await?;
-        gateway.admin("POST", &path, "text/csv", "").await
+        second
     };
     let (recorded, second) = tokio::join!(recording, second);
     let (recorded, second) = (recorded?.text(), second?);

@@ -5,6 +5,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use http::{Request, Response};
 use http_body_util::BodyExt;
@@ -25,7 +26,8 @@ struct Run {
 
 impl Run {
     fn start(directory: &Path, first: usize) -> Self {
-        let disk = DiskTier::open(&DiskConfig::new(directory, 8 << 20), Arc::new(SystemClock)).unwrap();
+        let config = DiskConfig { read_deadline: Duration::from_secs(60), ..DiskConfig::new(directory, 8 << 20) };
+        let disk = DiskTier::open(&config, Arc::new(SystemClock)).unwrap();
         let fetches = Arc::new(AtomicUsize::new(first));
         let counted = Arc::clone(&fetches);
         let origin = service_fn(move |_request: Request<Body>| {

@@ -259,8 +259,7 @@ async fn one_in_which_nothing_moves_is_ended() -> anyhow::Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_stops_ends_them() -> anyhow::Result<()> {
     let (gateway, _origin, mut client, mut at_origin) = tunnel("").await?;
-    let stopping = gateway.into_gateway().shutdown(Duration::from_secs(20));
-    let drained = tokio::time::timeout(Duration::from_secs(10), stopping).await?;
+    let drained = gateway.into_gateway().shutdown(Duration::from_secs(20)).await;
     assert!(drained, "nothing had to be cut");
     assert_eq!(read_to_end(&mut client).await?, "");
     assert_eq!(read_to_end(&mut at_origin).await?, "");

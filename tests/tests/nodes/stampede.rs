@@ -54,14 +54,14 @@ async fn one_cold_key_is_fetched_once() -> anyhow::Result<()> {
 async fn one_expired_key_is_fetched_once_more() -> anyhow::Result<()> {
     let _alone = alone().await;
     let nodes = fleet().await?;
-    nodes.origin.serve(PAGE, Serving { max_age_s: 1, ..Serving::default() });
+    nodes.origin.serve(PAGE, Serving { max_age_s: 4, ..Serving::default() });
     for node in nodes.all() {
         assert_eq!(version_shown(PAGE, &node.client("shop.test").get(PAGE).await?)?, 1);
     }
     assert_eq!(nodes.origin.fetches(PAGE), 1, "the others found it in L2");
     nodes.origin.serve(PAGE, serving());
     nodes.origin.change(PAGE);
-    sleep(Duration::from_millis(2100)).await;
+    sleep(Duration::from_millis(5100)).await;
     let asked = at_once(&nodes.addresses(), CLIENTS, PAGE).await?;
     assert_answered(&asked, 2, &nodes);
     assert_eq!(nodes.origin.fetches(PAGE), 2, "{:?}", nodes.origin.fetches_by_door(PAGE));

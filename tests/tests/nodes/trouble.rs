@@ -18,7 +18,7 @@ const DEADLINE: Duration = Duration::from_millis(200);
 /// A request asks Redis at most so often one after the other: L2, the lease, L2 again, and its variants.
 const CALLS_MAX: u32 = 4;
 /// What a busy machine may add to an answer.
-const SLACK: Duration = Duration::from_millis(1500);
+const SLACK: Duration = Duration::from_secs(8);
 /// How long a phase of trouble lasts: several deadlines, and several tries to connect.
 const PHASE: Duration = Duration::from_millis(1500);
 
@@ -35,7 +35,7 @@ fn load(nodes: &Nodes) -> Steady {
 
 fn assert_unnoticed(seen: &Seen, what: &str, nodes: &Nodes) {
     assert!(seen.errors.is_empty(), "{what}: {:?}\n{}", seen.errors, nodes.logs());
-    assert!(seen.answers > 100, "{what}: only {} answers", seen.answers);
+    assert!(seen.answers > 3 * CLIENTS as u64, "{what}: only {} answers", seen.answers);
     assert!(seen.slowest < DEADLINE * CALLS_MAX + SLACK, "{what}: an answer took {:?}", seen.slowest);
 }
 

@@ -177,8 +177,9 @@ async fn a_body_that_stalls_misses_the_idle_deadline_and_a_drip_the_total_one() 
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });
-    let config =
-        OriginConfig { idle_body_deadline: Span::of(SHORT * 20), total_deadline: Span::of(SHORT), ..drips.await };
+    // The head has to come within it.
+    let (idle, total) = (Span::of(SHORT * 100), Span::of(SHORT * 10));
+    let config = OriginConfig { idle_body_deadline: idle, total_deadline: total, ..drips.await };
     let error = body_failure(&config).await;
     assert!(matches!(error, OriginError::Deadline { what: "total", .. }), "{error}");
 }
@@ -276,11 +277,11 @@ async fn a_slow_client_is_not_the_origins_fault() {
         }
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await
     });
-    let config = OriginConfig { first_byte_deadline: Span::of(SHORT * 2), ..config.await };
+    let config = OriginConfig { first_byte_deadline: Span::of(SHORT * 8), ..config.await };
     let parts = futures_util::stream::unfold(0, |sent| async move {
         tokio::time::sleep(SHORT).await;
         let part = Ok::<_, BoxError>(http_body::Frame::data(Bytes::from_static(b"part")));
-        (sent < 5).then_some((part, sent + 1))
+        (sent < 12).then_some((part, sent + 1))
     });
     let request = Request::put("http://shop.example/a").body(body::boxed(StreamBody::new(parts))).expect("a request");
     assert_eq!(answer(&config, request).await.expect("a response").status(), 200);
