@@ -117,8 +117,7 @@ impl Cache {
     /// Whether what L2 has can be served as it is.
     pub(crate) fn is_reusable(&self, asked: &Asked, found: &Found) -> bool {
         let now = self.inner.clock.now();
-        let reuse = reuse(found.stored(), &asked.head(), now, found.soft_purged());
-        matches!(reuse, Reuse::Fresh | Reuse::Stale(_)) && !found.cached().is_doubtful()
+        matches!(reuse(found.stored(), &asked.head(), now, found.soft_purged()), Reuse::Fresh | Reuse::Stale(_))
     }
 
     pub(super) async fn ask_origin(&self, fill: Fill, began: Began, obligation: Obligation<Landing>) -> Came {

@@ -60,6 +60,11 @@ impl Found {
         self.tier
     }
 
+    /// Whether it may be used where `other` is known as well: what is doubtful is validated first, wherever else it is found.
+    pub(crate) fn is_not_in_doubt_with(&self, other: Option<&Self>) -> bool {
+        other.is_none_or(|other| !other.cached.is_doubtful() || self.is_newer_than(other))
+    }
+
     /// Whether it was received after another one.
     pub(crate) fn is_newer_than(&self, other: &Self) -> bool {
         self.stored().received > other.stored().received

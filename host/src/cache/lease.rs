@@ -126,7 +126,7 @@ impl Cache {
     /// has something doubtful.
     fn answers(&self, fill: &Fill, found: &Found) -> bool {
         let basis = fill.basis.as_ref();
-        if basis.is_some_and(|basis| basis.cached().is_doubtful() && !found.is_newer_than(basis)) {
+        if !found.is_not_in_doubt_with(basis) {
             return false;
         }
         if fill.purpose != Purpose::Refresh {

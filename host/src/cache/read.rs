@@ -212,9 +212,7 @@ impl Cache {
         if self.inner.l2.is_none() {
             return Err(None);
         }
-        let doubtful = basis.filter(|basis| basis.cached().is_doubtful());
-        let found = self.look_in_l2(asked).await;
-        let found = found.filter(|found| doubtful.is_none_or(|basis| found.is_newer_than(basis)));
+        let found = self.look_in_l2(asked).await.filter(|found| found.is_not_in_doubt_with(basis));
         let now = self.inner.clock.now();
         let leave = found.ok_or(None).and_then(|found| {
             let soft_purged = found.soft_purged();
