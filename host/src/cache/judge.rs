@@ -11,6 +11,7 @@ use super::detach::detached_fields;
 use super::jitter::jittered;
 use super::store::key_for;
 use crate::entry::StoredResponse;
+use crate::http::semantics::standing::Standing;
 use crate::http::semantics::{ResponseHead, Times, Vary, standard, stored_fields, vary};
 use crate::policy::freshness::{Fill, Obstacle, Planned, Standard};
 use crate::tenant::counters::{count, not_stored};
@@ -93,6 +94,16 @@ impl Why {
     /// Whether it is not the response that forbids to store it, but what was asked for.
     pub(crate) const fn is_of_the_request(self) -> bool {
         matches!(self, Self::Obstacle(Obstacle::RequestNoStore | Obstacle::Authorization))
+    }
+
+    /// Whether others who want the same are to ask for themselves from now on, `standing` being what becomes of the stored
+    /// response, where there is one. While that stays, what one request got says nothing about the others; nor does ever an
+    /// error that is about a range or a condition. Requests that forbid it themselves are apart anyway: they wait for none but
+    /// each other.
+    pub(crate) fn parts_others(self, standing: Option<Standing>) -> bool {
+        self.is_of_the_request()
+            || self != Self::Other(not_stored::PARTICULAR_ERROR)
+                && standing.is_none_or(|standing| standing == Standing::Ended)
     }
 
     /// Whether it is a cookie: that belongs to the response, not to what was asked for.

@@ -79,14 +79,14 @@ impl Cache {
     async fn keep(&self, asked: &Arc<Asked>, basis: &Found, judged: Judged, began: Began) -> Renewed {
         match judged {
             Ok(shareable) => {
+                self.learn_shared(asked, &CacheKey::stored_as(&basis.stored().key));
                 let found = self.store(asked, shareable, began).await;
                 Renewed { own: found.clone(), shared: Some(found) }
             }
             Err(Withheld { stored, why }) => {
-                self.learn_unshared(asked, why);
-                if !why.is_of_the_request() {
-                    self.end(asked, basis).await;
-                }
+                let standing = if why.is_of_the_request() { Standing::Stands } else { Standing::Ended };
+                self.learn_if_unshared(asked, why, Some(standing));
+                self.hold_to(asked, basis, standing).await;
                 Renewed { own: self.unstored(*stored, began), shared: None }
             }
         }
@@ -99,16 +99,20 @@ impl Cache {
         Found::under(&key, Arc::new(cached), L1).expect("a response under its own key")
     }
 
-    /// What an answer that is not stored means for what was stored when its fill began.
-    pub(crate) async fn settle(&self, fill: &Fill, status: StatusCode, why: Why) {
+    /// What an answer that is not stored means for what was stored when its fill began, if anything was.
+    pub(crate) async fn settle(&self, fill: &Fill, status: StatusCode, why: Why) -> Option<Standing> {
         let asked = &fill.asked;
         let standing = standing(&asked.fields, status, why.is_of_the_request());
         match &fill.basis {
-            Some(basis) => self.hold_to(asked, basis, standing).await,
+            Some(basis) => {
+                self.hold_to(asked, basis, standing).await;
+                return Some(standing);
+            }
             // It was asked for a range that is not stored: others may be.
             None if fill.purpose == Purpose::Part && standing == Standing::Ended => self.forget(asked, &fill.key).await,
             None => {}
         }
+        None
     }
 
     /// Does with a stored response as the origin's answer has it.
@@ -134,18 +138,23 @@ impl Cache {
         }
     }
 
-    /// Nobody waits for another's fetch of this key for a while: the response is for one request only.
-    pub(crate) fn learn_unshared(&self, asked: &Asked, why: Why) {
+    /// Nobody waits for another's fetch of this key for a while, where its responses are for one request each; answers whether
+    /// they are.
+    pub(crate) fn learn_if_unshared(&self, asked: &Asked, why: Why, standing: Option<Standing>) -> bool {
         tracing::debug!(tenant = &*asked.tenant.name, target = asked.target, reason = why.as_str(), "not stored");
-        self.inner.learned.insert(asked.flight_key(asked.key.hash()), ());
+        let parts_others = why.parts_others(standing);
+        if parts_others {
+            self.inner.learned.insert(asked.flight_key(asked.key.hash()), ());
+        }
+        parts_others
     }
 
     /// From now on others wait for the fetch of this key again.
-    pub(crate) fn learn_shared(&self, fill: &Fill) {
-        let learned = fill.asked.flight_key(fill.asked.key.hash());
+    pub(crate) fn learn_shared(&self, asked: &Asked, key: &CacheKey) {
+        let learned = asked.flight_key(asked.key.hash());
         if self.inner.learned.contains_key(&learned) {
             self.inner.learned.invalidate(&learned);
-            let (cache, key) = (self.clone(), fill.key.clone());
+            let (cache, key) = (self.clone(), key.clone());
             self.inner.tasks.spawn(async move {
                 if let Some(fleet) = cache.fleet() {
                     fleet.leases().share(&key).await;

@@ -43,14 +43,15 @@ impl Cache {
                 return self.give_newer(asked, response, obligation).await;
             }
             Err(withheld) => {
-                self.settle(&fill, status, withheld.why).await;
-                self.learn_unshared(asked, withheld.why);
+                let standing = self.settle(&fill, status, withheld.why).await;
+                let parts_others = self.learn_if_unshared(asked, withheld.why, standing);
                 obligation
                     .land(Landing::unshared(asked, Unshared::new(response.into_response(), withheld.why.as_str())));
-                return if withheld.why.is_of_the_request() { Came::ToAnEnd } else { Came::Unshared };
+                let unshared = parts_others && !withheld.why.is_of_the_request();
+                return if unshared { Came::Unshared } else { Came::ToAnEnd };
             }
         };
-        self.learn_shared(&fill);
+        self.learn_shared(asked, &fill.key);
         self.stream(fill, shareable, response, began, obligation).await
     }
 

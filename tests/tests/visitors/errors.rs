@@ -1,6 +1,6 @@
 //! Error statuses: stored ones are variants like all others, the rest is for the request that brought it.
 
-use sandbar_tests::visitors::Audience::ItsRequest;
+use sandbar_tests::visitors::Audience::{Everybody, ItsRequest};
 use sandbar_tests::visitors::{Says, crowd, visitor};
 
 use crate::on_every_arrangement;
@@ -148,4 +148,40 @@ async fn error_in_place_of_a_validation_is_for_its_request() -> anyhow::Result<(
         .await?;
     }
     Ok(())
+}
+
+/// A page is stored; one visitor asks for it in a way that the origin refuses, or that forbids to store the answer. Others
+/// still ask as one when they next have to.
+#[tokio::test]
+async fn mistake_of_one_does_not_make_others_ask_one_by_one() -> anyhow::Result<()> {
+    let visitors = crowd(VISITORS, "cookie", "session={who}");
+    on_every_arrangement(async |stage| {
+        let mut got = Vec::new();
+        for (status, reload) in [
+            (400, "no-cache"),
+            (403, "no-cache"),
+            (429, "no-cache"),
+            (503, "no-cache"),
+            (200, "no-cache, no-store"),
+            (304, "no-cache, no-store"),
+        ] {
+            let target = format!("/page/{status}");
+            stage.origin.says(|_| Says::page("cache-control: max-age=60\netag: \"a\""));
+            stage.ask(0, &target, &visitor("first")).await;
+            let fields = "cache-control: max-age=60\netag: \"a\"";
+            stage.origin.says(move |_| Says::status(status, if status < 400 { fields } else { "" }).to(ItsRequest));
+            let mallory = visitor("mallory").with("cache-control", reload).with("cookie", "broken");
+            stage.ask(0, &target, &mallory).await;
+            // What has become stale by now has to be validated.
+            stage.origin.says(|heard| Says::renewed(heard, "cache-control: max-age=60").to(Everybody));
+            let before = stage.origin.heard();
+            let insisting: Vec<_> =
+                visitors.iter().map(|visitor| visitor.clone().with("cache-control", "max-age=0")).collect();
+            got.extend(stage.together(&target, &insisting).await);
+            let asked = stage.origin.heard() - before;
+            stage.expect(asked <= 2, || format!("after {status} to {reload}: asked {asked} times"));
+        }
+        got
+    })
+    .await
 }
