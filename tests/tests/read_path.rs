@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,9 +11,13 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use sandbar::barrier::{Purge, PurgeMode, Scope};
 use sandbar::body::{self, Body};
-use sandbar::clock::{ManualClock, Timestamp};
+use sandbar::cache::{Cache, CacheParts, Limits};
+use sandbar::clock::{Clock, ManualClock, Timestamp};
 use sandbar::http::{CacheLayer, CacheService};
+use sandbar::origin::loader::Loader;
+use sandbar::policy::{Binding, Engine, EngineConfig, Role, TenantPolicies};
 use sandbar::setting::{Count, Size};
+use sandbar::tenant::Tenant;
 use sandbar::tenant::config::TenantConfig;
 use sandbar_tests::scope::{prefix, target};
 use tokio::sync::{Mutex, Notify};
@@ -104,6 +108,22 @@ impl Scene {
             .with_clock(Arc::clone(&clock) as _)
             .layer(service_fn(move |request| origin(Arc::clone(&heard), request)));
         Self { script, clock, service }
+    }
+
+    /// With this stock freshness policy as a guest.
+    fn with_guest(policy: &'static str, says: impl IntoIterator<Item = Says>) -> Self {
+        let scene = Self::new(says);
+        let (config, clock) = (TenantConfig::default(), Arc::clone(&scene.clock) as Arc<dyn Clock>);
+        let engine = Engine::new(&EngineConfig { instances_max: 8, ..EngineConfig::default() }).unwrap();
+        let binding = Binding::stock(Role::Freshness, policy);
+        let policies =
+            TenantPolicies::open(engine, &config.name, &[binding], BTreeSet::new(), None, Arc::clone(&clock)).unwrap();
+        let heard = Arc::clone(&scene.script);
+        let asked = Loader::new("script", move |request: Request<Body>| origin(Arc::clone(&heard), request));
+        let tenant = Tenant::new(&config, policies, Arc::new(asked), Arc::clone(&clock)).unwrap();
+        let (tenants, limits) = (vec![Arc::clone(&tenant)], Limits::default());
+        let cache = Cache::new(CacheParts { tenants, l2: None, barriers: None, clock, limits });
+        Self { service: CacheService::new(cache, tenant), ..scene }
     }
 
     async fn ask(&self, method: Method, target: &str, fields: Fields) -> Got {
@@ -530,4 +550,25 @@ async fn who_insists_on_validation_does_not_wait_in_vain_for_what_arrives() {
     assert_eq!(first.await.unwrap(), "one");
     let second = second.await.unwrap();
     assert_eq!((second.status, &*second.body), (200, "two"));
+}
+
+/// What is stored is freshened without it: that is one judgement, not two.
+#[tokio::test]
+async fn a_cookie_in_a_304_is_judged_once_and_counts_for_nothing_that_is_stored() {
+    let renewed: Fields = &[("cache-control", "max-age=60"), ("etag", "\"1\""), ("set-cookie", "s=1")];
+    let forbids: Fields = &[("cache-control", "max-age=0, no-store")];
+    // What the request forbids no policy can store, so that none is asked.
+    for (asks, asked, not_stored) in [(&[][..], 1, 0), (forbids, 0, 1)] {
+        let scene = Scene::with_guest("standard", [says(200, FRESH, "hello"), says(304, renewed, "")]);
+        let tenant = Arc::clone(scene.service.tenant());
+        let calls = || tenant.policies.list().iter().find(|bound| bound.role == Role::Freshness).unwrap().calls;
+        scene.get("/a", &[]).await;
+        scene.after(61);
+        let before = calls();
+        let got = scene.get("/a", asks).await;
+        assert_eq!((&*got.body, got.field("set-cookie")), ("hello", "s=1"), "{asks:?}");
+        assert_eq!(calls() - before, asked, "{asks:?}");
+        assert_eq!(tenant.counters.values().not_stored, not_stored, "{asks:?}");
+        assert_eq!(scene.fetches().await, 2);
+    }
 }

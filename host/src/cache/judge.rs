@@ -105,11 +105,6 @@ impl Why {
             || self != Self::Other(not_stored::PARTICULAR_ERROR)
                 && standing.is_none_or(|standing| standing == Standing::Ended)
     }
-
-    /// Whether it is a cookie: that belongs to the response, not to what was asked for.
-    pub(crate) const fn is_a_cookie(self) -> bool {
-        matches!(self, Self::Obstacle(Obstacle::SetCookie))
-    }
 }
 
 /// What became of a judgement.
@@ -156,6 +151,19 @@ impl Asked {
         (standard, Planned { plan, ..planned })
     }
 
+    /// Whether a response has a cookie that is for the request alone which brought it.
+    pub(crate) fn has_a_cookie_of_its_own(&self, received: &Received<'_>) -> bool {
+        let head = ResponseHead { status: received.status, fields: received.fields };
+        let rules = self.tenant.store_rules(&self.target);
+        standard(&self.head_of_get(), &head, received.times, &rules).obstacles.contains(&Obstacle::SetCookie)
+    }
+
+    /// The fields of a response as they would be stored.
+    pub(crate) fn stored_fields(&self, received: &Received<'_>) -> HeaderMap {
+        let rules = self.tenant.store_rules(&self.target);
+        detached_fields(stored_fields(received.fields, received.times.received, &rules))
+    }
+
     /// Judges a response. Only what this returns can be stored, or shared with those who wait.
     pub(crate) fn judge(&self, received: &Received<'_>, sequence: u64) -> Judged {
         let Composed { stored, vary, standard } = self.composed(received, sequence);
@@ -173,11 +181,10 @@ impl Asked {
             Vary::Names(names) => names,
             Vary::None | Vary::Any => Vec::new(),
         };
-        let rules = self.tenant.store_rules(&self.target);
         let stored = StoredResponse {
             key: key_for(self, &vary).shared_text(),
             status: received.status,
-            fields: detached_fields(stored_fields(received.fields, received.times.received, &rules)),
+            fields: self.stored_fields(received),
             body: bytes::Bytes::new(),
             requested: received.times.requested,
             received: received.times.received,

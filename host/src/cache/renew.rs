@@ -42,33 +42,25 @@ impl Cache {
         began: Began,
     ) -> Renewed {
         let stored = basis.stored();
-        let freshened = self.freshened(asked, stored, update, times, began.sequence);
-        match freshened {
-            Err(Withheld { stored: own, why }) if why.is_a_cookie() => {
-                let mut others = update.clone();
-                others.remove(SET_COOKIE);
-                let kept = self.freshened(asked, stored, &others, times, began.sequence);
-                self.keep(asked, basis, kept, began).await;
-                Renewed { own: self.unstored(*own, began), shared: None }
-            }
-            freshened => self.keep(asked, basis, freshened, began).await,
+        let freshened = freshen(stored, update, times);
+        let received = received_again(stored, &freshened, times);
+        if !update.contains_key(SET_COOKIE) || !asked.has_a_cookie_of_its_own(&received) {
+            let judged = self.judge_again(asked, stored, &received, began.sequence);
+            return self.keep(asked, basis, judged, began).await;
         }
+        let mut others = update.clone();
+        others.remove(SET_COOKIE);
+        let others = freshen(stored, &others, times);
+        let judged = self.judge_again(asked, stored, &received_again(stored, &others, times), began.sequence);
+        let kept = self.keep(asked, basis, judged, began).await.own;
+        let own = StoredResponse { fields: asked.stored_fields(&received), ..kept.stored().clone() };
+        Renewed { own: self.unstored(own, began), shared: None }
     }
 
-    /// The stored response with other fields. What it took to fetch it whole is still what it would cost to lose it.
-    fn freshened(
-        &self,
-        asked: &Asked,
-        basis: &StoredResponse,
-        update: &HeaderMap,
-        times: Times,
-        sequence: u64,
-    ) -> Judged {
-        let (status, fetch_time) = (basis.status, basis.fetch_time);
-        let (fields, body_bytes) = (freshen(basis, update, times), Some(basis.body.len() as u64));
-        let received = Received { status, fields: &fields, body_bytes, times, fetch_time };
+    /// Judges a stored response with other fields.
+    fn judge_again(&self, asked: &Asked, basis: &StoredResponse, received: &Received<'_>, sequence: u64) -> Judged {
         let whole = |stored: StoredResponse| StoredResponse { body: basis.body.clone(), ..stored };
-        match self.judge(asked, &received, sequence) {
+        match self.judge(asked, received, sequence) {
             Ok(shareable) => Ok(shareable.with(whole)),
             Err(Withheld { stored, why }) => Err(Withheld { stored: Box::new(whole(*stored)), why }),
         }
@@ -162,4 +154,11 @@ impl Cache {
             });
         }
     }
+}
+
+/// A stored response as if it had been received with these fields. What it took to fetch it whole is still what it would cost
+/// to lose it.
+fn received_again<'a>(basis: &StoredResponse, fields: &'a HeaderMap, times: Times) -> Received<'a> {
+    let (status, fetch_time, body_bytes) = (basis.status, basis.fetch_time, Some(basis.body.len() as u64));
+    Received { status, fields, body_bytes, times, fetch_time }
 }
