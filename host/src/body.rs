@@ -1,7 +1,11 @@
 //! The one body type that flows through the cache.
 
+mod whole;
+
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Full, combinators::UnsyncBoxBody};
+
+pub(crate) use whole::Whole;
 
 /// Any error a body may end with.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

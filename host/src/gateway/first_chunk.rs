@@ -9,9 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 
-use crate::body::{self, Body, BoxError};
+use crate::body::{self, Body, BoxError, Whole};
 
 /// Why a body has no beginning.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +27,7 @@ pub(super) enum NoBeginning {
 ///
 /// # Errors
 /// When that is not as it should be, or does not come in time.
-pub(super) async fn begun(mut incoming: Incoming, deadline: Duration) -> Result<Body, NoBeginning> {
+pub(super) async fn begun(mut incoming: Whole, deadline: Duration) -> Result<Body, NoBeginning> {
     let first = tokio::time::timeout(deadline, incoming.frame()).await.map_err(|_| NoBeginning::Late)?;
     let first = match first {
         None => return Ok(body::empty()),
@@ -40,7 +39,7 @@ pub(super) async fn begun(mut incoming: Incoming, deadline: Duration) -> Result<
 /// A body of which the first part has been read.
 struct Begun {
     first: Option<Frame<Bytes>>,
-    rest: Incoming,
+    rest: Whole,
 }
 
 impl http_body::Body for Begun {
@@ -50,7 +49,7 @@ impl http_body::Body for Begun {
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.first.take() {
             Some(first) => Poll::Ready(Some(Ok(first))),
-            None => Pin::new(&mut self.rest).poll_frame(context).map_err(BoxError::from),
+            None => Pin::new(&mut self.rest).poll_frame(context),
         }
     }
 

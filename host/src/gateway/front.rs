@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use super::first_chunk::{NoBeginning, begun};
 use super::hosts::Hosts;
 use super::listen::Peer;
-use crate::body::{self, Body};
+use crate::body::{self, Body, Whole};
 use crate::cache::{CACHE, Cache};
 use crate::client::{Client, TrustedProxies};
 use crate::http::key;
@@ -60,6 +60,7 @@ impl Front {
             return Err(Refusal { closes, ..Refusal::new(StatusCode::NOT_IMPLEMENTED, "tunnel", text) });
         }
         let (mut head, incoming) = request.into_parts();
+        let incoming = Whole::new(incoming, head.version == Version::HTTP_2);
         let closes = head.version <= Version::HTTP_11;
         let bad = |detail, reason: String| Refusal { closes, ..Refusal::new(StatusCode::BAD_REQUEST, detail, reason) };
         let no_url = || bad("bad-target", "the request's target makes no URL".into());
@@ -99,7 +100,7 @@ impl Front {
         }
     }
 
-    async fn content(&self, fields: &HeaderMap, incoming: Incoming) -> Result<Body, NoBeginning> {
+    async fn content(&self, fields: &HeaderMap, incoming: Whole) -> Result<Body, NoBeginning> {
         // Over HTTP/2 content may follow that nothing announces, after the response has begun: that is not waited for.
         let is_announced =
             fields.contains_key(header::TRANSFER_ENCODING) || fields.contains_key(header::CONTENT_LENGTH);

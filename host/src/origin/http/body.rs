@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
-use hyper::body::Incoming;
 use parking_lot::Mutex;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::body::{Body, BoxError};
+use crate::body::{Body, BoxError, Whole};
 use crate::origin::OriginError;
 
 /// A request body that notes when it last moved: the origin owes nothing while the client is still sending.
@@ -75,7 +74,7 @@ impl http_body::Body for Upload {
 /// A response body with its deadlines. Silence counts only while somebody waits for the next part: a slow reader is not
 /// the origin's fault.
 pub(super) struct Download {
-    pub(super) inner: Incoming,
+    pub(super) inner: Whole,
     pub(super) origin: Arc<str>,
     pub(super) idle_deadline: Duration,
     pub(super) total_deadline: Duration,
@@ -109,8 +108,8 @@ impl http_body::Body for Download {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) {
             self.waiting = None;
-            let broken = |error: hyper::Error| {
-                let reason = super::exchange::reason(&error);
+            let broken = |error: BoxError| {
+                let reason = super::exchange::reason(&*error);
                 BoxError::from(OriginError::Broken { origin: self.origin.to_string(), reason })
             };
             return Poll::Ready(frame.map(|frame| frame.map_err(broken)));

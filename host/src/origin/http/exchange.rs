@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::header::UPGRADE;
 use http::request::Parts;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
@@ -17,7 +17,7 @@ use super::HttpOrigin;
 use super::body::{Download, Progress, Sent, Upload};
 use super::connect::{ConnectDeadline, Dial, died_unanswered};
 use super::interim::{BYTES_MAX, Interims, RESPONSES_MAX};
-use crate::body::{self, Body};
+use crate::body::{self, Body, Whole};
 use crate::http::Interim;
 use crate::http::semantics::sound::{Unsound, leaves_doubt};
 use crate::origin::OriginError;
@@ -32,12 +32,14 @@ enum Failed {
 
 pub(super) async fn exchange(origin: &HttpOrigin, request: Request<Body>) -> Result<Response<Body>, OriginError> {
     let total_at = Instant::now() + origin.config.total_deadline.get();
+    let is_sent = request.body().is_end_stream();
     let response = timeout_at(total_at, attempts(origin, request))
         .await
         .map_err(|_| origin.missed("total", origin.config.total_deadline.get()))??;
+    let is_watched = is_sent && response.version() == Version::HTTP_2;
     Ok(response.map(|inner| {
         body::boxed(Download {
-            inner,
+            inner: Whole::new(inner, is_watched),
             origin: origin.name.as_str().into(),
             idle_deadline: origin.config.idle_body_deadline.get(),
             total_deadline: origin.config.total_deadline.get(),
