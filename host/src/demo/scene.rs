@@ -150,8 +150,8 @@ mod tests {
 
     #[test]
     fn the_settings_are_settings() {
-        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        let text = settings(Path::new("/tmp/a \"quoted\" place"), any, any, |_| Some(any));
+        let (any, door): (SocketAddr, SocketAddr) = ("127.0.0.1:0".parse().unwrap(), "127.0.0.1:3000".parse().unwrap());
+        let text = settings(Path::new("/tmp/a \"quoted\" place"), any, any, |_| Some(door));
         let config = crate::gateway::GatewayConfig::from_toml(&text, "demo").unwrap();
         assert_eq!(config.tenants.len(), 2);
     }
