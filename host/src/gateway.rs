@@ -35,13 +35,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::service::service_fn;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::service::TowerToHyperService;
 use tokio_util::sync::DropGuard;
 
 pub use self::config::{ConfigError, GatewayConfig};
 pub use self::error::StartError;
 use self::front::Front;
 use self::listen::{Bounds, Listener, Running};
+use crate::body::Whole;
 use crate::cache::Cache;
 use crate::memory_budget::keeper::Keeper;
 
@@ -89,12 +91,15 @@ pub async fn start(config: GatewayConfig) -> Result<Gateway, StartError> {
         let front = Arc::clone(&front);
         service_fn(move |request: http::Request<Incoming>| {
             let front = Arc::clone(&front);
-            async move { Ok::<_, std::convert::Infallible>(front.answer(request, peer).await) }
+            async move { Ok::<_, std::convert::Infallible>(front.answer(Whole::of(request), peer).await) }
         })
     });
     let admin = operators.map(|listener| {
         let router = admin::router(Arc::clone(&admin_state), config.limits.admin_body_max.bytes());
-        listener.run(&bounds, move |_peer| hyper_util::service::TowerToHyperService::new(router.clone()))
+        listener.run(&bounds, move |_peer| {
+            let service = TowerToHyperService::new(router.clone());
+            service_fn(move |request: http::Request<Incoming>| service.call(Whole::of(request)))
+        })
     });
     tracing::info!(listen = %clients.address(), admin = ?admin.as_ref().map(Running::address), "listening");
     let tunnels = parts.cache.ends_tunnels();

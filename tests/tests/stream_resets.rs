@@ -111,6 +111,34 @@ async fn a_request_whose_stream_is_reset_reaches_the_origin_broken_off() -> anyh
     Ok(())
 }
 
+/// Nor is what an operator begins to put into the cache.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_whose_stream_is_reset_is_not_stored() -> anyhow::Result<()> {
+    let gateway = TestGateway::start(&one_tenant("http://127.0.0.1:9", "")).await?;
+    let admin = gateway.admin_address();
+    for (path, end, is_stored) in
+        [("/a", frame(RST_STREAM, 0, 1, &[0; 4]), false), ("/b", frame(DATA, 1, 1, b"lo"), true)]
+    {
+        // `:method`, `:scheme: http`, `:path`, `:authority` and `cache-control`.
+        let target = format!("/tenants/{TENANT}/entries?url=http://shop.test{path}");
+        let (method, path_field) = (field(2, "PUT"), field(4, &target));
+        let head = [method, vec![0x86], path_field, field(1, &admin.to_string()), field(24, "max-age=60")].concat();
+        let mut stream = TcpStream::connect(admin).await?;
+        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await?;
+        stream.write_all(&frame(SETTINGS, 0, 0, &[])).await?;
+        stream.write_all(&frame(HEADERS, END_HEADERS, 1, &head)).await?;
+        stream.write_all(&frame(DATA, 0, 1, b"hel")).await?;
+        stream.write_all(&end).await?;
+        if is_stored {
+            eventually("it is stored", async || gateway.is_in_l1("shop.test", path)).await;
+        } else {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            assert!(!gateway.is_in_l1("shop.test", path), "{path}: a part of it is stored");
+        }
+    }
+    Ok(())
+}
+
 /// An origin that notes what comes on each connection that something comes on, and then `END`.
 async fn listening() -> anyhow::Result<(Arc<Mutex<Vec<String>>>, String)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::{Request, Version};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -30,6 +31,12 @@ impl Whole {
     /// after sending a complete response" (section 8.1). Over HTTP/1.1 hyper itself tells one end from another.
     pub(crate) const fn new(incoming: Incoming, is_watched: bool) -> Self {
         Self { incoming, is_watched }
+    }
+
+    /// The content of a request: whoever resets its stream gives it up, complete or not.
+    pub(crate) fn of(request: Request<Incoming>) -> Request<Self> {
+        let is_watched = request.version() == Version::HTTP_2;
+        request.map(|incoming| Self::new(incoming, is_watched))
     }
 }
 

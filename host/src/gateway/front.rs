@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
-use hyper::body::Incoming;
 
 use super::first_chunk::{NoBeginning, begun};
 use super::hosts::Hosts;
@@ -35,7 +34,7 @@ pub(super) struct Front {
 
 impl Front {
     /// A request always gets an answer.
-    pub(super) async fn answer(&self, mut request: Request<Incoming>, peer: Peer) -> Response<Body> {
+    pub(super) async fn answer(&self, mut request: Request<Whole>, peer: Peer) -> Response<Body> {
         let client = Client::seen(peer.connection, peer.address.ip(), request.headers(), &self.trusted_proxies);
         request.extensions_mut().insert(client);
         let began = self.access.then(|| (Access::of(&request), self.cache.clock().monotonic()));
@@ -52,7 +51,7 @@ impl Front {
 
     /// Whose request it is. Its URI becomes absolute, with the scheme that clients use: no client can choose another
     /// key for the same thing.
-    async fn route(&self, request: Request<Incoming>) -> Result<(&Arc<Tenant>, Request<Body>), Refusal> {
+    async fn route(&self, request: Request<Whole>) -> Result<(&Arc<Tenant>, Request<Body>), Refusal> {
         if request.method() == Method::CONNECT {
             // What the client has sent into the tunnel that it hoped for is no request.
             let closes = request.version() <= Version::HTTP_11;
@@ -60,7 +59,6 @@ impl Front {
             return Err(Refusal { closes, ..Refusal::new(StatusCode::NOT_IMPLEMENTED, "tunnel", text) });
         }
         let (mut head, incoming) = request.into_parts();
-        let incoming = Whole::new(incoming, head.version == Version::HTTP_2);
         let closes = head.version <= Version::HTTP_11;
         let bad = |detail, reason: String| Refusal { closes, ..Refusal::new(StatusCode::BAD_REQUEST, detail, reason) };
         let no_url = || bad("bad-target", "the request's target makes no URL".into());
@@ -169,7 +167,7 @@ struct Access {
 }
 
 impl Access {
-    fn of(request: &Request<Incoming>) -> Self {
+    fn of(request: &Request<Whole>) -> Self {
         let field = || Some(request.headers().get(header::HOST)?.to_str().ok()?.to_owned());
         Self {
             method: request.method().clone(),
