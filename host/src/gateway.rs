@@ -15,6 +15,7 @@
 //! # }
 //! ```
 
+mod abrupt;
 mod admin;
 mod advice;
 mod assemble;

@@ -253,6 +253,22 @@ async fn a_connection_that_leaves_doubt_is_not_used_again() -> anyhow::Result<()
     Ok(())
 }
 
+/// RFC 9112 section 8: what a client of HTTP/1.0 gets without a length is whole unless its connection is reset.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_knows_no_chunks_learns_that_content_broke_off() -> anyhow::Result<()> {
+    for (end, is_whole) in [("0\r\n\r\n", true), ("zz\r\n", false)] {
+        let answer = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n{end}");
+        let origin = Scripted::says(answer).await?;
+        let gateway = TestGateway::start(&one_tenant(&origin.url, "")).await?;
+        let mut stream = TcpStream::connect(gateway.address()).await?;
+        stream.write_all(b"GET /a HTTP/1.0\r\nHost: shop.test\r\n\r\n").await?;
+        let mut got = Vec::new();
+        let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut got)).await?;
+        assert_eq!(read.is_ok(), is_whole, "{end}: {read:?} {}", String::from_utf8_lossy(&got));
+    }
+    Ok(())
+}
+
 /// RFC 9112 section 5.1: white space before a colon is taken out of a response, and hides nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn white_space_before_a_colon_is_taken_out() -> anyhow::Result<()> {

@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::StartError;
+use super::abrupt::{Abruptly, Ending};
 use super::config::{LimitsConfig, ListenConfig};
 use super::framing::{BothLengths, Framing};
 use super::interim::{Interims, behind};
@@ -181,11 +182,15 @@ impl Kept {
         let _ = stream.set_nodelay(true);
         let interims = Interims::default();
         let (both_lengths, requests) = (BothLengths::default(), AtomicU64::new(0));
+        let (abruptly, is_old) = (Abruptly::default(), Arc::new(AtomicBool::new(false)));
+        let stream = Ending::of(stream, abruptly.clone());
         let stream = TokioIo::new(interims.over(stream, Framing::new(both_lengths.clone()), held));
         let begun = Arc::new(AtomicBool::new(false));
         let (noted, interim_responses) = (Arc::clone(&begun), self.interim_responses);
+        let asked_in_old = Arc::clone(&is_old);
         let service = service_fn(move |mut request: Request<Incoming>| {
             noted.store(true, Ordering::Relaxed);
+            asked_in_old.store(request.version() < Version::HTTP_11, Ordering::Relaxed);
             if both_lengths.has(requests.fetch_add(1, Ordering::Relaxed)) {
                 request.extensions_mut().insert(Ambiguous::BothLengths);
             }
@@ -206,6 +211,8 @@ impl Kept {
                 () = self.cut.cancelled() => return,
                 ended = connection.as_mut() => {
                     if let Err(error) = ended {
+                        let broke_off = error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_user);
+                        abruptly.set(broke_off && is_old.load(Ordering::Relaxed));
                         tracing::debug!(%error, "a client connection ended with an error");
                     }
                     return;

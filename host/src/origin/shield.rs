@@ -4,7 +4,7 @@
 //! - **Limit and queue** (`gate`): so many requests under way, bodies included; so many may wait for a turn, for so long.
 //!   Where there is no room, clients share both alike, and a place whose client does not move (`place`) yields. A refresh
 //!   that nobody waits for never queues and is the first to be dropped.
-//! - **Retry budget** (`budget`): what died before a byte of a response came may be sent again, as a small share of all
+//! - **Retry budget** (`budget`): what died before the head of a response was there may be sent again, as a small share of all
 //!   requests. Only idempotent methods without content (RFC 9110 section 9.2.2), and only where no connection could be
 //!   made or it broke: a deadline that was missed, or a 503, says that the origin has too much to do already.
 //! - **Circuit breaker** (`breaker`): after too many failures the origin is left alone, then tried with a few requests.
