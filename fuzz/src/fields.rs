@@ -61,6 +61,7 @@ pub(crate) fn ask_everything(fields: &HeaderMap, named: &[u8]) {
             status,
             fields: semantics::stored_fields(fields, now, &rules),
             body: Bytes::from_static(b"0123456789"),
+            parts: None,
             requested: now,
             received: now,
             initial_age: standard.initial_age,
@@ -103,7 +104,12 @@ fn questions(stored: &StoredResponse, request: &RequestHead<'_>, fields: &Header
     semantics::precondition(stored, request);
     semantics::part_answers(stored, request);
     semantics::combine(stored, stored);
-    semantics::completion_fields(stored, &mut fields.clone());
+    for ranged in [None, Some(request)] {
+        if let Some(lacking) = semantics::lacking(stored, ranged) {
+            assert!(semantics::completion_fields(stored, &lacking, &mut fields.clone()), "it has a strong validator");
+            semantics::completion(stored, &lacking, fields);
+        }
+    }
     match semantics::ranges(stored, request) {
         Ranges::Single(range) => assert!(range.last < 10),
         Ranges::Multi(ranges) => {

@@ -1,10 +1,12 @@
 //! The one body type that flows through the cache.
 
+mod chunks;
 mod whole;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Full, combinators::UnsyncBoxBody};
 
+pub use chunks::chunks;
 pub(crate) use whole::Whole;
 
 /// Any error a body may end with.

@@ -1,6 +1,7 @@
 //! What the tiers store: a response (RFC 9111 section 2) with the plan that was made for it, or the list of the field
 //! names that select among a key's variants.
 
+mod parts;
 mod version;
 
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 
+pub use self::parts::Parts;
 pub use self::version::{Version, VersionKind};
 use crate::clock::Timestamp;
 use crate::http::semantics::validator::can_be_validated;
@@ -26,7 +28,7 @@ pub enum Entry {
     Variants(Variants),
 }
 
-/// A response as it was stored. The body is whole, or is the part that `Content-Range` names where the status is 206.
+/// A response as it was stored: whole, or a part of it where the status is 206, or several.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredResponse {
     /// Text of the cache key it was stored under; what is read is compared with what was asked for.
@@ -35,8 +37,10 @@ pub struct StoredResponse {
     pub status: StatusCode,
     /// Fields, without the hop-by-hop ones (RFC 9111 section 3.1).
     pub fields: HeaderMap,
-    /// Content.
+    /// Content: all of it, or the part that `Content-Range` names. Empty where there are `parts`.
     pub body: Bytes,
+    /// Content of a 206 that was put together of several parts. `Content-Range` names the run that the newest is in.
+    pub parts: Option<Arc<Parts>>,
     /// When the request that got it was sent (`request_time`, RFC 9111 section 4.2.3).
     pub requested: Timestamp,
     /// When it was received or last freshened (`response_time`, RFC 9111 section 4.2.3).
@@ -86,6 +90,11 @@ impl Variants {
 }
 
 impl StoredResponse {
+    /// How many bytes of content are stored.
+    pub fn body_bytes(&self) -> u64 {
+        self.parts.as_ref().map_or(self.body.len() as u64, |parts| parts.bytes())
+    }
+
     /// `current_age` (RFC 9111 section 4.2.3). Time that seems to run backwards counts as none.
     pub fn age(&self, now: Timestamp) -> Duration {
         self.initial_age.saturating_add(now.saturating_since(self.received))
@@ -134,7 +143,8 @@ impl Entry {
                     response.fields.iter().map(|(name, value)| name.as_str().len() + value.len() + 2 * 48).sum();
                 let surrogate_keys: usize =
                     response.plan.surrogate_keys.iter().map(|key| key.len() + size_of::<String>() + ALLOCATION).sum();
-                response.body.len() + fields + surrogate_keys + 2 * ALLOCATION
+                let parts = response.parts.as_ref().map_or(0, |parts| parts.weight_bytes());
+                response.body.len() + fields + surrogate_keys + parts + 2 * ALLOCATION
             }
             Self::Variants(variants) => {
                 variants.sets.iter().flatten().map(|name| name.len() + size_of::<String>() + ALLOCATION).sum()
@@ -166,6 +176,7 @@ mod tests {
             status: StatusCode::OK,
             fields: fields.iter().map(|(n, v)| (n.parse().unwrap(), HeaderValue::from_static(v))).collect(),
             body: Bytes::new(),
+            parts: None,
             requested: Timestamp::from_millis(0),
             received: Timestamp::from_millis(0),
             initial_age: Duration::ZERO,

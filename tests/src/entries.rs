@@ -31,6 +31,7 @@ pub fn entry(key: &CacheKey, body: Vec<u8>, sequence: u64, now: Timestamp) -> Ar
         status: StatusCode::OK,
         fields,
         body: body.into(),
+        parts: None,
         requested: now,
         received: now,
         initial_age: Duration::ZERO,

@@ -80,7 +80,7 @@ fn head() -> impl Strategy<Value = String> {
 }
 
 /// Lines that mean something to a cache, so that random conversations get somewhere.
-const LINES: [&str; 28] = [
+const LINES: [&str; 31] = [
     "cache-control: max-age=60",
     "cache-control: max-age=2, stale-while-revalidate=30",
     "cache-control: max-age=2, stale-if-error=300",
@@ -100,9 +100,12 @@ const LINES: [&str; 28] = [
     "if-match: \"1\"",
     "range: bytes=0-2",
     "range: bytes=-3",
+    "range: bytes=14-30",
     "if-range: \"1\"",
     "content-range: bytes 0-6/7",
     "content-range: bytes 0-6/20",
+    "content-range: bytes 14-20/40",
+    "content-range: bytes 33-39/40",
     "vary: accept-language",
     "vary: *",
     "accept-language: en",

@@ -132,3 +132,24 @@ pub(crate) fn content(cached: &Arc<Cached>) -> Bytes {
         Some(_) => Bytes::from_owner(Sent(Arc::clone(cached))),
     }
 }
+
+/// The same of chunks of it.
+pub(crate) fn kept_while_sent(cached: &Arc<Cached>, mut chunks: Vec<Bytes>) -> Vec<Bytes> {
+    struct Sent {
+        chunk: Bytes,
+        _entry: Arc<Cached>,
+    }
+
+    impl AsRef<[u8]> for Sent {
+        fn as_ref(&self) -> &[u8] {
+            &self.chunk
+        }
+    }
+
+    if chunks.iter().map(Bytes::len).sum::<usize>() >= SHARED_BYTES_MIN {
+        for chunk in &mut chunks {
+            *chunk = Bytes::from_owner(Sent { chunk: std::mem::take(chunk), _entry: Arc::clone(cached) });
+        }
+    }
+    chunks
+}

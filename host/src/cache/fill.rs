@@ -15,7 +15,7 @@ use super::found::{Found, L1};
 use super::lease::{Came, Turn};
 use super::renew::Renewed;
 use crate::http::semantics::leave::Holds;
-use crate::http::semantics::{Reuse, Times, may_serve_on_error, reuse, selected_by_304};
+use crate::http::semantics::{Lacking, Reuse, Times, lacking, may_serve_on_error, reuse, selected_by_304};
 use crate::key::CacheKey;
 use crate::origin::{OriginError, Sound};
 use crate::tenant::counters::{count, not_stored};
@@ -39,7 +39,7 @@ pub(crate) struct Fill {
 pub(crate) enum Purpose {
     /// A client waits.
     Answer,
-    /// A client waits for a range of something of which nothing is stored: the range goes to the origin as it is.
+    /// A client waits for a range that is not stored: what stored parts lack of it goes to the origin, or all of it as it is.
     Part,
     /// A client was served; this is for the next ones.
     Refresh,
@@ -56,6 +56,18 @@ impl Fill {
     /// What the origin is asked about.
     pub(super) fn asked_about(&self) -> Option<&Found> {
         self.basis.as_ref().filter(|_| self.validates)
+    }
+
+    /// The one gap that stored parts have in what is wanted: of a range only where they are not outgrown by it, as what has
+    /// come is stored then.
+    pub(super) fn lacking(&self) -> Option<Lacking> {
+        let part = self.asked_about()?.stored();
+        if self.purpose != Purpose::Part {
+            return lacking(part, None);
+        }
+        let bytes_max = self.asked.tenant.settings.body_bytes_max;
+        let room = bytes_max.checked_sub(part.body_bytes())?;
+        lacking(part, Some(&self.asked.head())).filter(|lacking| lacking.bytes().is_some_and(|bytes| bytes <= room))
     }
 
     /// Whether the origin wants to be asked for each request (RFC 9111 section 5.2.2.4): then another node's fetch brings
@@ -107,9 +119,14 @@ impl Cache {
     }
 
     /// What L2 has and may not be served as it is may still be, when the origin fails or takes long: by all who wait. And
-    /// those who come are told by it whether they may wait at all.
+    /// those who come are told by it whether they may wait at all. Not where L1 has something newer: of several parts that
+    /// came one soon after the other, L2 may not have the last one yet.
     fn keep_for_those_who_come(&self, fill: &Fill) {
-        if let Some(basis) = fill.basis.as_ref().filter(|basis| basis.tier() != L1) {
+        let known_better = |basis: &Found| {
+            let known = self.look_in_l1(&fill.asked, self.inner.clock.now()).found;
+            known.is_some_and(|known| known.stored().key == basis.stored().key && !basis.is_newer_than(&known))
+        };
+        if let Some(basis) = fill.basis.as_ref().filter(|basis| basis.tier() != L1 && !known_better(basis)) {
             self.promote(&fill.asked, basis);
         }
     }
@@ -123,7 +140,8 @@ impl Cache {
     pub(super) async fn ask_origin(&self, fill: Fill, began: Began, obligation: Obligation<Landing>) -> Came {
         let asked = Arc::clone(&fill.asked);
         let (requested, started) = (self.inner.clock.now(), self.inner.clock.monotonic());
-        let mut request = asked.origin_request(fill.asked_about().map(Found::stored), fill.purpose);
+        let lacking = fill.lacking();
+        let mut request = asked.origin_request(fill.asked_about().map(Found::stored), fill.purpose, lacking.as_ref());
         request.extensions_mut().insert(obligation.progress().clone());
         let answer = asked.tenant.origin.ask(request).await;
         obligation.progress().is_answered();
@@ -133,11 +151,8 @@ impl Cache {
         }
         let response = match answer {
             Ok(response) => response,
-            // The rest of a part that is stored came in a way that can't be believed: all of it is fetched.
-            Err(OriginError::Unsound { .. })
-                if fill.purpose != Purpose::Part
-                    && fill.asked_about().is_some_and(|part| part.stored().status == StatusCode::PARTIAL_CONTENT) =>
-            {
+            // What stored parts lack came in a way that can't be believed: all that is wanted is fetched.
+            Err(OriginError::Unsound { .. }) if lacking.is_some() => {
                 let whole = Fill { validates: false, ..fill };
                 return Box::pin(self.ask_origin(whole, began, obligation)).await;
             }
@@ -156,10 +171,10 @@ impl Cache {
         let (response, now) = (&fetched.response, times.received);
         let head = asked.head();
         match (response.status(), fill.asked_about()) {
-            (StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE, Some(basis))
-                if fill.purpose != Purpose::Part && basis.stored().status == StatusCode::PARTIAL_CONTENT =>
+            (StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE, Some(_))
+                if let Some(lacking) = lacking =>
             {
-                self.complete(fill, fetched, began, obligation).await
+                self.complete(fill, lacking, fetched, began, obligation).await
             }
             // Section 4.3.4: a 304 that names other content "MUST NOT" freshen what is stored; all of it is fetched.
             (StatusCode::NOT_MODIFIED, Some(basis))

@@ -63,6 +63,11 @@ impl Shareable {
     pub(crate) fn with(self, change: impl FnOnce(StoredResponse) -> StoredResponse) -> Self {
         Self { stored: change(self.stored), vary: self.vary }
     }
+
+    /// As [`Self::with`], where there is anything to be stored at all.
+    pub(crate) fn with_if(self, change: impl FnOnce(StoredResponse) -> Option<StoredResponse>) -> Option<Self> {
+        Some(Self { stored: change(self.stored)?, vary: self.vary })
+    }
 }
 
 /// A response that is for one request only.
@@ -186,6 +191,7 @@ impl Asked {
             status: received.status,
             fields: self.stored_fields(received),
             body: bytes::Bytes::new(),
+            parts: None,
             requested: received.times.requested,
             received: received.times.received,
             initial_age: standard.initial_age,

@@ -7,13 +7,19 @@ use super::asked::Asked;
 use super::fill::Purpose;
 use crate::body::{self, Body};
 use crate::entry::StoredResponse;
-use crate::http::semantics::{completion_fields, validation_fields};
+use crate::http::semantics::{Lacking, completion_fields, validation_fields};
 use crate::origin::Urgency;
 
 impl Asked {
     /// The request that gets a whole response that may be stored: without the client's own conditions and ranges, with
-    /// those that validate what is stored (RFC 9111 section 4.3.1).
-    pub(super) fn origin_request(&self, basis: Option<&StoredResponse>, purpose: Purpose) -> Request<Body> {
+    /// those that validate what is stored (RFC 9111 section 4.3.1), or with the range that stored parts are `lacking`. Where
+    /// a range is wanted and nothing is known to be lacking, that range goes on as it came.
+    pub(super) fn origin_request(
+        &self,
+        basis: Option<&StoredResponse>,
+        purpose: Purpose,
+        lacking: Option<&Lacking>,
+    ) -> Request<Body> {
         let mut fields = self.fields.clone();
         for name in [IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE] {
             fields.remove(name);
@@ -23,8 +29,11 @@ impl Asked {
             fields.remove(RANGE);
         }
         match basis {
-            Some(part) if part.status == StatusCode::PARTIAL_CONTENT && purpose == Purpose::Part => {}
-            Some(part) if part.status == StatusCode::PARTIAL_CONTENT => drop(completion_fields(part, &mut fields)),
+            Some(part) if part.status == StatusCode::PARTIAL_CONTENT => {
+                if let Some(lacking) = lacking {
+                    completion_fields(part, lacking, &mut fields);
+                }
+            }
             Some(basis) => validation_fields(&[basis], &mut fields),
             None => {}
         }

@@ -21,7 +21,7 @@ use crate::body::{self, Body};
 use crate::http::key::NoKey;
 use crate::http::semantics::cache_status::Outcome as Status;
 use crate::http::semantics::leave::{Ground, Holds, Joined, insists, to_reuse};
-use crate::http::semantics::{CacheStatus, FwdReason, StaleReason, part_answers};
+use crate::http::semantics::{CacheStatus, FwdReason, StaleReason, lacking, lacks_what_is_asked};
 use crate::key::CacheKey;
 use crate::tenant::Tenant;
 use crate::tenant::counters::count;
@@ -119,9 +119,10 @@ impl Cache {
         }
         let found = self.replan(asked, found);
         let stored = found.stored();
-        if stored.status == StatusCode::PARTIAL_CONTENT && part_answers(stored, &asked.head()).is_none() {
-            // A request for the whole may get what is lacking, and have it added.
-            let basis = (!asked.fields.contains_key(RANGE)).then_some(found);
+        if lacks_what_is_asked(stored, &asked.head()) {
+            // A request for the whole may get what is lacking, and have it added; so may one for a range.
+            let adds = !asked.fields.contains_key(RANGE) || lacking(stored, Some(&asked.head())).is_some();
+            let basis = adds.then_some(found);
             return Err(Miss { reason: FwdReason::Partial, key, basis });
         }
         let soft_purged = found.soft_purged();
@@ -165,7 +166,8 @@ impl Cache {
             if asked.directives.only_if_cached {
                 return self.only_if_cached(&asked, miss.basis.as_ref()).await;
             }
-            let ranged = asked.fields.contains_key(RANGE) && miss.basis.is_none();
+            let of_parts = |found: &Found| found.stored().status == StatusCode::PARTIAL_CONTENT;
+            let ranged = asked.fields.contains_key(RANGE) && miss.basis.as_ref().is_none_or(of_parts);
             // RFC 9111 section 5.2.2.4: what is marked no-cache answers no request that was not forwarded for validation.
             if miss.basis.as_ref().is_some_and(|found| found.stored().directives.no_cache) {
                 joins.latest = Joined::BeforeSent;

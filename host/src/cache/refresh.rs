@@ -46,7 +46,7 @@ impl Cache {
         let (_, planned) = asked.planned(&Received {
             status: stored.status,
             fields: &stored.fields,
-            body_bytes: Some(stored.body.len() as u64),
+            body_bytes: Some(stored.body_bytes()),
             times: Times { requested: stored.requested, received: stored.received },
             fetch_time: stored.fetch_time,
         });

@@ -59,7 +59,8 @@ impl Cache {
 
     /// Judges a stored response with other fields.
     fn judge_again(&self, asked: &Asked, basis: &StoredResponse, received: &Received<'_>, sequence: u64) -> Judged {
-        let whole = |stored: StoredResponse| StoredResponse { body: basis.body.clone(), ..stored };
+        let (body, parts) = (basis.body.clone(), basis.parts.clone());
+        let whole = |stored: StoredResponse| StoredResponse { body, parts, ..stored };
         match self.judge(asked, received, sequence) {
             Ok(shareable) => Ok(shareable.with(whole)),
             Err(Withheld { stored, why }) => Err(Withheld { stored: Box::new(whole(*stored)), why }),
@@ -159,6 +160,6 @@ impl Cache {
 /// A stored response as if it had been received with these fields. What it took to fetch it whole is still what it would cost
 /// to lose it.
 fn received_again<'a>(basis: &StoredResponse, fields: &'a HeaderMap, times: Times) -> Received<'a> {
-    let (status, fetch_time, body_bytes) = (basis.status, basis.fetch_time, Some(basis.body.len() as u64));
+    let (status, fetch_time, body_bytes) = (basis.status, basis.fetch_time, Some(basis.body_bytes()));
     Received { status, fields, body_bytes, times, fetch_time }
 }

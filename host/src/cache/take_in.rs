@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
 use http::StatusCode;
 use http_body::Body as _;
 
-use super::Cache;
 use super::asked::Asked;
 use super::began::Began;
 use super::collapse::flight::Obligation;
@@ -15,12 +15,14 @@ use super::fill::{Fetched, Fill, Purpose};
 use super::judge::{Judged, Received, Shareable, Why, Withheld};
 use super::lease::Came;
 use super::spool::spool;
+use super::{Cache, Cached};
+use crate::barrier::Verdict;
 use crate::entry::StoredResponse;
 use crate::http::semantics::standing::is_particular;
-use crate::http::semantics::taken_in;
+use crate::http::semantics::{outgrows, taken_in};
 use crate::key::KeyHash;
 use crate::origin::Sound;
-use crate::tenant::counters::not_stored;
+use crate::tenant::counters::{count, not_stored};
 
 impl Cache {
     /// Has a response judged, hands it to those who wait and stores it if it may be.
@@ -37,6 +39,15 @@ impl Cache {
         let (status, fields) = (response.status(), response.headers());
         let received = Received { status, fields, body_bytes, times, fetch_time };
         let judged = self.judge(asked, &received, began.sequence);
+        if self.outgrows(&fill, &judged) {
+            if judged.is_ok() {
+                count(&asked.tenant.counters.too_large);
+                asked.tenant.counters.reasons.count(not_stored::TOO_LARGE);
+            }
+            let response = Unshared::new(response.into_response(), not_stored::TOO_LARGE);
+            obligation.land(Landing::unshared(asked, response));
+            return Came::ToAnEnd;
+        }
         let shareable = match judged.and_then(|shareable| self.accepted(&fill, shareable, &began)) {
             Ok(shareable) => shareable,
             Err(withheld) if withheld.why == Why::Other(not_stored::OLDER_VERSION) => {
@@ -113,23 +124,57 @@ impl Cache {
         let whole = spool(content, &tail, &mut obligation, asked).await.then(|| tail.complete()).flatten();
         let came = if whole.is_none() && tail.passes().is_some() { Came::Unshared } else { Came::ToAnEnd };
         if let Some(body) = whole {
-            let shareable = arriving.shareable().clone().with(|stored| StoredResponse { body, ..stored });
-            let shareable = shareable.with(|stored| self.with_stored_part(asked, stored));
-            let found = self.store(asked, shareable, began).await;
-            self.record_fill(&fill, found.cached(), &arriving);
-        } else if let Some(passing) = tail.passes() {
+            self.store_arrived(&fill, &arriving, body, began).await;
+        } else if let Some(passing) = tail.passes().filter(|_| head.status != StatusCode::PARTIAL_CONTENT) {
             self.settle(&fill, head.status, Why::Other(passing.as_str())).await;
         }
         asked.tenant.counters.waiters_cut.fetch_add(tail.cut(), Ordering::Relaxed);
         came
     }
 
-    /// A part together with what is stored already (RFC 9111 section 3.4); anything else as it is.
-    fn with_stored_part(&self, asked: &Asked, new: StoredResponse) -> StoredResponse {
-        if new.status != StatusCode::PARTIAL_CONTENT {
-            return new;
+    /// Stores what has arrived; a part together with what is stored already (RFC 9111 section 3.4), or not.
+    pub(super) async fn store_arrived(&self, fill: &Fill, arriving: &Arriving, body: Bytes, began: Began) {
+        let shareable = arriving.shareable().clone().with(|stored| StoredResponse { body, ..stored });
+        if let Some(shareable) = shareable.with_if(|stored| self.with_stored_parts(fill, stored)) {
+            let found = self.store(&fill.asked, shareable, began).await;
+            self.record_fill(fill, found.cached(), arriving);
         }
-        let old = asked.tenant.memory.peek(KeyHash::of(&new.key));
-        taken_in(old.as_deref().and_then(super::Cached::response), new, asked.tenant.settings.body_bytes_max)
+    }
+
+    fn with_stored_parts(&self, fill: &Fill, new: StoredResponse) -> Option<StoredResponse> {
+        if new.status != StatusCode::PARTIAL_CONTENT {
+            return Some(new);
+        }
+        let old = self.stored_parts(fill, &new.key);
+        taken_in(old.as_deref().and_then(Cached::response), new, fill.asked.tenant.settings.body_bytes_max)
+    }
+
+    /// Whether what is stored would be more than may be with a part of the same representation. Then the part is passed on,
+    /// and what is stored stays.
+    fn outgrows(&self, fill: &Fill, judged: &Judged) -> bool {
+        let part = match judged {
+            Ok(shareable) => shareable.stored(),
+            Err(withheld) if withheld.why == Why::Other(not_stored::TOO_LARGE) => &*withheld.stored,
+            Err(_) => return false,
+        };
+        let bytes_max = fill.asked.tenant.settings.body_bytes_max;
+        fill.purpose == Purpose::Part
+            && part.status == StatusCode::PARTIAL_CONTENT
+            && self
+                .stored_parts(fill, &part.key)
+                .is_some_and(|old| old.response().is_some_and(|old| outgrows(old, part, bytes_max)))
+    }
+
+    /// What is stored under a key, in L1 or else where the fill has found it, and has not been purged since.
+    fn stored_parts(&self, fill: &Fill, key: &Arc<str>) -> Option<Arc<Cached>> {
+        let tenant = &fill.asked.tenant;
+        let usable = |cached: &Arc<Cached>| {
+            cached.entry.key() == key
+                && !cached.is_ended()
+                && cached.verdict(&tenant.barriers) != Verdict::Gone
+                && self.vouches_for(tenant, cached)
+        };
+        let below = || fill.basis.as_ref().map(|found| Arc::clone(found.cached()));
+        tenant.memory.peek(KeyHash::of(key)).filter(usable).or_else(|| below().filter(usable))
     }
 }

@@ -61,11 +61,11 @@ use crate::clock::Timestamp;
 
 pub use cache_control::RequestDirectives;
 pub use cache_status::{CacheStatus, FwdReason};
-pub use completion::{Completion, completion, completion_fields};
+pub use completion::{Completion, Lacking, completion, completion_fields, lacking};
 pub use early_refresh::refresh_early;
 pub use fields::{downstream_fields, stored_fields};
 pub use invalidate::invalidated;
-pub use partial::{Combined, combine, part_answers, taken_in};
+pub use partial::{Combined, combine, lacks_what_is_asked, outgrows, part_answers, taken_in};
 pub use precondition::{Precondition, precondition};
 pub use ranges::{ByteRange, Ranges, ranges};
 pub use reuse::{Reuse, StaleReason, reuse};

@@ -21,6 +21,7 @@
 //! | tag | since | what |
 //! |---|---|---|
 //! | 2 | 0.1.0 | the response's version, of a class with `consistency = "versioned"` |
+//! | 3 | 0.1.0 | which parts of a representation the body has, one after the other, where it is put together of several |
 //!
 //! Anything else (a field removed, retyped or reordered) takes a new version byte, and a version unknown to a reader is a
 //! miss to it: nodes of both versions side by side then lose warmth, not correctness.
@@ -91,7 +92,7 @@ pub fn encode_with(entry: &Entry, encoding: &Encoding) -> Vec<u8> {
         }
         _ => None,
     };
-    pack::pack(&meta, body, compress)
+    pack::pack(&meta, &body, compress)
 }
 
 /// Decodes an entry that was stored under `key_text`.

@@ -92,6 +92,7 @@ pub(crate) fn stored_with_body(status: u16, response: &str, body: &str) -> Store
         status: StatusCode::from_u16(status).expect("a status code"),
         fields: stored_fields(&fields(response), NOW, &rules),
         body: Bytes::copy_from_slice(body.as_bytes()),
+        parts: None,
         requested: NOW,
         received: NOW,
         initial_age: standard.initial_age,

@@ -1,7 +1,7 @@
 //! Different ranges at once (RFC 9110 section 14, RFC 9111 sections 3.3 and 3.4).
 
 use sandbar_tests::visitors::Audience::{self, Everybody, ItsRequest};
-use sandbar_tests::visitors::{Got, Says, Stage, Visitor, crowd, visitor};
+use sandbar_tests::visitors::{Got, Says, Stage, Tiers, Visitor, crowd, visitor};
 
 use crate::on_every_arrangement;
 
@@ -80,6 +80,38 @@ async fn of_a_private_file() -> anyhow::Result<()> {
 #[tokio::test]
 async fn of_a_file_that_brings_a_cookie() -> anyhow::Result<()> {
     at_once("cache-control: public, max-age=60\nset-cookie: s={who}", true, ItsRequest).await
+}
+
+/// What was read in several places is a hit for all, wherever it is kept, and what lies between is added to it.
+#[tokio::test]
+async fn in_several_places_one_after_the_other() -> anyhow::Result<()> {
+    let ranged = |range: &str| visitor("reader").with("range", format!("bytes={range}"));
+    on_every_arrangement(async |stage| {
+        stage.origin.says(|heard| Says::of(&whole(""), "\"a\"", heard, "cache-control: max-age=60"));
+        let mut got = Vec::new();
+        for place in ["0-9", "20-29", "50-59"] {
+            got.push(stage.ask(0, "/file", &ranged(place)).await);
+        }
+        let heard = stage.origin.heard();
+        for in_l1 in [true, false] {
+            for place in ["20-29", "0-9", "52-55", "50-59"] {
+                let found = stage.ask(0, "/file", &ranged(place)).await;
+                let kept = in_l1 || stage.tiers != Tiers::Memory;
+                stage.expect(!kept || found.is_hit(), || format!("{place} is not stored: {found:?}"));
+                got.push(found);
+            }
+            let asked = stage.origin.heard() - heard;
+            stage.expect(asked == 0 || !in_l1, || format!("the origin was asked {asked} times"));
+            stage.forget();
+        }
+        for between in ["5-24", "25-55", "0-59"] {
+            got.push(stage.ask(1, "/file", &ranged(between)).await);
+        }
+        got.push(stage.ask(0, "/file", &visitor("late")).await);
+        got.iter().for_each(|got| bytes_are_right(stage, got, false));
+        got
+    })
+    .await
 }
 
 /// The beginning is stored, all ask for the whole, and the rest that the origin sends is for one of them.

@@ -5,16 +5,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream;
 use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
-use http_body::Frame;
-use http_body_util::StreamBody;
 
 use crate::body::{self, Body};
 use crate::cache::Cache;
 use crate::cache::asked::Asked;
-use crate::cache::cached::content;
+use crate::cache::cached::{Cached, content, kept_while_sent};
 use crate::cache::collapse::landing::Arriving;
 use crate::cache::found::Found;
 use crate::entry::StoredResponse;
@@ -22,11 +19,10 @@ use crate::http::semantics::cache_status::{CacheStatus, Outcome};
 use crate::http::semantics::fields::{append_via, retain_for_not_modified};
 use crate::http::semantics::leave::{Ground, Holds, Leave};
 use crate::http::semantics::multipart::{multipart, slice};
+use crate::http::semantics::partial::{Answer, part_answers};
 use crate::http::semantics::ranges::unsatisfied_range;
 use crate::http::semantics::surrogate::{CACHE_TAG, SURROGATE_KEY};
-use crate::http::semantics::{
-    FwdReason, Precondition, Ranges, date, downstream_fields, part_answers, precondition, ranges,
-};
+use crate::http::semantics::{FwdReason, Precondition, Ranges, date, downstream_fields, precondition, ranges};
 use crate::tenant::counters::count;
 
 /// This cache's name in `Cache-Status` and `Via`.
@@ -59,11 +55,10 @@ impl Cache {
         if precondition(stored, &asked.head()) == Precondition::NotModified {
             return not_modified(fields);
         }
-        let content = content(found.cached());
         let response = if stored.status == StatusCode::PARTIAL_CONTENT {
-            part(asked, stored, fields)
+            part(asked, found.cached(), stored, fields)
         } else {
-            selected(asked, stored, content, fields)
+            selected(asked, stored, content(found.cached()), fields)
         };
         let bytes = http_body::Body::size_hint(response.body()).exact().unwrap_or(0);
         asked.tenant.counters.hit_bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -172,9 +167,7 @@ fn selected(asked: &Asked, stored: &StoredResponse, content: Bytes, mut fields: 
             let parts = multipart(&StoredResponse { body: content, ..stored.clone() }, &ranges);
             fields.insert(CONTENT_TYPE, parts.content_type);
             fields.insert(CONTENT_LENGTH, HeaderValue::from(parts.length));
-            let frames = parts.chunks.into_iter().map(|chunk| Ok::<_, body::BoxError>(Frame::data(chunk)));
-            let content = body::boxed(StreamBody::new(stream::iter(frames)));
-            respond(StatusCode::PARTIAL_CONTENT, fields, content)
+            respond(StatusCode::PARTIAL_CONTENT, fields, body::chunks(parts.chunks))
         }
         Ranges::Unsatisfiable => {
             fields.insert(CONTENT_RANGE, unsatisfied_range(complete));
@@ -184,14 +177,15 @@ fn selected(asked: &Asked, stored: &StoredResponse, content: Bytes, mut fields: 
     }
 }
 
-/// A stored part, of which the request wants no more than it holds; the lookup has made sure of that.
-fn part(asked: &Asked, stored: &StoredResponse, mut fields: HeaderMap) -> Response<Body> {
-    let (content, content_range) = part_answers(stored, &asked.head()).unwrap_or_else(|| {
-        let range = stored.fields.get(CONTENT_RANGE).cloned();
-        (stored.body.clone(), range.unwrap_or_else(|| HeaderValue::from_static("bytes */*")))
-    });
+/// Stored parts, of which the request wants no more than they hold; the lookup has made sure of that.
+fn part(asked: &Asked, cached: &Arc<Cached>, stored: &StoredResponse, mut fields: HeaderMap) -> Response<Body> {
+    let Some(Answer { chunks, content_range }) = part_answers(stored, &asked.head()) else {
+        fields.remove(CONTENT_RANGE);
+        return whole(asked, StatusCode::RANGE_NOT_SATISFIABLE, fields, Bytes::new());
+    };
     fields.insert(CONTENT_RANGE, content_range);
-    whole(asked, StatusCode::PARTIAL_CONTENT, fields, content)
+    fields.insert(CONTENT_LENGTH, HeaderValue::from(chunks.iter().map(Bytes::len).sum::<usize>()));
+    respond(StatusCode::PARTIAL_CONTENT, fields, body::chunks(kept_while_sent(cached, chunks)))
 }
 
 fn whole(asked: &Asked, status: StatusCode, mut fields: HeaderMap, content: Bytes) -> Response<Body> {

@@ -26,7 +26,8 @@ use std::sync::Arc;
 
 use http::header::AUTHORIZATION;
 
-use super::reuse::{Reuse, StaleReason, lacks_what_is_asked, reuse};
+use super::partial::lacks_what_is_asked;
+use super::reuse::{Reuse, StaleReason, reuse};
 use super::stale::may_serve_on_error;
 use super::{FwdReason, RequestHead};
 use crate::clock::Timestamp;
@@ -234,6 +235,7 @@ mod tests {
             status: StatusCode::OK,
             fields: HeaderMap::new(),
             body: Bytes::new(),
+            parts: None,
             requested: NOW,
             received: NOW,
             initial_age: Duration::ZERO,

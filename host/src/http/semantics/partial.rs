@@ -1,15 +1,17 @@
-//! Storing and combining parts (RFC 9111 sections 3.3 and 3.4). A stored part is one run of bytes: `status` is 206, and
-//! `Content-Range` says which.
+//! Storing and combining parts (RFC 9111 sections 3.3 and 3.4). Of what has status 206 one part is stored as it came, and
+//! `Content-Range` says which; several of one representation are [`Parts`].
 
-use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::RequestHead;
-use super::multipart::slice;
 use super::ranges::{ByteRange, RangeSpec, asked, if_range_holds};
 use super::validator::same_representation;
-use crate::entry::StoredResponse;
+use crate::entry::{Parts, StoredResponse};
 
 /// Which part of what a 206 holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,15 +34,16 @@ impl ContentRange {
 pub enum Combined {
     /// They are the whole: a response with status 200.
     Complete(StoredResponse),
-    /// They are one longer part.
+    /// They are stored as parts of one representation.
     Part(StoredResponse),
-    /// They do not belong or fit together; the newer one replaces the older.
+    /// They do not belong together; the newer one replaces the older.
     Apart,
 }
 
-/// Whether a 206 can be stored: it is one part, and says which.
+/// Whether a 206 can be stored: it is one part, says which, and announces no other length.
 pub fn is_storable(fields: &HeaderMap) -> bool {
-    content_range(fields).is_some()
+    let length = fields.get(CONTENT_LENGTH).and_then(|length| number(length.to_str().ok()?));
+    content_range(fields).is_some_and(|label| length.is_none_or(|length| length == label.range.len()))
 }
 
 /// The `Content-Range` of a 206 (RFC 9110 section 14.4); none where it is missing, repeated or makes no sense.
@@ -69,124 +72,102 @@ fn number(text: &str) -> Option<u64> {
     if digits { text.parse().ok() } else { None }
 }
 
-/// The content that a stored part has for a request with `Range`, and the `Content-Range` to send with it; none where
-/// the request asks for all, for several ranges, or for bytes that are not there.
+/// What stored parts have for a request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// The content, in chunks that are shared with what is stored.
+    pub chunks: Vec<Bytes>,
+    /// The `Content-Range` to send with it.
+    pub content_range: HeaderValue,
+}
+
+/// What stored parts have for a request with `Range`; none where the request asks for all, for several ranges, or for bytes
+/// that are not there.
 ///
 /// Section 3.3: a cache "MUST NOT use an incomplete response to answer requests unless the response has been made
 /// complete, or the request is partial and specifies a range wholly within the incomplete response."
-///
-/// A part [that is one byte short](is_one_byte_short) is taken at its word at the end that the request counts from.
-pub fn part_answers(stored: &StoredResponse, request: &RequestHead<'_>) -> Option<(Bytes, HeaderValue)> {
-    let held = labelled_range(stored)?;
-    let is_get = *request.method == Method::GET;
-    let specs = asked(request.fields).filter(|_| is_get && if_range_holds(stored, request.fields))?;
-    let [spec] = specs.as_slice() else { return None };
-    let (wanted, inner) = wanted(held, *spec, stored.body.len() as u64)?;
-    Some((slice(&stored.body, inner)?, label(ContentRange { range: wanted, ..held })?))
+pub fn part_answers(stored: &StoredResponse, request: &RequestHead<'_>) -> Option<Answer> {
+    let held = parts(stored)?;
+    let range = wanted(stored, request, held.complete())?;
+    let content_range = label(ContentRange { range, complete: held.complete() })?;
+    Some(Answer { chunks: held.slice(range)?, content_range })
 }
 
-/// The bytes a request means, and where they are in the `length` bytes of the part.
-fn wanted(held: ContentRange, spec: RangeSpec, length: u64) -> Option<(ByteRange, ByteRange)> {
-    let to_the_end = held.complete.is_some_and(|complete| held.range.last + 1 == complete);
-    match spec {
-        RangeSpec::Suffix { length: 0 } => None,
-        RangeSpec::Suffix { length: wanted } => {
-            let range = spec.of(held.complete.filter(|_| to_the_end)?)?;
-            (wanted <= length).then(|| (range, ByteRange { first: length - wanted, last: length - 1 }))
-        }
-        // Without the length of the whole, only a range with both ends is known to be held.
-        RangeSpec::From { last: None, .. } if !to_the_end => None,
-        RangeSpec::From { first, last } => {
-            let end = held.range.first + length - 1;
-            let last = match (last, held.complete) {
-                (Some(last), Some(complete)) => last.min(complete - 1),
-                (Some(last), None) => last,
-                (None, _) => end,
-            };
-            let within = held.range.first <= first && first <= last && last <= end;
-            let inner = || ByteRange { first: first - held.range.first, last: last - held.range.first };
-            within.then(|| (ByteRange { first, last }, inner()))
-        }
+/// Whether it is a part, or several, and does not hold what answers the request.
+pub fn lacks_what_is_asked(stored: &StoredResponse, request: &RequestHead<'_>) -> bool {
+    let answers = || {
+        let held = parts(stored)?;
+        Some(held.hold(wanted(stored, request, held.complete())?))
+    };
+    stored.status == StatusCode::PARTIAL_CONTENT && answers() != Some(true)
+}
+
+/// The one range that a request wants of a stored representation of `complete` bytes. Where that length is not known, only
+/// a range with both ends is.
+pub(super) fn wanted(stored: &StoredResponse, request: &RequestHead<'_>, complete: Option<u64>) -> Option<ByteRange> {
+    let is_get = *request.method == Method::GET;
+    let specs = asked(request.fields).filter(|_| is_get && if_range_holds(stored, request.fields))?;
+    match (specs.as_slice(), complete) {
+        ([spec], Some(complete)) => spec.of(complete),
+        ([RangeSpec::From { first, last: Some(last) }], None) => Some(ByteRange { first: *first, last: *last }),
+        _ => None,
     }
 }
 
-/// How many times as long as a part may be what it is joined to: a file that is read piece by piece is copied with each
-/// piece, so that is also how often a byte may be copied.
-const JOINED_MAX: u64 = 64;
-
 /// What is stored of a part that was just received, beside what is stored already: the whole where it holds all bytes or
-/// makes the other whole, both where they touch, and else the part alone. What is joined has `bytes_max` bytes at most.
-pub fn taken_in(stored: Option<&StoredResponse>, part: StoredResponse, bytes_max: u64) -> StoredResponse {
-    if sound_part(&part).is_some_and(ContentRange::is_whole) {
+/// makes the other whole, both where they are of one representation, and else the part alone. None where nothing of it is:
+/// it is not as long as its label, or what is stored would have more than `bytes_max` bytes with it, and stays as it is.
+pub fn taken_in(stored: Option<&StoredResponse>, part: StoredResponse, bytes_max: u64) -> Option<StoredResponse> {
+    if sound_part(&part)?.is_whole() {
         let mut fields = part.fields.clone();
         fields.remove(CONTENT_RANGE);
         fields.insert(CONTENT_LENGTH, HeaderValue::from(part.body.len()));
-        return StoredResponse { status: StatusCode::OK, fields, ..part };
+        return Some(StoredResponse { status: StatusCode::OK, fields, ..part });
     }
-    let (part_bytes, joined_max) = (part.body.len() as u64, part.body.len() as u64 * JOINED_MAX);
-    let fits = |old: &&StoredResponse| {
-        let old_bytes = old.body.len() as u64;
-        old_bytes <= joined_max && old_bytes.saturating_add(part_bytes) <= bytes_max.saturating_add(overlap(old, &part))
-    };
-    match stored.filter(fits).map(|stored| combine(stored, &part)) {
-        Some(Combined::Complete(joined) | Combined::Part(joined)) => joined,
-        Some(Combined::Apart) | None => part,
+    match stored.map_or(Combined::Apart, |stored| combine(stored, &part)) {
+        Combined::Complete(joined) | Combined::Part(joined) => (joined.body_bytes() <= bytes_max).then_some(joined),
+        Combined::Apart => Some(part),
     }
 }
 
-/// How many bytes two responses both hold.
-fn overlap(stored: &StoredResponse, part: &StoredResponse) -> u64 {
-    let (Some(old), Some(new)) = (held_by(stored), sound_part(part)) else { return 0 };
-    let (first, last) = (old.range.first.max(new.range.first), old.range.last.min(new.range.last));
-    (last + 1).saturating_sub(first)
+/// Whether what is stored would have more than `bytes_max` bytes with a part of the same representation, of which the head
+/// has just come.
+pub fn outgrows(stored: &StoredResponse, part: &StoredResponse, bytes_max: u64) -> bool {
+    let (Some(held), Some(label)) = (held(stored), content_range(&part.fields)) else { return false };
+    let of_one = same_representation(stored, part) && same_length(held.complete(), label.complete);
+    of_one && held.bytes_with(label.range) > bytes_max
 }
 
 /// Combines a stored response with a part that was just received, both under the same key.
 ///
 /// Section 3.4: "A cache MAY combine these ranges into a single stored response [...] if they all share the same strong
 /// validator", and then it "MUST update the stored response header fields using the header fields provided in the new
-/// response, as per Section 3.2."
+/// response, as per Section 3.2." RFC 9110 section 15.3.7.3 has the ranges need not touch.
 pub fn combine(stored: &StoredResponse, part: &StoredResponse) -> Combined {
-    let (Some(old), Some(new)) = (held_by(stored), sound_part(part)) else { return Combined::Apart };
-    let same_length = match (old.complete, new.complete) {
-        (Some(one), Some(other)) => one == other,
-        _ => true,
-    };
-    let same_content = same_representation(stored, part);
-    let touching = new.range.first <= old.range.last + 1 && old.range.first <= new.range.last + 1;
-    if !same_length || !same_content || !touching {
+    let (Some(old), Some(new)) = (held(stored), sound_part(part)) else { return Combined::Apart };
+    if !same_representation(stored, part) {
         return Combined::Apart;
     }
-    let range = ByteRange { first: old.range.first.min(new.range.first), last: old.range.last.max(new.range.last) };
-    let complete = old.complete.or(new.complete);
-    let Some(body) = joined((old.range, &stored.body), (new.range, &part.body)) else { return Combined::Apart };
-    labelled(stored, part, body, ContentRange { range, complete })
+    let joined = old.with(new.range.first, &part.body, new.complete).and_then(|all| labelled(stored, part, new, all));
+    joined.unwrap_or(Combined::Apart)
 }
 
-/// The content of two ranges that touch, the newer one on top.
-fn joined(old: (ByteRange, &Bytes), new: (ByteRange, &Bytes)) -> Option<Bytes> {
-    let (before, after) = if old.0.first <= new.0.first { (old, new) } else { (new, old) };
-    let overlap = usize::try_from(before.0.last + 1 - after.0.first).ok()?;
-    if overlap >= after.1.len() {
-        return Some(before.1.clone());
-    }
-    let mut body = BytesMut::with_capacity(before.1.len() + after.1.len() - overlap);
-    body.extend_from_slice(before.1);
-    body.extend_from_slice(&after.1[overlap..]);
-    Some(body.freeze())
+fn same_length(one: Option<u64>, other: Option<u64>) -> bool {
+    one.zip(other).is_none_or(|(one, other)| one == other)
 }
 
-fn labelled(stored: &StoredResponse, part: &StoredResponse, body: Bytes, held: ContentRange) -> Combined {
+fn labelled(stored: &StoredResponse, part: &StoredResponse, new: ContentRange, all: Parts) -> Option<Combined> {
     let mut fields = updated(&stored.fields, &part.fields);
-    fields.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-    let whole = held.range.first == 0 && held.complete == Some(held.range.last + 1);
-    if !whole {
-        let Some(value) = label(held) else { return Combined::Apart };
-        fields.insert(CONTENT_RANGE, value);
+    if let Some(body) = all.whole() {
+        fields.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        let whole = StoredResponse { status: StatusCode::OK, fields, body, ..part.clone() };
+        return Some(Combined::Complete(whole));
     }
-    let status = if whole { StatusCode::OK } else { StatusCode::PARTIAL_CONTENT };
-    let combined = StoredResponse { status, fields, body, ..part.clone() };
-    if whole { Combined::Complete(combined) } else { Combined::Part(combined) }
+    let around = all.around(new.range)?;
+    fields.insert(CONTENT_LENGTH, HeaderValue::from(around.len()));
+    fields.insert(CONTENT_RANGE, label(ContentRange { range: around, complete: all.complete() })?);
+    let parts = Some(Arc::new(all));
+    Some(Combined::Part(StoredResponse { fields, body: Bytes::new(), parts, ..part.clone() }))
 }
 
 /// The stored fields with those of a newer part, which says nothing of the range that they are about any more.
@@ -201,38 +182,30 @@ pub(super) fn updated(stored: &HeaderMap, newer: &HeaderMap) -> HeaderMap {
 }
 
 /// What a stored response holds: a whole one everything.
-fn held_by(stored: &StoredResponse) -> Option<ContentRange> {
+fn held(stored: &StoredResponse) -> Option<Cow<'_, Parts>> {
     if stored.status == StatusCode::OK {
-        let last = (stored.body.len() as u64).checked_sub(1)?;
-        return Some(ContentRange { range: ByteRange { first: 0, last }, complete: Some(last + 1) });
+        let complete = Some(stored.body.len() as u64);
+        return Parts::of([(0, stored.body.clone())], complete).map(Cow::Owned);
     }
-    sound_part(stored)
+    parts(stored)
+}
+
+/// The parts that are stored with status 206.
+pub(super) fn parts(stored: &StoredResponse) -> Option<Cow<'_, Parts>> {
+    if let Some(parts) = stored.parts.as_deref() {
+        return Some(Cow::Borrowed(parts));
+    }
+    let ContentRange { range, complete } = sound_part(stored)?;
+    Parts::of([(range.first, stored.body.clone())], complete).map(Cow::Owned)
 }
 
 /// The range of a part whose content is as long as it says.
-pub(super) fn sound_part(stored: &StoredResponse) -> Option<ContentRange> {
-    labelled_range(stored).filter(|held| held.range.len() == stored.body.len() as u64)
-}
-
-/// The range of a part whose content is as long as it says, or the one byte shorter that is let pass.
-fn labelled_range(stored: &StoredResponse) -> Option<ContentRange> {
-    let length = stored.body.len() as u64;
+fn sound_part(stored: &StoredResponse) -> Option<ContentRange> {
     let is_part = stored.status == StatusCode::PARTIAL_CONTENT;
-    let fits = |held: &ContentRange| held.range.len() == length || is_one_byte_short(*held, length, &stored.fields);
-    content_range(&stored.fields).filter(|held| is_part && fits(held))
+    content_range(&stored.fields).filter(|held| is_part && held.range.len() == stored.body.len() as u64)
 }
 
-/// Whether a part with so many bytes is one of those that are taken at their word though their label has one byte more:
-/// it goes to the end of the whole, so it may have been counted from there, and it has no validator by which it could be
-/// told what it is a part of. A public suite of tests for caches has such parts and wants them reused; every other part
-/// that is not as long as its label is refused.
-pub fn is_one_byte_short(label: ContentRange, length: u64, fields: &HeaderMap) -> bool {
-    let to_the_end = label.complete.is_some_and(|complete| label.range.last + 1 == complete);
-    let unvalidated = !fields.contains_key(ETAG) && !fields.contains_key(LAST_MODIFIED);
-    to_the_end && unvalidated && length > 0 && length.checked_add(1) == Some(label.range.len())
-}
-
-fn label(held: ContentRange) -> Option<HeaderValue> {
+pub(super) fn label(held: ContentRange) -> Option<HeaderValue> {
     let complete = held.complete.map_or_else(|| "*".to_owned(), |complete| complete.to_string());
     HeaderValue::from_str(&format!("bytes {}-{}/{complete}", held.range.first, held.range.last)).ok()
 }

@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
-
 use super::RequestHead;
 use super::cache_control::RequestDirectives;
 use super::cache_status::FwdReason;
-use super::partial::part_answers;
+use super::partial::lacks_what_is_asked;
 use super::stale::{forbids, staleness};
 use crate::clock::Timestamp;
 use crate::entry::StoredResponse;
@@ -55,11 +53,6 @@ pub fn reuse(stored: &StoredResponse, request: &RequestHead<'_>, now: Timestamp,
         None => Reuse::Validate(FwdReason::Request),
         Some(stale_for) => reuse_stale(stored, asked, stale_for),
     }
-}
-
-/// Whether it is a part, and not one that answers the request.
-pub(super) fn lacks_what_is_asked(stored: &StoredResponse, request: &RequestHead<'_>) -> bool {
-    stored.status == StatusCode::PARTIAL_CONTENT && part_answers(stored, request).is_none()
 }
 
 /// Section 5.2.1.1: "the client prefers a response whose age is less than or equal to the specified number of seconds."

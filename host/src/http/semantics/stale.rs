@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::RequestHead;
 use super::cache_control::ResponseDirectives;
-use super::reuse::lacks_what_is_asked;
+use super::partial::lacks_what_is_asked;
 use crate::clock::Timestamp;
 use crate::entry::{Directives, StoredResponse};
 

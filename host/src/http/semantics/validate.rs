@@ -134,7 +134,7 @@ pub enum HeadUpdate {
 pub fn freshen_from_head(stored: &StoredResponse, head: &HeaderMap, times: Times) -> HeadUpdate {
     let same = |name: &HeaderName| head.get(name).is_none_or(|new| stored.fields.get(name) == Some(new));
     let same_length = match head.get(CONTENT_LENGTH) {
-        Some(length) => length.as_bytes() == stored.body.len().to_string().as_bytes(),
+        Some(length) => length.as_bytes() == stored.body_bytes().to_string().as_bytes(),
         None => true,
     };
     if same(&ETAG) && same(&LAST_MODIFIED) && same_length {

@@ -22,8 +22,9 @@ pub(super) struct Payload {
     pub(super) body: Bytes,
 }
 
-pub(super) fn pack(meta: &[u8], body: &[u8], compress_above_bytes: Option<usize>) -> Vec<u8> {
-    let raw_bytes = size_of::<u32>() + meta.len() + body.len();
+/// `body` is in chunks.
+pub(super) fn pack(meta: &[u8], body: &[&[u8]], compress_above_bytes: Option<usize>) -> Vec<u8> {
+    let raw_bytes = size_of::<u32>() + meta.len() + body.iter().map(|chunk| chunk.len()).sum::<usize>();
     let mut packed = Vec::with_capacity(HEADER_BYTES + raw_bytes);
     packed.extend_from_slice(MAGIC);
     packed.push(VERSION);
@@ -32,7 +33,7 @@ pub(super) fn pack(meta: &[u8], body: &[u8], compress_above_bytes: Option<usize>
     packed.extend_from_slice(&length(raw_bytes));
     packed.extend_from_slice(&length(meta.len()));
     packed.extend_from_slice(meta);
-    packed.extend_from_slice(body);
+    body.iter().for_each(|chunk| packed.extend_from_slice(chunk));
     if compress_above_bytes.is_some_and(|above| raw_bytes >= above) {
         compress(&mut packed);
     }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::clock::Timestamp;
-use crate::entry::{Directives, StoredResponse, Variants, Version};
+use crate::entry::{Directives, Parts, StoredResponse, Variants, Version};
 use crate::policy::Digest;
 use crate::policy::freshness::{EarlyRefresh, Plan};
 
@@ -23,6 +23,7 @@ fn response(body: &[u8]) -> StoredResponse {
         status: StatusCode::OK,
         fields,
         body: Bytes::copy_from_slice(body),
+        parts: None,
         requested: Timestamp::from_millis(1_000_000),
         received: Timestamp::from_millis(1_000_200),
         initial_age: Duration::from_millis(1500),
@@ -74,7 +75,7 @@ fn field_from_the_future_is_ignored_or_a_miss_by_its_tag() {
     let variants = Variants { key: Arc::from(KEY), sets: vec![vec!["accept".into()]], sequence: 3 };
     for entry in [Entry::Response(response(b"body")), Entry::Variants(variants)] {
         let (meta, body) = wire::write(&entry, 0);
-        let newer = |tag| pack::pack(&wire::with_extra(&meta, tag), body, None);
+        let newer = |tag| pack::pack(&wire::with_extra(&meta, tag, b"later"), &body, None);
         assert_eq!(decode(&newer(4), KEY), Ok(entry.clone()));
         assert_eq!(decode(&newer(5), KEY), Err(Unreadable::Malformed));
     }
@@ -91,6 +92,65 @@ fn version_comes_back_and_old_entries_have_none() {
         panic!("a response")
     };
     assert_eq!(old.version, None);
+}
+
+/// A 206 with bytes 2 to 4, 10 to 14 and 17 of twenty, in four chunks.
+fn several_parts() -> StoredResponse {
+    let parts = Parts::of([(2, b"234".to_vec().into()), (10, b"abc".to_vec().into())], Some(20));
+    let parts = parts.and_then(|parts| parts.with(13, &b"de".to_vec().into(), None));
+    let parts = parts.and_then(|parts| parts.with(17, &b"h".to_vec().into(), None)).map(Arc::new);
+    assert!(parts.is_some());
+    StoredResponse { status: StatusCode::PARTIAL_CONTENT, parts, ..response(b"") }
+}
+
+#[test]
+fn several_parts_come_back() {
+    let entry = Entry::Response(several_parts());
+    for bytes in [encode(&entry), encode_with(&entry, &COMPRESSED)] {
+        assert_eq!(decode(&bytes, KEY), Ok(entry.clone()));
+    }
+    let (_, body) = wire::write(&entry, 0);
+    assert_eq!(body.concat(), b"234abcdeh");
+}
+
+#[test]
+fn what_are_no_parts_is_unreadable() {
+    let with = |stored: &StoredResponse, complete: Option<u64>, runs: &[(u64, u64)], body: &[u8]| {
+        let (meta, _) = wire::write(&Entry::Response(StoredResponse { parts: None, ..stored.clone() }), 0);
+        let extra = postcard::to_allocvec(&(complete, runs)).expect("plain data");
+        decode(&pack::pack(&wire::with_extra(&meta, 3, &extra), &[body], None), KEY)
+    };
+    let stored = several_parts();
+    let good = with(&stored, Some(20), &[(2, 3), (10, 5), (17, 1)], b"234abcdeh");
+    assert_eq!(good, Ok(Entry::Response(stored.clone())));
+    let nine: Vec<(u64, u64)> = (0..9).map(|n| (n * 2, 1)).collect();
+    let many: Vec<(u64, u64)> = (0..100_000).map(|n| (n * 2, 0)).collect();
+    for (what, complete, runs, body) in [
+        ("none", Some(20), &[][..], &b""[..]),
+        ("nothing in one", Some(20), &[(2, 0)], b""),
+        ("overlapping", Some(20), &[(2, 3), (4, 5)], b"234abcde"),
+        ("touching", Some(20), &[(2, 3), (5, 5)], b"234abcde"),
+        ("out of order", Some(20), &[(10, 5), (2, 3)], b"abcde234"),
+        ("too many", Some(20), &nine, b"123456789"),
+        ("far too many", None, &many, b""),
+        ("longer than what is there", Some(20), &[(2, 3), (10, 6)], b"234abcde"),
+        ("shorter", Some(20), &[(2, 3), (10, 4)], b"234abcde"),
+        ("longer than anything", None, &[(2, u64::MAX)], b"234"),
+        ("beyond what can be counted", None, &[(u64::MAX - 1, 3)], b"234"),
+        ("beyond the end", Some(14), &[(2, 3), (10, 5)], b"234abcde"),
+        ("the whole", Some(3), &[(0, 3)], b"234"),
+    ] {
+        assert_eq!(with(&stored, complete, runs, body), Err(Unreadable::Malformed), "{what}");
+    }
+    let whole = StoredResponse { status: StatusCode::OK, ..stored.clone() };
+    assert_eq!(with(&whole, Some(20), &[(2, 3)], b"234"), Err(Unreadable::Malformed), "of a 200");
+    let mut weak = stored;
+    weak.fields.insert("etag", HeaderValue::from_static("W/\"v1\""));
+    assert_eq!(with(&weak, Some(20), &[(2, 3)], b"234"), Err(Unreadable::Malformed), "without a strong validator");
+    let variants = Entry::Variants(Variants { key: Arc::from(KEY), sets: Vec::new(), sequence: 3 });
+    let (meta, _) = wire::write(&variants, 0);
+    let extra = wire::with_extra(&meta, 3, b"later");
+    assert_eq!(decode(&pack::pack(&extra, &[], None), KEY), Err(Unreadable::Malformed), "of a list of variants");
 }
 
 #[test]
@@ -198,17 +258,40 @@ fn any_plan() -> impl Strategy<Value = Plan> {
     )
 }
 
+/// Runs with gaps between them.
+fn any_parts() -> impl Strategy<Value = Option<Arc<Parts>>> {
+    let runs = prop::collection::vec((1_u64..50, prop::collection::vec(any::<u8>(), 1..200)), 1..=Parts::RUNS_MAX);
+    let parts = (runs, any::<bool>()).prop_map(|(runs, known)| {
+        let mut end = 0;
+        let placed = runs.into_iter().map(|(gap, content)| {
+            let first = end + gap;
+            end = first + content.len() as u64;
+            (first, content.into())
+        });
+        let placed: Vec<_> = placed.collect();
+        Parts::of(placed, known.then_some(end)).map(Arc::new)
+    });
+    prop_oneof![3 => Just(None), 1 => parts]
+}
+
 fn any_entry() -> impl Strategy<Value = Entry> {
-    let body = prop::collection::vec(any::<u8>(), 0..3000);
+    let body = (prop::collection::vec(any::<u8>(), 0..3000), any_parts());
     let numbers = (100_u16..1000, any::<(u64, u64, u64)>(), 0..u64::MAX / 1000, any::<u8>(), any::<Option<[u8; 32]>>());
     let response =
         (".{0,40}", any_fields(), body, any_plan(), numbers).prop_map(|(key, fields, body, plan, numbers)| {
             let (status, (requested, received, sequence), time, directives, policy) = numbers;
+            let (mut fields, (mut body, parts)) = (fields, body);
+            if parts.is_some() {
+                fields.insert("etag", HeaderValue::from_static("\"strong\""));
+                body.clear();
+            }
+            let status = if parts.is_some() { 206 } else { status };
             Entry::Response(StoredResponse {
                 key: key.into(),
                 status: StatusCode::from_u16(status).expect("in range"),
                 fields,
                 body: body.into(),
+                parts,
                 requested: Timestamp::from_millis(requested),
                 received: Timestamp::from_millis(received),
                 initial_age: Duration::from_millis(time),

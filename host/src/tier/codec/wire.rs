@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::Unreadable;
 use super::pack::Payload;
 use crate::clock::Timestamp;
-use crate::entry::{Directives, Entry, StoredResponse, Variants, Version};
+use crate::entry::{Directives, Entry, Parts, StoredResponse, Variants, Version};
+use crate::http::semantics::validator::strong_validator;
 use crate::policy::Digest;
 use crate::policy::freshness::{EarlyRefresh, Plan};
 
@@ -76,19 +77,35 @@ type Extra<'a> = (u16, &'a [u8]);
 /// nodes do not compare versions, and what they write back has none, which is older than any.
 const VERSION_TAG: u16 = 2;
 
-/// Meta and body of an entry.
-pub(super) fn write(entry: &Entry, shift_ms: i64) -> (Vec<u8>, &[u8]) {
-    let version = match entry {
-        Entry::Response(response) => response.version.map(|version| to_bytes(&version)),
-        Entry::Variants(_) => None,
-    };
-    let (meta, body) = match entry {
+/// The extra that says which parts the body has. To a reader that does not know it the body would be one part, under a label
+/// that is not its own: so it may not be ignored.
+const PARTS_TAG: u16 = 3;
+
+/// Which parts the body has, one after the other: the position of the first byte and the length of each, and the length of
+/// the whole in bytes, where that is known.
+#[derive(Serialize, Deserialize)]
+struct WireParts {
+    complete: Option<u64>,
+    runs: Vec<(u64, u64)>,
+}
+
+/// Meta and body of an entry, the body in chunks.
+pub(super) fn write(entry: &Entry, shift_ms: i64) -> (Vec<u8>, Vec<&[u8]>) {
+    match entry {
         Entry::Response(response) => {
-            (Meta::Response(from_response(response, version.as_deref(), shift_ms)), &response.body[..])
+            let version = response.version.map(|version| (VERSION_TAG, to_bytes(&version)));
+            let parts = response.parts.as_deref();
+            let extras: Vec<(u16, Vec<u8>)> =
+                version.into_iter().chain(parts.map(|parts| (PARTS_TAG, to_bytes(&from_parts(parts))))).collect();
+            let meta = to_bytes(&Meta::Response(from_response(response, &extras, shift_ms)));
+            (
+                meta,
+                parts
+                    .map_or_else(|| vec![&response.body[..]], |parts| parts.chunks().map(|chunk| &chunk[..]).collect()),
+            )
         }
-        Entry::Variants(variants) => (Meta::Variants(from_variants(variants)), &[][..]),
-    };
-    (to_bytes(&meta), body)
+        Entry::Variants(variants) => (to_bytes(&Meta::Variants(from_variants(variants))), Vec::new()),
+    }
 }
 
 fn to_bytes(content: &impl Serialize) -> Vec<u8> {
@@ -99,25 +116,26 @@ fn to_bytes(content: &impl Serialize) -> Vec<u8> {
 pub(super) fn read(payload: &Payload, key_text: &Arc<str>, shift_ms: i64) -> Result<Entry, Unreadable> {
     match postcard::from_bytes(&payload.meta).map_err(|_| Unreadable::Malformed)? {
         Meta::Response(response) => {
-            check(response.key, key_text, &response.extras)?;
-            to_response(&response, payload, key_text, shift_ms).map(Entry::Response)
+            check(response.key, key_text, &response.extras, &[PARTS_TAG])?;
+            let parts = to_parts(&response.extras, &payload.body)?;
+            to_response(&response, payload, parts, key_text, shift_ms).map(Entry::Response)
         }
         Meta::Variants(variants) => {
-            check(variants.key, key_text, &variants.extras)?;
+            check(variants.key, key_text, &variants.extras, &[])?;
             to_variants(&variants, key_text).map(Entry::Variants)
         }
     }
 }
 
-fn check(key: &str, key_text: &str, extras: &[Extra<'_>]) -> Result<(), Unreadable> {
+fn check(key: &str, key_text: &str, extras: &[Extra<'_>], odd: &[u16]) -> Result<(), Unreadable> {
     if key != key_text {
         return Err(Unreadable::OtherKey);
     }
-    // No odd tag has been given out yet: each is from the future.
-    if extras.iter().any(|(tag, _)| tag % 2 == 1) { Err(Unreadable::Malformed) } else { Ok(()) }
+    // Any other odd tag is from the future.
+    if extras.iter().any(|(tag, _)| tag % 2 == 1 && !odd.contains(tag)) { Err(Unreadable::Malformed) } else { Ok(()) }
 }
 
-fn from_response<'a>(response: &'a StoredResponse, version: Option<&'a [u8]>, shift_ms: i64) -> Response<'a> {
+fn from_response<'a>(response: &'a StoredResponse, extras: &'a [(u16, Vec<u8>)], shift_ms: i64) -> Response<'a> {
     let Directives { no_cache, must_revalidate, immutable } = response.directives;
     Response {
         key: &response.key,
@@ -131,7 +149,7 @@ fn from_response<'a>(response: &'a StoredResponse, version: Option<&'a [u8]>, sh
         directives: u8::from(no_cache) | u8::from(must_revalidate) << 1 | u8::from(immutable) << 2,
         sequence: response.sequence,
         policy: response.policy.map(|digest| digest.0),
-        extras: version.map(|version| (VERSION_TAG, version)).into_iter().collect(),
+        extras: extras.iter().map(|(tag, bytes)| (*tag, &bytes[..])).collect(),
     }
 }
 
@@ -140,20 +158,48 @@ fn to_version(extras: &[Extra<'_>]) -> Result<Option<Version>, Unreadable> {
     postcard::from_bytes(bytes).map(Some).map_err(|_| Unreadable::Malformed)
 }
 
+fn from_parts(parts: &Parts) -> WireParts {
+    WireParts { complete: parts.complete(), runs: parts.ranges().map(|range| (range.first, range.len())).collect() }
+}
+
+/// The parts of a body, each in memory of its own: one of them may go, and would else be kept with the others unseen.
+fn to_parts(extras: &[Extra<'_>], mut body: &[u8]) -> Result<Option<Arc<Parts>>, Unreadable> {
+    let Some((_, bytes)) = extras.iter().find(|(tag, _)| *tag == PARTS_TAG) else { return Ok(None) };
+    let WireParts { complete, runs } = postcard::from_bytes(bytes).map_err(|_| Unreadable::Malformed)?;
+    if runs.len() > Parts::RUNS_MAX {
+        return Err(Unreadable::Malformed);
+    }
+    let mut parts = Vec::with_capacity(runs.len());
+    for (first, length) in runs {
+        let length = usize::try_from(length).map_err(|_| Unreadable::Malformed)?;
+        let (run, rest) = body.split_at_checked(length).ok_or(Unreadable::Malformed)?;
+        parts.push((first, Bytes::copy_from_slice(run)));
+        body = rest;
+    }
+    let parts = Parts::of(parts, complete).filter(|parts| body.is_empty() && parts.whole().is_none());
+    parts.map(|parts| Some(Arc::new(parts))).ok_or(Unreadable::Malformed)
+}
+
 fn to_response(
     from: &Response<'_>,
     payload: &Payload,
+    parts: Option<Arc<Parts>>,
     key_text: &Arc<str>,
     shift_ms: i64,
 ) -> Result<StoredResponse, Unreadable> {
     let back_ms = shift_ms.saturating_neg();
     // Sharing the payload's memory saves copies, unless meta is so large a part of it that they are cheaper to keep.
-    let shares = payload.body.len() / 16 >= payload.meta.len();
-    Ok(StoredResponse {
+    let shares = parts.is_none() && payload.body.len() / 16 >= payload.meta.len();
+    let stored = StoredResponse {
         key: Arc::clone(key_text),
         status: StatusCode::from_u16(from.status).map_err(|_| Unreadable::Malformed)?,
         fields: to_fields(&from.fields, shares.then_some(&payload.meta))?,
-        body: if shares { payload.body.clone() } else { Bytes::copy_from_slice(&payload.body) },
+        body: match parts {
+            Some(_) => Bytes::new(),
+            None if shares => payload.body.clone(),
+            None => Bytes::copy_from_slice(&payload.body),
+        },
+        parts,
         requested: Timestamp::from_millis(from.requested_ms.saturating_add_signed(back_ms)),
         received: Timestamp::from_millis(from.received_ms.saturating_add_signed(back_ms)),
         initial_age: Duration::from_millis(from.initial_age_ms),
@@ -167,7 +213,10 @@ fn to_response(
         sequence: from.sequence,
         policy: from.policy.map(Digest),
         version: to_version(&from.extras)?,
-    })
+    };
+    // RFC 9111 section 3.4: parts are of one representation only "if they all share the same strong validator".
+    let may_be_parts = || stored.status == StatusCode::PARTIAL_CONTENT && strong_validator(&stored).is_some();
+    if stored.parts.is_some() && !may_be_parts() { Err(Unreadable::Malformed) } else { Ok(stored) }
 }
 
 /// `shared` holds the bytes of all of them, where they are to be shared.
@@ -241,11 +290,11 @@ fn millis(duration: Duration) -> u64 {
 
 /// The meta of a program that knows one field more.
 #[cfg(test)]
-pub(super) fn with_extra(meta: &[u8], tag: u16) -> Vec<u8> {
-    let mut meta = postcard::from_bytes(meta).expect("meta");
+pub(super) fn with_extra<'a>(meta: &'a [u8], tag: u16, extra: &'a [u8]) -> Vec<u8> {
+    let mut meta: Meta<'a> = postcard::from_bytes(meta).expect("meta");
     match &mut meta {
-        Meta::Response(response) => response.extras.push((tag, b"later")),
-        Meta::Variants(variants) => variants.extras.push((tag, b"later")),
+        Meta::Response(response) => response.extras.push((tag, extra)),
+        Meta::Variants(variants) => variants.extras.push((tag, extra)),
     }
     postcard::to_allocvec(&meta).expect("plain data")
 }
