@@ -28,6 +28,15 @@ pub struct Tally {
     pub told_apart: usize,
 }
 
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.reads += other.reads;
+        self.bound += other.bound;
+        self.promises += other.promises;
+        self.told_apart += other.told_apart;
+    }
+}
+
 /// What should never have been shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Violation {
