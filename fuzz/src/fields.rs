@@ -60,7 +60,7 @@ pub(crate) fn ask_everything(fields: &HeaderMap, named: &[u8]) {
             key: "key".into(),
             status,
             fields: semantics::stored_fields(fields, now, &rules),
-            body: Bytes::from_static(b"0123456789"),
+            body: Bytes::from_static(b"0123456789").into(),
             parts: None,
             requested: now,
             received: now,

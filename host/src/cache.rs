@@ -2,6 +2,7 @@
 //!
 //! [`Cache::respond`] is the whole of it: a request in, a response out, never an error.
 
+pub(crate) mod ask;
 mod asked;
 mod began;
 mod cached;

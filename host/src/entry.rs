@@ -7,7 +7,6 @@ mod version;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +14,7 @@ pub use self::parts::Parts;
 pub use self::version::{Version, VersionKind};
 use crate::clock::Timestamp;
 use crate::http::semantics::validator::can_be_validated;
+use crate::memory_budget::Content;
 use crate::policy::Digest;
 use crate::policy::freshness::Plan;
 
@@ -37,8 +37,9 @@ pub struct StoredResponse {
     pub status: StatusCode,
     /// Fields, without the hop-by-hop ones (RFC 9111 section 3.1).
     pub fields: HeaderMap,
-    /// Content: all of it, or the part that `Content-Range` names. Empty where there are `parts`.
-    pub body: Bytes,
+    /// Content: all of it, or the part that `Content-Range` names. Empty where there are `parts`. What a tier or a client holds
+    /// of it is charged to the node's memory.
+    pub body: Content,
     /// Content of a 206 that was put together of several parts. `Content-Range` names the run that the newest is in.
     pub parts: Option<Arc<Parts>>,
     /// When the request that got it was sent (`request_time`, RFC 9111 section 4.2.3).
@@ -175,7 +176,7 @@ mod tests {
             key: Arc::from("k"),
             status: StatusCode::OK,
             fields: fields.iter().map(|(n, v)| (n.parse().unwrap(), HeaderValue::from_static(v))).collect(),
-            body: Bytes::new(),
+            body: Content::default(),
             parts: None,
             requested: Timestamp::from_millis(0),
             received: Timestamp::from_millis(0),

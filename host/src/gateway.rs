@@ -30,6 +30,7 @@ mod interim;
 mod listen;
 mod metrics;
 mod ready;
+mod room;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -40,13 +41,17 @@ use hyper::service::{Service as _, service_fn};
 use hyper_util::service::TowerToHyperService;
 use tokio_util::sync::DropGuard;
 
+use self::config::LimitsConfig;
 pub use self::config::{ConfigError, GatewayConfig};
 pub use self::error::StartError;
 use self::front::Front;
 use self::listen::{Bounds, Listener, Running};
+use self::room::{KEPT_STREAMS, Rooms};
 use crate::body::Whole;
 use crate::cache::Cache;
+use crate::memory_budget::Reserved;
 use crate::memory_budget::keeper::Keeper;
+use crate::setting::Count;
 
 /// A gateway that runs. Dropped without [`Gateway::shutdown`] it stops at once.
 pub struct Gateway {
@@ -58,6 +63,8 @@ pub struct Gateway {
     tunnels: DropGuard,
     /// Looks after the memory for as long as the gateway runs.
     _keeper: Keeper,
+    /// Pays for the cache's own tables.
+    _tables: Reserved,
 }
 
 /// Starts a gateway: checks the settings, binds its addresses, opens the tiers, compiles the policies, and only then
@@ -76,8 +83,16 @@ pub async fn start(config: GatewayConfig) -> Result<Gateway, StartError> {
         true => Some(Listener::bind(config.admin.listen, "admin.listen or --admin").await?),
         false => None,
     };
+    let (rooms, connections_max) = ready.operators.clone();
+    let shared = Rooms::shared(&ready.budget, config.limits.head_max.bytes());
     let parts = assemble::assemble(ready).await?;
-    let bounds = Bounds::new(&config.gateway, &config.limits);
+    let bounds = Bounds::new(&config.gateway, &config.limits, shared);
+    let operators_limits = LimitsConfig {
+        connections_max: Count::of(connections_max),
+        streams_max: Count::of(KEPT_STREAMS),
+        ..config.limits.clone()
+    };
+    let operators_bounds = Bounds::new(&config.gateway, &operators_limits, rooms);
     let front = Arc::new(Front {
         cache: parts.cache.clone(),
         hosts: parts.hosts,
@@ -87,24 +102,33 @@ pub async fn start(config: GatewayConfig) -> Result<Gateway, StartError> {
         begin_deadline: config.limits.head_deadline.get(),
         trusted_proxies: config.gateway.trusted_proxies.clone(),
     });
-    let admin_state = Arc::new(admin::Admin::new(parts.cache.clone(), config.gateway.scheme, token));
-    let clients = clients.run(&bounds, move |peer| {
+    let body_bytes_max = config.limits.admin_body_max.bytes();
+    let admin_state = Arc::new(admin::Admin::new(parts.cache.clone(), config.gateway.scheme, token, body_bytes_max));
+    let clients = clients.run(&bounds, move |peer, connection| {
         let front = Arc::clone(&front);
         service_fn(move |request: http::Request<Incoming>| {
-            let front = Arc::clone(&front);
-            async move { Ok::<_, std::convert::Infallible>(front.answer(Whole::of(request), peer).await) }
+            let (front, room) = (Arc::clone(&front), connection.request(&request));
+            async move { Ok::<_, std::convert::Infallible>(front.answer_within(Whole::of(request), peer, room).await) }
         })
     });
     let admin = operators.map(|listener| {
-        let router = admin::router(Arc::clone(&admin_state), config.limits.admin_body_max.bytes());
-        listener.run(&bounds, move |_peer| {
+        let router = admin::router(Arc::clone(&admin_state));
+        listener.run(&operators_bounds, move |_peer, _room| {
             let service = TowerToHyperService::new(router.clone());
             service_fn(move |request: http::Request<Incoming>| service.call(Whole::of(request)))
         })
     });
     tracing::info!(listen = %clients.address(), admin = ?admin.as_ref().map(Running::address), "listening");
     let tunnels = parts.cache.ends_tunnels();
-    Ok(Gateway { cache: parts.cache, tunnels, clients, admin, admin_state, _keeper: parts.keeper })
+    Ok(Gateway {
+        cache: parts.cache,
+        tunnels,
+        clients,
+        admin,
+        admin_state,
+        _keeper: parts.keeper,
+        _tables: parts.tables,
+    })
 }
 
 /// Looks whether [`start`] would take these settings, and leaves nothing behind. What only the running machine knows, it

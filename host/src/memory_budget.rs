@@ -1,22 +1,28 @@
-//! The node's memory: one account of what is kept on behalf of clients and tenants, under one bound.
+//! The node's memory: one account of what is kept on behalf of clients, origins and operators, under one bound.
 //!
-//! Everything that grows with the traffic is charged here in bytes: stored responses (in L1, or on their way to a client
-//! although L1 has let them go), bodies that are arriving and what waiters still read of them, windows of bodies that are
-//! only passed through, writes to the L2 that are under way, the memories of guests. What can't be had is not taken: a body
-//! that finds no room is passed through unstored with a small window, so that the client's pace becomes the origin's.
+//! Everything that they can make the node keep is charged here in bytes, and charged *before* it is taken: there is no way
+//! to charge what is there already. [`MemoryBudget::reserve`] hands out a [`Reserved`] or says no, and whoever hears no
+//! keeps nothing: a response is passed through unstored, a request is answered with 503, a stream is refused, a connection
+//! waits to be accepted. What is charged by its size (bodies, entries, uploads) is a [`Content`] or lies behind one; what
+//! is charged by the piece (connections, streams, exchanges with an origin) costs a constant that a test measures
+//! ([`Use`] says where each stands).
 //!
-//! Not charged is what has bounds of its own: connections and their buffers (`[limits]`), code, and what the allocator
-//! keeps. That is why the bound is by default half of what the machine or its cgroup allows ([`machine`]); when that runs
+//! Not charged is what does not grow with the traffic: code, the program's own tables, and what the allocator keeps for
+//! later. That is why the bound is by default half of what the machine or its cgroup allows ([`machine`]); when that runs
 //! short all the same, the node shrinks ([`pressure`], [`keeper`]).
 
+mod content;
 pub mod keeper;
 pub mod machine;
 pub mod pressure;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use serde::Serialize;
+
+pub use self::content::Content;
+pub(crate) use self::content::sent;
 
 /// What memory is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,17 +31,46 @@ pub enum Use {
     Entries,
     /// Bodies that are arriving to be stored, until the last of their readers is done.
     Fills,
-    /// Bodies that are passed through: what waiters may still read.
+    /// Bodies that are passed through: what waiters behind the fastest may still read.
     Windows,
+    /// Reads from the L2 that are under way.
+    L2Reads,
     /// Writes to the L2 that are under way.
     L2Writes,
     /// Memories of guests.
     Guests,
+    /// Connections of clients and operators, a constant each: `gateway::listen`.
+    Connections,
+    /// Requests on them, until the last byte of the response is written, a constant each: `gateway::listen`.
+    Streams,
+    /// Requests under way to an origin, and fetches that are waited for, a constant each: `cache::ask`.
+    Exchanges,
+    /// What operators send to the admin API.
+    Uploads,
+    /// Tables whose size is settled at the start.
+    Tables,
 }
 
 impl Use {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Entries, Self::Fills, Self::Windows, Self::L2Writes, Self::Guests];
+    pub const ALL: [Self; 11] = [
+        Self::Entries,
+        Self::Fills,
+        Self::Windows,
+        Self::L2Reads,
+        Self::L2Writes,
+        Self::Guests,
+        Self::Connections,
+        Self::Streams,
+        Self::Exchanges,
+        Self::Uploads,
+        Self::Tables,
+    ];
+
+    /// Whether requests can be answered without it: it saves a later one the way to the origin.
+    const fn is_for_later(self) -> bool {
+        matches!(self, Self::Entries | Self::Fills | Self::Windows | Self::L2Reads | Self::L2Writes)
+    }
 
     /// The stable word for it in metrics.
     pub const fn as_str(self) -> &'static str {
@@ -43,16 +78,28 @@ impl Use {
             Self::Entries => "entries",
             Self::Fills => "fills",
             Self::Windows => "windows",
+            Self::L2Reads => "l2-reads",
             Self::L2Writes => "l2-writes",
             Self::Guests => "guests",
+            Self::Connections => "connections",
+            Self::Streams => "streams",
+            Self::Exchanges => "exchanges",
+            Self::Uploads => "uploads",
+            Self::Tables => "tables",
         }
     }
 }
+
+/// The part of the account that only what requests can not be answered without may take: a tenth. Else what is merely kept for
+/// later (bodies to be stored, above all) would take all there is, and requests be refused.
+const ANSWERS_DIVISOR: u64 = 10;
 
 /// The account of a node.
 #[derive(Debug)]
 pub struct MemoryBudget {
     total_bytes: u64,
+    /// What may be used when something is taken that requests can be answered without.
+    for_later_bytes: u64,
     /// At most the total; less while the machine has not got that much left.
     allowed_bytes: AtomicU64,
     used_bytes: AtomicU64,
@@ -70,8 +117,10 @@ struct Account {
 impl MemoryBudget {
     /// An account with this bound.
     pub fn new(total_bytes: u64) -> Arc<Self> {
+        let answers_bytes = if total_bytes == u64::MAX { 0 } else { total_bytes / ANSWERS_DIVISOR };
         Arc::new(Self {
             total_bytes,
+            for_later_bytes: total_bytes - answers_bytes,
             allowed_bytes: AtomicU64::new(total_bytes),
             used_bytes: AtomicU64::new(0),
             by_use: Default::default(),
@@ -92,14 +141,12 @@ impl MemoryBudget {
 
     /// So many bytes, if they can be had.
     pub fn reserve(self: &Arc<Self>, what: Use, bytes: u64) -> Option<Reserved> {
-        let mut reserved = self.take(what, 0);
-        reserved.cover(bytes).then_some(reserved)
+        self.try_add(what, bytes).then(|| Reserved::of(self, what, bytes))
     }
 
-    /// So many bytes, whether they can be had or not: they are there already.
-    pub fn take(self: &Arc<Self>, what: Use, bytes: u64) -> Reserved {
-        self.add(what, bytes);
-        Reserved { budget: Arc::clone(self), what, bytes }
+    /// A reservation of nothing yet, to be grown by [`Reserved::cover`].
+    pub fn nothing(self: &Arc<Self>, what: Use) -> Reserved {
+        Reserved::of(self, what, 0)
     }
 
     /// Whether nothing can be had.
@@ -140,7 +187,15 @@ impl MemoryBudget {
     }
 
     fn try_add(&self, what: Use, bytes: u64) -> bool {
-        let allowed = self.allowed_bytes.load(Ordering::Relaxed);
+        // What L1 may weigh is the keeper's to say, who shrinks it when the machine runs short. If its entries were refused
+        // then too, nothing new could take the place of what is old.
+        let allowed = match what {
+            Use::Entries => self.for_later_bytes,
+            what if what.is_for_later() => self.allowed_bytes.load(Ordering::Relaxed).min(self.for_later_bytes),
+            // Until L1 has shrunk, answers have their tenth beyond what the machine has left: else they would be refused for
+            // what it keeps.
+            _ => self.allowed_bytes.load(Ordering::Relaxed).saturating_add(self.answers_bytes()).min(self.total_bytes),
+        };
         let fits = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= allowed);
         if self.used_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_err() {
             self.by_use[what as usize].refused.fetch_add(1, Ordering::Relaxed);
@@ -150,9 +205,8 @@ impl MemoryBudget {
         true
     }
 
-    fn add(&self, what: Use, bytes: u64) {
-        self.used_bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.by_use[what as usize].bytes.fetch_add(bytes, Ordering::Relaxed);
+    const fn answers_bytes(&self) -> u64 {
+        self.total_bytes - self.for_later_bytes
     }
 
     fn give_back(&self, what: Use, bytes: u64) {
@@ -165,11 +219,20 @@ impl MemoryBudget {
 #[derive(Debug)]
 pub struct Reserved {
     budget: Arc<MemoryBudget>,
-    what: Use,
+    /// Its place in [`Use::ALL`].
+    what: AtomicU8,
     bytes: u64,
 }
 
 impl Reserved {
+    fn of(budget: &Arc<MemoryBudget>, what: Use, bytes: u64) -> Self {
+        Self { budget: Arc::clone(budget), what: AtomicU8::new(what as u8), bytes }
+    }
+
+    fn what(&self) -> Use {
+        Use::ALL[usize::from(self.what.load(Ordering::Relaxed))]
+    }
+
     /// Bytes that are charged.
     pub const fn bytes(&self) -> u64 {
         self.bytes
@@ -178,22 +241,46 @@ impl Reserved {
     /// Has at least so many bytes charged; false where the rest of them can't be had, and nothing has changed then.
     pub fn cover(&mut self, bytes: u64) -> bool {
         let more = bytes.saturating_sub(self.bytes);
-        let covers = more == 0 || self.budget.try_add(self.what, more);
+        let covers = more == 0 || self.budget.try_add(self.what(), more);
         self.bytes += if covers { more } else { 0 };
         covers
     }
 
-    /// Has exactly so many bytes charged, for this use, whether they can be had or not.
-    pub fn set(&mut self, what: Use, bytes: u64) {
-        self.budget.add(what, bytes);
-        self.budget.give_back(self.what, self.bytes);
-        (self.what, self.bytes) = (what, bytes);
+    /// Gives back what it has beyond so many bytes.
+    pub fn shrink_to(&mut self, bytes: u64) {
+        let less = self.bytes.saturating_sub(bytes);
+        self.budget.give_back(self.what(), less);
+        self.bytes -= less;
+    }
+
+    /// So many of its bytes as a reservation of their own; none where it has fewer.
+    pub fn split(&mut self, bytes: u64) -> Option<Self> {
+        self.bytes = self.bytes.checked_sub(bytes)?;
+        Some(Self::of(&self.budget, self.what(), bytes))
+    }
+
+    /// More bytes for the same use, as a reservation of their own: out of what this one has, else out of the account.
+    pub fn draw(&mut self, bytes: u64) -> Option<Self> {
+        self.split(bytes).or_else(|| self.budget.reserve(self.what(), bytes))
+    }
+
+    /// As many bytes of the same account for another use, as [`MemoryBudget::reserve`].
+    pub fn others(&self, what: Use, bytes: u64) -> Option<Self> {
+        self.budget.reserve(what, bytes)
+    }
+
+    /// From now on its bytes are charged to another use.
+    pub fn turn(&self, what: Use) {
+        let by_use = &self.budget.by_use;
+        let before = Use::ALL[usize::from(self.what.swap(what as u8, Ordering::Relaxed))];
+        by_use[what as usize].bytes.fetch_add(self.bytes, Ordering::Relaxed);
+        by_use[before as usize].bytes.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
 impl Drop for Reserved {
     fn drop(&mut self) {
-        self.budget.give_back(self.what, self.bytes);
+        self.budget.give_back(self.what(), self.bytes);
     }
 }
 
@@ -230,15 +317,27 @@ mod tests {
     #[test]
     fn what_can_not_be_had_is_not_taken() {
         let budget = MemoryBudget::new(100);
-        let mut fill = budget.reserve(Use::Fills, 60).expect("room");
-        assert!(budget.reserve(Use::L2Writes, 41).is_none());
-        assert!(!fill.cover(101));
-        assert!(fill.cover(100) && fill.cover(10), "it has more than that");
+        let mut upload = budget.reserve(Use::Uploads, 60).expect("room");
+        assert!(budget.reserve(Use::Streams, 41).is_none());
+        assert!(!upload.cover(101));
+        assert!(upload.cover(100) && upload.cover(10), "it has more than that");
         let stats = budget.stats();
-        assert_eq!((stats.used_bytes, stats.uses[Use::Fills as usize].bytes), (100, 100));
-        assert_eq!((stats.uses[Use::L2Writes as usize].refused, stats.uses[Use::Fills as usize].refused), (1, 1));
+        assert_eq!((stats.used_bytes, stats.uses[Use::Uploads as usize].bytes), (100, 100));
+        assert_eq!((stats.uses[Use::Streams as usize].refused, stats.uses[Use::Uploads as usize].refused), (1, 1));
+        drop(upload);
+        assert!(budget.reserve(Use::Streams, 100).is_some());
+    }
+
+    #[test]
+    fn what_is_kept_for_later_leaves_a_tenth_for_answers() {
+        let budget = MemoryBudget::new(100);
+        let fill = budget.reserve(Use::Fills, 90).expect("room");
+        for what in Use::ALL {
+            assert_eq!(budget.reserve(what, 1).is_none(), what.is_for_later(), "{what:?}");
+        }
+        let _exchange = budget.reserve(Use::Exchanges, 10).expect("the last tenth");
         drop(fill);
-        assert!(budget.reserve(Use::L2Writes, 100).is_some());
+        assert!(budget.reserve(Use::Entries, 81).is_none() && budget.reserve(Use::Entries, 80).is_some());
     }
 
     #[test]
@@ -249,20 +348,51 @@ mod tests {
         assert!(budget.reserve(Use::Fills, 11).is_none() && budget.reserve(Use::Fills, 10).is_some());
         budget.bound_growth(0);
         assert!(budget.is_exhausted());
+        assert!(budget.reserve(Use::Entries, 50).is_some(), "L1 shrinks for itself");
+        assert!(budget.reserve(Use::Streams, 10).is_some() && budget.reserve(Use::Streams, 11).is_none());
         budget.bound_growth(u64::MAX);
-        assert!(budget.reserve(Use::Fills, 60).is_some() && budget.reserve(Use::Fills, 61).is_none());
+        assert!(budget.reserve(Use::Streams, 60).is_some() && budget.reserve(Use::Streams, 61).is_none());
     }
 
     #[test]
-    fn what_is_there_already_is_charged_past_the_bound() {
+    fn parts_of_a_reservation_are_charged_once_and_for_what_they_are_used_for() {
         let budget = MemoryBudget::new(100);
-        let mut entry = budget.take(Use::Entries, 150);
-        assert!(budget.reserve(Use::Fills, 1).is_none());
-        entry.set(Use::Windows, 20);
-        let stats = budget.stats();
-        assert_eq!((stats.used_bytes, stats.uses[Use::Entries as usize].bytes), (20, 0));
-        drop(entry);
-        assert_eq!(budget.stats().used_bytes, 0);
+        let mut fill = budget.reserve(Use::Fills, 60).expect("room");
+        let entry = fill.split(40).expect("it has as much");
+        entry.turn(Use::Entries);
+        assert!(fill.split(21).is_none());
+        let bytes = |what: Use| budget.stats().uses[what as usize].bytes;
+        assert_eq!((budget.stats().used_bytes, bytes(Use::Fills), bytes(Use::Entries)), (60, 20, 40));
+        let more = fill.draw(30).expect("not out of the reservation, but out of the account");
+        assert_eq!((fill.bytes(), budget.stats().used_bytes), (20, 90), "all that there is for later");
+        assert!(fill.draw(21).is_none());
+        fill.shrink_to(5);
+        assert_eq!(budget.stats().used_bytes, 75);
+        drop((fill, entry, more));
+        assert_eq!((budget.stats().used_bytes, bytes(Use::Entries), bytes(Use::Fills)), (0, 0, 0));
         assert!(MemoryBudget::unbounded().reserve(Use::Fills, u64::MAX).is_some());
+    }
+
+    /// Whatever many threads do at the same time, no instant shows more than the bound.
+    #[test]
+    fn the_account_never_exceeds_its_bound() {
+        let budget = MemoryBudget::new(1000);
+        std::thread::scope(|scope| {
+            for thread in 0..4_u64 {
+                let budget = &budget;
+                scope.spawn(move || {
+                    let mut held = Vec::new();
+                    for step in 0..2_000_u64 {
+                        let what = Use::ALL[(step % Use::ALL.len() as u64) as usize];
+                        held.extend(budget.reserve(what, (step * 7 + thread * 13) % 400));
+                        assert!(budget.stats().used_bytes <= 1000);
+                        if step % 3 == 0 {
+                            held.clear();
+                        }
+                    }
+                });
+            }
+        });
+        assert!(budget.stats().uses.iter().all(|one| one.bytes == 0));
     }
 }

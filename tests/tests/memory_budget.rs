@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -31,6 +32,8 @@ const MIB: usize = 1 << 20;
 struct Scene {
     budget: Arc<MemoryBudget>,
     clock: Arc<ManualClock>,
+    /// Bytes of chunked content that were asked of the origin.
+    made: Arc<AtomicUsize>,
     service: CacheService,
 }
 
@@ -38,16 +41,22 @@ impl Scene {
     /// An origin that answers `/announced/n` and `/chunked/n` with n bytes.
     fn new(total_bytes: usize, l1: ByteSize) -> Self {
         let clock = Arc::new(ManualClock::starting_at(Timestamp::from_millis(1_800_000_000_000)));
-        let origin = Loader::new("test", async |request: Request<Body>| {
-            let mut parts = request.uri().path().split('/').skip(1);
-            let (kind, bytes) = (parts.next().unwrap(), parts.next().unwrap().parse::<usize>().unwrap());
-            let content = match kind {
-                "announced" => body::full(vec![b'x'; bytes]),
-                _ => body::boxed(StreamBody::new(futures_util::stream::iter(
-                    (0..bytes / 65_536).map(|_| Ok::<_, BoxError>(Frame::data(Bytes::from(vec![b'x'; 65_536])))),
-                ))),
-            };
-            Ok::<_, BoxError>(Response::builder().header("cache-control", "max-age=60").body(content)?)
+        let made = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&made);
+        let origin = Loader::new("test", move |request: Request<Body>| {
+            let made = Arc::clone(&counted);
+            async move {
+                let mut parts = request.uri().path().split('/').skip(1);
+                let (kind, bytes) = (parts.next().unwrap(), parts.next().unwrap().parse::<usize>().unwrap());
+                let content = match kind {
+                    "announced" => body::full(vec![b'x'; bytes]),
+                    _ => body::boxed(StreamBody::new(futures_util::stream::iter((0..bytes / 65_536).map(move |_| {
+                        made.fetch_add(65_536, Ordering::Relaxed);
+                        Ok::<_, BoxError>(Frame::data(Bytes::from(vec![b'x'; 65_536])))
+                    })))),
+                };
+                Ok::<_, BoxError>(Response::builder().header("cache-control", "max-age=60").body(content)?)
+            }
         });
         let config = TenantConfig { l1: Size::of(l1.as_u64()), ..TenantConfig::default() };
         let policies = TenantPolicies::native(&config.name);
@@ -56,7 +65,7 @@ impl Scene {
         let budget = MemoryBudget::new(total_bytes as u64);
         let parts = CacheParts { tenants, l2: None, barriers: None, clock: time, limits };
         let cache = Cache::within(parts, Arc::clone(&budget));
-        Self { budget, clock, service: CacheService::new(cache, tenant) }
+        Self { budget, clock, made, service: CacheService::new(cache, tenant) }
     }
 
     async fn open(&self, target: &str) -> Response<Body> {
@@ -127,7 +136,8 @@ async fn a_body_counts_from_its_announcement_to_its_last_reader() {
     let scene = Scene::new(64 * MIB, ByteSize::mib(8));
     let waiting = scene.open("/announced/3000000").await;
     settle().await;
-    assert!(scene.used(Use::Fills) >= 3_000_000);
+    let kept = || scene.used(Use::Fills) + scene.used(Use::Entries);
+    assert!((3_000_000..3_100_000).contains(&kept()), "once, as what is stored: {:?}", scene.stats());
     let bytes = waiting.into_body().collect().await.unwrap().to_bytes();
     settle().await;
     assert_eq!((bytes.len(), scene.used(Use::Fills)), (3_000_000, 0));
@@ -199,7 +209,42 @@ async fn a_machine_that_runs_short_shrinks_l1_and_gives_it_back() {
     assert!(memory.resident_bytes <= memory.capacity_bytes + memory.slack_bytes, "{memory:?}");
     assert_eq!(scene.stats().machine_used_percent, 97);
     assert!(scene.used(Use::Entries) <= 2 * MIB + 100_000, "{:?}", scene.stats());
-    used.store(50, std::sync::atomic::Ordering::SeqCst);
+    used.store(50, Ordering::SeqCst);
     steps(100).await;
     assert_eq!(scene.service.tenant().memory.stats().capacity_bytes, 8 * MIB as u64);
+}
+
+#[tokio::test]
+async fn what_needs_the_origin_and_finds_no_room_is_refused() {
+    let scene = Scene::new(4 * MIB, ByteSize::mib(2));
+    scene.get("/announced/1000").await;
+    let left = 4 * MIB as u64 - scene.stats().used_bytes;
+    let others = scene.budget.reserve(Use::Streams, left - 10_000).unwrap();
+    let refused = scene.open("/announced/2000").await;
+    assert_eq!(refused.status(), 503);
+    let status = refused.headers()["cache-status"].to_str().unwrap();
+    assert!(status.contains("detail=no-room") && refused.headers()["retry-after"] == "1", "{status}");
+    assert_eq!(scene.service.tenant().counters.values().no_room, 1);
+    assert!(scene.get("/announced/1000").await.1.contains("hit"), "what is in memory needs nothing");
+    assert!(scene.stats().uses[Use::Exchanges as usize].refused > 0);
+    drop(others);
+    assert_eq!(scene.get("/announced/2000").await.0, 2000);
+    assert_eq!(scene.used(Use::Exchanges), 0);
+}
+
+/// A client that does not read holds up its origin, and one that takes all of it gets all of it, though it keeps each piece.
+#[tokio::test]
+async fn of_a_response_that_is_not_stored_a_little_is_under_way() {
+    let scene = Scene::new(2 * MIB, ByteSize::mib(1));
+    let mut content = scene.open("/chunked/67108864").await.into_body();
+    let first = content.frame().await.unwrap().unwrap().into_data().unwrap();
+    settle().await;
+    let made = scene.made.load(Ordering::Relaxed);
+    assert!(made <= 3 * MIB, "{made}: what the account has room for, and a piece on its way");
+    assert!(scene.stats().used_bytes <= 2 * MIB as u64, "{:?}", scene.stats());
+    let all = tokio::time::timeout(Duration::from_secs(60), content.collect()).await.unwrap().unwrap();
+    assert_eq!(first.len() + all.to_bytes().len(), 67_108_864);
+    drop(first);
+    settle().await;
+    assert_eq!(scene.used(Use::Windows) + scene.used(Use::Exchanges), 0);
 }

@@ -29,12 +29,14 @@ pub struct Cached {
     doubtful: AtomicBool,
     /// The origin no longer has it.
     ended: AtomicBool,
-    /// What it weighs, for as long as anybody holds it: L1, or a client that it is being sent to.
-    charged: Reserved,
+    weight_bytes: u64,
+    /// What it weighs without its content, which is charged for itself; none where there was no room for one of them. Then
+    /// it may answer whoever fetched it, and is not kept.
+    room: Option<Reserved>,
 }
 
 impl Cached {
-    /// An entry whose plan is of `plan_epoch`, charged to a node's memory.
+    /// An entry whose plan is of `plan_epoch`, charged to a node's memory where that has room for it.
     pub(crate) fn new(
         entry: Entry,
         plan_epoch: u64,
@@ -44,14 +46,20 @@ impl Cached {
     ) -> Self {
         let (judged, soft_purged) = (AtomicU64::new(0), AtomicBool::new(false));
         let beside_bytes = (size_of::<Self>() - size_of::<Entry>()) as u64;
-        let charged = budget.take(Use::Entries, entry.weight_bytes() + beside_bytes + ENTRY_OVERHEAD_BYTES);
         let (doubtful, ended) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { entry, plan_epoch, began, consistency, judged, soft_purged, doubtful, ended, charged }
+        let weight_bytes = entry.weight_bytes() + beside_bytes;
+        let (entry, room) = charged(entry, weight_bytes + ENTRY_OVERHEAD_BYTES, budget);
+        Self { entry, plan_epoch, began, consistency, judged, soft_purged, doubtful, ended, weight_bytes, room }
     }
 
     /// What it costs to keep in memory, in bytes, without the overhead of L1: the entry, and what is noted beside it.
     pub(crate) const fn weight_bytes(&self) -> u64 {
-        self.charged.bytes() - ENTRY_OVERHEAD_BYTES
+        self.weight_bytes
+    }
+
+    /// Whether it is charged to the node's memory: nothing else may be kept in L1.
+    pub(crate) const fn is_charged(&self) -> bool {
+        self.room.is_some()
     }
 
     /// What the barriers say of it. Looks at them only when something has changed since the last look.
@@ -112,28 +120,26 @@ impl Cached {
     }
 }
 
-/// Bodies that are smaller are sent without keeping the entry: a connection's own buffers are larger.
-const SHARED_BYTES_MIN: usize = 4096;
-
-/// The content of a stored response, to be sent: for as long as a client has not got it, the entry stays charged, although
-/// L1 may have let it go.
-pub(crate) fn content(cached: &Arc<Cached>) -> Bytes {
-    struct Sent(Arc<Cached>);
-
-    impl AsRef<[u8]> for Sent {
-        fn as_ref(&self) -> &[u8] {
-            self.0.response().map_or(&[], |response| &response.body)
+/// The entry with its content charged, and what pays for the rest of its weight; none where one of them finds no room.
+fn charged(entry: Entry, weight_bytes: u64, budget: &Arc<MemoryBudget>) -> (Entry, Option<Reserved>) {
+    let reserve = |bytes| budget.reserve(Use::Entries, bytes);
+    match entry {
+        Entry::Variants(_) => (entry, reserve(weight_bytes)),
+        Entry::Response(response) => {
+            let Some(body) = response.body.clone().charged(budget, Use::Entries) else {
+                return (Entry::Response(response), None);
+            };
+            let room = reserve(weight_bytes - body.len() as u64);
+            (Entry::Response(StoredResponse { body, ..response }), room)
         }
-    }
-
-    match cached.response() {
-        None => Bytes::new(),
-        Some(response) if response.body.len() < SHARED_BYTES_MIN => response.body.clone(),
-        Some(_) => Bytes::from_owner(Sent(Arc::clone(cached))),
     }
 }
 
-/// The same of chunks of it.
+/// Parts that are smaller are sent without keeping the entry: what is charged for a connection or a stream covers them.
+const SENT_ALONE_BYTES_MAX: usize = 2048;
+
+/// Chunks of a stored response, to be sent: for as long as a client has not got them, the entry stays charged, although L1
+/// may have let it go.
 pub(crate) fn kept_while_sent(cached: &Arc<Cached>, mut chunks: Vec<Bytes>) -> Vec<Bytes> {
     struct Sent {
         chunk: Bytes,
@@ -146,7 +152,7 @@ pub(crate) fn kept_while_sent(cached: &Arc<Cached>, mut chunks: Vec<Bytes>) -> V
         }
     }
 
-    if chunks.iter().map(Bytes::len).sum::<usize>() >= SHARED_BYTES_MIN {
+    if chunks.iter().map(Bytes::len).sum::<usize>() >= SENT_ALONE_BYTES_MAX {
         for chunk in &mut chunks {
             *chunk = Bytes::from_owner(Sent { chunk: std::mem::take(chunk), _entry: Arc::clone(cached) });
         }

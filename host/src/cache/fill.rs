@@ -143,7 +143,7 @@ impl Cache {
         let lacking = fill.lacking();
         let mut request = asked.origin_request(fill.asked_about().map(Found::stored), fill.purpose, lacking.as_ref());
         request.extensions_mut().insert(obligation.progress().clone());
-        let answer = asked.tenant.origin.ask(request).await;
+        let answer = self.ask(&asked, request).await;
         obligation.progress().is_answered();
         let refused = answer.as_ref().err().is_some_and(OriginError::is_refusal);
         if fill.purpose == Purpose::Refresh && !refused {

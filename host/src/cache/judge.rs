@@ -190,7 +190,7 @@ impl Asked {
             key: key_for(self, &vary).shared_text(),
             status: received.status,
             fields: self.stored_fields(received),
-            body: bytes::Bytes::new(),
+            body: crate::memory_budget::Content::default(),
             parts: None,
             requested: received.times.requested,
             received: received.times.received,

@@ -100,7 +100,7 @@ impl Cache {
     /// Sends a request on as it came.
     pub(crate) async fn pass(&self, asked: &Asked, content: Body) -> Result<Sound, OriginError> {
         let request = asked.passing(content);
-        asked.tenant.origin.ask(request).await.inspect_err(|error| asked.tell_of(error))
+        self.ask(asked, request).await.inspect_err(|error| asked.tell_of(error))
     }
 }
 

@@ -146,7 +146,7 @@ impl Cache {
     }
 
     async fn read(&self, asked: Arc<Asked>) -> Response<Body> {
-        let (mut alone, mut joins) = (false, Joins::default());
+        let (mut alone, mut joins, mut room) = (false, Joins::default(), None);
         if insists(&asked.head()) {
             joins.latest = Joined::BeforeSent;
         }
@@ -166,6 +166,15 @@ impl Cache {
             if asked.directives.only_if_cached {
                 return self.only_if_cached(&asked, miss.basis.as_ref()).await;
             }
+            if room.is_none() {
+                match self.room_to_wait(&asked) {
+                    Ok(reserved) => room = Some(reserved),
+                    Err(error) => {
+                        let stale = self.stale_on_error(&asked, miss.basis.as_ref());
+                        return stale.unwrap_or_else(|| self.origin_failed(&asked, miss.reason, &error));
+                    }
+                }
+            }
             let of_parts = |found: &Found| found.stored().status == StatusCode::PARTIAL_CONTENT;
             let ranged = asked.fields.contains_key(RANGE) && miss.basis.as_ref().is_none_or(of_parts);
             // RFC 9111 section 5.2.2.4: what is marked no-cache answers no request that was not forwarded for validation.
@@ -173,7 +182,8 @@ impl Cache {
                 joins.latest = Joined::BeforeSent;
             }
             alone |= ranged || round == ROUNDS_MAX || self.is_learned(&asked) || self.is_fenced(&asked);
-            match self.fetch(&asked, &miss, How { alone, ranged, joins, until }).await {
+            // On the heap: the state of a request that is answered from memory stays small, on whatever connection.
+            match Box::pin(self.fetch(&asked, &miss, How { alone, ranged, joins, until })).await {
                 Ok(response) => return response,
                 Err(Retry::Alone) => alone = true,
                 Err(Retry::Again) => {}

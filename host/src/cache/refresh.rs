@@ -53,6 +53,10 @@ impl Cache {
         let renewed = StoredResponse { plan: planned.plan, policy: planned.policy, ..stored.clone() };
         let Cached { began, consistency, .. } = **found.cached();
         let cached = Arc::new(Cached::new(Entry::Response(renewed), epoch, began, consistency, &self.inner.budget));
+        if !cached.is_charged() {
+            // There is no room for both. It is asked again before it is next used.
+            return found;
+        }
         let renewed = found.renewed(cached);
         self.promote(asked, &renewed);
         renewed

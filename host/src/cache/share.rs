@@ -30,8 +30,9 @@ impl Cache {
         until: Timestamp,
     ) {
         let Some(l2) = self.inner.l2.as_deref() else { return };
-        // What is being written is kept twice: as it is and as bytes.
-        let Some(_room) = self.inner.budget.reserve(Use::L2Writes, 2 * cached.weight_bytes()) else { return };
+        // What is being written is there three times beside the entry: encoded, as a command or record, and in the buffer of
+        // the connection.
+        let Some(_room) = self.inner.budget.reserve(Use::L2Writes, 3 * cached.weight_bytes()) else { return };
         if let Some(marker) = marker {
             let began = Began { token: None, ..cached.began };
             let marker = Cached::new(Entry::Variants(marker), 0, began, cached.consistency, &self.inner.budget);

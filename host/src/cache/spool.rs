@@ -21,7 +21,7 @@ impl Cache {
         let budget = &self.inner.budget;
         match budget.reserve(Use::Fills, body_bytes.unwrap_or(0)) {
             Some(reserved) => Tail::new(body_bytes_max, window_bytes, reserved),
-            None => Tail::passing(window_bytes, budget.take(Use::Windows, 0)),
+            None => Tail::passing(window_bytes, budget.nothing(Use::Windows)),
         }
     }
 }

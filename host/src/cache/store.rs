@@ -103,6 +103,12 @@ impl Cache {
     }
 
     fn put_in_l1(&self, asked: &Asked, key: &CacheKey, cached: Arc<Cached>, until: Timestamp) {
+        if !cached.is_charged() {
+            count(&asked.tenant.counters.no_room);
+            // What is newer has been seen: the older must not come back in its place.
+            asked.tenant.memory.remove(key.hash(), Departure::Purged, self.inner.clock.now());
+            return;
+        }
         let (expires, fetch_time) = match &cached.entry {
             Entry::Response(response) => (response.expires(), response.fetch_time),
             Entry::Variants(_) => (until, Duration::ZERO),

@@ -3,8 +3,13 @@
 //! While the body may still be stored all of it is kept, and the fill waits for nobody. Once it has outgrown its bound
 //! it is only passed through: then a window of the newest bytes is kept, the fill waits for the fastest reader, and a
 //! reader that falls out of the window is cut.
+//!
+//! What arrives is copied into blocks of the tail's own ([`pieces`]), each made from a reservation: a chunk may be a single
+//! byte of a buffer of 64 KiB. A body that is passed through needs none: where there is no room for a block the chunk is
+//! handed on as it came, charged to the exchange that it belongs to (`cache::ask`), and the window shrinks.
 
-use std::collections::VecDeque;
+mod pieces;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -14,9 +19,9 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use parking_lot::Mutex;
 
-use super::detach::detached_content;
+use self::pieces::Pieces;
 use crate::body::BoxError;
-use crate::memory_budget::{Reserved, Use};
+use crate::memory_budget::{Content, Reserved};
 use crate::tenant::counters::not_stored;
 
 /// How long a body that is only passed through waits for its first reader.
@@ -24,6 +29,9 @@ const FIRST_READER_DEADLINE: Duration = Duration::from_secs(5);
 
 /// The window of a body that is passed through for want of memory.
 const SCARCE_WINDOW_BYTES: u64 = 64 << 10;
+
+/// What a window shrinks to, by half each time that there is no room for it.
+const WINDOW_BYTES_MIN: u64 = 4 << 10;
 
 /// A shared body in the making.
 #[derive(Debug)]
@@ -34,14 +42,10 @@ pub(crate) struct Tail {
 
 #[derive(Debug)]
 struct State {
-    chunks: VecDeque<Bytes>,
-    /// Bytes that were let go before the first chunk.
-    dropped_bytes: u64,
-    kept_bytes: u64,
+    pieces: Pieces,
     end: Option<End>,
     passing: Option<Passing>,
     window_bytes: u64,
-    reserved: Reserved,
     readers: Vec<Reader>,
     next_reader: u64,
     producer: Option<Waker>,
@@ -103,15 +107,16 @@ pub(crate) enum TailError {
 }
 
 impl Tail {
-    /// An empty body that keeps at most `bytes_max` bytes, and then `window_bytes`. What it keeps is charged to `reserved`.
-    pub(crate) fn new(bytes_max: u64, window_bytes: u64, reserved: Reserved) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::new(State::new(None, window_bytes, reserved)), bytes_max })
+    /// An empty body that keeps at most `bytes_max` bytes, and then `window_bytes`. What it keeps is paid for by `room`, and
+    /// beyond it by the same account.
+    pub(crate) fn new(bytes_max: u64, window_bytes: u64, room: Reserved) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::new(State::new(None, window_bytes, room)), bytes_max })
     }
 
     /// One that is passed through from the first byte on, for want of room.
-    pub(crate) fn passing(window_bytes: u64, reserved: Reserved) -> Arc<Self> {
+    pub(crate) fn passing(window_bytes: u64, room: Reserved) -> Arc<Self> {
         let window_bytes = window_bytes.min(SCARCE_WINDOW_BYTES);
-        Arc::new(Self { state: Mutex::new(State::new(Some(Passing::NoRoom), window_bytes, reserved)), bytes_max: 0 })
+        Arc::new(Self { state: Mutex::new(State::new(Some(Passing::NoRoom), window_bytes, room)), bytes_max: 0 })
     }
 
     /// Why it is only passed through; none while it may still be stored.
@@ -122,7 +127,7 @@ impl Tail {
     /// A reader from the first byte on; none where the first bytes are gone.
     pub(crate) fn read(self: &Arc<Self>) -> Option<TailBody> {
         let mut state = self.state.lock();
-        if state.dropped_bytes > 0 {
+        if state.pieces.dropped_bytes() > 0 {
             return None;
         }
         let id = state.next_reader;
@@ -165,9 +170,10 @@ impl Tail {
             return Appended::Kept;
         }
         let mut state = self.state.lock();
-        state.kept_bytes += chunk.len() as u64;
-        state.chunks.push_back(chunk);
-        state.charge(self.bytes_max);
+        if state.passing.is_none() && state.pieces.kept_bytes() + chunk.len() as u64 > self.bytes_max {
+            state.pass(Passing::TooLarge);
+        }
+        state.take_in(chunk);
         let appended = if state.passing.is_some() { Appended::Passing } else { Appended::Kept };
         state.wake_readers();
         appended
@@ -176,10 +182,12 @@ impl Tail {
     fn poll_room(&self, context: &mut Context<'_>) -> Poll<Appended> {
         let mut state = self.state.lock();
         state.trim();
-        let produced = state.dropped_bytes + state.kept_bytes;
-        match state.readers.iter().map(|reader| reader.position).max() {
+        match state.fastest() {
             None => Poll::Ready(Appended::Unread),
-            Some(fastest) if produced - fastest <= state.window_bytes => Poll::Ready(Appended::Passing),
+            // A chunk of the exchange's own goes before the next one is asked for: there may be no room for both.
+            Some(fastest) if state.pieces.behind(fastest) <= state.window_bytes && !state.pieces.has_lent() => {
+                Poll::Ready(Appended::Passing)
+            }
             Some(_) => {
                 state.producer = Some(context.waker().clone());
                 Poll::Pending
@@ -187,20 +195,19 @@ impl Tail {
         }
     }
 
-    /// Nothing more comes: the body is whole. Answers with it, unless it was only passed through.
-    pub(crate) fn complete(&self) -> Option<Bytes> {
+    /// Nothing more comes: the body is whole. Answers with it, unless it was only passed through, or there is no room to
+    /// make one piece of it.
+    pub(crate) fn complete(&self) -> Option<Content> {
         let mut state = self.state.lock();
         state.end(End::Complete);
         if state.passing.is_some() {
             return None;
         }
-        if !state.chunks.is_empty() {
-            let bytes = usize::try_from(state.kept_bytes).unwrap_or(0);
-            let whole = detached_content(state.chunks.iter(), bytes);
-            // Those who still read it share what is stored from here on.
-            state.chunks = VecDeque::from([whole]);
+        let whole = state.pieces.joined();
+        if whole.is_none() {
+            state.pass(Passing::NoRoom);
         }
-        Some(state.chunks.front().cloned().unwrap_or_default())
+        whole
     }
 
     /// Nothing more comes, and the body is not whole.
@@ -215,15 +222,12 @@ impl Tail {
 }
 
 impl State {
-    const fn new(passing: Option<Passing>, window_bytes: u64, reserved: Reserved) -> Self {
+    const fn new(passing: Option<Passing>, window_bytes: u64, room: Reserved) -> Self {
         Self {
-            chunks: VecDeque::new(),
-            dropped_bytes: 0,
-            kept_bytes: 0,
+            pieces: Pieces::new(room),
             end: None,
             passing,
             window_bytes,
-            reserved,
             readers: Vec::new(),
             next_reader: 0,
             producer: None,
@@ -231,17 +235,33 @@ impl State {
         }
     }
 
-    /// Charges what is kept; where that is too much, the body is passed through from here on.
-    fn charge(&mut self, bytes_max: u64) {
-        if self.passing.is_none() && self.kept_bytes > bytes_max {
-            self.passing = Some(Passing::TooLarge);
-        } else if self.passing.is_none() && !self.reserved.cover(self.kept_bytes) {
-            self.passing = Some(Passing::NoRoom);
+    /// From here on the body is only passed through.
+    fn pass(&mut self, why: Passing) {
+        self.passing = Some(why);
+        self.pieces.pass();
+        if why == Passing::NoRoom {
             self.window_bytes = self.window_bytes.min(SCARCE_WINDOW_BYTES);
         }
-        if self.passing.is_some() {
-            self.reserved.set(Use::Windows, self.kept_bytes);
+    }
+
+    /// Takes a chunk in, in the tail's own memory where there is room for it.
+    fn take_in(&mut self, mut chunk: Bytes) {
+        if self.passing.is_none() {
+            self.pieces.copy_in(&mut chunk, None);
+            if chunk.is_empty() {
+                return;
+            }
+            self.pass(Passing::NoRoom);
         }
+        self.pieces.copy_in(&mut chunk, Some(self.window_bytes));
+        if !chunk.is_empty() {
+            self.window_bytes = (self.window_bytes / 2).max(WINDOW_BYTES_MIN.min(self.window_bytes));
+            self.pieces.lend(chunk);
+        }
+    }
+
+    fn fastest(&self) -> Option<u64> {
+        self.readers.iter().map(|reader| reader.position).max()
     }
 
     fn end(&mut self, end: End) {
@@ -255,18 +275,9 @@ impl State {
 
     /// Lets go what the fastest reader has read and the window does not hold; cuts those who had not read it.
     fn trim(&mut self) {
-        let fastest = self.readers.iter().map(|reader| reader.position).max().unwrap_or(0);
-        while let Some(first) = self.chunks.front() {
-            let end = self.dropped_bytes + first.len() as u64;
-            if end > fastest || self.kept_bytes <= self.window_bytes {
-                break;
-            }
-            self.dropped_bytes = end;
-            self.kept_bytes -= first.len() as u64;
-            self.chunks.pop_front();
-        }
-        self.reserved.set(Use::Windows, self.kept_bytes);
-        let dropped = self.dropped_bytes;
+        let fastest = self.fastest().unwrap_or(0);
+        self.pieces.trim(fastest, self.window_bytes);
+        let dropped = self.pieces.dropped_bytes();
         let before = self.readers.len();
         self.readers.retain_mut(|reader| {
             let keeps = reader.position >= dropped;
@@ -276,20 +287,6 @@ impl State {
             keeps
         });
         self.cut += (before - self.readers.len()) as u64;
-    }
-
-    /// The rest of the chunk at `position`.
-    fn chunk_at(&self, position: u64) -> Option<Bytes> {
-        let mut start = self.dropped_bytes;
-        for chunk in &self.chunks {
-            let end = start + chunk.len() as u64;
-            if position < end {
-                let skip = usize::try_from(position - start).unwrap_or(0);
-                return Some(chunk.slice(skip..));
-            }
-            start = end;
-        }
-        None
     }
 }
 
@@ -315,11 +312,13 @@ impl Body for TailBody {
     type Error = BoxError;
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let mut state = self.tail.state.lock();
+        let mut locked = self.tail.state.lock();
+        let state = &mut *locked;
         let Some(index) = state.readers.iter().position(|reader| reader.id == self.id) else {
             return Poll::Ready(Some(Err(TailError::Cut.into())));
         };
-        if let Some(chunk) = state.chunk_at(state.readers[index].position) {
+        let whole = state.end.is_some();
+        if let Some(chunk) = state.pieces.at(state.readers[index].position, whole) {
             state.readers[index].position += chunk.len() as u64;
             if let Some(producer) = state.producer.take() {
                 producer.wake();

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bytes::Bytes;
 use http::StatusCode;
 use http_body::Body as _;
 
@@ -21,6 +20,7 @@ use crate::entry::StoredResponse;
 use crate::http::semantics::standing::is_particular;
 use crate::http::semantics::{outgrows, taken_in};
 use crate::key::KeyHash;
+use crate::memory_budget::Content;
 use crate::origin::Sound;
 use crate::tenant::counters::{count, not_stored};
 
@@ -133,7 +133,7 @@ impl Cache {
     }
 
     /// Stores what has arrived; a part together with what is stored already (RFC 9111 section 3.4), or not.
-    pub(super) async fn store_arrived(&self, fill: &Fill, arriving: &Arriving, body: Bytes, began: Began) {
+    pub(super) async fn store_arrived(&self, fill: &Fill, arriving: &Arriving, body: Content, began: Began) {
         let shareable = arriving.shareable().clone().with(|stored| StoredResponse { body, ..stored });
         if let Some(shareable) = shareable.with_if(|stored| self.with_stored_parts(fill, stored)) {
             let found = self.store(&fill.asked, shareable, began).await;

@@ -84,7 +84,7 @@ impl Cache {
         // Nothing is stored under the target that the key holds.
         *request.uri_mut() = asked.uri.clone();
         upgrade::ask(protocols, request.headers_mut());
-        let mut response = match tenant.origin.ask(request).await.inspect_err(|error| asked.tell_of(error)) {
+        let mut response = match self.ask(asked, request).await.inspect_err(|error| asked.tell_of(error)) {
             Ok(response) => response.into_response(),
             Err(error) => return self.origin_failed(asked, FwdReason::Request, &error),
         };

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode};
 
 use super::Cache;
@@ -22,6 +21,7 @@ use crate::http::key::{NoKey, Target};
 use crate::http::semantics::cache_status::Outcome as Status;
 use crate::http::semantics::request::{Forwards, forwards};
 use crate::http::semantics::{FwdReason, ResponseHead, Times, answers_get, group_invalidations, invalidated};
+use crate::memory_budget::Content;
 use crate::origin::OriginError;
 use crate::policy::freshness::Obstacle;
 use crate::policy::invalidation::Written;
@@ -159,8 +159,9 @@ impl Cache {
         tenant: &Arc<Tenant>,
         site: &str,
         target: &str,
-        response: Response<Bytes>,
+        response: Response<impl Into<Content>>,
     ) -> Result<PurgeReport, PutError> {
+        let response = response.map(Into::into);
         let asked = self.asked_for(tenant, site, target)?;
         let cache = self.clone();
         let putting = self.inner.tasks.spawn(async move { cache.put_whole(&asked, response).await });
@@ -170,7 +171,7 @@ impl Cache {
         })
     }
 
-    async fn put_whole(&self, asked: &Arc<Asked>, response: Response<Bytes>) -> Result<PurgeReport, PutError> {
+    async fn put_whole(&self, asked: &Arc<Asked>, response: Response<Content>) -> Result<PurgeReport, PutError> {
         let (head, content) = response.into_parts();
         let (now, body_bytes) = (self.inner.clock.now(), content.len() as u64);
         let body_bytes_max = asked.tenant.settings.body_bytes_max;

@@ -24,6 +24,7 @@ mod policies;
 mod purge;
 mod record;
 mod stats;
+mod upload;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -51,14 +52,16 @@ pub(super) struct Admin {
     cache: Cache,
     scheme: Scheme,
     token: Option<Secret>,
+    /// Bounds what is sent to it, in bytes.
+    body_bytes_max: u64,
     ready: AtomicBool,
     started: Duration,
 }
 
 impl Admin {
-    pub(super) fn new(cache: Cache, scheme: Scheme, token: Option<Secret>) -> Self {
+    pub(super) fn new(cache: Cache, scheme: Scheme, token: Option<Secret>, body_bytes_max: u64) -> Self {
         let started = cache.clock().monotonic();
-        Self { cache, scheme, token, ready: AtomicBool::new(true), started }
+        Self { cache, scheme, token, body_bytes_max, ready: AtomicBool::new(true), started }
     }
 
     /// From now on `/readyz` says no.
@@ -78,9 +81,9 @@ impl Admin {
     }
 }
 
-/// All routes; `body_bytes_max` bounds what is sent to them.
-pub(super) fn router(admin: Arc<Admin>, body_bytes_max: u64) -> Router {
-    let body_bytes_max = usize::try_from(body_bytes_max).unwrap_or(usize::MAX);
+/// All routes.
+pub(super) fn router(admin: Arc<Admin>) -> Router {
+    let body_bytes_max = usize::try_from(admin.body_bytes_max).unwrap_or(usize::MAX);
     // To compile and try a policy takes as long as it takes; the binding itself says when that is too long.
     let policies = Router::new()
         .route("/tenants/{tenant}/policies", get(policies::list))

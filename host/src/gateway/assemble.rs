@@ -9,9 +9,10 @@ use super::fleet;
 use super::hosts::Hosts;
 use super::ready::{Ready, ReadyTenant, blocking, make_data_dir};
 use crate::barrier::BarrierStore;
-use crate::cache::{Cache, CacheParts, Limits};
+use crate::cache::{Cache, CacheParts};
 use crate::clock::Clock;
 use crate::memory_budget::keeper::{Keeper, Kept, this_machine};
+use crate::memory_budget::{MemoryBudget, Reserved};
 use crate::origin::http::HttpOrigin;
 use crate::tenant::Tenant;
 use crate::tenant::config::TenantConfig;
@@ -24,6 +25,8 @@ pub(super) struct Parts {
     pub(super) cache: Cache,
     pub(super) hosts: Hosts<Arc<Tenant>>,
     pub(super) keeper: Keeper,
+    /// Pays for the cache's own tables.
+    pub(super) tables: Reserved,
 }
 
 /// The L2, twice: as a tier, and as what keeps barriers.
@@ -31,29 +34,34 @@ type L2 = (Arc<dyn Tier>, Arc<dyn BarrierStore>);
 
 /// Opens the tiers and joins the fleet.
 pub(super) async fn assemble(ready: Ready) -> Result<Parts, StartError> {
-    let Ready { config, hosts, clock, budget, engine, tenants, faults, .. } = ready;
+    let Ready { config, hosts, clock, budget, limits, tables, engine, tenants, faults, .. } = ready;
     make_data_dir(&config)?;
-    let l2 = l2(&config, &clock).await?;
+    let l2 = l2(&config, &clock, &budget).await?;
     let tenants = config.tenants.iter().zip(tenants).map(|(config, ready)| tenant(config, ready, &clock));
     let tenants = tenants.collect::<Result<Vec<_>, _>>()?;
     let hosts = hosts.map(|index| Arc::clone(&tenants[index]));
     let (l2, barriers) = l2.unzip();
     let barriers = fleet::control(&config, &clock)?.or(barriers);
-    let parts = CacheParts { tenants, l2, barriers, clock, limits: Limits::default() };
+    let parts = CacheParts { tenants, l2, barriers, clock, limits };
     let cache = Cache::within(parts, Arc::clone(&budget));
     fleet::join(&config, faults, &cache).await?;
     let kept = Kept { cache: cache.clone(), engine: Some(engine), budget };
     let keeper = Keeper::start(kept, config.memory.pressure.clone(), this_machine());
-    Ok(Parts { cache, hosts, keeper })
+    Ok(Parts { cache, hosts, keeper, tables })
 }
 
-async fn l2(config: &GatewayConfig, clock: &Arc<dyn Clock>) -> Result<Option<L2>, StartError> {
+async fn l2(
+    config: &GatewayConfig,
+    clock: &Arc<dyn Clock>,
+    budget: &Arc<MemoryBudget>,
+) -> Result<Option<L2>, StartError> {
     let l2 = &config.l2;
     match l2.kind {
         L2Kind::None => Ok(None),
         L2Kind::Disk => {
             let path = l2.disk.path.clone().unwrap_or_else(|| config.data_dir.join("l2"));
-            let settings = DiskConfig::new(path, l2.disk.capacity.bytes());
+            let budget = Arc::clone(budget);
+            let settings = DiskConfig { budget, ..DiskConfig::new(path, l2.disk.capacity.bytes()) };
             let clock = Arc::clone(clock);
             let disk = blocking(move || DiskTier::open(&settings, clock)).await?;
             Ok(Some((Arc::clone(&disk) as Arc<dyn Tier>, disk)))
@@ -63,6 +71,7 @@ async fn l2(config: &GatewayConfig, clock: &Arc<dyn Clock>) -> Result<Option<L2>
                 ca_file: l2.redis.ca_file.clone(),
                 deadline: l2.redis.deadline.get(),
                 value_max_bytes: l2.redis.value_max.as_usize(),
+                budget: Arc::clone(budget),
                 keeps_barriers: !config.has_fleet() || config.fleet.control_url.is_none(),
                 ..RedisConfig::new(l2.redis.url.expose())
             };

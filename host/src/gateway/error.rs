@@ -33,6 +33,12 @@ pub enum StartError {
         /// What sets it.
         setting: &'static str,
     },
+    /// The bound of the memory is too low for what is set aside at the start.
+    #[error("memory.total = {} leaves no room for operators and tables; raise it", bytesize::ByteSize(*total_bytes))]
+    NoRoom {
+        /// The bound in bytes.
+        total_bytes: u64,
+    },
     /// The data directory can't be used.
     #[error("can't use the data directory {}: {reason}; make it writable, or choose another with data_dir or --data-dir", path.display())]
     DataDir {

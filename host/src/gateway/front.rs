@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, V
 use super::first_chunk::{NoBeginning, begun};
 use super::hosts::Hosts;
 use super::listen::Peer;
+use super::room::{RequestRoom, Sending};
 use crate::body::{self, Body, Whole};
 use crate::cache::{CACHE, Cache};
 use crate::client::{Client, TrustedProxies};
@@ -17,6 +18,7 @@ use crate::http::semantics::CacheStatus;
 use crate::http::semantics::cache_status::Outcome;
 use crate::http::semantics::request::{Ambiguous, check_framing};
 use crate::tenant::Tenant;
+use crate::tenant::counters::not_stored;
 
 /// Answers clients.
 pub(super) struct Front {
@@ -33,6 +35,19 @@ pub(super) struct Front {
 }
 
 impl Front {
+    /// Answers a request for which there is room, and says that there is none otherwise.
+    pub(super) async fn answer_within(
+        &self,
+        request: Request<Whole>,
+        peer: Peer,
+        room: Option<RequestRoom>,
+    ) -> Response<Sending<Body>> {
+        let Some(mut room) = room else { return no_room().map(|content| Sending { content, room: None }) };
+        let response = self.answer(request, peer).await;
+        let response = if room.covers_head(response.headers()) { response } else { no_room() };
+        response.map(|content| Sending { content, room: Some(room) })
+    }
+
     /// A request always gets an answer.
     pub(super) async fn answer(&self, mut request: Request<Whole>, peer: Peer) -> Response<Body> {
         let client = Client::seen(peer.connection, peer.address.ip(), request.headers(), &self.trusted_proxies);
@@ -108,6 +123,14 @@ impl Front {
             Ok(body::boxed(incoming))
         }
     }
+}
+
+/// What a request is answered that there is no memory for: without content, which would wait for the stream's window.
+fn no_room() -> Response<Body> {
+    let response = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, not_stored::NO_ROOM, "").into_response();
+    let mut response = response.map(|_| body::empty());
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
 }
 
 /// The same target on this authority, with this scheme; unchanged where there is no authority.

@@ -22,6 +22,7 @@ use super::abrupt::{Abruptly, Ending};
 use super::config::{LimitsConfig, ListenConfig};
 use super::framing::{BothLengths, Framing};
 use super::interim::{Interims, behind};
+use super::room::{ConnectionRoom, Paid, Rooms};
 use crate::body::BoxError;
 use crate::client::Client;
 use crate::http::semantics::request::Ambiguous;
@@ -29,12 +30,25 @@ use crate::http::semantics::request::Ambiguous;
 /// How long to wait before the next connection when the operating system has no more room for one.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How long to wait before a connection is accepted where there is no room for one.
+const ROOM_PAUSE: Duration = Duration::from_millis(50);
+
+/// What a client may send on a stream before its content is taken, in bytes.
+const STREAM_WINDOW_BYTES: u32 = 64 << 10;
+
+/// What it may send on all streams of a connection: [`super::room`] charges no more.
+const CONNECTION_WINDOW_BYTES: u32 = 64 << 10;
+
+/// What hyper takes of a response's content ahead of the stream's window, in bytes.
+const SEND_BYTES_MAX: usize = 64 << 10;
+
 /// An HTTP/2 client that does not answer a ping for this long is gone.
 const PING_EVERY: Duration = Duration::from_secs(20);
 
 /// What the connections of a listener may use up.
 pub(super) struct Bounds {
     connections_max: usize,
+    rooms: Rooms,
     head_deadline: Duration,
     interim_responses: bool,
     server: auto::Builder<TokioExecutor>,
@@ -42,7 +56,7 @@ pub(super) struct Bounds {
 
 impl Bounds {
     /// What the configuration says.
-    pub(super) fn new(gateway: &ListenConfig, limits: &LimitsConfig) -> Self {
+    pub(super) fn new(gateway: &ListenConfig, limits: &LimitsConfig, rooms: Rooms) -> Self {
         let head_bytes = limits.head_max.as_usize();
         let mut server = auto::Builder::new(TokioExecutor::new());
         server
@@ -57,9 +71,13 @@ impl Bounds {
             .keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PING_EVERY)
             .max_concurrent_streams(limits.streams_max.get())
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_send_buf_size(SEND_BYTES_MAX)
             .max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX));
         Self {
             connections_max: limits.connections_max.as_usize(),
+            rooms,
             head_deadline: limits.head_deadline.get(),
             interim_responses: gateway.interim_responses,
             server,
@@ -100,7 +118,11 @@ impl Listener {
     }
 
     /// Serves it; `service_for` makes the service of each connection.
-    pub(super) fn run<S, B>(self, bounds: &Bounds, service_for: impl Fn(Peer) -> S + Send + 'static) -> Running
+    pub(super) fn run<S, B>(
+        self,
+        bounds: &Bounds,
+        service_for: impl Fn(Peer, Arc<ConnectionRoom>) -> S + Send + 'static,
+    ) -> Running
     where
         S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
         S::Future: Send + 'static,
@@ -121,19 +143,34 @@ impl Listener {
             stop: stop.clone(),
             cut: cut.clone(),
         };
-        let (tracker, address) = (connections.clone(), self.address);
+        let (tracker, address, rooms) = (connections.clone(), self.address, bounds.rooms.clone());
         connections.spawn(async move {
-            while let Some((stream, peer, slot)) = accept(&self.socket, &slots, &kept.stop).await {
+            while let Some(room) = room(&rooms, &kept.stop).await
+                && let Some((stream, peer, slot)) = accept(&self.socket, &slots, &kept.stop).await
+            {
                 // A connection that has switched to another protocol counts until it ends.
                 let held = (slot, tracker.token());
-                tracker.spawn(kept.clone().serve(stream, held, service_for(Peer::new(peer))));
+                let service = service_for(Peer::new(peer), Arc::clone(&room));
+                tracker.spawn(kept.clone().serve(stream, room, held, service));
             }
         });
         Running { address, connections, stop, cut: cut.drop_guard() }
     }
 }
 
-/// The next connection that there is room for; none when it is time to stop.
+/// Memory for a connection, when there is some: until then whoever connects waits. None when it is time to stop.
+async fn room(rooms: &Rooms, stop: &CancellationToken) -> Option<Arc<ConnectionRoom>> {
+    loop {
+        if let Some(room) = rooms.connection() {
+            return Some(room);
+        }
+        if tokio::time::timeout(ROOM_PAUSE, stop.cancelled()).await.is_ok() {
+            return None;
+        }
+    }
+}
+
+/// The next connection that there is a place for; none when it is time to stop.
 async fn accept(
     socket: &TcpListener,
     slots: &Arc<Semaphore>,
@@ -149,7 +186,10 @@ async fn accept(
             () = stop.cancelled() => return None,
         };
         match accepted {
-            Ok((stream, peer)) => return Some((stream, peer, slot)),
+            Ok((stream, peer)) => {
+                let _ = stream.set_nodelay(true);
+                return Some((stream, peer, slot));
+            }
             Err(error) => {
                 // A connection that is gone already, or no file descriptor left: the next one may do better.
                 tracing::warn!(%error, "could not accept a connection");
@@ -170,8 +210,13 @@ struct Kept {
 }
 
 impl Kept {
-    async fn serve<S, B>(self, stream: TcpStream, held: (OwnedSemaphorePermit, TaskTrackerToken), service: S)
-    where
+    async fn serve<S, B>(
+        self,
+        stream: TcpStream,
+        room: Arc<ConnectionRoom>,
+        held: (OwnedSemaphorePermit, TaskTrackerToken),
+        service: S,
+    ) where
         S: Service<Request<Incoming>, Response = Response<B>> + Send,
         S::Future: Send + 'static,
         S::Error: Into<BoxError> + Send,
@@ -179,11 +224,10 @@ impl Kept {
         B::Data: Send,
         B::Error: Into<BoxError>,
     {
-        let _ = stream.set_nodelay(true);
         let interims = Interims::default();
         let (both_lengths, requests) = (BothLengths::default(), AtomicU64::new(0));
         let (abruptly, is_old) = (Abruptly::default(), Arc::new(AtomicBool::new(false)));
-        let stream = Ending::of(stream, abruptly.clone());
+        let stream = Paid::new(Ending::of(stream, abruptly.clone()), room);
         let stream = TokioIo::new(interims.over(stream, Framing::new(both_lengths.clone()), held));
         let begun = Arc::new(AtomicBool::new(false));
         let (noted, interim_responses) = (Arc::clone(&begun), self.interim_responses);
@@ -200,7 +244,9 @@ impl Kept {
                 request.extensions_mut().insert(interim);
                 turn
             });
-            behind(service.call(request), turn)
+            // On the heap, and gone with the answer: the task of an HTTP/2 stream is for as long as its client takes to read as
+            // large as it ever was.
+            behind(Box::pin(service.call(request)), turn)
         });
         let mut connection = pin!(self.server.serve_connection_with_upgrades(stream, service));
         let mut silence = pin!(tokio::time::sleep(self.head_deadline));

@@ -9,14 +9,22 @@ use std::sync::Arc;
 use super::StartError;
 use super::config::{ConfigError, GatewayConfig, L2Kind, Secret};
 use super::hosts::Hosts;
+use super::room::Rooms;
+use crate::cache::Limits;
 use crate::clock::{Clock, SystemClock};
 use crate::faults::Faults;
-use crate::memory_budget::MemoryBudget;
+use crate::memory_budget::{MemoryBudget, Reserved, Use};
 use crate::origin::http::{BadOrigin, HttpOrigin};
 use crate::policy::{Binding, Engine, EngineConfig, Role, TenantPolicies};
 use crate::setting::Key;
 use crate::tenant::config::TenantConfig;
 use crate::tier::redis::{RedisConfig, RedisTier};
+
+/// What a key that is remembered as not storable takes, in bytes.
+const LEARNED_KEY_BYTES: u64 = 256;
+
+/// The part of the account that they take at most: a sixty-fourth.
+const LEARNED_KEYS_DIVISOR: u64 = 64;
 
 /// What a gateway starts with.
 pub(super) struct Ready {
@@ -26,6 +34,12 @@ pub(super) struct Ready {
     pub(super) hosts: Hosts<usize>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) budget: Arc<MemoryBudget>,
+    /// Bounds of the cache's own tables.
+    pub(super) limits: Limits,
+    /// Pays for them.
+    pub(super) tables: Reserved,
+    /// Where operators' connections find room, and how many do.
+    pub(super) operators: (Rooms, u32),
     pub(super) engine: Arc<Engine>,
     /// One per tenant, in their order.
     pub(super) tenants: Vec<ReadyTenant>,
@@ -50,6 +64,9 @@ pub(super) async fn ready(config: GatewayConfig) -> Result<Ready, StartError> {
     directories(&config).map_err(wrong)?;
     redis(&config).map_err(wrong)?;
     let budget = MemoryBudget::new(config.memory_total_bytes()?);
+    let no_room = || StartError::NoRoom { total_bytes: budget.total_bytes() };
+    let (limits, tables) = limits(&budget).ok_or_else(no_room)?;
+    let operators = Rooms::kept(&budget, config.limits.head_max.bytes()).ok_or_else(no_room)?;
     let engine = Engine::within(&EngineConfig::from(&config.policy), Arc::clone(&budget))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let mut tenants = Vec::with_capacity(config.tenants.len());
@@ -60,7 +77,16 @@ pub(super) async fn ready(config: GatewayConfig) -> Result<Ready, StartError> {
         let policies = blocking(move || policies(index, &tenant, &engine, &kept, &clock)).await.map_err(wrong)?;
         tenants.push(ReadyTenant { policies, origin });
     }
-    Ok(Ready { token, hosts, clock, budget, engine, tenants, faults, config })
+    Ok(Ready { token, hosts, clock, budget, limits, tables, operators, engine, tenants, faults, config })
+}
+
+/// Bounds of the cache's own tables, and what pays for them.
+fn limits(budget: &Arc<MemoryBudget>) -> Option<(Limits, Reserved)> {
+    let mut limits = Limits::default();
+    let keys_max = budget.total_bytes() / LEARNED_KEYS_DIVISOR / LEARNED_KEY_BYTES;
+    limits.learned_keys = limits.learned_keys.min(keys_max.max(1));
+    let tables = budget.reserve(Use::Tables, limits.learned_keys * LEARNED_KEY_BYTES)?;
+    Some((limits, tables))
 }
 
 /// The directories that are written to: they are there, or can be made.

@@ -44,6 +44,11 @@ impl Sound {
         Ok(Self { response: Response::from_parts(head, content) })
     }
 
+    /// The same response with its content behind what only watches it go by.
+    pub(crate) fn map_content(self, watched: impl FnOnce(Body) -> Body) -> Self {
+        Self { response: self.response.map(watched) }
+    }
+
     /// The response.
     pub fn into_response(self) -> Response<Body> {
         self.response

@@ -33,7 +33,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::entry::Entry;
+use crate::entry::{Entry, StoredResponse};
+use crate::memory_budget::{Content, Reserved};
 
 /// The largest entry that is stored or read, in bytes before compression.
 pub const ENTRY_BYTES_MAX: usize = 256 << 20;
@@ -70,6 +71,9 @@ pub enum Unreadable {
     /// It is larger than [`ENTRY_BYTES_MAX`].
     #[error("larger than {ENTRY_BYTES_MAX} bytes")]
     TooLarge,
+    /// There is no memory for what it unpacks to.
+    #[error("no room to unpack it")]
+    NoRoom,
     /// A whole entry, stored under another key's text.
     #[error("another key's entry")]
     OtherKey,
@@ -109,8 +113,39 @@ pub fn decode(bytes: &[u8], key_text: &str) -> Result<Entry, Unreadable> {
 /// # Errors
 /// As [`decode`].
 pub fn decode_shared(bytes: &Bytes, key_text: &Arc<str>, shift_ms: i64) -> Result<Entry, Unreadable> {
-    let payload = pack::unpack(bytes)?;
+    let payload = pack::unpack(bytes, |_| true)?;
     wire::read(&payload, key_text, shift_ms)
+}
+
+/// As [`decode_shared`], of bytes that `room` pays for. It pays for the entry from here on, and for what has to be unpacked
+/// before that is done.
+///
+/// # Errors
+/// As [`decode`], and [`Unreadable::NoRoom`].
+pub fn decode_within(
+    bytes: Bytes,
+    key_text: &Arc<str>,
+    shift_ms: i64,
+    mut room: Reserved,
+) -> Result<Entry, Unreadable> {
+    let packed_bytes = bytes.len() as u64;
+    let mut raw_bytes = None;
+    let payload = pack::unpack(&bytes, |raw| {
+        raw_bytes = Some(raw);
+        room.cover(packed_bytes + raw)
+    })?;
+    drop(bytes);
+    let entry = wire::read(&payload, key_text, shift_ms)?;
+    drop(payload);
+    // What was unpacked lies in memory of its own, and the packed bytes are gone.
+    room.shrink_to(raw_bytes.unwrap_or(packed_bytes));
+    Ok(match entry {
+        Entry::Response(response) => {
+            let body = Content::kept(Bytes::clone(&response.body), Arc::new(room));
+            Entry::Response(StoredResponse { body, ..response })
+        }
+        variants @ Entry::Variants(_) => variants,
+    })
 }
 
 #[cfg(test)]

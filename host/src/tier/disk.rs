@@ -20,7 +20,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
@@ -38,6 +37,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::disk_trouble::DiskTrouble;
 use crate::entry::Entry;
 use crate::key::{CacheKey, KeyHash};
+use crate::memory_budget::{MemoryBudget, Use};
 
 const NAME: &str = "disk";
 /// The smallest capacity that makes sense: purge records take up to one of these.
@@ -67,6 +67,8 @@ pub struct DiskConfig {
     pub compress_above_bytes: Option<usize>,
     /// No entry is kept for longer, and no purge record needs to be; 30 days by default.
     pub lifetime_max: Duration,
+    /// What is read is charged to it before it is read; unbounded by default.
+    pub budget: Arc<MemoryBudget>,
 }
 
 impl DiskConfig {
@@ -83,6 +85,7 @@ impl DiskConfig {
             queue_bytes: 64 << 20,
             compress_above_bytes: Some(16 << 10),
             lifetime_max: Duration::from_secs(30 * 86_400),
+            budget: MemoryBudget::unbounded(),
         }
     }
 }
@@ -103,6 +106,7 @@ pub struct DiskTier {
     counters: Counters,
     entries_trouble: Arc<DiskTrouble>,
     purges_trouble: Arc<DiskTrouble>,
+    budget: Arc<MemoryBudget>,
     /// Goes last: until then the directory is ours.
     _home: Home,
 }
@@ -158,6 +162,7 @@ impl DiskTier {
             counters: Counters::default(),
             entries_trouble,
             purges_trouble,
+            budget: Arc::clone(&config.budget),
             _home: home,
         }))
     }
@@ -188,15 +193,17 @@ impl DiskTier {
         // A read that is given up keeps its permit until the disk answers: a hanging disk occupies no more threads.
         let reading = permit.then(|permit| async {
             let permit = permit?.map_err(|_| closed())?;
+            let budget = Arc::clone(&self.budget);
             let task = tokio::task::spawn_blocking(move || {
                 let _permit = permit;
-                found.into_iter().map(Placed::read).collect::<Vec<_>>()
+                found.into_iter().map(|placed| placed.read(&budget)).collect::<Vec<_>>()
             });
             task.await.map_err(|error| TierError::Failed { tier: NAME, reason: error.to_string() })
         });
         for (found, result) in within(self.read_deadline, reading).await?? {
             match result {
                 Ok(entry) => entries[found.position] = Some(entry),
+                Err(Unreadable::NoRoom) => {}
                 Err(_) => {
                     self.counters.unreadable.fetch_add(1, Ordering::Relaxed);
                     self.index.remove_at(found.key.hash(), &found.place);
@@ -344,12 +351,16 @@ struct Placed {
 }
 
 impl Placed {
-    fn read(self) -> (Self, Result<Entry, Unreadable>) {
-        let value = self.segment.value(u64::from(self.place.offset), self.place.value_bytes);
-        let entry = value
-            .map_err(|_| Unreadable::Damaged)
-            .and_then(|value| codec::decode_shared(&Bytes::from(value), &self.key.shared_text(), 0));
+    fn read(self, budget: &Arc<MemoryBudget>) -> (Self, Result<Entry, Unreadable>) {
+        let entry = self.entry(budget);
         (self, entry)
+    }
+
+    fn entry(&self, budget: &Arc<MemoryBudget>) -> Result<Entry, Unreadable> {
+        let room = budget.reserve(Use::L2Reads, self.place.value_bytes.into()).ok_or(Unreadable::NoRoom)?;
+        let value = self.segment.value(u64::from(self.place.offset), self.place.value_bytes);
+        let value = value.map_err(|_| Unreadable::Damaged)?;
+        codec::decode_within(value.into(), &self.key.shared_text(), 0, room)
     }
 }
 

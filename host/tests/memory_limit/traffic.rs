@@ -83,7 +83,7 @@ fn answer(stream: TcpStream) -> std::io::Result<Vec<u8>> {
     Ok(body)
 }
 
-/// An origin whose responses are as long as the last part of their target says.
+/// An origin whose responses are as long as the last part of their target says, and not to be stored where the first one does.
 pub(crate) fn origin() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
@@ -109,7 +109,8 @@ fn serve(stream: TcpStream) -> std::io::Result<()> {
         }
         let target = head.split(' ').nth(1).unwrap_or("/");
         let bytes: usize = target.rsplit('/').next().and_then(|bytes| bytes.parse().ok()).unwrap_or(0);
-        write!(writer, "HTTP/1.1 200 OK\r\ncache-control: max-age=600\r\ncontent-length: {bytes}\r\n\r\n")?;
+        let control = if target.starts_with("/no-store/") { "no-store" } else { "max-age=600" };
+        write!(writer, "HTTP/1.1 200 OK\r\ncache-control: {control}\r\ncontent-length: {bytes}\r\n\r\n")?;
         writer.write_all(&vec![b'x'; bytes])?;
     }
 }

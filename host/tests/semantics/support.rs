@@ -91,7 +91,7 @@ pub(crate) fn stored_with_body(status: u16, response: &str, body: &str) -> Store
         key: Arc::from("tenant\nhttp://a.example\n/a/b?q"),
         status: StatusCode::from_u16(status).expect("a status code"),
         fields: stored_fields(&fields(response), NOW, &rules),
-        body: Bytes::copy_from_slice(body.as_bytes()),
+        body: Bytes::copy_from_slice(body.as_bytes()).into(),
         parts: None,
         requested: NOW,
         received: NOW,

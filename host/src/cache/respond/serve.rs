@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Ver
 use crate::body::{self, Body};
 use crate::cache::Cache;
 use crate::cache::asked::Asked;
-use crate::cache::cached::{Cached, content, kept_while_sent};
+use crate::cache::cached::{Cached, kept_while_sent};
 use crate::cache::collapse::landing::Arriving;
 use crate::cache::found::Found;
 use crate::entry::StoredResponse;
@@ -58,7 +58,7 @@ impl Cache {
         let response = if stored.status == StatusCode::PARTIAL_CONTENT {
             part(asked, found.cached(), stored, fields)
         } else {
-            selected(asked, stored, content(found.cached()), fields)
+            selected(asked, stored, stored.body.to_send(), fields)
         };
         let bytes = http_body::Body::size_hint(response.body()).exact().unwrap_or(0);
         asked.tenant.counters.hit_bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -164,7 +164,7 @@ fn selected(asked: &Asked, stored: &StoredResponse, content: Bytes, mut fields: 
             whole(asked, StatusCode::PARTIAL_CONTENT, fields, content)
         }
         Ranges::Multi(ranges) => {
-            let parts = multipart(&StoredResponse { body: content, ..stored.clone() }, &ranges);
+            let parts = multipart(&StoredResponse { body: content.into(), ..stored.clone() }, &ranges);
             fields.insert(CONTENT_TYPE, parts.content_type);
             fields.insert(CONTENT_LENGTH, HeaderValue::from(parts.length));
             respond(StatusCode::PARTIAL_CONTENT, fields, body::chunks(parts.chunks))

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderName, Response, StatusCode};
-use bytes::Bytes;
 use serde::Deserialize;
 
+use super::upload::Upload;
 use super::{Admin, Refused, purge::site_and_target};
 use crate::cache::{PurgeReport, PutError};
 
@@ -48,11 +48,11 @@ pub(super) async fn put(
     Path(tenant): Path<String>,
     Query(which): Query<Which>,
     fields: HeaderMap,
-    body: Bytes,
+    body: Upload,
 ) -> Result<(StatusCode, Json<PurgeReport>), Refused> {
     let tenant = admin.tenant(&tenant)?;
     let (site, target) = site_and_target(&which.url, admin.scheme)?;
-    let mut response = Response::new(body);
+    let mut response = Response::new(body.into_content());
     *response.status_mut() =
         StatusCode::from_u16(which.status).map_err(|_| Refused::bad(format!("{} is no status code", which.status)))?;
     *response.headers_mut() = taken(&fields);

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
 use serde::Deserialize;
 
+use super::upload::Upload;
 use super::{Admin, Refused};
 use crate::policy::{BindError, Binding, BoundInfo, Choice, Role};
 
@@ -43,15 +44,17 @@ pub(super) async fn bind(
     Path((tenant, role)): Path<(String, String)>,
     Query(query): Query<BindQuery>,
     fields: HeaderMap,
-    body: Bytes,
+    body: Upload,
 ) -> Result<Json<BoundInfo>, Refused> {
     let tenant = admin.tenant(&tenant)?;
     let role = self::role(&role)?;
     if query.replan && role != Role::Freshness {
         return Err(Refused::bad("replan is for the role freshness: no other policy makes plans"));
     }
-    let bound =
-        tenant.bind(binding(role, query.settings.as_deref(), &fields, body)?).await.map_err(|error| refused(&error))?;
+    let bound = tenant
+        .bind(binding(role, query.settings.as_deref(), &fields, body.into_bytes())?)
+        .await
+        .map_err(|error| refused(&error))?;
     if query.replan {
         tenant.replan();
     }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use bytes::Bytes;
 use serde::Deserialize;
 
+use super::upload::Upload;
 use super::{Admin, Refused};
 use crate::barrier::{Purge, PurgeMode, Scope};
 use crate::cache::PurgeReport;
@@ -49,10 +49,10 @@ enum Asked {
 pub(super) async fn purge(
     State(admin): State<Arc<Admin>>,
     Path(tenant): Path<String>,
-    body: Bytes,
+    body: Upload,
 ) -> Result<(StatusCode, Json<PurgeReport>), Refused> {
     let tenant = admin.tenant(&tenant)?;
-    let purges = purges(&body, admin.scheme, &tenant.settings.key)?;
+    let purges = purges(&body.into_bytes(), admin.scheme, &tenant.settings.key)?;
     let report = admin.cache.purge(tenant, &purges).await;
     tracing::info!(tenant = &*tenant.name, purges = purges.len(), pending = report.pending, "purged");
     Ok((status(&report), Json(report)))

@@ -234,7 +234,7 @@ mod tests {
             key: Arc::from("k"),
             status: StatusCode::OK,
             fields: HeaderMap::new(),
-            body: Bytes::new(),
+            body: Bytes::new().into(),
             parts: None,
             requested: NOW,
             received: NOW,

@@ -12,6 +12,7 @@ use super::RequestHead;
 use super::ranges::{ByteRange, RangeSpec, asked, if_range_holds};
 use super::validator::same_representation;
 use crate::entry::{Parts, StoredResponse};
+use crate::memory_budget::Content;
 
 /// Which part of what a 206 holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,14 +161,14 @@ fn labelled(stored: &StoredResponse, part: &StoredResponse, new: ContentRange, a
     let mut fields = updated(&stored.fields, &part.fields);
     if let Some(body) = all.whole() {
         fields.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-        let whole = StoredResponse { status: StatusCode::OK, fields, body, ..part.clone() };
+        let whole = StoredResponse { status: StatusCode::OK, fields, body: body.into(), ..part.clone() };
         return Some(Combined::Complete(whole));
     }
     let around = all.around(new.range)?;
     fields.insert(CONTENT_LENGTH, HeaderValue::from(around.len()));
     fields.insert(CONTENT_RANGE, label(ContentRange { range: around, complete: all.complete() })?);
     let parts = Some(Arc::new(all));
-    Some(Combined::Part(StoredResponse { fields, body: Bytes::new(), parts, ..part.clone() }))
+    Some(Combined::Part(StoredResponse { fields, body: Content::default(), parts, ..part.clone() }))
 }
 
 /// The stored fields with those of a newer part, which says nothing of the range that they are about any more.
@@ -185,7 +186,7 @@ pub(super) fn updated(stored: &HeaderMap, newer: &HeaderMap) -> HeaderMap {
 fn held(stored: &StoredResponse) -> Option<Cow<'_, Parts>> {
     if stored.status == StatusCode::OK {
         let complete = Some(stored.body.len() as u64);
-        return Parts::of([(0, stored.body.clone())], complete).map(Cow::Owned);
+        return Parts::of([(0, Bytes::clone(&stored.body))], complete).map(Cow::Owned);
     }
     parts(stored)
 }
@@ -196,7 +197,7 @@ pub(super) fn parts(stored: &StoredResponse) -> Option<Cow<'_, Parts>> {
         return Some(Cow::Borrowed(parts));
     }
     let ContentRange { range, complete } = sound_part(stored)?;
-    Parts::of([(range.first, stored.body.clone())], complete).map(Cow::Owned)
+    Parts::of([(range.first, Bytes::clone(&stored.body))], complete).map(Cow::Owned)
 }
 
 /// The range of a part whose content is as long as it says.

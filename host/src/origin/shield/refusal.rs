@@ -11,11 +11,14 @@ pub enum Refusal {
     BreakerOpen,
     /// Nobody waits for the response, and the origin has enough to do for those who do.
     Background,
+    /// The node has no memory left for a response (`memory.total`).
+    NoRoom,
 }
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::QueueFull, Self::QueueDeadline, Self::BreakerOpen, Self::Background];
+    pub const ALL: [Self; 5] =
+        [Self::QueueFull, Self::QueueDeadline, Self::BreakerOpen, Self::Background, Self::NoRoom];
 
     /// The stable word for it in `Cache-Status`, logs and metrics.
     pub const fn as_str(self) -> &'static str {
@@ -24,6 +27,7 @@ impl Refusal {
             Self::QueueDeadline => "origin-queue-deadline",
             Self::BreakerOpen => "origin-open",
             Self::Background => "origin-background",
+            Self::NoRoom => "no-room",
         }
     }
 }
@@ -37,6 +41,7 @@ impl std::fmt::Display for Refusal {
             Self::QueueDeadline => "the request's turn did not come in time (protect.queue_deadline)",
             Self::BreakerOpen => "too many of the last requests failed (protect.breaker)",
             Self::Background => "it has enough to do for clients who wait",
+            Self::NoRoom => "the node has no memory left for its response (memory.total)",
         })
     }
 }

@@ -90,7 +90,7 @@ impl Maker {
 
     fn store(&self, memory_bytes_max: u64, budget: Duration) -> Store<GuestState> {
         let ledger = Arc::clone(&self.ledger);
-        let memory = self.engine.budget.take(Use::Guests, 0);
+        let memory = self.engine.budget.nothing(Use::Guests);
         let state = GuestState {
             ledger,
             memory_bytes_max,

@@ -42,7 +42,8 @@ pub(super) fn pack(meta: &[u8], body: &[&[u8]], compress_above_bytes: Option<usi
     packed
 }
 
-pub(super) fn unpack(bytes: &Bytes) -> Result<Payload, Unreadable> {
+/// `covers` says whether there is room for so many bytes, which are taken for what was packed.
+pub(super) fn unpack(bytes: &Bytes, covers: impl FnOnce(u64) -> bool) -> Result<Payload, Unreadable> {
     if bytes.len() < MAGIC.len() + 1 || &bytes[..MAGIC.len()] != MAGIC {
         return Err(Unreadable::Foreign);
     }
@@ -62,6 +63,7 @@ pub(super) fn unpack(bytes: &Bytes) -> Result<Payload, Unreadable> {
     let packed = bytes.slice(HEADER_BYTES..);
     let raw = match bytes[SUMMED_FROM] {
         RAW => packed,
+        ZSTD if !covers(raw_bytes as u64) => return Err(Unreadable::NoRoom),
         ZSTD => decompress(&packed, raw_bytes)?,
         _ => return Err(Unreadable::Malformed),
     };

@@ -22,7 +22,7 @@ fn response(body: &[u8]) -> StoredResponse {
         key: Arc::from(KEY),
         status: StatusCode::OK,
         fields,
-        body: Bytes::copy_from_slice(body),
+        body: Bytes::copy_from_slice(body).into(),
         parts: None,
         requested: Timestamp::from_millis(1_000_000),
         received: Timestamp::from_millis(1_000_200),

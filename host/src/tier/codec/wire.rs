@@ -198,7 +198,8 @@ fn to_response(
             Some(_) => Bytes::new(),
             None if shares => payload.body.clone(),
             None => Bytes::copy_from_slice(&payload.body),
-        },
+        }
+        .into(),
         parts,
         requested: Timestamp::from_millis(from.requested_ms.saturating_add_signed(back_ms)),
         received: Timestamp::from_millis(from.received_ms.saturating_add_signed(back_ms)),

@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::breaker::BreakerConfig;
+use crate::memory_budget::MemoryBudget;
 
 /// A Redis tier's settings.
 #[derive(Clone)]
@@ -35,6 +37,8 @@ pub struct RedisConfig {
     pub lifetime_max: Duration,
     /// Whether barriers are kept beside the entries; yes by default. Not, where another server keeps them.
     pub keeps_barriers: bool,
+    /// What is read is charged to it before it is asked for; unbounded by default.
+    pub budget: Arc<MemoryBudget>,
 }
 
 impl RedisConfig {
@@ -53,6 +57,7 @@ impl RedisConfig {
             put_bytes_max: 64 << 20,
             lifetime_max: Duration::from_secs(30 * 86_400),
             keeps_barriers: true,
+            budget: MemoryBudget::unbounded(),
         }
     }
 }
