@@ -41,6 +41,7 @@ pub mod precondition;
 pub mod ranges;
 pub mod request;
 pub mod reuse;
+mod short_part;
 pub mod sound;
 pub mod stale;
 pub mod standing;

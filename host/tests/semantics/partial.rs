@@ -62,8 +62,11 @@ fn a_part_answers_what_lies_within_it() {
         ("9111 3.3: length unknown", "5-9/*", "56789", "Range: bytes=6-", None),
         ("9111 3.3: length unknown", "5-9/*", "56789", "Range: bytes=-1", None),
         ("9111 3.3: length unknown", "5-9/*", "56789", "Range: bytes=6-99", None),
-        ("shorter than it says", "4-9/10", "01234", "Range: bytes=6-8", None),
-        ("shorter than it says", "4-9/10", "01234", "Range: bytes=-1", None),
+        ("shorter, from its beginning", "4-9/10", "01234", "Range: bytes=6-8", Some(("234", "bytes 6-8/10"))),
+        ("shorter, from its beginning", "4-9/10", "01234", "Range: bytes=6-", Some(("234", "bytes 6-8/10"))),
+        ("shorter, from its end", "4-9/10", "01234", "Range: bytes=-5", Some(("01234", "bytes 5-9/10"))),
+        ("shorter, from its end", "4-9/10", "01234", "Range: bytes=-1", Some(("4", "bytes 9-9/10"))),
+        ("shorter, beyond what there is", "4-9/10", "01234", "Range: bytes=8-9", None),
         ("shorter by two", "3-9/10", "01234", "Range: bytes=-1", None),
         ("shorter, and not to the end", "4-9/11", "01234", "Range: bytes=4-5", None),
         ("longer than it says", "4-9/10", "0123456", "Range: bytes=4-5", None),
@@ -147,7 +150,8 @@ fn a_part_is_taken_in_beside_what_is_stored() {
     }
     assert_eq!(runs(taken_in(None, part("5-6/20", tag, "56"), 1).as_ref()), "206 bytes 5-6/20 56");
     let short = part("4-9/10", "", "01234");
-    assert_eq!(runs(taken_in(None, short, 100).as_ref()), "-", "one byte less than its label is passed on alone");
+    assert_eq!(runs(taken_in(Some(&held), short.clone(), 100).as_ref()), "-", "it takes the place of nothing");
+    assert_eq!(runs(taken_in(None, short, 100).as_ref()), "206 bytes 4-9/10 01234", "one byte less than its label");
 }
 
 #[test]

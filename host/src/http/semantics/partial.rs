@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::RequestHead;
 use super::ranges::{ByteRange, RangeSpec, asked, if_range_holds};
+use super::short_part::{short_answers, short_label};
 use super::validator::same_representation;
 use crate::entry::{Parts, StoredResponse};
 use crate::memory_budget::Content;
@@ -88,6 +89,9 @@ pub struct Answer {
 /// Section 3.3: a cache "MUST NOT use an incomplete response to answer requests unless the response has been made
 /// complete, or the request is partial and specifies a range wholly within the incomplete response."
 pub fn part_answers(stored: &StoredResponse, request: &RequestHead<'_>) -> Option<Answer> {
+    if short_label(stored).is_some() {
+        return short_answers(stored, request);
+    }
     let held = parts(stored)?;
     let range = wanted(stored, request, held.complete())?;
     let content_range = label(ContentRange { range, complete: held.complete() })?;
@@ -97,6 +101,9 @@ pub fn part_answers(stored: &StoredResponse, request: &RequestHead<'_>) -> Optio
 /// Whether it is a part, or several, and does not hold what answers the request.
 pub fn lacks_what_is_asked(stored: &StoredResponse, request: &RequestHead<'_>) -> bool {
     let answers = || {
+        if short_label(stored).is_some() {
+            return Some(short_answers(stored, request).is_some());
+        }
         let held = parts(stored)?;
         Some(held.hold(wanted(stored, request, held.complete())?))
     };
@@ -106,19 +113,28 @@ pub fn lacks_what_is_asked(stored: &StoredResponse, request: &RequestHead<'_>) -
 /// The one range that a request wants of a stored representation of `complete` bytes. Where that length is not known, only
 /// a range with both ends is.
 pub(super) fn wanted(stored: &StoredResponse, request: &RequestHead<'_>, complete: Option<u64>) -> Option<ByteRange> {
-    let is_get = *request.method == Method::GET;
-    let specs = asked(request.fields).filter(|_| is_get && if_range_holds(stored, request.fields))?;
-    match (specs.as_slice(), complete) {
-        ([spec], Some(complete)) => spec.of(complete),
-        ([RangeSpec::From { first, last: Some(last) }], None) => Some(ByteRange { first: *first, last: *last }),
+    match (asked_for_one(stored, request)?, complete) {
+        (spec, Some(complete)) => spec.of(complete),
+        (RangeSpec::From { first, last: Some(last) }, None) => Some(ByteRange { first, last }),
         _ => None,
     }
 }
 
+/// The one range that a request asks for of what is stored.
+pub(super) fn asked_for_one(stored: &StoredResponse, request: &RequestHead<'_>) -> Option<RangeSpec> {
+    let is_get = *request.method == Method::GET;
+    let specs = asked(request.fields).filter(|_| is_get && if_range_holds(stored, request.fields))?;
+    let [spec] = specs.as_slice() else { return None };
+    Some(*spec)
+}
+
 /// What is stored of a part that was just received, beside what is stored already: the whole where it holds all bytes or
 /// makes the other whole, both where they are of one representation, and else the part alone. None where nothing of it is:
-/// it is not as long as its label, or what is stored would have more than `bytes_max` bytes with it, and stays as it is.
+/// it is not as long as its label (a [short one](super::short_part) takes the place of nothing), or what is stored would have more than `bytes_max` bytes with it, and stays as it is.
 pub fn taken_in(stored: Option<&StoredResponse>, part: StoredResponse, bytes_max: u64) -> Option<StoredResponse> {
+    if short_label(&part).is_some() {
+        return stored.is_none_or(|stored| held(stored).is_none()).then_some(part);
+    }
     if sound_part(&part)?.is_whole() {
         let mut fields = part.fields.clone();
         fields.remove(CONTENT_RANGE);

@@ -5,13 +5,14 @@
 //! response is refused, and what is left is how many bytes the content must have: whoever reads it counts them.
 
 use http::header::{
-    CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE,
-    LAST_MODIFIED, RANGE, TRANSFER_ENCODING, UPGRADE,
+    CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE,
+    RANGE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 
 use super::partial::{ContentRange, content_range};
 use super::ranges::{RangeSpec, asked};
+use super::short_part::is_one_byte_short;
 
 /// What was asked, as far as it decides what may be answered.
 #[derive(Clone, Debug)]
@@ -273,15 +274,6 @@ fn every_member(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
 
 fn members(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     every_member(line).filter(|member| !member.is_empty())
-}
-
-/// Whether a part with so many bytes is one of those that are passed on though their label has one byte more: it goes to the
-/// end of the whole, so it may have been counted from there, and it has no validator by which it could be told what it is a
-/// part of. Some origins count so; every other part that is not as long as its label is refused.
-fn is_one_byte_short(label: ContentRange, length: u64, fields: &HeaderMap) -> bool {
-    let to_the_end = label.complete.is_some_and(|complete| label.range.last + 1 == complete);
-    let unvalidated = !fields.contains_key(ETAG) && !fields.contains_key(LAST_MODIFIED);
-    to_the_end && unvalidated && length > 0 && length.checked_add(1) == Some(label.range.len())
 }
 
 fn is_multipart(fields: &HeaderMap) -> bool {
