@@ -37,7 +37,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::disk_trouble::DiskTrouble;
 use crate::entry::Entry;
 use crate::key::{CacheKey, KeyHash};
-use crate::memory_budget::{MemoryBudget, Use};
+use crate::memory_budget::{MemoryBudget, Reserved, Use};
 
 const NAME: &str = "disk";
 /// The smallest capacity that makes sense: purge records take up to one of these.
@@ -107,6 +107,8 @@ pub struct DiskTier {
     entries_trouble: Arc<DiskTrouble>,
     purges_trouble: Arc<DiskTrouble>,
     budget: Arc<MemoryBudget>,
+    /// Pays for the index.
+    _index_room: Reserved,
     /// Goes last: until then the directory is ours.
     _home: Home,
 }
@@ -139,7 +141,12 @@ impl DiskTier {
         let barriers_max = (config.capacity_bytes / (16 << 10)).min(16_384);
         let book = home.barriers(config.lifetime_max, barriers_max).map_err(failed)?;
         let (index, gauges) = (Arc::<Index>::default(), Arc::<Gauges>::default());
-        let log = Log::open(limits(config), Arc::clone(&index), Arc::clone(&gauges), clock.now())
+        let limits = limits(config);
+        let index_bytes = limits.entries_max as u64 * INDEX_ENTRY_BYTES;
+        let index_room = config.budget.reserve(Use::Tables, index_bytes);
+        let index_room =
+            index_room.ok_or_else(|| failed("there is no room for its index (memory.total)".to_owned()))?;
+        let log = Log::open(limits, Arc::clone(&index), Arc::clone(&gauges), clock.now())
             .map_err(|error| failed(home.cannot(&error)))?;
         let encoding = Encoding { compress_above_bytes: config.compress_above_bytes, shift_ms: 0 };
         let queue = QueueLimits { len: config.queue_len, bytes: config.queue_bytes };
@@ -163,6 +170,7 @@ impl DiskTier {
             entries_trouble,
             purges_trouble,
             budget: Arc::clone(&config.budget),
+            _index_room: index_room,
             _home: home,
         }))
     }
@@ -364,8 +372,18 @@ impl Placed {
     }
 }
 
+/// What an entry takes in memory: its place with its key in a table that may be growing, and its key beside its segment, twice.
+const INDEX_ENTRY_BYTES: u64 = 128;
+
+/// The part of the memory that the index takes at most: a sixteenth.
+const INDEX_DIVISOR: u64 = 16;
+
+/// The part of the capacity that one entry takes on average, at the least: with smaller ones not all of it is used.
+const ENTRY_BYTES_MEAN: u64 = 2 << 10;
+
 fn limits(config: &DiskConfig) -> Limits {
-    let entries = usize::try_from(config.capacity_bytes / (2 << 10)).unwrap_or(usize::MAX);
+    let in_memory = config.budget.total_bytes() / INDEX_DIVISOR / INDEX_ENTRY_BYTES;
+    let entries = usize::try_from(in_memory.min(config.capacity_bytes / ENTRY_BYTES_MEAN)).unwrap_or(usize::MAX);
     Limits {
         dir: config.path.clone(),
         capacity_bytes: config.capacity_bytes,

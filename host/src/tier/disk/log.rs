@@ -71,6 +71,9 @@ impl Log {
         for id in ids {
             log.adopt(id, now)?;
         }
+        while log.segments.len() > 1 && log.records() > log.limits.entries_max.saturating_mul(2) {
+            log.drop_front()?;
+        }
         if log.segments.back().is_none_or(|last| last.bytes >= log.limits.segment_bytes) {
             log.start_segment()?;
         }
@@ -103,7 +106,8 @@ impl Log {
         if self.active().bytes + record_bytes > self.limits.segment_bytes {
             self.rotate(now)?;
         }
-        if self.index.len() >= self.limits.entries_max && self.index.peek(key).is_none() {
+        let is_one_too_many = self.index.len() >= self.limits.entries_max && self.index.peek(key).is_none();
+        if is_one_too_many || self.records() >= self.limits.entries_max.saturating_mul(2) {
             self.drop_oldest_for_entries(now)?;
         }
         match self.append(key, value, until) {
@@ -119,6 +123,11 @@ impl Log {
                 Err(error)
             }
         }
+    }
+
+    /// How many values were written, those that were replaced since among them: each has its key in memory.
+    fn records(&self) -> usize {
+        self.segments.iter().map(|written| written.keys.len()).sum()
     }
 
     /// Removes a key's value, also for the next start.

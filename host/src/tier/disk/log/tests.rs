@@ -144,6 +144,11 @@ fn number_of_entries_is_bounded() {
         assert!(index.len() <= 100);
     }
     assert!(read(&index, 4999, NOW).is_some());
+    for _ in 0..5000 {
+        log.put(key(4999), b"small", LATER, NOW).unwrap();
+        assert!(log.records() <= 201, "{} keys are in memory", log.records());
+    }
+    assert!(read(&index, 4999, NOW).is_some());
 }
 
 proptest! {
