@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::RequestHead;
 use super::ranges::{ByteRange, RangeSpec, asked, if_range_holds};
-use super::short_part::{short_answers, short_label};
+use super::short_part::{is_one_byte_short, short_answers, short_label};
 use super::validator::same_representation;
 use crate::entry::{Parts, StoredResponse};
 use crate::memory_budget::Content;
@@ -42,10 +42,11 @@ pub enum Combined {
     Apart,
 }
 
-/// Whether a 206 can be stored: it is one part, says which, and announces no other length.
+/// Whether a 206 can be stored: it is one part, says which, and announces no other length but [one](super::short_part).
 pub fn is_storable(fields: &HeaderMap) -> bool {
     let length = fields.get(CONTENT_LENGTH).and_then(|length| number(length.to_str().ok()?));
-    content_range(fields).is_some_and(|label| length.is_none_or(|length| length == label.range.len()))
+    let fits = |label: ContentRange, length| length == label.range.len() || is_one_byte_short(label, length, fields);
+    content_range(fields).is_some_and(|label| length.is_none_or(|length| fits(label, length)))
 }
 
 /// The `Content-Range` of a 206 (RFC 9110 section 14.4); none where it is missing, repeated or makes no sense.
