@@ -42,7 +42,7 @@ pub enum Combined {
     Apart,
 }
 
-/// Whether a 206 can be stored: it is one part, says which, and announces no other length but [one](super::short_part).
+/// Whether a 206 can be stored: it is one part, says which, and announces no other length, or one byte less.
 pub fn is_storable(fields: &HeaderMap) -> bool {
     let length = fields.get(CONTENT_LENGTH).and_then(|length| number(length.to_str().ok()?));
     let fits = |label: ContentRange, length| length == label.range.len() || is_one_byte_short(label, length, fields);
@@ -131,7 +131,7 @@ pub(super) fn asked_for_one(stored: &StoredResponse, request: &RequestHead<'_>) 
 
 /// What is stored of a part that was just received, beside what is stored already: the whole where it holds all bytes or
 /// makes the other whole, both where they are of one representation, and else the part alone. None where nothing of it is:
-/// it is not as long as its label (a [short one](super::short_part) takes the place of nothing), or what is stored would have more than `bytes_max` bytes with it, and stays as it is.
+/// it is not as long as its label (a short one takes the place of nothing), or what is stored would have more than `bytes_max` bytes with it, and stays as it is.
 pub fn taken_in(stored: Option<&StoredResponse>, part: StoredResponse, bytes_max: u64) -> Option<StoredResponse> {
     if short_label(&part).is_some() {
         return stored.is_none_or(|stored| held(stored).is_none()).then_some(part);
