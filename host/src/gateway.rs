@@ -108,7 +108,12 @@ pub async fn start(config: GatewayConfig) -> Result<Gateway, StartError> {
         let front = Arc::clone(&front);
         service_fn(move |request: http::Request<Incoming>| {
             let (front, room) = (Arc::clone(&front), connection.request(&request));
-            async move { Ok::<_, std::convert::Infallible>(front.answer_within(Whole::of(request), peer, room).await) }
+            // On the heap from its first step to its last: the task of an HTTP/2 stream is as large as it ever was for as long
+            // as its client takes to read, and hundreds of them wait at once for their first step.
+            async move {
+                let answering = Box::pin(front.answer_within(Whole::of(request), peer, room));
+                Ok::<_, std::convert::Infallible>(answering.await)
+            }
         })
     });
     let admin = operators.map(|listener| {

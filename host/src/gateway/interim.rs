@@ -129,17 +129,18 @@ impl Drop for Turn {
 
 /// The answer of a service, behind the interim responses to its request. Without a turn there are none.
 pub(super) async fn behind<F: Future>(answer: F, turn: Option<Turn>) -> F::Output {
-    let Some(turn) = turn else { return answer.await };
     let mut answer = pin!(answer);
     let answered = poll_fn(|context| {
         let polled = answer.as_mut().poll(context);
-        if polled.is_pending() {
+        if let Some(turn) = turn.as_ref().filter(|_| polled.is_pending()) {
             turn.listen(context);
         }
         polled
     });
     let answered = answered.await;
-    poll_fn(|context| turn.poll_written(context)).await;
+    if let Some(turn) = turn {
+        poll_fn(|context| turn.poll_written(context)).await;
+    }
     answered
 }
 

@@ -244,9 +244,7 @@ impl Kept {
                 request.extensions_mut().insert(interim);
                 turn
             });
-            // On the heap, and gone with the answer: the task of an HTTP/2 stream is for as long as its client takes to read as
-            // large as it ever was.
-            behind(Box::pin(service.call(request)), turn)
+            behind(service.call(request), turn)
         });
         let mut connection = pin!(self.server.serve_connection_with_upgrades(stream, service));
         let mut silence = pin!(tokio::time::sleep(self.head_deadline));
