@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use serde::Serialize;
 
 pub use self::content::Content;
-pub(crate) use self::content::sent;
+pub(crate) use self::content::{SENT_ALONE_BYTES_MAX, sent};
 
 /// What memory is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

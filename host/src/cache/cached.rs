@@ -9,7 +9,7 @@ use super::began::Began;
 use crate::barrier::{Barriers, Verdict};
 use crate::consistency::Consistency;
 use crate::entry::{Entry, StoredResponse};
-use crate::memory_budget::{MemoryBudget, Reserved, Use};
+use crate::memory_budget::{MemoryBudget, Reserved, SENT_ALONE_BYTES_MAX, Use, sent};
 use crate::tier::memory::ENTRY_OVERHEAD_BYTES;
 
 /// An entry in L1.
@@ -135,26 +135,12 @@ fn charged(entry: Entry, weight_bytes: u64, budget: &Arc<MemoryBudget>) -> (Entr
     }
 }
 
-/// Parts that are smaller are sent without keeping the entry: what is charged for a connection or a stream covers them.
-const SENT_ALONE_BYTES_MAX: usize = 2048;
-
 /// Chunks of a stored response, to be sent: for as long as a client has not got them, the entry stays charged, although L1
 /// may have let it go.
 pub(crate) fn kept_while_sent(cached: &Arc<Cached>, mut chunks: Vec<Bytes>) -> Vec<Bytes> {
-    struct Sent {
-        chunk: Bytes,
-        _entry: Arc<Cached>,
-    }
-
-    impl AsRef<[u8]> for Sent {
-        fn as_ref(&self) -> &[u8] {
-            &self.chunk
-        }
-    }
-
     if chunks.iter().map(Bytes::len).sum::<usize>() >= SENT_ALONE_BYTES_MAX {
         for chunk in &mut chunks {
-            *chunk = Bytes::from_owner(Sent { chunk: std::mem::take(chunk), _entry: Arc::clone(cached) });
+            *chunk = sent(std::mem::take(chunk), cached);
         }
     }
     chunks

@@ -188,8 +188,11 @@ impl RequestRoom {
 impl Drop for RequestRoom {
     fn drop(&mut self) {
         self.connection.in_flight.fetch_sub(1, Ordering::Relaxed);
-        let rooms = self.room.take().into_iter().chain(self.answer.take().map(Arc::new));
-        self.connection.ended.lock().extend(rooms);
+        // Of a request over HTTP/1.1 there is nothing as a rule.
+        if self.room.is_some() || self.answer.is_some() {
+            let rooms = self.room.take().into_iter().chain(self.answer.take().map(Arc::new));
+            self.connection.ended.lock().extend(rooms);
+        }
     }
 }
 

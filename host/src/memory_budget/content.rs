@@ -16,8 +16,8 @@ pub struct Content {
     room: Option<Arc<Reserved>>,
 }
 
-/// Content that is smaller is sent without its reservation: what is charged for a connection or a stream covers it.
-const SENT_ALONE_BYTES_MAX: usize = 2048;
+/// What is smaller is sent without what pays for it: what is charged for a connection or a stream covers it.
+pub(crate) const SENT_ALONE_BYTES_MAX: usize = 2048;
 
 impl Content {
     /// Content that this reservation pays for.
@@ -48,20 +48,20 @@ impl Content {
     }
 }
 
-/// Bytes that hold on to the reservation that pays for them.
-pub(crate) fn sent(bytes: Bytes, room: &Arc<Reserved>) -> Bytes {
-    struct Sent {
+/// Bytes that hold on to what pays for them.
+pub(crate) fn sent<P: Send + Sync + 'static>(bytes: Bytes, payer: &Arc<P>) -> Bytes {
+    struct Sent<P> {
         bytes: Bytes,
-        _room: Arc<Reserved>,
+        _payer: Arc<P>,
     }
 
-    impl AsRef<[u8]> for Sent {
+    impl<P> AsRef<[u8]> for Sent<P> {
         fn as_ref(&self) -> &[u8] {
             &self.bytes
         }
     }
 
-    Bytes::from_owner(Sent { bytes, _room: Arc::clone(room) })
+    Bytes::from_owner(Sent { bytes, _payer: Arc::clone(payer) })
 }
 
 impl Deref for Content {

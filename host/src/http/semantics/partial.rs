@@ -90,8 +90,8 @@ pub struct Answer {
 /// Section 3.3: a cache "MUST NOT use an incomplete response to answer requests unless the response has been made
 /// complete, or the request is partial and specifies a range wholly within the incomplete response."
 pub fn part_answers(stored: &StoredResponse, request: &RequestHead<'_>) -> Option<Answer> {
-    if short_label(stored).is_some() {
-        return short_answers(stored, request);
+    if let Some(label) = short_label(stored) {
+        return short_answers(label, stored, request);
     }
     let held = parts(stored)?;
     let range = wanted(stored, request, held.complete())?;
@@ -102,8 +102,8 @@ pub fn part_answers(stored: &StoredResponse, request: &RequestHead<'_>) -> Optio
 /// Whether it is a part, or several, and does not hold what answers the request.
 pub fn lacks_what_is_asked(stored: &StoredResponse, request: &RequestHead<'_>) -> bool {
     let answers = || {
-        if short_label(stored).is_some() {
-            return Some(short_answers(stored, request).is_some());
+        if let Some(label) = short_label(stored) {
+            return Some(short_answers(label, stored, request).is_some());
         }
         let held = parts(stored)?;
         Some(held.hold(wanted(stored, request, held.complete())?))

@@ -26,9 +26,8 @@ pub(super) fn short_label(stored: &StoredResponse) -> Option<ContentRange> {
     is_one_byte_short(label, stored.body.len() as u64, &stored.fields).then_some(label)
 }
 
-/// What one of them has for a request with `Range`.
-pub(super) fn short_answers(stored: &StoredResponse, request: &RequestHead<'_>) -> Option<Answer> {
-    let held = short_label(stored)?;
+/// What one of them, under this label, has for a request with `Range`.
+pub(super) fn short_answers(held: ContentRange, stored: &StoredResponse, request: &RequestHead<'_>) -> Option<Answer> {
     let (range, inner) = meant(held, asked_for_one(stored, request)?, stored.body.len() as u64)?;
     let (first, last) = (usize::try_from(inner.first).ok()?, usize::try_from(inner.last).ok()?);
     let content_range = label(ContentRange { range, ..held })?;
