@@ -21,6 +21,10 @@ mod size;
 mod span;
 
 use std::fmt;
+use std::marker::PhantomData;
+use std::str::FromStr;
+
+use serde::{Deserializer, de};
 
 pub use self::count::{Count, Percent};
 pub use self::key::Key;
@@ -58,6 +62,28 @@ impl fmt::Display for BadValue {
 }
 
 impl std::error::Error for BadValue {}
+
+/// Reads a setting that is written as text; `expected` is what such a text is.
+fn from_text<'de, T: FromStr<Err = BadValue>, D: Deserializer<'de>>(
+    deserializer: D,
+    expected: &'static str,
+) -> Result<T, D::Error> {
+    struct Text<T>(&'static str, PhantomData<T>);
+
+    impl<T: FromStr<Err = BadValue>> de::Visitor<'_> for Text<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+            text.parse().map_err(E::custom)
+        }
+    }
+
+    deserializer.deserialize_str(Text(expected, PhantomData))
+}
 
 impl From<String> for BadValue {
     fn from(reason: String) -> Self {

@@ -4,9 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use bytesize::ByteSize;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{BadValue, OutOfRange};
+use super::{BadValue, OutOfRange, from_text};
 
 /// 2^10 bytes.
 pub const KIB: u64 = 1 << 10;
@@ -92,21 +92,7 @@ impl<const LEAST: u64, const MOST: u64> Serialize for Size<LEAST, MOST> {
 
 impl<'de, const LEAST: u64, const MOST: u64> Deserialize<'de> for Size<LEAST, MOST> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text<const LEAST: u64, const MOST: u64>;
-
-        impl<const LEAST: u64, const MOST: u64> de::Visitor<'_> for Text<LEAST, MOST> {
-            type Value = Size<LEAST, MOST>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a size with its unit, such as \"64MiB\" or \"1GiB\"")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                text.parse().map_err(E::custom)
-            }
-        }
-
-        deserializer.deserialize_str(Text)
+        from_text(deserializer, "a size with its unit, such as \"64MiB\" or \"1GiB\"")
     }
 }
 

@@ -4,9 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{BadValue, OutOfRange};
+use super::{BadValue, OutOfRange, from_text};
 
 /// A millisecond, as the bounds of a [`Span`] are written: in microseconds.
 pub const MS: u64 = 1000;
@@ -89,20 +89,6 @@ impl<const LEAST_US: u64, const MOST_US: u64> Serialize for Span<LEAST_US, MOST_
 
 impl<'de, const LEAST_US: u64, const MOST_US: u64> Deserialize<'de> for Span<LEAST_US, MOST_US> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text<const LEAST_US: u64, const MOST_US: u64>;
-
-        impl<const LEAST_US: u64, const MOST_US: u64> de::Visitor<'_> for Text<LEAST_US, MOST_US> {
-            type Value = Span<LEAST_US, MOST_US>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a duration such as \"2s\", \"250ms\" or \"1h 30m\"")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                text.parse().map_err(E::custom)
-            }
-        }
-
-        deserializer.deserialize_str(Text)
+        from_text(deserializer, "a duration such as \"2s\", \"250ms\" or \"1h 30m\"")
     }
 }
