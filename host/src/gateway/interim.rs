@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::framing::Framing;
+use super::room::ConnectionRoom;
 use crate::http::Interim;
 
 /// Interim responses to one request that wait to be written, in bytes; further ones are dropped.
@@ -47,10 +48,16 @@ impl State {
 }
 
 impl Interims {
-    /// The connection that they are written to.
+    /// The connection that they are written to; what is read from it is charged to `room`.
     /// `held` is dropped with it, also where it has switched to another protocol and outlives its HTTP.
-    pub(super) fn over<T>(&self, stream: T, framing: Framing, held: impl Send + 'static) -> Stream<T> {
-        Stream { stream, writing: Bytes::new(), interims: self.clone(), framing, _held: Box::new(held) }
+    pub(super) fn over<T>(
+        &self,
+        stream: T,
+        framing: Framing,
+        room: Arc<ConnectionRoom>,
+        held: impl Send + 'static,
+    ) -> Stream<T> {
+        Stream { stream, writing: Bytes::new(), interims: self.clone(), framing, room, _held: Box::new(held) }
     }
 
     /// A request begins. What is passed to the first goes to its client until the second is dropped.
@@ -144,13 +151,14 @@ pub(super) async fn behind<F: Future>(answer: F, turn: Option<Turn>) -> F::Outpu
     answered
 }
 
-/// A client's connection beneath hyper: what it reads is watched, and between its messages the interim responses are
-/// written.
+/// A client's connection beneath hyper: what it reads is watched and charged, and between its messages the interim responses
+/// are written.
 pub(super) struct Stream<T> {
     stream: T,
     writing: Bytes,
     interims: Interims,
     framing: Framing,
+    room: Arc<ConnectionRoom>,
     _held: Box<dyn Any + Send>,
 }
 
@@ -190,7 +198,11 @@ impl<T: AsyncRead + Unpin> AsyncRead for Stream<T> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = into.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, into))?;
-        self.framing.read(&into.filled()[before..]);
+        let read = &into.filled()[before..];
+        if !self.room.covers_read(read.len() as u64) {
+            return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
+        }
+        self.framing.read(read);
         Poll::Ready(Ok(()))
     }
 }
@@ -214,9 +226,12 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Stream<T> {
         self.stream.is_write_vectored()
     }
 
+    /// hyper flushes when it has written all that it has.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_waiting(context))?;
-        Pin::new(&mut self.stream).poll_flush(context)
+        ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+        self.room.flushed();
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -5,7 +5,6 @@
 //! the last byte of its response is written. `docs/operating.md` says what they come to and how they were measured. What a
 //! client makes of them beyond that is charged by its size: fields of heads, and what it sends faster than it is taken.
 
-use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +14,6 @@ use bytes::Bytes;
 use http::{Request, Version};
 use http_body::{Body, Frame, SizeHint};
 use parking_lot::Mutex;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::cache::ask::head_bytes;
 use crate::memory_budget::{MemoryBudget, Reserved, Use, sent};
@@ -142,7 +140,7 @@ impl ConnectionRoom {
     }
 
     /// So many bytes were read; false where there is no room for them, or for the refusals that they would lead to.
-    fn covers_read(&self, bytes: u64) -> bool {
+    pub(super) fn covers_read(&self, bytes: u64) -> bool {
         if self.refused.load(Ordering::Relaxed) > REFUSED_MAX {
             return false;
         }
@@ -159,7 +157,7 @@ impl ConnectionRoom {
     }
 
     /// All that it was handed is written.
-    fn flushed(&self) {
+    pub(super) fn flushed(&self) {
         self.refused.store(0, Ordering::Relaxed);
         self.ended.lock().clear();
     }
@@ -225,59 +223,6 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Sending<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.content.size_hint()
-    }
-}
-
-/// A connection whose reads are charged.
-pub(super) struct Paid<T> {
-    stream: T,
-    room: Arc<ConnectionRoom>,
-}
-
-impl<T> Paid<T> {
-    pub(super) const fn new(stream: T, room: Arc<ConnectionRoom>) -> Self {
-        Self { stream, room }
-    }
-}
-
-impl<T: AsyncRead + Unpin> AsyncRead for Paid<T> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = into.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(context, into))?;
-        let bytes = into.filled().len() - before;
-        match self.room.covers_read(bytes as u64) {
-            true => Poll::Ready(Ok(())),
-            false => Poll::Ready(Err(io::ErrorKind::OutOfMemory.into())),
-        }
-    }
-}
-
-impl<T: AsyncWrite + Unpin> AsyncWrite for Paid<T> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    /// hyper flushes when it has written all that it has.
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.stream).poll_flush(context))?;
-        self.room.flushed();
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 
