@@ -20,13 +20,13 @@ use std::time::Duration;
 
 use sandbar::body::{Body, BoxError};
 use sandbar::clock::{SystemClock, Timestamp, thread_cpu_time};
-use sandbar::key::KeyHash;
+use sandbar::http::key::KeyHash;
+use sandbar::memory::native::{DEFAULT_EVICTION, NativeEviction};
+use sandbar::memory::{ENTRY_OVERHEAD_BYTES, Facts, Memory, MemoryConfig};
 use sandbar::origin::loader::Loader;
 use sandbar::policy::TenantPolicies;
-use sandbar::policy::native::{DEFAULT_EVICTION, NativeEviction};
 use sandbar::tenant::Tenant;
 use sandbar::tenant::config::TenantConfig;
-use sandbar::tier::memory::{ENTRY_OVERHEAD_BYTES, Facts, Memory, MemoryConfig};
 
 const SIZES: &str = "1000,10000,100000,1000000,3000000,10000000";
 

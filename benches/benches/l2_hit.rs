@@ -13,7 +13,7 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use redis::aio::MultiplexedConnection;
 use sandbar::clock::{Clock, SystemClock};
-use sandbar::key::CacheKey;
+use sandbar::http::key::CacheKey;
 use sandbar::tier::Tier;
 use sandbar::tier::disk::{DiskConfig, DiskTier};
 use sandbar::tier::redis::{RedisConfig, RedisTier};

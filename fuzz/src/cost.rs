@@ -8,8 +8,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::BodyExt;
 use sandbar::body::{self, Body};
 use sandbar::http::key::KeyRules;
-use sandbar::http::{CacheLayer, CacheService};
 use sandbar::tenant::config::{ClassConfig, TenantConfig};
+use sandbar::{CacheLayer, CacheService};
 use tower::{Layer, Service, service_fn};
 
 use super::fields::{PARSED, ask_everything};

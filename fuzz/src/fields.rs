@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
-use sandbar::clock::Timestamp;
-use sandbar::entry::StoredResponse;
-use sandbar::http::semantics::{self, CacheStatus, Ranges, RequestHead, ResponseHead, Reuse, StoreRules, Times, Vary};
+use sandbar_base::Timestamp;
+use sandbar_http::entry::StoredResponse;
+use sandbar_http::semantics::{self, CacheStatus, Ranges, RequestHead, ResponseHead, Reuse, StoreRules, Times, Vary};
 
 /// Fields from bytes, a line each; lines that are none are passed over.
 pub(crate) fn fields_of(bytes: &[u8]) -> HeaderMap {

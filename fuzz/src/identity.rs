@@ -12,8 +12,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use sandbar::body::{self, Body};
 use sandbar::http::key::KeyRules;
-use sandbar::http::{CacheLayer, CacheService};
 use sandbar::tenant::config::TenantConfig;
+use sandbar::{CacheLayer, CacheService};
 use tower::{Layer, Service, service_fn};
 
 /// Lines of a head at most.

@@ -10,8 +10,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use http_body_util::BodyExt;
 use sandbar::body::{self, Body};
 use sandbar::clock::{ManualClock, Timestamp};
-use sandbar::http::{CacheLayer, CacheService};
 use sandbar::tenant::config::TenantConfig;
+use sandbar::{CacheLayer, CacheService};
 use tower::{Layer, Service, service_fn};
 
 /// Exchanges in one conversation at most.

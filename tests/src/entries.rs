@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, StatusCode};
 use sandbar::clock::Timestamp;
-use sandbar::entry::{Directives, Entry, StoredResponse};
-use sandbar::key::CacheKey;
+use sandbar::http::entry::{Directives, Entry, StoredResponse};
+use sandbar::http::key::CacheKey;
 use sandbar::policy::freshness::Plan;
 
 /// Key `n` of a tenant.

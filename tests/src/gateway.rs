@@ -20,9 +20,9 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use bytes::Bytes;
 use sandbar::cache::Cache;
-use sandbar::gateway::{self, Gateway, GatewayConfig};
-use sandbar::key::CacheKey;
+use sandbar::http::key::CacheKey;
 use sandbar::tenant::Tenant;
+use sandbar_gateway::{Gateway, GatewayConfig};
 use tempfile::TempDir;
 
 use crate::client::{Answer, Client};
@@ -163,5 +163,5 @@ pub fn config(settings: &str, data_dir: &TempDir) -> anyhow::Result<GatewayConfi
 }
 
 async fn start(settings: &str, data_dir: &TempDir) -> anyhow::Result<Gateway> {
-    Ok(gateway::start(config(settings, data_dir)?).await?)
+    Ok(sandbar_gateway::start(config(settings, data_dir)?).await?)
 }

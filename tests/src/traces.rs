@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use sandbar::key::KeyHash;
-use sandbar::replay::Trace;
+use sandbar::http::key::KeyHash;
+use sandbar_gateway::replay::Trace;
 
 use crate::workloads;
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sandbar::replay::Unit;
+use sandbar_gateway::replay::Unit;
 
 /// One of its rows.
 #[derive(Clone, Debug)]

@@ -4,8 +4,8 @@
 
 use std::path::Path;
 
-use sandbar::policy::build::stock;
 use sandbar::policy::{Role, check};
+use sandbar_gateway::policy_build::stock;
 
 fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))

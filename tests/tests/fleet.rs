@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use sandbar::barrier::{Barrier, Purge, PurgeMode, Scope};
 use sandbar::clock::{Clock, SystemClock};
 use sandbar::fleet::{Attempt, Fleet, FleetConfig, Lease, Listener, Lost, Partition, Woken};
-use sandbar::key::CacheKey;
+use sandbar::http::key::CacheKey;
 use sandbar::tier::redis::{BreakerConfig, RedisConfig, RedisTier};
 use sandbar::tier::{Stored, Terms, Tier};
 use sandbar_tests::entries::{body, entry, key};

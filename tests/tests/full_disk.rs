@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use sandbar::gateway::{self, Gateway};
+use sandbar_gateway::Gateway;
 use sandbar_tests::client::Client;
 use sandbar_tests::gateway::{config, one_tenant_over};
 use sandbar_tests::origin::{Origin, Reply};
@@ -45,7 +45,7 @@ async fn start(data_dir: PathBuf, dir: &TempDir, origin: &Origin) -> anyhow::Res
     let disk = "[l2]\nkind = \"disk\"\n[l2.disk]\ncapacity = \"64MiB\"\n";
     let mut config = config(&one_tenant_over(disk, &origin.url(), "l1 = \"2MiB\""), dir)?;
     config.data_dir = data_dir;
-    Ok(gateway::start(config).await?)
+    Ok(sandbar_gateway::start(config).await?)
 }
 
 fn admin(gateway: &Gateway) -> Client {

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use http_body_util::BodyExt;
-use sandbar::gateway::{self, StartError};
+use sandbar_gateway::StartError;
 use sandbar_tests::gateway::{TestGateway, config, one_tenant};
 use sandbar_tests::origin::{Gate, Origin, Reply};
 use tempfile::TempDir;
@@ -67,11 +67,14 @@ async fn what_does_not_end_in_time_is_cut() -> anyhow::Result<()> {
 }
 
 /// Starts a gateway that should not start.
-async fn refusal(settings: &str, change: impl FnOnce(&mut gateway::GatewayConfig)) -> anyhow::Result<StartError> {
+async fn refusal(
+    settings: &str,
+    change: impl FnOnce(&mut sandbar_gateway::GatewayConfig),
+) -> anyhow::Result<StartError> {
     let data_dir = TempDir::new()?;
     let mut config = config(settings, &data_dir)?;
     change(&mut config);
-    match gateway::start(config).await {
+    match sandbar_gateway::start(config).await {
         Ok(_) => anyhow::bail!("it started"),
         Err(error) => Ok(error),
     }

@@ -8,8 +8,8 @@ use std::sync::{Arc, LazyLock};
 
 use proptest::prelude::*;
 use sandbar::clock::SystemClock;
-use sandbar::policy::eviction::{EvictionFactory, EvictionPolicy};
-use sandbar::policy::native::NativeEviction;
+use sandbar::memory::eviction::{EvictionFactory, EvictionPolicy};
+use sandbar::memory::native::NativeEviction;
 use sandbar::policy::{Binding, Engine, EngineConfig, Role, TenantPolicies};
 use sandbar_guest::eviction::{Arrival, Departure, Event, pack};
 

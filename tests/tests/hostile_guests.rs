@@ -8,18 +8,18 @@ use std::time::Duration;
 
 use http::{HeaderMap, Method, StatusCode};
 use sandbar::clock::{Clock, ManualClock, Timestamp};
-use sandbar::entry::Directives;
+use sandbar::http::entry::Directives;
+use sandbar::http::key::KeyHash;
 use sandbar::http::key::KeyRules;
-use sandbar::key::KeyHash;
-use sandbar::policy::eviction::EvictionPolicy;
+use sandbar::memory::eviction::EvictionPolicy;
+use sandbar::memory::{Facts, Memory, MemoryConfig};
 use sandbar::policy::freshness::{EarlyRefresh, Fill, LifetimeSource, Plan, Planned, Standard};
 use sandbar::policy::invalidation::Written;
 use sandbar::policy::{
     BindError, Binding, BoundBy, BoundInfo, Engine, EngineConfig, Fault, FaultKind, Role, State, TenantPolicies, check,
     try_component,
 };
-use sandbar::replay::{PolicyChoice, Replay, Trace, Unit};
-use sandbar::tier::memory::{Facts, Memory, MemoryConfig};
+use sandbar_gateway::replay::{PolicyChoice, Replay, Trace, Unit};
 use sandbar_guest::eviction::{Arrival, Event, pack};
 use sandbar_tests::guests::{self, HOARD, HOARD_SECOND, LOOP, REFUSE, SECOND_MEMORY, ZERO};
 

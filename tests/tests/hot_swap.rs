@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use sandbar::entry::StoredResponse;
-use sandbar::key::CacheKey;
+use sandbar::http::entry::StoredResponse;
+use sandbar::http::key::CacheKey;
 use sandbar::policy::freshness::EarlyRefresh;
 use sandbar_tests::client::Client;
 use sandbar_tests::gateway::{TENANT, TestGateway, one_tenant};

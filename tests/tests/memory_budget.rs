@@ -12,10 +12,10 @@ use http::{Request, Response};
 
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
+use sandbar::CacheService;
 use sandbar::body::{self, Body, BoxError};
 use sandbar::cache::{Cache, CacheParts, Limits};
 use sandbar::clock::{ManualClock, Timestamp};
-use sandbar::http::CacheService;
 use sandbar::memory_budget::keeper::{Keeper, Kept};
 use sandbar::memory_budget::machine::Reading;
 use sandbar::memory_budget::pressure::PressureConfig;

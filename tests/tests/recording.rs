@@ -1,6 +1,6 @@
 //! Traffic that was recorded in front of a gateway replays as it was: as many requests, as many misses.
 
-use sandbar::replay::{Capacity, PolicyChoice, Replay, Trace, Unit};
+use sandbar_gateway::replay::{Capacity, PolicyChoice, Replay, Trace, Unit};
 use sandbar_tests::gateway::{TENANT, TestGateway, one_tenant};
 use sandbar_tests::origin::{Origin, Reply};
 use sandbar_tests::wait::eventually;

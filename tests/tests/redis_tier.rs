@@ -6,8 +6,8 @@ use std::time::Duration;
 use redis::Commands;
 use sandbar::barrier::{BarrierStore, Purge, PurgeMode, Scope};
 use sandbar::clock::{Clock, ManualClock, SystemClock, Timestamp};
-use sandbar::entry::Version;
-use sandbar::key::KeyHash;
+use sandbar::http::entry::Version;
+use sandbar::http::key::KeyHash;
 use sandbar::tier::redis::{BreakerConfig, RedisConfig, RedisTier};
 use sandbar::tier::{Stored, Terms, Tier, TierError, VersionTerms, codec};
 use sandbar_tests::entries::{body, body_of, entry, key};
@@ -388,7 +388,7 @@ async fn clock_that_differs_is_reported_and_corrected() -> anyhow::Result<()> {
     wrong.put(&key, entry(&key, body(1, 10), 0, behind.now()), behind.now().saturating_add(HOUR)).await?;
     for (tier, clock) in [(&right, &SystemClock as &dyn Clock), (&wrong, &*behind)] {
         let found = tier.get(std::slice::from_ref(&key)).await?.remove(0);
-        let Some(sandbar::entry::Entry::Response(found)) = found else { panic!("it is there") };
+        let Some(sandbar::http::entry::Entry::Response(found)) = found else { panic!("it is there") };
         let age = found.age(clock.now());
         assert!(age < Duration::from_secs(60), "{age:?} old");
         assert!(found.received <= clock.now().saturating_add(Duration::from_secs(1)));

@@ -12,9 +12,9 @@ use http_body_util::BodyExt;
 use sandbar::barrier::{Purge, PurgeMode, Scope};
 use sandbar::body::{self, Body};
 use sandbar::clock::SystemClock;
-use sandbar::http::{CacheLayer, CacheService};
 use sandbar::tenant::config::TenantConfig;
 use sandbar::tier::disk::{DiskConfig, DiskTier};
+use sandbar::{CacheLayer, CacheService};
 use sandbar_tests::scope::{prefix, target};
 use tower::{Layer, Service, service_fn};
 

@@ -5,9 +5,9 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use sandbar::clock::Timestamp;
-use sandbar::key::KeyHash;
-use sandbar::policy::eviction::EvictionFactory;
-use sandbar::tier::memory::{ENTRY_OVERHEAD_BYTES, Facts, Memory, MemoryConfig};
+use sandbar::http::key::KeyHash;
+use sandbar::memory::eviction::EvictionFactory;
+use sandbar::memory::{ENTRY_OVERHEAD_BYTES, Facts, Memory, MemoryConfig};
 
 use crate::guest;
 use crate::workload::{self, ENTRIES, Operation, Value, Workload};
@@ -135,7 +135,7 @@ impl Contender for L1 {
 
 /// The stock policy `name`, compiled in.
 fn native(name: &str) -> Arc<dyn EvictionFactory> {
-    let policy = sandbar::policy::native::NativeEviction::new(name, "").expect("a stock policy");
+    let policy = sandbar::memory::native::NativeEviction::new(name, "").expect("a stock policy");
     Arc::new(policy.expect("the settings are its own"))
 }
 

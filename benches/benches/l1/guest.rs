@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sandbar::clock::SystemClock;
-use sandbar::policy::eviction::EvictionFactory;
+use sandbar::memory::eviction::EvictionFactory;
 use sandbar::policy::{Binding, Engine, EngineConfig, Role, TenantPolicies};
 
 /// Makes guests of the stock LRU.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use sandbar::key::KeyHash;
+use sandbar::http::key::KeyHash;
 
 /// Entries that each cache has room for.
 pub(crate) const ENTRIES: usize = 100_000;

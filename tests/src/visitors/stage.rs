@@ -14,7 +14,7 @@ use sandbar::body::{self, Body};
 use sandbar::cache::{Cache, CacheParts, Limits};
 use sandbar::clock::{Clock, SystemClock};
 use sandbar::fleet::Attempt;
-use sandbar::key::CacheKey;
+use sandbar::http::key::CacheKey;
 use sandbar::origin::loader::Loader;
 use sandbar::policy::TenantPolicies;
 use sandbar::tenant::Tenant;

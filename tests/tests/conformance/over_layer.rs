@@ -8,8 +8,8 @@ use http_body_util::BodyExt;
 use parking_lot::Mutex;
 use sandbar::body::{self, Body};
 use sandbar::clock::{ManualClock, Timestamp};
-use sandbar::http::{CacheLayer, CacheService};
 use sandbar::tenant::config::TenantConfig;
+use sandbar::{CacheLayer, CacheService};
 use tower::{Layer, Service, service_fn};
 
 use super::scenario::{Got, Says, Scenario, Step, fields, judge};

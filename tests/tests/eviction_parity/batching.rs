@@ -3,8 +3,8 @@
 //! Batches make the miss ratio a little better, if anything: until the policy has been asked, a shard may be too large by
 //! 1/64. So what is bounded here is how much worse it gets.
 
-use sandbar::replay::{Capacity, Replay, Trace, Unit};
-use sandbar::tier::memory::{MemoryConfig, SHARD_BYTES_MIN, shards_of_at_least};
+use sandbar::memory::{MemoryConfig, SHARD_BYTES_MIN, shards_of_at_least};
+use sandbar_gateway::replay::{Capacity, Replay, Trace, Unit};
 use sandbar_policies::eviction::NATIVE;
 use sandbar_tests::{draws, traces};
 

@@ -1,6 +1,6 @@
 //! Which policy is compared with which definition.
 
-use sandbar::replay::{Capacity, PolicyChoice, Replay, Trace, Unit};
+use sandbar_gateway::replay::{Capacity, PolicyChoice, Replay, Trace, Unit};
 
 /// How near a count has to be.
 #[derive(Clone, Copy, Debug, PartialEq)]

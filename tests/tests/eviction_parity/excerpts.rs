@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sandbar::replay::{Capacity, Trace, Unit};
+use sandbar_gateway::replay::{Capacity, Trace, Unit};
 use sandbar_tests::traces;
 
 use super::cases::{AS_DEFINED, Agreement, misses};

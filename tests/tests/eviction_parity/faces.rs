@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use sandbar::policy::eviction::{EvictionFactory, EvictionPolicy};
+use sandbar::memory::MemoryConfig;
+use sandbar::memory::eviction::{EvictionFactory, EvictionPolicy};
 use sandbar::policy::{Digest, Fault};
-use sandbar::replay::{Capacity, PolicyChoice, Replay, Trace, Unit};
-use sandbar::tier::memory::MemoryConfig;
+use sandbar_gateway::replay::{Capacity, PolicyChoice, Replay, Trace, Unit};
 use sandbar_guest::eviction::Knowledge;
 use sandbar_policies::eviction::NATIVE;
 use sandbar_tests::traces;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use sandbar::clock::Timestamp;
-use sandbar::replay::{Capacity, Replay, Trace, Unit};
-use sandbar::tier::memory::{Facts, Memory, MemoryConfig};
+use sandbar::memory::{Facts, Memory, MemoryConfig};
+use sandbar_gateway::replay::{Capacity, Replay, Trace, Unit};
 use sandbar_tests::{draws, traces};
 
 use super::cases::{SEEDS, choice};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sandbar::replay::Unit;
+use sandbar_gateway::replay::Unit;
 use sandbar_tests::traces;
 use sandbar_tests::truth::Truth;
 

@@ -11,7 +11,7 @@ mod versions;
 use std::sync::Arc;
 
 use sandbar::consistency::Consistency;
-use sandbar::key::CacheKey;
+use sandbar::http::key::CacheKey;
 use sandbar_tests::node::{Got, Node, Source};
 use sandbar_tests::redis_server::RedisServer;
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use sandbar::replay::{Capacity, PolicyChoice, Replay, Trace, Unit};
+use sandbar_gateway::replay::{Capacity, PolicyChoice, Replay, Trace, Unit};
 use sandbar_tests::draws;
 use sandbar_tests::truth::Truth;
 

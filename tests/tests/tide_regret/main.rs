@@ -10,7 +10,7 @@ mod table;
 mod yardsticks;
 
 use rayon::prelude::*;
-use sandbar::replay::Trace;
+use sandbar_gateway::replay::Trace;
 use sandbar_tests::traces;
 use sandbar_tests::truth::Truth;
 use sandbar_tests::workloads::{self, Workload};

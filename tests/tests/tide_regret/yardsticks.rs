@@ -1,6 +1,6 @@
 //! Policies that are not among the stock ones and yet are the best on some traffic: simulators, for comparison only.
 
-use sandbar::replay::{Trace, Unit};
+use sandbar_gateway::replay::{Trace, Unit};
 use sandbar_guest::eviction::list::Lists;
 
 /// A policy's rules, as libCacheSim's loop asks for them.

@@ -1,0 +1,136 @@
+//! What this node has purged and could not record yet.
+//!
+//! Such a purge has a number of this node's own, and entries that other nodes stored meanwhile may carry higher ones
+//! although they were fetched before it. So as long as it is not recorded, what L2 has of its scope is not trusted at all.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+use sandbar_http::entry::Entry;
+
+use super::Scope;
+use super::marks::target_of;
+
+/// The scopes of one tenant's purges that are not recorded yet; as many as wait to be delivered, and those under way.
+#[derive(Debug, Default)]
+pub(crate) struct Unrecorded {
+    count: AtomicUsize,
+    scopes: Mutex<HashMap<Scope, usize>>,
+}
+
+/// A purge that is being recorded: dropped, it is so no longer.
+#[derive(Debug)]
+pub(crate) struct Recording<'a> {
+    of: &'a Unrecorded,
+    scope: &'a Scope,
+    waits: bool,
+}
+
+impl Unrecorded {
+    /// A purge begins to be recorded.
+    pub(crate) fn begin<'a>(&'a self, scope: &'a Scope) -> Recording<'a> {
+        let mut scopes = self.scopes.lock();
+        *scopes.entry(scope.clone()).or_default() += 1;
+        self.count.store(scopes.len(), Ordering::Release);
+        Recording { of: self, scope, waits: false }
+    }
+
+    /// One that waited is recorded.
+    pub(crate) fn settle(&self, scope: &Scope) {
+        let mut scopes = self.scopes.lock();
+        if let Some(count) = scopes.get_mut(scope) {
+            *count -= 1;
+            if *count == 0 {
+                scopes.remove(scope);
+            }
+        }
+        self.count.store(scopes.len(), Ordering::Release);
+    }
+
+    /// There were too many to tell apart: this one stands for all that wait.
+    pub(crate) fn become_one(&self, scope: Scope) {
+        let mut scopes = self.scopes.lock();
+        *scopes = HashMap::from([(scope, 1)]);
+        self.count.store(1, Ordering::Release);
+    }
+
+    /// Whether one of them reaches an entry. Costs a load where there are none.
+    pub(crate) fn reaches(&self, entry: &Entry) -> bool {
+        if self.count.load(Ordering::Acquire) == 0 {
+            return false;
+        }
+        let scopes = self.scopes.lock();
+        let target = target_of(entry.key());
+        let keys = match entry {
+            Entry::Response(response) => &response.plan.surrogate_keys[..],
+            Entry::Variants(_) => &[],
+        };
+        scopes.contains_key(&Scope::Everything)
+            || scopes.contains_key(&Scope::Target(target.clone()))
+            || keys.iter().any(|key| scopes.contains_key(&Scope::SurrogateKey(key.to_string())))
+            || scopes.keys().any(|scope| matches!(scope, Scope::Prefix(prefix) if prefix.covers(&target)))
+    }
+}
+
+impl Recording<'_> {
+    /// It could not be recorded and waits: [`Unrecorded::settle`] is called when it is.
+    pub(crate) fn waits(mut self) {
+        self.waits = true;
+    }
+}
+
+impl Drop for Recording<'_> {
+    fn drop(&mut self) {
+        if !self.waits {
+            self.of.settle(self.scope);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sandbar_http::entry::Variants;
+    use sandbar_http::key::{KeyRules, Target, TargetPrefix};
+
+    use super::*;
+
+    fn entry(target: &str) -> Entry {
+        Entry::Variants(Variants {
+            key: format!("t\nhttp://h\n{target}\n").into(),
+            sets: Vec::new(),
+            sequence: u64::MAX,
+        })
+    }
+
+    fn target(target: &str) -> Scope {
+        Scope::Target(Target::on_site(&KeyRules::default(), "http://h", target).expect("a target"))
+    }
+
+    #[test]
+    fn what_is_not_recorded_reaches_entries_whatever_their_number() {
+        let unrecorded = Unrecorded::default();
+        let check = |reached: &[&str]| {
+            for path in ["/a/1", "/a/2", "/b"] {
+                assert_eq!(unrecorded.reaches(&entry(path)), reached.contains(&path), "{path}: {reached:?}");
+            }
+        };
+        check(&[]);
+        let (one, all_of_a) = (target("/a/1"), Scope::Prefix(TargetPrefix::new(None, "/a/").expect("a prefix")));
+        let recording = unrecorded.begin(&one);
+        check(&["/a/1"]);
+        unrecorded.begin(&one).waits();
+        drop(recording);
+        check(&["/a/1"]);
+        unrecorded.begin(&all_of_a).waits();
+        check(&["/a/1", "/a/2"]);
+        unrecorded.settle(&one);
+        unrecorded.settle(&all_of_a);
+        check(&[]);
+        unrecorded.become_one(Scope::Everything);
+        check(&["/a/1", "/a/2", "/b"]);
+        unrecorded.settle(&one);
+        unrecorded.settle(&Scope::Everything);
+        check(&[]);
+    }
+}

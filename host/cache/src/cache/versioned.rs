@@ -1,0 +1,86 @@
+//! Classes that keep versions: what is older than what this node knows of is neither stored nor served, and what is newer is
+//! told to the other nodes.
+
+use sandbar_http::entry::{StoredResponse, Version};
+use sandbar_http::key::{CacheKey, KeyHash};
+use sandbar_memory::Departure;
+
+use super::Cache;
+use super::asked::Asked;
+use super::began::Began;
+use super::cached::Cached;
+use crate::barrier::Barriers;
+use crate::consistency::Consistency;
+use crate::fleet::Newer;
+use crate::tenant::Tenant;
+use crate::tenant::counters::count;
+use crate::tenant::versions::Known;
+use crate::tier::VersionTerms;
+
+impl Cache {
+    /// The version of a response, where its class keeps any.
+    pub(super) fn version_of(&self, asked: &Asked, stored: &StoredResponse, began: &Began) -> Option<Version> {
+        if asked.consistency() != Consistency::Versioned {
+            return None;
+        }
+        let kind = asked.tenant.settings.version_kind(&asked.target);
+        let versions = &asked.tenant.versions;
+        // A lease's token is the server's clock, the same for all nodes. Without one the node's own has to do.
+        let clock_us = began.token.unwrap_or(began.clock_us).max(began.floor_us);
+        Some(kind.of(&stored.fields, clock_us)).inspect(|version| versions.saw(version.clock_us))
+    }
+
+    /// Whether this node knows of something newer than a response of this version.
+    pub(super) fn is_outdated(&self, tenant: &Tenant, stored: &StoredResponse) -> bool {
+        let Some(version) = stored.version else { return false };
+        let key = KeyHash::of(&stored.key);
+        let outdated = tenant.versions.is_outdated(key, version, tenant.barriers.height(stored));
+        if outdated {
+            count(&tenant.counters.versions_refused);
+        }
+        outdated
+    }
+
+    /// What L2 compares a version with.
+    pub(super) fn version_terms(barriers: &Barriers, cached: &Cached) -> Option<VersionTerms> {
+        let stored = cached.response()?;
+        let version = stored.version?;
+        let tag = stored.fields.get(http::header::ETAG).filter(|tag| !tag.as_bytes().starts_with(b"W/"));
+        Some(VersionTerms {
+            version,
+            sequence: stored.sequence,
+            reset_below: barriers.height(stored),
+            tag: tag.map(|tag| KeyHash::of(&String::from_utf8_lossy(tag.as_bytes()))),
+        })
+    }
+
+    /// Notes a version that is stored from now on.
+    pub(super) fn note_version(&self, tenant: &Tenant, stored: &StoredResponse) {
+        if let Some(version) = stored.version {
+            let known = Known { version, sequence: stored.sequence };
+            tenant.versions.learn(KeyHash::of(&stored.key), known, tenant.barriers.height(stored));
+        }
+    }
+
+    /// Tells the other nodes that L2 has something newer than what they may have.
+    pub(super) async fn announce(&self, tenant: &Tenant, key: &CacheKey, cached: &Cached) {
+        let Some(fleet) = self.fleet() else { return };
+        let Some(stored) = cached.response() else { return };
+        let Some(version) = stored.version else { return };
+        let newer = Newer { key: key.hash(), version, sequence: stored.sequence };
+        if let Err(error) = fleet.bus().announce(&tenant.name, &newer).await {
+            count(&tenant.counters.versions_untold);
+            tracing::debug!(tenant = &*tenant.name, %error, "other nodes were not told of a newer version");
+        }
+    }
+
+    /// Another node has stored something newer: what L1 has is dropped if it is older.
+    pub(super) fn heard_of(&self, tenant: &Tenant, newer: &Newer) {
+        let known = Known { version: newer.version, sequence: newer.sequence };
+        tenant.versions.learn(newer.key, known, 0);
+        let older = |cached: &std::sync::Arc<Cached>| {
+            cached.response().and_then(|stored| stored.version).is_some_and(|version| version < newer.version)
+        };
+        tenant.memory.remove_if(newer.key, Departure::Purged, self.inner.clock.now(), older);
+    }
+}

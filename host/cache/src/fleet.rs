@@ -1,0 +1,273 @@
+//! What nodes tell each other: purges over an event bus ([`Bus`]), and who fetches what ([`Leases`]).
+//!
+//! Both run on one Redis, and a node is useful without it: the bus says when it may have missed something, and a lease
+//! that can't be had is an answer like any other. Nothing here fails a request.
+//!
+//! ```no_run
+//! # use std::sync::Arc;
+//! # use sandbar::{barrier::Barrier, clock::SystemClock, fleet::*};
+//! struct Node;
+//! impl Listener for Node {
+//!     fn purged(&self, tenant: &str, barrier: &Barrier) { /* learn it; L1 looks again */ }
+//!     fn lost(&self, partition: Partition, why: Lost) { /* drop what L1 has of its tenants */ }
+//! }
+//! # async fn run(barrier: Barrier) -> Result<(), Box<dyn std::error::Error>> {
+//! let fleet = Fleet::start(&FleetConfig::new("redis://10.0.0.1/"), Arc::new(Node), Arc::new(SystemClock))?;
+//! fleet.bus().publish("shop", &barrier).await?;
+//! # Ok(()) }
+//! ```
+
+mod bus;
+mod hearing;
+mod leases;
+mod members;
+mod position;
+mod scripts;
+mod wakeups;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+pub use bus::{Ack, Bus, BusStats, Listener, Newer};
+pub use hearing::{Hearing, Partition};
+pub use leases::{Attempt, Lease, LeaseStats, Leases, Standing, Waiter, Woken};
+pub use members::Confirmed;
+pub use position::Lost;
+use sandbar_base::clock::Clock;
+
+use crate::faults::Faults;
+use crate::tier::TierError;
+use crate::tier::redis::BreakerConfig;
+use crate::tier::redis::link::{Link, LinkConfig};
+use crate::tier::redis::target::Target;
+
+pub(crate) const NAME: &str = "fleet";
+
+/// A fleet's settings; the same on every node, but for the node's name.
+#[derive(Clone)]
+pub struct FleetConfig {
+    /// A URL as for the Redis tier. Where that Redis evicts keys under `allkeys-*`, it must be another one: it would evict
+    /// what nodes rely on.
+    pub url: String,
+    /// Certificates (PEM) that the server's may be signed with; the system's by default.
+    pub ca_file: Option<PathBuf>,
+    /// The node's name in logs; a random one by default. Two nodes may have the same.
+    pub node: String,
+    /// Partitions of the bus; 16 by default. Tenants hash onto them.
+    pub partitions: u32,
+    /// Messages kept per partition, about; 100,000 by default. A node that has missed more drops its L1.
+    pub messages_max: u64,
+    /// How often a node makes sure that it has heard everything; 250 ms by default.
+    pub heartbeat: Duration,
+    /// After how long without that it counts as deaf; 2 s by default.
+    pub silence_max: Duration,
+    /// How long a call may take; 100 ms by default,
+    pub deadline: Duration,
+    /// and how long publishing may; 1 s by default.
+    pub publish_deadline: Duration,
+    /// How long making a connection may take; 500 ms by default.
+    pub connect_deadline: Duration,
+    /// Replicas that must have a purge before it is acknowledged (`WAIT`); 0 by default.
+    pub wait_replicas: u32,
+    /// Purges a second per tenant, sustained; 1,000 by default. Four seconds' worth may come at once.
+    pub purges_per_second: u32,
+    /// Waiters for leases on this node; 65,536 by default. More act alone.
+    pub waiters_max: usize,
+    /// How long a lease lasts unless its holder renews it, which it does while it fetches; 3 s by default. For so long
+    /// others wait for one that has died.
+    pub lease: Duration,
+    /// For how long after its last heartbeat a node counts as live; 5 s by default, at least twice the silence. So long a
+    /// purge that all must confirm waits in vain for one that has died.
+    pub member_timeout: Duration,
+    /// How long such a purge waits for the others; 1 s by default.
+    pub confirm_deadline: Duration,
+    /// How long what was fetched or looked up is served from memory while the node is deaf, where more is promised than
+    /// the node's own purges; 2 s by default.
+    pub deaf_age_max: Duration,
+    /// Whether the server may evict any key all the same: where nothing is promised about other nodes.
+    pub tolerates_eviction: bool,
+    /// For tests.
+    pub faults: Faults,
+    /// When the server is left alone and when it is tried again.
+    pub breaker: BreakerConfig,
+}
+
+impl FleetConfig {
+    /// The defaults for a server.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            ca_file: None,
+            node: random_name(),
+            partitions: 16,
+            messages_max: 100_000,
+            heartbeat: Duration::from_millis(250),
+            silence_max: Duration::from_secs(2),
+            deadline: Duration::from_millis(100),
+            publish_deadline: Duration::from_secs(1),
+            connect_deadline: Duration::from_millis(500),
+            wait_replicas: 0,
+            purges_per_second: 1000,
+            waiters_max: 65_536,
+            lease: Duration::from_secs(3),
+            member_timeout: Duration::from_secs(5),
+            confirm_deadline: Duration::from_secs(1),
+            deaf_age_max: Duration::from_secs(2),
+            tolerates_eviction: false,
+            faults: Faults::default(),
+            breaker: BreakerConfig::default(),
+        }
+    }
+}
+
+impl fmt::Debug for FleetConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What stands before the last `@` may be a password.
+        let host = self.url.rsplit('@').next().unwrap_or("");
+        f.debug_struct("FleetConfig").field("host", &host).field("node", &self.node).finish_non_exhaustive()
+    }
+}
+
+/// A node's part in its fleet, for as long as it lives.
+#[derive(Debug)]
+pub struct Fleet {
+    bus: Arc<Bus>,
+    leases: Leases,
+    link: Arc<Link>,
+    node: String,
+    deaf_age_max: Duration,
+    confirm_deadline: Duration,
+}
+
+/// A node's part in its fleet, as an operator sees it.
+#[derive(Clone, Debug, Serialize)]
+pub struct FleetReport {
+    /// The node's name.
+    pub node: String,
+    /// Whether the fleet's server is asked at all: false while the breaker is open.
+    pub available: bool,
+    /// Why it was last unavailable.
+    pub last_error: Option<String>,
+    /// The server's eviction policy, where any key may be evicted under it: purges may be forgotten then.
+    pub evicts_any_key: Option<String>,
+    /// Partitions of the bus.
+    pub partitions: u32,
+    /// The bus.
+    pub bus: BusStats,
+    /// The leases.
+    pub leases: LeaseStats,
+}
+
+impl Fleet {
+    /// Joins, behind the caller's back: a server that is down is found later. Until then the node is deaf.
+    ///
+    /// # Errors
+    /// When a setting is wrong, in words for an operator.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
+    pub fn start(config: &FleetConfig, listener: Arc<dyn Listener>, clock: Arc<dyn Clock>) -> Result<Self, TierError> {
+        let failed = |reason: String| TierError::Failed { tier: NAME, reason };
+        if config.partitions == 0 || config.heartbeat.is_zero() || config.silence_max <= config.heartbeat {
+            let reason = "it needs a partition, and a silence that is longer than the heartbeat";
+            return Err(failed(reason.to_owned()));
+        }
+        if config.member_timeout < config.silence_max * 2 {
+            let reason = "a node must be deaf in its own eyes long before it is dead in the others': the member timeout is at \
+                          least twice the silence";
+            return Err(failed(reason.to_owned()));
+        }
+        // Blocking reads, subscriptions and WAIT each hold up whatever else is on their connection.
+        let [commands, publishing, reading, waking] =
+            [target(config)?, target(config)?, target(config)?, target(config)?];
+        if commands.is_cluster() && config.wait_replicas > 0 {
+            let reason = "on a Cluster a purge is recorded by one master and told by another, and WAIT speaks of one: replicas \
+                          are waited for on one server, or a master named by Sentinels";
+            return Err(failed(reason.to_owned()));
+        }
+        let link = Link::start(commands, link_config(config, config.deadline), Arc::clone(&clock));
+        let publisher = Link::start(publishing, link_config(config, config.publish_deadline), Arc::clone(&clock));
+        let bus = Bus::start(config, Arc::clone(&link), publisher, reading, listener, clock);
+        let leases = Leases::start(config, Arc::clone(&link), waking);
+        let FleetConfig { deaf_age_max, confirm_deadline, .. } = *config;
+        Ok(Self { bus, leases, link, node: config.node.clone(), deaf_age_max, confirm_deadline })
+    }
+
+    /// How long a purge waits until all have confirmed it.
+    pub const fn confirm_deadline(&self) -> Duration {
+        self.confirm_deadline
+    }
+
+    /// Waits until the server is there, at most for `deadline`; false if it is not.
+    pub async fn ready(&self, deadline: Duration) -> bool {
+        let mut state = self.link.watch();
+        tokio::time::timeout(deadline, state.wait_for(|state| state.available)).await.is_ok_and(|state| state.is_ok())
+    }
+
+    /// The server's `maxmemory-policy`, if under it any key may be evicted: nothing can be promised about other nodes then.
+    pub fn evicts_any_key(&self) -> Option<String> {
+        self.link.evicts_any()
+    }
+
+    /// Whether what a tenant fetched or looked up at `since` (monotonic clock) may be served from memory: its purges are
+    /// heard, or that was a moment ago. Compared on the kernel's clock: a process that stood still knows at once.
+    pub fn vouches_for(&self, tenant: &str, since: Duration) -> bool {
+        let hearing = self.bus.hearing();
+        hearing.hears(tenant) || hearing.now().saturating_sub(since) <= self.deaf_age_max
+    }
+
+    /// What an operator wants to know of it.
+    pub fn report(&self) -> FleetReport {
+        FleetReport {
+            node: self.node.clone(),
+            available: self.link.is_available(),
+            last_error: self.link.last_error(),
+            evicts_any_key: self.link.evicts_any(),
+            partitions: self.bus.hearing().partitions(),
+            bus: self.bus.stats(),
+            leases: self.leases.stats(),
+        }
+    }
+
+    /// The event bus.
+    pub const fn bus(&self) -> &Arc<Bus> {
+        &self.bus
+    }
+
+    /// The leases.
+    pub const fn leases(&self) -> &Leases {
+        &self.leases
+    }
+}
+
+fn target(config: &FleetConfig) -> Result<Target, TierError> {
+    let failed = |reason: String| TierError::Failed { tier: NAME, reason };
+    let ca_pem = match &config.ca_file {
+        Some(path) => Some(std::fs::read(path).map_err(|error| failed(format!("{}: {error}", path.display())))?),
+        None => None,
+    };
+    Target::parse(&config.url, ca_pem, config.connect_deadline)
+        .map_err(|error| failed(format!("the URL can't be used: {error}")))
+}
+
+fn link_config(config: &FleetConfig, deadline: Duration) -> LinkConfig {
+    let FleetConfig { connect_deadline, breaker, .. } = *config;
+    LinkConfig { name: NAME, connect_deadline, deadline, calls_max: 4096, breaker }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// 64 random bits in hexadecimal.
+fn random_name() -> String {
+    use std::hash::{BuildHasher, Hasher};
+    // The seeds of the standard hash tables come from the system's random numbers, afresh in every process, and differ
+    // from one table to the next.
+    let seeded = std::collections::hash_map::RandomState::new();
+    format!("{:016x}", seeded.build_hasher().finish())
+}

@@ -1,0 +1,351 @@
+//! The event bus: purges as messages on Redis Streams, one stream per partition.
+//!
+//! Two ways of hearing run side by side. A blocking read brings each message within a millisecond or so, but shows
+//! nothing after the stream was trimmed or emptied. So a heartbeat looks at the state of every partition, a few times a
+//! second, and settles whether anything is missing ([`position`](super::position)). Only the heartbeat counts as hearing.
+
+mod look;
+mod message;
+mod rate;
+mod reader;
+mod speak;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use sandbar_base::clock::Clock;
+use serde::Serialize;
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+
+pub use self::message::Newer;
+use self::message::Said;
+use self::rate::PurgeRates;
+use super::hearing::{Hearing, Partition};
+use super::members::Confirmed;
+use super::position::{Lost, Message, Position, Step};
+use super::{FleetConfig, NAME, random_name};
+use crate::barrier::Barrier;
+use crate::tier::TierError;
+use crate::tier::redis::link::Link;
+use crate::tier::redis::raising::Raising;
+use crate::tier::redis::target::Target;
+
+/// How long the sender of a message pauses at most before it asks again who has heard it.
+const CONFIRM_PAUSE_MAX: Duration = Duration::from_millis(16);
+
+/// What a node does with what it hears. Called in order, one call at a time per partition; it must not block.
+pub trait Listener: Send + Sync + 'static {
+    /// Another node has purged something.
+    fn purged(&self, tenant: &str, barrier: &Barrier);
+
+    /// Another node has stored a newer version in L2.
+    fn stored(&self, tenant: &str, newer: &Newer) {
+        let _ = (tenant, newer);
+    }
+
+    /// The node hears a partition for the first time. What it fetched before may be behind a barrier that it does not know.
+    fn joined(&self, partition: Partition) {
+        let _ = partition;
+    }
+
+    /// Purges of this partition's tenants may have been missed: what L1 has of them, and fills that are on their way,
+    /// may be behind a barrier that this node does not know.
+    fn lost(&self, partition: Partition, why: Lost);
+}
+
+/// A purge that is on the bus.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ack {
+    /// The epoch of its partition.
+    pub epoch: String,
+    /// Its partition.
+    pub partition: Partition,
+    /// Its number there.
+    pub sequence: u64,
+    /// Replicas that have it; 0 where none were asked for.
+    pub replicas: u32,
+}
+
+/// Counts since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct BusStats {
+    /// Messages published by this node.
+    pub published: u64,
+    /// Messages of other nodes.
+    pub heard: u64,
+    /// How often something may have been missed.
+    pub lost: u64,
+    /// Purges refused because their tenant had too many.
+    pub refused: u64,
+    /// Partitions that are not heard at the moment.
+    pub deaf_partitions: u32,
+}
+
+/// A node's end of the bus, for as long as it lives.
+#[derive(Debug)]
+pub struct Bus {
+    shared: Arc<Shared>,
+    tasks: [AbortHandle; 2],
+}
+
+struct Shared {
+    /// Names this run of this node: what it said before a restart, another run says.
+    origin: String,
+    link: Arc<Link>,
+    publisher: Arc<Link>,
+    listener: Arc<dyn Listener>,
+    hearing: Hearing,
+    positions: Vec<Mutex<Heard>>,
+    rates: PurgeRates,
+    look_now: Notify,
+    messages: AtomicU64,
+    config: FleetConfig,
+    stats: Stats,
+}
+
+#[derive(Debug, Default)]
+struct Heard {
+    position: Position,
+    /// Whether the silence has been reported.
+    silent: bool,
+}
+
+#[derive(Debug, Default)]
+struct Stats {
+    published: AtomicU64,
+    heard: AtomicU64,
+    lost: AtomicU64,
+    refused: AtomicU64,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bus").field("origin", &self.origin).field("stats", &self.stats).finish_non_exhaustive()
+    }
+}
+
+impl Bus {
+    pub(super) fn start(
+        config: &FleetConfig,
+        link: Arc<Link>,
+        publisher: Arc<Link>,
+        reading: Target,
+        listener: Arc<dyn Listener>,
+        clock: Arc<dyn Clock>,
+    ) -> Arc<Self> {
+        let shared = Arc::new(Shared {
+            origin: format!("{}/{}", config.node, random_name()),
+            link,
+            publisher,
+            listener,
+            hearing: Hearing::new(config.partitions, config.silence_max, Arc::clone(&clock)),
+            positions: (0..config.partitions).map(|_| Mutex::default()).collect(),
+            rates: PurgeRates::new(config.purges_per_second, clock),
+            look_now: Notify::new(),
+            messages: AtomicU64::new(0),
+            config: config.clone(),
+            stats: Stats::default(),
+        });
+        let heartbeat = tokio::spawn(look::heartbeat(Arc::clone(&shared)));
+        let reader = tokio::spawn(reader::read(Arc::clone(&shared), reading));
+        Arc::new(Self { shared, tasks: [heartbeat.abort_handle(), reader.abort_handle()] })
+    }
+
+    /// Tells the other nodes of a purge. When this returns it is on the stream (and on as many replicas as the settings
+    /// want): every node that hears the bus learns of it within moments, every other one drops what it has.
+    ///
+    /// # Errors
+    /// When it could not be published, or had not reached its replicas in time; it may have been all the same, and
+    /// publishing it again does no harm.
+    pub async fn publish(&self, tenant: &str, barrier: &Barrier) -> Result<Ack, TierError> {
+        self.publish_purge(tenant, barrier, false).await
+    }
+
+    /// Tells the other nodes, and waits until every live one has heard it, for
+    /// [`FleetConfig::confirm_deadline`] at the longest.
+    ///
+    /// # Errors
+    /// As [`Self::publish`], and when the server could not be asked who has heard it.
+    pub async fn publish_to_all(&self, tenant: &str, barrier: &Barrier) -> Result<Confirmed, TierError> {
+        let ack = self.publish_purge(tenant, barrier, true).await?;
+        self.confirmed_by_all(&ack).await
+    }
+
+    async fn publish_purge(&self, tenant: &str, barrier: &Barrier, confirm: bool) -> Result<Ack, TierError> {
+        let shared = &self.shared;
+        if !shared.rates.allows(tenant) {
+            shared.stats.refused.fetch_add(1, Ordering::Relaxed);
+            let reason = format!("tenant {tenant} purges more than {} times a second", shared.config.purges_per_second);
+            return Err(TierError::Failed { tier: NAME, reason });
+        }
+        let sent = shared.say(tenant, &message::purged(tenant, barrier, confirm), None).await?;
+        shared.acknowledged(sent)
+    }
+
+    /// Whether a purge can be recorded and told in one step just now: its record belongs on the bus's own server, and the
+    /// tenant has not purged too much. Where it is true, [`Self::raise`] follows.
+    pub(crate) fn can_raise(&self, tenant: &str, raising: &Raising) -> bool {
+        let shared = &self.shared;
+        let is_possible = raising.is_on(&shared.config.url) && shared.publisher.is_available();
+        is_possible && shared.unsafe_server().is_none() && shared.rates.allows(tenant)
+    }
+
+    /// Records a purge and tells the other nodes of it in one step; answers how it was recorded, and whether it was told,
+    /// as far as replicas are to have it. With `confirm` the others say at once that they have heard it.
+    ///
+    /// # Errors
+    /// When it could not be recorded; it may have been all the same, and raising it again does no harm.
+    pub(crate) async fn raise(
+        &self,
+        tenant: &str,
+        raising: &Raising,
+        barrier: &Barrier,
+        confirm: bool,
+    ) -> Result<(Barrier, Result<Ack, TierError>), TierError> {
+        let sent = self.shared.say(tenant, &message::raised(tenant, barrier, confirm), Some(raising)).await?;
+        Ok((Barrier { sequence: sent.raised, ..barrier.clone() }, self.shared.acknowledged(sent)))
+    }
+
+    /// Waits until every live node has heard a message, for [`FleetConfig::confirm_deadline`] at the longest.
+    ///
+    /// # Errors
+    /// When the server could not be asked.
+    pub(crate) async fn confirmed_by_all(&self, ack: &Ack) -> Result<Confirmed, TierError> {
+        let asking = async {
+            let mut pause = Duration::from_millis(1);
+            loop {
+                let confirmed = self.shared.confirmed(ack).await;
+                match confirmed {
+                    Ok(Confirmed::Missing(_)) => {}
+                    settled => return settled,
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(CONFIRM_PAUSE_MAX);
+            }
+        };
+        match tokio::time::timeout(self.shared.config.confirm_deadline, asking).await {
+            Ok(settled) => settled,
+            Err(_) => self.shared.confirmed(ack).await,
+        }
+    }
+
+    /// Tells the other nodes of a newer version. Versions are not counted as purges are: a node that has missed one serves an
+    /// older entry until it ends.
+    ///
+    /// # Errors
+    /// As [`Self::publish`].
+    pub async fn announce(&self, tenant: &str, newer: &Newer) -> Result<Ack, TierError> {
+        let sent = self.shared.say(tenant, &message::stored(tenant, newer), None).await?;
+        self.shared.acknowledged(sent)
+    }
+
+    /// Leaves the fleet: this node hears nothing any more, and nobody waits for it.
+    pub async fn leave(&self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
+        self.shared.hearing.deafen();
+        self.shared.leave().await;
+    }
+
+    /// Whether, and since when, tenants' purges are heard.
+    pub fn hearing(&self) -> &Hearing {
+        &self.shared.hearing
+    }
+
+    /// The partition of a tenant.
+    pub fn partition_of(&self, tenant: &str) -> Partition {
+        Partition::of_tenant(tenant, self.shared.config.partitions)
+    }
+
+    /// Waits until all partitions are heard, at most for `deadline`; false if they are not.
+    pub async fn ready(&self, deadline: Duration) -> bool {
+        let hearing = async {
+            while self.stats().deaf_partitions > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(deadline, hearing).await.is_ok()
+    }
+
+    /// Counts since the start.
+    pub fn stats(&self) -> BusStats {
+        let Stats { published, heard, lost, refused } = &self.shared.stats;
+        let deaf = self.shared.partitions().filter(|&partition| self.shared.hearing.is_deaf(partition)).count();
+        BusStats {
+            published: published.load(Ordering::Relaxed),
+            heard: heard.load(Ordering::Relaxed),
+            lost: lost.load(Ordering::Relaxed),
+            refused: refused.load(Ordering::Relaxed),
+            deaf_partitions: u32::try_from(deaf).unwrap_or(u32::MAX),
+        }
+    }
+}
+
+impl Drop for Bus {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
+    }
+}
+
+impl Shared {
+    fn partitions(&self) -> impl Iterator<Item = Partition> + use<> {
+        let of = self.config.partitions;
+        (0..of).map(move |index| Partition { index, of })
+    }
+
+    /// Takes what the blocking read brought. Whatever does not follow is left to the heartbeat, at once: false then.
+    fn take(&self, partition: Partition, messages: &[Message]) -> bool {
+        let mut heard = self.positions[partition.index as usize].lock();
+        for message in messages {
+            match heard.position.take(message) {
+                Step::Old => {}
+                Step::Next => self.deliver(partition, message),
+                Step::Lost(_) => {
+                    self.look_now.notify_one();
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn deliver(&self, partition: Partition, message: &Message) {
+        if message.origin == self.origin {
+            return;
+        }
+        self.stats.heard.fetch_add(1, Ordering::Relaxed);
+        match message::read(message) {
+            Some(message::Heard { tenant, said, confirm }) => {
+                match said {
+                    Said::Purged(barrier) => self.listener.purged(&tenant, &barrier),
+                    Said::Stored(newer) => self.listener.stored(&tenant, &newer),
+                }
+                if confirm {
+                    // The next look says that this was heard.
+                    self.look_now.notify_one();
+                }
+            }
+            None => self.report_lost(partition, Lost::Unreadable),
+        }
+    }
+
+    fn report_lost(&self, partition: Partition, why: Lost) {
+        self.stats.lost.fetch_add(1, Ordering::Relaxed);
+        let (partition_index, why_text) = (partition.index, why.as_str());
+        if self.config.faults.ignore_gaps {
+            return tracing::warn!(partition = partition_index, why = why_text, "a test has this ignored");
+        }
+        tracing::warn!(partition = partition_index, why = why_text, "purges may have been missed: memory is given up");
+        self.listener.lost(partition, why);
+    }
+
+    /// Why nothing is built on this server, where it may evict what nodes rely on.
+    fn unsafe_server(&self) -> Option<String> {
+        let policy = self.link.evicts_any().filter(|_| !self.config.tolerates_eviction)?;
+        Some(format!(
+            "its Redis evicts any key (maxmemory-policy {policy}): name another one for the fleet, or set volatile-lru"
+        ))
+    }
+}

@@ -1,0 +1,129 @@
+//! What a message of the bus says, and how that is written down.
+
+use sandbar_base::clock::Timestamp;
+use sandbar_http::entry::Version;
+use sandbar_http::key::KeyHash;
+use serde::{Deserialize, Serialize};
+
+use crate::barrier::{Barrier, Purge};
+use crate::fleet::position::Message;
+
+/// The form of a message's body.
+const VERSION: u8 = 2;
+
+/// A version that L2 has from now on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Newer {
+    /// Of which key.
+    pub key: KeyHash,
+    /// The version.
+    pub version: Version,
+    /// The purge sequence that it was fetched under.
+    pub sequence: u64,
+}
+
+/// A message that was read.
+#[derive(Debug)]
+pub(super) struct Heard {
+    pub(super) tenant: String,
+    pub(super) said: Said,
+    /// Whether its sender waits until everybody has heard it.
+    pub(super) confirm: bool,
+}
+
+/// What a message says.
+#[derive(Debug)]
+pub(super) enum Said {
+    Purged(Barrier),
+    Stored(Newer),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Body {
+    tenant: String,
+    form: Form,
+    confirm: bool,
+}
+
+/// What is written down. New forms come last: a node that does not know one gives up what it has in memory.
+#[derive(Serialize, Deserialize)]
+enum Form {
+    Purged(Barrier),
+    Stored(Newer),
+    /// Purged under a number that is given out as the message is sent, so that it stands beside the body.
+    Raised {
+        purge: Purge,
+        raised: Timestamp,
+    },
+}
+
+/// Writes down a purge that has its number.
+pub(super) fn purged(tenant: &str, barrier: &Barrier, confirm: bool) -> Vec<u8> {
+    write(tenant, Form::Purged(barrier.clone()), confirm)
+}
+
+/// Writes down a purge that gets its number as the message is sent.
+pub(super) fn raised(tenant: &str, barrier: &Barrier, confirm: bool) -> Vec<u8> {
+    write(tenant, Form::Raised { purge: barrier.purge.clone(), raised: barrier.raised }, confirm)
+}
+
+/// Writes down a newer version.
+pub(super) fn stored(tenant: &str, newer: &Newer) -> Vec<u8> {
+    write(tenant, Form::Stored(*newer), false)
+}
+
+fn write(tenant: &str, form: Form, confirm: bool) -> Vec<u8> {
+    let content = Body { tenant: tenant.to_owned(), form, confirm };
+    let mut body = vec![VERSION];
+    body.extend(postcard::to_allocvec(&content).expect("plain data in a growing buffer always serialises"));
+    body
+}
+
+/// Reads a message; none where it makes no sense.
+pub(super) fn read(message: &Message) -> Option<Heard> {
+    let Body { tenant, form, confirm } = postcard::from_bytes(message.body.strip_prefix(&[VERSION])?).ok()?;
+    let said = match form {
+        Form::Purged(barrier) => Said::Purged(barrier),
+        Form::Stored(newer) => Said::Stored(newer),
+        Form::Raised { purge, raised } => Said::Purged(Barrier { purge, raised, sequence: message.raised? }),
+    };
+    Some(Heard { tenant, said, confirm })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::barrier::{PurgeMode, Scope};
+
+    fn barrier() -> Barrier {
+        let purge = Purge { scope: Scope::Everything, mode: PurgeMode::Soft };
+        Barrier { purge, sequence: 1, raised: Timestamp::from_millis(7) }
+    }
+
+    fn message(body: Vec<u8>, raised: Option<u64>) -> Message {
+        Message { sequence: 1, nonce: "n".into(), previous: String::new(), origin: "o".into(), raised, body }
+    }
+
+    #[test]
+    fn a_number_that_stands_beside_the_body_is_the_barriers() {
+        let body = raised("shop", &barrier(), true);
+        let Some(Heard { said: Said::Purged(read), confirm: true, .. }) = read(&message(body.clone(), Some(42))) else {
+            panic!("it is a purge")
+        };
+        assert_eq!(read, Barrier { sequence: 42, ..barrier() });
+        assert!(read_is_none(body, None), "a purge without a number");
+    }
+
+    #[test]
+    fn nonsense_is_no_message() {
+        let whole = purged("shop", &barrier(), false);
+        assert!(!read_is_none(whole.clone(), None));
+        for body in [vec![], vec![VERSION], vec![VERSION + 1], whole[..whole.len() - 1].to_vec()] {
+            assert!(read_is_none(body, None));
+        }
+    }
+
+    fn read_is_none(body: Vec<u8>, raised: Option<u64>) -> bool {
+        read(&message(body, raised)).is_none()
+    }
+}

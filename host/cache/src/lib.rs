@@ -1,0 +1,27 @@
+//! Sandbar: a multi-tier edge cache whose decisions are WebAssembly policies.
+//!
+//! The guest decides, the host enforces: a policy is asked for judgement (how long, what to drop, what to purge, what
+//! to warm); the host owns every byte, every clock, every bound and every side effect, checks each answer, and has a
+//! built-in answer ready when a guest gives none.
+
+pub mod barrier;
+pub mod body;
+pub mod cache;
+pub mod consistency;
+pub mod faults;
+pub mod fleet;
+mod holdings;
+pub mod layer;
+pub mod memory_budget;
+pub mod origin;
+pub mod recording;
+pub mod setting;
+pub mod tenant;
+pub mod tier;
+
+pub use sandbar_base::{clock, disk_trouble};
+pub use sandbar_http as http;
+pub use sandbar_memory as memory;
+pub use sandbar_policy as policy;
+
+pub use self::layer::{CacheLayer, CacheService};

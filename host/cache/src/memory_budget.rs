@@ -1,0 +1,8 @@
+//! The node's memory: the account of what is kept on behalf of clients, origins and operators, what bounds it
+//! ([`machine`]), and what gives way when it runs short all the same ([`pressure`], [`keeper`]).
+
+pub mod keeper;
+pub mod machine;
+pub mod pressure;
+
+pub use sandbar_base::memory_budget::{Content, MemoryBudget, MemoryBudgetStats, Reserved, Use};

@@ -1,0 +1,375 @@
+//! The protection of a tenant's origin from the tenant's own traffic. Everything that a tenant asks its origin goes through
+//! it: fills, refreshes, what is passed on, writes.
+//!
+//! - **Limit and queue** (`gate`): so many requests under way, bodies included; so many may wait for a turn, for so long.
+//!   Where there is no room, clients share both alike, and a place whose client does not move (`place`) yields. A refresh
+//!   that nobody waits for never queues and is the first to be dropped.
+//! - **Retry budget** (`budget`): what died before the head of a response was there may be sent again, as a small share of all
+//!   requests. Only idempotent methods without content (RFC 9110 section 9.2.2), and only where no connection could be
+//!   made or it broke: a deadline that was missed, or a 503, says that the origin has too much to do already.
+//! - **Circuit breaker** (`breaker`): after too many failures the origin is left alone, then tried with a few requests.
+//!
+//! A refusal is an error like any other: a stale response is served where the plan allows it (RFC 5861 section 4), else a
+//! 503 with `Retry-After`.
+
+mod adaptive;
+mod breaker;
+mod budget;
+mod config;
+mod gate;
+mod held;
+mod pace;
+mod place;
+mod queue;
+mod reclaim;
+mod refusal;
+mod stats;
+#[cfg(test)]
+mod tests;
+mod trial;
+mod upload;
+mod voices;
+mod window;
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use ::http::{Method, Request, Response, StatusCode};
+use futures_util::future::BoxFuture;
+use http_body::Body as _;
+use parking_lot::Mutex;
+
+pub use self::config::{BreakerConfig, ProtectConfig, RetryConfig};
+pub(crate) use self::held::Switched;
+pub use self::refusal::Refusal;
+pub use self::stats::ShieldStats;
+
+use sandbar_base::clock::{Clock, timeout};
+use sandbar_http::client::{Client, ShareKey};
+use sandbar_http::semantics::request::is_safe;
+
+use self::adaptive::Adaptive;
+use self::breaker::{Breaker, Verdict};
+use self::budget::RetryBudget;
+use self::gate::{Entered, Gate, Patience, Permit, RECLAIMED_EVERY};
+use self::held::held;
+use self::place::{LAGS_FROM, Place};
+use self::stats::Counts;
+use self::trial::{Trial, Watcher};
+use super::sound::{Sound, expected};
+use super::{ClientFault, Fault, Origin, OriginError, Progress, Urgency};
+use crate::body::{self, Body};
+use crate::holdings::Holder;
+use crate::tenant::counters::{Counters, count};
+
+/// An origin behind its protection.
+pub struct Shield {
+    origin: Arc<dyn Origin>,
+    config: ProtectConfig,
+    fetch_deadline: Duration,
+    gate: Arc<Gate>,
+    adaptive: Option<Mutex<Adaptive>>,
+    budget: Mutex<RetryBudget>,
+    watcher: Watcher,
+    counts: Counts,
+    counters: Arc<Counters>,
+}
+
+impl Shield {
+    /// Protects a tenant's origin. A fetch by a safe method may take `fetch_deadline` from the queue to the head of its
+    /// response, retries included. What is sent is counted in the tenant's counters.
+    pub fn new(
+        tenant: &str,
+        origin: Arc<dyn Origin>,
+        config: &ProtectConfig,
+        fetch_deadline: Duration,
+        clock: Arc<dyn Clock>,
+        counters: Arc<Counters>,
+    ) -> Self {
+        let adaptive =
+            config.adaptive.then(|| Adaptive::new(config.requests_min.as_usize(), config.requests_max.as_usize()));
+        let limit = adaptive.as_ref().map_or(config.requests_max.as_usize(), Adaptive::limit);
+        let patience = Patience { deadline: config.progress_deadline.get(), bytes_min: config.progress_min.bytes() };
+        let breaker = Arc::new(Mutex::new(Breaker::new(config.breaker.clone())));
+        Self {
+            origin,
+            fetch_deadline,
+            gate: Gate::new(limit, config.queue_max.as_usize(), patience),
+            adaptive: adaptive.map(Mutex::new),
+            budget: Mutex::new(RetryBudget::new(config.retry.share_percent.get(), config.retry.burst.get())),
+            watcher: Watcher { tenant: tenant.into(), breaker, clock },
+            config: config.clone(),
+            counts: Counts::default(),
+            counters,
+        }
+    }
+
+    /// What it does and has done.
+    pub fn stats(&self) -> ShieldStats {
+        let load = self.gate.load();
+        let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let breaker = self.watcher.breaker.lock();
+        ShieldStats {
+            limit: load.limit as u64,
+            running: load.running as u64,
+            waiting: load.queued as u64,
+            queued: read(&self.counts.queued),
+            places_lost: load.lost,
+            refused: self.counts.refused.values(),
+            retries: read(&self.counts.retries),
+            retries_denied: read(&self.counts.retries_denied),
+            fetch_deadlines: read(&self.counts.fetch_deadlines),
+            breaker: breaker.state(self.watcher.clock.monotonic()),
+            breaker_opened: breaker.opened(),
+        }
+    }
+
+    /// Sends a request as [`Origin::fetch`] does; what comes back has been checked.
+    ///
+    /// # Errors
+    /// When no response came, or none that can be believed.
+    pub async fn ask(&self, request: Request<Body>) -> Result<Sound, OriginError> {
+        let expected = expected(&request);
+        let response = self.protected(request).await?;
+        Sound::check(&expected, response, &self.watcher.tenant).inspect_err(|_| count(&self.counters.origin_errors))
+    }
+
+    async fn protected(&self, request: Request<Body>) -> Result<Response<Body>, OriginError> {
+        let urgency = request.extensions().get().copied().unwrap_or_default();
+        if let Some(left) = self.refused_by_breaker() {
+            return Err(self.refuse(Refusal::BreakerOpen, left));
+        }
+        let client = request.extensions().get().map(Client::share_key);
+        let until = is_safe(request.method()).then(|| self.watcher.clock.monotonic() + self.fetch_deadline);
+        let permit = self.enter(urgency, client, until).await?;
+        self.gate.watch(&self.watcher.clock);
+        if let Some(progress) = request.extensions().get::<Progress>() {
+            progress.is_sent();
+        }
+        let place = &permit.place;
+        let request = request.map(|content| upload::watched(content, place, &self.watcher.clock));
+        let mut response = self.attempts(request, place, until).await?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            // The connection is at work for as long as it lasts.
+            response.extensions_mut().insert(Switched::of(permit));
+            return Ok(response);
+        }
+        Ok(response.map(|content| held(content, permit, self.watcher.clone())))
+    }
+
+    fn refused_by_breaker(&self) -> Option<Duration> {
+        self.watcher.breaker.lock().refuses_for(self.watcher.clock.monotonic())
+    }
+
+    /// Waits for a turn.
+    async fn enter(
+        &self,
+        urgency: Urgency,
+        client: Option<ShareKey>,
+        until: Option<Duration>,
+    ) -> Result<Permit, OriginError> {
+        let clock = &*self.watcher.clock;
+        let mut waiting = match self.gate.enter(urgency, client, clock.monotonic()) {
+            Ok(Entered::Now(permit)) => return Ok(permit),
+            Ok(Entered::Queued(waiting)) => waiting,
+            Err(refusal) => return Err(self.refuse(refusal, SOON)),
+        };
+        count(&self.counts.queued);
+        let patience = self.config.queue_deadline.get();
+        let patience = self.left(until).map_or(patience, |left| left.min(patience));
+        let turn = async {
+            loop {
+                match timeout(clock, RECLAIMED_EVERY, &mut waiting).await {
+                    Ok(turn) => return turn,
+                    Err(_) => self.gate.reclaim(clock.monotonic()),
+                }
+            }
+        };
+        let turn = timeout(clock, patience, turn).await;
+        turn.unwrap_or(Err(Refusal::QueueDeadline)).map_err(|refusal| self.refuse(refusal, SOON))
+    }
+
+    /// Sends a request, and again while that is allowed and of use.
+    async fn attempts(
+        &self,
+        mut request: Request<Body>,
+        place: &Place,
+        until: Option<Duration>,
+    ) -> Result<Response<Body>, OriginError> {
+        self.budget.lock().pay_in();
+        let may_repeat = request.method().is_idempotent() && request.body().is_end_stream();
+        for times in 0.. {
+            let again = (may_repeat && times < self.config.retry.times_max.get()).then(|| copy(&request));
+            let error = match self.attempt(request, place, until).await {
+                Ok(response) => return Ok(response),
+                Err(error) => error,
+            };
+            let Some(again) = again.filter(|_| is_worth_a_retry(&error)) else { return Err(error) };
+            if !self.may_retry(place) {
+                return Err(error);
+            }
+            let pause = self.config.retry.pause.get().saturating_mul(1 << times).mul_f64(fastrand::f64());
+            self.watcher.clock.sleep(pause).await;
+            request = again;
+        }
+        unreachable!("the loop ends with an answer or an error")
+    }
+
+    /// A closed breaker and a token: a retry is no probe.
+    fn may_retry(&self, place: &Place) -> bool {
+        let may = self.watcher.breaker.lock().is_closed() && self.budget.lock().take(Holder::of(place.client));
+        count(if may { &self.counts.retries } else { &self.counts.retries_denied });
+        may
+    }
+
+    async fn attempt(
+        &self,
+        request: Request<Body>,
+        place: &Place,
+        until: Option<Duration>,
+    ) -> Result<Response<Body>, OriginError> {
+        let mut trial =
+            self.watcher.admit(Holder::of(place.client)).map_err(|left| self.refuse(Refusal::BreakerOpen, left))?;
+        let began = self.watcher.clock.monotonic();
+        count(&self.counters.origin_requests);
+        let answer = self.answer(request, place, until, &mut trial).await;
+        let now = self.watcher.clock.monotonic();
+        let answer = booked(answer, place, now);
+        let is_hindered = place.is_hindered(now);
+        match &answer {
+            Err(error) if error.fault() == Fault::Client => count(&self.counters.client_faults),
+            Err(_) if !is_hindered => count(&self.counters.origin_errors),
+            _ => {}
+        }
+        trial.settle(verdict(&answer, is_hindered));
+        if let Some(since) = place.complete_since(began) {
+            self.adapt(&answer, now.saturating_sub(since));
+        }
+        answer
+    }
+
+    /// Waits for the head of the response; no longer than the request has its place.
+    async fn answer(
+        &self,
+        request: Request<Body>,
+        place: &Place,
+        until: Option<Duration>,
+        trial: &mut Trial<'_>,
+    ) -> Result<Response<Body>, OriginError> {
+        let clock = &*self.watcher.clock;
+        let fetching = self.origin.fetch(request);
+        let mut fetching = pin!(async {
+            match self.left(until) {
+                None => fetching.await,
+                Some(left) => timeout(clock, left, fetching).await.unwrap_or_else(|_| Err(self.missed())),
+            }
+        });
+        loop {
+            let is_probe = trial.is_probe() && place.is_uploading();
+            tokio::select! {
+                biased;
+                answer = &mut fetching => return answer,
+                fault = place.is_lost() => return Err(OriginError::Client(fault)),
+                // While a client keeps it waiting, the origin can't show that it is well: another request has to.
+                () = clock.sleep(LAGS_FROM), if is_probe => if place.upload_lags(clock.monotonic()) {
+                    trial.give_back();
+                }
+            }
+        }
+    }
+
+    fn adapt(&self, answer: &Result<Response<Body>, OriginError>, latency: Duration) {
+        let Some(adaptive) = &self.adaptive else { return };
+        let limit = {
+            let mut adaptive = adaptive.lock();
+            match answer {
+                Ok(response) if response.status() != StatusCode::SERVICE_UNAVAILABLE => {
+                    adaptive.answered(latency, self.gate.load().running, self.watcher.clock.monotonic());
+                }
+                Ok(_) | Err(OriginError::Deadline { .. }) => adaptive.overloaded(),
+                Err(_) => {}
+            }
+            adaptive.limit()
+        };
+        self.gate.set_limit(limit);
+    }
+
+    fn left(&self, until: Option<Duration>) -> Option<Duration> {
+        until.map(|until| until.saturating_sub(self.watcher.clock.monotonic()))
+    }
+
+    fn missed(&self) -> OriginError {
+        count(&self.counts.fetch_deadlines);
+        OriginError::Deadline {
+            origin: self.watcher.tenant.to_string(),
+            what: "fetch",
+            deadline_ms: u64::try_from(self.fetch_deadline.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    fn refuse(&self, refusal: Refusal, retry_after: Duration) -> OriginError {
+        self.counts.refused.count(refusal.as_str());
+        OriginError::Refused { origin: self.watcher.tenant.to_string(), refusal, retry_after }
+    }
+}
+
+/// When a queue that is full is worth another try.
+const SOON: Duration = Duration::from_secs(1);
+
+/// Nothing of a response came, and nothing says that the origin has too much to do.
+const fn is_worth_a_retry(error: &OriginError) -> bool {
+    matches!(error, OriginError::Connect { .. } | OriginError::Broken { .. })
+}
+
+/// What a request came to, by whose fault: where the client spoilt it, what the origin made of the rest is no answer to it;
+/// where the client kept the origin waiting until a deadline, the origin is not to blame.
+fn booked(
+    answer: Result<Response<Body>, OriginError>,
+    place: &Place,
+    now: Duration,
+) -> Result<Response<Body>, OriginError> {
+    if let Some(fault) = place.client_fault() {
+        return Err(OriginError::Client(fault));
+    }
+    answer.map_err(|error| match error.is_timeout() && place.upload_lags(now) {
+        true => OriginError::Client(ClientFault::LateUpload),
+        false => error,
+    })
+}
+
+/// RFC 5861 section 4 names the status codes that are errors of the origin. What a client hindered says nothing of it.
+fn verdict(answer: &Result<Response<Body>, OriginError>, is_hindered: bool) -> Verdict {
+    match answer {
+        Ok(response) if !matches!(response.status().as_u16(), 500 | 502 | 503 | 504) => Verdict::Good,
+        // An origin that answers nonsense to one request does answer: it needs no rest.
+        Err(OriginError::Unsound { .. }) => Verdict::Good,
+        Err(error) if error.fault() != Fault::Origin => Verdict::Unknown,
+        Ok(_) | Err(_) if is_hindered => Verdict::Unknown,
+        Ok(_) | Err(_) => Verdict::Bad,
+    }
+}
+
+/// The same request once more; it has no content.
+fn copy(request: &Request<Body>) -> Request<Body> {
+    let mut copy = Request::new(body::empty());
+    *copy.method_mut() = Method::clone(request.method());
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    *copy.headers_mut() = request.headers().clone();
+    *copy.extensions_mut() = request.extensions().clone();
+    copy
+}
+
+impl Origin for Shield {
+    fn fetch(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, OriginError>> {
+        Box::pin(async move { self.ask(request).await.map(Sound::into_response) })
+    }
+}
+
+impl std::fmt::Debug for Shield {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shield").field("tenant", &self.watcher.tenant).finish_non_exhaustive()
+    }
+}

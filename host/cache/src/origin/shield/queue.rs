@@ -1,0 +1,120 @@
+//! Who waits for a place at the origin, and whose turn is next: the client that holds fewest places, and among those that
+//! hold as many whoever came first.
+//!
+//! There is one line per connection that waits. The next turn costs a look at each line, and a place that changes hands
+//! another one: about a nanosecond each, and there are no more of them than may wait.
+
+use std::collections::VecDeque;
+
+use sandbar_http::client::ShareKey;
+
+use super::gate::Ticket;
+use crate::holdings::{Holder, Holdings, Part};
+
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    lines: Vec<Line>,
+    waiting: Holdings,
+    len: usize,
+}
+
+/// The requests of one connection, the first to come in front; never empty.
+#[derive(Debug)]
+struct Line {
+    client: Option<ShareKey>,
+    holder: Holder,
+    /// The places that its client holds.
+    held: Part,
+    /// The requests that its client has waiting.
+    waits: Part,
+    tickets: VecDeque<Ticket>,
+}
+
+impl Queue {
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// A request comes to wait; its client holds so much.
+    pub(super) fn push(&mut self, ticket: Ticket, held: Part) {
+        let client = ticket.client;
+        match self.lines.iter_mut().find(|line| line.client == client) {
+            Some(line) => line.tickets.push_back(ticket),
+            None => {
+                let (holder, waits) = (Holder::of(client), Part::default());
+                self.lines.push(Line { client, holder, held, waits, tickets: VecDeque::from([ticket]) });
+            }
+        }
+        self.waiting.take(client, 1);
+        self.len += 1;
+        self.recount(client);
+    }
+
+    /// Whose turn is next.
+    pub(super) fn next(&self) -> Option<(Option<ShareKey>, Part)> {
+        self.next_line().map(|line| (self.lines[line].client, self.lines[line].held))
+    }
+
+    /// Takes the next one out.
+    pub(super) fn pop(&mut self) -> Option<Ticket> {
+        let line = self.next_line()?;
+        self.take_from(line, 0)
+    }
+
+    /// Takes the one out that has to yield where too many wait: the last to come of the client that has most of them.
+    pub(super) fn pop_last(&mut self) -> Option<Ticket> {
+        let newest = |line: &Line| line.tickets.back().map(|ticket| ticket.number);
+        let line = (0..self.lines.len()).max_by_key(|line| (self.lines[*line].waits, newest(&self.lines[*line])))?;
+        self.take_from(line, self.lines[line].tickets.len() - 1)
+    }
+
+    /// Takes a request out that does not wait any more.
+    pub(super) fn remove(&mut self, client: Option<ShareKey>, number: u64) {
+        let Some(line) = self.lines.iter().position(|line| line.client == client) else { return };
+        let place = self.lines[line].tickets.binary_search_by_key(&number, |ticket| ticket.number);
+        if let Ok(place) = place {
+            self.take_from(line, place);
+        }
+    }
+
+    /// The client holds so much from now on; so do the other connections of its address, as far as that counts.
+    pub(super) fn holds(&mut self, client: Option<ShareKey>, held: Part) {
+        let holder = Holder::of(client);
+        for line in self.lines.iter_mut().filter(|line| line.holder == holder) {
+            line.held.address = held.address;
+            if line.client == client {
+                line.held = held;
+            }
+        }
+    }
+
+    fn next_line(&self) -> Option<usize> {
+        let oldest = |line: &Line| line.tickets.front().map(|ticket| ticket.number);
+        (0..self.lines.len()).min_by_key(|line| (self.lines[*line].held, oldest(&self.lines[*line])))
+    }
+
+    fn take_from(&mut self, line: usize, place: usize) -> Option<Ticket> {
+        let ticket = self.lines[line].tickets.remove(place)?;
+        self.waiting.give_back(ticket.client, 1);
+        self.len -= 1;
+        if self.lines[line].tickets.is_empty() {
+            self.lines.swap_remove(line);
+        }
+        self.recount(ticket.client);
+        Some(ticket)
+    }
+
+    fn recount(&mut self, client: Option<ShareKey>) {
+        let (holder, waits) = (Holder::of(client), self.waiting.of(client));
+        for line in self.lines.iter_mut().filter(|line| line.holder == holder) {
+            line.waits.address = waits.address;
+            if line.client == client {
+                line.waits = waits;
+            }
+        }
+    }
+}

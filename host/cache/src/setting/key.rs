@@ -1,0 +1,77 @@
+//! The name of a setting, from the outermost table inwards.
+
+use std::fmt;
+
+/// The name of a setting: `l2.disk.capacity`, or `tenant.class.path` of the second class of the first tenant.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Key(Vec<Step>);
+
+/// A step inwards.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// Into the value of a key.
+    Named(String),
+    /// Into an element of an array, counted from 0.
+    At(usize),
+}
+
+impl Key {
+    /// The key of the setting below this one; dots go further in.
+    #[must_use]
+    pub fn then(mut self, name: &str) -> Self {
+        self.0.extend(name.split('.').map(|name| Step::Named(name.to_owned())));
+        self
+    }
+
+    /// The element of an array below this one, counted from 0.
+    #[must_use]
+    pub fn at(mut self, index: usize) -> Self {
+        self.0.push(Step::At(index));
+        self
+    }
+
+    /// The key of a setting of one of the tenants, counted from 0.
+    pub fn of_tenant(index: usize, inner: &Self) -> Self {
+        let mut key = Self::from("tenant").at(index);
+        key.0.extend(inner.0.iter().cloned());
+        key
+    }
+
+    /// One step further in.
+    #[must_use]
+    pub fn step(&self, step: Step) -> Self {
+        let mut key = self.clone();
+        key.0.push(step);
+        key
+    }
+
+    /// The steps, outermost first.
+    pub fn steps(&self) -> &[Step] {
+        &self.0
+    }
+
+    /// Which tenant it is about, counted from 0.
+    pub fn tenant(&self) -> Option<usize> {
+        match &self.0[..] {
+            [Step::Named(name), Step::At(index), ..] if name == "tenant" => Some(*index),
+            _ => None,
+        }
+    }
+}
+
+impl From<&str> for Key {
+    fn from(text: &str) -> Self {
+        Self::default().then(text)
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut names = self.0.iter().filter_map(|step| match step {
+            Step::Named(name) => Some(name),
+            Step::At(_) => None,
+        });
+        f.write_str(names.next().map_or("", String::as_str))?;
+        names.try_for_each(|name| write!(f, ".{name}"))
+    }
+}

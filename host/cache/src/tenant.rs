@@ -1,0 +1,382 @@
+//! A tenant: its name, its share of memory, its classes, its policies, its origin. Nothing is shared between tenants
+//! but the machine.
+
+mod check;
+pub mod class;
+pub mod config;
+pub mod counters;
+pub mod tally;
+pub mod tunnels;
+pub mod versions;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use http::HeaderName;
+use sandbar_base::clock::Clock;
+use sandbar_base::disk_trouble::DiskReport;
+use sandbar_http::entry::VersionKind;
+use sandbar_http::key::KeyRules;
+use sandbar_http::origin_view::ForwardRules;
+use sandbar_http::semantics::StoreRules;
+use sandbar_memory::{Memory, MemoryConfig, MemoryStats, shards_of_at_least};
+use sandbar_policy::{
+    BIND_DEADLINE, BindError, Binding, BoundInfo, Consent, Disinherited, Prepared, Role, TenantPolicies,
+};
+use serde::Serialize;
+
+use crate::barrier::{Barriers, Scope, Unrecorded};
+use crate::cache::{Cached, Pending};
+use crate::consistency::Consistency;
+use crate::origin::Origin;
+use crate::origin::shield::{Shield, ShieldStats};
+use crate::recording::Tap;
+pub use check::SettingsError;
+use class::Classes;
+use config::{Jitter, TenantConfig};
+use counters::{CounterValues, Counters};
+use tunnels::Tunnels;
+use versions::Versions;
+
+/// A tenant.
+pub struct Tenant {
+    /// Its name.
+    pub name: Box<str>,
+    /// Its settings.
+    pub settings: Settings,
+    /// Its L1.
+    pub memory: Memory<Arc<Cached>>,
+    /// The purges it has heard of.
+    pub barriers: Barriers,
+    /// Its policies.
+    pub policies: TenantPolicies,
+    /// Its origin, behind its protection.
+    pub origin: Shield,
+    /// What its traffic came to.
+    pub counters: Arc<Counters>,
+    /// Its connections that have switched to another protocol.
+    pub tunnels: Arc<Tunnels>,
+    /// Where its traffic can be recorded.
+    pub tap: Tap,
+    pub(crate) sweeps_wanted: AtomicU64,
+    pub(crate) plan_epoch: AtomicU64,
+    pub(crate) pending: Pending,
+    /// Purges that are not recorded yet: what L2 has of their scopes may be older than they are.
+    pub(crate) unrecorded: Unrecorded,
+    /// The newest versions it has heard of.
+    pub(crate) versions: Versions,
+    /// The highest barrier number read from a shared store, plus one; 0 where none was read yet.
+    pub(crate) barriers_read: AtomicU64,
+    clock: Arc<dyn Clock>,
+}
+
+/// Settings of a tenant, checked.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What joins the cache key.
+    pub key: KeyRules,
+    /// What the origin is told.
+    pub forward: ForwardRules,
+    /// Its classes.
+    pub classes: Classes,
+    /// What a purge promises about other nodes, where a class does not say.
+    pub consistency: Consistency,
+    /// The largest body that is stored, in bytes.
+    pub body_bytes_max: u64,
+    /// Its share of L1 in bytes.
+    pub l1_bytes: u64,
+    /// How long a request waits for another one's fetch.
+    pub waiter_deadline: Duration,
+    /// How long a request waits for a fetch before it is served stale, where the plan allows that.
+    pub fetch_soft_deadline: Duration,
+    /// How long a fetch may take until its response begins.
+    pub fetch_hard_deadline: Duration,
+    lifetime_jitter_percent: u32,
+    /// Fields obeyed before `Cache-Control`.
+    pub targets: Vec<HeaderName>,
+    /// The longest heuristic freshness lifetime.
+    pub heuristic_max: Duration,
+    /// For how long after its lifetime a response that can be validated stays in L2.
+    pub keep_for_validation: Duration,
+    /// Whether surrogate keys are left in responses.
+    pub show_surrogate_keys: bool,
+    /// Whether `Cache-Status` names the key.
+    pub show_key: bool,
+}
+
+impl Settings {
+    /// What may be taken off the lifetime of what is stored for a target.
+    pub(crate) fn lifetime_jitter_percent(&self, target: &str) -> u32 {
+        self.classes.of(target).lifetime_jitter_percent.map_or(self.lifetime_jitter_percent, Jitter::get)
+    }
+}
+
+impl TryFrom<&TenantConfig> for Settings {
+    type Error = SettingsError;
+
+    fn try_from(config: &TenantConfig) -> Result<Self, SettingsError> {
+        check::check(config)?;
+        let target = |target: &String| HeaderName::from_bytes(target.as_bytes()).ok();
+        Ok(Self {
+            key: config.key.clone(),
+            forward: config.forward.clone(),
+            // Checked above.
+            classes: Classes::new(&config.classes).unwrap_or_default(),
+            consistency: config.consistency,
+            body_bytes_max: check::body_bytes_max(config),
+            l1_bytes: config.l1.bytes(),
+            waiter_deadline: config.waiter_deadline.get(),
+            fetch_soft_deadline: config.fetch_soft_deadline.get(),
+            fetch_hard_deadline: config.fetch_hard_deadline.get(),
+            lifetime_jitter_percent: config.lifetime_jitter_percent.get(),
+            targets: config.targets.iter().filter_map(target).collect(),
+            heuristic_max: config.heuristic_max.get(),
+            keep_for_validation: config.keep_for_validation.get(),
+            show_surrogate_keys: config.show_surrogate_keys,
+            show_key: config.show_key,
+        })
+    }
+}
+
+impl Settings {
+    /// What the class of a target promises.
+    pub fn consistency_of(&self, target: &str) -> Consistency {
+        self.classes.of(target).consistency.unwrap_or(self.consistency)
+    }
+
+    /// Where the class of a target takes its versions from.
+    pub fn version_kind(&self, target: &str) -> VersionKind {
+        let field = self.classes.of(target).version_field.as_deref();
+        VersionKind::parse(field).expect("it was checked with the settings")
+    }
+
+    /// The strictest of what the classes promise that a purge may reach.
+    pub fn consistency_reached(&self, scope: &Scope) -> Consistency {
+        match scope {
+            Scope::Target(target) => self.consistency_of(target.path_and_query()),
+            Scope::Prefix(prefix) => self.strictest(Some(prefix.as_str())),
+            Scope::SurrogateKey(_) | Scope::Everything => self.strictest(None),
+        }
+    }
+
+    /// The strictest of all promises.
+    pub fn strictest_consistency(&self) -> Consistency {
+        self.strictest(None)
+    }
+
+    fn strictest(&self, prefix: Option<&str>) -> Consistency {
+        let reached = self.classes.reached(prefix).map(|class| class.consistency.unwrap_or(self.consistency));
+        reached.fold(self.consistency, Consistency::max)
+    }
+}
+
+impl Tenant {
+    /// A tenant with an empty L1.
+    ///
+    /// # Errors
+    /// When a setting is wrong.
+    pub fn new(
+        config: &TenantConfig,
+        policies: TenantPolicies,
+        origin: Arc<dyn Origin>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, SettingsError> {
+        let settings = Settings::try_from(config)?;
+        let counters = Arc::new(Counters::default());
+        let (deadline, seen) = (settings.fetch_hard_deadline, Arc::clone(&counters));
+        let origin = Shield::new(&config.name, origin, &config.protect, deadline, Arc::clone(&clock), seen);
+        let shards = shards_of_at_least(check::shard_bytes_min(config), settings.l1_bytes);
+        let memory =
+            MemoryConfig { capacity_bytes: settings.l1_bytes, shards: Some(shards), ..MemoryConfig::default() };
+        Ok(Arc::new(Self {
+            name: config.name.as_str().into(),
+            settings,
+            memory: Memory::new(&memory, policies.eviction()),
+            barriers: Barriers::default(),
+            policies,
+            origin,
+            counters,
+            tunnels: Tunnels::new(&config.tunnels),
+            tap: Tap::default(),
+            sweeps_wanted: AtomicU64::new(0),
+            plan_epoch: AtomicU64::new(0),
+            pending: Pending::default(),
+            unrecorded: Unrecorded::default(),
+            versions: Versions::default(),
+            barriers_read: AtomicU64::new(0),
+            clock,
+        }))
+    }
+
+    /// Binds a policy while the traffic runs. An eviction policy takes over the entries of the one before it; where it
+    /// can't, nothing changes. Once the returned future is dropped, nothing is bound that was not about to be.
+    ///
+    /// # Errors
+    /// When the component does not validate, lacks the role, refuses its settings, or takes longer than [`BIND_DEADLINE`]
+    /// to be compiled and tried; nothing has changed then, and nothing will.
+    pub async fn bind(self: &Arc<Self>, binding: Binding) -> Result<BoundInfo, BindError> {
+        self.change(BIND_DEADLINE, move |policies| policies.prepare(binding)).await
+    }
+
+    /// Goes back to what the configuration says, or to the native default where it says nothing.
+    ///
+    /// # Errors
+    /// When the configured policy can't be bound any more; nothing has changed then.
+    pub async fn unbind(self: &Arc<Self>, role: Role) -> Result<BoundInfo, BindError> {
+        self.change(BIND_DEADLINE, move |policies| policies.prepare_unbind(role)).await
+    }
+
+    /// Prepares a policy off the threads that serve requests, and binds it if it is still wanted then. What comes too late
+    /// is thrown away, so that the answer is always what has become of it.
+    async fn change(
+        self: &Arc<Self>,
+        deadline: Duration,
+        prepare: impl FnOnce(&TenantPolicies) -> Result<Prepared, BindError> + Send + 'static,
+    ) -> Result<BoundInfo, BindError> {
+        let tenant = Arc::clone(self);
+        let (consent, asker) = Consent::new();
+        let mut work = tokio::task::spawn_blocking(move || {
+            let prepared = prepare(&tenant.policies)?;
+            if consent.take() { tenant.commit(prepared) } else { Err(BindError::Withdrawn) }
+        });
+        let done = match tokio::time::timeout(deadline, &mut work).await {
+            Ok(done) => done,
+            Err(_) if asker.withdraw() => return Err(BindError::TooSlow { limit_s: deadline.as_secs() }),
+            // It is being bound: that does not take long.
+            Err(_) => work.await,
+        };
+        done.unwrap_or_else(|error| Err(BindError::Panicked(error.to_string().into())))
+    }
+
+    /// Binds a policy; an eviction policy is bound once the memory tier has handed its entries over to it.
+    fn commit(&self, prepared: Prepared) -> Result<BoundInfo, BindError> {
+        self.policies.commit_with(prepared, |eviction| match eviction {
+            Some(eviction) => {
+                let swapped = self.memory.swap_eviction(eviction, self.clock.now())?;
+                Ok(swapped.misled.map(|fault| Disinherited { from: swapped.from, fault }))
+            }
+            None => Ok(None),
+        })
+    }
+
+    /// Has the bound freshness policy asked again for every entry that an older one planned, before it is next used.
+    pub fn replan(&self) {
+        self.plan_epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// What decides about storing a response to `target`.
+    pub(crate) fn store_rules(&self, target: &str) -> StoreRules {
+        StoreRules {
+            targets: self.settings.targets.clone(),
+            store_set_cookie: self.settings.classes.of(target).store_set_cookie,
+            heuristic_max: self.settings.heuristic_max,
+            understood_only: false,
+        }
+    }
+
+    /// What an operator wants to know of it.
+    pub fn report(&self) -> TenantReport {
+        TenantReport {
+            name: self.name.clone(),
+            counters: self.counters.values(),
+            memory: self.memory.stats(),
+            origin: self.origin.stats(),
+            tunnels_open: self.tunnels.open() as u64,
+            policies: self.policies.list(),
+            disk: self.policies.disk_report(),
+        }
+    }
+}
+
+impl fmt::Debug for Tenant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tenant").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// A tenant as an operator sees it.
+#[derive(Clone, Debug, Serialize)]
+pub struct TenantReport {
+    /// Its name.
+    pub name: Box<str>,
+    /// Its counters.
+    pub counters: CounterValues,
+    /// Its L1.
+    pub memory: MemoryStats,
+    /// The protection of its origin.
+    pub origin: ShieldStats,
+    /// Its connections that have switched to another protocol, now.
+    pub tunnels_open: u64,
+    /// What is bound to its roles.
+    pub policies: Vec<BoundInfo>,
+    /// What the disk refused to keep of that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk: Option<DiskReport>,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use sandbar_base::clock::SystemClock;
+
+    use super::*;
+    use crate::origin::loader::Loader;
+
+    fn tenant() -> Arc<Tenant> {
+        let origin = Arc::new(Loader::new("nobody", async |_| Err(crate::body::BoxError::from("nobody asks it"))));
+        let config = TenantConfig::default();
+        Tenant::new(&config, TenantPolicies::native("shop"), origin, Arc::new(SystemClock)).unwrap()
+    }
+
+    fn bound(tenant: &Tenant) -> String {
+        tenant.policies.eviction().name().to_owned()
+    }
+
+    fn lru(policies: &TenantPolicies) -> Result<Prepared, BindError> {
+        policies.prepare(Binding::stock(Role::Eviction, "lru").native())
+    }
+
+    #[tokio::test]
+    async fn what_is_prepared_too_late_is_not_bound() {
+        let tenant = tenant();
+        let before = bound(&tenant);
+        let (go_on, wait) = mpsc::channel::<()>();
+        let (done, ended) = tokio::sync::oneshot::channel();
+        let changed = tenant.change(Duration::from_millis(1), move |policies| {
+            let prepared = wait.recv().map_or_else(|_| lru(policies), |()| lru(policies));
+            let _ = done.send(());
+            prepared
+        });
+        assert!(matches!(changed.await, Err(BindError::TooSlow { .. })));
+        go_on.send(()).unwrap();
+        ended.await.unwrap();
+        assert_eq!(bound(&tenant), before);
+        tenant.change(BIND_DEADLINE, lru).await.unwrap();
+        assert_eq!(bound(&tenant), "lru");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_bound_for_who_has_gone_away() {
+        let tenant = tenant();
+        let before = bound(&tenant);
+        let (go_on, wait) = mpsc::channel::<()>();
+        let changes = Arc::clone(&tenant);
+        let asker = tokio::spawn(async move {
+            changes
+                .change(BIND_DEADLINE, move |policies| wait.recv().map_or_else(|_| lru(policies), |()| lru(policies)))
+                .await
+        });
+        tokio::task::yield_now().await;
+        asker.abort();
+        assert!(asker.await.unwrap_err().is_cancelled());
+        drop(go_on);
+        // Whatever came of it has let go of the tenant when it is done.
+        while Arc::strong_count(&tenant) > 1 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(bound(&tenant), before);
+    }
+}

@@ -1,0 +1,216 @@
+//! What a tenant's settings can't be together, or for what they are: found before it serves anybody.
+
+use std::collections::BTreeSet;
+
+use http::HeaderName;
+use http::header::CACHE_CONTROL;
+use sandbar_http::entry::VersionKind;
+use sandbar_http::key::spelled;
+use sandbar_http::semantics::twin::twin_name;
+use sandbar_http::semantics::vary::selects_nothing;
+
+use super::class::Classes;
+use super::config::TenantConfig;
+use super::tunnels::TunnelConfig;
+use crate::consistency::Consistency;
+use crate::setting::{Key, MIB, size_text};
+
+/// Why a tenant's settings are refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("tenant {tenant:?}: {key} = {value}: {reason}")]
+pub struct SettingsError {
+    /// The tenant.
+    pub tenant: String,
+    /// The setting that is wrong, below the tenant's table.
+    pub key: Key,
+    /// Its value.
+    pub value: String,
+    /// What is wrong with it, and what would be right.
+    pub reason: String,
+}
+
+/// What a stored response takes in L1 beside its body at most: its head.
+const HEAD_BYTES: u64 = 64 << 10;
+
+/// The largest body that is stored where nothing else is said.
+const BODY_BYTES_MAX: u64 = 16 * MIB;
+
+/// The largest body that is stored: what is set, or what L1 can hold, up to 16 MiB.
+pub(super) fn body_bytes_max(config: &TenantConfig) -> u64 {
+    let held = config.l1.bytes().saturating_sub(HEAD_BYTES).max(1);
+    config.body_max.map_or(BODY_BYTES_MAX.min(held), |body| body.bytes())
+}
+
+/// What each shard of L1 must be able to hold.
+pub(super) fn shard_bytes_min(config: &TenantConfig) -> u64 {
+    sandbar_memory::SHARD_BYTES_MIN.max(body_bytes_max(config).saturating_add(HEAD_BYTES))
+}
+
+/// Checks a tenant's settings.
+///
+/// # Errors
+/// For the first that can't work.
+pub(super) fn check(config: &TenantConfig) -> Result<(), SettingsError> {
+    let found = name(config)
+        .and_then(|()| bodies(config))
+        .and_then(|()| deadlines(config))
+        .and_then(|()| key_rules(config))
+        .and_then(|()| targets(config))
+        .and_then(|()| classes(config))
+        .and_then(|()| protect(config))
+        .and_then(|()| forward(config))
+        .and_then(|()| tunnels(config));
+    found.map_err(|Wrong { key, value, reason }| SettingsError { tenant: config.name.clone(), key, value, reason })
+}
+
+struct Wrong {
+    key: Key,
+    value: String,
+    reason: String,
+}
+
+fn wrong(key: impl Into<Key>, value: impl std::fmt::Display, reason: &str, remedy: &str) -> Result<(), Wrong> {
+    Err(Wrong { key: key.into(), value: value.to_string(), reason: format!("{reason}; {remedy}") })
+}
+
+fn name(config: &TenantConfig) -> Result<(), Wrong> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+    if (1..=64).contains(&config.name.len()) && config.name.chars().all(allowed) {
+        return Ok(());
+    }
+    wrong("name", format!("{:?}", config.name), "it can't be part of a key", "use 1 to 64 of a-z, 0-9, \"-\" and \"_\"")
+}
+
+fn bodies(config: &TenantConfig) -> Result<(), Wrong> {
+    let Some(body) = config.body_max else { return Ok(()) };
+    if body.bytes().saturating_add(HEAD_BYTES) <= config.l1.bytes() {
+        return Ok(());
+    }
+    let reason = format!("memory could not hold such a body: the tenant's l1 has {}", config.l1);
+    let remedy = format!(
+        "set {} or less, or raise l1 to {} or more",
+        size_text(config.l1.bytes().saturating_sub(HEAD_BYTES)),
+        size_text(body.bytes().saturating_add(HEAD_BYTES))
+    );
+    wrong("body_max", format!("\"{body}\""), &reason, &remedy)
+}
+
+fn deadlines(config: &TenantConfig) -> Result<(), Wrong> {
+    let (hard, soft) = (config.fetch_hard_deadline, config.fetch_soft_deadline);
+    if hard.get() >= soft.get() {
+        return Ok(());
+    }
+    let reason = format!("it is shorter than fetch_soft_deadline ({soft})");
+    wrong("fetch_hard_deadline", format!("\"{hard}\""), &reason, "set fetch_soft_deadline or more")
+}
+
+fn key_rules(config: &TenantConfig) -> Result<(), Wrong> {
+    let rules = &config.key;
+    if !rules.ignore_params.is_empty() && !rules.keep_params.is_empty() {
+        let reason = "keep_params drops all other parameters already, so one of the two says nothing or the opposite";
+        return wrong("key.ignore_params", format!("{:?}", rules.ignore_params), reason, "leave one of them out");
+    }
+    for (key, names) in [("key.ignore_params", &rules.ignore_params), ("key.keep_params", &rules.keep_params)] {
+        for (index, name) in names.iter().enumerate() {
+            let plain = name.strip_suffix('*').unwrap_or(name);
+            let can_match = !name.is_empty() && !plain.contains(['*', '&', '=', '?', '#', ' ']);
+            if can_match && spelled(name) != *name {
+                let remedy = format!("write it {:?}", spelled(name));
+                let reason = "names are compared without the escapes that they don't need, so it never matches";
+                return wrong(Key::from(key).at(index), format!("{name:?}"), reason, &remedy);
+            }
+            if !can_match {
+                let remedy = "write the name alone, such as \"page\", or its beginning and an asterisk: \"utm_*\"";
+                return wrong(
+                    Key::from(key).at(index),
+                    format!("{name:?}"),
+                    "no query parameter has that name",
+                    remedy,
+                );
+            }
+        }
+    }
+    for (index, name) in rules.fields.iter().enumerate() {
+        let key = Key::from("key.fields").at(index);
+        match HeaderName::from_bytes(name.as_bytes()) {
+            Ok(parsed) if selects_nothing(&twin_name(&parsed)) => {
+                let reason =
+                    "it is for this gateway alone, and the origin never sees it, so it tells no requests apart";
+                return wrong(key, format!("{name:?}"), reason, "leave it out");
+            }
+            Ok(_) => {}
+            Err(_) => {
+                let remedy = "write one such as \"accept-language\"";
+                return wrong(key, format!("{name:?}"), "it is not a header field name", remedy);
+            }
+        }
+    }
+    for (index, name) in rules.cookies.iter().enumerate() {
+        // A cookie-name is a token (RFC 6265 section 4.1.1), as a field name is.
+        if HeaderName::from_bytes(name.as_bytes()).is_err() {
+            let (key, remedy) = (Key::from("key.cookies").at(index), "write the name alone, such as \"lang\"");
+            return wrong(key, format!("{name:?}"), "no cookie can have that name", remedy);
+        }
+    }
+    Ok(())
+}
+
+fn targets(config: &TenantConfig) -> Result<(), Wrong> {
+    for (index, target) in config.targets.iter().enumerate() {
+        if target.eq_ignore_ascii_case(CACHE_CONTROL.as_str()) {
+            let reason = "it is no targeted field, and counts in any case where none of these is there";
+            return wrong(Key::from("targets").at(index), format!("{target:?}"), reason, "leave it out");
+        }
+        if HeaderName::from_bytes(target.as_bytes()).is_err() {
+            let (key, remedy) = (Key::from("targets").at(index), "write one such as \"cdn-cache-control\"");
+            return wrong(key, format!("{target:?}"), "it is not a header field name", remedy);
+        }
+    }
+    Ok(())
+}
+
+fn classes(config: &TenantConfig) -> Result<(), Wrong> {
+    let mut names = BTreeSet::new();
+    for (index, class) in config.classes.iter().enumerate() {
+        let key = |name: &str| Key::from("class").at(index).then(name);
+        if class.name.is_empty() || !names.insert(&class.name) {
+            let (reason, remedy) = ("each class needs a name of its own", "name it as no other class is named");
+            return wrong(key("name"), format!("{:?}", class.name), reason, remedy);
+        }
+        let versions = VersionKind::parse(class.version_field.as_deref());
+        let Some(field) = &class.version_field else { continue };
+        if let Err(reason) = versions {
+            let remedy = "write the name of a field, or \"last-modified\"";
+            return wrong(key("version_field"), format!("{field:?}"), &reason, remedy);
+        }
+        let consistency = class.consistency.unwrap_or(config.consistency);
+        if consistency != Consistency::Versioned {
+            let reason = format!("nothing compares versions where consistency is \"{consistency}\"");
+            let remedy = "set consistency = \"versioned\", or leave it out";
+            return wrong(key("version_field"), format!("{field:?}"), &reason, remedy);
+        }
+    }
+    Classes::new(&config.classes).map(drop).map_err(|error| Wrong {
+        key: Key::from("class").at(error.index).then("path"),
+        value: format!("{:?}", error.path),
+        reason: error.reason,
+    })
+}
+
+fn protect(config: &TenantConfig) -> Result<(), Wrong> {
+    match config.protect.check() {
+        Ok(()) => Ok(()),
+        Err((key, value, reason, remedy)) => wrong(Key::from("protect").then(&key.to_string()), value, reason, remedy),
+    }
+}
+
+fn forward(config: &TenantConfig) -> Result<(), Wrong> {
+    match config.forward.wrong_name() {
+        None => Ok(()),
+        Some((field, reason)) => wrong("forward.pass", format!("{field:?}"), &format!("it {reason}"), "remove it"),
+    }
+}
+
+fn tunnels(config: &TenantConfig) -> Result<(), Wrong> {
+    TunnelConfig::check(config).map_err(|(key, reason)| Wrong { key, value: String::new(), reason })
+}

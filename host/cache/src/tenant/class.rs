@@ -1,0 +1,216 @@
+//! Which class a target belongs to.
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use sandbar_http::key::{equivalent, spelled};
+
+use super::config::ClassConfig;
+
+/// The classes of a tenant, compiled.
+#[derive(Clone, Debug, Default)]
+pub struct Classes {
+    classes: Vec<ClassConfig>,
+    patterns: GlobSet,
+    none: ClassConfig,
+}
+
+/// Why a class is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the path pattern {path:?} of class {name:?} is wrong: {reason}")]
+pub struct ClassError {
+    /// Which class it is, counted from 0.
+    pub index: usize,
+    /// Its name.
+    pub name: String,
+    /// Its pattern.
+    pub path: String,
+    /// What is wrong with it, and what would be right.
+    pub reason: String,
+}
+
+impl Classes {
+    /// Compiles the patterns.
+    ///
+    /// # Errors
+    /// When a pattern can't be understood, or can never match.
+    pub fn new(classes: &[ClassConfig]) -> Result<Self, ClassError> {
+        let mut patterns = GlobSetBuilder::new();
+        for (index, class) in classes.iter().enumerate() {
+            let wrong =
+                |reason: String| ClassError { index, name: class.name.clone(), path: class.path.clone(), reason };
+            if let Some(reason) = never_matches(&class.path) {
+                return Err(wrong(reason.to_owned()));
+            }
+            if let Some(earlier) = classes[..index].iter().find(|earlier| covers(&earlier.path, &class.path)) {
+                let earlier = format!("class {:?} with path {:?} comes first", earlier.name, earlier.path);
+                return Err(wrong(format!("it never counts, for {earlier}; put it before that one, or leave it out")));
+            }
+            let glob = GlobBuilder::new(&spelled(&class.path)).literal_separator(true).build();
+            let not_understood = |error: globset::Error| format!("{}; write one such as \"/img/**\"", error.kind());
+            patterns.add(glob.map_err(|error| wrong(not_understood(error)))?);
+        }
+        let too_large = |error: globset::Error| ClassError {
+            index: 0,
+            name: String::new(),
+            path: error.glob().unwrap_or_default().into(),
+            reason: format!("{}; write fewer or shorter patterns", error.kind()),
+        };
+        let patterns = patterns.build().map_err(too_large)?;
+        Ok(Self { classes: classes.to_vec(), patterns, none: ClassConfig::default() })
+    }
+
+    /// The first class whose pattern matches the path of `target` (path and query); a nameless one where none does.
+    ///
+    /// All spellings of one resource are in one class, so that nobody has `/account` treated as what is below `/static/` by
+    /// asking for `/static/../account`. A path that only some recipients would take out of its class is in none.
+    pub fn of(&self, target: &str) -> &ClassConfig {
+        if self.classes.is_empty() {
+            return &self.none;
+        }
+        let path = equivalent(target.split_once('?').map_or(target, |(path, _)| path));
+        if climbs(&path) {
+            return &self.none;
+        }
+        self.patterns.matches(&*path).into_iter().min().map_or(&self.none, |first| &self.classes[first])
+    }
+}
+
+impl Classes {
+    /// The classes that a purge of everything, or of what begins with `prefix`, may reach.
+    pub fn reached<'a>(&'a self, prefix: Option<&'a str>) -> impl Iterator<Item = &'a ClassConfig> {
+        self.classes.iter().filter(move |class| {
+            let path = spelled(&class.path);
+            let literal = path.split(['*', '?', '[', '{', '\\']).next().unwrap_or("");
+            prefix.is_none_or(|prefix| literal.starts_with(prefix) || prefix.starts_with(literal))
+        })
+    }
+}
+
+/// Whether a path has a segment `..` for a recipient that takes an encoded slash or a backslash for a slash, or that lets
+/// parameters follow a segment (`..;a=b`).
+fn climbs(path: &str) -> bool {
+    if !path.contains("..") {
+        return false;
+    }
+    let plain = path.replace("%2F", "/").replace("%5C", "/").replace('\\', "/");
+    plain.split('/').any(|segment| segment.split(';').next() == Some(".."))
+}
+
+/// Why no path can match a pattern, and what would be right.
+fn never_matches(pattern: &str) -> Option<&'static str> {
+    if !pattern.starts_with('/') {
+        return Some("it does not begin with \"/\"; write one such as \"/img/**\", without scheme and host");
+    }
+    if pattern.contains(['?', '#']) {
+        return Some("it has a query or a fragment, and only paths are compared; leave out what follows the path");
+    }
+    if !pattern.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Some("it has characters that are never sent so; write them in per cent, such as %20 for a space");
+    }
+    if pattern.split('/').any(|part| matches!(part, "." | "..")) {
+        return Some(
+            "it has \".\" or \"..\" between slashes, which are resolved before paths are compared; write it without",
+        );
+    }
+    if pattern.split('/').any(|part| part.contains("**") && part != "**") {
+        return Some("\"**\" stands beside other characters; write it between slashes: \"/img/**/*.jpg\"");
+    }
+    None
+}
+
+/// Whether all that a pattern matches an earlier one has matched already; it finds the plain cases.
+fn covers(earlier: &str, later: &str) -> bool {
+    let literal = |text: &str| !text.contains(['*', '?', '[', '{', '\\']);
+    earlier == later || earlier.strip_suffix("**").is_some_and(|prefix| literal(prefix) && later.starts_with(prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn class(name: &str, path: &str) -> ClassConfig {
+        ClassConfig { name: name.into(), path: path.into(), ..ClassConfig::default() }
+    }
+
+    #[test]
+    fn the_first_pattern_that_matches_counts() {
+        let classes =
+            Classes::new(&[class("thumb", "/img/*/thumb"), class("img", "/img/**"), class("all", "/**")]).unwrap();
+        let check = |target: &str, name: &str| assert_eq!(classes.of(target).name, name, "{target}");
+        check("/img/1/thumb", "thumb");
+        check("/img/1/2/thumb", "img");
+        check("/img/1?x=/thumb", "img");
+        check("/", "all");
+    }
+
+    #[test]
+    fn spellings_of_one_path_are_in_one_class() {
+        let classes =
+            Classes::new(&[class("img", "/img/**"), class("home", "/%7Eme/*"), class("b", "/a%2Fb/*")]).unwrap();
+        let check = |target: &str, name: &str| assert_eq!(classes.of(target).name, name, "{target}");
+        for target in ["/img/a", "/%69mg/a", "/./img/a", "/x/../img/a", "/x/%2e%2E/img/a?/..", "/img/..a", "/img/a../b"]
+        {
+            check(target, "img");
+        }
+        check("/%7eme/a", "home");
+        check("/a%2fb/c", "b");
+        for target in [
+            "/img/../account",
+            "/img/%2e%2e/account",
+            "/img/..%2faccount",
+            "/img/%2e%2e%2Faccount",
+            "/img/..%5caccount",
+            "/img/..\\account",
+            "/img/..;/account",
+            "/img/..;a=b/account",
+            "/img/x%2F..%2F../account",
+        ] {
+            check(target, "");
+        }
+    }
+
+    #[test]
+    fn purge_of_a_prefix_reaches_the_classes_that_may_hold_it() {
+        let classes = Classes::new(&[class("img", "/img/**"), class("thumb", "/*/thumb"), class("api", "/api/v1/**")]);
+        let classes = classes.unwrap();
+        let check = |prefix: Option<&str>, names: &[&str]| {
+            let reached: Vec<_> = classes.reached(prefix).map(|class| class.name.as_str()).collect();
+            assert_eq!(reached, names, "{prefix:?}");
+        };
+        check(None, &["img", "thumb", "api"]);
+        check(Some("/img/a"), &["img", "thumb"]);
+        check(Some("/i"), &["img", "thumb"]);
+        check(Some("/api/"), &["thumb", "api"]);
+        check(Some("/x"), &["thumb"]);
+    }
+
+    #[test]
+    fn a_wrong_pattern_is_named() {
+        let error = Classes::new(&[class("broken", "/a[")]).unwrap_err().to_string();
+        assert!(error.contains("broken") && error.contains("/a["), "{error}");
+        for (path, part) in [
+            ("img/*", "does not begin with"),
+            ("", "does not begin with"),
+            ("/search?q=*", "only paths are compared"),
+            ("/a b", "%20"),
+            ("/img/**.jpg", "between slashes"),
+            ("/img/../a", "are resolved"),
+        ] {
+            let error = Classes::new(&[class("wrong", path)]).unwrap_err().to_string();
+            assert!(error.contains(part) && error.contains("wrong"), "{path}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_class_that_an_earlier_one_hides_is_refused() {
+        let check = |paths: [&str; 2], hidden: bool| {
+            let made = Classes::new(&[class("first", paths[0]), class("second", paths[1])]);
+            assert_eq!(made.as_ref().err().map(|error| error.index), hidden.then_some(1), "{paths:?}: {made:?}");
+        };
+        check(["/**", "/img/*"], true);
+        check(["/img/**", "/img/*/thumb"], true);
+        check(["/img/*", "/img/*"], true);
+        check(["/img/*", "/img/**"], false);
+        check(["/img/**", "/im/**"], false);
+        check(["/*/a/**", "/b/a/c"], false);
+    }
+}

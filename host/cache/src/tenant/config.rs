@@ -1,0 +1,135 @@
+//! The `[[tenant]]` table of the configuration.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use sandbar_http::key::KeyRules;
+use sandbar_http::origin_view::ForwardRules;
+use sandbar_policy::freshness::Grant;
+use sandbar_policy::{Choice, Role};
+use serde::{Deserialize, Serialize};
+
+use super::tunnels::TunnelConfig;
+use crate::consistency::Consistency;
+use crate::origin::http::{OriginConfig, url_or_table};
+use crate::origin::shield::ProtectConfig;
+use crate::setting::{DAY, HOUR, KIB, MIB, MS, Percent, Size, Span};
+
+/// The largest size that a share of memory, or a body in it, may have: 2^50 bytes.
+const BYTES_MAX: u64 = 1 << 50;
+
+/// What of a lifetime may be taken off at random, in per cent: more than half is not jitter.
+pub type Jitter = Percent<0, 50>;
+
+/// A tenant: whose hosts, which origin, how much memory, which policies.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TenantConfig {
+    /// Its name: 1 to 64 of `a-z`, `0-9`, `-` and `_`. It is part of every key.
+    pub name: String,
+    /// Host names it answers for: exact, `*.example`, or `*` for all that no other tenant has.
+    pub hosts: Vec<String>,
+    /// Its origin: the URL alone, or a table of settings. The gateway needs one; a layer has its service instead.
+    #[serde(deserialize_with = "url_or_table", skip_serializing_if = "Option::is_none")]
+    pub origin: Option<OriginConfig>,
+    /// Its share of L1, in bytes.
+    pub l1: Size<{ 64 * KIB }, BYTES_MAX>,
+    /// The largest body that is stored; a larger one is passed through. `l1` must be able to hold it. By default 16 MiB, or
+    /// what `l1` can hold where that is less.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_max: Option<Size<1, BYTES_MAX>>,
+    /// How long a request waits for another one's fetch before it is served stale, if that is allowed, or makes its own.
+    pub waiter_deadline: Span<MS, HOUR>,
+    /// How long a request waits for a fetch before it is served a stale response that may be served when the origin fails;
+    /// the fetch goes on behind it.
+    pub fetch_soft_deadline: Span<0, HOUR>,
+    /// How long a fetch may take until its response begins, waiting for its turn and retries included. Past it the request
+    /// is served stale, if that is allowed, or answered with 504.
+    pub fetch_hard_deadline: Span<MS, HOUR>,
+    /// The longest heuristic freshness lifetime (RFC 9111 section 4.2.2).
+    pub heuristic_max: Span<0, { 3650 * DAY }>,
+    /// For how long after its freshness lifetime a response with a validator stays in L2, so that the origin need not send it
+    /// again where it has not changed.
+    pub keep_for_validation: Span<0, { 3650 * DAY }>,
+    /// What is taken off the lifetime of what is stored, at random up to so many per cent of what is left of it, so that
+    /// what was fetched together does not expire together.
+    pub lifetime_jitter_percent: Jitter,
+    /// Names of the targeted fields that are obeyed before `Cache-Control` (RFC 9213), the most specific first.
+    pub targets: Vec<String>,
+    /// Whether surrogate keys are left in responses to clients.
+    pub show_surrogate_keys: bool,
+    /// Whether `Cache-Status` names the key.
+    pub show_key: bool,
+    /// What an acknowledged purge promises about the other nodes of a fleet, where a class does not say.
+    pub consistency: Consistency,
+    /// What joins the cache key.
+    pub key: KeyRules,
+    /// What the origin is told beside what clients say.
+    pub forward: ForwardRules,
+    /// How its origin is protected.
+    pub protect: ProtectConfig,
+    /// Bounds of connections that switch to another protocol.
+    pub tunnels: TunnelConfig,
+    /// What its freshness policy may do beyond RFC 9111.
+    pub grants: BTreeSet<Grant>,
+    /// Classes of targets; the first whose pattern matches counts.
+    #[serde(rename = "class")]
+    pub classes: Vec<ClassConfig>,
+    /// Its policies, by role; a role left out uses the native default.
+    pub policy: BTreeMap<Role, Choice>,
+}
+
+/// A `[[tenant.class]]` table: targets that are treated alike.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClassConfig {
+    /// Its name: policies see it.
+    pub name: String,
+    /// Pattern of the path: `*` stands for any characters but `/`, `**` for any.
+    pub path: String,
+    /// Whether responses that set a cookie may be stored.
+    pub store_set_cookie: bool,
+    /// The protocols that clients may switch to (RFC 9110 section 7.8), such as `websocket`. By default none: `Upgrade` is
+    /// ignored.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub upgrade: Vec<String>,
+    /// What an acknowledged purge promises about the other nodes of a fleet; what the tenant says by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub consistency: Option<Consistency>,
+    /// The response field that holds the version, where consistency is `versioned`: a number that never falls, or
+    /// `last-modified`. Without one, responses are as new as their fills.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version_field: Option<String>,
+    /// The tenant's `lifetime_jitter_percent` for this class, where it differs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lifetime_jitter_percent: Option<Jitter>,
+}
+
+impl Default for TenantConfig {
+    fn default() -> Self {
+        Self {
+            name: "default".into(),
+            hosts: vec!["*".into()],
+            origin: None,
+            l1: Size::of(64 * MIB),
+            body_max: None,
+            waiter_deadline: Span::of(Duration::from_secs(10)),
+            fetch_soft_deadline: Span::of(Duration::from_secs(2)),
+            fetch_hard_deadline: Span::of(Duration::from_secs(60)),
+            heuristic_max: Span::of(Duration::from_secs(24 * 3600)),
+            keep_for_validation: Span::of(Duration::from_secs(3600)),
+            lifetime_jitter_percent: Jitter::of(0),
+            targets: vec!["cdn-cache-control".into()],
+            show_surrogate_keys: false,
+            show_key: false,
+            consistency: Consistency::default(),
+            key: KeyRules::default(),
+            forward: ForwardRules::default(),
+            protect: ProtectConfig::default(),
+            tunnels: TunnelConfig::default(),
+            grants: BTreeSet::new(),
+            classes: Vec::new(),
+            policy: BTreeMap::new(),
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! Barriers that survive a restart: a small redb database beside the segments, one durable transaction per purge.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use sandbar_base::clock::Timestamp;
+
+use crate::barrier::{Barrier, Purge, PurgeMode, Scope};
+
+/// (tenant, sequence) → barrier. The number in the name is the format's version.
+const BARRIERS: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("barriers-1");
+/// (tenant, purge) → its highest sequence: the same purge again replaces the older one.
+const PURGES: TableDefinition<'_, (&str, &[u8]), u64> = TableDefinition::new("purges-1");
+/// tenant → the highest sequence given out.
+const SEQUENCES: TableDefinition<'_, &str, u64> = TableDefinition::new("sequences-1");
+
+/// How many old barriers one purge clears away at most.
+const PRUNE_LEN: usize = 32;
+/// The page cache of redb; it is a small database.
+const CACHE_BYTES: usize = 1 << 20;
+
+#[derive(Debug)]
+pub(super) struct BarrierBook {
+    path: PathBuf,
+    /// None after a write that the disk refused: from then on a database takes nothing until it is opened again.
+    database: Mutex<Option<Database>>,
+    sequences: Mutex<HashMap<String, u64>>,
+    /// Older barriers than this are dropped: nothing they could hold back lives so long.
+    lifetime_max: Duration,
+    /// Barriers kept per tenant.
+    barriers_max: u64,
+}
+
+type BookResult<T> = Result<T, redb::Error>;
+
+impl BarrierBook {
+    /// Opens or creates the database at `path`.
+    pub(super) fn open(path: &Path, lifetime_max: Duration, barriers_max: u64) -> BookResult<Self> {
+        let database = open(path)?;
+        let transaction = database.begin_write()?;
+        transaction.open_table(BARRIERS)?;
+        transaction.open_table(PURGES)?;
+        transaction.open_table(SEQUENCES)?;
+        transaction.commit()?;
+        let mut sequences = HashMap::new();
+        for row in database.begin_read()?.open_table(SEQUENCES)?.iter()? {
+            let (tenant, sequence) = row?;
+            sequences.insert(tenant.value().to_owned(), sequence.value());
+        }
+        let (path, database) = (path.to_owned(), Mutex::new(Some(database)));
+        Ok(Self { path, database, sequences: Mutex::new(sequences), lifetime_max, barriers_max })
+    }
+
+    /// The highest sequence given out to a tenant.
+    pub(super) fn sequence(&self, tenant: &str) -> u64 {
+        self.sequences.lock().get(tenant).copied().unwrap_or(0)
+    }
+
+    /// Records a purge; it is on disk when this returns.
+    pub(super) fn raise(&self, tenant: &str, purge: &Purge, above: u64, at: Timestamp) -> BookResult<u64> {
+        let sequence = self.with(|database| self.raise_in(database, tenant, purge, above, at))?;
+        let mut sequences = self.sequences.lock();
+        let known = sequences.entry(tenant.to_owned()).or_default();
+        *known = sequence.max(*known);
+        Ok(sequence)
+    }
+
+    fn raise_in(&self, database: &Database, tenant: &str, purge: &Purge, above: u64, at: Timestamp) -> BookResult<u64> {
+        let transaction = database.begin_write()?;
+        let sequence = next_sequence(&transaction, tenant, above)?;
+        let barrier = Barrier { purge: purge.clone(), sequence, raised: at };
+        insert(&transaction, tenant, &barrier)?;
+        prune(&transaction, tenant, at, self.lifetime_max)?;
+        // Counting them takes a walk over all: done only now and then, and they are an eighth too many at most.
+        if sequence % (self.barriers_max / 8).max(1) == 0 {
+            merge_past_most(&transaction, tenant, self.barriers_max)?;
+        }
+        transaction.commit()?;
+        Ok(sequence)
+    }
+
+    /// Works on the database, which is opened again where it was given up before.
+    fn with<T>(&self, work: impl FnOnce(&Database) -> BookResult<T>) -> BookResult<T> {
+        let mut held = self.database.lock();
+        let database = match held.take() {
+            Some(database) => database,
+            None => open(&self.path)?,
+        };
+        let done = work(&database);
+        if done.is_ok() {
+            *held = Some(database);
+        }
+        done
+    }
+
+    /// The barriers above `above`.
+    pub(super) fn raised_since(&self, tenant: &str, above: u64) -> BookResult<Vec<Barrier>> {
+        self.with(|database| {
+            let barriers = database.begin_read()?.open_table(BARRIERS)?;
+            let from = above.saturating_add(1);
+            let mut raised = Vec::new();
+            for row in barriers.range((tenant, from)..=(tenant, u64::MAX))? {
+                let (key, value) = row?;
+                raised.push(decode(value.value(), key.value().1));
+            }
+            Ok(raised)
+        })
+    }
+}
+
+fn open(path: &Path) -> BookResult<Database> {
+    Ok(Database::builder().set_cache_size(CACHE_BYTES).create(path)?)
+}
+
+fn next_sequence(transaction: &WriteTransaction, tenant: &str, above: u64) -> BookResult<u64> {
+    let mut sequences = transaction.open_table(SEQUENCES)?;
+    let given = sequences.get(tenant)?.map_or(0, |row| row.value());
+    let next = given.max(above) + 1;
+    sequences.insert(tenant, next)?;
+    Ok(next)
+}
+
+fn insert(transaction: &WriteTransaction, tenant: &str, barrier: &Barrier) -> BookResult<()> {
+    let (purge, value) = (encode(&barrier.purge), encode(barrier));
+    let mut barriers = transaction.open_table(BARRIERS)?;
+    let mut purges = transaction.open_table(PURGES)?;
+    if let Some(older) = purges.insert((tenant, &*purge), barrier.sequence)?.map(|row| row.value()) {
+        barriers.remove((tenant, older))?;
+    }
+    barriers.insert((tenant, barrier.sequence), &*value)?;
+    Ok(())
+}
+
+/// Drops the oldest barriers where nothing is left that they could hold back.
+fn prune(transaction: &WriteTransaction, tenant: &str, now: Timestamp, lifetime_max: Duration) -> BookResult<()> {
+    let old: Vec<Barrier> = oldest(transaction, tenant, PRUNE_LEN)?
+        .into_iter()
+        .filter(|barrier| barrier.raised.saturating_add(lifetime_max) <= now)
+        .collect();
+    remove(transaction, tenant, &old)
+}
+
+/// Where there are too many barriers, the older half of them becomes one for the whole tenant: it purges too much rather
+/// than too little.
+fn merge_past_most(transaction: &WriteTransaction, tenant: &str, barriers_max: u64) -> BookResult<()> {
+    let len = {
+        let barriers = transaction.open_table(BARRIERS)?;
+        barriers.range((tenant, 0)..=(tenant, u64::MAX))?.count() as u64
+    };
+    if len <= barriers_max {
+        return Ok(());
+    }
+    let old = oldest(transaction, tenant, usize::try_from(len - barriers_max / 2).unwrap_or(usize::MAX))?;
+    let Some(last) = old.last() else { return Ok(()) };
+    tracing::warn!(tenant, barriers = len, "too many barriers: the older half becomes a purge of everything");
+    remove(transaction, tenant, &old)?;
+    let everything = Purge { scope: Scope::Everything, mode: PurgeMode::Hard };
+    insert(transaction, tenant, &Barrier { purge: everything, sequence: last.sequence, raised: last.raised })
+}
+
+fn oldest(transaction: &WriteTransaction, tenant: &str, len: usize) -> BookResult<Vec<Barrier>> {
+    let barriers = transaction.open_table(BARRIERS)?;
+    let mut oldest = Vec::new();
+    for row in barriers.range((tenant, 0)..=(tenant, u64::MAX))?.take(len) {
+        let (key, value) = row?;
+        oldest.push(decode(value.value(), key.value().1));
+    }
+    Ok(oldest)
+}
+
+fn remove(transaction: &WriteTransaction, tenant: &str, gone: &[Barrier]) -> BookResult<()> {
+    let mut barriers = transaction.open_table(BARRIERS)?;
+    let mut purges = transaction.open_table(PURGES)?;
+    for barrier in gone {
+        barriers.remove((tenant, barrier.sequence))?;
+        purges.remove((tenant, &*encode(&barrier.purge)))?;
+    }
+    Ok(())
+}
+
+fn encode(value: &impl serde::Serialize) -> Vec<u8> {
+    postcard::to_allocvec(value).expect("plain data in a growing buffer always serialises")
+}
+
+/// A barrier that can't be read holds everything back.
+fn decode(bytes: &[u8], sequence: u64) -> Barrier {
+    postcard::from_bytes(bytes).unwrap_or_else(|_| Barrier {
+        purge: Purge { scope: Scope::Everything, mode: PurgeMode::Hard },
+        sequence,
+        raised: Timestamp::default(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn everything() -> Purge {
+        Purge { scope: Scope::Everything, mode: PurgeMode::Soft }
+    }
+
+    fn surrogate_key(n: u64) -> Purge {
+        Purge { scope: Scope::SurrogateKey(format!("product-{n}")), mode: PurgeMode::Hard }
+    }
+
+    const DAY: Duration = Duration::from_secs(86_400);
+    const NOW: Timestamp = Timestamp::from_millis(1_000_000_000);
+
+    #[test]
+    fn sequence_is_never_given_out_twice_even_after_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("barriers.redb");
+        let book = BarrierBook::open(&path, DAY, 100).unwrap();
+        assert_eq!(book.raise("shop", &everything(), 0, NOW).unwrap(), 1);
+        assert_eq!(book.raise("shop", &everything(), 41, NOW).unwrap(), 42);
+        assert_eq!(book.raise("news", &everything(), 0, NOW).unwrap(), 1, "tenants count apart");
+        drop(book);
+        let book = BarrierBook::open(&path, DAY, 100).unwrap();
+        assert_eq!(book.sequence("shop"), 42);
+        assert_eq!(book.raise("shop", &surrogate_key(1), 0, NOW).unwrap(), 43);
+        let sequences: Vec<u64> = book.raised_since("shop", 0).unwrap().iter().map(|b| b.sequence).collect();
+        assert_eq!(sequences, [42, 43], "the same purge again replaces the older one");
+        assert_eq!(book.raised_since("shop", 42).unwrap().len(), 1);
+        assert_eq!(book.raised_since("nobody", 0).unwrap(), []);
+    }
+
+    #[test]
+    fn barriers_are_dropped_when_nothing_older_can_live() {
+        let dir = tempfile::tempdir().unwrap();
+        let book = BarrierBook::open(&dir.path().join("b"), DAY, 100).unwrap();
+        book.raise("shop", &surrogate_key(1), 0, NOW).unwrap();
+        book.raise("shop", &surrogate_key(2), 0, NOW.saturating_add(DAY)).unwrap();
+        assert_eq!(book.raised_since("shop", 0).unwrap().len(), 1);
+        assert_eq!(book.raise("shop", &surrogate_key(3), 0, NOW.saturating_add(DAY)).unwrap(), 3);
+    }
+
+    #[test]
+    fn too_many_barriers_become_one_for_the_tenant() {
+        let dir = tempfile::tempdir().unwrap();
+        let book = BarrierBook::open(&dir.path().join("b"), DAY, 10).unwrap();
+        for n in 0..11 {
+            book.raise("shop", &surrogate_key(n), 0, NOW).unwrap();
+        }
+        let raised = book.raised_since("shop", 0).unwrap();
+        let everything = raised.iter().find(|b| b.purge.scope == Scope::Everything).unwrap();
+        assert_eq!((raised.len(), everything.sequence), (6, 6));
+        // Each of the purges that went is covered by it: numbers 1 to 6. The others are still there.
+        for n in 7..=11 {
+            assert!(raised.iter().any(|b| b.sequence == n && b.purge == surrogate_key(n - 1)));
+        }
+    }
+}

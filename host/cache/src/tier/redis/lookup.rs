@@ -1,0 +1,97 @@
+//! Reading entries: one round trip for all keys and the tenant's purge sequence. What can't be read is a miss.
+
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use redis::{Cmd, Value};
+use sandbar_base::memory_budget::{Reserved, Use};
+use sandbar_http::entry::Entry;
+use sandbar_http::key::CacheKey;
+
+use super::reads::{Answered, ask_each};
+use super::{RedisTier, barriers, keys};
+use crate::tier::codec::Unreadable;
+use crate::tier::{Found, TierError, codec};
+
+/// What a command with a key in it takes, about.
+const COMMAND_BYTES: usize = 96;
+
+/// Room is taken for values of up to so many bytes before any is asked for. One that is longer is asked for again, with room
+/// for the longest that may be.
+const FIRST_BYTES_MAX: usize = 128 << 10;
+
+impl RedisTier {
+    pub(super) async fn read(&self, tenant: Option<&str>, keys: &[CacheKey]) -> Result<Found, TierError> {
+        let found = self.read_up_to(FIRST_BYTES_MAX.min(self.config.value_max_bytes), tenant, keys).await?;
+        match found {
+            Some(found) => Ok(found),
+            None => Ok(self.read_up_to(self.config.value_max_bytes, tenant, keys).await?.unwrap_or_default()),
+        }
+    }
+
+    /// Reads values of up to so many bytes each, for which there has to be room before they are asked for; without it
+    /// nothing is found. None where one of them is longer and might be read.
+    async fn read_up_to(
+        &self,
+        bytes_max: usize,
+        tenant: Option<&str>,
+        keys: &[CacheKey],
+    ) -> Result<Option<Found>, TierError> {
+        let nothing = || Found { entries: keys.iter().map(|_| None).collect(), sequence: None };
+        let Some(mut room) = self.config.budget.reserve(Use::L2Reads, (keys.len() * (bytes_max + 1)) as u64) else {
+            return Ok(Some(nothing()));
+        };
+        let commands = self.commands(keys, bytes_max);
+        if commands.is_empty() && tenant.is_none() {
+            return Ok(Some(Found::default()));
+        }
+        let Answered { values, sequence } = match &self.reads {
+            Some(reads) => reads.ask(&self.link, commands, tenant).await?,
+            None => ask_each(&self.link, commands, tenant).await?,
+        };
+        let longer = |value: &Value| matches!(value, Value::BulkString(bytes) if bytes.len() > bytes_max);
+        if bytes_max < self.config.value_max_bytes && values.iter().any(longer) {
+            return Ok(None);
+        }
+        // Missing is none yet; anything but a number is nonsense, and 0 is what it is worth.
+        let sequence = sequence.map(|value| barriers::number(&value).unwrap_or(0));
+        let shift_ms = self.link.correction_ms();
+        let values = keys.iter().zip(values);
+        let entries = values.map(|(key, value)| self.decode(key, value, shift_ms, &mut room)).collect();
+        Ok(Some(Found { entries, sequence }))
+    }
+
+    /// One bounded read per key.
+    fn commands(&self, keys: &[CacheKey], bytes_max: usize) -> Vec<Cmd> {
+        let mut commands = Vec::with_capacity(keys.len());
+        for key in keys {
+            let mut command = Cmd::with_capacity(4, COMMAND_BYTES);
+            // Not GET: whatever somebody may have put there, no more than an entry's worth of it comes back.
+            command.arg("GETRANGE").arg(keys::entry(key.tenant(), key.hash(), self.spread));
+            command.arg(0).arg(bytes_max);
+            commands.push(command);
+        }
+        commands
+    }
+
+    fn decode(&self, key: &CacheKey, value: Value, shift_ms: i64, room: &mut Reserved) -> Option<Entry> {
+        let bytes = match value {
+            Value::Nil => return None,
+            Value::BulkString(bytes) if bytes.is_empty() => return None,
+            Value::BulkString(bytes) if bytes.len() <= self.config.value_max_bytes => Bytes::from(bytes),
+            // Too large, or another type of key altogether.
+            _ => {
+                self.unreadable.fetch_add(1, Ordering::Relaxed);
+                return None;
+            }
+        };
+        let room = room.draw(bytes.len() as u64)?;
+        let entry = codec::decode_within(bytes, &key.shared_text(), shift_ms, room);
+        if let Err(reason) = &entry
+            && *reason != Unreadable::NoRoom
+        {
+            self.unreadable.fetch_add(1, Ordering::Relaxed);
+        }
+        entry.ok()
+    }
+}

@@ -1,0 +1,71 @@
+//! Purges that outlive the nodes: recorded, and read again, by one script each.
+
+use futures_util::future::{BoxFuture, FutureExt};
+use redis::Value;
+use sandbar_base::clock::Timestamp;
+
+use super::barriers::{self, RAISED_SINCE, SEQUENCE_MAX, SLICE};
+use super::raising::Raising;
+use super::{RedisTier, keys};
+use crate::barrier::{Barrier, BarrierStore, Purge};
+use crate::tier::TierError;
+
+impl RedisTier {
+    /// What records a purge.
+    ///
+    /// # Errors
+    /// When its number would be out of range.
+    fn raising_of(&self, tenant: &str, purge: &Purge, above: u64, at: Timestamp) -> Result<Raising, TierError> {
+        if above >= SEQUENCE_MAX {
+            return Err(self.link.failed(format!("the purge sequence {above} is out of range")));
+        }
+        let at = Timestamp::from_millis(at.as_millis().saturating_add_signed(self.link.correction_ms()));
+        Ok(Raising::new(&self.config.url, tenant, purge, above, at, self.config.lifetime_max))
+    }
+
+    async fn record(&self, tenant: &str, purge: &Purge, above: u64, at: Timestamp) -> Result<u64, TierError> {
+        let raising = self.raising_of(tenant, purge, above, at)?;
+        let script = raising.script();
+        let deadline = self.config.purge_deadline;
+        self.link.call_within(deadline, |mut to| async move { script.invoke_async(&mut to).await }).await
+    }
+
+    async fn recorded_since(&self, tenant: &str, above: u64) -> Result<Vec<Barrier>, TierError> {
+        let (mut recorded, mut above) = (Vec::new(), above);
+        loop {
+            let mut script = RAISED_SINCE.key(keys::control(tenant, "barriers"));
+            script.key(keys::control(tenant, "raised")).arg(above).arg(SLICE);
+            // A read waits for it: the deadline is a read's.
+            let rows: Vec<Value> = self.link.call(|mut to| async move { script.invoke_async(&mut to).await }).await?;
+            let slice = barriers::read(&rows);
+            let slice = slice.ok_or_else(|| self.link.failed("the purge records make no sense".to_owned()))?;
+            let (len, highest) = (slice.len(), slice.iter().map(|barrier| barrier.sequence).max());
+            recorded.extend(slice);
+            match highest {
+                Some(highest) if len >= SLICE && highest > above => above = highest,
+                _ => return Ok(recorded),
+            }
+        }
+    }
+}
+
+impl BarrierStore for RedisTier {
+    fn raise<'a>(
+        &'a self,
+        tenant: &'a str,
+        purge: &'a Purge,
+        above: u64,
+        at: Timestamp,
+    ) -> BoxFuture<'a, Result<u64, TierError>> {
+        self.record(tenant, purge, above, at).boxed()
+    }
+
+    fn raising(&self, tenant: &str, purge: &Purge, above: u64, at: Timestamp) -> Option<Raising> {
+        // On a Cluster no script sees both the tenant's slot and another one.
+        self.raising_of(tenant, purge, above, at).ok().filter(|_| !self.spread)
+    }
+
+    fn raised_since<'a>(&'a self, tenant: &'a str, above: u64) -> BoxFuture<'a, Result<Vec<Barrier>, TierError>> {
+        self.recorded_since(tenant, above).boxed()
+    }
+}

@@ -1,0 +1,133 @@
+//! The admin API, for operators and tenant teams: on an address of its own, with a bearer token, answering in JSON.
+//!
+//! | method and path | what it does |
+//! |---|---|
+//! | `GET /` | the dashboard |
+//! | `GET /healthz`, `GET /readyz` | whether the process runs; whether it takes requests. Without token |
+//! | `GET /stats` | everything the dashboard shows |
+//! | `GET /metrics` | OpenMetrics text |
+//! | `GET /tenants`, `GET /tenants/{tenant}` | counters, memory, policies |
+//! | `GET /tenants/{tenant}/policies`, `GET …/policies/{role}` | what is bound |
+//! | `PUT /tenants/{tenant}/policies/{role}` | binds a component (`application/wasm`) or a stock policy (JSON) |
+//! | `DELETE /tenants/{tenant}/policies/{role}` | back to the configured or native policy |
+//! | `POST /tenants/{tenant}/events` | 501: events of other systems reach no policy yet |
+//! | `POST /tenants/{tenant}/purge` | purges by key, prefix, surrogate key, or everything |
+//! | `POST /tenants/{tenant}/record?seconds=60&sample=16` | records the tenant's traffic as csv while it is read |
+//! | `PUT`, `DELETE /tenants/{tenant}/entries?url=…` | stores or forgets one response |
+//!
+//! Only `POST`, `PUT` and `DELETE` change something or begin work; pages of other sites are refused everything (`auth`).
+
+mod auth;
+mod entries;
+mod error;
+mod policies;
+mod purge;
+mod record;
+mod stats;
+mod upload;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{StatusCode, header};
+use axum::middleware;
+use axum::response::{Html, IntoResponse};
+use axum::routing::{delete, get, post, put};
+use axum::{Json, Router};
+use sandbar::cache::Cache;
+use sandbar::tenant::Tenant;
+use serde_json::json;
+
+use self::error::Refused;
+use super::config::{Scheme, Secret};
+use super::metrics;
+
+/// The one page, with everything that it needs.
+const DASHBOARD: &str = include_str!("admin/dashboard.html");
+
+/// What the admin API works on.
+pub(super) struct Admin {
+    cache: Cache,
+    scheme: Scheme,
+    token: Option<Secret>,
+    /// Bounds what is sent to it, in bytes.
+    body_bytes_max: u64,
+    ready: AtomicBool,
+    started: Duration,
+}
+
+impl Admin {
+    pub(super) fn new(cache: Cache, scheme: Scheme, token: Option<Secret>, body_bytes_max: u64) -> Self {
+        let started = cache.clock().monotonic();
+        Self { cache, scheme, token, body_bytes_max, ready: AtomicBool::new(true), started }
+    }
+
+    /// From now on `/readyz` says no.
+    pub(super) fn drain_begins(&self) {
+        self.ready.store(false, Ordering::Relaxed);
+    }
+
+    fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed)
+    }
+
+    fn tenant(&self, name: &str) -> Result<&Arc<Tenant>, Refused> {
+        self.cache.tenant(name).ok_or_else(|| {
+            let known: Vec<_> = self.cache.tenants().iter().map(|tenant| &*tenant.name).collect();
+            Refused::new(StatusCode::NOT_FOUND, format!("there is no tenant {name:?}; there are: {}", known.join(", ")))
+        })
+    }
+}
+
+/// All routes.
+pub(super) fn router(admin: Arc<Admin>) -> Router {
+    let body_bytes_max = usize::try_from(admin.body_bytes_max).unwrap_or(usize::MAX);
+    // To compile and try a policy takes as long as it takes; the binding itself says when that is too long.
+    let policies = Router::new()
+        .route("/tenants/{tenant}/policies", get(policies::list))
+        .route("/tenants/{tenant}/policies/{role}", get(policies::one).put(policies::bind).delete(policies::unbind))
+        .layer(middleware::from_fn_with_state(error::BINDING_DEADLINE, error::within));
+    let others = Router::new()
+        .route("/stats", get(stats::stats))
+        .route("/metrics", get(exposition))
+        .route("/tenants", get(stats::tenants))
+        .route("/tenants/{tenant}", get(stats::tenant))
+        .route("/tenants/{tenant}/events", post(policies::events))
+        .route("/tenants/{tenant}/purge", post(purge::purge))
+        .route("/tenants/{tenant}/record", post(record::record))
+        .route("/tenants/{tenant}/entries", put(entries::put).merge(delete(entries::delete)))
+        .fallback(async || Refused::new(StatusCode::NOT_FOUND, "there is nothing here; see GET / for the dashboard"))
+        .layer(middleware::from_fn_with_state(error::DEADLINE, error::within));
+    let closed = others.merge(policies).layer(middleware::from_fn_with_state(Arc::clone(&admin), auth::check));
+    Router::new()
+        .route("/", get(dashboard))
+        .route("/healthz", get(async || Json(json!({ "status": "ok" }))))
+        .route("/readyz", get(ready))
+        .merge(closed)
+        .layer(DefaultBodyLimit::max(body_bytes_max))
+        .layer(middleware::from_fn(error::in_json))
+        .with_state(admin)
+}
+
+async fn dashboard() -> impl IntoResponse {
+    // Everything is in the page: nothing else may be loaded, sent elsewhere, or frame it.
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; \
+                  img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    ([(header::CONTENT_SECURITY_POLICY, policy), (header::CACHE_CONTROL, "no-cache")], Html(DASHBOARD))
+}
+
+async fn ready(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
+    match admin.is_ready() {
+        true => (StatusCode::OK, Json(json!({ "status": "ready" }))),
+        false => (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "error": "the gateway is being stopped" }))),
+    }
+}
+
+async fn exposition(State(admin): State<Arc<Admin>>) -> Result<impl IntoResponse, Refused> {
+    let text = metrics::text(&admin.cache).map_err(|error| {
+        Refused::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the metrics can't be written: {error}"))
+    })?;
+    Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text))
+}

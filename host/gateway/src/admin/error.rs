@@ -1,0 +1,76 @@
+//! Errors of the admin API: a status and a sentence, in JSON, wherever they come from.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use sandbar_policy::BIND_DEADLINE;
+
+/// A request that takes longer is given up.
+pub(super) const DEADLINE: Duration = Duration::from_secs(60);
+
+/// The same where a policy is bound, which has a deadline of its own and says what came of it: before it the component
+/// arrives, and after it the entries are handed over.
+pub(super) const BINDING_DEADLINE: Duration = BIND_DEADLINE.saturating_add(DEADLINE).saturating_add(DEADLINE);
+
+/// Error texts of the router and its extractors are short.
+const TEXT_BYTES_MAX: usize = 4096;
+
+/// Why a request was not done: nothing has changed.
+#[derive(Debug)]
+pub(super) struct Refused {
+    status: StatusCode,
+    reason: String,
+}
+
+impl Refused {
+    pub(super) fn new(status: StatusCode, reason: impl Into<String>) -> Self {
+        Self { status, reason: reason.into() }
+    }
+
+    pub(super) fn bad(reason: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, reason)
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        (self.status, Json(json!({ "error": self.reason }))).into_response()
+    }
+}
+
+/// Gives a request a deadline.
+pub(super) async fn within(State(deadline): State<Duration>, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(deadline, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            let reason = format!("it took longer than {} s", deadline.as_secs());
+            Refused::new(StatusCode::REQUEST_TIMEOUT, reason).into_response()
+        }
+    }
+}
+
+/// Gives the errors of the router and its extractors the form that ours have.
+pub(super) async fn in_json(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let status = response.status();
+    let has_form = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
+    if has_form || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let (mut head, body) = response.into_parts();
+    let text = axum::body::to_bytes(body, TEXT_BYTES_MAX).await.unwrap_or_default();
+    let reason = match String::from_utf8_lossy(&text).trim() {
+        "" => status.canonical_reason().unwrap_or("refused").to_lowercase(),
+        said => said.to_owned(),
+    };
+    head.headers.remove(header::CONTENT_LENGTH);
+    head.headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    Response::from_parts(head, Body::from(json!({ "error": reason }).to_string()))
+}

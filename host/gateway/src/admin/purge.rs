@@ -1,0 +1,169 @@
+//! Purges.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use sandbar::barrier::{Purge, PurgeMode, Scope};
+use sandbar::cache::PurgeReport;
+use sandbar_http::key::{KeyRules, Target, TargetPrefix, sent_target, site_of};
+use serde::Deserialize;
+
+use super::upload::Upload;
+use super::{Admin, Refused};
+use crate::config::Scheme;
+
+/// How many purges one request may hold.
+const PURGES_MAX: usize = 1000;
+
+/// One purge as it is written in JSON.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "scope", rename_all = "kebab-case", deny_unknown_fields)]
+enum Asked {
+    /// One URL with all its variants.
+    Key {
+        url: String,
+        #[serde(default)]
+        mode: PurgeMode,
+    },
+    /// Every path and query that begins so: on one site where `prefix` is a URL, on all where it is a path.
+    Prefix {
+        prefix: String,
+        #[serde(default)]
+        mode: PurgeMode,
+    },
+    /// Every entry with a surrogate key.
+    SurrogateKey {
+        key: String,
+        #[serde(default)]
+        mode: PurgeMode,
+    },
+    /// Everything the tenant has.
+    Everything {
+        #[serde(default)]
+        mode: PurgeMode,
+    },
+}
+
+pub(super) async fn purge(
+    State(admin): State<Arc<Admin>>,
+    Path(tenant): Path<String>,
+    body: Upload,
+) -> Result<(StatusCode, Json<PurgeReport>), Refused> {
+    let tenant = admin.tenant(&tenant)?;
+    let purges = purges(&body.into_bytes(), admin.scheme, &tenant.settings.key)?;
+    let report = admin.cache.purge(tenant, &purges).await;
+    tracing::info!(tenant = &*tenant.name, purges = purges.len(), pending = report.pending, "purged");
+    Ok((status(&report), Json(report)))
+}
+
+/// What a purge is answered with. All of it has taken effect on this node.
+pub(super) const fn status(report: &PurgeReport) -> StatusCode {
+    if report.failed > 0 {
+        // Its consistency promises more than has been reached; it is delivered later.
+        StatusCode::SERVICE_UNAVAILABLE
+    } else if report.pending > 0 {
+        // Not yet where other nodes see it (RFC 9110 section 15.3.3).
+        StatusCode::ACCEPTED
+    } else {
+        StatusCode::OK
+    }
+}
+
+/// One purge, or an array of them.
+fn purges(body: &[u8], scheme: Scheme, rules: &KeyRules) -> Result<Vec<Purge>, Refused> {
+    let wrong = |error: serde_json::Error| {
+        let example = r#"{"scope": "key", "url": "http://host/path", "mode": "soft"}"#;
+        Refused::bad(format!("that is no purge: {error}; write it like {example}"))
+    };
+    let asked: Vec<serde_json::Value> = match serde_json::from_slice(body).map_err(wrong)? {
+        serde_json::Value::Array(several) => several,
+        one => vec![one],
+    };
+    if asked.is_empty() || asked.len() > PURGES_MAX {
+        return Err(Refused::bad(format!("send 1 to {PURGES_MAX} purges at once, not {}", asked.len())));
+    }
+    asked.into_iter().map(|asked| to_purge(serde_json::from_value(asked).map_err(wrong)?, scheme, rules)).collect()
+}
+
+fn to_purge(asked: Asked, scheme: Scheme, rules: &KeyRules) -> Result<Purge, Refused> {
+    let (scope, mode) = match asked {
+        Asked::Everything { mode } => (Scope::Everything, mode),
+        // Those of responses are read without the white space around them.
+        Asked::SurrogateKey { key, .. } if key.trim().is_empty() => {
+            return Err(Refused::bad("the surrogate key is empty"));
+        }
+        Asked::SurrogateKey { key, mode } => (Scope::SurrogateKey(key.trim().to_owned()), mode),
+        Asked::Prefix { prefix, mode } if prefix.starts_with('/') => (prefix_on(None, &prefix)?, mode),
+        Asked::Prefix { prefix, mode } => {
+            let (site, prefix) = site_and_target(&prefix, scheme)?;
+            (prefix_on(Some(&site), &prefix)?, mode)
+        }
+        Asked::Key { url, mode } => {
+            let (site, target) = site_and_target(&url, scheme)?;
+            (Scope::Target(Target::on_site(rules, &site, &target).map_err(|_| no_url(&url))?), mode)
+        }
+    };
+    Ok(Purge { scope, mode })
+}
+
+fn prefix_on(site: Option<&str>, prefix: &str) -> Result<Scope, Refused> {
+    TargetPrefix::new(site, prefix).map(Scope::Prefix).map_err(|_| no_url(prefix))
+}
+
+fn no_url(url: &str) -> Refused {
+    Refused::bad(format!("{url:?} is not the URL of an entry; write http://host/path?query"))
+}
+
+/// Splits the URL of an entry. The scheme is the one that clients use, whichever is written.
+pub(super) fn site_and_target(url: &str, scheme: Scheme) -> Result<(String, String), Refused> {
+    let uri: http::Uri = url.parse().map_err(|_| no_url(url))?;
+    let authority = uri.authority().ok_or_else(|| no_url(url))?;
+    let site = site_of(&format!("{}://{authority}", scheme.to_uri())).map_err(|_| no_url(url))?;
+    Ok((site, sent_target(&uri).into_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(body: &str, expected: &Scope) {
+        let purges = purges(body.as_bytes(), Scheme::Https, &KeyRules::default()).expect("purges");
+        assert_eq!(&purges[0].scope, expected, "{body}");
+    }
+
+    #[test]
+    fn purges_are_read_from_json() {
+        let target = |url| Scope::Target(Target::of_url(&KeyRules::default(), url).expect("a target"));
+        let prefix = |site| Scope::Prefix(TargetPrefix::new(site, "/img/").expect("a prefix"));
+        check(r#"{"scope":"everything"}"#, &Scope::Everything);
+        check(r#"{"scope":"surrogate-key","key":"p1"}"#, &Scope::SurrogateKey("p1".into()));
+        check(r#"{"scope":"key","url":"http://Shop.Example:443/a?b=c"}"#, &target("https://shop.example/a?b=c"));
+        check(r#"{"scope":"key","url":"http://shop.example:0443?b=c"}"#, &target("https://shop.example/?b=c"));
+        check(r#"{"scope":"surrogate-key","key":" p1 "}"#, &Scope::SurrogateKey("p1".into()));
+        check(r#"{"scope":"prefix","prefix":"/img/"}"#, &prefix(None));
+        check(
+            r#"[{"scope":"prefix","prefix":"https://shop.example/img/","mode":"soft"}]"#,
+            &prefix(Some("https://shop.example")),
+        );
+    }
+
+    #[test]
+    fn wrong_purges_are_refused() {
+        for body in [
+            "",
+            "[]",
+            r#"{"scope":"key"}"#,
+            r#"{"scope":"key","url":"/a"}"#,
+            r#"{"scope":"all"}"#,
+            r#"{"scope":"everything","mode":"gently"}"#,
+            r#"{"scope":"surrogate-key","key":" "}"#,
+            r#"{"scope":"key","url":"http://a:80a/"}"#,
+            r#"{"scope":"key","url":"http://u@a/"}"#,
+            r#"{"scope":"key","url":"http://a/","typo":1}"#,
+        ] {
+            assert!(purges(body.as_bytes(), Scheme::Http, &KeyRules::default()).is_err(), "{body}");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! From settings to a cache: the tiers, the engine, the tenants with their origins and policies.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sandbar::barrier::BarrierStore;
+use sandbar::cache::{Cache, CacheParts};
+use sandbar::memory_budget::keeper::{Keeper, Kept, this_machine};
+use sandbar::origin::http::HttpOrigin;
+use sandbar::tenant::Tenant;
+use sandbar::tenant::config::TenantConfig;
+use sandbar::tier::Tier;
+use sandbar::tier::disk::{DiskConfig, DiskTier};
+use sandbar::tier::redis::{RedisConfig, RedisTier};
+use sandbar_base::clock::Clock;
+use sandbar_base::memory_budget::{MemoryBudget, Reserved};
+
+use super::StartError;
+use super::config::{GatewayConfig, L2Kind};
+use super::fleet;
+use super::hosts::Hosts;
+use super::ready::{Ready, ReadyTenant, blocking, make_data_dir};
+
+/// What a gateway runs.
+pub(super) struct Parts {
+    pub(super) cache: Cache,
+    pub(super) hosts: Hosts<Arc<Tenant>>,
+    pub(super) keeper: Keeper,
+    /// Pays for the cache's own tables.
+    pub(super) tables: Reserved,
+}
+
+/// The L2, twice: as a tier, and as what keeps barriers.
+type L2 = (Arc<dyn Tier>, Arc<dyn BarrierStore>);
+
+/// Opens the tiers and joins the fleet.
+pub(super) async fn assemble(ready: Ready) -> Result<Parts, StartError> {
+    let Ready { config, hosts, clock, budget, limits, tables, engine, tenants, faults, .. } = ready;
+    make_data_dir(&config)?;
+    let l2 = l2(&config, &clock, &budget).await?;
+    let tenants = config.tenants.iter().zip(tenants).map(|(config, ready)| tenant(config, ready, &clock));
+    let tenants = tenants.collect::<Result<Vec<_>, _>>()?;
+    let hosts = hosts.map(|index| Arc::clone(&tenants[index]));
+    let (l2, barriers) = l2.unzip();
+    let barriers = fleet::control(&config, &clock)?.or(barriers);
+    let parts = CacheParts { tenants, l2, barriers, clock, limits };
+    let cache = Cache::within(parts, Arc::clone(&budget));
+    fleet::join(&config, faults, &cache).await?;
+    let kept = Kept { cache: cache.clone(), engine: Some(engine), budget };
+    let keeper = Keeper::start(kept, config.memory.pressure.clone(), this_machine());
+    Ok(Parts { cache, hosts, keeper, tables })
+}
+
+async fn l2(
+    config: &GatewayConfig,
+    clock: &Arc<dyn Clock>,
+    budget: &Arc<MemoryBudget>,
+) -> Result<Option<L2>, StartError> {
+    let l2 = &config.l2;
+    match l2.kind {
+        L2Kind::None => Ok(None),
+        L2Kind::Disk => {
+            let path = l2.disk.path.clone().unwrap_or_else(|| config.data_dir.join("l2"));
+            let budget = Arc::clone(budget);
+            let settings = DiskConfig { budget, ..DiskConfig::new(path, l2.disk.capacity.bytes()) };
+            let clock = Arc::clone(clock);
+            let disk = blocking(move || DiskTier::open(&settings, clock)).await?;
+            Ok(Some((Arc::clone(&disk) as Arc<dyn Tier>, disk)))
+        }
+        L2Kind::Redis => {
+            let settings = RedisConfig {
+                ca_file: l2.redis.ca_file.clone(),
+                deadline: l2.redis.deadline.get(),
+                value_max_bytes: l2.redis.value_max.as_usize(),
+                budget: Arc::clone(budget),
+                keeps_barriers: !config.has_fleet() || config.fleet.control_url.is_none(),
+                ..RedisConfig::new(l2.redis.url.expose())
+            };
+            let redis = RedisTier::connect(&settings, Arc::clone(clock))?;
+            warn_unless_connected(Arc::clone(&redis), settings.connect_deadline);
+            Ok(Some((Arc::clone(&redis) as Arc<dyn Tier>, redis)))
+        }
+    }
+}
+
+/// The gateway does without its L2 until Redis can be reached.
+fn warn_unless_connected(redis: Arc<RedisTier>, connect_deadline: Duration) {
+    tokio::spawn(async move {
+        tokio::time::sleep(connect_deadline * 2).await;
+        let health = redis.health();
+        if !health.available {
+            let reason = health.last_error.unwrap_or_default();
+            tracing::warn!(
+                reason,
+                "Redis can't be reached yet: the gateway runs without its L2 until it can; start it, or mend l2.redis.url"
+            );
+        }
+    });
+}
+
+fn tenant(config: &TenantConfig, ready: ReadyTenant, clock: &Arc<dyn Clock>) -> Result<Arc<Tenant>, StartError> {
+    warn_unless_reachable(Arc::clone(&ready.origin), config.name.clone());
+    Ok(Tenant::new(config, ready.policies, ready.origin, Arc::clone(clock))?)
+}
+
+/// The origin may come up later: requests are answered with 502 and the reason until then.
+fn warn_unless_reachable(origin: Arc<HttpOrigin>, tenant: String) {
+    tokio::spawn(async move {
+        if let Err(error) = origin.probe().await {
+            tracing::warn!(
+                tenant,
+                %error,
+                "the origin can't be reached yet: its requests are answered with 502; start it, or mend its URL"
+            );
+        }
+    });
+}

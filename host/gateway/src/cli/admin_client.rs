@@ -1,0 +1,147 @@
+//! Talks to the admin API of a gateway that runs.
+
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use bytes::Bytes;
+use clap::Args;
+use http::{Method, Request, Response, header, request};
+use http_body_util::{BodyExt, Limited};
+use sandbar::body::{self, Body};
+use sandbar::origin::http::{HttpOrigin, OriginConfig, OriginUrl};
+use sandbar::origin::{Origin, OriginError};
+use sandbar::setting::Span;
+use sandbar_policy::GuestText;
+use serde_json::Value;
+
+use crate::config::Secret;
+
+/// Answers that are larger are not read.
+const ANSWER_BYTES_MAX: usize = 16 << 20;
+
+/// Which gateway, and what lets one in.
+#[derive(Debug, Args)]
+pub(super) struct AdminArgs {
+    /// Where the gateway's admin API is.
+    #[arg(long, value_name = "URL", env = "SANDBAR_ADMIN", default_value = "http://127.0.0.1:8081")]
+    admin: OriginUrl,
+    /// Its token; better given as SANDBAR_ADMIN_TOKEN.
+    #[arg(long, env = "SANDBAR_ADMIN_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+}
+
+/// The gateway was asked, and what came of it is not known.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct NoAnswer(String);
+
+/// A client of the admin API.
+pub(super) struct AdminClient {
+    origin: HttpOrigin,
+    token: Option<Secret>,
+}
+
+impl AdminArgs {
+    pub(super) fn client(self) -> anyhow::Result<AdminClient> {
+        self.client_for(Duration::from_secs(90))
+    }
+
+    /// A client whose requests may take that long, and whose answers may begin as late.
+    pub(super) fn client_for(self, total_deadline: Duration) -> anyhow::Result<AdminClient> {
+        let (total_deadline, first_byte_deadline) = (Span::new(total_deadline)?, Span::new(total_deadline)?);
+        let config = OriginConfig { total_deadline, first_byte_deadline, ..OriginConfig::new(self.admin) };
+        Ok(AdminClient { origin: HttpOrigin::new(&config)?, token: self.token.map(Secret::new) })
+    }
+}
+
+impl AdminClient {
+    pub(super) async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        self.ask(Method::GET, path, None).await
+    }
+
+    pub(super) async fn delete(&self, path: &str) -> anyhow::Result<Value> {
+        self.ask(Method::DELETE, path, None).await
+    }
+
+    pub(super) async fn send_json(&self, method: Method, path: &str, value: &Value) -> anyhow::Result<Value> {
+        self.ask(method, path, Some(("application/json", value.to_string().into()))).await
+    }
+
+    /// Sends a request. An answer that is no success becomes an error with the reason the gateway gave.
+    pub(super) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        content: Option<(&str, Bytes)>,
+    ) -> anyhow::Result<Value> {
+        let request = self.request(method, path)?;
+        let request = match content {
+            Some((kind, bytes)) => request.header(header::CONTENT_TYPE, kind).body(body::full(bytes))?,
+            None => request.body(body::empty())?,
+        };
+        let response = self.fetch(request).await?;
+        if response.status().is_success() {
+            return Ok(serde_json::from_slice(&read(response).await?).unwrap_or(Value::Null));
+        }
+        Err(self.refused(response).await)
+    }
+
+    /// The body of an answer as it comes.
+    pub(super) async fn stream(&self, method: Method, path: &str) -> anyhow::Result<Body> {
+        let response = self.fetch(self.request(method, path)?.body(body::empty())?).await?;
+        if response.status().is_success() { Ok(response.into_body()) } else { Err(self.refused(response).await) }
+    }
+
+    fn request(&self, method: Method, path: &str) -> anyhow::Result<request::Builder> {
+        let request = Request::builder().method(method).uri(path);
+        let Some(token) = &self.token else { return Ok(request) };
+        let value = header::HeaderValue::from_str(&format!("Bearer {}", token.expose()));
+        Ok(request.header(header::AUTHORIZATION, value.context("the token can't be sent")?))
+    }
+
+    async fn fetch(&self, request: Request<Body>) -> anyhow::Result<Response<Body>> {
+        self.origin.fetch(request).await.map_err(|error| self.unanswered(error))
+    }
+
+    /// Why no answer came. Which part of a gateway the program talks to is nothing that its user need know.
+    fn unanswered(&self, error: OriginError) -> anyhow::Error {
+        let gateway = self.origin.name();
+        match error {
+            OriginError::Connect { reason, .. } => anyhow!(
+                "could not connect to {gateway}: {reason}; is a gateway running there? start one with `sandbar serve`, or \
+                 name another with --admin"
+            ),
+            OriginError::Deadline { what, deadline_ms, .. } if what != "connect" => {
+                NoAnswer(format!("the gateway at {gateway} gave no answer within {} s", deadline_ms / 1000)).into()
+            }
+            OriginError::Broken { reason, .. } => {
+                NoAnswer(format!("the gateway at {gateway} broke off before it had answered: {reason}")).into()
+            }
+            other => anyhow!("the gateway at {gateway} could not be asked: {other}"),
+        }
+    }
+
+    /// Why the gateway said no.
+    async fn refused(&self, response: Response<Body>) -> anyhow::Error {
+        let status = response.status();
+        let value: Value = match read(response).await {
+            Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+            Err(error) => return error,
+        };
+        match (value.get("error").or(value.get("reason"))).and_then(Value::as_str) {
+            // Whatever is in it, it is one line.
+            Some(reason) => anyhow!("{}", GuestText::new(reason)),
+            None => anyhow!("{} answered {status}, which is no admin API of a gateway", self.origin.name()),
+        }
+    }
+}
+
+async fn read(response: Response<Body>) -> anyhow::Result<Bytes> {
+    let read = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+    Ok(read.map_err(|error| anyhow!("the answer could not be read: {error}"))?.to_bytes())
+}
+
+/// A part of a path, so that no name reaches into the next part.
+pub(super) fn segment(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}

@@ -1,0 +1,167 @@
+//! `sandbar record`: a tenant's own day as a trace.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use clap::Args;
+use http::Method;
+use http_body_util::BodyExt;
+use sandbar::body::Body;
+
+use super::Failure;
+use super::admin_client::{AdminArgs, segment};
+use crate::stdout::say;
+
+/// Arguments of `sandbar record`.
+///
+/// Keys are hashed with a salt that nobody knows. Only requests that a stored response answered, or that stored one, are
+/// recorded. Ends early, with what there is, on Ctrl-C.
+#[derive(Debug, Args)]
+pub(super) struct RecordArgs {
+    #[command(flatten)]
+    admin: AdminArgs,
+    /// Whose traffic.
+    #[arg(long, default_value = "default")]
+    tenant: String,
+    /// Where the trace goes; compressed with zstd where the name ends in .zst.
+    #[arg(long, value_name = "FILE.csv.zst")]
+    out: PathBuf,
+    /// For how long, in seconds, up to a day.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    seconds: u64,
+    /// Which part of the keys: 1/16 takes all requests of one key in 16, so replay it at a 16th of the capacity.
+    #[arg(long, default_value = "1/1", value_name = "1/N")]
+    sample: Sample,
+}
+
+/// One key in so many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Sample(NonZeroU32);
+
+impl std::str::FromStr for Sample {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = text.strip_prefix("1/").unwrap_or(if text == "1" { text } else { "" });
+        number.parse().map(Self).map_err(|_| format!("`{text}` is no sample: say 1/16"))
+    }
+}
+
+pub(super) async fn run(args: RecordArgs) -> Result<(), Failure> {
+    let mut file = TraceFile::create(&args.out).map_err(Failure::usage)?;
+    let client = args.admin.client_for(Duration::from_secs(args.seconds + 90))?;
+    let (tenant, seconds, sample) = (segment(&args.tenant), args.seconds, args.sample.0);
+    let content =
+        client.stream(Method::POST, &format!("/tenants/{tenant}/record?seconds={seconds}&sample={sample}")).await;
+    let content = content.inspect_err(|_| file.discard())?;
+    let end = receive(content, &mut file).await;
+    let rows = file.rows;
+    file.finish().with_context(|| format!("can't write {}", args.out.display()))?;
+    match end? {
+        Some(dropped) => say(format_args!("{rows} requests recorded, {dropped} dropped"))?,
+        None => say(format_args!("{rows} requests recorded until it was interrupted"))?,
+    }
+    Ok(())
+}
+
+/// Writes down what comes. Answers how many requests the gateway dropped; none where the recording was interrupted here.
+async fn receive(mut content: Body, file: &mut TraceFile) -> anyhow::Result<Option<u64>> {
+    let interrupted = tokio::signal::ctrl_c();
+    tokio::pin!(interrupted);
+    let mut rest = Vec::new();
+    loop {
+        let frame = tokio::select! {
+            frame = content.frame() => frame,
+            _ = &mut interrupted => return Ok(None),
+        };
+        let Some(frame) = frame else { bail!("the gateway ended the recording early; what came until then is kept") };
+        let frame = frame.map_err(|error| anyhow!("the recording broke off: {error}; what came until then is kept"))?;
+        let Ok(bytes) = frame.into_data() else { continue };
+        // What was there before has no line end in it.
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| rest.len() + last + 1);
+        rest.extend_from_slice(&bytes);
+        for line in rest[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            match line.strip_prefix(b"#") {
+                Some(end) => return Ok(Some(dropped(end))),
+                None => file.line(line).with_context(|| format!("can't write {}", file.path.display()))?,
+            }
+        }
+        rest.drain(..whole);
+    }
+}
+
+/// The last number of `recorded 10 dropped 2`.
+fn dropped(end: &[u8]) -> u64 {
+    let text = String::from_utf8_lossy(end);
+    text.split_whitespace().last().and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+/// The file that is written.
+struct TraceFile {
+    path: PathBuf,
+    writer: Writer,
+    /// Without the heading.
+    rows: u64,
+    lines: u64,
+}
+
+enum Writer {
+    Plain(BufWriter<File>),
+    Zstd(zstd::Encoder<'static, File>),
+}
+
+impl TraceFile {
+    fn create(path: &Path) -> anyhow::Result<Self> {
+        let file = File::create(path).with_context(|| format!("can't write {}", path.display()))?;
+        let is_zstd = path.extension().is_some_and(|extension| extension == "zst");
+        let writer =
+            if is_zstd { Writer::Zstd(zstd::Encoder::new(file, 3)?) } else { Writer::Plain(BufWriter::new(file)) };
+        Ok(Self { path: path.to_owned(), writer, rows: 0, lines: 0 })
+    }
+
+    fn line(&mut self, line: &[u8]) -> io::Result<()> {
+        self.rows = self.lines;
+        self.lines += 1;
+        let writer: &mut dyn Write = match &mut self.writer {
+            Writer::Plain(writer) => writer,
+            Writer::Zstd(writer) => writer,
+        };
+        writer.write_all(line)?;
+        writer.write_all(b"\n")
+    }
+
+    fn finish(self) -> io::Result<()> {
+        match self.writer {
+            Writer::Plain(mut writer) => writer.flush(),
+            Writer::Zstd(writer) => writer.finish().map(drop),
+        }
+    }
+
+    /// Leaves nothing behind where no recording began.
+    fn discard(&self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_are_read() {
+        assert_eq!("1/16".parse(), Ok(Sample(NonZeroU32::new(16).unwrap())));
+        assert_eq!("1".parse(), Ok(Sample(NonZeroU32::MIN)));
+        for text in ["", "16", "2/3", "1/0", "1/-1", "1/x"] {
+            assert!(text.parse::<Sample>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_end_says_what_was_dropped() {
+        assert_eq!(dropped(b" recorded 10 dropped 2"), 2);
+    }
+}

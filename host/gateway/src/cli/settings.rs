@@ -1,0 +1,123 @@
+//! Settings from the command line and the environment: they come before what the file says, and `sandbar serve` and
+//! `sandbar config --check` read the same ones.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use sandbar::origin::http::OriginUrl;
+
+use super::Failure;
+use crate::config::{GatewayConfig, L2Choice, LogFilter, Secret, parse_address};
+
+/// Settings that come before what the file says.
+#[derive(Debug, Args)]
+pub(super) struct SettingsArgs {
+    /// Where responses come from, such as http://127.0.0.1:3000.
+    #[arg(long, value_name = "URL")]
+    origin: Option<OriginUrl>,
+    /// Where clients are listened to [default: 127.0.0.1:8080].
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
+    listen: Option<SocketAddr>,
+    /// Where the admin API and the dashboard are [default: 127.0.0.1:8081].
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
+    admin: Option<SocketAddr>,
+    /// The tier below memory: disk, none, or a URL such as redis://127.0.0.1:6379 [default: disk].
+    #[arg(long, value_name = "TIER")]
+    l2: Option<L2Choice>,
+    /// Where the disk tier and what was bound over the admin API are kept [default: sandbar-data].
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// What is told in the log: info, debug, or sandbar=debug,warn; SANDBAR_LOG says it too [default: info].
+    #[arg(long, value_name = "FILTER")]
+    log: Option<LogFilter>,
+    /// Tell each request in the log.
+    #[arg(long)]
+    access_log: bool,
+    /// The token of the admin API.
+    #[arg(long, env = TOKEN, hide = true, hide_env_values = true)]
+    admin_token: Option<String>,
+}
+
+const LOG: &str = "SANDBAR_LOG";
+const TOKEN: &str = "SANDBAR_ADMIN_TOKEN";
+
+/// What the program reads from the environment.
+const VARIABLES: [&str; 4] = ["SANDBAR_ADMIN", TOKEN, "SANDBAR_FAULTS", LOG];
+
+impl SettingsArgs {
+    /// The settings of `file`, or the defaults, with these in their place.
+    pub(super) fn into_config(self, file: Option<&Path>) -> Result<GatewayConfig, Failure> {
+        let mut config = match file {
+            Some(file) => GatewayConfig::from_file(file).map_err(Failure::usage)?,
+            None => GatewayConfig::default(),
+        };
+        if let Some(origin) = self.origin {
+            config.set_origin(origin).map_err(Failure::usage)?;
+        }
+        if let Some(listen) = self.listen {
+            config.gateway.listen = listen;
+            config.source.say("gateway.listen", "--listen");
+        }
+        if let Some(admin) = self.admin {
+            config.admin.listen = admin;
+            config.source.say("admin.listen", "--admin");
+        }
+        if let Some(dir) = self.data_dir {
+            config.data_dir = dir;
+            config.source.say("data_dir", "--data-dir");
+        }
+        if let Some(choice) = self.l2 {
+            config.l2.choose(choice);
+            config.source.say("l2.kind", "--l2");
+            config.source.say("l2.redis.url", "--l2");
+        }
+        if let Some(filter) = self.log.map_or_else(log_of_the_environment, |filter| Ok(Some(filter)))? {
+            config.log.level = filter;
+        }
+        if let Some(token) = self.admin_token {
+            config.admin.token = Some(Secret::new(token));
+            config.source.say("admin.token", "--admin-token or SANDBAR_ADMIN_TOKEN");
+        }
+        config.log.access |= self.access_log;
+        Ok(config)
+    }
+}
+
+/// What `SANDBAR_LOG` says.
+fn log_of_the_environment() -> Result<Option<LogFilter>, Failure> {
+    let Some(text) = std::env::var_os(LOG) else { return Ok(None) };
+    let wrong = |error| Failure::Usage(anyhow::anyhow!("the environment's {LOG} = {text:?}: {error}"));
+    text.to_string_lossy().parse().map(Some).map_err(wrong)
+}
+
+/// Variables whose name says that they are meant for this program, and that it does not read: a sentence each.
+pub(super) fn unread_variables() -> Vec<String> {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    names
+        .filter(|name| is_unread(name))
+        .map(|name| format!("the environment's {name} is not read; this program reads {}", VARIABLES.join(", ")))
+        .collect()
+}
+
+/// Container platforms set some for a service that is named `sandbar`: `SANDBAR_SERVICE_HOST`, `SANDBAR_PORT_8080_TCP`.
+fn is_unread(name: &str) -> bool {
+    let Some(rest) = name.strip_prefix("SANDBAR_") else { return false };
+    let of_a_service = rest.contains("SERVICE_HOST")
+        || rest.contains("SERVICE_PORT")
+        || rest.split('_').any(|word| word == "PORT") && (rest.ends_with("PORT") || rest.contains("_TCP"));
+    !VARIABLES.contains(&name) && !of_a_service
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_that_are_meant_for_us_and_not_read_are_known() {
+        let unread = ["SANDBAR_LOGS", "SANDBAR_LISTEN", "SANDBAR_TOKEN", "SANDBAR_CONFIG"];
+        let others = ["SANDBAR_LOG", "SANDBAR_ADMIN", "SANDBAR_SERVICE_HOST", "SANDBAR_PORT_8080_TCP_ADDR", "PATH"];
+        assert!(unread.iter().all(|name| is_unread(name)));
+        assert!(!others.iter().any(|name| is_unread(name)));
+    }
+}

@@ -1,0 +1,222 @@
+//! What is told in the log: a filter that can only be one that does something.
+//!
+//! The filters of `tracing` take a misspelt level (`waarn`) for the name of a module, and tell nothing from then on. So a
+//! filter is read here: levels, and levels for modules that there are.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+
+use sandbar::setting::BadValue;
+
+/// The levels, the quietest first.
+const LEVELS: [(&str, LevelFilter); 6] = [
+    ("off", LevelFilter::OFF),
+    ("error", LevelFilter::ERROR),
+    ("warn", LevelFilter::WARN),
+    ("info", LevelFilter::INFO),
+    ("debug", LevelFilter::DEBUG),
+    ("trace", LevelFilter::TRACE),
+];
+
+/// The modules of the library, as `sandbar::NAME`, and `access`, which tells each request.
+const MODULES: [&str; 15] = [
+    "access",
+    "barrier",
+    "body",
+    "cache",
+    "consistency",
+    "faults",
+    "fleet",
+    "holdings",
+    "layer",
+    "memory_budget",
+    "origin",
+    "recording",
+    "setting",
+    "tenant",
+    "tier",
+];
+
+/// Crates below it that tell something.
+const CRATES: [&str; 19] = [
+    "axum",
+    "cranelift_codegen",
+    "globset",
+    "h2",
+    "hyper",
+    "hyper_rustls",
+    "hyper_util",
+    "mio",
+    "redb",
+    "redis",
+    "rustls",
+    "sandbar_base",
+    "sandbar_gateway",
+    "sandbar_memory",
+    "sandbar_policy",
+    "tokio",
+    "tokio_util",
+    "tower",
+    "wasmtime",
+];
+
+/// What is told: a level for all, and others for single modules (`info`, `sandbar=debug,warn`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFilter {
+    text: String,
+    rest: LevelFilter,
+    modules: BTreeMap<String, LevelFilter>,
+}
+
+impl Default for LogFilter {
+    fn default() -> Self {
+        Self { text: "info".into(), rest: LevelFilter::INFO, modules: BTreeMap::new() }
+    }
+}
+
+impl LogFilter {
+    /// The filter as `tracing` applies it.
+    pub fn targets(&self) -> Targets {
+        self.modules.iter().fold(Targets::new().with_default(self.rest), |targets, (module, level)| {
+            targets.with_target(module.clone(), *level)
+        })
+    }
+}
+
+impl FromStr for LogFilter {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        let mut filter = Self { text: text.to_owned(), rest: LevelFilter::OFF, modules: BTreeMap::new() };
+        let mut is_said = false;
+        for part in text.split(',').map(str::trim) {
+            match part.split_once('=') {
+                Some((module, level)) => {
+                    let (module, level) = (self::module(module.trim())?, self::level(level.trim())?);
+                    if filter.modules.insert(module.to_owned(), level).is_some() {
+                        return Err(BadValue::from(format!("{module} is named twice; leave one of them out")));
+                    }
+                }
+                None => {
+                    filter.rest = self::level(part)?;
+                    if std::mem::replace(&mut is_said, true) {
+                        let reason = format!("{part:?} is the second level for all; leave one of them out");
+                        return Err(BadValue::from(reason));
+                    }
+                }
+            }
+        }
+        Ok(filter)
+    }
+}
+
+fn level(text: &str) -> Result<LevelFilter, BadValue> {
+    let found = LEVELS.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
+    found.map(|(_, level)| *level).ok_or_else(|| {
+        let names = LEVELS.map(|(name, _)| name).join(", ");
+        BadValue::from(format!(
+            "{text:?} is no log level; write one of {names}, or levels for single modules, such as \"sandbar=debug,warn\""
+        ))
+    })
+}
+
+/// A module of the library with what is inside it, or another crate.
+fn module(text: &str) -> Result<&str, BadValue> {
+    let mut names = text.split("::");
+    let (first, second) = (names.next().unwrap_or_default(), names.next());
+    let is_path = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_:".contains(&byte));
+    match second {
+        _ if !is_path => {}
+        Some(inner) if first == "sandbar" && MODULES.contains(&inner) => return Ok(text),
+        Some(_) if first == "sandbar" => {
+            return Err(BadValue::from(format!(
+                "there is no module {text:?}; there are sandbar::{}",
+                MODULES.join(", sandbar::")
+            )));
+        }
+        _ if first == "sandbar" || CRATES.contains(&first) => return Ok(text),
+        _ => {}
+    }
+    Err(BadValue::from(format!(
+        "there is no module {text:?}; write sandbar=debug, sandbar::cache=debug, or one of {}",
+        CRATES.join(", ")
+    )))
+}
+
+impl fmt::Display for LogFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Serialize for LogFilter {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
+impl<'de> Deserialize<'de> for LogFilter {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_tells_nothing_by_mistake_is_refused_with_the_right_words() {
+        for (text, part) in [
+            ("loud", "\"loud\" is no log level; write one of off, error, warn, info, debug, trace"),
+            ("waarn", "\"waarn\" is no log level"),
+            ("", "\"\" is no log level"),
+            ("5", "\"5\" is no log level"),
+            ("info,", "\"\" is no log level"),
+            ("info,foo=bar", "there is no module \"foo\""),
+            ("sandbr=debug,warn", "there is no module \"sandbr\"; write sandbar=debug"),
+            ("sandbar::cahce=debug", "there is no module \"sandbar::cahce\"; there are sandbar::access"),
+            ("sandbar", "\"sandbar\" is no log level"),
+            ("sandbar=loud", "\"loud\" is no log level"),
+            ("info,warn", "\"warn\" is the second level for all"),
+            ("hyper=info,hyper=warn", "hyper is named twice"),
+            ("sandbar[request]=debug", "there is no module"),
+        ] {
+            let error = text.parse::<LogFilter>().expect_err(text).to_string();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_filter_does_what_it_says() {
+        let enabled = |text: &str, target: &str, level: tracing::Level| {
+            text.parse::<LogFilter>().expect(text).targets().would_enable(target, &level)
+        };
+        use tracing::Level;
+        assert!(enabled("info", "sandbar::cache", Level::INFO));
+        assert!(!enabled("info", "sandbar::cache", Level::DEBUG));
+        assert!(enabled("WARN, sandbar::cache=trace", "sandbar::cache::read", Level::TRACE));
+        assert!(!enabled("WARN, sandbar::cache=trace", "sandbar::fleet", Level::INFO));
+        assert!(!enabled("off", "sandbar", Level::ERROR));
+    }
+
+    #[test]
+    fn modules_of_the_program_can_be_named() {
+        for module in ["sandbar::access", "sandbar::cache::read", "sandbar::tier::disk", "sandbar_gateway::front"] {
+            let text = format!("warn,{module}=debug");
+            assert_eq!(text.parse::<LogFilter>().map(|filter| filter.to_string()), Ok(text));
+        }
+    }
+
+    #[test]
+    fn all_modules_of_the_library_are_known() {
+        let root = include_str!("../../../cache/src/lib.rs").lines();
+        let declared = root.filter_map(|line| line.trim_start_matches("pub ").strip_prefix("mod ")?.strip_suffix(';'));
+        assert_eq!(["access"].into_iter().chain(declared).collect::<Vec<_>>(), MODULES);
+    }
+}

@@ -1,0 +1,58 @@
+//! `[memory]`: the bound of everything that grows with the traffic.
+
+use sandbar::memory_budget::machine::{Machine, from_disk};
+use sandbar::memory_budget::pressure::PressureConfig;
+use sandbar::setting::{MIB, Size, size_text};
+use serde::{Deserialize, Serialize};
+
+use super::engine::text;
+use super::{ConfigError, GatewayConfig};
+
+/// `[memory]`: what entries, guests and bodies under way may take together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MemorySettings {
+    /// By default half of what the machine, or the cgroup of the process, allows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total: Option<Size<MIB, { 1 << 50 }>>,
+    /// `[memory.pressure]`: when the node shrinks.
+    pub pressure: PressureConfig,
+}
+
+/// Part of the total that must be left beside the tenants' shares, for guests and bodies under way: one eighth.
+const LEFT_DIVISOR: u64 = 8;
+
+impl GatewayConfig {
+    /// The bound in bytes, as set or as this machine allows.
+    ///
+    /// # Errors
+    /// When the tenants' shares do not fit inside it.
+    pub fn memory_total_bytes(&self) -> Result<u64, ConfigError> {
+        let (total, whose) = match (self.memory.total, Machine::find(&from_disk).limit_bytes(&from_disk)) {
+            (Some(total), _) => (total.bytes(), String::new()),
+            (None, Some(limit)) => {
+                (limit / 2, format!("half of the {} that this machine or its cgroup allows: ", size_text(limit)))
+            }
+            (None, None) => (u64::MAX, String::new()),
+        };
+        self.validate_memory(total, &whose).map(|()| total).map_err(|error| error.placed(&self.source))
+    }
+
+    /// The tenants' shares inside the total.
+    pub(super) fn validate_memory(&self, total_bytes: u64, whose: &str) -> Result<(), ConfigError> {
+        let shares: u64 = self.tenants.iter().map(|tenant| tenant.l1.bytes()).fold(0, u64::saturating_add);
+        if shares <= total_bytes - total_bytes / LEFT_DIVISOR {
+            return Ok(());
+        }
+        Err(ConfigError::wrong(
+            "memory.total",
+            text(size_text(total_bytes)),
+            format!(
+                "{whose}the tenants' shares (l1) add up to {}, and one part in {LEFT_DIVISOR} must be left for guests and \
+                 bodies under way",
+                size_text(shares)
+            ),
+            "raise it, or lower them",
+        ))
+    }
+}

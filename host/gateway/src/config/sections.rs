@@ -1,0 +1,178 @@
+//! The small sections.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sandbar::setting::{Count, DAY, GIB, HOUR, KIB, MIB, MS, Size, Span};
+use sandbar_http::client::TrustedProxies;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::{LogFilter, Secret};
+
+/// `[gateway]`: where clients are listened to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ListenConfig {
+    /// The address, HTTP/1.1 and HTTP/2 without TLS alike. Default `127.0.0.1:8080`; port 0 takes a free one.
+    #[serde(deserialize_with = "address")]
+    pub listen: SocketAddr,
+    /// The scheme that clients use: `https` where something in front ends their TLS. It is part of every cache key.
+    pub scheme: Scheme,
+    /// The host that an HTTP/1.0 request without `Host` is taken to ask for, where a tenant has `*`. No tenant may have it by
+    /// name. Default `no-host.invalid`.
+    pub default_host: String,
+    /// Whether interim responses of the origin (`103 Early Hints` and the like) are passed on to HTTP/1.1 clients. Default
+    /// yes.
+    pub interim_responses: bool,
+    /// Proxies in front of the gateway, as IP addresses or networks: whom they name in `Forwarded` or `X-Forwarded-For` is
+    /// the client. Default none: the client is the peer of the connection.
+    pub trusted_proxies: TrustedProxies,
+}
+
+/// A scheme.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scheme {
+    /// `http`.
+    #[default]
+    Http,
+    /// `https`.
+    Https,
+}
+
+impl Scheme {
+    /// As in a URI.
+    pub fn to_uri(self) -> http::uri::Scheme {
+        match self {
+            Self::Http => http::uri::Scheme::HTTP,
+            Self::Https => http::uri::Scheme::HTTPS,
+        }
+    }
+}
+
+impl Default for ListenConfig {
+    fn default() -> Self {
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 8080).into(),
+            scheme: Scheme::Http,
+            default_host: "no-host.invalid".to_owned(),
+            interim_responses: true,
+            trusted_proxies: TrustedProxies::default(),
+        }
+    }
+}
+
+/// `[admin]`: where operators are listened to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdminConfig {
+    /// Whether there is an admin listener at all. Default yes.
+    pub enabled: bool,
+    /// The address. Default `127.0.0.1:8081`. Beyond loopback a token is required.
+    #[serde(deserialize_with = "address")]
+    pub listen: SocketAddr,
+    /// The bearer token. Better kept in a file or in the environment (`SANDBAR_ADMIN_TOKEN`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<Secret>,
+    /// A file that holds the token alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_file: Option<PathBuf>,
+}
+
+impl Default for AdminConfig {
+    fn default() -> Self {
+        Self { enabled: true, listen: (Ipv4Addr::LOCALHOST, 8081).into(), token: None, token_file: None }
+    }
+}
+
+/// `[l1]`: memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct L1Config {
+    /// What the shares of all tenants may add up to. Default 1 GiB.
+    pub total: Size<{ 64 * KIB }, { 1 << 50 }>,
+}
+
+impl Default for L1Config {
+    fn default() -> Self {
+        Self { total: Size::of(GIB) }
+    }
+}
+
+/// `[limits]`: what clients may use up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsConfig {
+    /// Connections of clients at once; further ones wait to be accepted. Default 8192.
+    pub connections_max: Count<1, 1_000_000>,
+    /// Size of a request's head. Default 64 KiB.
+    pub head_max: Size<{ 8 * KIB }, { 16 * MIB }>,
+    /// Fields of a request. Default 128.
+    pub fields_max: Count<16, 10_000>,
+    /// Time for a request's head, and for the first bytes of a connection. Default 10 s.
+    pub head_deadline: Span<MS, HOUR>,
+    /// Requests at once on one HTTP/2 connection. Default 200.
+    pub streams_max: Count<1, 1_000_000>,
+    /// Size of what is sent to the admin API in one request. Default 16 MiB.
+    pub admin_body_max: Size<KIB, { 4 * GIB }>,
+    /// Time for requests under way when the gateway is stopped. Default 30 s.
+    pub grace: Span<0, DAY>,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            connections_max: Count::of(8192),
+            head_max: Size::of(64 * KIB),
+            fields_max: Count::of(128),
+            head_deadline: Span::of(Duration::from_secs(10)),
+            streams_max: Count::of(200),
+            admin_body_max: Size::of(16 * MIB),
+            grace: Span::of(Duration::from_secs(30)),
+        }
+    }
+}
+
+/// `[log]`: what is told, on standard error.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// What is told: `info`, `debug`, `sandbar=debug,warn`. `--log` and the environment's `SANDBAR_LOG` come first.
+    pub level: LogFilter,
+    /// How lines look.
+    pub format: LogFormat,
+    /// Whether each request is told. Default no.
+    pub access: bool,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines.
+    Json,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { level: LogFilter::default(), format: LogFormat::Text, access: false }
+    }
+}
+
+/// Reads an address to listen at.
+///
+/// # Errors
+/// With a sentence, where it is none.
+pub(crate) fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        format!("{text:?} is not an address to listen at; write an IP address and a port, such as 127.0.0.1:8080 or [::]:8080")
+    })
+}
+
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    parse_address(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+}

@@ -1,0 +1,267 @@
+//! Every setting there is, given every kind of value that makes no sense: it is refused with the file, the key and what
+//! would be right, or it is taken for a reason that is written down here.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use sandbar::consistency::Consistency;
+use sandbar::setting::{Count, MIB, Size};
+use sandbar::tenant::config::ClassConfig;
+use sandbar_http::key::KeyRules;
+use sandbar_http::origin_view::ForwardRules;
+use sandbar_policy::freshness::Grant;
+use sandbar_policy::{Choice, Role};
+use toml::Value;
+
+use super::super::*;
+
+/// Settings of which none is left out. `second` takes the other one of those that exclude each other.
+fn everything(second: bool, token_file: &std::path::Path) -> GatewayConfig {
+    let mut config = GatewayConfig::default();
+    config.gateway.trusted_proxies = ["10.0.0.0/8".parse().expect("a network")].into_iter().collect();
+    config.admin.token = (!second).then(|| Secret::new("sesame"));
+    config.admin.token_file = second.then(|| token_file.to_owned());
+    config.memory.total = Some(Size::of(1 << 30));
+    config.l2.kind = L2Kind::Redis;
+    config.l2.disk.path = Some("l2".into());
+    config.l2.redis.ca_file = Some("ca.pem".into());
+    config.fleet.control_url = Some(Secret::new("redis://control"));
+    config.fleet.node = Some("edge-1".into());
+    let mut origin = OriginConfig::new("http://127.0.0.1:3000".parse().expect("a URL"));
+    origin.tls_ca_file = Some("ca.pem".into());
+    let class = ClassConfig {
+        name: "images".into(),
+        path: "/img/**".into(),
+        store_set_cookie: true,
+        upgrade: vec!["websocket".into()],
+        consistency: Some(Consistency::Versioned),
+        version_field: Some("x-version".into()),
+        lifetime_jitter_percent: Some(Count::of(10)),
+    };
+    let params = |wanted: bool| if wanted { vec!["page".to_owned()] } else { Vec::new() };
+    let key = KeyRules {
+        ignore_params: params(!second),
+        keep_params: params(second),
+        fields: vec!["x-device".into()],
+        cookies: vec!["lang".into()],
+        ..KeyRules::default()
+    };
+    let choice = |stock: bool| Choice {
+        stock: stock.then(|| "lru".to_owned()),
+        file: (!stock).then(|| "policy.wasm".into()),
+        settings: serde_json::json!({ "window": 1 }),
+        native: stock,
+    };
+    config.tenants = vec![TenantConfig {
+        name: "shop".into(),
+        hosts: vec!["shop.example".into()],
+        origin: Some(origin),
+        body_max: Some(Size::of(MIB)),
+        consistency: Consistency::Bus,
+        key,
+        forward: ForwardRules { pass: vec!["x_request_id".into()], ..ForwardRules::default() },
+        targets: vec!["cdn-cache-control".into()],
+        grants: [Grant::MissingLifetime].into(),
+        classes: vec![class],
+        policy: [(Role::Eviction, choice(true)), (Role::Freshness, choice(false))].into(),
+        ..TenantConfig::default()
+    }];
+    config
+}
+
+/// What somebody might write by mistake. The last is no value but another key beside it.
+const WRONG: [&str; 16] = [
+    "0",
+    "-1",
+    "9223372036854775807",
+    "1.5",
+    "nan",
+    "true",
+    "\"\"",
+    "\"0\"",
+    "\"0s\"",
+    "\"-1\"",
+    "\"5\"",
+    "\"999999999999999999 years\"",
+    "\"99999999EiB\"",
+    "\"64 quux\"",
+    "[[]]",
+    "{ unknown-key = 1 }",
+];
+
+/// Keys whose values of [`WRONG`] are taken, which of them, and why. `[]` stands for an element of a list.
+const TAKEN: &[(&str, &[&str], &str)] = &[
+    ("gateway.default_host", ONE_WORD, "they are labels of host names"),
+    ("data_dir", ANY_TEXT, "a directory may have any name"),
+    ("l2.disk.path", ANY_TEXT, "a directory may have any name"),
+    ("l2.redis.ca_file", ANY_TEXT, "whether it can be read is seen when it is"),
+    ("tenant.origin.tls_ca_file", ANY, "whether it can be read is seen when it is"),
+    ("tenant.policy.eviction.stock", ANY, "whether there is one is seen when it is bound"),
+    ("tenant.policy.freshness.file", ANY, "whether it can be read is seen when it is bound"),
+    ("tenant.policy.eviction.settings.window", ANY, "a policy's own settings are the policy's to refuse"),
+    ("tenant.policy.freshness.settings.window", ANY, "a policy's own settings are the policy's to refuse"),
+    ("admin.token", ONE_WORD, "a token is any word"),
+    ("fleet.node", ONE_WORD, "a node has any name"),
+    ("tenant.name", &["\"0\"", "\"0s\"", "\"-1\"", "\"5\""], "a tenant has any name of such letters"),
+    ("tenant.hosts[]", ONE_WORD, "they are labels of host names"),
+    ("tenant.targets[]", ONE_WORD, "they are names of fields"),
+    ("tenant.key.ignore_params[]", ONE_WORD, "they are names of parameters"),
+    ("tenant.key.keep_params[]", ONE_WORD, "they are names of parameters"),
+    ("tenant.key.fields[]", ONE_WORD, "they are names of fields"),
+    ("tenant.key.cookies[]", ONE_WORD, "they are names of cookies"),
+    ("tenant.class.upgrade[]", ONE_WORD, "they are names of protocols"),
+    ("tenant.class.name", ANY_TEXT, "a class has any name"),
+    ("tenant.class.version_field", ONE_WORD, "they are names of fields"),
+    ("memory.pressure.low_percent", &["0"], "L1 grows back when nothing is used"),
+    ("fleet.deaf_age_max", ZERO, "a deaf node serves nothing from memory"),
+    ("fleet.wait_replicas", &["0"], "a purge waits for none"),
+    ("policy.core_share_percent", &["0"], "no limit"),
+    ("policy.compiled_max", &["\"0B\""], "none are kept"),
+    ("limits.grace", ZERO, "what is under way is cut"),
+    ("tenant.origin.keep_idle", ZERO, "no connection is kept"),
+    ("tenant.origin.idle_connections_max", &["0"], "no connection is kept"),
+    ("tenant.fetch_soft_deadline", ZERO, "stale is served at once where it may be"),
+    ("tenant.heuristic_max", ZERO, "no lifetime is guessed"),
+    ("tenant.keep_for_validation", ZERO, "nothing is kept"),
+    ("tenant.lifetime_jitter_percent", &["0"], "no jitter"),
+    ("tenant.class.lifetime_jitter_percent", &["0"], "no jitter"),
+    ("tenant.protect.queue_max", &["0"], "nobody waits"),
+    ("tenant.protect.retry.times_max", &["0"], "nothing is sent again"),
+    ("tenant.protect.retry.share_percent", &["0"], "nothing is sent again but the burst"),
+    ("tenant.protect.retry.burst", &["0"], "nothing is saved up"),
+    ("tenant.protect.retry.pause", ZERO, "it is sent again at once"),
+];
+
+/// A duration of nothing.
+const ZERO: &[&str] = &["\"0\"", "\"0s\""];
+/// Texts of [`WRONG`] without a space.
+const ONE_WORD: &[&str] = &["\"0\"", "\"0s\"", "\"-1\"", "\"5\"", "\"99999999EiB\""];
+/// Texts of [`WRONG`] that are not empty.
+const ANY_TEXT: &[&str] =
+    &["\"0\"", "\"0s\"", "\"-1\"", "\"5\"", "\"999999999999999999 years\"", "\"99999999EiB\"", "\"64 quux\""];
+/// Whatever is written, as far as its type is right: it is looked at later.
+const ANY: &[&str] = &WRONG;
+
+fn is_taken(key: &str, wrong: &str) -> bool {
+    TAKEN.iter().any(|(taken, values, _)| *taken == key && values.contains(&wrong))
+}
+
+/// Whether all that is said to be taken has to be: not where it is looked at later.
+fn must_be_taken(key: &str, wrong: &str) -> bool {
+    TAKEN.iter().any(|(taken, values, _)| *taken == key && values.len() < WRONG.len() && values.contains(&wrong))
+}
+
+/// Calls `each` with the path of every value in a tree of settings; of an array, with that of its first element too.
+fn leaves(value: &Value, path: &mut Vec<String>, each: &mut impl FnMut(&[String])) {
+    match value {
+        Value::Table(table) => {
+            for (name, value) in table {
+                path.push(name.clone());
+                leaves(value, path, each);
+                path.pop();
+            }
+        }
+        Value::Array(array) => {
+            if array.first().is_some_and(|first| !first.is_table()) || array.is_empty() {
+                each(path);
+            }
+            if let Some(first) = array.first() {
+                path.push("0".into());
+                leaves(first, path, each);
+                path.pop();
+            }
+        }
+        _ => each(path),
+    }
+}
+
+fn at<'a>(value: &'a mut Value, path: &[String]) -> &'a mut Value {
+    path.iter().fold(value, |value, step| match value {
+        Value::Array(array) => &mut array[step.parse::<usize>().expect("an index")],
+        value => value.get_mut(step).expect("a key of the tree"),
+    })
+}
+
+fn as_value(text: &str) -> Value {
+    toml::from_str::<BTreeMap<String, Value>>(&format!("v = {text}")).expect("TOML").remove("v").expect("a value")
+}
+
+/// What the settings are refused with, if they are.
+fn refusal(tree: &Value) -> Option<String> {
+    let text = toml::to_string(tree).expect("TOML");
+    GatewayConfig::from_toml(&text, "all.toml")
+        .and_then(|config| config.validate())
+        .err()
+        .map(|error| error.to_string())
+}
+
+#[test]
+fn every_setting_refuses_what_makes_no_sense_or_takes_it_for_a_reason() {
+    let mut report = String::new();
+    let token_file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(token_file.path(), "sesame").expect("written");
+    for second in [false, true] {
+        let tree = Value::try_from(everything(second, token_file.path())).expect("TOML");
+        assert_eq!(refusal(&tree), None, "all settings together make sense");
+        let mut paths = Vec::new();
+        leaves(&tree, &mut Vec::new(), &mut |path| paths.push(path.to_vec()));
+        for path in paths {
+            let element = if path.last().is_some_and(|last| last == "0") { "[]" } else { "" };
+            let names: Vec<&str> = path.iter().map(String::as_str).filter(|step| *step != "0").collect();
+            let key = names.join(".") + element;
+            for wrong in WRONG {
+                let (mut tree, value) = (tree.clone(), as_value(wrong));
+                let old = std::mem::replace(at(&mut tree, &path), value.clone());
+                // The same, or the other one of two.
+                if old == value || (old.is_bool() && value.is_bool()) {
+                    continue;
+                }
+                match refusal(&tree) {
+                    None if is_taken(&key, wrong) => {}
+                    None => _ = writeln!(report, "{key} = {wrong} is taken"),
+                    Some(_) if must_be_taken(&key, wrong) => {
+                        _ = writeln!(report, "{key} = {wrong} is not taken, as it is said to be");
+                    }
+                    Some(said) => {
+                        let last = path.iter().rfind(|step| *step != "0").expect("a key");
+                        let says_where = said.starts_with("all.toml:") && said.contains(last.as_str());
+                        let says_what = said.contains("; ") || said.contains("expected");
+                        if !says_where || !says_what || said.contains('\n') || said.contains("sesame") {
+                            _ = writeln!(report, "{key} = {wrong} is refused badly: {said}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert!(report.is_empty(), "{report}");
+}
+
+#[test]
+fn an_unknown_key_is_refused_in_every_table() {
+    fn tables(value: &Value, path: &mut Vec<String>, each: &mut impl FnMut(&[String])) {
+        let inner: Vec<(String, &Value)> = match value {
+            Value::Table(table) => {
+                each(path);
+                table.iter().map(|(name, value)| (name.clone(), value)).collect()
+            }
+            Value::Array(array) => array.first().map(|first| ("0".to_owned(), first)).into_iter().collect(),
+            _ => Vec::new(),
+        };
+        for (name, value) in inner {
+            path.push(name);
+            tables(value, path, each);
+            path.pop();
+        }
+    }
+    let tree = Value::try_from(everything(false, "token".as_ref())).expect("TOML");
+    let mut paths = Vec::new();
+    tables(&tree, &mut Vec::new(), &mut |path| paths.push(path.to_vec()));
+    for path in paths.iter().filter(|path| path.last().is_none_or(|last| last != "settings")) {
+        let mut tree = tree.clone();
+        at(&mut tree, path).as_table_mut().expect("a table").insert("colour".into(), Value::Boolean(true));
+        let said = refusal(&tree).unwrap_or_default();
+        assert!(said.starts_with("all.toml:") && said.contains("colour"), "{path:?}: {said}");
+        assert!(said.contains("expected") || said.contains("; "), "{path:?}: {said}");
+    }
+}

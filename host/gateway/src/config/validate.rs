@@ -1,0 +1,226 @@
+//! What can't work is said before anything is listened to.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use sandbar::setting::Key;
+use sandbar::tenant::Settings;
+use sandbar_http::key::site_of;
+
+use super::engine::text;
+use super::{ConfigError, GatewayConfig, Secret};
+use crate::hosts::Hosts;
+
+impl GatewayConfig {
+    /// Checks the settings against each other. What one setting can't be by itself its type rules out.
+    ///
+    /// # Errors
+    /// For the first that can't work.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.validate_all().map_err(|error| error.placed(&self.source))
+    }
+
+    fn validate_all(&self) -> Result<(), ConfigError> {
+        self.validate_paths()?;
+        self.validate_admin()?;
+        self.validate_l2()?;
+        self.validate_engine()?;
+        self.validate_fleet()?;
+        self.validate_tenants()?;
+        self.validate_default_host(&self.hosts()?)?;
+        self.validate_l1()?;
+        if let Err(reason) = self.memory.pressure.check() {
+            let low = self.memory.pressure.low_percent;
+            let remedy = "set less than memory.pressure.high_percent";
+            return Err(ConfigError::wrong("memory.pressure.low_percent", low, reason, remedy));
+        }
+        self.memory.total.map_or(Ok(()), |total| self.validate_memory(total.bytes(), ""))
+    }
+
+    fn validate_tenants(&self) -> Result<(), ConfigError> {
+        if self.tenants.is_empty() {
+            return Err(ConfigError::wrong(
+                "tenant",
+                "[]",
+                "there is no tenant, so nobody would be answered",
+                "give --origin URL, or add a [[tenant]] table with an origin",
+            ));
+        }
+        let mut names = BTreeSet::new();
+        for (index, tenant) in self.tenants.iter().enumerate() {
+            self.validate_tenant(index)?;
+            if !names.insert(&tenant.name) {
+                let key = Key::of_tenant(index, &Key::from("name"));
+                return Err(ConfigError::wrong(key, text(&tenant.name), "two tenants have it", "rename one"));
+            }
+        }
+        Ok(())
+    }
+
+    fn validate_tenant(&self, index: usize) -> Result<(), ConfigError> {
+        let tenant = &self.tenants[index];
+        let key = |name: &str| Key::of_tenant(index, &Key::from(name));
+        Settings::try_from(tenant).map_err(|error| ConfigError::of_tenant(index, error))?;
+        let Some(origin) = &tenant.origin else {
+            let remedy = "add a line such as origin = \"http://127.0.0.1:3000\"";
+            return Err(ConfigError::wrong(key("origin"), "", "the tenant has no origin to ask", remedy));
+        };
+        if tenant.hosts.is_empty() {
+            let remedy = "name its hosts, or \"*\" for all that no other tenant has";
+            return Err(ConfigError::wrong(key("hosts"), "[]", "it would answer for no host", remedy));
+        }
+        let listeners = [("clients are", Some(self.gateway.listen)), ("operators are", self.admin_listen())];
+        for (whose, address) in listeners {
+            if address.is_some_and(|address| origin.url.is_at(address)) {
+                let reason = format!("it is where {whose} listened to, so requests would go round in circles");
+                let remedy = "name the server behind the gateway, or listen at another port";
+                return Err(ConfigError::wrong(key("origin"), text(&origin.url), reason, remedy));
+            }
+        }
+        Ok(())
+    }
+
+    fn admin_listen(&self) -> Option<SocketAddr> {
+        self.admin.enabled.then_some(self.admin.listen)
+    }
+
+    /// Which tenant answers for which host name: the tenants' places in [`GatewayConfig::tenants`].
+    ///
+    /// # Errors
+    /// When a pattern is wrong or named twice.
+    pub fn hosts(&self) -> Result<Hosts<usize>, ConfigError> {
+        let patterns = self.tenants.iter().enumerate();
+        let named = patterns.flat_map(|(index, tenant)| tenant.hosts.iter().map(move |host| (host.clone(), index)));
+        Hosts::new(named).map_err(|error| {
+            let (key, value) = (self.key_of_host(&error.pattern), format!("{:?}", error.pattern));
+            let (reason, remedy) = error.reason.split_once(": ").unwrap_or((&error.reason, "see `sandbar config`"));
+            ConfigError::wrong(key, value, reason, remedy).placed(&self.source)
+        })
+    }
+
+    /// The last place where a host is named.
+    fn key_of_host(&self, pattern: &str) -> Key {
+        let places = self.tenants.iter().enumerate().rev();
+        let mut found = places.filter_map(|(tenant, config)| {
+            let host = config.hosts.iter().rposition(|host| host == pattern)?;
+            Some(Key::of_tenant(tenant, &Key::from("hosts").at(host)))
+        });
+        found.next().unwrap_or_else(|| Key::from("tenant.hosts"))
+    }
+
+    fn validate_paths(&self) -> Result<(), ConfigError> {
+        let paths = [
+            ("data_dir", Some(&self.data_dir)),
+            ("l2.disk.path", self.l2.disk.path.as_ref()),
+            ("l2.redis.ca_file", self.l2.redis.ca_file.as_ref()),
+            ("admin.token_file", self.admin.token_file.as_ref()),
+        ];
+        for (key, path) in paths {
+            if path.is_some_and(|path| path.as_os_str().is_empty()) {
+                return Err(ConfigError::wrong(key, "\"\"", "it names nothing", "write a path, or leave the line out"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The admin token, from the settings or its file.
+    ///
+    /// # Errors
+    /// When the file can't be read, or the token is empty.
+    pub fn admin_token(&self) -> Result<Option<Secret>, ConfigError> {
+        self.find_admin_token().map_err(|error| error.placed(&self.source))
+    }
+
+    fn find_admin_token(&self) -> Result<Option<Secret>, ConfigError> {
+        let said = self.source.said(&Key::from("admin.token")).is_some();
+        let (key, token) = match (&self.admin.token, &self.admin.token_file) {
+            (Some(_), Some(file)) if !said => {
+                let (reason, remedy) = ("there is admin.token too, and they may differ", "leave one of them out");
+                return Err(ConfigError::wrong("admin.token_file", text(file.display()), reason, remedy));
+            }
+            (Some(token), _) => ("admin.token", token.clone()),
+            (None, Some(file)) => {
+                let read = std::fs::read_to_string(file).map_err(|error| {
+                    let remedy = "make it readable for this user, or name another";
+                    ConfigError::wrong("admin.token_file", text(file.display()), error, remedy)
+                })?;
+                ("admin.token_file", Secret::new(read.trim()))
+            }
+            (None, None) => return Ok(None),
+        };
+        let usable = |byte: u8| byte.is_ascii_graphic();
+        if token.expose().is_empty() || !token.expose().bytes().all(usable) {
+            let reason = "the token is empty, or holds spaces or control characters";
+            return Err(ConfigError::wrong(key, "…", reason, "make one with `openssl rand -hex 32`"));
+        }
+        Ok(Some(token))
+    }
+
+    fn validate_default_host(&self, hosts: &Hosts<usize>) -> Result<(), ConfigError> {
+        let host = &self.gateway.default_host;
+        let wrong =
+            |reason, remedy| Err(ConfigError::wrong("gateway.default_host", format!("{host:?}"), reason, remedy));
+        if site_of(&format!("http://{host}")).is_err() {
+            return wrong("it is no host name", "write one that nobody has, such as no-host.invalid");
+        }
+        if hosts.is_named(host) {
+            let reason =
+                "a tenant has it: what asks for no host would be answered as if it had asked for that tenant's";
+            return wrong(reason, "name one that no tenant has, such as no-host.invalid");
+        }
+        Ok(())
+    }
+
+    fn validate_admin(&self) -> Result<(), ConfigError> {
+        let token = self.find_admin_token()?;
+        if self.admin.enabled && token.is_none() && !self.admin.listen.ip().is_loopback() {
+            return Err(ConfigError::wrong(
+                "admin.listen",
+                text(self.admin.listen),
+                "without a token anybody who reaches this address could purge and change policies",
+                "set admin.token_file or SANDBAR_ADMIN_TOKEN, or listen on a loopback address such as 127.0.0.1:8081",
+            ));
+        }
+        if self.admin.enabled && is_taken_by(self.admin.listen, self.gateway.listen) {
+            return Err(ConfigError::wrong(
+                "admin.listen",
+                text(self.admin.listen),
+                "clients are listened to at the same address",
+                "give one of them another port",
+            ));
+        }
+        Ok(())
+    }
+
+    fn validate_l2(&self) -> Result<(), ConfigError> {
+        let url = &self.l2.redis.url;
+        if !super::l2::is_redis(url.expose()) {
+            // The URL may hold a password.
+            let scheme = url.expose().split_once("://").map_or("", |(scheme, _)| scheme);
+            return Err(ConfigError::wrong(
+                "l2.redis.url",
+                text(format_args!("{scheme}://…")),
+                "it is not the URL of a Redis server",
+                "write it like redis://127.0.0.1:6379, or rediss:// for TLS",
+            ));
+        }
+        Ok(())
+    }
+
+    fn validate_l1(&self) -> Result<(), ConfigError> {
+        let shares: u64 = self.tenants.iter().map(|tenant| tenant.l1.bytes()).fold(0, u64::saturating_add);
+        if shares > self.l1.total.bytes() {
+            let reason = format!("the tenants' shares (l1) add up to {}", sandbar::setting::size_text(shares));
+            return Err(ConfigError::wrong("l1.total", text(self.l1.total), reason, "raise it, or lower them"));
+        }
+        Ok(())
+    }
+}
+
+/// Whether two addresses can't both be listened at: they are the same, or one of them stands for all of the machine's.
+fn is_taken_by(one: SocketAddr, other: SocketAddr) -> bool {
+    let is_all = |address: SocketAddr| address.ip().is_unspecified();
+    let same_family = one.is_ipv4() == other.is_ipv4();
+    let overlap = one.ip() == other.ip() || (same_family && (is_all(one) || is_all(other)));
+    one.port() != 0 && one.port() == other.port() && overlap
+}

@@ -1,0 +1,98 @@
+//! Why a gateway did not start.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use sandbar::tenant::SettingsError;
+use sandbar::tier::TierError;
+use sandbar_policy::EngineError;
+
+use super::ConfigError;
+
+/// Why a gateway did not start: one sentence with what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A setting is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The address is taken.
+    #[error("another program listens at {address} already; stop it, or choose another address with {setting}")]
+    InUse {
+        /// The address.
+        address: SocketAddr,
+        /// What sets it.
+        setting: &'static str,
+    },
+    /// The address can't be listened at.
+    #[error("can't listen at {address}: {reason}; choose another address with {setting}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system said.
+        reason: String,
+        /// What sets it.
+        setting: &'static str,
+    },
+    /// The bound of the memory is too low for what is set aside at the start.
+    #[error("memory.total = {} leaves no room for operators and tables; raise it", bytesize::ByteSize(*total_bytes))]
+    NoRoom {
+        /// The bound in bytes.
+        total_bytes: u64,
+    },
+    /// The data directory can't be used.
+    #[error("can't use the data directory {}: {reason}; make it writable, or choose another with data_dir or --data-dir", path.display())]
+    DataDir {
+        /// The directory.
+        path: PathBuf,
+        /// What the operating system said.
+        reason: String,
+    },
+    /// The L2 can't be used at all.
+    #[error("can't use the L2: {0}; mend the section [l2], or do without it (--l2 none)")]
+    L2(TierError),
+    /// The fleet can't be joined at all.
+    #[error(
+        "can't act together with other nodes: {0}; mend the section [fleet], or turn it off (fleet.enabled = false)"
+    )]
+    Fleet(TierError),
+    /// The Redis that nodes rely on may forget what they rely on.
+    #[error(
+        "consistency = \"{strictest}\" can't be kept: the Redis of the fleet evicts any key (maxmemory-policy {policy}), \
+         purges too; set volatile-lru there, name another Redis with fleet.control_url, or use consistency = \"eventual\""
+    )]
+    Forgetful {
+        /// The strictest promise.
+        strictest: sandbar::consistency::Consistency,
+        /// The server's policy.
+        policy: String,
+    },
+    /// A fault to be tried out is unknown.
+    #[error("SANDBAR_FAULTS: {0}")]
+    Faults(String),
+    /// There is no policy engine.
+    #[error("{0}; lower policy.instances_max or policy.memory")]
+    Engine(EngineError),
+    /// A tenant's settings are wrong.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+}
+
+impl From<TierError> for StartError {
+    fn from(error: TierError) -> Self {
+        Self::L2(error)
+    }
+}
+
+impl From<EngineError> for StartError {
+    fn from(error: EngineError) -> Self {
+        Self::Engine(error)
+    }
+}
+
+impl StartError {
+    /// Whether the settings are at fault, rather than what was found at the start.
+    pub const fn is_config(&self) -> bool {
+        matches!(self, Self::Config(_) | Self::Settings(_) | Self::Forgetful { .. } | Self::Faults(_))
+    }
+}

@@ -1,0 +1,220 @@
+//! The clients' side: from a request to its tenant, and from there into the cache.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::uri::{PathAndQuery, Scheme};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
+use sandbar::body::{self, Body, Whole};
+use sandbar::cache::{CACHE, Cache};
+use sandbar::tenant::Tenant;
+use sandbar::tenant::counters::not_stored;
+use sandbar_http::client::{Client, TrustedProxies};
+use sandbar_http::key;
+use sandbar_http::semantics::CacheStatus;
+use sandbar_http::semantics::cache_status::Outcome;
+use sandbar_http::semantics::request::{Ambiguous, check_framing};
+
+use super::first_chunk::{NoBeginning, begun};
+use super::hosts::Hosts;
+use super::listen::Peer;
+use super::room::{RequestRoom, Sending};
+
+/// Answers clients.
+pub(super) struct Front {
+    pub(super) cache: Cache,
+    pub(super) hosts: Hosts<Arc<Tenant>>,
+    pub(super) scheme: Scheme,
+    /// What a request that names no host is taken to ask for.
+    pub(super) default_host: String,
+    pub(super) access: bool,
+    /// How long a body that is announced may take to begin.
+    pub(super) begin_deadline: Duration,
+    /// Who is believed whom it speaks for.
+    pub(super) trusted_proxies: TrustedProxies,
+}
+
+impl Front {
+    /// Answers a request for which there is room, and says that there is none otherwise.
+    pub(super) async fn answer_within(
+        &self,
+        request: Request<Whole>,
+        peer: Peer,
+        room: Option<RequestRoom>,
+    ) -> Response<Sending<Body>> {
+        let Some(mut room) = room else { return no_room().map(|content| Sending { content, room: None }) };
+        let response = self.answer(request, peer).await;
+        let response = if room.covers_head(response.headers()) { response } else { no_room() };
+        response.map(|content| Sending { content, room: Some(room) })
+    }
+
+    /// A request always gets an answer.
+    pub(super) async fn answer(&self, mut request: Request<Whole>, peer: Peer) -> Response<Body> {
+        let client = Client::seen(peer.connection, peer.address.ip(), request.headers(), &self.trusted_proxies);
+        request.extensions_mut().insert(client);
+        let began = self.access.then(|| (Access::of(&request), self.cache.clock().monotonic()));
+        let (tenant, response) = match self.route(request).await {
+            Ok((tenant, request)) => (Some(tenant), self.cache.respond(tenant, request).await),
+            Err(refusal) => (None, refusal.into_response()),
+        };
+        if let Some((access, began)) = began {
+            let took = self.cache.clock().monotonic().saturating_sub(began);
+            access.tell(peer, &client, tenant.map_or("-", |tenant| &tenant.name), &response, took);
+        }
+        response
+    }
+
+    /// Whose request it is. Its URI becomes absolute, with the scheme that clients use: no client can choose another
+    /// key for the same thing.
+    async fn route(&self, request: Request<Whole>) -> Result<(&Arc<Tenant>, Request<Body>), Refusal> {
+        if request.method() == Method::CONNECT {
+            // What the client has sent into the tunnel that it hoped for is no request.
+            let closes = request.version() <= Version::HTTP_11;
+            let text = "this gateway opens no tunnels";
+            return Err(Refusal { closes, ..Refusal::new(StatusCode::NOT_IMPLEMENTED, "tunnel", text) });
+        }
+        let (mut head, incoming) = request.into_parts();
+        let closes = head.version <= Version::HTTP_11;
+        let bad = |detail, reason: String| Refusal { closes, ..Refusal::new(StatusCode::BAD_REQUEST, detail, reason) };
+        let no_url = || bad("bad-target", "the request's target makes no URL".into());
+        let seen_beneath = head.extensions.get::<Ambiguous>().copied().map_or(Ok(()), Err);
+        seen_beneath
+            .and_then(|()| check_framing(head.version, &head.headers))
+            .map_err(|ambiguous| bad(ambiguous.as_str(), ambiguous.to_string()))?;
+        let unclear = |reason: key::NoKey| bad(reason.as_str(), reason.to_string());
+        key::check_form(&head.method, &head.uri).map_err(unclear)?;
+        if head.uri.scheme().is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
+            return Err(no_url());
+        }
+        self.name_host(&mut head);
+        head.uri =
+            rebuilt(&head.uri, head.uri.authority().map(ToString::to_string), &self.scheme).ok_or_else(no_url)?;
+        let scheme = self.scheme.as_str();
+        let site = key::site(&head.uri, &head.headers, scheme).map_err(unclear)?;
+        let host = site.split_once("://").map_or(site.as_str(), |(_, host)| host);
+        let Some(tenant) = self.hosts.find(host) else {
+            // RFC 9110 section 15.5.20: this server can't answer for that authority.
+            let text = format!("no tenant of this gateway answers for the host {host:?}");
+            return Err(Refusal::new(StatusCode::MISDIRECTED_REQUEST, "unknown-host", text));
+        };
+        head.uri = rebuilt(&head.uri, Some(host.to_owned()), &self.scheme).ok_or_else(no_url)?;
+        let content = self.content(&head.headers, incoming).await;
+        let content = content.map_err(|reason| Refusal { closes, ..Refusal::from(&reason) })?;
+        Ok((tenant, Request::from_parts(head, content)))
+    }
+
+    /// RFC 9112 section 3.2 asks for `Host` from HTTP/1.1 on. Who sends none before that is answered by whoever answers for
+    /// all hosts, if somebody does, under a name that is nobody's.
+    fn name_host(&self, head: &mut http::request::Parts) {
+        let is_named = head.uri.authority().is_some() || head.headers.contains_key(header::HOST);
+        if head.version <= Version::HTTP_10 && !is_named && self.hosts.find(&self.default_host).is_some() {
+            let host = HeaderValue::from_str(&self.default_host);
+            head.headers.extend(host.ok().map(|host| (header::HOST, host)));
+        }
+    }
+
+    async fn content(&self, fields: &HeaderMap, incoming: Whole) -> Result<Body, NoBeginning> {
+        // Over HTTP/2 content may follow that nothing announces, after the response has begun: that is not waited for.
+        let is_announced =
+            fields.contains_key(header::TRANSFER_ENCODING) || fields.contains_key(header::CONTENT_LENGTH);
+        if is_announced && !http_body::Body::is_end_stream(&incoming) {
+            begun(incoming, self.begin_deadline).await
+        } else {
+            Ok(body::boxed(incoming))
+        }
+    }
+}
+
+/// What a request is answered that there is no memory for: without content, which would wait for the stream's window.
+fn no_room() -> Response<Body> {
+    let response = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, not_stored::NO_ROOM, "").into_response();
+    let mut response = response.map(|_| body::empty());
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}
+
+/// The same target on this authority, with this scheme; unchanged where there is no authority.
+fn rebuilt(uri: &Uri, authority: Option<String>, scheme: &Scheme) -> Option<Uri> {
+    match authority {
+        Some(authority) => key::uri_at(&format!("{scheme}://{authority}"), &key::sent_target(uri)).ok(),
+        None => Some(uri.clone()),
+    }
+}
+
+/// Why a request is nobody's.
+struct Refusal {
+    status: StatusCode,
+    /// In one word, for `Cache-Status`.
+    detail: &'static str,
+    reason: String,
+    /// RFC 9112 section 6.3: after a request that was not clear nobody knows where the next one begins.
+    closes: bool,
+}
+
+impl From<&NoBeginning> for Refusal {
+    fn from(reason: &NoBeginning) -> Self {
+        let (status, detail) = match reason {
+            NoBeginning::Bad => (StatusCode::BAD_REQUEST, "bad-body"),
+            NoBeginning::Late => (StatusCode::REQUEST_TIMEOUT, "late-body"),
+        };
+        Self::new(status, detail, reason.to_string())
+    }
+}
+
+impl Refusal {
+    fn new(status: StatusCode, detail: &'static str, reason: impl Into<String>) -> Self {
+        Self { status, detail, reason: reason.into(), closes: false }
+    }
+
+    fn into_response(self) -> Response<Body> {
+        let mut response = Response::new(body::full(format!("{}\n", self.reason)));
+        *response.status_mut() = self.status;
+        let fields = response.headers_mut();
+        fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let status = CacheStatus { detail: Some(self.detail), ..CacheStatus::new(CACHE, Outcome::Refused) };
+        status.append_to(fields);
+        if self.closes {
+            fields.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+/// What the access log tells of a request.
+struct Access {
+    method: Method,
+    host: String,
+    target: String,
+    version: Version,
+}
+
+impl Access {
+    fn of(request: &Request<Whole>) -> Self {
+        let field = || Some(request.headers().get(header::HOST)?.to_str().ok()?.to_owned());
+        Self {
+            method: request.method().clone(),
+            host: request.uri().authority().map(ToString::to_string).or_else(field).unwrap_or_default(),
+            target: request.uri().path_and_query().map_or("/", PathAndQuery::as_str).to_owned(),
+            version: request.version(),
+        }
+    }
+
+    fn tell(self, peer: Peer, client: &Client, tenant: &str, response: &Response<Body>, took: Duration) {
+        let cache = response.headers().get("cache-status").and_then(|value| value.to_str().ok()).unwrap_or("-");
+        tracing::info!(
+            target: "sandbar::access",
+            peer = %peer.address,
+            client = %client.address(),
+            tenant,
+            method = %self.method,
+            host = self.host,
+            target = self.target,
+            version = ?self.version,
+            status = response.status().as_u16(),
+            cache,
+            first_byte_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            "request"
+        );
+    }
+}

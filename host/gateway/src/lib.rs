@@ -1,0 +1,49 @@
+//! The ready-made gateway around the cache, and all that the program `sandbar` can do: [`cli`] has a file for each
+//! subcommand, [`demo`] and [`replay`] stand behind two of them.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::time::Duration;
+//!
+//! use sandbar_gateway::GatewayConfig;
+//!
+//! let mut config = GatewayConfig::default();
+//! config.set_origin("http://127.0.0.1:3000".parse()?)?;
+//! let gateway = sandbar_gateway::start(config).await?;
+//! println!("http://{}", gateway.listen_addr());
+//! gateway.shutdown(Duration::from_secs(30)).await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod abrupt;
+mod admin;
+mod advice;
+mod assemble;
+pub mod cli;
+pub mod config;
+pub mod demo;
+mod error;
+mod first_chunk;
+mod fleet;
+mod framing;
+mod front;
+pub mod hosts;
+mod interim;
+mod listen;
+mod metrics;
+pub mod policy_build;
+mod ready;
+pub mod replay;
+mod room;
+mod server;
+pub mod stdout;
+
+pub use self::config::{ConfigError, GatewayConfig};
+pub use self::error::StartError;
+pub use self::server::{Gateway, check, start};
+
+// What fuzz targets and tests measure input with knows the crate by its name.
+#[cfg(test)]
+#[path = "../../../fuzz/src/proportion.rs"]
+mod proportion;

@@ -1,0 +1,133 @@
+//! `sandbar policy build`: from the source of a policy to a component, with nothing installed but Rust.
+//!
+//! Cargo compiles the crate to a core module for `wasm32-unknown-unknown`; [`wit_component`] makes a component of it in
+//! process, from the types that the export macros of `sandbar-guest` left in the module.
+
+mod cargo;
+mod sources;
+pub mod stock;
+
+use std::path::{Path, PathBuf};
+
+use sandbar_policy::{BindError, Checked, check};
+
+/// A component that was built.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its bytes.
+    pub component: Vec<u8>,
+    /// What it is.
+    pub checked: Checked,
+}
+
+/// Why no component was built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// There is no crate.
+    #[error("{} holds no crate: it has no Cargo.toml", .0.display())]
+    NoCrate(PathBuf),
+    /// Cargo can't be run.
+    #[error("can't run `{program}`: {error}; install Rust from https://rustup.rs")]
+    NoCargo {
+        /// What was to be run.
+        program: String,
+        /// Why it was not.
+        error: std::io::Error,
+    },
+    /// Rust can't compile to WebAssembly yet.
+    #[error("Rust lacks the target {}; install it with `rustup target add {}`", cargo::TARGET, cargo::TARGET)]
+    NoTarget,
+    /// The source does not compile.
+    #[error("{} does not compile; cargo says:\n{message}", dir.display())]
+    Compile {
+        /// The crate.
+        dir: PathBuf,
+        /// What cargo wrote.
+        message: String,
+    },
+    /// The module can't be made a component.
+    #[error("the module can't be made a component: {0}")]
+    Componentise(String),
+    /// What came out is no policy.
+    #[error("it compiles, but is no policy: {0}")]
+    Refused(BindError),
+    /// A file can't be read or written.
+    #[error("{}: {error}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        error: std::io::Error,
+    },
+    /// A file does not say what it should.
+    #[error("{}: {reason}", path.display())]
+    Garbled {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl From<BindError> for BuildError {
+    fn from(error: BindError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+/// Builds the policy crate in `dir`. The component goes to `out`; where that is a directory or nothing, under the
+/// crate's name, there or beside `Cargo.toml`.
+///
+/// # Errors
+/// With a sentence for the author.
+pub fn build(dir: &Path, out: Option<&Path>) -> Result<Built, BuildError> {
+    let module = cargo::compile(dir, cargo::Lock::AsNeeded)?;
+    let (component, checked) = componentise(&module.bytes)?;
+    let name = format!("{}.wasm", module.name);
+    let path = match out {
+        None => dir.join(name),
+        Some(out) if out.is_dir() => out.join(name),
+        Some(out) => out.to_owned(),
+    };
+    write(&path, &component)?;
+    Ok(Built { path, component, checked })
+}
+
+/// Makes a component of a core module and looks whether it is a policy.
+fn componentise(module: &[u8]) -> Result<(Vec<u8>, Checked), BuildError> {
+    let failed = |error: anyhow::Error| BuildError::Componentise(format!("{error:#}"));
+    let component = wit_component::ComponentEncoder::default()
+        .validate(true)
+        .module(module)
+        .map_err(failed)?
+        .encode()
+        .map_err(failed)?;
+    let checked = check(&component)?;
+    Ok((component, checked))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, BuildError> {
+    std::fs::read(path).map_err(|error| BuildError::File { path: path.to_owned(), error })
+}
+
+/// Writes a file in one step, and only if it says something new.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), BuildError> {
+    let failed = |error| BuildError::File { path: path.to_owned(), error };
+    if std::fs::read(path).is_ok_and(|old| old == bytes) {
+        return Ok(());
+    }
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(dir).map_err(failed)?;
+    let mut file = tempfile::Builder::new().permissions(readable()).tempfile_in(dir).map_err(failed)?;
+    std::io::Write::write_all(&mut file, bytes).map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+#[cfg(unix)]
+fn readable() -> std::fs::Permissions {
+    std::os::unix::fs::PermissionsExt::from_mode(0o644)
+}

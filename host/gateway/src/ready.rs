@@ -1,0 +1,210 @@
+//! What can be found out about a start before it begins, and without leaving anything behind: the settings make sense
+//! together, tokens and certificates can be read, policies compile and take their settings, directories can be written to.
+//! `sandbar serve` and `sandbar config --check` both go through [`ready`], so neither refuses what the other takes; what
+//! only the running machine knows (a port in use, a directory that another process has) is found after it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sandbar::cache::Limits;
+use sandbar::faults::Faults;
+use sandbar::origin::http::{BadOrigin, HttpOrigin};
+use sandbar::setting::Key;
+use sandbar::tenant::config::TenantConfig;
+use sandbar::tier::redis::{RedisConfig, RedisTier};
+use sandbar_base::clock::{Clock, SystemClock};
+use sandbar_base::memory_budget::{MemoryBudget, Reserved, Use};
+use sandbar_policy::{Binding, Engine, EngineConfig, Role, TenantPolicies};
+
+use super::StartError;
+use super::config::{ConfigError, GatewayConfig, L2Kind, Secret};
+use super::hosts::Hosts;
+use super::room::Rooms;
+
+/// What a key that is remembered as not storable takes, in bytes.
+const LEARNED_KEY_BYTES: u64 = 256;
+
+/// The part of the account that they take at most: a sixty-fourth.
+const LEARNED_KEYS_DIVISOR: u64 = 64;
+
+/// What a gateway starts with.
+pub(super) struct Ready {
+    pub(super) config: GatewayConfig,
+    pub(super) token: Option<Secret>,
+    /// The tenants' places by host name.
+    pub(super) hosts: Hosts<usize>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) budget: Arc<MemoryBudget>,
+    /// Bounds of the cache's own tables.
+    pub(super) limits: Limits,
+    /// Pays for them.
+    pub(super) tables: Reserved,
+    /// Where operators' connections find room, and how many do.
+    pub(super) operators: (Rooms, u32),
+    pub(super) engine: Arc<Engine>,
+    /// One per tenant, in their order.
+    pub(super) tenants: Vec<ReadyTenant>,
+    pub(super) faults: Faults,
+}
+
+/// What a tenant starts with.
+pub(super) struct ReadyTenant {
+    pub(super) policies: TenantPolicies,
+    pub(super) origin: Arc<HttpOrigin>,
+}
+
+/// Looks whether a gateway could start with these settings.
+///
+/// # Errors
+/// For the first reason why it could not.
+pub(super) async fn ready(config: GatewayConfig) -> Result<Ready, StartError> {
+    config.validate()?;
+    let wrong = |error: ConfigError| StartError::Config(error.placed(&config.source));
+    let (token, hosts) = (config.admin_token()?, config.hosts()?);
+    let faults = Faults::parse(&std::env::var("SANDBAR_FAULTS").unwrap_or_default()).map_err(StartError::Faults)?;
+    directories(&config).map_err(wrong)?;
+    redis(&config).map_err(wrong)?;
+    let budget = MemoryBudget::new(config.memory_total_bytes()?);
+    let no_room = || StartError::NoRoom { total_bytes: budget.total_bytes() };
+    let (limits, tables) = limits(&budget).ok_or_else(no_room)?;
+    let operators = Rooms::kept(&budget, config.limits.head_max.bytes()).ok_or_else(no_room)?;
+    let engine = Engine::within(&EngineConfig::from(&config.policy), Arc::clone(&budget))?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let mut tenants = Vec::with_capacity(config.tenants.len());
+    for (index, tenant) in config.tenants.iter().enumerate() {
+        let origin = Arc::new(origin(index, tenant).map_err(wrong)?);
+        let (tenant, engine, clock) = (tenant.clone(), Arc::clone(&engine), Arc::clone(&clock));
+        let kept = config.data_dir.clone();
+        let policies = blocking(move || policies(index, &tenant, &engine, &kept, &clock)).await.map_err(wrong)?;
+        tenants.push(ReadyTenant { policies, origin });
+    }
+    Ok(Ready { token, hosts, clock, budget, limits, tables, operators, engine, tenants, faults, config })
+}
+
+/// Bounds of the cache's own tables, and what pays for them.
+fn limits(budget: &Arc<MemoryBudget>) -> Option<(Limits, Reserved)> {
+    let mut limits = Limits::default();
+    let keys_max = budget.total_bytes() / LEARNED_KEYS_DIVISOR / LEARNED_KEY_BYTES;
+    limits.learned_keys = limits.learned_keys.min(keys_max.max(1));
+    let tables = budget.reserve(Use::Tables, limits.learned_keys * LEARNED_KEY_BYTES)?;
+    Some((limits, tables))
+}
+
+/// The directories that are written to: they are there, or can be made.
+fn directories(config: &GatewayConfig) -> Result<(), ConfigError> {
+    usable(&config.data_dir).map_err(|reason| {
+        let reason = format!("can't use the data directory {}: {reason}", config.data_dir.display());
+        let remedy = "make it writable, or choose another with data_dir or --data-dir";
+        ConfigError::wrong("data_dir", format_args!("{:?}", config.data_dir), reason, remedy)
+    })?;
+    match &config.l2.disk.path {
+        Some(path) if config.l2.kind == L2Kind::Disk => usable(path).map_err(|reason| {
+            let remedy = "make it writable for this user, or choose another";
+            let reason = format!("can't use the directory of the disk tier {}: {reason}", path.display());
+            ConfigError::wrong("l2.disk.path", format_args!("{path:?}"), reason, remedy)
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Looks whether a directory can be written to, or else made where it is to be. Leaves nothing behind.
+fn usable(dir: &Path) -> Result<(), String> {
+    let mut there = dir;
+    loop {
+        match std::fs::metadata(there) {
+            Ok(found) if found.is_dir() => break,
+            Ok(_) => return Err(format!("{} is no directory", there.display())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                there = there.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            }
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+    // The file has no name: it is gone as soon as it is closed.
+    tempfile::tempfile_in(there).map(drop).map_err(|error| error.to_string())
+}
+
+/// The URLs and certificates of the Redis servers; whether they are there is seen later.
+fn redis(config: &GatewayConfig) -> Result<(), ConfigError> {
+    if config.l2.kind != L2Kind::Redis {
+        return Ok(());
+    }
+    if let Some(file) = &config.l2.redis.ca_file {
+        std::fs::read(file).map_err(|error| {
+            let remedy = "make it readable for this user, or name another";
+            ConfigError::wrong("l2.redis.ca_file", format_args!("{file:?}"), error, remedy)
+        })?;
+    }
+    let control = config.fleet.control_url.as_ref().filter(|_| config.has_fleet());
+    for (key, url) in [("l2.redis.url", Some(&config.l2.redis.url)), ("fleet.control_url", control)] {
+        let Some(url) = url else { continue };
+        let settings = RedisConfig { ca_file: config.l2.redis.ca_file.clone(), ..RedisConfig::new(url.expose()) };
+        RedisTier::check(&settings).map_err(|error| {
+            ConfigError::wrong(
+                key,
+                "…",
+                error,
+                "write it like redis://127.0.0.1:6379, or choose another tier (--l2 none)",
+            )
+        })?;
+    }
+    Ok(())
+}
+
+fn origin(index: usize, tenant: &TenantConfig) -> Result<HttpOrigin, ConfigError> {
+    let key = |name: &str| Key::of_tenant(index, &Key::from(name));
+    let Some(origin) = &tenant.origin else {
+        // Settings without an origin have been refused before.
+        unreachable!("tenant {:?} was validated without an origin", tenant.name);
+    };
+    HttpOrigin::new(origin).map_err(|error| match &error {
+        BadOrigin::CaFile { file, reason } => {
+            let remedy = "it must hold certificates in PEM form";
+            ConfigError::wrong(key("origin.tls_ca_file"), format_args!("{file:?}"), reason, remedy)
+        }
+        _ => ConfigError::wrong(key("origin"), format_args!("\"{}\"", origin.url), &error, "or ask it over http"),
+    })
+}
+
+fn policies(
+    index: usize,
+    tenant: &TenantConfig,
+    engine: &Arc<Engine>,
+    kept: &Path,
+    clock: &Arc<dyn Clock>,
+) -> Result<TenantPolicies, ConfigError> {
+    let bindings = tenant.policy.iter().map(|(role, choice)| {
+        let wrong = |reason| refused(index, *role, "", reason, "give one of the two");
+        choice.clone().into_binding(*role).map_err(wrong)
+    });
+    let bindings: Vec<Binding> = bindings.collect::<Result<_, _>>()?;
+    let open = |bindings: &[Binding], kept: Option<&Path>| {
+        let (engine, clock, grants) = (Arc::clone(engine), Arc::clone(clock), tenant.grants.clone());
+        TenantPolicies::open(engine, &tenant.name, bindings, grants, kept, clock)
+    };
+    open(&bindings, Some(kept)).map_err(|error| {
+        let remedy = "mend the table, or try the policy with `sandbar policy check`";
+        let binding = bindings.iter().find(|binding| open(std::slice::from_ref(*binding), None).is_err());
+        match binding {
+            Some(binding) => refused(index, binding.role, &format!("{{ {} }}", binding.source), error, remedy),
+            None => ConfigError::wrong(Key::of_tenant(index, &Key::from("policy")), "", error, remedy),
+        }
+    })
+}
+
+fn refused(index: usize, role: Role, value: &str, reason: impl std::fmt::Display, remedy: &str) -> ConfigError {
+    ConfigError::wrong(Key::of_tenant(index, &Key::from("policy").then(role.name())), value, reason, remedy)
+}
+
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(failed) => std::panic::resume_unwind(failed.into_panic()),
+    }
+}
+
+/// Makes the data directory, now that it is known to be possible.
+pub(super) fn make_data_dir(config: &GatewayConfig) -> Result<(), StartError> {
+    let path: PathBuf = config.data_dir.clone();
+    std::fs::create_dir_all(&path).map_err(|error| StartError::DataDir { path, reason: error.to_string() })
+}

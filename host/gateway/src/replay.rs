@@ -1,0 +1,34 @@
+//! Replay: what a policy would have done with recorded traffic.
+//!
+//! A [`Trace`] is driven through the very same [`Memory`](sandbar_memory::Memory) that serves requests, bodies
+//! absent: each request is a read, and what it misses is inserted. With one shard and batches of one event this gives what
+//! a textbook simulator gives, to the last miss; with the production's shards and batches it gives what production does.
+//!
+//! ```no_run
+//! use sandbar_gateway::replay::{PolicyChoice, Replay, Trace, Unit};
+//!
+//! let trace = Trace::open("day.csv.zst".as_ref(), &mut |_| ())?;
+//! let policy: PolicyChoice = "lfu:ageing=off".parse().map_err(anyhow::Error::msg)?;
+//! let capacity = "10%".parse().map_err(anyhow::Error::msg)?;
+//! let row = Replay::default().run(&trace, &policy.native(), Unit::Entries, capacity, &mut |_| ())?;
+//! println!("{:.4} of the requests missed", row.object_miss_ratio);
+//! # anyhow::Ok(())
+//! ```
+
+mod access_log;
+mod capacity;
+mod csv;
+mod drive;
+mod plot;
+mod policy;
+mod row;
+mod run;
+mod trace;
+mod watched;
+
+pub use self::capacity::{Capacity, Unit};
+pub use self::plot::plot;
+pub use self::policy::PolicyChoice;
+pub use self::row::Row;
+pub use self::run::{Replay, ReplayError};
+pub use self::trace::{Request, Trace, TraceError};

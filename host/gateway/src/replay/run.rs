@@ -1,0 +1,200 @@
+//! Drives a trace through a memory tier.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use sandbar_base::clock::{Clock, SystemClock, thread_cpu_time};
+use sandbar_memory::eviction::EvictionFactory;
+use sandbar_memory::{Memory, MemoryConfig};
+use sandbar_policy::{BindError, Engine, EngineConfig, EngineError, Fault, TenantPolicies};
+
+use super::capacity::{Capacity, Unit};
+use super::drive::{Swap, drive};
+use super::policy::PolicyChoice;
+use super::row::Row;
+use super::trace::Trace;
+use super::watched::{FirstFault, Watched};
+
+/// How a trace is replayed.
+#[derive(Clone, Debug)]
+pub struct Replay {
+    /// Shards, rounded up to a power of two.
+    pub shards: usize,
+    /// Reads that reach the policy together. With 1 it sees each event at once.
+    pub read_buffer_len: usize,
+    /// What is random in the policies follows from it.
+    pub seed: u64,
+    /// What an entry is charged beside its size, in bytes.
+    pub entry_overhead_bytes: u64,
+    /// Policies to change to on the way, each before the request of that number (from 0); the last of several for the
+    /// same request is bound. The cache stays warm as it does in production.
+    pub swaps: Vec<(u64, PolicyChoice)>,
+    /// Runs guests; made when it is first needed.
+    pub engine: OnceLock<Arc<Engine>>,
+}
+
+/// Why a replay has no result.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplayError {
+    /// The policy can't be bound.
+    #[error("{policy}: {error}")]
+    Bind {
+        /// The policy as it was written.
+        policy: String,
+        /// Why not.
+        error: BindError,
+    },
+    /// There is no engine for guests.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A policy could not take over from the one before it.
+    #[error("{policy} can't take over: {fault}")]
+    Swap {
+        /// The policy as it was written.
+        policy: String,
+        /// Why not.
+        fault: Fault,
+    },
+    /// The policy failed. The replay ended there: what took its place would have been measured.
+    #[error("{policy} failed at request {request} of {of}: {fault}")]
+    Faulted {
+        /// The policy as it was written.
+        policy: String,
+        /// The request, from 1.
+        request: u64,
+        /// How many there are.
+        of: u64,
+        /// What it did.
+        fault: Fault,
+    },
+}
+
+impl Default for Replay {
+    /// One shard and batches of one event: what textbook simulators do.
+    fn default() -> Self {
+        Self { shards: 1, read_buffer_len: 1, seed: 1, entry_overhead_bytes: 0, swaps: vec![], engine: OnceLock::new() }
+    }
+}
+
+impl Replay {
+    /// Whether a policy could be replayed: it exists, has the role and takes its settings.
+    ///
+    /// # Errors
+    /// When it can't be bound.
+    pub fn check(&self, policy: &PolicyChoice) -> Result<(), ReplayError> {
+        self.eviction(policy).map(drop)
+    }
+
+    /// Replays a trace under a policy. Tells `progress` how many more requests are done.
+    ///
+    /// # Errors
+    /// When the policy can't be bound; with its first fault, where it fails on the way.
+    pub fn run(
+        &self,
+        trace: &Trace,
+        policy: &PolicyChoice,
+        unit: Unit,
+        capacity: Capacity,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Row, ReplayError> {
+        self.run_with(trace, (policy.name(), self.eviction(policy)?), unit, capacity, progress)
+    }
+
+    /// The same with a policy that is named, and made by a factory of the caller's.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn run_with(
+        &self,
+        trace: &Trace,
+        (name, eviction): (&str, Arc<dyn EvictionFactory>),
+        unit: Unit,
+        capacity: Capacity,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Row, ReplayError> {
+        let capacity = capacity.resolve(trace, unit);
+        let failed = Arc::new(FirstFault::default());
+        let memory = Memory::new(&self.memory_config(capacity, unit), Watched::new(eviction, name, &failed));
+        let swaps = self.swaps(&failed)?;
+        // One thread does it all: what others do on the machine meanwhile is not counted.
+        let started = thread_cpu_time();
+        let (misses, missed_bytes) = drive(trace, unit, &memory, &swaps, &failed, progress)?;
+        let elapsed = thread_cpu_time().saturating_sub(started);
+        let stats = memory.stats();
+        let requests = trace.requests().len() as u64;
+        let requested_bytes: u64 = trace.requests().iter().map(|request| request.size_bytes).sum();
+        Ok(Row {
+            policy: name.to_owned(),
+            unit,
+            capacity,
+            requests,
+            misses,
+            object_miss_ratio: misses as f64 / requests as f64,
+            byte_miss_ratio: missed_bytes as f64 / requested_bytes.max(1) as f64,
+            evictions: stats.evicted_by_policy + stats.evicted_by_host,
+            ns_per_request: elapsed.as_nanos() as f64 / requests as f64,
+        })
+    }
+
+    /// What makes a policy's instances, as a guest or compiled in.
+    ///
+    /// # Errors
+    /// When the policy can't be bound.
+    pub fn eviction(&self, policy: &PolicyChoice) -> Result<Arc<dyn EvictionFactory>, ReplayError> {
+        let policies = if policy.binding().native {
+            TenantPolicies::native("replay")
+        } else {
+            let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+            TenantPolicies::open(self.engine()?, "replay", &[], BTreeSet::new(), None, clock)
+                .map_err(|error| bind_error(policy, error.reason))?
+        };
+        let prepared = policies.prepare(policy.binding().clone()).map_err(|error| bind_error(policy, error))?;
+        Ok(prepared.eviction().expect("the role is eviction"))
+    }
+
+    fn memory_config(&self, capacity_bytes: u64, unit: Unit) -> MemoryConfig {
+        MemoryConfig {
+            capacity_bytes,
+            shards: Some(self.shards),
+            read_buffer_len: self.read_buffer_len,
+            seed: self.seed,
+            entry_overhead_bytes: if unit == Unit::Bytes { self.entry_overhead_bytes } else { 0 },
+        }
+    }
+
+    /// In the order of their requests.
+    fn swaps(&self, failed: &Arc<FirstFault>) -> Result<Vec<Swap>, ReplayError> {
+        let swap = |(before, policy): &(u64, PolicyChoice)| {
+            let before = usize::try_from(*before).unwrap_or(usize::MAX);
+            Ok(Swap { before, to: Watched::new(self.eviction(policy)?, policy.name(), failed) })
+        };
+        let mut swaps = self.swaps.iter().map(swap).collect::<Result<Vec<_>, ReplayError>>()?;
+        swaps.sort_by_key(|swap| swap.before);
+        Ok(swaps)
+    }
+
+    fn engine(&self) -> Result<Arc<Engine>, ReplayError> {
+        if let Some(engine) = self.engine.get() {
+            return Ok(Arc::clone(engine));
+        }
+        let engine = Engine::new(&engine_config())?;
+        Ok(Arc::clone(self.engine.get_or_init(|| engine)))
+    }
+}
+
+/// A replay has the machine to itself: nothing is throttled, and entries that weigh 1 have policies that weigh more.
+fn engine_config() -> EngineConfig {
+    EngineConfig {
+        call_budget: Duration::from_secs(10),
+        core_share_percent: 0,
+        instances_max: 64,
+        memory_bytes: 1 << 30,
+        ..EngineConfig::default()
+    }
+}
+
+fn bind_error(policy: &PolicyChoice, error: BindError) -> ReplayError {
+    ReplayError::Bind { policy: policy.name().to_owned(), error }
+}

@@ -1,0 +1,154 @@
+//! The gateway: listeners for clients and operators around a cache, put together from settings.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::service::TowerToHyperService;
+use sandbar::body::Whole;
+use sandbar::cache::Cache;
+use sandbar::memory_budget::keeper::Keeper;
+use sandbar::setting::Count;
+use sandbar_base::memory_budget::Reserved;
+use tokio_util::sync::DropGuard;
+
+use crate::config::{GatewayConfig, LimitsConfig};
+use crate::error::StartError;
+use crate::front::Front;
+use crate::listen::{Bounds, Listener, Running};
+use crate::room::{KEPT_STREAMS, Rooms};
+use crate::{admin, assemble, ready};
+
+/// A gateway that runs. Dropped without [`Gateway::shutdown`] it stops at once.
+pub struct Gateway {
+    cache: Cache,
+    clients: Running,
+    admin: Option<Running>,
+    admin_state: Arc<admin::Admin>,
+    /// Dropped, it ends all tunnels: none of them would end by itself.
+    tunnels: DropGuard,
+    /// Looks after the memory for as long as the gateway runs.
+    _keeper: Keeper,
+    /// Pays for the cache's own tables.
+    _tables: Reserved,
+}
+
+/// Starts a gateway: checks the settings, binds its addresses, opens the tiers, compiles the policies, and only then
+/// accepts the first connection. An origin or a Redis that can't be reached is a warning in the log, not an error.
+///
+/// # Errors
+/// When it can't work as configured: one sentence with what to do.
+pub async fn start(config: GatewayConfig) -> Result<Gateway, StartError> {
+    let mut ready = ready::ready(config).await?;
+    let (config, token) = (ready.config.clone(), ready.token.take());
+    for note in config.notes() {
+        tracing::warn!("{note}");
+    }
+    let clients = Listener::bind(config.gateway.listen, "gateway.listen or --listen").await?;
+    let operators = match config.admin.enabled {
+        true => Some(Listener::bind(config.admin.listen, "admin.listen or --admin").await?),
+        false => None,
+    };
+    let (rooms, connections_max) = ready.operators.clone();
+    let shared = Rooms::shared(&ready.budget, config.limits.head_max.bytes());
+    let parts = assemble::assemble(ready).await?;
+    let bounds = Bounds::new(&config.gateway, &config.limits, shared);
+    let operators_limits = LimitsConfig {
+        connections_max: Count::of(connections_max),
+        streams_max: Count::of(KEPT_STREAMS),
+        ..config.limits.clone()
+    };
+    let operators_bounds = Bounds::new(&config.gateway, &operators_limits, rooms);
+    let front = Arc::new(Front {
+        cache: parts.cache.clone(),
+        hosts: parts.hosts,
+        scheme: config.gateway.scheme.to_uri(),
+        default_host: config.gateway.default_host.clone(),
+        access: config.log.access,
+        begin_deadline: config.limits.head_deadline.get(),
+        trusted_proxies: config.gateway.trusted_proxies.clone(),
+    });
+    let body_bytes_max = config.limits.admin_body_max.bytes();
+    let admin_state = Arc::new(admin::Admin::new(parts.cache.clone(), config.gateway.scheme, token, body_bytes_max));
+    let clients = clients.run(&bounds, move |peer, connection| {
+        let front = Arc::clone(&front);
+        service_fn(move |request: http::Request<Incoming>| {
+            let (front, room) = (Arc::clone(&front), connection.request(&request));
+            // On the heap from its first step to its last: the task of an HTTP/2 stream is as large as it ever was for as long
+            // as its client takes to read, and hundreds of them wait at once for their first step.
+            async move {
+                let answering = Box::pin(front.answer_within(Whole::of(request), peer, room));
+                Ok::<_, std::convert::Infallible>(answering.await)
+            }
+        })
+    });
+    let admin = operators.map(|listener| {
+        let router = admin::router(Arc::clone(&admin_state));
+        listener.run(&operators_bounds, move |_peer, _room| {
+            let service = TowerToHyperService::new(router.clone());
+            service_fn(move |request: http::Request<Incoming>| service.call(Whole::of(request)))
+        })
+    });
+    tracing::info!(listen = %clients.address(), admin = ?admin.as_ref().map(Running::address), "listening");
+    let tunnels = parts.cache.ends_tunnels();
+    Ok(Gateway {
+        cache: parts.cache,
+        tunnels,
+        clients,
+        admin,
+        admin_state,
+        _keeper: parts.keeper,
+        _tables: parts.tables,
+    })
+}
+
+/// Looks whether [`start`] would take these settings, and leaves nothing behind. What only the running machine knows, it
+/// does not: whether the ports are free, whether another process has the directory of the disk tier, what a Redis says.
+///
+/// # Errors
+/// What [`start`] would say.
+pub async fn check(config: GatewayConfig) -> Result<(), StartError> {
+    ready::ready(config).await.map(drop)
+}
+
+impl Gateway {
+    /// Where clients are listened to.
+    pub const fn listen_addr(&self) -> SocketAddr {
+        self.clients.address()
+    }
+
+    /// Where operators are; none where the admin listener is off.
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(Running::address)
+    }
+
+    /// The cache behind it.
+    pub const fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// Stops: accepts no further connection, ends tunnels, lets requests under way end within `grace`, cuts the rest, and waits until
+    /// what was fetched is stored. The admin API answers until the clients are done (`/readyz` says no).
+    /// True where nothing had to be cut.
+    pub async fn shutdown(self, grace: Duration) -> bool {
+        self.admin_state.drain_begins();
+        drop(self.tunnels);
+        let drained = self.clients.stop(grace).await;
+        if tokio::time::timeout(grace, self.cache.drain()).await.is_err() {
+            tracing::warn!("stopped before everything that was fetched could be stored");
+        }
+        if let Some(admin) = self.admin {
+            admin.stop(Duration::from_secs(1)).await;
+        }
+        drained
+    }
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (listen, admin) = (self.listen_addr(), self.admin_addr());
+        f.debug_struct("Gateway").field("listen", &listen).field("admin", &admin).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,87 @@
+//! Cache keys (RFC 9111 section 2): tenant, scheme, authority, path and query always, and what else the tenant's
+//! settings join to them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use sandbar_base::KeyHash;
+
+/// A cache key: its canonical text and the hash of it.
+///
+/// The text is `tenant\nscheme://authority\n/path?query` and, for a variant, `\nname: value` for each selecting field.
+/// Tenant, site and target hold no line feed: none of them can reach into the next part.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CacheKey {
+    hash: KeyHash,
+    text: Arc<str>,
+}
+
+impl CacheKey {
+    /// The primary key of `target` (path and query) on `site` (scheme and authority). Line feeds are dropped from each.
+    pub fn new(tenant: &str, site: &str, target: &str) -> Self {
+        let clean = |part: &str| part.replace('\n', "");
+        Self::from_text(format!("{}\n{}\n{}", clean(tenant), clean(site), clean(target)))
+    }
+
+    /// The key of the variant of this one that `selecting` (lower-case name, value) selects.
+    #[must_use]
+    pub fn variant<'a>(&self, selecting: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut text = self.text.to_string();
+        for (name, value) in selecting {
+            text.push('\n');
+            text.push_str(name);
+            text.push_str(": ");
+            text.extend(value.chars().filter(|c| *c != '\n'));
+        }
+        Self::from_text(text)
+    }
+
+    /// The key of an entry that carries this text.
+    pub fn stored_as(text: &Arc<str>) -> Self {
+        Self { hash: KeyHash::of(text), text: Arc::clone(text) }
+    }
+
+    fn from_text(text: String) -> Self {
+        Self { hash: KeyHash::of(&text), text: text.into() }
+    }
+
+    /// The hash of the text.
+    pub const fn hash(&self) -> KeyHash {
+        self.hash
+    }
+
+    /// The canonical text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The canonical text, shared.
+    pub fn shared_text(&self) -> Arc<str> {
+        Arc::clone(&self.text)
+    }
+
+    /// The tenant's name.
+    pub fn tenant(&self) -> &str {
+        self.part(0)
+    }
+
+    /// Scheme and authority.
+    pub fn site(&self) -> &str {
+        self.part(1)
+    }
+
+    /// Path and query.
+    pub fn target(&self) -> &str {
+        self.part(2)
+    }
+
+    fn part(&self, index: usize) -> &str {
+        self.text.split('\n').nth(index).unwrap_or("")
+    }
+}
+
+impl fmt::Debug for CacheKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CacheKey({:?})", &*self.text)
+    }
+}

@@ -1,0 +1,156 @@
+//! What HTTP says about caching, as pure functions: RFC 9111 (caching), 9110 (semantics), 5861 (stale controls), 8246
+//! (`immutable`), 9211 (`Cache-Status`), 9213 (targeted cache control) and 9875 (cache groups).
+//!
+//! Nothing here does I/O or reads a clock: `now` is an argument. Whatever bytes a field holds, no function panics; what
+//! can't be understood is read in the way that reuses least.
+//!
+//! ```
+//! use http::{HeaderMap, Method, StatusCode, Uri, header};
+//! use sandbar_base::Timestamp;
+//! use sandbar_http::semantics::{self, RequestHead, ResponseHead, StoreRules, Times};
+//!
+//! let (method, uri, asked) = (Method::GET, Uri::from_static("/"), HeaderMap::new());
+//! let request = RequestHead::new(&method, &uri, &asked);
+//! let mut fields = HeaderMap::new();
+//! fields.insert(header::CACHE_CONTROL, "max-age=60, stale-if-error=600".parse().unwrap());
+//! let response = ResponseHead { status: StatusCode::OK, fields: &fields };
+//! let now = Timestamp::from_millis(1_700_000_000_000);
+//! let times = Times { requested: now, received: now };
+//! let standard = semantics::standard(&request, &response, times, &StoreRules::default());
+//! assert!(standard.obstacles.is_empty());
+//! assert_eq!(standard.plan.freshness_lifetime_ms, 60_000);
+//! assert_eq!(standard.plan.stale_if_error_ms, 600_000);
+//! ```
+
+pub mod age;
+pub mod cache_control;
+pub mod cache_status;
+pub mod completion;
+pub mod date;
+pub mod directive;
+pub mod early_refresh;
+pub mod fields;
+pub mod freshness;
+pub mod invalidate;
+pub mod leave;
+pub(crate) mod list;
+pub mod location;
+pub mod multipart;
+pub mod partial;
+pub mod precondition;
+pub mod ranges;
+pub mod request;
+pub mod reuse;
+mod short_part;
+pub mod sound;
+pub mod stale;
+pub mod standing;
+pub mod storable;
+pub mod surrogate;
+pub mod targeted;
+pub mod twin;
+pub mod upgrade;
+pub mod validate;
+pub mod validator;
+pub mod vary;
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
+
+use sandbar_base::Timestamp;
+
+pub use cache_control::RequestDirectives;
+pub use cache_status::{CacheStatus, FwdReason};
+pub use completion::{Completion, Lacking, completion, completion_fields, lacking};
+pub use early_refresh::refresh_early;
+pub use fields::{downstream_fields, stored_fields};
+pub use invalidate::invalidated;
+pub use partial::{Combined, combine, lacks_what_is_asked, outgrows, part_answers, taken_in};
+pub use precondition::{Precondition, precondition};
+pub use ranges::{ByteRange, Ranges, ranges};
+pub use reuse::{Reuse, StaleReason, reuse};
+pub use stale::may_serve_on_error;
+pub use storable::{answers_get, standard};
+pub use surrogate::{group_invalidations, surrogate_keys};
+pub use validate::{HeadUpdate, freshen, freshen_from_head, selected_by_304, validation_fields};
+pub use vary::{Vary, selecting_values, vary};
+
+/// The head of a request. What it says to caches has been read by the time that there is one: no question that is asked of
+/// it reads `Cache-Control` again.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestHead<'a> {
+    /// Its method.
+    pub method: &'a Method,
+    /// Its target; only path and query are looked at.
+    pub uri: &'a Uri,
+    /// Its fields.
+    pub fields: &'a HeaderMap,
+    directives: RequestDirectives,
+}
+
+impl<'a> RequestHead<'a> {
+    /// Reads the directives among the fields.
+    pub fn new(method: &'a Method, uri: &'a Uri, fields: &'a HeaderMap) -> Self {
+        Self::with_directives(method, uri, fields, RequestDirectives::of(fields))
+    }
+
+    /// With the directives that were read from these very fields before.
+    pub const fn with_directives(
+        method: &'a Method,
+        uri: &'a Uri,
+        fields: &'a HeaderMap,
+        directives: RequestDirectives,
+    ) -> Self {
+        Self { method, uri, fields, directives }
+    }
+
+    /// What it says to caches.
+    pub const fn directives(&self) -> &RequestDirectives {
+        &self.directives
+    }
+}
+
+/// The head of a response.
+#[derive(Clone, Copy, Debug)]
+pub struct ResponseHead<'a> {
+    /// Its status code.
+    pub status: StatusCode,
+    /// Its fields.
+    pub fields: &'a HeaderMap,
+}
+
+/// When an exchange took place (RFC 9111 section 4.2.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// `request_time`: when the request was sent.
+    pub requested: Timestamp,
+    /// `response_time`: when the head of the response was received.
+    pub received: Timestamp,
+}
+
+/// What an operator decides where RFC 9111 leaves a choice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreRules {
+    /// Targeted fields (RFC 9213 section 2.2), the most specific first: the first valid one replaces `Cache-Control`
+    /// and `Expires`. By default `CDN-Cache-Control` alone.
+    pub targets: Vec<HeaderName>,
+    /// Whether a response that sets a cookie may be stored, cookie and all. Off by default.
+    pub store_set_cookie: bool,
+    /// The longest lifetime that is guessed (RFC 9111 section 4.2.2). A day by default; zero guesses none.
+    pub heuristic_max: Duration,
+    /// Whether every response is treated as if it said `must-understand`: one with a status code that this cache does
+    /// not know is not stored, even where it carries explicit freshness. Off by default.
+    pub understood_only: bool,
+}
+
+impl Default for StoreRules {
+    fn default() -> Self {
+        Self {
+            targets: vec![targeted::CDN_CACHE_CONTROL],
+            store_set_cookie: false,
+            heuristic_max: Duration::from_secs(24 * 60 * 60),
+            understood_only: false,
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! What `sandbar_http::semantics` decides, one table per question, each case with the section that decides it. Time is
+//! stepped.
+
+#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+mod semantics {
+    mod age;
+    mod cache_control;
+    mod cache_status;
+    mod completion;
+    mod corpus;
+    mod date;
+    mod differential;
+    mod early_refresh;
+    mod fields;
+    mod fresh;
+    mod invalidate;
+    mod partial;
+    mod precondition;
+    mod properties;
+    mod ranges;
+    mod request;
+    mod reusable;
+    mod sound;
+    mod stale;
+    mod storable;
+    mod support;
+    mod surrogate;
+    mod targeted;
+    mod upgrade;
+    mod validate;
+    mod vary;
+}

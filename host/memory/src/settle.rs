@@ -1,0 +1,160 @@
+//! A shard asks its policy and does what it says, within the bounds.
+
+use sandbar_base::Fault;
+use sandbar_base::Timestamp;
+use sandbar_guest::eviction::Departure;
+
+use super::seat::{Occupant, Seat};
+use super::shard::{Shard, take_in_by_force};
+use super::slab::State;
+use super::stats::SeatCounts;
+use super::table::{Candidate, Table};
+
+/// An arrival that waits for the policy's answer to be taken in.
+pub(super) struct Arriving<V> {
+    pub(super) candidate: Candidate,
+    pub(super) value: V,
+    pub(super) slot: u32,
+}
+
+impl<V: Clone> Shard<V> {
+    /// Moves everything that happened into the seat. Readers that hand over reads alone disturb no other reader.
+    pub(super) fn take_events(&self, seat: &mut Seat) {
+        let Seat { words, released, .. } = seat;
+        {
+            let table = self.table.read();
+            if table.pending.is_empty() {
+                table.reads.drain(words);
+                SeatCounts::add(&self.counts.reads_noted, words.len() as u64);
+                return;
+            }
+        }
+        self.write().take_pending(words, released);
+    }
+
+    /// Asks the policy, whose events are in the seat, and does what it says. Answers whether the arrival was taken in.
+    pub(super) fn answer(
+        &self,
+        seat: &mut Seat,
+        now: Timestamp,
+        arriving: Option<Arriving<V>>,
+        garbage: &mut Vec<V>,
+    ) -> bool {
+        let reclaim_bytes = self.beyond_capacity(seat, arriving.as_ref());
+        match seat.ask(now, reclaim_bytes) {
+            Ok(calls) => {
+                SeatCounts::add(&self.counts.advances, calls);
+                self.apply(seat, now, arriving, garbage)
+            }
+            Err(fault) => {
+                self.note_fault(seat, &fault);
+                self.stand_in(seat, now, garbage);
+                let Some(Arriving { candidate, value, slot }) = arriving else { return false };
+                let mut table = self.write();
+                table.slab.release(slot);
+                take_in_by_force(&mut table, &candidate, value, garbage)
+            }
+        }
+    }
+
+    /// What a policy that was made for more than the capacity of now has to give up, in bytes.
+    fn beyond_capacity(&self, seat: &Seat, arriving: Option<&Arriving<V>>) -> u64 {
+        if seat.made_for_bytes <= seat.capacity_bytes {
+            return 0;
+        }
+        let coming_bytes = arriving.map_or(0, |arriving| arriving.candidate.weight_bytes);
+        let told_bytes = {
+            let table = self.table.read();
+            // What has left meanwhile the policy may name, and that frees nothing any more.
+            table.resident_bytes.saturating_add(table.pending.left_bytes)
+        };
+        let told_bytes = told_bytes.saturating_add(coming_bytes).min(seat.made_for_bytes);
+        told_bytes.saturating_sub(seat.capacity_bytes)
+    }
+
+    /// Removes the victims in the seat, takes the arrival in, and keeps the bound whatever the policy said.
+    pub(super) fn apply(
+        &self,
+        seat: &mut Seat,
+        now: Timestamp,
+        arriving: Option<Arriving<V>>,
+        garbage: &mut Vec<V>,
+    ) -> bool {
+        if seat.victims.is_empty() && seat.released.is_empty() && arriving.is_none() {
+            let table = self.table.read();
+            if table.capacity_bytes == seat.capacity_bytes && table.resident_bytes <= allowed_bytes(&table) {
+                return true;
+            }
+        }
+        let (is_in, nonsense) = self.apply_exclusively(seat, arriving, garbage);
+        if let Some(nonsense) = nonsense {
+            self.note_fault(seat, &Fault::nonsense(nonsense));
+            if matches!(seat.occupant, Occupant::Bound(_)) && !seat.bound.is_trusted() {
+                self.stand_in(seat, now, garbage);
+            }
+        }
+        is_in
+    }
+
+    fn apply_exclusively(
+        &self,
+        seat: &mut Seat,
+        arriving: Option<Arriving<V>>,
+        garbage: &mut Vec<V>,
+    ) -> (bool, Option<String>) {
+        let mut table = self.write();
+        let arriving_slot = arriving.as_ref().map(|arriving| arriving.slot);
+        let mut nonsense = None;
+        let mut refused = false;
+        table.evict_victims(&mut seat.victims, garbage, |victim, state| match state {
+            State::Reserved if arriving_slot == Some(victim) && !refused => refused = true,
+            // It left by itself meanwhile.
+            State::Departing => {}
+            _ => nonsense = Some(format!("victim {victim} is not resident, or was named twice")),
+        });
+        for slot in seat.released.drain(..) {
+            table.slab.release(slot);
+        }
+        table.set_capacity(seat.capacity_bytes, self.slack);
+        let coming_bytes = arriving.as_ref().filter(|_| !refused).map_or(0, |arriving| arriving.candidate.weight_bytes);
+        let allowed_bytes = allowed_bytes(&table);
+        if table.resident_bytes.saturating_add(coming_bytes) > allowed_bytes {
+            if !matches!(seat.occupant, Occupant::Nobody) {
+                nonsense = Some("too few victims".to_owned());
+            }
+            table.make_room(coming_bytes, allowed_bytes, garbage);
+        }
+        // What came meanwhile is no fault of the policy, but bound is bound.
+        let limit_bytes = table.limit_bytes();
+        table.make_room(coming_bytes, limit_bytes, garbage);
+        let is_in = match arriving {
+            Some(Arriving { value, slot, .. }) if refused => {
+                table.slab.release(slot);
+                table.counts.not_admitted += 1;
+                garbage.push(value);
+                false
+            }
+            Some(Arriving { candidate, value, slot }) => {
+                // Another one of its key may have come meanwhile.
+                if let Some(other) = table.find(candidate.key).map(|bucket| bucket.slot) {
+                    garbage.extend(table.depart(other, Departure::Purged));
+                }
+                table.settle_in(slot, &candidate, value);
+                true
+            }
+            None => true,
+        };
+        (is_in, nonsense)
+    }
+
+    /// Counts a fault and tells the maker of the policy.
+    pub(super) fn note_fault(&self, seat: &Seat, fault: &Fault) {
+        SeatCounts::add(&self.counts.faults, 1);
+        seat.maker().faulted(fault);
+    }
+}
+
+/// What the policy may leave behind, in bytes: its capacity, and what came after it was asked.
+fn allowed_bytes<V>(table: &Table<V>) -> u64 {
+    table.capacity_bytes.saturating_add(table.pending.came_bytes)
+}

@@ -1,0 +1,246 @@
+//! One shard: a table behind a readers-writer lock, a read buffer, and the policy behind a lock of its own.
+//!
+//! The locks are taken in the order policy, table, and no policy is called while the table's is held.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use sandbar_base::KeyHash;
+use sandbar_base::Timestamp;
+use sandbar_guest::eviction::{Departure, Event, pack};
+
+use super::reads::{Noted, ReadBuffer};
+use super::seat::Seat;
+use super::settle::Arriving;
+use super::stats::SeatCounts;
+use super::sync::{Mutex, MutexGuard, RwLock, RwLockWriteGuard};
+use super::table::{Candidate, Slack, Table, Taken};
+use crate::eviction::EvictionFactory;
+
+/// Words of events with which it pays to ask the policy; fewer where few reads are handed over together.
+const BATCH_WORDS: usize = 1024;
+
+/// A part of a memory tier, on cache lines of its own: eight of them, so that it is found by a shift.
+#[repr(align(128))]
+pub(super) struct Shard<V> {
+    pub(super) table: RwLock<Table<V>>,
+    pub(super) seat: Mutex<Seat>,
+    /// Words of events with which it pays to ask the policy.
+    batch_words: u32,
+    pub(super) slack: Slack,
+    pub(super) counts: SeatCounts,
+}
+
+impl<V: Clone> Shard<V> {
+    pub(super) fn new(capacity_bytes: u64, read_buffer_len: usize, seed: u64, bound: Arc<dyn EvictionFactory>) -> Self {
+        let (slack, batch_words) = match read_buffer_len {
+            0 | 1 => (Slack::None, 1),
+            _ => (Slack::Batching, read_buffer_len.saturating_mul(4).min(BATCH_WORDS) as u32),
+        };
+        let mut table = Table::new(ReadBuffer::new(read_buffer_len));
+        table.set_capacity(capacity_bytes, slack);
+        Self {
+            table: RwLock::new(table),
+            seat: Mutex::new(Seat::new(bound, capacity_bytes, seed)),
+            batch_words,
+            slack,
+            counts: SeatCounts::default(),
+        }
+    }
+
+    /// The value of a key, noted as read.
+    #[inline]
+    pub(super) fn get(&self, key: KeyHash, now: Timestamp) -> Option<V> {
+        let table = self.table.read();
+        let bucket = table.find(key)?;
+        let value = bucket.value.clone();
+        let slot = bucket.slot;
+        match table.reads.note(slot) {
+            Noted::Kept => {}
+            Noted::Filled => {
+                drop(table);
+                self.hand_over_reads(now);
+            }
+            Noted::NoRoom => {
+                drop(table);
+                self.make_room_for_read(slot, now);
+            }
+        }
+        Some(value)
+    }
+
+    /// The value of a key.
+    pub(super) fn peek(&self, key: KeyHash) -> Option<V> {
+        self.table.read().find(key).map(|bucket| bucket.value.clone())
+    }
+
+    /// The table, with the reads that were noted before queued.
+    pub(super) fn write(&self) -> RwLockWriteGuard<'_, Table<V>> {
+        let mut table = self.table.write();
+        table.absorb();
+        table
+    }
+
+    /// Hands the full buffer over, unless somebody else is with the policy.
+    #[cold]
+    fn hand_over_reads(&self, now: Timestamp) {
+        self.try_settle(now);
+    }
+
+    /// Makes room for the calling thread's first read here. Any other read that found none is dropped.
+    #[cold]
+    fn make_room_for_read(&self, slot: u32, now: Timestamp) {
+        let is_full = self.table.read().reads.has_stripe();
+        let noted = if is_full { Noted::NoRoom } else { self.table.write().note_first(slot) };
+        if noted == Noted::NoRoom {
+            self.counts.reads_dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        if noted != Noted::Kept {
+            self.hand_over_reads(now);
+        }
+    }
+
+    /// Takes an entry in; false if it was not.
+    pub(super) fn insert(&self, candidate: &Candidate, value: V, now: Timestamp) -> bool {
+        let mut displaced = None;
+        let (taken, is_due) = {
+            let mut table = self.write();
+            let taken = table.insert(candidate, value, &mut displaced);
+            (taken, self.is_answer_due(&table))
+        };
+        match taken {
+            Taken::TooLarge(_) => return false,
+            Taken::NoRoom(value) => return self.insert_where_room_is_short(candidate, value, now),
+            Taken::Instead(_) | Taken::In => {}
+        }
+        if is_due {
+            self.try_settle(now);
+        }
+        true
+    }
+
+    fn is_answer_due(&self, table: &Table<V>) -> bool {
+        table.pending.len() >= self.batch_words as usize
+            || table.resident_bytes > table.capacity_bytes + table.slack_bytes() / 2
+    }
+
+    /// The policy makes room for the arrival, or refuses it; where it is busy the host makes room.
+    fn insert_where_room_is_short(&self, candidate: &Candidate, value: V, now: Timestamp) -> bool {
+        let mut garbage = Vec::new();
+        let Some(mut seat) = self.seat.try_lock() else {
+            return take_in_by_force(&mut self.write(), candidate, value, &mut garbage);
+        };
+        self.attend(&mut seat, now, &mut garbage);
+        let slot = {
+            let mut table = self.write();
+            let Some(slot) = table.reserve(candidate) else { return false };
+            let Seat { words, released, .. } = &mut *seat;
+            table.take_pending(words, released);
+            let handed = table.handed;
+            table.slab.at_mut(slot).set_told_in(handed);
+            pack(Event::Arrived(candidate.arrival(slot)), words);
+            slot
+        };
+        self.answer(&mut seat, now, Some(Arriving { candidate: *candidate, value, slot }), &mut garbage)
+    }
+
+    /// Removes a key's entry if `condition` holds of it.
+    pub(super) fn remove_where(
+        &self,
+        key: KeyHash,
+        reason: Departure,
+        now: Timestamp,
+        condition: impl FnOnce(&V) -> bool,
+    ) -> Option<V> {
+        self.table.read().find(key)?;
+        let (value, is_due) = {
+            let mut table = self.write();
+            let bucket = table.find(key)?;
+            if !condition(&bucket.value) {
+                return None;
+            }
+            let slot = bucket.slot;
+            table.counts.removed += 1;
+            (table.depart(slot, reason), self.is_answer_due(&table))
+        };
+        if is_due {
+            self.try_settle(now);
+        }
+        value
+    }
+
+    /// Removes the entries of the slots from `first` on that are not to be kept; false if there are no slots left.
+    pub(super) fn sweep_slice(
+        &self,
+        first: u32,
+        slots: u32,
+        now: Timestamp,
+        keep: &impl Fn(KeyHash, &V) -> bool,
+        garbage: &mut Vec<V>,
+    ) -> bool {
+        let goes =
+            |table: &Table<V>, slot: u32| table.bucket(slot).is_some_and(|bucket| !keep(bucket.key, &bucket.value));
+        let useless: Vec<u32> = {
+            let table = self.table.read();
+            let end = first.saturating_add(slots).min(table.slab.len());
+            if first >= end {
+                return false;
+            }
+            (first..end).filter(|slot| goes(&table, *slot)).collect()
+        };
+        if !useless.is_empty() {
+            let mut table = self.write();
+            for slot in useless {
+                // It may be another entry by now.
+                if goes(&table, slot) {
+                    table.counts.removed += 1;
+                    garbage.extend(table.depart(slot, Departure::Purged));
+                }
+            }
+        }
+        let is_due = self.is_answer_due(&self.table.read());
+        if is_due {
+            self.try_settle(now);
+        }
+        true
+    }
+
+    /// Tells the policy everything and does what it says, unless somebody else is with it.
+    fn try_settle(&self, now: Timestamp) {
+        let mut garbage = Vec::new();
+        if let Some(seat) = self.seat.try_lock() {
+            self.settle(seat, now, &mut garbage);
+        }
+    }
+
+    fn settle(&self, mut seat: MutexGuard<'_, Seat>, now: Timestamp, garbage: &mut Vec<V>) {
+        self.attend(&mut seat, now, garbage);
+        self.take_events(&mut seat);
+        self.answer(&mut seat, now, None, garbage);
+    }
+}
+
+/// Takes an entry in that fits into the shard; what was inserted first makes room for it.
+pub(super) fn take_in_by_force<V>(table: &mut Table<V>, candidate: &Candidate, value: V, garbage: &mut Vec<V>) -> bool {
+    if let Some(other) = table.find(candidate.key).map(|bucket| bucket.slot) {
+        garbage.extend(table.depart(other, Departure::Purged));
+    }
+    let limit_bytes = table.limit_bytes();
+    table.make_room(candidate.weight_bytes, limit_bytes, garbage);
+    match table.insert(candidate, value, &mut None) {
+        Taken::Instead(value) | Taken::NoRoom(value) | Taken::TooLarge(value) => {
+            garbage.push(value);
+            false
+        }
+        Taken::In => true,
+    }
+}
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_has_a_size_to_shift_by() {
+        assert_eq!(size_of::<Shard<Arc<()>>>(), 512);
+    }
+}

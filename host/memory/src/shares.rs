@@ -1,0 +1,80 @@
+//! Which shard has which keys, and how much of the capacity.
+//!
+//! The hash table of a shard doubles when it is full. If all shards had the same share of the keys they would all do so at
+//! once, and an entry would take the most it can just then. So the last shard has nearly twice the keys of the first, and the
+//! same share of the capacity.
+
+/// More shards help nobody.
+pub(super) const SHARDS_MAX: usize = 64;
+
+/// All keys, in units.
+const UNITS: usize = 256;
+
+/// The shares of a tier's shards.
+#[derive(Debug)]
+pub(super) struct Shares {
+    /// The shard of each unit.
+    shard_of: [u8; UNITS],
+}
+
+impl Shares {
+    /// Of so many shards, at least one and at most [`SHARDS_MAX`].
+    pub(super) fn new(shards: usize) -> Self {
+        // Shares that grow by the same factor, and together by 2, end where an exponential does.
+        let end = |shard: usize| (((shard as f64 / shards as f64).exp2() - 1.0) * UNITS as f64).round() as usize;
+        let mut shard_of = [0; UNITS];
+        (1..shards).for_each(|shard| shard_of[end(shard)..].fill(shard as u8));
+        Self { shard_of }
+    }
+
+    /// The shard of a key, by the lowest bits of its hash.
+    #[inline]
+    pub(super) const fn shard_of(&self, key: u128) -> usize {
+        self.shard_of[key as usize % UNITS] as usize
+    }
+
+    /// A shard's part of a capacity, rounded down.
+    pub(super) fn part(&self, shard: usize, capacity_bytes: u64) -> u64 {
+        let units = self.shard_of.iter().filter(|of| usize::from(**of) == shard).count();
+        (u128::from(capacity_bytes) * units as u128 / UNITS as u128) as u64
+    }
+}
+
+/// The most shards, a power of two and at most 64, of which each has at least so much of a capacity.
+///
+/// ```
+/// # use sandbar_memory::shards_of_at_least;
+/// assert_eq!(shards_of_at_least(24, 63), 2);
+/// ```
+pub fn shards_of_at_least(part: u64, capacity: u64) -> usize {
+    let numbers = std::iter::successors(Some(1), |shards| Some(2 * shards)).take_while(|shards| *shards <= SHARDS_MAX);
+    numbers.take_while(|shards| *shards == 1 || Shares::new(*shards).part(0, capacity) >= part).last().unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_shard_has_the_keys_that_its_part_of_the_capacity_is_for() {
+        for shards in 1..=64 {
+            let shares = Shares::new(shards);
+            let mut keys = vec![0_u64; shards];
+            (0..UNITS as u128).for_each(|key| keys[shares.shard_of(key)] += 1);
+            let parts: Vec<u64> = (0..shards).map(|shard| shares.part(shard, 1 << 40)).collect();
+            assert_eq!(parts.iter().sum::<u64>(), 1 << 40);
+            assert!(parts.iter().zip(&keys).all(|(part, keys)| *keys > 0 && *part == keys << 32));
+            assert!(keys[shards - 1] <= 3 * keys[0], "{keys:?}");
+        }
+        assert_eq!(Shares::new(1).part(0, u64::MAX), u64::MAX);
+        let two = Shares::new(2);
+        assert_eq!([two.part(0, 256), two.part(0, 256) + two.part(1, 256)], [106, 256]);
+    }
+
+    #[test]
+    fn no_shard_is_smaller_than_it_may_be() {
+        for (capacity, shards) in [(0, 1), (57, 1), (58, 2), (127, 2), (128, 4), (267, 4), (268, 8), (u64::MAX, 64)] {
+            assert_eq!(shards_of_at_least(24, capacity), shards, "{capacity}");
+        }
+    }
+}

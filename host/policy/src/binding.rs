@@ -1,0 +1,179 @@
+//! What a tenant binds to a role, and what is said about it afterwards.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sandbar_base::clock::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Digest, Fault, FaultReport, Role};
+
+/// A policy and its settings, to be bound to a role.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Binding {
+    /// The role it shall take.
+    pub role: Role,
+    /// Where the policy comes from.
+    pub source: Source,
+    /// Its settings; `null` where there are none. A guest is given them as JSON text.
+    pub settings: serde_json::Value,
+    /// Whether a stock policy runs compiled in, at native speed, rather than as a guest. Only for [`Source::Stock`].
+    pub native: bool,
+}
+
+impl Binding {
+    /// A stock policy as a guest, without settings.
+    pub fn stock(role: Role, name: &str) -> Self {
+        Self { role, source: Source::Stock(name.to_owned()), settings: serde_json::Value::Null, native: false }
+    }
+
+    /// A component, without settings.
+    pub fn component(role: Role, bytes: impl Into<Bytes>) -> Self {
+        Self { role, source: Source::Component(bytes.into()), settings: serde_json::Value::Null, native: false }
+    }
+
+    /// The same with these settings.
+    #[must_use]
+    pub fn with_settings(mut self, settings: serde_json::Value) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// The same, compiled in.
+    #[must_use]
+    pub const fn native(mut self) -> Self {
+        self.native = true;
+        self
+    }
+}
+
+/// Where a policy comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A stock policy by its name.
+    Stock(String),
+    /// A component.
+    Component(Bytes),
+    /// A file that holds a component.
+    File(PathBuf),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stock(name) => write!(f, "stock = {name:?}"),
+            Self::Component(bytes) => write!(f, "a component of {} bytes", bytes.len()),
+            Self::File(path) => write!(f, "file = {path:?}"),
+        }
+    }
+}
+
+/// A binding as it is written in a configuration file or in the body of an API call: `{ stock = "s3-fifo" }`,
+/// `{ file = "my.wasm", settings = { … } }`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Choice {
+    /// Name of a stock policy. Either this or `file`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stock: Option<String>,
+    /// Path of a component. Either this or `stock`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+    /// The policy's settings.
+    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+    pub settings: serde_json::Value,
+    /// Whether a stock policy runs compiled in.
+    #[serde(default)]
+    pub native: bool,
+}
+
+impl Choice {
+    /// The binding it describes.
+    ///
+    /// # Errors
+    /// With a sentence, unless exactly one of `stock` and `file` is given.
+    pub fn into_binding(self, role: Role) -> Result<Binding, String> {
+        let source = match (self.stock, self.file) {
+            (Some(name), None) => Source::Stock(name),
+            (None, Some(path)) => Source::File(path),
+            _ => return Err(format!("the {role} policy needs either `stock` (a name) or `file` (a path)")),
+        };
+        Ok(Binding { role, source, settings: self.settings, native: self.native })
+    }
+}
+
+/// Who made a binding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BoundBy {
+    /// Nobody: the native default.
+    Default,
+    /// The configuration file.
+    Config,
+    /// The API: it is kept, survives a restart and outranks the configuration file.
+    Api,
+}
+
+/// Whether a policy is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "state")]
+pub enum State {
+    /// It is.
+    Active,
+    /// It failed too often; the native default answers until then, and it is tried again after.
+    Quarantined {
+        /// When it is tried again.
+        until: Timestamp,
+    },
+}
+
+/// A policy that took over nothing but entries from the one before it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disinherited {
+    /// The name of the one before it, which is to blame.
+    pub from: String,
+    /// What the policy failed with when it was told what that one handed over.
+    #[serde(flatten)]
+    pub fault: Fault,
+}
+
+/// What is bound to a role.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BoundInfo {
+    /// The role.
+    pub role: Role,
+    /// Name of the policy: a stock policy's, the file's stem, or the beginning of the digest.
+    pub name: Arc<str>,
+    /// Digest of the component; none where it is native.
+    pub digest: Option<Digest>,
+    /// Who bound it.
+    pub by: BoundBy,
+    /// When it was bound.
+    pub since: Timestamp,
+    /// Its settings.
+    pub settings: serde_json::Value,
+    /// Calls into it.
+    pub calls: u64,
+    /// Calls that it failed; the native default answered.
+    pub faults: u64,
+    /// Answers that the host had to narrow, and parts of answers that it dropped.
+    pub clamped: u64,
+    /// Times it was not asked for want of an instance; the native default answered.
+    pub no_instance: u64,
+    /// Times it was not asked because its tenant's guests had used up their share of the processor.
+    #[serde(default)]
+    pub over_share: u64,
+    /// Lines it logged that were dropped or cut.
+    pub log_dropped: u64,
+    /// Its last faults that differ, the last one first; at most eight.
+    #[serde(default)]
+    pub last_faults: Vec<FaultReport>,
+    /// Why it has nothing of what the policy before it had learnt, where that would have made it fail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disinherited: Option<Disinherited>,
+    /// Whether it is asked.
+    #[serde(flatten)]
+    pub state: State,
+}

@@ -1,0 +1,176 @@
+//! The engine that runs guests: one per process, shared by all tenants.
+//!
+//! It compiles a component once per digest, sizes the pool of instances at start, and lets a ticker interrupt calls, so
+//! that none runs for longer than its budget.
+
+mod compiled;
+mod instance;
+mod limits;
+mod place;
+mod pool;
+mod ticker;
+
+pub(crate) use compiled::Compiled;
+pub(crate) use instance::{GuestState, Instance, Maker};
+pub(crate) use ticker::IdleInstances as Idle;
+
+use std::fmt;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use sandbar_base::memory_budget::MemoryBudget;
+use wasmtime::component::Linker;
+
+use self::compiled::Library;
+use self::ticker::Ticker;
+use super::{BindError, Checked, Role, check_within, wit};
+
+/// How guests are run.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// Processor time that one call may take.
+    pub call_budget: Duration,
+    /// Processor time that making an instance and taking its settings may take.
+    pub setup_budget: Duration,
+    /// Share of a processor core that the guests of one tenant may use in the long run, in per cent; 0 for no limit.
+    pub core_share_percent: u32,
+    /// Faults within [`EngineConfig::fault_window`] after which a policy is quarantined.
+    pub faults_max: u32,
+    /// See [`EngineConfig::faults_max`].
+    pub fault_window: Duration,
+    /// Length of a policy's first quarantine; each further one is twice as long.
+    pub quarantine: Duration,
+    /// Upper bound of a quarantine.
+    pub quarantine_max: Duration,
+    /// Instances that may live at once. Fewer where the machine's address space or map count does not allow as many.
+    pub instances_max: u32,
+    /// Memory of one instance in bytes. An eviction instance may have more, in proportion to its shard's capacity.
+    pub memory_bytes: u64,
+    /// Upper bound of an eviction instance's memory in bytes, whatever its shard's capacity.
+    pub eviction_memory_bytes_max: u64,
+    /// Size of a component in bytes.
+    pub component_bytes_max: u64,
+    /// Compiled policies that are kept although nobody is bound to them, in bytes of machine code.
+    pub compiled_bytes_max: u64,
+    /// How long an instance may be idle before it is released.
+    pub idle: Duration,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            call_budget: Duration::from_millis(2),
+            setup_budget: Duration::from_millis(50),
+            core_share_percent: 50,
+            faults_max: 3,
+            fault_window: Duration::from_secs(10),
+            quarantine: Duration::from_secs(10),
+            quarantine_max: Duration::from_secs(600),
+            instances_max: 4096,
+            memory_bytes: 16 << 20,
+            eviction_memory_bytes_max: 1 << 30,
+            component_bytes_max: super::COMPONENT_BYTES_MAX,
+            compiled_bytes_max: 64 << 20,
+            idle: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Why there is no engine.
+#[derive(Debug, thiserror::Error)]
+#[error("can't start the policy engine: {0}")]
+pub struct EngineError(String);
+
+/// Compiles and runs guests.
+pub struct Engine {
+    config: EngineConfig,
+    wasm: wasmtime::Engine,
+    linker: Linker<GuestState>,
+    library: Library,
+    limits: limits::Limits,
+    budget: Arc<MemoryBudget>,
+    ticker: Ticker,
+}
+
+impl Engine {
+    /// An engine. Where the pool of instances can't be reserved, instances are made on demand, which is slower, and a
+    /// warning says so.
+    ///
+    /// # Errors
+    /// Where the machine can't run one.
+    pub fn new(config: &EngineConfig) -> Result<Arc<Self>, EngineError> {
+        Self::within(config, MemoryBudget::unbounded())
+    }
+
+    /// The same, with the guests' memories charged to a node's. A guest that needs more than is left is not asked; its
+    /// native default answers, and it is no fault.
+    ///
+    /// # Errors
+    /// As [`Engine::new`].
+    pub fn within(config: &EngineConfig, budget: Arc<MemoryBudget>) -> Result<Arc<Self>, EngineError> {
+        let failed = |error: wasmtime::Error| EngineError(format!("{error:#}"));
+        let limits = limits::Limits::of_this_machine(config.instances_max);
+        let wasm = pool::engine(config, &limits).map_err(failed)?;
+        let mut linker = Linker::new(&wasm);
+        wit::v0_1_0::link_log(&mut linker).map_err(failed)?;
+        let library = Library::new(config.compiled_bytes_max);
+        let ticker = Ticker::new(wasm.clone());
+        Ok(Arc::new(Self { config: config.clone(), wasm, linker, library, limits, budget, ticker }))
+    }
+
+    /// How it runs guests.
+    pub fn config(&self) -> &EngineConfig {
+        &self.config
+    }
+
+    /// Instances that live now, of all tenants.
+    pub fn instances(&self) -> u32 {
+        self.limits.instances()
+    }
+
+    /// Compiled policies that are in memory now, bound or kept.
+    pub fn compiled(&self) -> usize {
+        self.library.len()
+    }
+
+    /// Looks whether bytes are a component that could be bound, without compiling it.
+    ///
+    /// # Errors
+    /// When it could not.
+    pub fn check(&self, bytes: &[u8]) -> Result<Checked, BindError> {
+        check_within(bytes, self.config.component_bytes_max)
+    }
+
+    /// Compiles a component that has a role, or finds it compiled already.
+    pub(crate) fn compile(&self, bytes: &[u8], role: Role) -> Result<Arc<Compiled>, BindError> {
+        let checked = self.check(bytes)?;
+        if !checked.roles.contains(&role) {
+            return Err(BindError::LacksRole { role, roles: checked.roles });
+        }
+        self.library.find_or_make(checked.digest, || Compiled::new(&self.wasm, &self.linker, checked.clone(), bytes))
+    }
+
+    /// Starts the ticker, which must run before a guest does.
+    pub(crate) fn tick(&self) {
+        self.ticker.start();
+    }
+
+    /// Releases the instances that nobody asks just now.
+    pub fn release_idle(&self) {
+        self.ticker.release_all();
+    }
+
+    /// Has idle instances released from now on.
+    pub(crate) fn watch_idle(&self, instances: Weak<dyn Idle>) {
+        self.ticker.watch(instances);
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("config", &self.config).field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+//! Policies: what each role is asked, who answers, and what happens when the answer is missing or wrong.
+//!
+//! The domain types of a role ([`freshness`], [`eviction`](sandbar_memory::eviction), [`invalidation`]) know nothing of WebAssembly.
+
+mod binding;
+mod check;
+mod clamp;
+mod consent;
+mod engine;
+mod error;
+mod fault_report;
+pub mod freshness;
+mod guest;
+pub mod invalidation;
+mod kept;
+mod ledger;
+mod quarantine;
+mod share;
+mod tenant;
+mod trial;
+mod wit;
+
+pub use consent::Consent;
+
+pub use binding::{Binding, BoundBy, BoundInfo, Choice, Disinherited, Source, State};
+pub use check::{COMPONENT_BYTES_MAX, Checked, LOG_INTERFACE, check};
+pub use engine::{Engine, EngineConfig, EngineError};
+pub use error::{BindError, OpenError};
+pub use fault_report::FaultReport;
+pub use sandbar_base::{Digest, Fault, FaultKind, GuestText};
+pub use tenant::{Prepared, TenantPolicies};
+pub use trial::{Tried, try_component};
+
+use check::check_within;
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// How long a policy may take to be compiled and tried before it is bound. What takes longer is not bound.
+pub const BIND_DEADLINE: Duration = Duration::from_secs(300);
+
+/// A question that a policy answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// What may be stored and for how long.
+    Freshness,
+    /// What leaves when memory is full.
+    Eviction,
+    /// What a write makes invalid.
+    Invalidation,
+    /// What to fetch before anyone asks. Nothing asks it yet: see [`Role::is_served`].
+    Warming,
+}
+
+impl Role {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Freshness, Self::Eviction, Self::Invalidation, Self::Warming];
+
+    /// Whether anything asks it. What nothing asks can't be bound.
+    pub const fn is_served(self) -> bool {
+        !matches!(self, Self::Warming)
+    }
+
+    /// Its name, as in WIT, configuration and API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Freshness => "freshness",
+            Self::Eviction => "eviction",
+            Self::Invalidation => "invalidation",
+            Self::Warming => "warming",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Role {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let known = || Self::ALL.map(Self::name).join(", ");
+        Self::ALL
+            .into_iter()
+            .find(|role| role.name() == name)
+            .ok_or_else(|| format!("there is no role `{name}`; the roles are {}", known()))
+    }
+}

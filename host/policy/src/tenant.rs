@@ -1,0 +1,197 @@
+//! The policies of one tenant: who answers which role, now.
+
+mod bound;
+mod open;
+
+pub use bound::Prepared;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use sandbar_base::clock::Clock;
+use sandbar_http::purge::Purge;
+use sandbar_memory::eviction::EvictionFactory;
+
+use self::bound::{Answer, Bound};
+use super::clamp::{clamp, may_store};
+use super::freshness::{Fill, Grant, Planned, Standard};
+use super::invalidation::Written;
+use super::kept::Kept;
+use super::share::Share;
+use super::{BindError, Binding, BoundBy, BoundInfo, Digest, Disinherited, Engine, Role};
+
+/// Everything that is bound for one tenant. Reading takes no lock, and calls that are under way while a policy is
+/// replaced end on the old one.
+///
+/// Nothing here fails a request: where a policy has no answer, or none that is allowed, the native default is the answer.
+pub struct TenantPolicies {
+    tenant: Arc<str>,
+    engine: Option<Arc<Engine>>,
+    share: Arc<Share>,
+    grants: BTreeSet<Grant>,
+    clock: Arc<dyn Clock>,
+    configured: BTreeMap<Role, Binding>,
+    kept: Option<Kept>,
+    bound: [ArcSwap<Bound>; Role::ALL.len()],
+    /// Held while a binding changes.
+    changing: Mutex<()>,
+}
+
+impl TenantPolicies {
+    /// What the disk refused to keep of what was bound over the API; none where nothing is kept.
+    pub fn disk_report(&self) -> Option<sandbar_base::disk_trouble::DiskReport> {
+        self.kept.as_ref().map(Kept::disk_report)
+    }
+
+    /// The tenant's name.
+    pub fn tenant(&self) -> &str {
+        &self.tenant
+    }
+
+    /// What becomes of a response. Never fails: the standard plan is the answer when a policy has none.
+    pub fn plan(&self, fill: &Fill<'_>, standard: &Standard) -> Planned {
+        let native = || Planned { plan: standard.plan.clone(), policy: None };
+        let bound = self.bound(Role::Freshness);
+        let Answer::Freshness(guest, digest) = &bound.answer else { return native() };
+        if !may_store(standard, &self.grants) || !bound.ledger.may_ask() {
+            return native();
+        }
+        let Ok(asked) = guest.plan(self.clock.now(), fill, &standard.plan) else { return native() };
+        let (plan, clamped) = clamp(standard, asked, &self.grants);
+        bound.ledger.clamped(clamped);
+        Planned { plan, policy: Some(*digest) }
+    }
+
+    /// What to purge because of a write, beyond what RFC 9111 section 4.4 says. Never fails.
+    pub fn purges(&self, written: &Written<'_>) -> Vec<Purge> {
+        let bound = self.bound(Role::Invalidation);
+        let Answer::Invalidation(guest) = &bound.answer else { return Vec::new() };
+        if !bound.ledger.may_ask() {
+            return Vec::new();
+        }
+        let (purges, dropped) = guest.purges(self.clock.now(), written).unwrap_or_default();
+        bound.ledger.clamped(dropped);
+        purges
+    }
+
+    /// Makes the eviction policies of the tenant's shards.
+    pub fn eviction(&self) -> Arc<dyn EvictionFactory> {
+        self.bound(Role::Eviction).eviction()
+    }
+
+    /// What is bound to each role.
+    pub fn list(&self) -> Vec<BoundInfo> {
+        Role::ALL.into_iter().map(|role| self.bound(role).info()).collect()
+    }
+
+    /// The digest of the policy that answers a role; none where it is native.
+    pub fn digest(&self, role: Role) -> Option<Digest> {
+        self.bound(role).digest
+    }
+
+    /// Compiles a policy, validates it and has it take its settings. Changes nothing. Takes tens of milliseconds:
+    /// call it where blocking is allowed.
+    ///
+    /// # Errors
+    /// When it can't be bound.
+    pub fn prepare(&self, binding: Binding) -> Result<Prepared, BindError> {
+        self.prepare_as(binding, BoundBy::Api, None)
+    }
+
+    /// The same for what would rule after [`TenantPolicies::unbind`]: the configured policy or, where none is
+    /// configured or the configured one rules already, the native default.
+    ///
+    /// # Errors
+    /// When that can't be bound.
+    pub fn prepare_unbind(&self, role: Role) -> Result<Prepared, BindError> {
+        let rules = self.bound(role).by;
+        match self.configured.get(&role) {
+            Some(binding) if rules != BoundBy::Config => self.prepare_as(binding.clone(), BoundBy::Config, None),
+            _ => Ok(Prepared::native_default(&self.tenant, role, Arc::clone(&self.clock))),
+        }
+    }
+
+    /// Binds it. Calls that are under way end on the old policy. A binding made so is kept and survives a restart.
+    /// Blocks on the disk.
+    ///
+    /// # Errors
+    /// When it can't be kept; nothing was changed then.
+    pub fn commit(&self, prepared: Prepared) -> Result<BoundInfo, BindError> {
+        self.commit_with(prepared, |_| Ok(None))
+    }
+
+    /// The same, with something to be done in between that may fail: `hand_over` is given the eviction policy that is
+    /// bound now, if it is one, and has the memory tier hand its entries over to it; it answers why the policy has nothing
+    /// else from the one before it, where it has not. Changes of one tenant's bindings happen one after the other, and each
+    /// altogether or not at all.
+    ///
+    /// # Errors
+    /// When it can't be kept or handed over; nothing was changed then.
+    pub fn commit_with(
+        &self,
+        prepared: Prepared,
+        hand_over: impl FnOnce(Option<Arc<dyn EvictionFactory>>) -> Result<Option<Disinherited>, BindError>,
+    ) -> Result<BoundInfo, BindError> {
+        let _turn = self.changing.lock();
+        let role = prepared.role();
+        let undo = match &self.kept {
+            None => None,
+            Some(kept) => Some(match prepared.to_keep() {
+                Some(keep) => kept.put(&keep)?,
+                None => kept.remove(role)?,
+            }),
+        };
+        let disinherited = match hand_over(prepared.eviction()) {
+            Ok(disinherited) => disinherited,
+            Err(error) => {
+                if let Some(undo) = undo {
+                    undo.undo();
+                }
+                return Err(error);
+            }
+        };
+        self.bound[role as usize].store(prepared.into_bound(disinherited));
+        if let Some(kept) = &self.kept {
+            kept.tidy();
+        }
+        let info = self.bound(role).info();
+        tracing::info!(tenant = &*self.tenant, %role, policy = &*info.name, by = ?info.by, "bound a policy");
+        Ok(info)
+    }
+
+    /// [`TenantPolicies::prepare`] and [`TenantPolicies::commit`] in one.
+    ///
+    /// # Errors
+    /// As theirs.
+    pub fn bind(&self, binding: Binding) -> Result<BoundInfo, BindError> {
+        self.commit(self.prepare(binding)?)
+    }
+
+    /// Forgets the binding that was made over the API; where there is none, suspends the configured one until the next
+    /// start.
+    ///
+    /// # Errors
+    /// When the kept binding can't be removed.
+    pub fn unbind(&self, role: Role) -> Result<BoundInfo, BindError> {
+        self.commit(self.prepare_unbind(role)?)
+    }
+
+    fn bound(&self, role: Role) -> arc_swap::Guard<Arc<Bound>> {
+        self.bound[role as usize].load()
+    }
+}
+
+impl fmt::Debug for TenantPolicies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TenantPolicies")
+            .field("tenant", &self.tenant)
+            .field("bound", &self.list())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+//! A policy that is bound, or could be.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use sandbar_base::clock::{Clock, Timestamp};
+use sandbar_memory::eviction::EvictionFactory;
+use sandbar_memory::native::{DEFAULT_EVICTION, NativeEviction};
+
+use crate::guest::{FreshnessGuest, InvalidationGuest};
+use crate::kept::ToKeep;
+use crate::ledger::{Ledger, Names};
+use crate::quarantine::Rules;
+use crate::share::Share;
+use crate::{Binding, BoundBy, BoundInfo, Digest, Disinherited, EngineConfig, Role};
+
+/// Who answers a role.
+pub(super) struct Bound {
+    pub(super) role: Role,
+    pub(super) answer: Answer,
+    pub(super) digest: Option<Digest>,
+    pub(super) by: BoundBy,
+    pub(super) since: Timestamp,
+    pub(super) settings: serde_json::Value,
+    pub(super) ledger: Arc<Ledger>,
+    /// Set when it takes over.
+    pub(super) disinherited: OnceLock<Disinherited>,
+}
+
+/// How it is answered.
+pub(super) enum Answer {
+    /// By the native default.
+    Native,
+    /// By an eviction policy, guest or native.
+    Eviction(Arc<dyn EvictionFactory>),
+    /// By a guest with this digest.
+    Freshness(FreshnessGuest, Digest),
+    /// By a guest.
+    Invalidation(InvalidationGuest),
+}
+
+impl Bound {
+    /// Nobody but the native default.
+    pub(super) fn native_default(tenant: &Arc<str>, role: Role, clock: Arc<dyn Clock>) -> Self {
+        let name = if role == Role::Eviction { DEFAULT_EVICTION } else { "native" };
+        let since = clock.now();
+        let rules = rules(&EngineConfig::default());
+        let names = Names { tenant: Arc::clone(tenant), policy: name.into(), role };
+        let ledger = Arc::new(Ledger::new(names, rules, Arc::new(Share::new(0)), clock));
+        let settings = serde_json::Value::Null;
+        Self {
+            role,
+            answer: Answer::Native,
+            digest: None,
+            by: BoundBy::Default,
+            since,
+            settings,
+            ledger,
+            disinherited: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn eviction(&self) -> Arc<dyn EvictionFactory> {
+        match &self.answer {
+            Answer::Eviction(factory) => Arc::clone(factory),
+            _ => NativeEviction::default_policy(),
+        }
+    }
+
+    pub(super) fn info(&self) -> BoundInfo {
+        let counts = self.ledger.counts();
+        BoundInfo {
+            role: self.role,
+            name: Arc::clone(self.ledger.policy()),
+            digest: self.digest,
+            by: self.by,
+            since: self.since,
+            settings: self.settings.clone(),
+            calls: counts.calls,
+            faults: counts.faults,
+            clamped: counts.clamped,
+            no_instance: counts.no_instance,
+            over_share: counts.over_share,
+            log_dropped: counts.log_dropped,
+            last_faults: self.ledger.last_faults(),
+            disinherited: self.disinherited.get().cloned(),
+            state: self.ledger.state(),
+        }
+    }
+}
+
+/// When a policy is quarantined.
+pub(super) fn rules(config: &EngineConfig) -> Rules {
+    Rules {
+        faults_max: config.faults_max,
+        window: config.fault_window,
+        first: config.quarantine,
+        longest: config.quarantine_max,
+    }
+}
+
+/// A policy that could be bound: compiled, validated, its settings taken. Nothing has changed yet.
+pub struct Prepared {
+    pub(super) bound: Arc<Bound>,
+    /// What it was made from; none for the native default.
+    pub(super) binding: Option<Binding>,
+    /// The component, where it is not a stock policy's.
+    pub(super) component: Option<Bytes>,
+}
+
+impl Prepared {
+    pub(super) fn native_default(tenant: &Arc<str>, role: Role, clock: Arc<dyn Clock>) -> Self {
+        Self { bound: Arc::new(Bound::native_default(tenant, role, clock)), binding: None, component: None }
+    }
+
+    /// The role it would take.
+    pub fn role(&self) -> Role {
+        self.bound.role
+    }
+
+    /// The eviction policy that would be bound; none for the other roles.
+    pub fn eviction(&self) -> Option<Arc<dyn EvictionFactory>> {
+        (self.role() == Role::Eviction).then(|| self.bound.eviction())
+    }
+
+    /// What is to be kept of it: only what the API has bound outlives the process.
+    pub(super) fn to_keep(&self) -> Option<ToKeep<'_>> {
+        let binding = self.binding.as_ref().filter(|_| self.bound.by == BoundBy::Api)?;
+        let name = self.bound.ledger.policy();
+        Some(ToKeep { binding, component: self.component.as_deref(), name, since: self.bound.since })
+    }
+
+    /// It answers from now on, and what it uses of the processor is charged.
+    pub(super) fn into_bound(self, disinherited: Option<Disinherited>) -> Arc<Bound> {
+        self.bound.ledger.bound();
+        if let Some(disinherited) = disinherited {
+            self.bound.disinherited.get_or_init(|| disinherited);
+        }
+        self.bound
+    }
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepared").field("info", &self.bound.info()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,276 @@
+//! From a binding to a policy that answers.
+
+use std::any::Any;
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
+use std::panic::AssertUnwindSafe;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use sandbar_base::clock::{Clock, SystemClock};
+use sandbar_memory::native::NativeEviction;
+
+use super::TenantPolicies;
+use super::bound::{Answer, Bound, Prepared, rules};
+use crate::engine::Maker;
+use crate::freshness::Grant;
+use crate::guest::{EvictionGuest, FreshnessGuest, InvalidationGuest};
+use crate::kept::{Found, Kept};
+use crate::ledger::{Ledger, Names};
+use crate::share::Share;
+use crate::{BindError, Binding, BoundBy, Digest, Engine, GuestText, OpenError, Role, Source};
+
+impl TenantPolicies {
+    /// Native policies only, and no engine: nothing can be bound but native policies.
+    pub fn native(tenant: &str) -> Self {
+        Self::unbound(None, tenant, BTreeSet::new(), None, Arc::new(SystemClock))
+    }
+
+    /// The policies that `configured` names, or those that were bound over the API before and kept under `kept`. One
+    /// that was kept but can't be bound any more is warned of, and the configured one rules.
+    ///
+    /// # Errors
+    /// When a configured policy can't be bound.
+    pub fn open(
+        engine: Arc<Engine>,
+        tenant: &str,
+        configured: &[Binding],
+        grants: BTreeSet<Grant>,
+        kept: Option<&Path>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, OpenError> {
+        let mut policies = Self::unbound(Some(engine), tenant, grants, kept.map(|dir| Kept::new(dir, tenant)), clock);
+        policies.configured = configured.iter().map(|binding| (binding.role, binding.clone())).collect();
+        for role in Role::ALL {
+            if let Some(prepared) = policies.at_start(role)? {
+                policies.bound[role as usize].store(prepared.into_bound(None));
+            }
+        }
+        Ok(policies)
+    }
+
+    fn unbound(
+        engine: Option<Arc<Engine>>,
+        tenant: &str,
+        grants: BTreeSet<Grant>,
+        kept: Option<Kept>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let tenant: Arc<str> = tenant.into();
+        let bound =
+            Role::ALL.map(|role| ArcSwap::from_pointee(Bound::native_default(&tenant, role, Arc::clone(&clock))));
+        let percent = engine.as_ref().map_or(0, |engine| engine.config().core_share_percent);
+        let share = Arc::new(Share::new(percent));
+        Self {
+            tenant,
+            engine,
+            share,
+            grants,
+            clock,
+            configured: Default::default(),
+            kept,
+            bound,
+            changing: Mutex::new(()),
+        }
+    }
+
+    /// What rules a role after a start.
+    fn at_start(&self, role: Role) -> Result<Option<Prepared>, OpenError> {
+        match self.kept_binding(role) {
+            Ok(Some(prepared)) => return Ok(Some(prepared)),
+            Ok(None) => {}
+            Err(reason) => {
+                let tenant = &*self.tenant;
+                tracing::warn!(tenant, %role, reason, "the kept binding can't be used; the configured policy rules");
+            }
+        }
+        let Some(binding) = self.configured.get(&role) else { return Ok(None) };
+        let prepared = self.prepare_as(binding.clone(), BoundBy::Config, None);
+        prepared.map(Some).map_err(|reason| OpenError { role, named: binding.source.to_string(), reason })
+    }
+
+    fn kept_binding(&self, role: Role) -> Result<Option<Prepared>, String> {
+        let found = self.kept.as_ref().map_or(Ok(None), |kept| kept.find(role))?;
+        let prepare = |found: Found| {
+            let binding = found.binding.clone();
+            self.prepare_as(binding, BoundBy::Api, Some(found)).map_err(|error| error.to_string())
+        };
+        found.map(prepare).transpose()
+    }
+
+    /// Compiles a policy and has it take its settings. `found` says what is known of it where it was kept.
+    pub(super) fn prepare_as(
+        &self,
+        binding: Binding,
+        by: BoundBy,
+        found: Option<Found>,
+    ) -> Result<Prepared, BindError> {
+        if !binding.role.is_served() {
+            return Err(BindError::NotServed(binding.role));
+        }
+        let policy = Policy::of(&binding)?;
+        let name = found.as_ref().and_then(|found| found.name.clone()).unwrap_or_else(|| policy.name(&binding));
+        let ledger = self.ledger(name.into(), binding.role);
+        let settings = settings_text(&binding.settings);
+        let (answer, digest) = match &policy {
+            Policy::Native(name) => (native(name, binding.role, &settings)?, None),
+            Policy::Guest { bytes, is_stock } => {
+                let (answer, digest) = self.guest((bytes, *is_stock), binding.role, settings, &ledger)?;
+                (answer, Some(digest))
+            }
+        };
+        let since = found.map_or_else(|| self.clock.now(), |found| found.since);
+        let role = binding.role;
+        let settings = binding.settings.clone();
+        let disinherited = OnceLock::new();
+        let bound = Arc::new(Bound { role, answer, digest, by, since, settings, ledger, disinherited });
+        Ok(Prepared { bound, binding: Some(binding), component: policy.component() })
+    }
+
+    fn ledger(&self, name: Arc<str>, role: Role) -> Arc<Ledger> {
+        let config = self.engine.as_ref().map(|engine| engine.config().clone()).unwrap_or_default();
+        let names = Names { tenant: Arc::clone(&self.tenant), policy: name, role };
+        Arc::new(Ledger::new(names, rules(&config), Arc::clone(&self.share), Arc::clone(&self.clock)))
+    }
+
+    fn guest(
+        &self,
+        (bytes, is_stock): (&[u8], bool),
+        role: Role,
+        settings: String,
+        ledger: &Arc<Ledger>,
+    ) -> Result<(Answer, Digest), BindError> {
+        let engine = self.engine.clone().ok_or(BindError::NoEngine)?;
+        let seed = seed(&self.tenant, role);
+        caught(|| {
+            let compiled = engine.compile(bytes, role)?;
+            let digest = compiled.checked.digest;
+            let maker = Maker { engine, compiled, ledger: Arc::clone(ledger) };
+            let answer = match role {
+                Role::Freshness => Answer::Freshness(FreshnessGuest::open(maker, settings, seed)?, digest),
+                Role::Eviction => Answer::Eviction(Arc::new(EvictionGuest::open(maker, settings, is_stock)?)),
+                Role::Invalidation => Answer::Invalidation(InvalidationGuest::open(maker, settings, seed)?),
+                Role::Warming => return Err(BindError::NotServed(role)),
+            };
+            Ok((answer, digest))
+        })
+    }
+}
+
+/// Does all that a component can break by what it is: it goes through the compiler, the linker and the first instance here.
+/// A panic in them is a refusal of the component, and nothing else comes of it: what they have made is dropped.
+fn caught<T>(work: impl FnOnce() -> Result<T, BindError>) -> Result<T, BindError> {
+    let done = std::panic::catch_unwind(AssertUnwindSafe(work));
+    done.unwrap_or_else(|panic| Err(BindError::Panicked(panicked(&*panic))))
+}
+
+/// What a panic said.
+fn panicked(panic: &(dyn Any + Send)) -> GuestText {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("it panicked").into()
+}
+
+/// Where the answers come from.
+enum Policy {
+    /// Compiled in, under this name.
+    Native(String),
+    /// A component.
+    Guest { bytes: Bytes, is_stock: bool },
+}
+
+impl Policy {
+    fn of(binding: &Binding) -> Result<Self, BindError> {
+        match &binding.source {
+            Source::Stock(name) if binding.native => Ok(Self::Native(name.clone())),
+            Source::Stock(name) => {
+                let found = sandbar_policies::find(binding.role.name(), name);
+                let stock = found.ok_or_else(|| unknown(binding.role, name))?;
+                Ok(Self::Guest { bytes: Bytes::from_static(stock.component), is_stock: true })
+            }
+            Source::Component(bytes) => Ok(Self::Guest { bytes: bytes.clone(), is_stock: false }),
+            Source::File(path) => {
+                let unreadable = |error| BindError::Unreadable { path: path.clone(), error };
+                Ok(Self::Guest { bytes: read_bounded(path).map_err(unreadable)?.into(), is_stock: false })
+            }
+        }
+    }
+
+    fn name(&self, binding: &Binding) -> String {
+        let digest = || match self {
+            Self::Guest { bytes, .. } => Digest::of(bytes).to_string()[..12].to_owned(),
+            Self::Native(name) => name.clone(),
+        };
+        match &binding.source {
+            Source::Stock(name) => name.clone(),
+            Source::File(path) => path.file_stem().map_or_else(digest, |stem| stem.to_string_lossy().into_owned()),
+            Source::Component(_) => digest(),
+        }
+    }
+
+    fn component(self) -> Option<Bytes> {
+        match self {
+            Self::Guest { bytes, is_stock: false } => Some(bytes),
+            Self::Guest { .. } | Self::Native(_) => None,
+        }
+    }
+}
+
+/// A file, or so much of it that it is seen to be too large for a component.
+fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// More than any engine takes.
+const FILE_BYTES_MAX: u64 = 1 << 30;
+
+/// A policy that is compiled in. Of the freshness policies only `standard` is: it is the native default.
+fn native(name: &str, role: Role, settings: &str) -> Result<Answer, BindError> {
+    let not_native = || match sandbar_policies::find(role.name(), name) {
+        Some(_) => BindError::NotNative { role, name: name.to_owned() },
+        None => unknown(role, name),
+    };
+    match role {
+        Role::Eviction => {
+            let made = NativeEviction::new(name, settings).ok_or_else(not_native)?;
+            Ok(Answer::Eviction(Arc::new(made.map_err(|sentence| BindError::Settings(sentence.into()))?)))
+        }
+        Role::Freshness if name == "standard" => Ok(Answer::Native),
+        _ => Err(not_native()),
+    }
+}
+
+fn unknown(role: Role, name: &str) -> BindError {
+    let of_role = sandbar_policies::stock().iter().filter(|stock| stock.role == role.name());
+    let known = of_role.map(|stock| stock.name).collect::<Vec<_>>().join(", ");
+    BindError::UnknownStock { role, name: name.to_owned(), known }
+}
+
+/// Settings as a guest takes them.
+fn settings_text(settings: &serde_json::Value) -> String {
+    if settings.is_null() { String::new() } else { settings.to_string() }
+}
+
+/// The same each time the same tenant binds the same role.
+fn seed(tenant: &str, role: Role) -> u64 {
+    let digest = Digest::of(format!("{tenant}\0{role}").as_bytes());
+    digest.0.iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_of_the_compiler_is_a_refusal() {
+        let refused = caught::<()>(|| panic!("invalid adapter module {}", 7)).unwrap_err();
+        assert_eq!(refused.to_string(), "the host failed on it: invalid adapter module 7");
+        assert!(refused.is_tenants());
+        assert!(caught(|| Ok(())).is_ok());
+    }
+}

@@ -1,0 +1,46 @@
+//! Trying a component before anyone binds it: all that a binding does, with the engine that would run it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use sandbar_base::clock::SystemClock;
+
+use super::{BindError, Binding, Checked, Engine, GuestText, Role, TenantPolicies, check_within};
+
+/// A component that can be bound.
+#[derive(Clone, Debug)]
+pub struct Tried {
+    /// What it is.
+    pub checked: Checked,
+    /// The roles that refuse to go without settings, and what they say. Only where none were given.
+    pub wants_settings: Vec<(Role, GuestText)>,
+}
+
+/// Tries a component in each of its roles: compiles it, makes an instance and has it take `settings`, as a binding does.
+///
+/// # Errors
+/// When it could not be bound to one of its roles, or when nothing asks any of them.
+pub fn try_component(
+    engine: &Arc<Engine>,
+    bytes: &[u8],
+    settings: Option<&serde_json::Value>,
+) -> Result<Tried, BindError> {
+    let checked = check_within(bytes, engine.config().component_bytes_max)?;
+    if let [role] = &*checked.roles
+        && !role.is_served()
+    {
+        return Err(BindError::NotServed(*role));
+    }
+    let (engine, clock) = (Arc::clone(engine), Arc::new(SystemClock));
+    let policies = TenantPolicies::open(engine, "check", &[], BTreeSet::new(), None, clock).map_err(|it| it.reason)?;
+    let mut wants_settings = Vec::new();
+    for role in checked.roles.iter().copied().filter(|role| role.is_served()) {
+        let binding = Binding::component(role, bytes.to_vec());
+        match policies.prepare(binding.with_settings(settings.cloned().unwrap_or_default())) {
+            Ok(_) => {}
+            Err(BindError::Settings(sentence)) if settings.is_none() => wants_settings.push((role, sentence)),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Tried { checked, wants_settings })
+}

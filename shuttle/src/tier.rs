@@ -1,3 +1,0 @@
-//! The tiers: the one in memory.
-
-pub mod memory;

@@ -1,1 +1,0 @@
-../../../../host/src/tier/memory/shares.rs
