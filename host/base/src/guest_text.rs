@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 /// Control characters and invisible ones are written as escapes (`\n`, `\u{1b}`), and what is too long ends with `…`.
 ///
 /// ```
-/// use sandbar::policy::GuestText;
+/// use sandbar_base::GuestText;
 ///
 /// let said = GuestText::new("no price\r\nERROR all is lost \x1b[2J");
 /// assert_eq!(&*said, r"no price\r\nERROR all is lost \u{1b}[2J");

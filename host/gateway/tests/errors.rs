@@ -29,8 +29,9 @@ fn twice(text: &str) -> Vec<&str> {
 #[test]
 fn no_error_gives_as_its_source_what_it_has_said() {
     let mut files = Vec::new();
-    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
-    assert!(files.len() > 100, "{}", files.len());
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join(".."), &mut files);
+    files.retain(|file| file.iter().any(|folder| folder == "src"));
+    assert!(files.len() > 250, "{}", files.len());
     for file in files {
         let text = std::fs::read_to_string(&file).expect("a source");
         assert_eq!(twice(&text), Vec::<&str>::new(), "{}", file.display());

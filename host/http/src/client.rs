@@ -9,7 +9,7 @@
 //! // Once per connection that is accepted,
 //! let connection = Client::next_connection();
 //! // and on each of its requests.
-//! let mut request = http::Request::get("http://shop.example/").body(sandbar::body::empty())?;
+//! let mut request = http::Request::get("http://shop.example/").body(())?;
 //! request.extensions_mut().insert(Client::new(connection, "192.0.2.7".parse()?));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
