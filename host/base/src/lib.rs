@@ -2,9 +2,10 @@
 //! did instead of answering ([`Fault`]), the account of the node's memory ([`memory_budget`]) and what its disk refuses to
 //! take ([`disk_trouble`]).
 
-#[cfg(feature = "clock")]
+#[cfg(feature = "node")]
 pub mod clock;
 mod digest;
+#[cfg(feature = "node")]
 pub mod disk_trouble;
 mod fault;
 mod guest_text;

@@ -9,6 +9,10 @@ pub mod body;
 pub mod cache;
 pub mod consistency;
 pub mod faults;
+#[cfg(not(feature = "redis"))]
+#[path = "no_fleet.rs"]
+pub mod fleet;
+#[cfg(feature = "redis")]
 pub mod fleet;
 mod holdings;
 pub mod layer;

@@ -1,7 +1,13 @@
 //! Where entries live. L1 is [`sandbar_memory`]; L2 is anything that implements [`Tier`]: Redis, or a disk.
 
+#[cfg(any(feature = "disk", feature = "redis"))]
 pub mod codec;
+#[cfg(feature = "disk")]
 pub mod disk;
+#[cfg(not(feature = "redis"))]
+#[path = "tier/no_redis.rs"]
+pub mod redis;
+#[cfg(feature = "redis")]
 pub mod redis;
 
 use std::sync::Arc;

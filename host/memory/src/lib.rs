@@ -38,6 +38,7 @@
 pub mod eviction;
 mod handover;
 mod index;
+#[cfg(feature = "stock")]
 pub mod native;
 mod pending;
 mod reads;

@@ -60,6 +60,7 @@ impl EvictionFactory for NativeEviction {
 
     fn faulted(&self, fault: &Fault) {
         // It is part of this program: its fault is a bug here, not a tenant's.
+        #[cfg(feature = "tracing")]
         tracing::error!(policy = self.policy.name, fault = &*fault.to_string(), "a native eviction policy failed");
     }
 

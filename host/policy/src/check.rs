@@ -2,13 +2,10 @@
 
 use wasmparser::{ComponentExternalKind, Encoding, Parser, Payload, Validator, WasmFeatures};
 
-use super::{BindError, Digest, GuestText, Role};
+use super::{BindError, COMPONENT_BYTES_MAX, Digest, GuestText, Role};
 
 /// The one interface that a policy may import.
 pub const LOG_INTERFACE: &str = "sandbar:policy/log@0.1.0";
-
-/// Largest component that [`check`] reads, in bytes.
-pub const COMPONENT_BYTES_MAX: u64 = 8 << 20;
 
 /// A component that may be a policy. That the functions of its roles have the right types is seen when it is bound.
 #[derive(Clone, Debug, PartialEq, Eq)]

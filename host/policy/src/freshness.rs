@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use sandbar_base::clock::Timestamp;
 pub use sandbar_http::plan::{EarlyRefresh, Grant, LifetimeSource, Obstacle, Plan, Standard};
 
 /// A response that was just received, and the request that it answers: what a policy is shown.
@@ -35,4 +36,10 @@ pub struct Planned {
     pub plan: Plan,
     /// Digest of the policy that made it; none where it is the native default's (or the fallback after a fault).
     pub policy: Option<crate::Digest>,
+}
+
+/// Who is asked for a plan.
+pub(crate) trait FreshnessPolicy: Send + Sync {
+    /// The plan for a response that was just received, given what RFC 9111 says of it.
+    fn plan(&self, now: Timestamp, fill: &Fill<'_>, standard: &Plan) -> Result<Plan, crate::Fault>;
 }

@@ -2,35 +2,55 @@
 //!
 //! The domain types of a role ([`freshness`], [`eviction`](sandbar_memory::eviction), [`invalidation`]) know nothing of WebAssembly.
 
+#![cfg_attr(
+    not(feature = "wasm"),
+    allow(dead_code, reason = "most of this is about guests, and native policies need no holding back")
+)]
+
 mod binding;
+#[cfg(feature = "wasm")]
 mod check;
 mod clamp;
 mod consent;
+#[cfg(feature = "wasm")]
 mod engine;
+mod engine_config;
 mod error;
 mod fault_report;
 pub mod freshness;
+#[cfg(feature = "wasm")]
 mod guest;
 pub mod invalidation;
 mod kept;
 mod ledger;
+#[cfg(not(feature = "wasm"))]
+mod no_engine;
 mod quarantine;
 mod share;
 mod tenant;
+#[cfg(feature = "wasm")]
 mod trial;
+#[cfg(feature = "wasm")]
 mod wit;
 
 pub use consent::Consent;
 
 pub use binding::{Binding, BoundBy, BoundInfo, Choice, Disinherited, Source, State};
-pub use check::{COMPONENT_BYTES_MAX, Checked, LOG_INTERFACE, check};
-pub use engine::{Engine, EngineConfig, EngineError};
+#[cfg(feature = "wasm")]
+pub use check::{Checked, LOG_INTERFACE, check};
+#[cfg(feature = "wasm")]
+pub use engine::{Engine, EngineError};
+pub use engine_config::{COMPONENT_BYTES_MAX, EngineConfig};
 pub use error::{BindError, OpenError};
 pub use fault_report::FaultReport;
+#[cfg(not(feature = "wasm"))]
+pub use no_engine::Engine;
 pub use sandbar_base::{Digest, Fault, FaultKind, GuestText};
 pub use tenant::{Prepared, TenantPolicies};
+#[cfg(feature = "wasm")]
 pub use trial::{Tried, try_component};
 
+#[cfg(feature = "wasm")]
 use check::check_within;
 
 use std::fmt;

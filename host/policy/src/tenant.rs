@@ -1,6 +1,8 @@
 //! The policies of one tenant: who answers which role, now.
 
 mod bound;
+#[cfg(feature = "wasm")]
+mod guest;
 mod open;
 
 pub use bound::Prepared;
@@ -194,4 +196,5 @@ impl fmt::Debug for TenantPolicies {
 }
 
 #[cfg(test)]
+#[cfg(feature = "wasm")]
 mod tests;

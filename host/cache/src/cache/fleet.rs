@@ -1,16 +1,17 @@
-//! A cache among others: what it hears of them, and what it may serve while it hears nothing.
+//! A cache among others: what it may serve while it hears nothing of them.
 
-use std::sync::{Arc, OnceLock, Weak};
+#[cfg(feature = "redis")]
+mod ear;
 
+use std::sync::OnceLock;
+
+use super::Cache;
 use super::asked::Asked;
-use super::{Cache, Inner};
-use crate::barrier::Barrier;
 use crate::consistency::Consistency;
 use crate::faults::Faults;
-use crate::fleet::{Fleet, FleetConfig, FleetReport, Listener, Lost, Newer, Partition};
+use crate::fleet::{Fleet, FleetReport};
 use crate::tenant::Tenant;
 use crate::tenant::counters::count;
-use crate::tier::TierError;
 
 /// The cache's place in a fleet, where it has one.
 #[derive(Debug, Default)]
@@ -20,23 +21,6 @@ pub(super) struct Place {
 }
 
 impl Cache {
-    /// Joins the nodes that share its L2: from now on one of them fetches a key and all of them hear of purges.
-    ///
-    /// # Errors
-    /// When a setting is wrong, or it has joined a fleet before.
-    ///
-    /// # Panics
-    /// Outside a Tokio runtime.
-    pub fn join_fleet(&self, config: &FleetConfig) -> Result<(), TierError> {
-        let ear = Arc::new(Ear { inner: Arc::downgrade(&self.inner) });
-        let fleet = Fleet::start(config, ear, Arc::clone(&self.inner.clock))?;
-        let _ = self.inner.place.faults.set(config.faults);
-        self.inner.place.fleet.set(fleet).map_err(|_| TierError::Failed {
-            tier: crate::fleet::NAME,
-            reason: "the cache has joined a fleet already".to_owned(),
-        })
-    }
-
     /// The fleet it has joined.
     pub fn fleet(&self) -> Option<&Fleet> {
         self.inner.place.fleet.get()
@@ -80,52 +64,5 @@ impl Cache {
 
     pub(super) fn faults(&self) -> Faults {
         self.inner.place.faults.get().copied().unwrap_or_default()
-    }
-}
-
-/// Hears what other nodes say. It does not keep the cache alive.
-struct Ear {
-    inner: Weak<Inner>,
-}
-
-impl Listener for Ear {
-    fn purged(&self, tenant: &str, barrier: &Barrier) {
-        let Some(cache) = self.cache() else { return };
-        if let Some(tenant) = cache.tenant(tenant) {
-            tenant.barriers.learn(barrier);
-            cache.sweep_behind(tenant);
-        }
-    }
-
-    fn stored(&self, tenant: &str, newer: &Newer) {
-        let Some(cache) = self.cache() else { return };
-        if let Some(tenant) = cache.tenant(tenant) {
-            cache.heard_of(tenant, newer);
-        }
-    }
-
-    fn joined(&self, partition: Partition) {
-        self.distrust(partition, true);
-    }
-
-    fn lost(&self, partition: Partition, why: Lost) {
-        // Silence alone says that purges may come late, not that any were missed: what promises nothing about other nodes
-        // goes on being served.
-        self.distrust(partition, why != Lost::Silence);
-    }
-}
-
-impl Ear {
-    fn cache(&self) -> Option<Cache> {
-        self.inner.upgrade().map(|inner| Cache { inner })
-    }
-
-    fn distrust(&self, partition: Partition, all: bool) {
-        let Some(cache) = self.cache() else { return };
-        for tenant in cache.tenants().iter().filter(|tenant| partition.holds(&tenant.name)) {
-            tenant.barriers.distrust(all);
-            count(&tenant.counters.l1_given_up);
-            cache.sweep_behind(tenant);
-        }
     }
 }

@@ -3,7 +3,6 @@
 
 use sandbar_http::entry::{StoredResponse, Version};
 use sandbar_http::key::{CacheKey, KeyHash};
-use sandbar_memory::Departure;
 
 use super::Cache;
 use super::asked::Asked;
@@ -72,15 +71,5 @@ impl Cache {
             count(&tenant.counters.versions_untold);
             tracing::debug!(tenant = &*tenant.name, %error, "other nodes were not told of a newer version");
         }
-    }
-
-    /// Another node has stored something newer: what L1 has is dropped if it is older.
-    pub(super) fn heard_of(&self, tenant: &Tenant, newer: &Newer) {
-        let known = Known { version: newer.version, sequence: newer.sequence };
-        tenant.versions.learn(newer.key, known, 0);
-        let older = |cached: &std::sync::Arc<Cached>| {
-            cached.response().and_then(|stored| stored.version).is_some_and(|version| version < newer.version)
-        };
-        tenant.memory.remove_if(newer.key, Departure::Purged, self.inner.clock.now(), older);
     }
 }

@@ -13,176 +13,27 @@
 //! # }
 //! ```
 
+#[cfg(feature = "http-origin")]
 mod body;
+#[cfg(feature = "http-origin")]
+mod client;
 mod config;
+#[cfg(feature = "http-origin")]
 mod connect;
+#[cfg(feature = "http-origin")]
 mod exchange;
+#[cfg(feature = "http-origin")]
 mod interim;
+#[cfg(feature = "http-origin")]
+mod target;
 #[cfg(test)]
+#[cfg(feature = "http-origin")]
 mod tests;
 
-use std::path::PathBuf;
-
-use ::http::uri::Authority;
-use ::http::{HeaderValue, Request, Response, Uri, header};
-use futures_util::future::BoxFuture;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-
-use self::body::Upload;
-use self::connect::Dial;
-use super::{Origin, OriginError};
-use crate::body::Body;
-
+#[cfg(feature = "http-origin")]
+pub use self::client::{BadOrigin, HttpOrigin};
 pub use self::config::{BadOriginUrl, HostHeader, OriginConfig, OriginUrl, Protocol, url_or_table};
-
-/// What is read from an HTTP/1.1 connection at once, and how long the head of a response may be. Pieces of a body are as
-/// large as that, so it is also by how much a body that is passed through exceeds its window.
-const READ_BYTES: usize = 64 << 10;
 
 /// What an HTTP/2 origin may send on a stream before it is taken. The cache charges as much for an exchange: windows that grow
 /// by themselves would make up to 16 MiB of it. A response moves at this many bytes a round trip: 5 MB/s over 50 ms.
 pub(crate) const STREAM_WINDOW_BYTES: u32 = 256 << 10;
-
-/// The same for all streams of a connection: as much as they may have together, so that none waits for another.
-const CONNECTION_WINDOW_BYTES: u32 = 64 << 20;
-
-/// An HTTP origin.
-pub struct HttpOrigin {
-    config: OriginConfig,
-    name: String,
-    pooled: Client<Dial, Upload>,
-    /// Makes a new connection for each request: a retry must not meet the next dead one.
-    fresh: Client<Dial, Upload>,
-    /// Makes a new HTTP/1.1 connection for a request that is to switch to another protocol: HTTP/2 has no `Upgrade`.
-    switching: Client<Dial, Upload>,
-}
-
-/// Why an origin can't be used at all.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BadOrigin {
-    /// The certificates to trust could not be read.
-    #[error("tls_ca_file {file:?} could not be read: {reason}; it must hold certificates in PEM form")]
-    CaFile {
-        /// The file.
-        file: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// There is nothing to trust.
-    #[error(
-        "this machine trusts no certificates, so no https origin can be reached; install its CA certificates (the \
-         package ca-certificates) or name a tls_ca_file"
-    )]
-    NoRoots,
-    /// TLS could not be set up.
-    #[error("TLS could not be set up: {reason}")]
-    Tls {
-        /// What rustls said.
-        reason: String,
-    },
-}
-
-impl HttpOrigin {
-    /// An origin with these settings. Nothing is connected before the first request.
-    ///
-    /// # Errors
-    /// When there is no way to trust an `https` origin.
-    pub fn new(config: &OriginConfig) -> Result<Self, BadOrigin> {
-        let (dial, is_http2) = (Dial::new(config)?, config.http == Protocol::Http2);
-        let client = |dial: &Dial, http2_only, idle_connections_max| {
-            let mut builder = Client::builder(TokioExecutor::new());
-            builder
-                .timer(TokioTimer::new())
-                .pool_timer(TokioTimer::new())
-                .pool_idle_timeout(config.keep_idle.get())
-                .pool_max_idle_per_host(idle_connections_max)
-                .http1_max_buf_size(READ_BYTES)
-                // RFC 9112 section 5.1: a proxy "MUST remove any such whitespace from a response message before forwarding".
-                .http1_allow_spaces_after_header_name_in_responses(true)
-                // hyper takes 100 where nobody says anything.
-                .http1_max_headers(config.fields_max.as_usize())
-                .http2_max_header_list_size(u32::try_from(READ_BYTES).unwrap_or(u32::MAX))
-                .http2_only(http2_only)
-                .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
-                .http2_initial_connection_window_size(CONNECTION_WINDOW_BYTES);
-            builder.build(dial.clone())
-        };
-        Ok(Self {
-            name: config.url.to_string(),
-            pooled: client(&dial, is_http2, config.idle_connections_max.as_usize()),
-            fresh: client(&dial, is_http2, 0),
-            switching: client(&Dial::new(&OriginConfig { http: Protocol::Http1, ..config.clone() })?, false, 0),
-            config: config.clone(),
-        })
-    }
-
-    /// Its URL, as in errors.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Connects once and says what went wrong, for a warning at the start.
-    ///
-    /// # Errors
-    /// When no TCP connection could be made within the connect deadline.
-    pub async fn probe(&self) -> Result<(), OriginError> {
-        let authority = self.config.url.authority();
-        let port = authority.port_u16().unwrap_or(if self.config.url.is_https() { 443 } else { 80 });
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        let connecting = tokio::net::TcpStream::connect((host, port));
-        match tokio::time::timeout(self.config.connect_deadline.get(), connecting).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(OriginError::Connect { origin: self.name.clone(), reason: error.to_string() }),
-            Err(_) => Err(self.missed("connect", self.config.connect_deadline.get())),
-        }
-    }
-
-    /// Points a request at the origin.
-    ///
-    /// The authority of the URI becomes `:authority` on HTTP/2, where it must be the host that is asked for (RFC 9113
-    /// section 8.3.1), and names the pool of connections on both; so on plain HTTP/1.1, where `Host` does the asking,
-    /// it stays the origin's and all hosts share one pool.
-    fn address<B>(&self, request: &mut Request<B>) -> Result<(), OriginError> {
-        let own = self.config.url.authority().clone();
-        let host = match self.config.host_header {
-            HostHeader::Preserve => asked_authority(request).unwrap_or_else(|| own.clone()),
-            HostHeader::Origin => own.clone(),
-        };
-        let may_be_h2 =
-            self.config.http == Protocol::Http2 || (self.config.http == Protocol::Auto && self.config.url.is_https());
-        let host_field = HeaderValue::from_str(host.as_str()).map_err(|error| self.broken(error.to_string()))?;
-        request.headers_mut().insert(header::HOST, host_field);
-        let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
-        *request.uri_mut() = self
-            .config
-            .url
-            .at(if may_be_h2 { host } else { own }, target)
-            .ok_or_else(|| self.broken(format!("{target:?} can't be joined to its URL")))?;
-        *request.version_mut() = ::http::Version::HTTP_11;
-        Ok(())
-    }
-
-    fn broken(&self, reason: String) -> OriginError {
-        OriginError::Broken { origin: self.name.clone(), reason }
-    }
-
-    fn missed(&self, what: &'static str, deadline: std::time::Duration) -> OriginError {
-        let deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
-        OriginError::Deadline { origin: self.name.clone(), what, deadline_ms }
-    }
-}
-
-/// The host that was asked for: the URI's authority, else `Host`.
-fn asked_authority<B>(request: &Request<B>) -> Option<Authority> {
-    let uri: &Uri = request.uri();
-    let field = || request.headers().get(header::HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
-    uri.authority().cloned().or_else(field)
-}
-
-impl Origin for HttpOrigin {
-    fn fetch(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, OriginError>> {
-        Box::pin(exchange::exchange(self, request))
-    }
-}

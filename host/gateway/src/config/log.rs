@@ -217,6 +217,9 @@ mod tests {
     fn all_modules_of_the_library_are_known() {
         let root = include_str!("../../../cache/src/lib.rs").lines();
         let declared = root.filter_map(|line| line.trim_start_matches("pub ").strip_prefix("mod ")?.strip_suffix(';'));
-        assert_eq!(["access"].into_iter().chain(declared).collect::<Vec<_>>(), MODULES);
+        let mut known: Vec<_> = ["access"].into_iter().chain(declared).collect();
+        // A module that a feature replaces is declared twice.
+        known.dedup();
+        assert_eq!(known, MODULES);
     }
 }

@@ -10,8 +10,8 @@ use sandbar_http::purge::{Purge, Scope};
 use super::instances::Instances;
 use crate::clamp::is_surrogate_key;
 use crate::engine::Maker;
-use crate::freshness::{Fill, Plan};
-use crate::invalidation::Written;
+use crate::freshness::{Fill, FreshnessPolicy, Plan};
+use crate::invalidation::{InvalidationPolicy, Written};
 use crate::wit::v0_1_0 as wit;
 use crate::{BindError, Fault, GuestText};
 
@@ -40,9 +40,10 @@ impl FreshnessGuest {
         })?;
         Ok(Self { instances, fields: field_names(wishes)? })
     }
+}
 
-    /// What it makes of a response. Nothing of it has been checked.
-    pub(crate) fn plan(&self, now: Timestamp, fill: &Fill<'_>, standard: &Plan) -> Result<Plan, Fault> {
+impl FreshnessPolicy for FreshnessGuest {
+    fn plan(&self, now: Timestamp, fill: &Fill<'_>, standard: &Plan) -> Result<Plan, Fault> {
         let request = lines(&self.fields, &[fill.request]);
         let response = lines(&self.fields, &[fill.response]);
         self.instances.ask(|engine, instance| {
@@ -69,9 +70,10 @@ impl InvalidationGuest {
         })?;
         Ok(Self { instances, fields: field_names(wishes)? })
     }
+}
 
-    /// What it would purge, and how many of its purges make no sense.
-    pub(crate) fn purges(&self, now: Timestamp, written: &Written<'_>) -> Result<(Vec<Purge>, u64), Fault> {
+impl InvalidationPolicy for InvalidationGuest {
+    fn purges(&self, now: Timestamp, written: &Written<'_>) -> Result<(Vec<Purge>, u64), Fault> {
         let fields = lines(&self.fields, &[written.request, written.response]);
         let named = self
             .instances

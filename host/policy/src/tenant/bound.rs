@@ -8,7 +8,8 @@ use sandbar_base::clock::{Clock, Timestamp};
 use sandbar_memory::eviction::EvictionFactory;
 use sandbar_memory::native::{DEFAULT_EVICTION, NativeEviction};
 
-use crate::guest::{FreshnessGuest, InvalidationGuest};
+use crate::freshness::FreshnessPolicy;
+use crate::invalidation::InvalidationPolicy;
 use crate::kept::ToKeep;
 use crate::ledger::{Ledger, Names};
 use crate::quarantine::Rules;
@@ -35,9 +36,9 @@ pub(super) enum Answer {
     /// By an eviction policy, guest or native.
     Eviction(Arc<dyn EvictionFactory>),
     /// By a guest with this digest.
-    Freshness(FreshnessGuest, Digest),
+    Freshness(Box<dyn FreshnessPolicy>, Digest),
     /// By a guest.
-    Invalidation(InvalidationGuest),
+    Invalidation(Box<dyn InvalidationPolicy>),
 }
 
 impl Bound {

@@ -1,10 +1,8 @@
 //! From a binding to a policy that answers.
 
-use std::any::Any;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
-use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -16,13 +14,11 @@ use sandbar_memory::native::NativeEviction;
 
 use super::TenantPolicies;
 use super::bound::{Answer, Bound, Prepared, rules};
-use crate::engine::Maker;
 use crate::freshness::Grant;
-use crate::guest::{EvictionGuest, FreshnessGuest, InvalidationGuest};
 use crate::kept::{Found, Kept};
 use crate::ledger::{Ledger, Names};
 use crate::share::Share;
-use crate::{BindError, Binding, BoundBy, Digest, Engine, GuestText, OpenError, Role, Source};
+use crate::{BindError, Binding, BoundBy, Digest, Engine, OpenError, Role, Source};
 
 impl TenantPolicies {
     /// Native policies only, and no engine: nothing can be bound but native policies.
@@ -137,41 +133,16 @@ impl TenantPolicies {
         Arc::new(Ledger::new(names, rules(&config), Arc::clone(&self.share), Arc::clone(&self.clock)))
     }
 
+    #[cfg(not(feature = "wasm"))]
     fn guest(
         &self,
-        (bytes, is_stock): (&[u8], bool),
-        role: Role,
-        settings: String,
-        ledger: &Arc<Ledger>,
+        _component: (&[u8], bool),
+        _role: Role,
+        _settings: String,
+        _ledger: &Arc<Ledger>,
     ) -> Result<(Answer, Digest), BindError> {
-        let engine = self.engine.clone().ok_or(BindError::NoEngine)?;
-        let seed = seed(&self.tenant, role);
-        caught(|| {
-            let compiled = engine.compile(bytes, role)?;
-            let digest = compiled.checked.digest;
-            let maker = Maker { engine, compiled, ledger: Arc::clone(ledger) };
-            let answer = match role {
-                Role::Freshness => Answer::Freshness(FreshnessGuest::open(maker, settings, seed)?, digest),
-                Role::Eviction => Answer::Eviction(Arc::new(EvictionGuest::open(maker, settings, is_stock)?)),
-                Role::Invalidation => Answer::Invalidation(InvalidationGuest::open(maker, settings, seed)?),
-                Role::Warming => return Err(BindError::NotServed(role)),
-            };
-            Ok((answer, digest))
-        })
+        Err(BindError::NoEngine)
     }
-}
-
-/// Does all that a component can break by what it is: it goes through the compiler, the linker and the first instance here.
-/// A panic in them is a refusal of the component, and nothing else comes of it: what they have made is dropped.
-fn caught<T>(work: impl FnOnce() -> Result<T, BindError>) -> Result<T, BindError> {
-    let done = std::panic::catch_unwind(AssertUnwindSafe(work));
-    done.unwrap_or_else(|panic| Err(BindError::Panicked(panicked(&*panic))))
-}
-
-/// What a panic said.
-fn panicked(panic: &(dyn Any + Send)) -> GuestText {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("it panicked").into()
 }
 
 /// Where the answers come from.
@@ -254,23 +225,4 @@ fn unknown(role: Role, name: &str) -> BindError {
 /// Settings as a guest takes them.
 fn settings_text(settings: &serde_json::Value) -> String {
     if settings.is_null() { String::new() } else { settings.to_string() }
-}
-
-/// The same each time the same tenant binds the same role.
-fn seed(tenant: &str, role: Role) -> u64 {
-    let digest = Digest::of(format!("{tenant}\0{role}").as_bytes());
-    digest.0.iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_panic_of_the_compiler_is_a_refusal() {
-        let refused = caught::<()>(|| panic!("invalid adapter module {}", 7)).unwrap_err();
-        assert_eq!(refused.to_string(), "the host failed on it: invalid adapter module 7");
-        assert!(refused.is_tenants());
-        assert!(caught(|| Ok(())).is_ok());
-    }
 }

@@ -1,6 +1,5 @@
 //! Settings of an HTTP origin, and its URL.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -8,7 +7,7 @@ use std::str::FromStr;
 
 use http::Uri;
 use http::uri::{Authority, Scheme};
-use sandbar_http::key::{equivalent, site_of, spelled};
+use sandbar_http::key::site_of;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::setting::{Count, DAY, HOUR, MS, Span};
@@ -154,10 +153,10 @@ pub enum HostHeader {
 /// The URL of an origin: scheme, authority and the path that all requests begin with.
 #[derive(Clone, PartialEq, Eq)]
 pub struct OriginUrl {
-    scheme: Scheme,
-    authority: Authority,
+    pub(super) scheme: Scheme,
+    pub(super) authority: Authority,
     /// Without a slash at the end; empty where there is none.
-    base: String,
+    pub(super) base: String,
 }
 
 /// Why a text is not the URL of an origin.
@@ -203,33 +202,6 @@ impl OriginUrl {
         };
         port == address.port() && is_here
     }
-
-    /// The URI to dial.
-    pub(super) fn to_uri(&self) -> Uri {
-        self.at(self.authority.clone(), "/").unwrap_or_default()
-    }
-
-    /// The URI of `target` (path and query) below the base path, on `authority`; none where they make no URI.
-    pub(super) fn at(&self, authority: Authority, target: &str) -> Option<Uri> {
-        let target = match target {
-            "*" => "*".to_owned(), // OPTIONS * (RFC 9110 section 9.3.7) asks the server, not a path.
-            target if self.base.is_empty() => target.to_owned(),
-            target => format!("{}{}", self.base, below_the_root(target)),
-        };
-        let parts = Uri::builder().scheme(self.scheme.clone()).authority(authority).path_and_query(target);
-        parts.build().ok()
-    }
-}
-
-/// A target of which no dot segment reaches above its root: what the origin has beside the base path is not asked for. RFC
-/// 3986 section 5.2.4: `/../a` is `/a`.
-fn below_the_root(target: &str) -> Cow<'_, str> {
-    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-    if !spelled(path).contains("/..") {
-        return target.into();
-    }
-    let path = equivalent(path);
-    query.map_or_else(|| path.clone().into_owned(), |query| format!("{path}?{query}")).into()
 }
 
 impl FromStr for OriginUrl {
@@ -362,21 +334,5 @@ mod tests {
         for (host, listened) in [("127.0.0.1", "127.0.0.1:8"), ("127.0.0.2", "127.0.0.1:7"), ("a", "127.0.0.1:7")] {
             assert!(!at(host, listened), "{host} {listened}");
         }
-    }
-
-    #[test]
-    fn targets_go_below_the_base_path() {
-        let url: OriginUrl = "http://example.com/shop/".parse().expect("a URL");
-        let at = |target| url.at(url.authority().clone(), target).map(|uri| uri.to_string());
-        assert_eq!(at("/a?b=c").as_deref(), Some("http://example.com/shop/a?b=c"));
-        assert_eq!(at("/").as_deref(), Some("http://example.com/shop/"));
-        for (target, below) in
-            [("/../a", "a"), ("/..", ""), ("/b/%2e%2E/../a?x=/..", "a?x=/.."), ("/b/./..a", "b/..a"), ("/b/.", "b/.")]
-        {
-            assert_eq!(at(target), Some(format!("http://example.com/shop/{below}")), "{target}");
-        }
-        assert_eq!(at("/a b"), None);
-        let server = url.at(url.authority().clone(), "*").expect("a URI");
-        assert_eq!(server.path(), "*", "OPTIONS * asks the server, not a path");
     }
 }

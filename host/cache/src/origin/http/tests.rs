@@ -1,6 +1,7 @@
 //! Origins that misbehave, over real sockets.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -12,8 +13,10 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::client::READ_BYTES;
 use super::*;
-use crate::body::{self, BoxError};
+use crate::body::{self, Body, BoxError};
+use crate::origin::{Origin, OriginError};
 use crate::setting::Span;
 
 /// Long enough for a busy machine, short enough to wait for.

@@ -1,0 +1,185 @@
+//! What stands for a fleet where none can be joined (without the feature `redis`): values that nobody can have, so that the
+//! cache asks its fleet without knowing whether it was built to have one.
+
+#![allow(dead_code, reason = "what nobody can have is never read")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sandbar_http::entry::Version;
+use sandbar_http::key::{CacheKey, KeyHash};
+use serde::Serialize;
+
+use crate::barrier::Barrier;
+use crate::tier::TierError;
+use crate::tier::redis::Raising;
+
+/// A place among nodes: there is none.
+#[derive(Debug)]
+pub enum Fleet {}
+
+/// What a fleet reports: there is none.
+#[derive(Clone, Debug, Serialize)]
+pub enum FleetReport {}
+
+impl Fleet {
+    pub(crate) const fn bus(&self) -> &Arc<Bus> {
+        match *self {}
+    }
+
+    pub(crate) const fn leases(&self) -> &Leases {
+        match *self {}
+    }
+
+    pub(crate) const fn report(&self) -> FleetReport {
+        match *self {}
+    }
+
+    pub(crate) const fn vouches_for(&self, _tenant: &str, _since: Duration) -> bool {
+        match *self {}
+    }
+
+    pub(crate) const fn confirm_deadline(&self) -> Duration {
+        match *self {}
+    }
+}
+
+#[derive(Debug)]
+pub(crate) enum Bus {}
+
+impl Bus {
+    pub(crate) const fn hearing(&self) -> &Hearing {
+        match *self {}
+    }
+
+    pub(crate) const fn can_raise(&self, _tenant: &str, _raising: &Raising) -> bool {
+        match *self {}
+    }
+
+    pub(crate) async fn raise(
+        &self,
+        _tenant: &str,
+        _raising: &Raising,
+        _barrier: &Barrier,
+        _to_all: bool,
+    ) -> Result<(Barrier, Result<Ack, TierError>), TierError> {
+        match *self {}
+    }
+
+    pub(crate) async fn confirmed_by_all(&self, _ack: &Ack) -> Result<Confirmed, TierError> {
+        match *self {}
+    }
+
+    pub(crate) async fn publish(&self, _tenant: &str, _barrier: &Barrier) -> Result<Ack, TierError> {
+        match *self {}
+    }
+
+    pub(crate) async fn publish_to_all(&self, _tenant: &str, _barrier: &Barrier) -> Result<Confirmed, TierError> {
+        match *self {}
+    }
+
+    pub(crate) async fn announce(&self, _tenant: &str, _newer: &Newer) -> Result<Ack, TierError> {
+        match *self {}
+    }
+
+    pub(crate) async fn leave(&self) {
+        match *self {}
+    }
+}
+
+#[derive(Debug)]
+pub(crate) enum Hearing {}
+
+impl Hearing {
+    pub(crate) const fn hears(&self, _tenant: &str) -> bool {
+        match *self {}
+    }
+}
+
+pub(crate) struct Ack;
+
+/// Who has confirmed a purge: nobody is asked.
+pub(crate) enum Confirmed {
+    All,
+    Missing,
+}
+
+impl Confirmed {
+    pub(crate) const fn reason(&self, _within: Duration) -> String {
+        String::new()
+    }
+
+    pub(crate) const fn into_missing(self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// A newer version that others would be told of.
+pub(crate) struct Newer {
+    pub(crate) key: KeyHash,
+    pub(crate) version: Version,
+    pub(crate) sequence: u64,
+}
+
+pub(crate) enum Leases {}
+
+impl Leases {
+    pub(crate) const fn lifetime(&self) -> Duration {
+        match *self {}
+    }
+
+    pub(crate) async fn try_acquire_as(&self, _standing: Standing, _key: &CacheKey, _lifetime: Duration) -> Attempt {
+        match *self {}
+    }
+
+    pub(crate) async fn share(&self, _key: &CacheKey) {
+        match *self {}
+    }
+}
+
+pub(crate) struct Standing {
+    pub(crate) sequence: u64,
+    pub(crate) hidden_below: u64,
+}
+
+pub(crate) enum Attempt {
+    Mine(Lease),
+    Held(Waiter),
+    Unshared,
+    Alone(&'static str),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Woken {
+    Released,
+    Expired,
+    Deadline,
+}
+
+pub(crate) enum Lease {}
+
+impl Lease {
+    pub(crate) const fn token(&self) -> u64 {
+        match *self {}
+    }
+
+    pub(crate) async fn during<T>(&self, _work: impl Future<Output = T>) -> T {
+        match *self {}
+    }
+
+    pub(crate) async fn release(self) {
+        match self {}
+    }
+
+    pub(crate) async fn release_unshared(self, _unshared: Duration) {
+        match self {}
+    }
+}
+
+pub(crate) enum Waiter {}
+
+impl Waiter {
+    pub(crate) async fn wait(self, _deadline: Duration) -> Woken {
+        match self {}
+    }
+}

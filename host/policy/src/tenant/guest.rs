@@ -1,0 +1,69 @@
+//! From a component to a policy that answers.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use super::TenantPolicies;
+use super::bound::Answer;
+use crate::engine::Maker;
+use crate::guest::{EvictionGuest, FreshnessGuest, InvalidationGuest};
+use crate::ledger::Ledger;
+use crate::{BindError, Digest, GuestText, Role};
+
+impl TenantPolicies {
+    pub(super) fn guest(
+        &self,
+        (bytes, is_stock): (&[u8], bool),
+        role: Role,
+        settings: String,
+        ledger: &Arc<Ledger>,
+    ) -> Result<(Answer, Digest), BindError> {
+        let engine = self.engine.clone().ok_or(BindError::NoEngine)?;
+        let seed = seed(&self.tenant, role);
+        caught(|| {
+            let compiled = engine.compile(bytes, role)?;
+            let digest = compiled.checked.digest;
+            let maker = Maker { engine, compiled, ledger: Arc::clone(ledger) };
+            let answer = match role {
+                Role::Freshness => Answer::Freshness(Box::new(FreshnessGuest::open(maker, settings, seed)?), digest),
+                Role::Eviction => Answer::Eviction(Arc::new(EvictionGuest::open(maker, settings, is_stock)?)),
+                Role::Invalidation => Answer::Invalidation(Box::new(InvalidationGuest::open(maker, settings, seed)?)),
+                Role::Warming => return Err(BindError::NotServed(role)),
+            };
+            Ok((answer, digest))
+        })
+    }
+}
+
+/// Does all that a component can break by what it is: it goes through the compiler, the linker and the first instance here.
+/// A panic in them is a refusal of the component, and nothing else comes of it: what they have made is dropped.
+fn caught<T>(work: impl FnOnce() -> Result<T, BindError>) -> Result<T, BindError> {
+    let done = std::panic::catch_unwind(AssertUnwindSafe(work));
+    done.unwrap_or_else(|panic| Err(BindError::Panicked(panicked(&*panic))))
+}
+
+/// What a panic said.
+fn panicked(panic: &(dyn Any + Send)) -> GuestText {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("it panicked").into()
+}
+
+/// The same each time the same tenant binds the same role.
+fn seed(tenant: &str, role: Role) -> u64 {
+    let digest = Digest::of(format!("{tenant}\0{role}").as_bytes());
+    digest.0.iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_of_the_compiler_is_a_refusal() {
+        let refused = caught::<()>(|| panic!("invalid adapter module {}", 7)).unwrap_err();
+        assert_eq!(refused.to_string(), "the host failed on it: invalid adapter module 7");
+        assert!(refused.is_tenants());
+        assert!(caught(|| Ok(())).is_ok());
+    }
+}
