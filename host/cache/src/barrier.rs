@@ -5,6 +5,7 @@
 //! scope it belongs to: so a purge is O(1), and a fill that was begun before it never becomes visible after it.
 
 mod marks;
+pub(crate) mod outbox;
 mod store;
 mod unrecorded;
 

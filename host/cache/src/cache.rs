@@ -1,69 +1,45 @@
-//! The cache: the read path, the write path, and what keeps them right.
+//! The cache: what its rooms are, and what can be asked of it.
 //!
 //! [`Cache::respond`] is the whole of it: a request in, a response out, never an error.
 
-mod ask;
-mod asked;
-mod began;
-mod cached;
-mod collapse;
-mod complete;
-mod detach;
-mod fill;
-mod fleet;
-mod found;
-mod jitter;
-mod judge;
-mod lease;
-mod lookup;
-mod origin_request;
-mod pass;
-mod pending;
-mod purge;
-mod read;
-mod record;
-mod refresh;
-mod renew;
-mod respond;
-mod share;
-mod spool;
-mod store;
-mod tail;
-mod take_in;
-mod tunnel;
-mod versioned;
-mod write;
+#[cfg(feature = "redis")]
+mod ear;
+mod route;
+mod tenants;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
+use http::Response;
+use sandbar_base::clock::Clock;
+use sandbar_base::memory_budget::{Content, MemoryBudget};
+use sandbar_http::key::NoKey;
+use sandbar_http::purge::Purge;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-pub use ask::head_bytes;
-pub use cached::Cached;
-pub(crate) use pending::Pending;
-pub use purge::PurgeReport;
-use sandbar_base::clock::Clock;
-use sandbar_base::memory_budget::MemoryBudget;
-use sandbar_http::key::KeyHash;
-pub use write::PutError;
-
+use self::tenants::Tenants;
 use crate::barrier::BarrierStore;
+pub use crate::cached::Cached;
+use crate::collapse::flight::Flights;
+use crate::collapse::{Collapse, Learned};
+use crate::exchange::Exchanges;
+pub use crate::exchange::head_bytes;
+use crate::fill::Fills;
+use crate::fleet::{Fleet, FleetReport};
+use crate::ingest::Ingest;
+use crate::peers::Peers;
+pub use crate::purge::PurgeReport;
+use crate::purge::Purges;
+use crate::read::Reader;
+pub use crate::request::CACHE;
+use crate::store::Store;
 use crate::tenant::Tenant;
 use crate::tier::{Tier, TierHealth};
-use collapse::flight::Flights;
-use collapse::landing::Landing;
-pub use respond::serve::CACHE;
+use crate::tunnel::Tunnels;
+pub use crate::write::PutError;
+use crate::write::Writer;
 
-/// How long a task waits before it asks a store again that has just failed.
-const RETRY_PAUSE: Duration = Duration::from_millis(500);
-/// How long a sweep waits for more purges: each sweep looks at all entries.
-const SWEEP_PAUSE: Duration = Duration::from_millis(50);
-/// How often a purge is still tried when the cache is being stopped: a store that is just coming back gets it.
-const LAST_TRIES: u32 = 12;
-/// The pause between two of these.
-const LAST_PAUSE: Duration = Duration::from_millis(250);
 /// Lost purges that the log names one by one, per tenant.
 const LOST_NAMED_MAX: usize = 16;
 
@@ -101,24 +77,22 @@ impl Default for Limits {
 /// A multi-tier cache. Cheap to clone: all clones are the same cache.
 #[derive(Clone)]
 pub struct Cache {
-    inner: Arc<Inner>,
+    rooms: Arc<Rooms>,
 }
 
-struct Inner {
-    tenants: Vec<Arc<Tenant>>,
-    l2: Option<Arc<dyn Tier>>,
-    barriers: Option<Arc<dyn BarrierStore>>,
+/// The rooms of a cache. Each holds what it needs of the others.
+struct Rooms {
+    tenants: Tenants,
+    store: Arc<Store>,
+    reader: Arc<Reader>,
+    writer: Arc<Writer>,
+    purges: Arc<Purges>,
+    tunnels: Tunnels,
+    peers: Arc<Peers>,
     clock: Arc<dyn Clock>,
-    limits: Limits,
-    flights: Arc<Flights<Landing>>,
     budget: Arc<MemoryBudget>,
-    /// Keys whose responses turned out not to be storable.
-    learned: mini_moka::sync::Cache<KeyHash, ()>,
-    place: fleet::Place,
     tasks: TaskTracker,
     stopping: CancellationToken,
-    /// Cancelled where all tunnels are to end.
-    tunnels: CancellationToken,
 }
 
 impl Cache {
@@ -129,74 +103,169 @@ impl Cache {
 
     /// The same, with what it keeps charged to a node's memory.
     pub fn within(parts: CacheParts, budget: Arc<MemoryBudget>) -> Self {
-        let learned = mini_moka::sync::Cache::builder()
-            .max_capacity(parts.limits.learned_keys)
-            .time_to_live(parts.limits.learned_for)
-            .build();
-        Self {
-            inner: Arc::new(Inner {
-                tenants: parts.tenants,
-                l2: parts.l2,
-                barriers: parts.barriers,
-                clock: parts.clock,
-                limits: parts.limits,
+        let CacheParts { tenants, l2, barriers, clock, limits } = parts;
+        let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
+        let peers = Arc::new(Peers::default());
+        let store = Arc::new(Store {
+            l2,
+            barriers: barriers.clone(),
+            peers: Arc::clone(&peers),
+            clock: Arc::clone(&clock),
+            budget: Arc::clone(&budget),
+        });
+        let exchanges = Arc::new(Exchanges { budget: Arc::clone(&budget) });
+        let fills = Arc::new(Fills {
+            store: Arc::clone(&store),
+            exchanges: Arc::clone(&exchanges),
+            ingest: Ingest { budget: Arc::clone(&budget), window_bytes: limits.window_bytes },
+            collapse: Collapse {
                 flights: Flights::new(),
-                budget,
-                learned,
-                place: fleet::Place::default(),
-                tasks: TaskTracker::new(),
-                stopping: CancellationToken::new(),
-                tunnels: CancellationToken::new(),
-            }),
-        }
+                learned: Learned::new(limits.learned_keys, limits.learned_for),
+            },
+            peers: Arc::clone(&peers),
+            clock: Arc::clone(&clock),
+            tasks: tasks.clone(),
+            learned_for: limits.learned_for,
+        });
+        let purges = Arc::new(Purges {
+            barriers,
+            peers: Arc::clone(&peers),
+            clock: Arc::clone(&clock),
+            tasks: tasks.clone(),
+            stopping: stopping.clone(),
+        });
+        let reader = Arc::new(Reader {
+            store: Arc::clone(&store),
+            fills: Arc::clone(&fills),
+            exchanges: Arc::clone(&exchanges),
+            purges: Arc::clone(&purges),
+            peers: Arc::clone(&peers),
+            clock: Arc::clone(&clock),
+        });
+        let writer = Arc::new(Writer {
+            store: Arc::clone(&store),
+            fills,
+            reader: Arc::clone(&reader),
+            exchanges: Arc::clone(&exchanges),
+            purges: Arc::clone(&purges),
+            peers: Arc::clone(&peers),
+            clock: Arc::clone(&clock),
+            tasks: tasks.clone(),
+        });
+        let tunnels = Tunnels {
+            exchanges,
+            clock: Arc::clone(&clock),
+            budget: Arc::clone(&budget),
+            tasks: tasks.clone(),
+            ended: CancellationToken::new(),
+        };
+        let tenants = Tenants::new(tenants);
+        let rooms = Rooms { tenants, store, reader, writer, purges, tunnels, peers, clock, budget, tasks, stopping };
+        Self { rooms: Arc::new(rooms) }
     }
 
     /// Its tenants.
     pub fn tenants(&self) -> &[Arc<Tenant>] {
-        &self.inner.tenants
+        self.rooms.tenants.all()
     }
 
     /// The tenant of that name.
     pub fn tenant(&self, name: &str) -> Option<&Arc<Tenant>> {
-        self.inner.tenants.iter().find(|tenant| *tenant.name == *name)
+        self.rooms.tenants.named(name)
     }
 
     /// Name and health of the L2.
     pub fn l2_health(&self) -> Option<(&'static str, TierHealth)> {
-        self.inner.l2.as_ref().map(|l2| (l2.name(), l2.health()))
+        self.rooms.store.l2.as_ref().map(|l2| (l2.name(), l2.health()))
     }
 
     /// The memory of its node.
     pub fn memory_budget(&self) -> &Arc<MemoryBudget> {
-        &self.inner.budget
+        &self.rooms.budget
     }
 
     /// Where its time comes from.
     pub fn clock(&self) -> &Arc<dyn Clock> {
-        &self.inner.clock
+        &self.rooms.clock
     }
 
     /// Fills, refreshes and sweeps under way.
     pub fn under_way(&self) -> usize {
-        self.inner.tasks.len()
+        self.rooms.tasks.len()
     }
 
-    /// Ends tunnels, and waits for fills, refreshes and sweeps under way, so that what they fetched is stored. Purges that wait for their
-    /// store are tried for a moment longer; which of them are lost is logged, also where nobody waits until the end.
+    /// The fleet it has joined.
+    pub fn fleet(&self) -> Option<&Fleet> {
+        self.rooms.peers.fleet()
+    }
+
+    /// What an operator wants to know of its part in the fleet.
+    pub fn fleet_report(&self) -> Option<FleetReport> {
+        self.rooms.peers.report()
+    }
+
+    /// Makes entries of a tenant invisible (hard) or stale (soft): on this node before it returns, elsewhere as the
+    /// report says. A fill that has begun before never becomes visible after it.
+    ///
+    /// It goes on where the caller leaves: a purge that has begun is done and delivered whole.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub async fn purge(&self, tenant: &Arc<Tenant>, purges: &[Purge]) -> PurgeReport {
+        self.rooms.purges.purge(tenant, purges).await
+    }
+
+    /// Purges that wait to be delivered.
+    pub fn purges_pending(&self) -> usize {
+        self.tenants().iter().map(|tenant| tenant.outbox.len()).sum()
+    }
+
+    /// Stores a response for `target` on `site` as if the origin had just given it to a GET without fields of its own, in
+    /// the place of all that is stored there. What was there is purged first, as by a write: answers with what became of
+    /// that on the other nodes, on which the class's consistency promises something. It is stored here in any case.
+    ///
+    /// It goes on where the caller leaves.
+    ///
+    /// # Errors
+    /// When it may not be stored: why not; nothing has changed then. When `site` or `target` makes no key.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub async fn put(
+        &self,
+        tenant: &Arc<Tenant>,
+        site: &str,
+        target: &str,
+        response: Response<impl Into<Content>>,
+    ) -> Result<PurgeReport, PutError> {
+        self.rooms.writer.put(tenant, site, target, response.map(Into::into)).await
+    }
+
+    /// Forgets what is stored for `target` on `site`, all variants of it.
+    ///
+    /// # Errors
+    /// When `site` and `target` make no key.
+    pub async fn delete(&self, tenant: &Arc<Tenant>, site: &str, target: &str) -> Result<PurgeReport, NoKey> {
+        self.rooms.writer.delete(tenant, site, target).await
+    }
+
+    /// Ends all tunnels when the guard is dropped, and lets no new one begin to copy: whoever stops a node holds it.
+    pub fn ends_tunnels(&self) -> DropGuard {
+        self.rooms.tunnels.ended.clone().drop_guard()
+    }
+
+    /// Ends tunnels, and waits for fills, refreshes and sweeps under way, so that what they fetched is stored. Purges that
+    /// wait for their store are tried for a moment longer; which of them are lost is logged, also where nobody waits until
+    /// the end.
     pub async fn drain(&self) {
         let _lost = TellsOfLostPurges(self);
-        self.inner.stopping.cancel();
-        self.inner.tunnels.cancel();
-        self.inner.tasks.close();
-        self.inner.tasks.wait().await;
+        self.rooms.stopping.cancel();
+        self.rooms.tunnels.ended.cancel();
+        self.rooms.tasks.close();
+        self.rooms.tasks.wait().await;
         if let Some(fleet) = self.fleet() {
             fleet.bus().leave().await;
         }
-    }
-
-    /// Sleeps; true where the cache is being stopped.
-    async fn sleep_or_stopped(&self, pause: Duration) -> bool {
-        tokio::time::timeout(pause, self.inner.stopping.cancelled()).await.is_ok()
     }
 }
 
@@ -206,9 +275,9 @@ struct TellsOfLostPurges<'a>(&'a Cache);
 impl Drop for TellsOfLostPurges<'_> {
     fn drop(&mut self) {
         for tenant in self.0.tenants() {
-            let purges = tenant.pending.len();
+            let purges = tenant.outbox.len();
             if purges > 0 {
-                let (tenant, first) = (&tenant.name, tenant.pending.first(LOST_NAMED_MAX));
+                let (tenant, first) = (&tenant.name, tenant.outbox.first(LOST_NAMED_MAX));
                 tracing::error!(%tenant, purges, ?first, "stopped before these purges could reach the other nodes");
             }
         }

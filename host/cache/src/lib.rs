@@ -7,21 +7,37 @@
 pub mod barrier;
 pub mod body;
 pub mod cache;
+mod cached;
+mod collapse;
 pub mod consistency;
+mod exchange;
 pub mod faults;
+mod fill;
 #[cfg(not(feature = "redis"))]
 #[path = "no_fleet.rs"]
 pub mod fleet;
 #[cfg(feature = "redis")]
 pub mod fleet;
 mod holdings;
+mod ingest;
+mod judgement;
 pub mod layer;
 pub mod memory_budget;
+pub mod not_stored;
 pub mod origin;
+mod peers;
+mod purge;
+mod read;
 pub mod recording;
+mod request;
+mod respond;
 pub mod setting;
+mod store;
+pub mod tally;
 pub mod tenant;
 pub mod tier;
+mod tunnel;
+mod write;
 
 pub use sandbar_base::{clock, disk_trouble};
 pub use sandbar_http as http;

@@ -5,7 +5,6 @@ mod check;
 pub mod class;
 pub mod config;
 pub mod counters;
-pub mod tally;
 pub mod tunnels;
 pub mod versions;
 
@@ -14,6 +13,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+pub use check::SettingsError;
+use class::Classes;
+use config::{Jitter, TenantConfig};
+use counters::{CounterValues, Counters};
 use http::HeaderName;
 use sandbar_base::clock::Clock;
 use sandbar_base::disk_trouble::DiskReport;
@@ -26,19 +29,16 @@ use sandbar_policy::{
     BIND_DEADLINE, BindError, Binding, BoundInfo, Consent, Disinherited, Prepared, Role, TenantPolicies,
 };
 use serde::Serialize;
+use tunnels::Tunnels;
+use versions::Versions;
 
+use crate::barrier::outbox::Outbox;
 use crate::barrier::{Barriers, Scope, Unrecorded};
-use crate::cache::{Cached, Pending};
+use crate::cached::Cached;
 use crate::consistency::Consistency;
 use crate::origin::Origin;
 use crate::origin::shield::{Shield, ShieldStats};
 use crate::recording::Tap;
-pub use check::SettingsError;
-use class::Classes;
-use config::{Jitter, TenantConfig};
-use counters::{CounterValues, Counters};
-use tunnels::Tunnels;
-use versions::Versions;
 
 /// A tenant.
 pub struct Tenant {
@@ -62,7 +62,7 @@ pub struct Tenant {
     pub tap: Tap,
     pub(crate) sweeps_wanted: AtomicU64,
     pub(crate) plan_epoch: AtomicU64,
-    pub(crate) pending: Pending,
+    pub(crate) outbox: Outbox,
     /// Purges that are not recorded yet: what L2 has of their scopes may be older than they are.
     pub(crate) unrecorded: Unrecorded,
     /// The newest versions it has heard of.
@@ -185,7 +185,7 @@ impl Tenant {
     ) -> Result<Arc<Self>, SettingsError> {
         let settings = Settings::try_from(config)?;
         let counters = Arc::new(Counters::default());
-        let (deadline, seen) = (settings.fetch_hard_deadline, Arc::clone(&counters));
+        let (deadline, seen) = (settings.fetch_hard_deadline, Arc::clone(&counters.origin));
         let origin = Shield::new(&config.name, origin, &config.protect, deadline, Arc::clone(&clock), seen);
         let shards = shards_of_at_least(check::shard_bytes_min(config), settings.l1_bytes);
         let memory =
@@ -202,7 +202,7 @@ impl Tenant {
             tap: Tap::default(),
             sweeps_wanted: AtomicU64::new(0),
             plan_epoch: AtomicU64::new(0),
-            pending: Pending::default(),
+            outbox: Outbox::default(),
             unrecorded: Unrecorded::default(),
             versions: Versions::default(),
             barriers_read: AtomicU64::new(0),

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, V
 use sandbar::body::{self, Body, Whole};
 use sandbar::cache::{CACHE, Cache};
 use sandbar::tenant::Tenant;
-use sandbar::tenant::counters::not_stored;
+use sandbar::not_stored::NotStored;
 use sandbar_http::client::{Client, TrustedProxies};
 use sandbar_http::key;
 use sandbar_http::semantics::CacheStatus;
@@ -127,7 +127,7 @@ impl Front {
 
 /// What a request is answered that there is no memory for: without content, which would wait for the stream's window.
 fn no_room() -> Response<Body> {
-    let response = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, not_stored::NO_ROOM, "").into_response();
+    let response = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, NotStored::NoRoom.as_str(), "").into_response();
     let mut response = response.map(|_| body::empty());
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     response

@@ -44,7 +44,7 @@ use parking_lot::Mutex;
 pub use self::config::{BreakerConfig, ProtectConfig, RetryConfig};
 pub(crate) use self::held::Switched;
 pub use self::refusal::Refusal;
-pub use self::stats::ShieldStats;
+pub use self::stats::{OriginCounters, ShieldStats};
 
 use sandbar_base::clock::{Clock, timeout};
 use sandbar_http::client::{Client, ShareKey};
@@ -62,7 +62,7 @@ use super::sound::{Sound, expected};
 use super::{ClientFault, Fault, Origin, OriginError, Progress, Urgency};
 use crate::body::{self, Body};
 use crate::holdings::Holder;
-use crate::tenant::counters::{Counters, count};
+use crate::tally::count;
 
 /// An origin behind its protection.
 pub struct Shield {
@@ -74,7 +74,7 @@ pub struct Shield {
     budget: Mutex<RetryBudget>,
     watcher: Watcher,
     counts: Counts,
-    counters: Arc<Counters>,
+    counters: Arc<OriginCounters>,
 }
 
 impl Shield {
@@ -86,7 +86,7 @@ impl Shield {
         config: &ProtectConfig,
         fetch_deadline: Duration,
         clock: Arc<dyn Clock>,
-        counters: Arc<Counters>,
+        counters: Arc<OriginCounters>,
     ) -> Self {
         let adaptive =
             config.adaptive.then(|| Adaptive::new(config.requests_min.as_usize(), config.requests_max.as_usize()));
@@ -133,7 +133,7 @@ impl Shield {
     pub async fn ask(&self, request: Request<Body>) -> Result<Sound, OriginError> {
         let expected = expected(&request);
         let response = self.protected(request).await?;
-        Sound::check(&expected, response, &self.watcher.tenant).inspect_err(|_| count(&self.counters.origin_errors))
+        Sound::check(&expected, response, &self.watcher.tenant).inspect_err(|_| count(&self.counters.errors))
     }
 
     async fn protected(&self, request: Request<Body>) -> Result<Response<Body>, OriginError> {
@@ -233,14 +233,14 @@ impl Shield {
         let mut trial =
             self.watcher.admit(Holder::of(place.client)).map_err(|left| self.refuse(Refusal::BreakerOpen, left))?;
         let began = self.watcher.clock.monotonic();
-        count(&self.counters.origin_requests);
+        count(&self.counters.requests);
         let answer = self.answer(request, place, until, &mut trial).await;
         let now = self.watcher.clock.monotonic();
         let answer = booked(answer, place, now);
         let is_hindered = place.is_hindered(now);
         match &answer {
             Err(error) if error.fault() == Fault::Client => count(&self.counters.client_faults),
-            Err(_) if !is_hindered => count(&self.counters.origin_errors),
+            Err(_) if !is_hindered => count(&self.counters.errors),
             _ => {}
         }
         trial.settle(verdict(&answer, is_hindered));
@@ -310,7 +310,7 @@ impl Shield {
     }
 
     fn refuse(&self, refusal: Refusal, retry_after: Duration) -> OriginError {
-        self.counts.refused.count(refusal.as_str());
+        self.counts.refused.count(refusal);
         OriginError::Refused { origin: self.watcher.tenant.to_string(), refusal, retry_after }
     }
 }

@@ -1,73 +1,45 @@
 //! What a tenant's traffic came to: plain counters, read by metrics, dashboard and demo.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use sandbar_http::semantics::FwdReason;
 use sandbar_http::semantics::cache_status::Outcome;
-use sandbar_policy::freshness::Obstacle;
 use serde::Serialize;
 
-use super::tally::Tally;
-
-/// Why a response was not stored, beside what RFC 9111 says.
-pub mod not_stored {
-    /// The policy did not want it.
-    pub(crate) const POLICY: &str = "policy";
-    /// Its body is larger than `body_max`.
-    pub(crate) const TOO_LARGE: &str = "body-too-large";
-    /// It is a part, and nobody asked for one.
-    pub(crate) const UNASKED_PART: &str = "unasked-part";
-    /// It is an error that may be about the range or the condition that its request was sent with.
-    pub(crate) const PARTICULAR_ERROR: &str = "particular-error";
-    /// A newer version is known.
-    pub(crate) const OLDER_VERSION: &str = "older-version";
-    /// The node has no memory left for it.
-    pub const NO_ROOM: &str = "no-room";
-    /// A stale response was served in its place.
-    pub(crate) const STALE_IF_ERROR: &str = "stale-if-error";
-}
-
-fn answers() -> impl Iterator<Item = &'static str> {
-    [Outcome::Hit, Outcome::Refused].map(Outcome::as_str).into_iter().chain(FwdReason::ALL.map(FwdReason::as_str))
-}
-
-fn reasons() -> impl Iterator<Item = &'static str> {
-    use not_stored::{OLDER_VERSION, PARTICULAR_ERROR, POLICY, STALE_IF_ERROR, TOO_LARGE, UNASKED_PART};
-    let others = [POLICY, TOO_LARGE, UNASKED_PART, PARTICULAR_ERROR, OLDER_VERSION, STALE_IF_ERROR];
-    Obstacle::ALL.map(Obstacle::as_str).into_iter().chain(others)
-}
+use crate::not_stored::NotStored;
+use crate::origin::shield::OriginCounters;
+pub(crate) use crate::tally::count;
+use crate::tally::{Listed, Tally};
 
 macro_rules! counters {
     ($(#[doc = $doc:literal] $name:ident,)*) => {
         /// Counters of one tenant since the start.
-        #[derive(Debug)]
+        #[derive(Debug, Default)]
         pub struct Counters {
             $(#[doc = $doc] pub $name: AtomicU64,)*
             /// Answers by what `Cache-Status` said of them: `hit`, or the reason for asking the origin.
-            pub answers: Tally,
+            pub answers: Tally<Outcome>,
             /// Responses of the origin that were not stored, by the reason that `Cache-Status` gave.
-            pub reasons: Tally,
+            pub reasons: Tally<NotStored>,
+            /// What its origin was sent.
+            pub origin: Arc<OriginCounters>,
             /// Time from a request to the head of its response.
             pub latency: Latency,
-        }
-
-        impl Default for Counters {
-            fn default() -> Self {
-                Self {
-                    $($name: AtomicU64::new(0),)*
-                    answers: Tally::of(answers()),
-                    reasons: Tally::of(reasons()),
-                    latency: Latency::default(),
-                }
-            }
         }
 
         /// The counters at one instant.
         #[derive(Clone, Debug, Default, PartialEq, Serialize)]
         pub struct CounterValues {
             $(#[doc = $doc] pub $name: u64,)*
+            /// Requests sent to the origin, refreshes and validations included.
+            pub origin_requests: u64,
+            /// Requests to the origin that got no response, or none that could be believed.
+            pub origin_errors: u64,
+            /// Requests to the origin that their client spoilt, or did not go on with in time: no failures of the origin.
+            pub client_faults: u64,
             /// Answers by outcome.
             pub answers: BTreeMap<&'static str, u64>,
             /// Responses not stored, by reason.
@@ -83,6 +55,9 @@ macro_rules! counters {
             pub fn values(&self) -> CounterValues {
                 CounterValues {
                     $($name: self.$name.load(Relaxed),)*
+                    origin_requests: self.origin.requests.load(Relaxed),
+                    origin_errors: self.origin.errors.load(Relaxed),
+                    client_faults: self.origin.client_faults.load(Relaxed),
                     answers: self.answers.values(),
                     reasons: self.reasons.values(),
                     latency_p50_us: self.latency.quantile_us(0.50),
@@ -94,7 +69,10 @@ macro_rules! counters {
         impl CounterValues {
             /// Name, meaning and value of each counter, in the order of declaration.
             pub fn each(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
-                [$((stringify!($name), $doc, self.$name),)*].into_iter()
+                [$((stringify!($name), $doc, self.$name),)*
+                    ("origin_requests", "Requests sent to the origin, refreshes and validations included.", self.origin_requests),
+                    ("origin_errors", "Requests to the origin that got no response, or none that could be believed.", self.origin_errors),
+                    ("client_faults", "Requests to the origin that their client spoilt, or did not go on with in time: no failures of the origin.", self.client_faults)].into_iter()
             }
         }
     };
@@ -127,16 +105,10 @@ counters! {
     stale_soft_deadline,
     #[doc = "Times that a request waited longer than waiter_deadline for another one's fetch, and had a new one begun or joined it."]
     waiters_overdue,
-    #[doc = "Requests sent to the origin, refreshes and validations included."]
-    origin_requests,
-    #[doc = "Of these, the ones that refreshed behind an answer."]
+    #[doc = "Requests sent to the origin that refreshed behind an answer."]
     origin_refreshes,
-    #[doc = "Of these, the ones that validated a stored response and were answered with 304."]
+    #[doc = "Requests sent to the origin that validated a stored response and were answered with 304."]
     origin_validated,
-    #[doc = "Requests to the origin that got no response, or none that could be believed."]
-    origin_errors,
-    #[doc = "Requests to the origin that their client spoilt, or did not go on with in time: no failures of the origin."]
-    client_faults,
     #[doc = "Responses stored."]
     stored,
     #[doc = "Responses that could have been stored but for RFC 9111 or the policy."]
@@ -179,9 +151,78 @@ counters! {
     hit_bytes,
 }
 
-/// Adds one.
-pub(crate) fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Relaxed);
+/// Where an answer came from: each answer has one of them, so that they add up to the requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// L1, without asking the origin; `stale` where it was stale and allowed.
+    L1 { stale: bool },
+    /// L2, without asking the origin.
+    L2,
+    /// Another request's fetch.
+    Collapsed,
+    /// A fetch of its own.
+    Fetched,
+    /// The origin: nothing is stored of such requests.
+    Bypassed,
+    /// What is stored, stale, as the origin failed.
+    StaleIfError,
+    /// The same before the origin had failed: it was too slow.
+    StaleInTime,
+    /// The cache itself.
+    Synthesized,
+}
+
+impl Counters {
+    /// An answer, once it is final.
+    pub(crate) fn answered(&self, outcome: Outcome, source: Source, stored_bytes: u64) {
+        self.answers.count(outcome);
+        self.hit_bytes.fetch_add(stored_bytes, Relaxed);
+        count(match source {
+            Source::L1 { .. } => &self.hits_l1,
+            Source::L2 => &self.hits_l2,
+            Source::Collapsed => &self.collapsed,
+            Source::Fetched => &self.fetched,
+            Source::Bypassed => &self.bypassed,
+            Source::StaleIfError | Source::StaleInTime => &self.stale_if_error,
+            Source::Synthesized => &self.synthesized,
+        });
+        match source {
+            Source::L1 { stale: true } => count(&self.hits_stale),
+            Source::StaleInTime => count(&self.stale_soft_deadline),
+            _ => {}
+        }
+    }
+
+    /// A response of the origin that is not stored, once that is final.
+    pub(crate) fn withheld(&self, why: NotStored) {
+        self.reasons.count(why);
+        match why {
+            NotStored::Obstacle(_) | NotStored::Policy => count(&self.not_stored),
+            NotStored::TooLarge => count(&self.too_large),
+            NotStored::NoRoom => count(&self.no_room),
+            NotStored::UnaskedPart | NotStored::ParticularError | NotStored::OlderVersion | NotStored::StaleIfError => {
+            }
+        }
+    }
+}
+
+impl Listed for Outcome {
+    /// Of forwarded requests their reasons are told apart, and nothing else.
+    fn all() -> impl Iterator<Item = Self> {
+        [Self::Hit, Self::Refused].into_iter().chain(FwdReason::ALL.map(Self::fwd))
+    }
+
+    fn index(self) -> usize {
+        match self {
+            Self::Hit => 0,
+            Self::Refused => 1,
+            Self::Fwd { reason, .. } => 2 + reason as usize,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        self.as_str()
+    }
 }
 
 /// A histogram with four buckets per power of two of microseconds: quantiles are at most 19 % too high.

@@ -24,22 +24,38 @@ const LEVELS: [(&str, LevelFilter); 6] = [
 ];
 
 /// The modules of the library, as `sandbar::NAME`, and `access`, which tells each request.
-const MODULES: [&str; 15] = [
+const MODULES: [&str; 31] = [
     "access",
     "barrier",
     "body",
     "cache",
+    "cached",
+    "collapse",
     "consistency",
+    "exchange",
     "faults",
+    "fill",
     "fleet",
     "holdings",
+    "ingest",
+    "judgement",
     "layer",
     "memory_budget",
+    "not_stored",
     "origin",
+    "peers",
+    "purge",
+    "read",
     "recording",
+    "request",
+    "respond",
     "setting",
+    "store",
+    "tally",
     "tenant",
     "tier",
+    "tunnel",
+    "write",
 ];
 
 /// Crates below it that tell something.
@@ -207,7 +223,7 @@ mod tests {
 
     #[test]
     fn modules_of_the_program_can_be_named() {
-        for module in ["sandbar::access", "sandbar::cache::read", "sandbar::tier::disk", "sandbar_gateway::front"] {
+        for module in ["sandbar::access", "sandbar::read", "sandbar::tier::disk", "sandbar_gateway::front"] {
             let text = format!("warn,{module}=debug");
             assert_eq!(text.parse::<LogFilter>().map(|filter| filter.to_string()), Ok(text));
         }

@@ -1,5 +1,7 @@
 //! Why an origin is not asked.
 
+use crate::tally::Listed;
+
 /// Which protection said no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Refusal {
@@ -29,6 +31,20 @@ impl Refusal {
             Self::Background => "origin-background",
             Self::NoRoom => "no-room",
         }
+    }
+}
+
+impl Listed for Refusal {
+    fn all() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter()
+    }
+
+    fn index(self) -> usize {
+        self as usize
+    }
+
+    fn word(self) -> &'static str {
+        self.as_str()
     }
 }
 

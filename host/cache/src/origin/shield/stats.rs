@@ -6,28 +6,27 @@ use std::sync::atomic::AtomicU64;
 use serde::Serialize;
 
 use super::Refusal;
-use crate::tenant::tally::Tally;
+use crate::tally::Tally;
 
 /// Counters since the start.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Counts {
-    pub(super) refused: Tally,
+    pub(super) refused: Tally<Refusal>,
     pub(super) queued: AtomicU64,
     pub(super) retries: AtomicU64,
     pub(super) retries_denied: AtomicU64,
     pub(super) fetch_deadlines: AtomicU64,
 }
 
-impl Default for Counts {
-    fn default() -> Self {
-        Self {
-            refused: Tally::of(Refusal::ALL.map(Refusal::as_str)),
-            queued: AtomicU64::new(0),
-            retries: AtomicU64::new(0),
-            retries_denied: AtomicU64::new(0),
-            fetch_deadlines: AtomicU64::new(0),
-        }
-    }
+/// What was sent to an origin, and what came of it, since the start.
+#[derive(Debug, Default)]
+pub struct OriginCounters {
+    /// Requests sent to the origin, refreshes and validations included.
+    pub requests: AtomicU64,
+    /// Requests to the origin that got no response, or none that could be believed.
+    pub errors: AtomicU64,
+    /// Requests to the origin that their client spoilt, or did not go on with in time: no failures of the origin.
+    pub client_faults: AtomicU64,
 }
 
 /// An origin's protection at one instant; counts are since the start.

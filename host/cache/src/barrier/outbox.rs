@@ -1,0 +1,123 @@
+//! Purges that could not be delivered yet: each tenant's own, so that one that purges too much holds up nobody else.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+
+use super::{Barrier, Purge, PurgeMode, Scope};
+
+/// A purge on its way to the other nodes. On this one it has taken effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Parcel {
+    /// To be recorded where it outlives this node, then published.
+    Raised(Barrier),
+    /// Recorded; to be published.
+    Recorded(Barrier),
+}
+
+impl Parcel {
+    pub(crate) fn into_barrier(self) -> Barrier {
+        let (Self::Raised(barrier) | Self::Recorded(barrier)) = self;
+        barrier
+    }
+}
+
+/// A tenant's purges that wait for Redis or the disk, oldest first.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    queue: Mutex<VecDeque<Parcel>>,
+    delivering: AtomicBool,
+}
+
+impl Outbox {
+    /// Purges kept one by one; past it they become one purge of everything.
+    const PURGES_MAX: usize = 10_000;
+
+    /// Adds one; false where there were too many and they have become one purge of everything.
+    pub(crate) fn push(&self, parcel: Parcel) -> bool {
+        let mut queue = self.queue.lock();
+        if queue.len() >= Self::PURGES_MAX {
+            let newest = parcel.into_barrier();
+            queue.clear();
+            let purge = Purge { scope: Scope::Everything, mode: PurgeMode::Hard };
+            queue.push_back(Parcel::Raised(Barrier { purge, ..newest }));
+            return false;
+        }
+        queue.push_back(parcel);
+        true
+    }
+
+    pub(crate) fn front(&self) -> Option<Parcel> {
+        self.queue.lock().front().cloned()
+    }
+
+    /// The front was delivered, or has got so far; it may be another one by now.
+    pub(crate) fn settle(&self, front: &Parcel, left: Option<Parcel>) {
+        let mut queue = self.queue.lock();
+        if queue.front() == Some(front) {
+            queue.pop_front();
+            if let Some(left) = left {
+                queue.push_front(left);
+            }
+        }
+    }
+
+    /// The purges that have waited longest, so many at most.
+    pub(crate) fn first(&self, most: usize) -> Vec<Purge> {
+        let queue = self.queue.lock();
+        let purges = queue.iter().map(|(Parcel::Raised(barrier) | Parcel::Recorded(barrier))| barrier.purge.clone());
+        purges.take(most).collect()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.queue.lock().len()
+    }
+
+    /// Takes the duty to deliver; false where somebody has it.
+    pub(crate) fn take_duty(&self) -> bool {
+        !self.delivering.swap(true, Ordering::AcqRel)
+    }
+
+    /// Gives the duty back; false where there is more to do by now, and the duty is taken again.
+    pub(crate) fn give_back_duty(&self) -> bool {
+        self.delivering.store(false, Ordering::Release);
+        self.len() == 0 || !self.take_duty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sandbar_base::clock::Timestamp;
+
+    use super::*;
+
+    fn parcel(sequence: u64) -> Parcel {
+        let purge = Purge { scope: Scope::SurrogateKey("s".into()), mode: PurgeMode::Soft };
+        Parcel::Raised(Barrier { purge, sequence, raised: Timestamp::from_millis(0) })
+    }
+
+    #[test]
+    fn too_many_become_one_of_everything() {
+        let pending = Outbox::default();
+        assert!((0..Outbox::PURGES_MAX as u64).all(|n| pending.push(parcel(n))));
+        assert!(!pending.push(parcel(Outbox::PURGES_MAX as u64)));
+        assert_eq!(pending.len(), 1);
+        let Some(Parcel::Raised(all)) = pending.front() else { panic!("there is one") };
+        assert_eq!(all.purge, Purge { scope: Scope::Everything, mode: PurgeMode::Hard });
+        assert_eq!(all.sequence, Outbox::PURGES_MAX as u64);
+    }
+
+    #[test]
+    fn one_delivers_and_none_is_left_behind() {
+        let pending = Outbox::default();
+        pending.push(parcel(1));
+        assert!(pending.take_duty() && !pending.take_duty());
+        let front = pending.front().expect("there is one");
+        pending.settle(&front, None);
+        pending.push(parcel(2));
+        assert!(!pending.give_back_duty(), "there is more");
+        pending.settle(&parcel(2), None);
+        assert!(pending.give_back_duty() && pending.take_duty());
+    }
+}

@@ -1,0 +1,30 @@
+//! The tenants of a cache, found by their names.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::tenant::Tenant;
+
+pub(super) struct Tenants {
+    all: Vec<Arc<Tenant>>,
+    by_name: HashMap<Box<str>, usize>,
+}
+
+impl Tenants {
+    /// Of several with one name the first is found by it.
+    pub(super) fn new(all: Vec<Arc<Tenant>>) -> Self {
+        let mut by_name = HashMap::with_capacity(all.len());
+        for (index, tenant) in all.iter().enumerate() {
+            by_name.entry(tenant.name.clone()).or_insert(index);
+        }
+        Self { all, by_name }
+    }
+
+    pub(super) fn all(&self) -> &[Arc<Tenant>] {
+        &self.all
+    }
+
+    pub(super) fn named(&self, name: &str) -> Option<&Arc<Tenant>> {
+        self.all.get(*self.by_name.get(name)?)
+    }
+}

@@ -1,0 +1,56 @@
+//! A request for the whole, or for a range, of something of which parts are stored: only what is lacking is fetched (RFC
+//! 9111 section 3.4), and the client gets all of it as one response.
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use http::StatusCode;
+use http_body_util::{BodyStream, StreamBody};
+use sandbar_http::semantics::leave::Holds;
+use sandbar_http::semantics::{Completion, Lacking, completion};
+
+use super::lease::Came;
+use super::origin::Step;
+use super::{Fetched, Fill, Fills};
+use crate::barrier::Verdict;
+use crate::body::{self, Body};
+use crate::cached::Began;
+use crate::collapse::flight::Obligation;
+use crate::collapse::landing::Landing;
+use crate::judgement::Received;
+use crate::store::found::Found;
+
+impl Fills {
+    /// Adds what was lacking, and what the origin sends, to stored parts, unless it does not belong to them.
+    pub(super) async fn complete(
+        &self,
+        fill: Fill,
+        lacking: &Lacking,
+        fetched: Fetched,
+        began: Began,
+        obligation: Obligation<Landing>,
+    ) -> Step {
+        let Fetched { response, times, fetch_time } = fetched;
+        let visible = |part: &&Found| part.cached().verdict(&fill.asked.tenant.barriers) != Verdict::Gone;
+        let part = fill.asked_about().filter(|_| response.status() == StatusCode::PARTIAL_CONTENT).filter(visible);
+        let completed =
+            part.and_then(|part| Some((part.stored(), completion(part.stored(), lacking, response.headers())?)));
+        let Some((part, Completion { status, fields, bytes, before, after })) = completed else {
+            return Step::Whole(fill, obligation);
+        };
+        let received = Received { status, fields: &fields, body_bytes: Some(bytes), times, fetch_time };
+        let shareable = match fill.asked.judge(&received, began.sequence) {
+            Ok(shareable) if shareable.stored().key == part.key => shareable,
+            _ => return Step::Whole(fill, obligation),
+        };
+        let arriving = self.ingest.arriving(&fill.asked, shareable, fields, Some(bytes));
+        let content = put_together(before, response.into_response().into_body(), after);
+        self.stream(&fill, &arriving, content, began, obligation).await;
+        Step::Came(Came::ToAnEnd)
+    }
+}
+
+/// What is stored before the gap, what the origin sends, what is stored behind it.
+fn put_together(before: Vec<Bytes>, came: Body, after: Vec<Bytes>) -> Body {
+    let stored = |chunks| BodyStream::new(body::chunks(chunks));
+    body::boxed(StreamBody::new(stored(before).chain(BodyStream::new(came)).chain(stored(after))))
+}

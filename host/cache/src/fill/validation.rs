@@ -1,0 +1,158 @@
+//! What the origin's word on a stored response makes of it: confirmed by a 304 or a HEAD, doubtful, or ended.
+
+use std::sync::Arc;
+
+use http::header::SET_COOKIE;
+use http::{HeaderMap, StatusCode};
+use sandbar_http::entry::StoredResponse;
+use sandbar_http::key::CacheKey;
+use sandbar_http::semantics::leave::Holds;
+use sandbar_http::semantics::standing::{Standing, standing};
+use sandbar_http::semantics::{Times, freshen};
+
+use crate::cached::Began;
+use crate::fill::{Fill, Fills};
+use crate::judgement::{Judged, Received, Withheld};
+use crate::not_stored::NotStored;
+use crate::request::{Asked, Purpose};
+use crate::store::found::{Found, L1};
+
+/// A stored response that has been confirmed.
+pub(crate) struct Renewed {
+    /// For the request whose validation confirmed it.
+    pub(crate) own: Found,
+    /// What is stored from now on, for the others; none where each has to ask for itself.
+    pub(crate) shared: Option<Found>,
+}
+
+impl Fills {
+    /// Freshens a stored response by the fields of a 304 or a HEAD (RFC 9111 sections 4.3.4 and 4.3.5) and stores the result,
+    /// planned anew, if that may be. `began.sequence` is the purge sequence that the result is as old as.
+    ///
+    /// A cookie in such an update is for the request that brought it about: that one gets it, and what is stored is
+    /// freshened without. (Section 3.2 would have the stored response take it over.) So no visitor without a session can
+    /// empty the cache by asking for a validation.
+    pub(crate) async fn renew(
+        &self,
+        asked: &Arc<Asked>,
+        basis: &Found,
+        update: &HeaderMap,
+        times: Times,
+        began: Began,
+    ) -> Renewed {
+        let stored = basis.stored();
+        let freshened = freshen(stored, update, times);
+        let received = received_again(stored, &freshened, times);
+        if !update.contains_key(SET_COOKIE) || !asked.has_a_cookie_of_its_own(&received) {
+            let judged = judge_again(asked, stored, &received, began.sequence);
+            return self.keep(asked, basis, judged, began).await;
+        }
+        let mut others = update.clone();
+        others.remove(SET_COOKIE);
+        let others = freshen(stored, &others, times);
+        let judged = judge_again(asked, stored, &received_again(stored, &others, times), began.sequence);
+        let kept = self.keep(asked, basis, judged, began).await.own;
+        let own = StoredResponse { fields: asked.stored_fields(&received), ..kept.stored().clone() };
+        Renewed { own: self.store.unstored(own, began), shared: None }
+    }
+
+    /// Stores what may be stored. What the response now forbids to share ends what is stored; what only this request forbids
+    /// leaves it as it was: no client can empty the cache so.
+    async fn keep(&self, asked: &Arc<Asked>, basis: &Found, judged: Judged, began: Began) -> Renewed {
+        match judged {
+            Ok(shareable) => {
+                self.learn_shared(asked, &CacheKey::stored_as(&basis.stored().key));
+                let found = self.store.put(asked, shareable, began).await;
+                Renewed { own: found.clone(), shared: Some(found) }
+            }
+            Err(Withheld { stored, why }) => {
+                asked.tenant.counters.withheld(why);
+                let standing = if why.is_of_the_request() { Standing::Stands } else { Standing::Ended };
+                self.learn_if_unshared(asked, why, Some(standing));
+                self.hold_to(asked, basis, standing).await;
+                Renewed { own: self.store.unstored(*stored, began), shared: None }
+            }
+        }
+    }
+
+    /// What an answer that is not stored means for what was stored when its fill began, if anything was.
+    pub(crate) async fn settle(&self, fill: &Fill, status: StatusCode, why: NotStored) -> Option<Standing> {
+        let asked = &fill.asked;
+        let standing = standing(&asked.fields, status, why.is_of_the_request());
+        match &fill.basis {
+            Some(basis) => {
+                self.hold_to(asked, basis, standing).await;
+                return Some(standing);
+            }
+            // It was asked for a range that is not stored: others may be.
+            None if fill.purpose == Purpose::Part && standing == Standing::Ended => {
+                self.store.forget(asked, &fill.key).await
+            }
+            None => {}
+        }
+        None
+    }
+
+    /// Does with a stored response as the origin's answer has it.
+    pub(crate) async fn hold_to(&self, asked: &Asked, basis: &Found, standing: Standing) {
+        match standing {
+            Standing::Stands => {}
+            Standing::Ended => self.end(asked, basis).await,
+            Standing::Doubtful => self.doubt(asked, basis),
+        }
+    }
+
+    /// Forgets what the origin no longer has. Those who hold it already can still have it confirmed.
+    async fn end(&self, asked: &Asked, basis: &Found) {
+        basis.cached().end();
+        self.store.forget(asked, &CacheKey::stored_as(&basis.stored().key)).await;
+    }
+
+    /// Has it validated before it is next used. Where L2 had it, it is taken into L1, which is looked into first.
+    fn doubt(&self, asked: &Asked, basis: &Found) {
+        basis.cached().doubt();
+        if basis.tier() != L1 {
+            self.store.promote(asked, basis);
+        }
+    }
+
+    /// Nobody waits for another's fetch of this key for a while, where its responses are for one request each; answers whether
+    /// they are.
+    pub(crate) fn learn_if_unshared(&self, asked: &Asked, why: NotStored, standing: Option<Standing>) -> bool {
+        tracing::debug!(tenant = &*asked.tenant.name, target = asked.target, reason = why.as_str(), "not stored");
+        let parts_others = why.parts_others(standing);
+        if parts_others {
+            self.collapse.learned.note(asked);
+        }
+        parts_others
+    }
+
+    /// From now on others wait for the fetch of this key again.
+    pub(crate) fn learn_shared(&self, asked: &Asked, key: &CacheKey) {
+        if self.collapse.learned.forget(asked) {
+            let (peers, key) = (Arc::clone(&self.peers), key.clone());
+            self.tasks.spawn(async move {
+                if let Some(fleet) = peers.fleet() {
+                    fleet.leases().share(&key).await;
+                }
+            });
+        }
+    }
+}
+
+/// Judges a stored response with other fields.
+fn judge_again(asked: &Asked, basis: &StoredResponse, received: &Received<'_>, sequence: u64) -> Judged {
+    let (body, parts) = (basis.body.clone(), basis.parts.clone());
+    let whole = |stored: StoredResponse| StoredResponse { body, parts, ..stored };
+    match asked.judge(received, sequence) {
+        Ok(shareable) => Ok(shareable.with(whole)),
+        Err(Withheld { stored, why }) => Err(Withheld { stored: Box::new(whole(*stored)), why }),
+    }
+}
+
+/// A stored response as if it had been received with these fields. What it took to fetch it whole is still what it would cost
+/// to lose it.
+fn received_again<'a>(basis: &StoredResponse, fields: &'a HeaderMap, times: Times) -> Received<'a> {
+    let (status, fetch_time, body_bytes) = (basis.status, basis.fetch_time, Some(basis.body_bytes()));
+    Received { status, fields, body_bytes, times, fetch_time }
+}

@@ -1,0 +1,272 @@
+//! Purging: raise a barrier here at once, record it where it outlives the node, tell the other nodes, then sweep behind it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use sandbar_base::clock::Clock;
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::barrier::outbox::Parcel;
+use crate::barrier::{Barrier, BarrierStore, Purge, Scope, Verdict};
+use crate::consistency::Consistency;
+use crate::fleet::{Ack, Confirmed, Fleet};
+use crate::peers::Peers;
+use crate::tenant::Tenant;
+use crate::tenant::counters::count;
+use crate::tier::TierError;
+
+/// How long a task waits before it asks a store again that has just failed.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// How long a sweep waits for more purges: each sweep looks at all entries.
+const SWEEP_PAUSE: Duration = Duration::from_millis(50);
+/// How often a purge is still tried when the cache is being stopped: a store that is just coming back gets it.
+const LAST_TRIES: u32 = 12;
+/// The pause between two of these.
+const LAST_PAUSE: Duration = Duration::from_millis(250);
+
+/// What became of some purges. On this node all of them have taken effect.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PurgeReport {
+    /// Purges that are recorded where they outlive this node, and told to the others.
+    pub recorded: usize,
+    /// Purges that only this node knows of yet; they are delivered as soon as that is possible.
+    pub pending: usize,
+    /// Of the pending ones, those whose consistency promises more than that.
+    pub failed: usize,
+    /// Nodes that have not confirmed them, where all must.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
+    /// Why they could not be delivered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A purge that got no further: how far it got, why, and which nodes are missing.
+struct Stuck {
+    parcel: Parcel,
+    reason: String,
+    missing: Vec<String>,
+}
+
+impl Stuck {
+    const fn new(parcel: Parcel, reason: String) -> Self {
+        Self { parcel, reason, missing: Vec::new() }
+    }
+}
+
+/// What makes purges known: here, where they outlive the node, and on the other nodes.
+pub(crate) struct Purges {
+    pub(crate) barriers: Option<Arc<dyn BarrierStore>>,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stopping: CancellationToken,
+}
+
+impl Purges {
+    /// Makes entries of a tenant invisible (hard) or stale (soft): on this node before it returns, elsewhere as the
+    /// report says. A fill that has begun before never becomes visible after it.
+    ///
+    /// It goes on where the caller leaves: a purge that has begun is done and delivered whole.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub(crate) async fn purge(self: &Arc<Self>, tenant: &Arc<Tenant>, purges: &[Purge]) -> PurgeReport {
+        let (room, tenant, several) = (Arc::clone(self), Arc::clone(tenant), purges.to_vec());
+        let purging = self.tasks.spawn(async move { room.purge_whole(&tenant, &several).await });
+        purging.await.unwrap_or_else(|unfinished| match unfinished.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => PurgeReport {
+                failed: purges.len(),
+                reason: Some("the process is being stopped".to_owned()),
+                ..PurgeReport::default()
+            },
+        })
+    }
+
+    /// The same in the caller's own task, which nobody ends before its time.
+    pub(crate) async fn purge_whole(self: &Arc<Self>, tenant: &Arc<Tenant>, purges: &[Purge]) -> PurgeReport {
+        let mut report = PurgeReport::default();
+        for purge in purges {
+            count(&tenant.counters.purges);
+            let recording = tenant.unrecorded.begin(&purge.scope);
+            let raised = tenant.barriers.raise_here(purge, self.clock.now());
+            match self.deliver(tenant, Parcel::Raised(raised)).await {
+                Ok(()) => report.recorded += 1,
+                Err(stuck) => {
+                    count(&tenant.counters.purges_pending);
+                    if matches!(stuck.parcel, Parcel::Raised(_)) {
+                        recording.waits();
+                    }
+                    if !tenant.outbox.push(stuck.parcel) {
+                        tenant.unrecorded.become_one(Scope::Everything);
+                    }
+                    report.pending += 1;
+                    let promised = tenant.settings.consistency_reached(&purge.scope).reaches_beyond_the_node();
+                    report.failed += usize::from(promised);
+                    report.reason = Some(stuck.reason);
+                    report.missing = stuck.missing;
+                }
+            }
+        }
+        if report.pending > 0 {
+            self.deliver_behind(tenant);
+        }
+        if !purges.is_empty() {
+            self.sweep_behind(tenant);
+        }
+        report
+    }
+
+    /// Records a barrier and tells the other nodes, from wherever it has got to.
+    async fn deliver(&self, tenant: &Tenant, parcel: Parcel) -> Result<(), Stuck> {
+        let is_recorded = matches!(parcel, Parcel::Recorded(_));
+        let barrier = parcel.into_barrier();
+        let to_all = tenant.settings.consistency_reached(&barrier.purge.scope) == Consistency::WriteAll;
+        if is_recorded {
+            return self.tell(tenant, barrier, None, to_all).await;
+        }
+        match self.record(tenant, &barrier, to_all).await {
+            Ok((recorded, told)) => self.tell(tenant, recorded, told, to_all).await,
+            Err(error) => Err(Stuck::new(Parcel::Raised(barrier), error.to_string())),
+        }
+    }
+
+    /// Records a barrier where it outlives this node, under the number that it gets there. In the same step it may be told
+    /// to the other nodes, who confirm it at once where it goes `to_all`.
+    async fn record(
+        &self,
+        tenant: &Tenant,
+        barrier: &Barrier,
+        to_all: bool,
+    ) -> Result<(Barrier, Option<Result<Ack, TierError>>), TierError> {
+        let Some(store) = &self.barriers else { return Ok((barrier.clone(), None)) };
+        // Not its own number: others may have been raised here meanwhile, and it must be above what they hide.
+        let above = tenant.barriers.current().saturating_sub(1);
+        let (name, purge, at) = (&tenant.name, &barrier.purge, barrier.raised);
+        if let Some(bus) = self.peers.fleet().map(Fleet::bus)
+            && let Some(raising) = store.raising(name, purge, above, at)
+            && bus.can_raise(name, &raising)
+        {
+            match bus.raise(name, &raising, barrier, to_all).await {
+                Ok((recorded, told)) => {
+                    tenant.barriers.learn(&recorded);
+                    return Ok((recorded, Some(told)));
+                }
+                // A Cluster of one server behind a plain URL runs no script over two hash tags.
+                Err(error @ TierError::Failed { .. }) => tracing::debug!(%error, "recorded first and told after it"),
+                Err(error) => return Err(error),
+            }
+        }
+        let sequence = store.raise(name, purge, above, at).await?;
+        let recorded = Barrier { sequence, ..barrier.clone() };
+        tenant.barriers.learn(&recorded);
+        Ok((recorded, None))
+    }
+
+    /// Tells the other nodes of a recorded barrier, unless they have been `told`, and waits for their word where it goes
+    /// `to_all`.
+    async fn tell(
+        &self,
+        tenant: &Tenant,
+        recorded: Barrier,
+        told: Option<Result<Ack, TierError>>,
+        to_all: bool,
+    ) -> Result<(), Stuck> {
+        let Some(fleet) = self.peers.fleet() else { return Ok(()) };
+        let (bus, name) = (fleet.bus(), &tenant.name);
+        let confirmed = match told {
+            Some(Err(error)) => Err(error),
+            Some(Ok(ack)) if to_all => bus.confirmed_by_all(&ack).await,
+            Some(Ok(_)) => Ok(Confirmed::All),
+            None if to_all => bus.publish_to_all(name, &recorded).await,
+            None => bus.publish(name, &recorded).await.map(|_| Confirmed::All),
+        };
+        match confirmed {
+            Ok(Confirmed::All) => Ok(()),
+            Ok(unconfirmed) => {
+                let reason = unconfirmed.reason(fleet.confirm_deadline());
+                Err(Stuck { missing: unconfirmed.into_missing(), ..Stuck::new(Parcel::Recorded(recorded), reason) })
+            }
+            Err(error) => Err(Stuck::new(Parcel::Recorded(recorded), error.to_string())),
+        }
+    }
+
+    /// Delivers pending purges once that is possible, without anybody waiting for it. One task per tenant does it.
+    fn deliver_behind(self: &Arc<Self>, tenant: &Arc<Tenant>) {
+        if !tenant.outbox.take_duty() {
+            return;
+        }
+        let (room, tenant) = (Arc::clone(self), Arc::clone(tenant));
+        self.tasks.spawn(async move {
+            let mut last_tries = LAST_TRIES;
+            loop {
+                while let Some(parcel) = tenant.outbox.front() {
+                    let delivered = room.deliver(&tenant, parcel.clone()).await;
+                    let unrecorded = matches!(&delivered, Err(stuck) if matches!(stuck.parcel, Parcel::Raised(_)));
+                    if let Parcel::Raised(barrier) = &parcel
+                        && !unrecorded
+                    {
+                        tenant.unrecorded.settle(&barrier.purge.scope);
+                    }
+                    match delivered {
+                        Ok(()) => tenant.outbox.settle(&parcel, None),
+                        Err(stuck) => {
+                            tenant.outbox.settle(&parcel, Some(stuck.parcel));
+                            if !room.may_try_again(&mut last_tries).await {
+                                return;
+                            }
+                        }
+                    }
+                }
+                if tenant.outbox.give_back_duty() {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Pauses before a delivery is tried again; false where the cache is being stopped and none of these last tries is left.
+    async fn may_try_again(&self, last_tries: &mut u32) -> bool {
+        if !self.is_stopped_within(RETRY_PAUSE).await {
+            return true;
+        }
+        if *last_tries == 0 {
+            return false;
+        }
+        if *last_tries < LAST_TRIES {
+            tokio::time::sleep(LAST_PAUSE).await;
+        }
+        *last_tries -= 1;
+        true
+    }
+
+    /// Sleeps; true where the cache is being stopped.
+    async fn is_stopped_within(&self, pause: Duration) -> bool {
+        tokio::time::timeout(pause, self.stopping.cancelled()).await.is_ok()
+    }
+
+    /// Frees the memory of what barriers hide. Visibility does not wait for it, so it waits a moment for others: purges that
+    /// come together share a sweep. One per tenant at a time; what is purged while it runs is swept by another round.
+    pub(crate) fn sweep_behind(&self, tenant: &Arc<Tenant>) {
+        if tenant.sweeps_wanted.fetch_add(1, Ordering::AcqRel) > 0 {
+            return;
+        }
+        let (tenant, clock) = (Arc::clone(tenant), Arc::clone(&self.clock));
+        self.tasks.spawn(async move {
+            loop {
+                tokio::time::sleep(SWEEP_PAUSE).await;
+                let wanted = tenant.sweeps_wanted.load(Ordering::Acquire);
+                let (of, now) = (Arc::clone(&tenant), clock.now());
+                let sweep = move || of.memory.sweep(now, |_, cached| cached.verdict(&of.barriers) != Verdict::Gone);
+                let _ = tokio::task::spawn_blocking(sweep).await;
+                if tenant.sweeps_wanted.compare_exchange(wanted, 0, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+                    return;
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,166 @@
+//! The read path: L1, then one fetch per key that everybody shares.
+
+mod answer;
+mod head;
+mod hit;
+mod wait;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+use http::header::RANGE;
+use sandbar_base::clock::Clock;
+use sandbar_http::semantics::FwdReason;
+use sandbar_http::semantics::cache_status::Outcome;
+use sandbar_http::semantics::leave::{Holds, Joined, insists};
+
+pub(crate) use self::hit::Miss;
+use self::wait::Waited;
+use crate::barrier::Verdict;
+use crate::collapse::Joins;
+use crate::collapse::flight::{Abandoned, Boarding, Flights, Obligation, Waiter};
+use crate::collapse::landing::{Landing, Retry};
+use crate::exchange::Exchanges;
+use crate::fill::{Fill, Fills};
+use crate::peers::Peers;
+use crate::purge::Purges;
+use crate::request::{Asked, Purpose};
+use crate::respond::{self, Answer};
+use crate::store::Store;
+use crate::store::found::Found;
+use crate::tenant::counters::count;
+
+/// How often a request may find its flight abandoned, or its response meant for others; the last time it fetches alone.
+const ROUNDS_MAX: usize = 4;
+
+/// What answers requests that stored responses may answer.
+pub(crate) struct Reader {
+    pub(crate) store: Arc<Store>,
+    pub(crate) fills: Arc<Fills>,
+    pub(crate) exchanges: Arc<Exchanges>,
+    pub(crate) purges: Arc<Purges>,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// How a request fetches.
+#[derive(Clone, Copy)]
+struct How {
+    /// Without waiting for anybody.
+    alone: bool,
+    /// Only the range that was asked for.
+    ranged: bool,
+    /// Which flights it joins.
+    joins: Joins,
+    /// When it is to be answered at the latest, on the monotonic clock.
+    until: Duration,
+}
+
+impl Reader {
+    /// Answers a GET that a stored response may answer.
+    pub(crate) async fn read(&self, asked: Arc<Asked>) -> Answer {
+        let (mut alone, mut joins, mut room) = (false, Joins::default(), None);
+        if insists(&asked.head()) {
+            joins.latest = Joined::BeforeSent;
+        }
+        let until = self.clock.monotonic() + asked.tenant.settings.fetch_hard_deadline;
+        let mut known: Option<Found> = None;
+        for round in 1..=ROUNDS_MAX {
+            let mut miss = match self.hit(&asked) {
+                Ok(answer) => return answer,
+                Err(miss) => miss,
+            };
+            // What was there in the round before can still be confirmed by the origin, though nobody else may have it.
+            known = miss.basis.take().or(known).filter(|found| is_visible(&asked, found));
+            miss.basis.clone_from(&known);
+            if round == 1 {
+                count(&asked.tenant.counters.misses_l1);
+            }
+            if asked.directives.only_if_cached {
+                return self.only_if_cached(&asked, miss.basis.as_ref()).await;
+            }
+            if room.is_none() {
+                match self.exchanges.room_to_wait(&asked) {
+                    Ok(reserved) => room = Some(reserved),
+                    Err(error) => return self.without_origin(&asked, &miss, &error),
+                }
+            }
+            let of_parts = |found: &Found| found.stored().status == StatusCode::PARTIAL_CONTENT;
+            let ranged = asked.fields.contains_key(RANGE) && miss.basis.as_ref().is_none_or(of_parts);
+            // RFC 9111 section 5.2.2.4: what is marked no-cache answers no request that was not forwarded for validation.
+            if miss.basis.as_ref().is_some_and(|found| found.stored().directives.no_cache) {
+                joins.latest = Joined::BeforeSent;
+            }
+            alone |= ranged
+                || round == ROUNDS_MAX
+                || self.fills.collapse.learned.has(&asked)
+                || self.peers.is_fenced(&asked);
+            // On the heap: the state of a request that is answered from memory stays small, on whatever connection.
+            match Box::pin(self.fetch(&asked, &miss, How { alone, ranged, joins, until })).await {
+                Ok(answer) => return answer,
+                Err(Retry::Alone) => alone = true,
+                Err(Retry::Again) => {}
+                Err(Retry::Unsent) => joins.latest = Joined::BeforeSent,
+                Err(Retry::Unanswered) => joins.latest = joins.latest.min(Joined::WhileAsked),
+                Err(Retry::Newer) => joins.not_before = asked.tenant.barriers.revision(),
+            }
+        }
+        let now = self.clock.now();
+        respond::synthesized(&asked, StatusCode::SERVICE_UNAVAILABLE, Outcome::Refused, "abandoned", now)
+    }
+
+    /// A request that only the origin can answer, though its method is one that is stored.
+    pub(crate) async fn pass_on(&self, asked: &Asked) -> Answer {
+        if asked.directives.only_if_cached {
+            return respond::not_cached(asked, self.clock.now());
+        }
+        self.exchanges.forward(asked, crate::body::empty(), FwdReason::Request, &*self.clock).await
+    }
+
+    /// Leads the fetch of a key or waits for it, for as long as it may.
+    async fn fetch(&self, asked: &Arc<Asked>, miss: &Miss, mut how: How) -> Result<Answer, Retry> {
+        let mut boarding = match how.alone {
+            true => Boarding::Lead(Flights::alone().0),
+            false => self.fills.board(asked, &miss.key, how.joins),
+        };
+        loop {
+            let (leads, mut waiter) = match boarding {
+                Boarding::Lead(obligation) => (true, self.lead(asked, miss, how, obligation)),
+                Boarding::Wait(waiter) => (false, waiter),
+            };
+            match self.await_flight(asked, miss.basis.as_ref(), leads, &mut waiter, how.until).await {
+                Waited::Landed(Ok(landing)) => {
+                    let now = self.clock.now();
+                    return self.answer(asked, miss, landing.for_request(asked, waiter.joined(), now), now);
+                }
+                Waited::Landed(Err(Abandoned)) => return Err(Retry::Again),
+                Waited::Answered(answer) => return Ok(answer),
+                Waited::InVain => {
+                    // The one who is relieved may still hold the fleet's lease: nobody waits for that any more.
+                    how.alone = true;
+                    boarding = self.fills.relieve(asked, &miss.key, how.joins, &waiter);
+                }
+            }
+        }
+    }
+
+    /// Starts a fill; waits for it like everybody else.
+    fn lead(&self, asked: &Arc<Asked>, miss: &Miss, how: How, duty: Obligation<Landing>) -> Waiter<Landing> {
+        let waiter = duty.waiter();
+        let fill = Fill {
+            asked: Arc::clone(asked),
+            key: miss.key.clone(),
+            basis: miss.basis.clone(),
+            validates: true,
+            purpose: if how.ranged { Purpose::Part } else { Purpose::Answer },
+            alone: how.alone || how.joins.latest == Joined::BeforeSent,
+        };
+        self.fills.start(fill, duty);
+        waiter
+    }
+}
+
+fn is_visible(asked: &Asked, found: &Found) -> bool {
+    found.cached().verdict(&asked.tenant.barriers) != Verdict::Gone
+}

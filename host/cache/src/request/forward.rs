@@ -1,0 +1,34 @@
+//! The request as it is sent on, and what is told where that fails.
+
+use http::Request;
+use http::header::MAX_FORWARDS;
+use sandbar_http::semantics::request::{Forwards, forwards};
+
+use super::Asked;
+use crate::body::Body;
+use crate::origin::{Fault, OriginError};
+
+impl Asked {
+    /// The request as it is sent on.
+    pub(crate) fn passing(&self, content: Body) -> Request<Body> {
+        let mut request = Request::new(content);
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.origin_uri();
+        *request.headers_mut() = self.fields.clone();
+        if let Forwards::Left(left) = forwards(&self.method, &self.fields) {
+            request.headers_mut().insert(MAX_FORWARDS, left.into());
+        }
+        self.on_behalf_of_client(&mut request);
+        request
+    }
+
+    /// A line in the log; refusals and what clients do wrong are counted, and would be as many as there are requests.
+    pub(crate) fn tell_of(&self, error: &OriginError) {
+        let (tenant, target) = (&*self.tenant.name, &self.target);
+        match error.fault() {
+            Fault::Nobody => tracing::debug!(tenant, target, %error, "the origin was not asked"),
+            Fault::Client => tracing::debug!(tenant, target, %error, "the client did not go on with its request"),
+            Fault::Origin => tracing::warn!(tenant, target, %error, "the origin failed"),
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Other protocols that a client offers to speak (RFC 9110 section 7.8).
+
+use http::header::{CONNECTION, UPGRADE};
+use http::{HeaderMap, HeaderValue, request};
+use hyper::upgrade::OnUpgrade;
+use sandbar_http::semantics::upgrade;
+
+use super::Asked;
+
+/// What a client offers to switch to, and its connection once it has.
+#[derive(Clone, Debug)]
+pub(crate) struct Offer {
+    pub(crate) client: OnUpgrade,
+    /// `Connection` and `Upgrade`, which no further recipient sees.
+    fields: HeaderMap,
+}
+
+impl Offer {
+    /// None where the client offers nothing, or its connection can't be switched: it is HTTP/1.0 or HTTP/2.
+    pub(crate) fn of(head: &request::Parts) -> Option<Self> {
+        let client = head.extensions.get::<OnUpgrade>()?.clone();
+        let mut fields = HeaderMap::new();
+        for name in [CONNECTION, UPGRADE] {
+            for value in head.headers.get_all(&name) {
+                fields.append(&name, value.clone());
+            }
+        }
+        Some(Self { client, fields })
+    }
+}
+
+impl Asked {
+    /// What to ask the origin to switch to: what the client offers and the class of the target allows.
+    pub(crate) fn switches_to(&self) -> Option<HeaderValue> {
+        let offer = self.offer.as_ref()?;
+        upgrade::offered(&self.method, &offer.fields, &self.tenant.settings.classes.of(&self.target).upgrade)
+    }
+}

@@ -1,0 +1,30 @@
+//! What of the traffic is recorded: requests that a stored response answered, or that stored one.
+
+use sandbar_base::clock::Timestamp;
+use sandbar_http::entry::Entry;
+use sandbar_http::key::KeyHash;
+
+use super::Asked;
+use crate::cached::Cached;
+
+impl Asked {
+    /// A request that this stored response answered.
+    #[inline]
+    pub(crate) fn record(&self, cached: &Cached, now: Timestamp) {
+        if self.tenant.tap.is_open() {
+            self.record_times(cached, 1, now);
+        }
+    }
+
+    /// So many requests for the same.
+    #[cold]
+    pub(crate) fn record_times(&self, cached: &Cached, times: u64, now: Timestamp) {
+        let Entry::Response(response) = &cached.entry else { return };
+        if !response.plan.l1 {
+            return;
+        }
+        let cost_us = u64::try_from(response.fetch_time.as_micros()).unwrap_or(u64::MAX);
+        let (key, size_bytes) = (KeyHash::of(&response.key), cached.entry.weight_bytes());
+        (0..times).for_each(|_| self.tenant.tap.note(key, size_bytes, cost_us, now));
+    }
+}

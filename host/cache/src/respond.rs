@@ -1,0 +1,259 @@
+//! From what a request may be given to the response that its client gets: preconditions, ranges, `Age`, `Cache-Status`. Pure
+//! functions: what was asked, what was found and the moment decide.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
+use sandbar_base::clock::Timestamp;
+use sandbar_http::entry::StoredResponse;
+use sandbar_http::key::NoKey;
+use sandbar_http::semantics::cache_status::{CacheStatus, Outcome};
+use sandbar_http::semantics::fields::{append_via, retain_for_not_modified};
+use sandbar_http::semantics::leave::{Ground, Holds, Leave};
+use sandbar_http::semantics::multipart::{multipart, slice};
+use sandbar_http::semantics::partial::{self, part_answers};
+use sandbar_http::semantics::ranges::unsatisfied_range;
+use sandbar_http::semantics::surrogate::{CACHE_TAG, SURROGATE_KEY};
+use sandbar_http::semantics::{FwdReason, Precondition, Ranges, date, downstream_fields, precondition, ranges};
+
+use crate::body::{self, Body};
+use crate::cached::{Cached, kept_while_sent};
+use crate::ingest::Arriving;
+use crate::origin::OriginError;
+use crate::request::{Asked, CACHE};
+use crate::store::found::Found;
+use crate::tenant::counters::Source;
+
+/// What `Cache-Status` says of an answer: how it came about, and one word more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answered {
+    pub(crate) outcome: Outcome,
+    pub(crate) detail: Option<&'static str>,
+}
+
+impl Answered {
+    pub(crate) const fn hit(tier: &'static str) -> Self {
+        Self { outcome: Outcome::Hit, detail: Some(tier) }
+    }
+
+    pub(crate) const fn forwarded(reason: FwdReason) -> Self {
+        Self { outcome: Outcome::fwd(reason), detail: None }
+    }
+}
+
+/// An answer that is final: what the client gets, and what is counted of it.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) response: Response<Body>,
+    pub(crate) outcome: Outcome,
+    pub(crate) source: Source,
+    /// Bytes of content that are sent from a stored response.
+    pub(crate) stored_bytes: u64,
+}
+
+impl Answer {
+    fn new(response: Response<Body>, answered: Answered, source: Source) -> Self {
+        Self { response, outcome: answered.outcome, source, stored_bytes: 0 }
+    }
+
+    /// The same answer, counted as another one's.
+    #[must_use]
+    pub(crate) fn counted_as(self, source: Source) -> Self {
+        Self { source, ..self }
+    }
+}
+
+/// Serves a stored response.
+pub(crate) fn found(asked: &Asked, leave: &Leave<Found>, answered: Answered, source: Source, now: Timestamp) -> Answer {
+    let (found, stored) = (leave.what(), leave.what().stored());
+    let mut fields = downstream(asked, &stored.fields, Some(stored.age(now)));
+    mark(asked, &mut fields, answered, Some((stored, now)));
+    if precondition(stored, &asked.head()) == Precondition::NotModified {
+        return Answer::new(not_modified(fields), answered, source);
+    }
+    let response = if stored.status == StatusCode::PARTIAL_CONTENT {
+        part(asked, found.cached(), stored, fields)
+    } else {
+        selected(asked, stored, stored.body.to_send(), fields)
+    };
+    let stored_bytes = http_body::Body::size_hint(response.body()).exact().unwrap_or(0);
+    Answer { stored_bytes, ..Answer::new(response, answered, source) }
+}
+
+/// Serves a response while it arrives: as it came to the request that caused the fetch, as it will be stored to the
+/// others.
+pub(crate) fn arriving(
+    asked: &Asked,
+    leave: &Leave<Arc<Arriving>>,
+    content: Body,
+    answered: Answered,
+    source: Source,
+    now: Timestamp,
+) -> Answer {
+    let stored = leave.what().stored();
+    let mut fields = if leave.ground() == Ground::Own {
+        as_it_came(asked, leave.what().received(), now)
+    } else {
+        downstream(asked, &stored.fields, Some(stored.age(now)))
+    };
+    mark(asked, &mut fields, answered, Some((stored, now)));
+    let response = if precondition(stored, &asked.head()) == Precondition::NotModified {
+        not_modified(fields)
+    } else {
+        respond(stored.status, fields, content)
+    };
+    Answer::new(response, answered, source)
+}
+
+/// Serves a response of the origin that is not stored.
+pub(crate) fn forwarded(
+    asked: &Asked,
+    response: Response<Body>,
+    answered: Answered,
+    source: Source,
+    now: Timestamp,
+) -> Answer {
+    let (head, content) = response.into_parts();
+    let mut fields = as_it_came(asked, &head.headers, now);
+    mark(asked, &mut fields, answered, None);
+    Answer::new(respond(head.status, fields, content), answered, source)
+}
+
+/// An answer of the cache's own: there was nothing to serve. `outcome` says whether the origin was asked.
+pub(crate) fn synthesized(
+    asked: &Asked,
+    status: StatusCode,
+    outcome: Outcome,
+    reason: &'static str,
+    now: Timestamp,
+) -> Answer {
+    let (mut fields, answered) = (HeaderMap::new(), Answered { outcome, detail: Some(reason) });
+    mark(asked, &mut fields, answered, None);
+    fields.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    fields.insert(DATE, date::format(now));
+    Answer::new(respond(status, fields, body::full(format!("{reason}\n"))), answered, Source::Synthesized)
+}
+
+/// The answer to a request that can't be looked up: it has no key.
+pub(crate) fn unkeyed(reason: NoKey) -> Answer {
+    let mut response = Response::new(body::full(format!("{reason}\n")));
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    let answered = Answered { outcome: Outcome::Refused, detail: Some(reason.as_str()) };
+    let status = CacheStatus { detail: answered.detail, ..CacheStatus::new(CACHE, answered.outcome) };
+    status.append_to(response.headers_mut());
+    Answer::new(response, answered, Source::Synthesized)
+}
+
+/// The answer where the origin gave none and nothing stored may stand in for it.
+pub(crate) fn origin_failed(asked: &Asked, why: FwdReason, error: &OriginError, now: Timestamp) -> Answer {
+    let status = match error {
+        OriginError::Deadline { .. } => StatusCode::GATEWAY_TIMEOUT,
+        OriginError::Refused { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        OriginError::Client(fault) => fault.status(),
+        _ => StatusCode::BAD_GATEWAY,
+    };
+    let mut answer = synthesized(asked, status, Outcome::fwd(why), error.reason(), now);
+    if let Some(after) = error.retry_after() {
+        // RFC 9110 section 10.2.3: whole seconds, so rounded up.
+        let secs = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+        answer.response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(secs.max(1)));
+    }
+    answer
+}
+
+/// The answer to a client that accepts nothing but a stored response where there is none for it (RFC 9111 section 5.2.1.7).
+pub(crate) fn not_cached(asked: &Asked, now: Timestamp) -> Answer {
+    synthesized(asked, StatusCode::GATEWAY_TIMEOUT, Outcome::Refused, "only-if-cached", now)
+}
+
+/// The fields of a response that is passed on as it came, `Age` included.
+fn as_it_came(asked: &Asked, received: &HeaderMap, now: Timestamp) -> HeaderMap {
+    let mut fields = downstream(asked, received, None);
+    if !fields.contains_key(DATE) {
+        // RFC 9110 section 6.6.1: a recipient with a clock adds it before it forwards the response.
+        fields.insert(DATE, date::format(now));
+    }
+    fields
+}
+
+fn downstream(asked: &Asked, fields: &HeaderMap, age: Option<Duration>) -> HeaderMap {
+    const KEYS: [HeaderName; 2] = [SURROGATE_KEY, CACHE_TAG];
+    let withheld: &[HeaderName] = if asked.tenant.settings.show_surrogate_keys { &[] } else { &KEYS };
+    downstream_fields(fields, age, withheld)
+}
+
+/// Says in `Cache-Status` and `Via` how the answer came about: `stored`, what answers, at which moment.
+fn mark(asked: &Asked, fields: &mut HeaderMap, answered: Answered, stored: Option<(&StoredResponse, Timestamp)>) {
+    let mut status = CacheStatus::new(CACHE, answered.outcome);
+    status.detail = answered.detail;
+    status.key = asked.tenant.settings.show_key.then(|| asked.key.text());
+    status.ttl_secs = stored.map(|(stored, now)| {
+        let age_ms = i64::try_from(stored.age(now).as_millis()).unwrap_or(i64::MAX);
+        let lifetime_ms = i64::try_from(stored.plan.freshness_lifetime_ms).unwrap_or(i64::MAX);
+        lifetime_ms.saturating_sub(age_ms).div_euclid(1000)
+    });
+    status.append_to(fields);
+    append_via(fields, Version::HTTP_11, CACHE);
+}
+
+/// A complete stored response: all of it, or the ranges asked for (RFC 9110 section 14).
+fn selected(asked: &Asked, stored: &StoredResponse, content: Bytes, mut fields: HeaderMap) -> Response<Body> {
+    let complete = stored.body.len() as u64;
+    match ranges(stored, &asked.head()) {
+        Ranges::Full => {
+            if stored.status == StatusCode::OK && !fields.contains_key(ACCEPT_RANGES) {
+                fields.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+            }
+            whole(asked, stored.status, fields, content)
+        }
+        Ranges::Single(range) => {
+            fields.insert(CONTENT_RANGE, range.content_range(complete));
+            let content = slice(&content, range).unwrap_or_default();
+            whole(asked, StatusCode::PARTIAL_CONTENT, fields, content)
+        }
+        Ranges::Multi(ranges) => {
+            let parts = multipart(&StoredResponse { body: content.into(), ..stored.clone() }, &ranges);
+            fields.insert(CONTENT_TYPE, parts.content_type);
+            fields.insert(CONTENT_LENGTH, HeaderValue::from(parts.length));
+            respond(StatusCode::PARTIAL_CONTENT, fields, body::chunks(parts.chunks))
+        }
+        Ranges::Unsatisfiable => {
+            fields.insert(CONTENT_RANGE, unsatisfied_range(complete));
+            fields.remove(CONTENT_TYPE);
+            whole(asked, StatusCode::RANGE_NOT_SATISFIABLE, fields, Bytes::new())
+        }
+    }
+}
+
+/// Stored parts, of which the request wants no more than they hold; the lookup has made sure of that.
+fn part(asked: &Asked, cached: &Arc<Cached>, stored: &StoredResponse, mut fields: HeaderMap) -> Response<Body> {
+    let Some(partial::Answer { chunks, content_range }) = part_answers(stored, &asked.head()) else {
+        fields.remove(CONTENT_RANGE);
+        return whole(asked, StatusCode::RANGE_NOT_SATISFIABLE, fields, Bytes::new());
+    };
+    fields.insert(CONTENT_RANGE, content_range);
+    fields.insert(CONTENT_LENGTH, HeaderValue::from(chunks.iter().map(Bytes::len).sum::<usize>()));
+    respond(StatusCode::PARTIAL_CONTENT, fields, body::chunks(kept_while_sent(cached, chunks)))
+}
+
+fn whole(asked: &Asked, status: StatusCode, mut fields: HeaderMap, content: Bytes) -> Response<Body> {
+    fields.insert(CONTENT_LENGTH, HeaderValue::from(content.len()));
+    let content = if asked.method == Method::HEAD { body::empty() } else { body::full(content) };
+    respond(status, fields, content)
+}
+
+fn not_modified(mut fields: HeaderMap) -> Response<Body> {
+    retain_for_not_modified(&mut fields);
+    respond(StatusCode::NOT_MODIFIED, fields, body::empty())
+}
+
+fn respond(status: StatusCode, fields: HeaderMap, content: Body) -> Response<Body> {
+    let mut response = Response::new(content);
+    *response.status_mut() = status;
+    *response.headers_mut() = fields;
+    response
+}

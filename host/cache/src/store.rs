@@ -1,0 +1,178 @@
+//! Storing: a response under its key, and beside it the list of fields that select among the variants.
+
+pub(crate) mod found;
+pub(crate) mod lookup;
+mod replan;
+mod share;
+mod versions;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use sandbar_base::clock::{Clock, Timestamp};
+use sandbar_base::memory_budget::MemoryBudget;
+use sandbar_http::entry::{Entry, StoredResponse, Variants};
+use sandbar_http::key::CacheKey;
+use sandbar_http::semantics::leave::Holds;
+use sandbar_http::semantics::{Reuse, reuse};
+use sandbar_memory::{Departure, Facts};
+
+use crate::barrier::{BarrierStore, Verdict};
+use crate::cached::{Began, Cached};
+use crate::consistency::Consistency;
+use crate::judgement::Shareable;
+use crate::peers::Peers;
+use crate::request::{Asked, key_for};
+use crate::store::found::{Found, L1};
+use crate::tenant::counters::count;
+use crate::tier::Tier;
+
+/// What is stored of all tenants, in memory and in L2.
+pub(crate) struct Store {
+    pub(crate) l2: Option<Arc<dyn Tier>>,
+    /// Where barriers outlive the process; it belongs to the L2.
+    pub(crate) barriers: Option<Arc<dyn BarrierStore>>,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) budget: Arc<MemoryBudget>,
+}
+
+impl Store {
+    /// Notes what is known now, before L2 or the origin is asked.
+    pub(crate) fn begin(&self, asked: &Asked) -> Began {
+        let barriers = &asked.tenant.barriers;
+        // Losses and revision first: what comes in between makes this beginning too old rather than too young.
+        let (losses, revision) = (barriers.losses(), barriers.revision());
+        let (at, clock_us) = (self.clock.monotonic(), self.clock.now().as_millis().saturating_mul(1000));
+        let floor_us = asked.tenant.versions.floor_us();
+        Began { sequence: barriers.current(), revision, losses, at, clock_us, floor_us, token: None }
+    }
+
+    /// Stores a response in the tiers of its plan. Not, if it was purged since its fill began. Answers with what L1 holds,
+    /// or would hold.
+    pub(crate) async fn put(&self, asked: &Asked, shareable: Shareable, began: Began) -> Found {
+        let (stored, vary) = shareable.into_parts();
+        let (mut stored, began) = self.as_of(asked, stored, began);
+        stored.version = self.version_of(asked, &stored, &began);
+        let plan_epoch = asked.tenant.plan_epoch.load(Ordering::Acquire);
+        let (l1, l2, until) =
+            (stored.plan.l1, stored.plan.l2, stored.useless_after(asked.tenant.settings.keep_for_validation));
+        let key = key_for(asked, &vary);
+        let (consistency, budget) = (asked.consistency(), &self.budget);
+        let cached = Arc::new(Cached::new(Entry::Response(stored), plan_epoch, began, consistency, budget));
+        let found = Found::under(&key, Arc::clone(&cached), L1).expect("it was judged for this request");
+        if cached.verdict(&asked.tenant.barriers) == Verdict::Gone {
+            count(&asked.tenant.counters.fills_purged);
+            return found;
+        }
+        if cached.response().is_some_and(|stored| self.is_outdated(&asked.tenant, stored)) {
+            return found;
+        }
+        count(&asked.tenant.counters.stored);
+        if let Some(stored) = cached.response() {
+            self.note_version(&asked.tenant, stored);
+        }
+        let marker = (!vary.is_empty()).then(|| self.variants_with(asked, &vary, cached.entry.sequence()));
+        if l1 {
+            if let Some(marker) = &marker {
+                let marker =
+                    Cached::new(Entry::Variants(marker.clone()), plan_epoch, began, cached.consistency, budget);
+                self.put_in_l1(asked, &asked.key, Arc::new(marker), until);
+            }
+            self.put_in_l1(asked, &key, Arc::clone(&cached), until);
+        }
+        if l2 {
+            self.share(asked, &key, &cached, marker, until).await;
+        }
+        found
+    }
+
+    /// Takes what L2 had into L1.
+    pub(crate) fn promote(&self, asked: &Asked, found: &Found) {
+        let response = found.stored();
+        if response.plan.l1
+            && !self.is_outdated(&asked.tenant, response)
+            && (found.tier() == L1 || !self.budget.is_exhausted())
+        {
+            self.note_version(&asked.tenant, response);
+            self.put_in_l1(
+                asked,
+                &CacheKey::stored_as(&response.key),
+                Arc::clone(found.cached()),
+                response.useless_after(asked.tenant.settings.keep_for_validation),
+            );
+        }
+    }
+
+    /// Forgets what is stored under a key here and in L2: the origin no longer has it. What other nodes have in memory they
+    /// find out about when they ask.
+    pub(crate) async fn forget(&self, asked: &Asked, key: &CacheKey) {
+        asked.tenant.memory.remove(key.hash(), Departure::Purged, self.clock.now());
+        if let Some(l2) = &self.l2
+            && l2.remove(key).await.is_err()
+        {
+            count(&asked.tenant.counters.l2_errors);
+        }
+    }
+
+    /// Takes L2's list of variants into L1, so that the next lookup finds them there.
+    pub(crate) fn remember_variants(&self, asked: &Asked, variants: Arc<Cached>) {
+        let until = self.clock.now().saturating_add(Duration::from_secs(3600));
+        self.put_in_l1(asked, &asked.key, variants, until);
+    }
+
+    /// Notes that the key's responses vary before the first of them is whole.
+    pub(crate) fn announce_variants(&self, asked: &Asked, vary: &[String], began: Began) {
+        let variants = Entry::Variants(self.variants_with(asked, vary, began.sequence));
+        self.remember_variants(asked, Arc::new(Cached::new(variants, 0, began, asked.consistency(), &self.budget)));
+    }
+
+    fn put_in_l1(&self, asked: &Asked, key: &CacheKey, cached: Arc<Cached>, until: Timestamp) {
+        if !cached.is_charged() {
+            count(&asked.tenant.counters.no_room);
+            // What is newer has been seen: the older must not come back in its place.
+            asked.tenant.memory.remove(key.hash(), Departure::Purged, self.clock.now());
+            return;
+        }
+        let (expires, fetch_time) = match &cached.entry {
+            Entry::Response(response) => (response.expires(), response.fetch_time),
+            Entry::Variants(_) => (until, Duration::ZERO),
+        };
+        let facts = Facts {
+            weight_bytes: cached.weight_bytes(),
+            fetch_cost_us: u64::try_from(fetch_time.as_micros()).unwrap_or(u64::MAX),
+            expires,
+        };
+        let now = self.clock.now();
+        asked.tenant.memory.insert(key.hash(), Arc::clone(&cached), facts, now);
+        if cached.response().is_some_and(|stored| self.is_outdated(&asked.tenant, stored)) {
+            // Heard of just now, while this was on its way in.
+            asked.tenant.memory.remove_if(key.hash(), Departure::Purged, now, |held| Arc::ptr_eq(held, &cached));
+        }
+    }
+
+    /// A response that is served as if it were stored.
+    pub(crate) fn unstored(&self, response: StoredResponse, began: Began) -> Found {
+        let key = CacheKey::stored_as(&response.key);
+        let cached = Cached::new(Entry::Response(response), 0, began, Consistency::default(), &self.budget);
+        Found::under(&key, Arc::new(cached), L1).expect("a response under its own key")
+    }
+
+    /// Whether what was found can be served as it is.
+    pub(crate) fn is_reusable(&self, asked: &Asked, found: &Found) -> bool {
+        let now = self.clock.now();
+        matches!(reuse(found.stored(), &asked.head(), now, found.soft_purged()), Reuse::Fresh | Reuse::Stale(_))
+    }
+
+    /// The list of the key's variants, with `vary` as its newest.
+    fn variants_with(&self, asked: &Asked, vary: &[String], sequence: u64) -> Variants {
+        let known = asked.tenant.memory.peek(asked.key.hash());
+        let mut sets = vec![vary.to_vec()];
+        if let Some(Cached { entry: Entry::Variants(known), .. }) = known.as_deref() {
+            sets.extend(known.sets.iter().filter(|set| *set != vary).cloned());
+        }
+        sets.truncate(Variants::SETS_MAX);
+        Variants { key: asked.key.shared_text(), sets, sequence }
+    }
+}

@@ -1,0 +1,86 @@
+//! A stored response that a lookup has found for a request.
+
+use std::sync::Arc;
+
+use sandbar_http::entry::StoredResponse;
+use sandbar_http::key::CacheKey;
+use sandbar_http::semantics::leave::Holds;
+use sandbar_http::semantics::{Vary, vary};
+
+use crate::cached::Cached;
+use crate::request::{Asked, key_for};
+
+/// The name of the memory tier in `Cache-Status`, logs and metrics.
+pub(crate) const L1: &str = "l1";
+
+/// A stored response under a key that the request selects: its primary key, or the one of its variant.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    /// It holds a response, not a list of variants.
+    cached: Arc<Cached>,
+    /// Purged softly: stale whatever its age.
+    soft_purged: bool,
+    /// `l1`, or the name of the L2.
+    tier: &'static str,
+}
+
+impl Found {
+    /// What `tier` has under `key`; none where that is a list of variants, or something else with the same hash.
+    pub(crate) fn under(key: &CacheKey, cached: Arc<Cached>, tier: &'static str) -> Option<Self> {
+        let is_it = cached.response().is_some_and(|stored| *stored.key == *key.text());
+        let soft_purged = cached.is_soft_purged();
+        is_it.then_some(Self { cached, soft_purged, tier })
+    }
+
+    /// As [`Self::under`], by the response's own `Vary`: none where `asked` does not select it (RFC 9111 section 4.1).
+    pub(crate) fn selected_by(asked: &Asked, cached: Arc<Cached>, tier: &'static str) -> Option<Self> {
+        let key = key_for(asked, &selecting_names(cached.response()?));
+        Self::under(&key, cached, tier)
+    }
+
+    /// The same response with another plan.
+    #[must_use]
+    pub(crate) fn renewed(self, cached: Arc<Cached>) -> Self {
+        debug_assert_eq!(cached.entry.key(), self.cached.entry.key(), "the same response");
+        Self { cached, ..self }
+    }
+
+    /// The entry.
+    pub(crate) const fn cached(&self) -> &Arc<Cached> {
+        &self.cached
+    }
+
+    /// Whether it was purged softly when it was found.
+    pub(crate) const fn soft_purged(&self) -> bool {
+        self.soft_purged
+    }
+
+    /// Where it was found.
+    pub(crate) const fn tier(&self) -> &'static str {
+        self.tier
+    }
+
+    /// Whether it may be used where `other` is known as well: what is doubtful is validated first, wherever else it is found.
+    pub(crate) fn is_not_in_doubt_with(&self, other: Option<&Self>) -> bool {
+        other.is_none_or(|other| !other.cached.is_doubtful() || self.is_newer_than(other))
+    }
+
+    /// Whether it was received after another one.
+    pub(crate) fn is_newer_than(&self, other: &Self) -> bool {
+        self.stored().received > other.stored().received
+    }
+}
+
+impl Holds for Found {
+    fn stored(&self) -> &StoredResponse {
+        self.cached.response().expect("`Found::under` takes responses only")
+    }
+}
+
+/// The names of the fields that select a stored response, sorted.
+pub(crate) fn selecting_names(stored: &StoredResponse) -> Vec<String> {
+    match vary(&stored.fields) {
+        Vary::Names(names) => names,
+        Vary::None | Vary::Any => Vec::new(),
+    }
+}

@@ -1,0 +1,42 @@
+//! Planning a stored response anew, where a new policy is to have its say on what is there already.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use sandbar_http::entry::{Entry, StoredResponse};
+use sandbar_http::semantics::Times;
+use sandbar_http::semantics::leave::Holds;
+
+use super::Store;
+use super::found::Found;
+use crate::cached::Cached;
+use crate::judgement::Received;
+use crate::request::Asked;
+
+impl Store {
+    /// Asks the bound policy again for an entry that an older one planned, where that is wanted, and keeps the answer.
+    pub(crate) fn replan(&self, asked: &Asked, found: Found) -> Found {
+        let epoch = asked.tenant.plan_epoch.load(Ordering::Acquire);
+        if found.cached().plan_epoch >= epoch {
+            return found;
+        }
+        let stored = found.stored();
+        let (_, planned) = asked.planned(&Received {
+            status: stored.status,
+            fields: &stored.fields,
+            body_bytes: Some(stored.body_bytes()),
+            times: Times { requested: stored.requested, received: stored.received },
+            fetch_time: stored.fetch_time,
+        });
+        let renewed = StoredResponse { plan: planned.plan, policy: planned.policy, ..stored.clone() };
+        let Cached { began, consistency, .. } = **found.cached();
+        let cached = Arc::new(Cached::new(Entry::Response(renewed), epoch, began, consistency, &self.budget));
+        if !cached.is_charged() {
+            // There is no room for both. It is asked again before it is next used.
+            return found;
+        }
+        let renewed = found.renewed(cached);
+        self.promote(asked, &renewed);
+        renewed
+    }
+}

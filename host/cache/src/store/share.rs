@@ -1,0 +1,90 @@
+//! Storing in L2, where other nodes find it: on the terms that no purge came in between and no later fill was faster.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use sandbar_base::clock::Timestamp;
+use sandbar_base::memory_budget::Use;
+use sandbar_http::entry::{Entry, StoredResponse, Variants};
+use sandbar_http::key::CacheKey;
+use sandbar_memory::Departure;
+
+use super::Store;
+use crate::barrier::Verdict;
+use crate::cached::{Began, Cached};
+use crate::request::Asked;
+use crate::tenant::counters::count;
+use crate::tier::{Stored, Terms, Tier};
+
+/// How often an entry is judged anew because purges came in between. Past it, it is stored by the next fill.
+const JUDGEMENTS_MAX: usize = 4;
+
+impl Store {
+    /// Stores an entry in L2, and before it the list of the variants that it belongs to.
+    pub(crate) async fn share(
+        &self,
+        asked: &Asked,
+        key: &CacheKey,
+        cached: &Arc<Cached>,
+        marker: Option<Variants>,
+        until: Timestamp,
+    ) {
+        let Some(l2) = self.l2.as_deref() else { return };
+        // What is being written is there three times beside the entry: encoded, as a command or record, and in the buffer of
+        // the connection.
+        let Some(_room) = self.budget.reserve(Use::L2Writes, 3 * cached.weight_bytes()) else { return };
+        if let Some(marker) = marker {
+            let began = Began { token: None, ..cached.began };
+            let marker = Cached::new(Entry::Variants(marker), 0, began, cached.consistency, &self.budget);
+            self.offer(l2, asked, &asked.key, &Arc::new(marker), until).await;
+        }
+        self.offer(l2, asked, key, cached, until).await;
+    }
+
+    /// Offers an entry until it is judged by every purge there is.
+    async fn offer(&self, l2: &dyn Tier, asked: &Asked, key: &CacheKey, cached: &Arc<Cached>, until: Timestamp) {
+        let entry = Arc::new(cached.entry.clone());
+        for _ in 0..JUDGEMENTS_MAX {
+            // Known before it is judged: what comes in between makes it be offered again.
+            let known = asked.tenant.barriers_read.load(Ordering::Acquire).saturating_sub(1);
+            if cached.verdict(&asked.tenant.barriers) == Verdict::Gone {
+                count(&asked.tenant.counters.fills_purged);
+                return;
+            }
+            let version = Self::version_terms(&asked.tenant.barriers, cached);
+            let terms =
+                Terms { judged_at: Some(known), token: cached.began.token.filter(|_| self.peers.fences()), version };
+            match l2.put_on(terms, key, Arc::clone(&entry), until).await {
+                Ok(Stored::Yes) => return,
+                Ok(Stored::Replaced) => return self.peers.announce(&asked.tenant, key, cached).await,
+                Ok(Stored::Behind(_)) => {
+                    if !self.hear_of_barriers(&asked.tenant).await {
+                        return count(&asked.tenant.counters.l2_errors);
+                    }
+                }
+                Ok(Stored::Fenced | Stored::Older) => return self.step_aside(asked, key, cached),
+                Err(error) => {
+                    count(&asked.tenant.counters.l2_errors);
+                    tracing::debug!(tenant = &*asked.tenant.name, %error, "not stored in L2");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Another node's later fill was faster, or brought something newer: the next lookup finds its answer in L2 instead of this one in memory.
+    fn step_aside(&self, asked: &Asked, key: &CacheKey, cached: &Arc<Cached>) {
+        count(&asked.tenant.counters.fills_fenced);
+        let now = self.clock.now();
+        asked.tenant.memory.remove_if(key.hash(), Departure::Purged, now, |held| Arc::ptr_eq(held, cached));
+    }
+
+    /// What a fill brings, as of its beginning. (A test may have it taken as of its end, to see that this matters.)
+    pub(crate) fn as_of(&self, asked: &Asked, stored: StoredResponse, began: Began) -> (StoredResponse, Began) {
+        if !self.peers.faults().no_barriers {
+            return (stored, began);
+        }
+        let now = Began { token: began.token, ..self.begin(asked) };
+        (StoredResponse { sequence: now.sequence, ..stored }, now)
+    }
+}

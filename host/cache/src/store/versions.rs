@@ -1,0 +1,61 @@
+//! Classes that keep versions: what is older than what this node knows of is neither stored nor served, and what is newer is
+//! told to the other nodes.
+
+use sandbar_http::entry::{StoredResponse, Version};
+use sandbar_http::key::KeyHash;
+
+use super::Store;
+use crate::barrier::Barriers;
+use crate::cached::{Began, Cached};
+use crate::consistency::Consistency;
+use crate::request::Asked;
+use crate::tenant::Tenant;
+use crate::tenant::counters::count;
+use crate::tenant::versions::Known;
+use crate::tier::VersionTerms;
+
+impl Store {
+    /// The version of a response, where its class keeps any.
+    pub(crate) fn version_of(&self, asked: &Asked, stored: &StoredResponse, began: &Began) -> Option<Version> {
+        if asked.consistency() != Consistency::Versioned {
+            return None;
+        }
+        let kind = asked.tenant.settings.version_kind(&asked.target);
+        let versions = &asked.tenant.versions;
+        // A lease's token is the server's clock, the same for all nodes. Without one the node's own has to do.
+        let clock_us = began.token.unwrap_or(began.clock_us).max(began.floor_us);
+        Some(kind.of(&stored.fields, clock_us)).inspect(|version| versions.saw(version.clock_us))
+    }
+
+    /// Whether this node knows of something newer than a response of this version.
+    pub(crate) fn is_outdated(&self, tenant: &Tenant, stored: &StoredResponse) -> bool {
+        let Some(version) = stored.version else { return false };
+        let key = KeyHash::of(&stored.key);
+        let outdated = tenant.versions.is_outdated(key, version, tenant.barriers.height(stored));
+        if outdated {
+            count(&tenant.counters.versions_refused);
+        }
+        outdated
+    }
+
+    /// What L2 compares a version with.
+    pub(crate) fn version_terms(barriers: &Barriers, cached: &Cached) -> Option<VersionTerms> {
+        let stored = cached.response()?;
+        let version = stored.version?;
+        let tag = stored.fields.get(http::header::ETAG).filter(|tag| !tag.as_bytes().starts_with(b"W/"));
+        Some(VersionTerms {
+            version,
+            sequence: stored.sequence,
+            reset_below: barriers.height(stored),
+            tag: tag.map(|tag| KeyHash::of(&String::from_utf8_lossy(tag.as_bytes()))),
+        })
+    }
+
+    /// Notes a version that is stored from now on.
+    pub(crate) fn note_version(&self, tenant: &Tenant, stored: &StoredResponse) {
+        if let Some(version) = stored.version {
+            let known = Known { version, sequence: stored.sequence };
+            tenant.versions.learn(KeyHash::of(&stored.key), known, tenant.barriers.height(stored));
+        }
+    }
+}

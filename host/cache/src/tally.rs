@@ -1,0 +1,74 @@
+//! Counts by reason: how often each of the values of a type was it.
+
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// A type with few values, each of which is counted for itself and has a stable word in metrics.
+pub trait Listed: Copy {
+    /// All values that are told apart, in the order of [`Self::index`].
+    fn all() -> impl Iterator<Item = Self>;
+
+    /// Its place among them. A match without a rest, so that no value is forgotten.
+    fn index(self) -> usize;
+
+    /// Its word.
+    fn word(self) -> &'static str;
+}
+
+/// A counter for each value of a type.
+#[derive(Debug)]
+pub struct Tally<T> {
+    counts: Box<[AtomicU64]>,
+    of: PhantomData<fn(T)>,
+}
+
+impl<T: Listed> Default for Tally<T> {
+    fn default() -> Self {
+        Self { counts: T::all().map(|_| AtomicU64::new(0)).collect(), of: PhantomData }
+    }
+}
+
+impl<T: Listed> Tally<T> {
+    /// Adds one to a value.
+    pub fn count(&self, value: T) {
+        self.counts[value.index()].fetch_add(1, Relaxed);
+    }
+
+    /// The words of all values with their counts.
+    pub fn values(&self) -> BTreeMap<&'static str, u64> {
+        T::all().zip(&self.counts).map(|(value, count)| (value.word(), count.load(Relaxed))).collect()
+    }
+}
+
+/// Adds one.
+pub(crate) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use sandbar_http::semantics::cache_status::Outcome;
+
+    use super::*;
+    use crate::not_stored::NotStored;
+    use crate::origin::shield::Refusal;
+
+    /// Each value has a place and a word of its own.
+    fn is_whole<T: Listed>() {
+        assert!(T::all().map(T::index).eq(0..T::all().count()), "in their order, without a gap");
+        let words: std::collections::BTreeSet<_> = T::all().map(T::word).collect();
+        assert_eq!(words.len(), T::all().count(), "{words:?}");
+        let tally = Tally::<T>::default();
+        T::all().for_each(|value| tally.count(value));
+        assert!(tally.values().values().all(|count| *count == 1), "each is counted for itself");
+    }
+
+    #[test]
+    fn values_are_counted_apart() {
+        is_whole::<NotStored>();
+        is_whole::<Outcome>();
+        is_whole::<Refusal>();
+    }
+}

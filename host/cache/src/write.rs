@@ -1,0 +1,170 @@
+//! The write path: requests that may change something go to the origin first, and what they changed is purged before
+//! the client hears of it (RFC 9111 section 4.4).
+
+mod put;
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Method, StatusCode};
+use sandbar_base::clock::Clock;
+use sandbar_http::key::Target;
+use sandbar_http::purge::{Purge, PurgeMode, Scope};
+use sandbar_http::semantics::cache_status::Outcome;
+use sandbar_http::semantics::request::{Forwards, forwards};
+use sandbar_http::semantics::{FwdReason, ResponseHead, Times, answers_get, group_invalidations, invalidated};
+use sandbar_policy::invalidation::Written;
+use tokio_util::task::TaskTracker;
+
+pub use self::put::PutError;
+use crate::body::Body;
+use crate::collapse::flight::Flights;
+use crate::exchange::Exchanges;
+use crate::fill::{Fetched, Fill, Fills};
+use crate::origin::OriginError;
+use crate::peers::Peers;
+use crate::purge::{PurgeReport, Purges};
+use crate::read::{Miss, Reader};
+use crate::request::{Asked, Purpose};
+use crate::respond::{self, Answer, Answered};
+use crate::store::Store;
+use crate::tenant::counters::Source;
+
+/// What `Cache-Status` says of a write whose purge other nodes do not know of yet.
+const PURGE_PENDING: &str = "purge-pending";
+
+/// What sends requests on that may change something, and keeps what is stored in step with them.
+pub(crate) struct Writer {
+    pub(crate) store: Arc<Store>,
+    pub(crate) fills: Arc<Fills>,
+    pub(crate) reader: Arc<Reader>,
+    pub(crate) exchanges: Arc<Exchanges>,
+    pub(crate) purges: Arc<Purges>,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) tasks: TaskTracker,
+}
+
+impl Writer {
+    /// Sends any other request than a plain GET or HEAD to the origin, and purges what it made invalid. That is done also
+    /// where the client leaves meanwhile: the origin may have taken the write in.
+    pub(crate) async fn write(self: &Arc<Self>, asked: &Arc<Asked>, content: Body) -> Answer {
+        if forwards(&asked.method, &asked.fields) == Forwards::Last {
+            return self.last_recipient(asked);
+        }
+        if asked.is_safe() {
+            return self.write_to_the_end(asked, content).await;
+        }
+        let (writer, writing) = (Arc::clone(self), Arc::clone(asked));
+        let written = self.tasks.spawn(async move { writer.write_to_the_end(&writing, content).await }).await;
+        written.unwrap_or_else(|_| self.abandoned(asked))
+    }
+
+    async fn write_to_the_end(self: &Arc<Self>, asked: &Arc<Asked>, content: Body) -> Answer {
+        let (requested, began) = (self.clock.now(), self.store.begin(asked));
+        let response = match self.exchanges.pass(asked, content).await {
+            Ok(response) => response,
+            Err(error) => {
+                if !asked.is_safe() && may_have_been_written(&error) {
+                    // It has to be validated before it is reused; while the origin is down it still can be.
+                    let scope = Scope::Target(asked.purged_as());
+                    self.purges.purge_whole(&asked.tenant, &[Purge { scope, mode: PurgeMode::Soft }]).await;
+                }
+                return respond::origin_failed(asked, FwdReason::Method, &error, self.clock.now());
+            }
+        };
+        // Its own purge will hide what was begun before it: whether another one does has to be known by now. Those of other
+        // nodes may come later, so in a fleet it is not stored.
+        let stays = self.peers.fleet().is_none()
+            && !asked.is_overridden
+            && !asked.tenant.barriers.hides(asked.key.text(), began.sequence);
+        let mut answered = Answered::forwarded(FwdReason::Method);
+        if !asked.is_safe() && self.purge_written(asked, response.status(), response.headers()).await.pending > 0 {
+            // The origin has accepted the write: it is no failure, but the client may want to know.
+            answered.detail = Some(PURGE_PENDING);
+        }
+        let head = ResponseHead { status: response.status(), fields: response.headers() };
+        if stays && answers_get(&asked.head(), &head, &asked.tenant.store_rules(&asked.target)) {
+            let times = Times { requested, received: self.clock.now() };
+            let fetch_time = self.clock.monotonic().saturating_sub(began.at);
+            return self.take_in_written(asked, Fetched { response, times, fetch_time }).await;
+        }
+        respond::forwarded(asked, response.into_response(), answered, Source::Bypassed, self.clock.now())
+    }
+
+    /// Answers OPTIONS and TRACE in the origin's place. What TRACE would show is not for everybody.
+    fn last_recipient(&self, asked: &Asked) -> Answer {
+        let status = if asked.method == Method::OPTIONS { StatusCode::OK } else { StatusCode::METHOD_NOT_ALLOWED };
+        let mut answer = respond::synthesized(asked, status, Outcome::Refused, "max-forwards", self.clock.now());
+        let methods = http::HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+        answer.response.headers_mut().insert(http::header::ALLOW, methods);
+        answer
+    }
+
+    /// Stores the response to a write as one to GET while it is passed on (RFC 9110 section 9.3.3). Its own purge comes
+    /// before it.
+    async fn take_in_written(&self, asked: &Arc<Asked>, fetched: Fetched) -> Answer {
+        let began = self.store.begin(asked);
+        let (obligation, mut waiter) = Flights::alone();
+        let (asked_for, key) = (Arc::clone(asked), asked.key.clone());
+        let fill = Fill { asked: asked_for, key, basis: None, validates: false, purpose: Purpose::Answer, alone: true };
+        let fills = Arc::clone(&self.fills);
+        self.tasks.spawn(async move { fills.take_in(fill, fetched, began, obligation).await });
+        let miss = Miss { reason: FwdReason::Method, key: asked.key.clone(), basis: None };
+        let landed = waiter.landing().await;
+        let now = self.clock.now();
+        let verdict = landed.ok().map(|landing| landing.for_request(asked, waiter.joined(), now));
+        let answer = verdict.and_then(|verdict| self.reader.answer(asked, &miss, verdict, now).ok());
+        answer.unwrap_or_else(|| self.abandoned(asked))
+    }
+
+    fn abandoned(&self, asked: &Asked) -> Answer {
+        let outcome = Outcome::fwd(FwdReason::Method);
+        respond::synthesized(asked, StatusCode::BAD_GATEWAY, outcome, "abandoned", self.clock.now())
+    }
+
+    /// A successful unsafe request purges its target and what its response names, and what the tenant's policy adds. It is
+    /// in a task of its own already.
+    async fn purge_written(&self, asked: &Asked, status: StatusCode, fields: &HeaderMap) -> PurgeReport {
+        let response = ResponseHead { status, fields };
+        let head = asked.head_of_write();
+        let rules = &asked.tenant.settings.key;
+        let mut purges: Vec<_> = invalidated(&head, &asked.site, &response)
+            .into_iter()
+            .filter_map(|(site, target)| Target::on_site(rules, &site, &target).ok())
+            .map(|target| Purge { scope: Scope::Target(target), mode: PurgeMode::Hard })
+            .collect();
+        purges.extend(group_invalidations(&head, &response).into_iter().map(|key| Purge {
+            scope: Scope::SurrogateKey(key),
+            // RFC 9875 section 3 makes them invalid, not gone: they may still be served stale where that is allowed.
+            mode: PurgeMode::Soft,
+        }));
+        if status.is_success() || status.is_redirection() {
+            purges.extend(asked.tenant.policies.purges(&Written {
+                method: &asked.method,
+                site: &asked.site,
+                target: &asked.target,
+                key: rules,
+                status,
+                request: &asked.fields,
+                response: fields,
+            }));
+        }
+        let report = self.purges.purge_whole(&asked.tenant, &purges).await;
+        if let Some(reason) = &report.reason {
+            let tenant = &*asked.tenant.name;
+            tracing::warn!(tenant, target = asked.target, reason, "other nodes do not know of a write yet");
+        }
+        report
+    }
+}
+
+/// Whether the origin may have taken a write in though no answer came.
+const fn may_have_been_written(error: &OriginError) -> bool {
+    matches!(
+        error,
+        OriginError::Broken { .. }
+            | OriginError::Unsound { .. }
+            | OriginError::Deadline { .. }
+            | OriginError::Client(_)
+    )
+}

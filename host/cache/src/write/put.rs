@@ -1,0 +1,116 @@
+//! Putting into the cache, and deleting from it, without a request of a client.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Response;
+use sandbar_base::memory_budget::Content;
+use sandbar_http::entry::StoredResponse;
+use sandbar_http::key::{NoKey, Target};
+use sandbar_http::purge::{Purge, PurgeMode, Scope};
+use sandbar_http::semantics::Times;
+use sandbar_policy::freshness::Obstacle;
+
+use super::Writer;
+use crate::judgement::Received;
+use crate::not_stored::NotStored;
+use crate::purge::PurgeReport;
+use crate::request::Asked;
+use crate::tenant::Tenant;
+
+impl Writer {
+    /// Stores a response for `target` on `site` as if the origin had just given it to a GET without fields of its own, in
+    /// the place of all that is stored there. What was there is purged first, as by a write: answers with what became of
+    /// that on the other nodes, on which the class's consistency promises something. It is stored here in any case.
+    ///
+    /// It goes on where the caller leaves.
+    ///
+    /// # Errors
+    /// When it may not be stored: why not; nothing has changed then. When `site` or `target` makes no key.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub(crate) async fn put(
+        self: &Arc<Self>,
+        tenant: &Arc<Tenant>,
+        site: &str,
+        target: &str,
+        response: Response<impl Into<Content>>,
+    ) -> Result<PurgeReport, PutError> {
+        let response = response.map(Into::into);
+        let asked = asked_for(tenant, site, target)?;
+        let writer = Arc::clone(self);
+        let putting = self.tasks.spawn(async move { writer.put_whole(&asked, response).await });
+        putting.await.unwrap_or_else(|unfinished| match unfinished.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(PutError::Stopped),
+        })
+    }
+
+    async fn put_whole(&self, asked: &Arc<Asked>, response: Response<Content>) -> Result<PurgeReport, PutError> {
+        let (head, content) = response.into_parts();
+        let (now, body_bytes) = (self.clock.now(), content.len() as u64);
+        let body_bytes_max = asked.tenant.settings.body_bytes_max;
+        if body_bytes > body_bytes_max {
+            return Err(PutError::TooLarge { body_bytes, body_bytes_max });
+        }
+        let received = Received {
+            status: head.status,
+            fields: &head.headers,
+            body_bytes: Some(body_bytes),
+            times: Times { requested: now, received: now },
+            fetch_time: Duration::ZERO,
+        };
+        let judged = asked.judge(&received, self.store.begin(asked).sequence);
+        let shareable = judged.map_err(|withheld| match withheld.why {
+            NotStored::Obstacle(obstacle) => PutError::NotStorable(Some(obstacle)),
+            _ => PutError::NotStorable(None),
+        })?;
+        let scope = Scope::Target(asked.purged_as());
+        let report = self.purges.purge_whole(&asked.tenant, &[Purge { scope, mode: PurgeMode::Hard }]).await;
+        // Begun after the purge, or that would hide it.
+        let began = self.store.begin(asked);
+        let whole = shareable.with(|stored| StoredResponse { body: content, sequence: began.sequence, ..stored });
+        self.store.put(asked, whole, began).await;
+        Ok(report)
+    }
+
+    /// Forgets what is stored for `target` on `site`, all variants of it.
+    ///
+    /// # Errors
+    /// When `site` and `target` make no key.
+    pub(crate) async fn delete(&self, tenant: &Arc<Tenant>, site: &str, target: &str) -> Result<PurgeReport, NoKey> {
+        let scope = Scope::Target(Target::on_site(&tenant.settings.key, site, target)?);
+        Ok(self.purges.purge(tenant, &[Purge { scope, mode: PurgeMode::Hard }]).await)
+    }
+}
+
+fn asked_for(tenant: &Arc<Tenant>, site: &str, target: &str) -> Result<Arc<Asked>, PutError> {
+    let url = format!("{site}{target}");
+    let no_key = |reason| PutError::NoKey(url.clone(), reason);
+    let request = http::Request::get(&url).body(()).map_err(|_| no_key(NoKey::BadTarget))?;
+    Asked::new(tenant, request.into_parts().0, true).map_err(no_key)
+}
+
+/// Why something put into the cache was not stored.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PutError {
+    /// The URL makes no key.
+    #[error("{0:?} is not the URL of an entry: {1}; write http://host/path?query")]
+    NoKey(String, NoKey),
+    /// RFC 9111 or the tenant's policy forbids it.
+    #[error("it may not be stored: {}", .0.map_or("the policy says so", |obstacle| obstacle.as_str()))]
+    NotStorable(Option<Obstacle>),
+    /// The process ends before it could be.
+    #[error("the process is being stopped")]
+    Stopped,
+    /// The body is larger than the tenant's bound.
+    #[error("its body has {body_bytes} bytes, body_max is {body_bytes_max}")]
+    TooLarge {
+        /// Its size in bytes.
+        body_bytes: u64,
+        /// The bound in bytes.
+        body_bytes_max: u64,
+    },
+}
