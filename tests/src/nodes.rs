@@ -32,6 +32,8 @@ pub use node::Node;
 
 /// The name that clients call a node by.
 pub const HOST: &str = "shop.test";
+/// The variable that says what a node that breaks its promises leaves out.
+pub const FAULTS: &str = "NODE_FAULTS";
 
 /// What is to be started.
 #[derive(Clone, Debug)]

@@ -6,8 +6,9 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sandbar::barrier::{BarrierStore, Purge, PurgeMode, Scope};
+use sandbar::barrier::{Purge, PurgeMode, Scope};
 use sandbar::clock::{Clock, ManualClock, SystemClock, Timestamp};
+use sandbar::tier::BarrierStore;
 use sandbar::tier::Tier;
 use sandbar::tier::disk::{DiskConfig, DiskTier};
 use sandbar_tests::entries::{body, body_of, entry, key};

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::Commands;
-use sandbar::barrier::{BarrierStore, Purge, PurgeMode, Scope};
+use sandbar::barrier::{Purge, PurgeMode, Scope};
 use sandbar::clock::{Clock, ManualClock, SystemClock, Timestamp};
 use sandbar::http::entry::Version;
 use sandbar::http::key::KeyHash;
+use sandbar::tier::BarrierStore;
 use sandbar::tier::redis::{BreakerConfig, RedisConfig, RedisTier};
 use sandbar::tier::{Stored, Terms, Tier, TierError, VersionTerms, codec};
 use sandbar_tests::entries::{body, body_of, entry, key};

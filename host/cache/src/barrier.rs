@@ -6,10 +6,10 @@
 
 mod marks;
 pub(crate) mod outbox;
-mod store;
+mod recorded;
 mod unrecorded;
 
 pub use marks::{Barriers, Losses, Verdict};
+pub use recorded::Barrier;
 pub use sandbar_http::purge::{Purge, PurgeMode, Scope};
-pub use store::{Barrier, BarrierStore};
 pub(crate) use unrecorded::Unrecorded;

@@ -19,7 +19,6 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use self::tenants::Tenants;
-use crate::barrier::BarrierStore;
 pub use crate::cached::Cached;
 use crate::collapse::flight::Flights;
 use crate::collapse::{Collapse, Learned};
@@ -35,6 +34,7 @@ use crate::read::Reader;
 pub use crate::request::CACHE;
 use crate::store::Store;
 use crate::tenant::Tenant;
+use crate::tier::BarrierStore;
 use crate::tier::{Tier, TierHealth};
 use crate::tunnel::Tunnels;
 pub use crate::write::PutError;

@@ -1,5 +1,24 @@
-//! Faults that a test can switch on, to see that it would notice them: never in production. They are read from the
-//! environment's `SANDBAR_FAULTS` when a gateway starts, and told in its log.
+//! Faults that a test can switch on, to see that it would notice them. Nothing that is released does: no setting, no
+//! variable of the environment and no feature leads here, only a call of [`switch_on`], which the tests' own program makes.
+
+use std::sync::OnceLock;
+
+static SWITCHED_ON: OnceLock<Faults> = OnceLock::new();
+
+/// Has this process break its promises, from the first cache on that it makes.
+///
+/// # Panics
+/// When faults were switched on before.
+pub fn switch_on(faults: Faults) {
+    tracing::error!(?faults, "this process breaks its promises on purpose");
+    SWITCHED_ON.set(faults).expect("faults are switched on once");
+}
+
+/// What is switched on: in a process that is no test's, nothing.
+#[inline]
+pub(crate) fn switched_on() -> Faults {
+    SWITCHED_ON.get().copied().unwrap_or_default()
+}
 
 /// What is left out on purpose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,11 +55,6 @@ impl Faults {
             *fault = true;
         }
         Ok(faults)
-    }
-
-    /// Whether any is on.
-    pub fn any(self) -> bool {
-        self != Self::default()
     }
 }
 

@@ -39,7 +39,6 @@ pub use members::Confirmed;
 pub use position::Lost;
 use sandbar_base::clock::Clock;
 
-use crate::faults::Faults;
 use crate::tier::TierError;
 use crate::tier::redis::BreakerConfig;
 use crate::tier::redis::link::{Link, LinkConfig};
@@ -90,8 +89,6 @@ pub struct FleetConfig {
     pub deaf_age_max: Duration,
     /// Whether the server may evict any key all the same: where nothing is promised about other nodes.
     pub tolerates_eviction: bool,
-    /// For tests.
-    pub faults: Faults,
     /// When the server is left alone and when it is tried again.
     pub breaker: BreakerConfig,
 }
@@ -118,7 +115,6 @@ impl FleetConfig {
             confirm_deadline: Duration::from_secs(1),
             deaf_age_max: Duration::from_secs(2),
             tolerates_eviction: false,
-            faults: Faults::default(),
             breaker: BreakerConfig::default(),
         }
     }

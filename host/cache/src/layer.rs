@@ -38,12 +38,12 @@ use sandbar_base::clock::{Clock, SystemClock};
 use sandbar_policy::TenantPolicies;
 use tower::{Layer, Service, ServiceExt};
 
-use crate::barrier::BarrierStore;
 use crate::body::{self, Body, BoxError};
 use crate::cache::{Cache, CacheParts, Limits};
 use crate::origin::{Origin, OriginError};
 use crate::tenant::config::TenantConfig;
 use crate::tenant::{Settings, SettingsError, Tenant};
+use crate::tier::BarrierStore;
 use crate::tier::Tier;
 
 /// Puts a cache in front of a service, which becomes its origin.

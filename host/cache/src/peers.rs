@@ -6,7 +6,7 @@ use sandbar_http::key::CacheKey;
 
 use crate::cached::Cached;
 use crate::consistency::Consistency;
-use crate::faults::Faults;
+use crate::faults::switched_on;
 use crate::fleet::{Fleet, FleetReport, Newer};
 use crate::request::Asked;
 use crate::tenant::Tenant;
@@ -16,14 +16,12 @@ use crate::tenant::counters::count;
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
     fleet: OnceLock<Fleet>,
-    faults: OnceLock<Faults>,
 }
 
 impl Peers {
     /// Takes its place in a fleet, unless it has one.
     #[cfg(feature = "redis")]
-    pub(crate) fn join(&self, fleet: Fleet, faults: Faults) -> Result<(), Fleet> {
-        let _ = self.faults.set(faults);
+    pub(crate) fn join(&self, fleet: Fleet) -> Result<(), Fleet> {
         self.fleet.set(fleet)
     }
 
@@ -45,7 +43,7 @@ impl Peers {
         }
         let Some(fleet) = self.fleet() else { return true };
         let vouched = match cached.consistency {
-            _ if self.faults().no_self_fencing => true,
+            _ if switched_on().no_self_fencing => true,
             Consistency::WriteAll => fleet.bus().hearing().hears(&tenant.name),
             _ => fleet.vouches_for(&tenant.name, cached.began.at),
         };
@@ -59,17 +57,13 @@ impl Peers {
     /// stopped to wait for it, and its class promises that they do not.
     pub(crate) fn is_fenced(&self, asked: &Asked) -> bool {
         asked.consistency() == Consistency::WriteAll
-            && !self.faults().no_self_fencing
+            && !switched_on().no_self_fencing
             && self.fleet().is_some_and(|fleet| !fleet.bus().hearing().hears(&asked.tenant.name))
     }
 
     /// Whether leases carry their tokens into L2.
     pub(crate) fn fences(&self) -> bool {
-        !self.faults().no_fencing
-    }
-
-    pub(crate) fn faults(&self) -> Faults {
-        self.faults.get().copied().unwrap_or_default()
+        !switched_on().no_fencing
     }
 
     /// Tells the other nodes that L2 has something newer than what they may have.

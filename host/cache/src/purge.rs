@@ -10,12 +10,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::barrier::outbox::Parcel;
-use crate::barrier::{Barrier, BarrierStore, Purge, Scope, Verdict};
+use crate::barrier::{Barrier, Purge, Scope, Verdict};
 use crate::consistency::Consistency;
 use crate::fleet::{Ack, Confirmed, Fleet};
 use crate::peers::Peers;
 use crate::tenant::Tenant;
 use crate::tenant::counters::count;
+use crate::tier::BarrierStore;
 use crate::tier::TierError;
 
 /// How long a task waits before it asks a store again that has just failed.

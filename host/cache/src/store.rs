@@ -18,7 +18,7 @@ use sandbar_http::semantics::leave::Holds;
 use sandbar_http::semantics::{Reuse, reuse};
 use sandbar_memory::{Departure, Facts};
 
-use crate::barrier::{BarrierStore, Verdict};
+use crate::barrier::Verdict;
 use crate::cached::{Began, Cached};
 use crate::consistency::Consistency;
 use crate::judgement::Shareable;
@@ -26,6 +26,7 @@ use crate::peers::Peers;
 use crate::request::{Asked, key_for};
 use crate::store::found::{Found, L1};
 use crate::tenant::counters::count;
+use crate::tier::BarrierStore;
 use crate::tier::Tier;
 
 /// What is stored of all tenants, in memory and in L2.

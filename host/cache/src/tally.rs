@@ -46,29 +46,3 @@ impl<T: Listed> Tally<T> {
 pub(crate) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Relaxed);
 }
-
-#[cfg(test)]
-mod tests {
-    use sandbar_http::semantics::cache_status::Outcome;
-
-    use super::*;
-    use crate::not_stored::NotStored;
-    use crate::origin::shield::Refusal;
-
-    /// Each value has a place and a word of its own.
-    fn is_whole<T: Listed>() {
-        assert!(T::all().map(T::index).eq(0..T::all().count()), "in their order, without a gap");
-        let words: std::collections::BTreeSet<_> = T::all().map(T::word).collect();
-        assert_eq!(words.len(), T::all().count(), "{words:?}");
-        let tally = Tally::<T>::default();
-        T::all().for_each(|value| tally.count(value));
-        assert!(tally.values().values().all(|count| *count == 1), "each is counted for itself");
-    }
-
-    #[test]
-    fn values_are_counted_apart() {
-        is_whole::<NotStored>();
-        is_whole::<Outcome>();
-        is_whole::<Refusal>();
-    }
-}

@@ -1,5 +1,6 @@
 //! Where entries live. L1 is [`sandbar_memory`]; L2 is anything that implements [`Tier`]: Redis, or a disk.
 
+mod barriers;
 #[cfg(any(feature = "disk", feature = "redis"))]
 pub mod codec;
 #[cfg(feature = "disk")]
@@ -18,6 +19,8 @@ use sandbar_base::clock::Timestamp;
 use sandbar_base::disk_trouble::DiskReport;
 use sandbar_http::entry::{Entry, Version};
 use sandbar_http::key::{CacheKey, KeyHash};
+
+pub use self::barriers::BarrierStore;
 
 /// A shared or persistent tier below L1.
 ///

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sandbar::barrier::BarrierStore;
 use sandbar::cache::{Cache, CacheParts};
 use sandbar::memory_budget::keeper::{Keeper, Kept, this_machine};
 use sandbar::origin::http::HttpOrigin;
 use sandbar::tenant::Tenant;
 use sandbar::tenant::config::TenantConfig;
+use sandbar::tier::BarrierStore;
 use sandbar::tier::Tier;
 use sandbar::tier::disk::{DiskConfig, DiskTier};
 use sandbar::tier::redis::{RedisConfig, RedisTier};
@@ -35,7 +35,7 @@ type L2 = (Arc<dyn Tier>, Arc<dyn BarrierStore>);
 
 /// Opens the tiers and joins the fleet.
 pub(super) async fn assemble(ready: Ready) -> Result<Parts, StartError> {
-    let Ready { config, hosts, clock, budget, limits, tables, engine, tenants, faults, .. } = ready;
+    let Ready { config, hosts, clock, budget, limits, tables, engine, tenants, .. } = ready;
     make_data_dir(&config)?;
     let l2 = l2(&config, &clock, &budget).await?;
     let tenants = config.tenants.iter().zip(tenants).map(|(config, ready)| tenant(config, ready, &clock));
@@ -45,7 +45,7 @@ pub(super) async fn assemble(ready: Ready) -> Result<Parts, StartError> {
     let barriers = fleet::control(&config, &clock)?.or(barriers);
     let parts = CacheParts { tenants, l2, barriers, clock, limits };
     let cache = Cache::within(parts, Arc::clone(&budget));
-    fleet::join(&config, faults, &cache).await?;
+    fleet::join(&config, &cache).await?;
     let kept = Kept { cache: cache.clone(), engine: Some(engine), budget };
     let keeper = Keeper::start(kept, config.memory.pressure.clone(), this_machine());
     Ok(Parts { cache, hosts, keeper, tables })

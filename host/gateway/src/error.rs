@@ -67,9 +67,6 @@ pub enum StartError {
         /// The server's policy.
         policy: String,
     },
-    /// A fault to be tried out is unknown.
-    #[error("SANDBAR_FAULTS: {0}")]
-    Faults(String),
     /// There is no policy engine.
     #[error("{0}; lower policy.instances_max or policy.memory")]
     Engine(EngineError),
@@ -93,6 +90,6 @@ impl From<EngineError> for StartError {
 impl StartError {
     /// Whether the settings are at fault, rather than what was found at the start.
     pub const fn is_config(&self) -> bool {
-        matches!(self, Self::Config(_) | Self::Settings(_) | Self::Forgetful { .. } | Self::Faults(_))
+        matches!(self, Self::Config(_) | Self::Settings(_) | Self::Forgetful { .. })
     }
 }

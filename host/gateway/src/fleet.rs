@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sandbar::barrier::BarrierStore;
 use sandbar::cache::Cache;
 use sandbar::consistency::Consistency;
-use sandbar::faults::Faults;
 use sandbar::fleet::FleetConfig;
+use sandbar::tier::BarrierStore;
 use sandbar::tier::redis::{RedisConfig, RedisTier};
 use sandbar_base::clock::Clock;
 
@@ -29,12 +28,12 @@ pub(super) fn control(
 }
 
 /// Lets the cache join its fleet, if it is to have one.
-pub(super) async fn join(config: &GatewayConfig, faults: Faults, cache: &Cache) -> Result<(), StartError> {
+pub(super) async fn join(config: &GatewayConfig, cache: &Cache) -> Result<(), StartError> {
     if !config.has_fleet() {
         return Ok(());
     }
     let strictest = strictest(cache);
-    let mut settings = settings(config, faults);
+    let mut settings = settings(config);
     settings.tolerates_eviction = strictest == Consistency::Eventual;
     if let Err(error) = cache.join_fleet(&settings) {
         if strictest != Consistency::Eventual {
@@ -46,12 +45,9 @@ pub(super) async fn join(config: &GatewayConfig, faults: Faults, cache: &Cache) 
     refuse_forgetful(cache, strictest).await
 }
 
-fn settings(config: &GatewayConfig, faults: Faults) -> FleetConfig {
+fn settings(config: &GatewayConfig) -> FleetConfig {
     let fleet = &config.fleet;
     let url = fleet.control_url.as_ref().unwrap_or(&config.l2.redis.url);
-    if faults.any() {
-        tracing::error!(?faults, "SANDBAR_FAULTS is set: this node breaks its promises on purpose");
-    }
     let defaults = FleetConfig::new(url.expose());
     FleetConfig {
         ca_file: config.l2.redis.ca_file.clone(),
@@ -66,7 +62,6 @@ fn settings(config: &GatewayConfig, faults: Faults) -> FleetConfig {
         wait_replicas: fleet.wait_replicas.get(),
         lease: fleet.lease.get(),
         purges_per_second: fleet.purges_per_second.get(),
-        faults,
         ..defaults
     }
 }

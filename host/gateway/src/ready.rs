@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sandbar::cache::Limits;
-use sandbar::faults::Faults;
 use sandbar::origin::http::{BadOrigin, HttpOrigin};
 use sandbar::setting::Key;
 use sandbar::tenant::config::TenantConfig;
@@ -44,7 +43,6 @@ pub(super) struct Ready {
     pub(super) engine: Arc<Engine>,
     /// One per tenant, in their order.
     pub(super) tenants: Vec<ReadyTenant>,
-    pub(super) faults: Faults,
 }
 
 /// What a tenant starts with.
@@ -61,7 +59,6 @@ pub(super) async fn ready(config: GatewayConfig) -> Result<Ready, StartError> {
     config.validate()?;
     let wrong = |error: ConfigError| StartError::Config(error.placed(&config.source));
     let (token, hosts) = (config.admin_token()?, config.hosts()?);
-    let faults = Faults::parse(&std::env::var("SANDBAR_FAULTS").unwrap_or_default()).map_err(StartError::Faults)?;
     directories(&config).map_err(wrong)?;
     redis(&config).map_err(wrong)?;
     let budget = MemoryBudget::new(config.memory_total_bytes()?);
@@ -78,7 +75,7 @@ pub(super) async fn ready(config: GatewayConfig) -> Result<Ready, StartError> {
         let policies = blocking(move || policies(index, &tenant, &engine, &kept, &clock)).await.map_err(wrong)?;
         tenants.push(ReadyTenant { policies, origin });
     }
-    Ok(Ready { token, hosts, clock, budget, limits, tables, operators, engine, tenants, faults, config })
+    Ok(Ready { token, hosts, clock, budget, limits, tables, operators, engine, tenants, config })
 }
 
 /// Bounds of the cache's own tables, and what pays for them.

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use super::FAULTS;
 use crate::client::{Answer, Client};
 use crate::gateway::TENANT;
 use crate::ports::free_port;
@@ -75,7 +76,7 @@ impl Node {
         let data_dir = self.dir.path().join("data");
         std::fs::write(&config, format!("data_dir = {:?}\n{}", data_dir.display().to_string(), self.settings))?;
         let log = std::fs::File::options().create(true).append(true).open(self.log_file())?;
-        let child = Command::new(program()?)
+        let child = Command::new(program(self.env.iter().any(|(name, _)| name == FAULTS))?)
             .args(["serve", "--listen", &self.listen.to_string(), "--admin", &self.admin.to_string(), "--config"])
             .arg(&config)
             .env("SANDBAR_LOG", "info")
@@ -214,12 +215,15 @@ impl Node {
 
 /// The program, built beside what runs now: the package of the tests has it as a target of its own, so that it is
 /// always of the present sources; benches find the workspace's.
-fn program() -> anyhow::Result<PathBuf> {
+///
+/// What breaks its promises on purpose is another program: the released one can't.
+fn program(is_faulty: bool) -> anyhow::Result<PathBuf> {
     let mut dir = std::env::current_exe()?;
     dir.pop();
     if dir.ends_with("deps") {
         dir.pop();
     }
-    let found = ["sandbar-node", "sandbar"].map(|name| dir.join(name)).into_iter().find(|path| path.is_file());
+    let names: &[&str] = if is_faulty { &["sandbar-faulty"] } else { &["sandbar-node", "sandbar"] };
+    let found = names.iter().map(|name| dir.join(name)).find(|path| path.is_file());
     found.with_context(|| format!("no program in {}: cargo build --release", dir.display()))
 }

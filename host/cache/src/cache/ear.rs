@@ -23,7 +23,7 @@ impl Cache {
     pub fn join_fleet(&self, config: &FleetConfig) -> Result<(), TierError> {
         let ear = Arc::new(Ear { rooms: Arc::downgrade(&self.rooms) });
         let fleet = Fleet::start(config, ear, Arc::clone(&self.rooms.clock))?;
-        self.rooms.peers.join(fleet, config.faults).map_err(|_| TierError::Failed {
+        self.rooms.peers.join(fleet).map_err(|_| TierError::Failed {
             tier: crate::fleet::NAME,
             reason: "the cache has joined a fleet already".to_owned(),
         })

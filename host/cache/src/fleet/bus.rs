@@ -28,6 +28,7 @@ use super::members::Confirmed;
 use super::position::{Lost, Message, Position, Step};
 use super::{FleetConfig, NAME, random_name};
 use crate::barrier::Barrier;
+use crate::faults::switched_on;
 use crate::tier::TierError;
 use crate::tier::redis::link::Link;
 use crate::tier::redis::raising::Raising;
@@ -334,7 +335,7 @@ impl Shared {
     fn report_lost(&self, partition: Partition, why: Lost) {
         self.stats.lost.fetch_add(1, Ordering::Relaxed);
         let (partition_index, why_text) = (partition.index, why.as_str());
-        if self.config.faults.ignore_gaps {
+        if switched_on().ignore_gaps {
             return tracing::warn!(partition = partition_index, why = why_text, "a test has this ignored");
         }
         tracing::warn!(partition = partition_index, why = why_text, "purges may have been missed: memory is given up");

@@ -25,6 +25,8 @@ mod exchange;
 #[cfg(feature = "http-origin")]
 mod interim;
 #[cfg(feature = "http-origin")]
+mod reason;
+#[cfg(feature = "http-origin")]
 mod target;
 #[cfg(test)]
 #[cfg(feature = "http-origin")]
@@ -37,3 +39,8 @@ pub use self::config::{BadOriginUrl, HostHeader, OriginConfig, OriginUrl, Protoc
 /// What an HTTP/2 origin may send on a stream before it is taken. The cache charges as much for an exchange: windows that grow
 /// by themselves would make up to 16 MiB of it. A response moves at this many bytes a round trip: 5 MB/s over 50 ms.
 pub(crate) const STREAM_WINDOW_BYTES: u32 = 256 << 10;
+
+/// What is read from an HTTP/1.1 connection at once, and how long the head of a response may be. Pieces of a body are as
+/// large as that, so it is also by how much a body that is passed through exceeds its window.
+#[cfg(feature = "http-origin")]
+const READ_BYTES: usize = 64 << 10;

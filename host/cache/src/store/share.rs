@@ -12,6 +12,7 @@ use sandbar_memory::Departure;
 use super::Store;
 use crate::barrier::Verdict;
 use crate::cached::{Began, Cached};
+use crate::faults::switched_on;
 use crate::request::Asked;
 use crate::tenant::counters::count;
 use crate::tier::{Stored, Terms, Tier};
@@ -81,7 +82,7 @@ impl Store {
 
     /// What a fill brings, as of its beginning. (A test may have it taken as of its end, to see that this matters.)
     pub(crate) fn as_of(&self, asked: &Asked, stored: StoredResponse, began: Began) -> (StoredResponse, Began) {
-        if !self.peers.faults().no_barriers {
+        if !switched_on().no_barriers {
             return (stored, began);
         }
         let now = Began { token: began.token, ..self.begin(asked) };

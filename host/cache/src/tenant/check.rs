@@ -7,12 +7,13 @@ use http::header::CACHE_CONTROL;
 use sandbar_http::entry::VersionKind;
 use sandbar_http::key::spelled;
 use sandbar_http::semantics::twin::twin_name;
+use sandbar_http::semantics::upgrade::may_allow;
 use sandbar_http::semantics::vary::selects_nothing;
 
 use super::class::Classes;
 use super::config::TenantConfig;
-use super::tunnels::TunnelConfig;
 use crate::consistency::Consistency;
+use crate::origin::http::Protocol;
 use crate::setting::{Key, MIB, size_text};
 
 /// Why a tenant's settings are refused.
@@ -212,5 +213,55 @@ fn forward(config: &TenantConfig) -> Result<(), Wrong> {
 }
 
 fn tunnels(config: &TenantConfig) -> Result<(), Wrong> {
-    TunnelConfig::check(config).map_err(|(key, reason)| Wrong { key, value: String::new(), reason })
+    can_tunnel(config).map_err(|(key, reason)| Wrong { key, value: String::new(), reason })
+}
+
+/// Checks what the classes of a tenant allow against its tunnels and its origin.
+///
+/// # Errors
+/// The first that can't work: its key below the tenant's, and what is wrong with it.
+fn can_tunnel(config: &TenantConfig) -> Result<(), (Key, String)> {
+    let allowed = config
+        .classes
+        .iter()
+        .enumerate()
+        .flat_map(|(at, class)| class.upgrade.iter().map(move |protocol| (at, protocol)));
+    let mut any = false;
+    for (at, protocol) in allowed {
+        let key = || Key::from("class").at(at).then("upgrade");
+        any = true;
+        may_allow(protocol).map_err(|why| (key(), format!("{protocol:?}: {why}")))?;
+        if config.origin.as_ref().is_some_and(|origin| origin.http == Protocol::Http2) {
+            let reason =
+                "the origin is spoken to in HTTP/2 alone, which has no Upgrade; set origin.http = \"1.1\" or \"auto\"";
+            return Err((key(), reason.to_owned()));
+        }
+    }
+    let places = config.protect.requests_max;
+    if any && config.tunnels.max > places {
+        let reason = format!("each tunnel holds a place at the origin; set protect.requests_max ({places}) or less");
+        return Err((Key::from("tunnels.max"), reason));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tunnels_that_can_not_work_are_refused_with_the_reason() {
+        let class = "[[class]]\nname = \"live\"\npath = \"/live/**\"\n";
+        for (text, key, reason) in [
+            (format!("{class}upgrade = [\"websocket\"]"), "", ""),
+            (format!("tunnels = {{ max = 2000 }}\n{class}upgrade = [\"websocket\"]"), "tunnels.max", "requests_max"),
+        ] {
+            let config: TenantConfig = toml::from_str(&text).expect("a tenant");
+            let found = can_tunnel(&config).err().unwrap_or_default();
+            assert!(found.0.to_string() == key && found.1.contains(reason), "{text}: {found:?}");
+        }
+        for wrong in ["tunnels = { max = 0 }", "tunnels = { idle_deadline = \"0s\" }"] {
+            assert!(toml::from_str::<TenantConfig>(wrong).is_err(), "{wrong}");
+        }
+    }
 }

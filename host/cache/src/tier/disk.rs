@@ -37,7 +37,8 @@ use self::segment::Segment;
 use self::writer::{NotDone, QueueLimits, Writer};
 use super::codec::{self, Encoding, Unreadable};
 use super::{Found, Tier, TierError, TierHealth};
-use crate::barrier::{Barrier, BarrierStore, Purge};
+use crate::barrier::{Barrier, Purge};
+use crate::tier::BarrierStore;
 
 const NAME: &str = "disk";
 /// The smallest capacity that makes sense: purge records take up to one of these.

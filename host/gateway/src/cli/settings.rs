@@ -43,7 +43,7 @@ const LOG: &str = "SANDBAR_LOG";
 const TOKEN: &str = "SANDBAR_ADMIN_TOKEN";
 
 /// What the program reads from the environment.
-const VARIABLES: [&str; 4] = ["SANDBAR_ADMIN", TOKEN, "SANDBAR_FAULTS", LOG];
+const VARIABLES: [&str; 3] = ["SANDBAR_ADMIN", TOKEN, LOG];
 
 impl SettingsArgs {
     /// The settings of `file`, or the defaults, with these in their place.
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn variables_that_are_meant_for_us_and_not_read_are_known() {
-        let unread = ["SANDBAR_LOGS", "SANDBAR_LISTEN", "SANDBAR_TOKEN", "SANDBAR_CONFIG"];
+        let unread = ["SANDBAR_LOGS", "SANDBAR_FAULTS", "SANDBAR_LISTEN", "SANDBAR_TOKEN", "SANDBAR_CONFIG"];
         let others = ["SANDBAR_LOG", "SANDBAR_ADMIN", "SANDBAR_SERVICE_HOST", "SANDBAR_PORT_8080_TCP_ADDR", "PATH"];
         assert!(unread.iter().all(|name| is_unread(name)));
         assert!(!others.iter().any(|name| is_unread(name)));

@@ -109,7 +109,7 @@ impl http_body::Body for Download {
         if let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) {
             self.waiting = None;
             let broken = |error: BoxError| {
-                let reason = super::exchange::reason(&*error);
+                let reason = super::reason::reason(&*error);
                 BoxError::from(OriginError::Broken { origin: self.origin.to_string(), reason })
             };
             return Poll::Ready(frame.map(|frame| frame.map_err(broken)));

@@ -10,7 +10,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::body::Upload;
 use super::connect::Dial;
-use super::{HostHeader, OriginConfig, Protocol, STREAM_WINDOW_BYTES, exchange};
+use super::{HostHeader, OriginConfig, Protocol, READ_BYTES, STREAM_WINDOW_BYTES, exchange};
 use crate::body::Body;
 use crate::origin::{Origin, OriginError};
 
@@ -39,10 +39,6 @@ pub enum BadOrigin {
         reason: String,
     },
 }
-
-/// What is read from an HTTP/1.1 connection at once, and how long the head of a response may be. Pieces of a body are as
-/// large as that, so it is also by how much a body that is passed through exceeds its window.
-pub(super) const READ_BYTES: usize = 64 << 10;
 
 /// The same for all streams of a connection: as much as they may have together, so that none waits for another.
 const CONNECTION_WINDOW_BYTES: u32 = 64 << 20;

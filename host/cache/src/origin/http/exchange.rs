@@ -19,6 +19,7 @@ use super::HttpOrigin;
 use super::body::{Download, Progress, Sent, Upload};
 use super::connect::{ConnectDeadline, Dial, died_unanswered};
 use super::interim::{BYTES_MAX, Interims, RESPONSES_MAX};
+use super::reason::{causes, reason};
 use crate::body::{self, Body, Whole};
 use crate::origin::OriginError;
 
@@ -167,25 +168,6 @@ fn explain(origin: &HttpOrigin, failed: &Failed) -> OriginError {
     origin.broken(reason(error))
 }
 
-/// The error and what caused it, the deepest cause last.
-fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    std::iter::successors(Some(error), |error: &&'a (dyn StdError + 'static)| (*error).source())
-}
-
 fn is_timed_out(error: &(dyn StdError + 'static)) -> bool {
     error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut)
-}
-
-/// What an error says, from where it was first noticed.
-pub(super) fn reason(error: &(dyn StdError + 'static)) -> String {
-    let mut said: Vec<String> = Vec::new();
-    for error in causes(error) {
-        let text = error.to_string();
-        // Many errors repeat their source.
-        said.retain(|outer| !outer.contains(&text));
-        said.push(text);
-    }
-    // The outermost words name a step inside the client library.
-    let outermost = usize::from(said.len() > 1 && said[0].starts_with("client error"));
-    said.split_off(outermost).join(": ")
 }

@@ -9,7 +9,7 @@ use hyper::ext::on_informational;
 use sandbar_http::Interim;
 use tokio::sync::Notify;
 
-use super::client::READ_BYTES;
+use super::READ_BYTES;
 
 /// Interim responses before one response. A long upload may be told of its progress, so it is more than a few.
 pub(super) const RESPONSES_MAX: usize = 32;

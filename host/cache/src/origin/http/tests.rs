@@ -13,7 +13,6 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::client::READ_BYTES;
 use super::*;
 use crate::body::{self, Body, BoxError};
 use crate::origin::{Origin, OriginError};

@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 
 use super::Refusal;
 use super::place::Place;
-use super::queue::Queue;
+use super::queue::{Queue, Ticket};
 use super::reclaim::Stalled;
 use crate::holdings::Holdings;
 use crate::origin::Urgency;
@@ -51,21 +51,13 @@ struct State {
     limit: usize,
     places: HashMap<u64, Arc<Place>>,
     holdings: Holdings,
-    queue: Queue,
+    queue: Queue<oneshot::Sender<Result<Permit, Refusal>>>,
     next_number: u64,
     /// Places that were taken away since the start.
     lost: u64,
     reclaimed_at: Option<Duration>,
     /// Whether somebody looks for clients that miss their deadline.
     is_watched: bool,
-}
-
-/// A request that waits.
-#[derive(Debug)]
-pub(super) struct Ticket {
-    pub(super) number: u64,
-    pub(super) client: Option<ShareKey>,
-    called: oneshot::Sender<Result<Permit, Refusal>>,
 }
 
 /// What a request finds at the gate.

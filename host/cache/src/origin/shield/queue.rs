@@ -8,29 +8,42 @@ use std::collections::VecDeque;
 
 use sandbar_http::client::ShareKey;
 
-use super::gate::Ticket;
 use crate::holdings::{Holder, Holdings, Part};
 
-#[derive(Debug, Default)]
-pub(super) struct Queue {
-    lines: Vec<Line>,
+/// A request that waits, and how it is called.
+#[derive(Debug)]
+pub(super) struct Ticket<C> {
+    pub(super) number: u64,
+    pub(super) client: Option<ShareKey>,
+    pub(super) called: C,
+}
+
+#[derive(Debug)]
+pub(super) struct Queue<C> {
+    lines: Vec<Line<C>>,
     waiting: Holdings,
     len: usize,
 }
 
 /// The requests of one connection, the first to come in front; never empty.
 #[derive(Debug)]
-struct Line {
+struct Line<C> {
     client: Option<ShareKey>,
     holder: Holder,
     /// The places that its client holds.
     held: Part,
     /// The requests that its client has waiting.
     waits: Part,
-    tickets: VecDeque<Ticket>,
+    tickets: VecDeque<Ticket<C>>,
 }
 
-impl Queue {
+impl<C> Default for Queue<C> {
+    fn default() -> Self {
+        Self { lines: Vec::new(), waiting: Holdings::default(), len: 0 }
+    }
+}
+
+impl<C> Queue<C> {
     pub(super) const fn len(&self) -> usize {
         self.len
     }
@@ -40,7 +53,7 @@ impl Queue {
     }
 
     /// A request comes to wait; its client holds so much.
-    pub(super) fn push(&mut self, ticket: Ticket, held: Part) {
+    pub(super) fn push(&mut self, ticket: Ticket<C>, held: Part) {
         let client = ticket.client;
         match self.lines.iter_mut().find(|line| line.client == client) {
             Some(line) => line.tickets.push_back(ticket),
@@ -60,14 +73,14 @@ impl Queue {
     }
 
     /// Takes the next one out.
-    pub(super) fn pop(&mut self) -> Option<Ticket> {
+    pub(super) fn pop(&mut self) -> Option<Ticket<C>> {
         let line = self.next_line()?;
         self.take_from(line, 0)
     }
 
     /// Takes the one out that has to yield where too many wait: the last to come of the client that has most of them.
-    pub(super) fn pop_last(&mut self) -> Option<Ticket> {
-        let newest = |line: &Line| line.tickets.back().map(|ticket| ticket.number);
+    pub(super) fn pop_last(&mut self) -> Option<Ticket<C>> {
+        let newest = |line: &Line<C>| line.tickets.back().map(|ticket| ticket.number);
         let line = (0..self.lines.len()).max_by_key(|line| (self.lines[*line].waits, newest(&self.lines[*line])))?;
         self.take_from(line, self.lines[line].tickets.len() - 1)
     }
@@ -93,11 +106,11 @@ impl Queue {
     }
 
     fn next_line(&self) -> Option<usize> {
-        let oldest = |line: &Line| line.tickets.front().map(|ticket| ticket.number);
+        let oldest = |line: &Line<C>| line.tickets.front().map(|ticket| ticket.number);
         (0..self.lines.len()).min_by_key(|line| (self.lines[*line].held, oldest(&self.lines[*line])))
     }
 
-    fn take_from(&mut self, line: usize, place: usize) -> Option<Ticket> {
+    fn take_from(&mut self, line: usize, place: usize) -> Option<Ticket<C>> {
         let ticket = self.lines[line].tickets.remove(place)?;
         self.waiting.give_back(ticket.client, 1);
         self.len -= 1;

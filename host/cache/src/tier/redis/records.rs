@@ -7,7 +7,8 @@ use sandbar_base::clock::Timestamp;
 use super::barriers::{self, RAISED_SINCE, SEQUENCE_MAX, SLICE};
 use super::raising::Raising;
 use super::{RedisTier, keys};
-use crate::barrier::{Barrier, BarrierStore, Purge};
+use crate::barrier::{Barrier, Purge};
+use crate::tier::BarrierStore;
 use crate::tier::TierError;
 
 impl RedisTier {

@@ -2,22 +2,10 @@
 
 use futures_util::future::BoxFuture;
 use sandbar_base::clock::Timestamp;
-use serde::{Deserialize, Serialize};
 
-use super::Purge;
-use crate::tier::TierError;
-use crate::tier::redis::Raising;
-
-/// A purge as it was recorded.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Barrier {
-    /// What it reaches and how hard.
-    pub purge: Purge,
-    /// Entries below it are behind the barrier.
-    pub sequence: u64,
-    /// When it was recorded.
-    pub raised: Timestamp,
-}
+use super::TierError;
+use super::redis::Raising;
+use crate::barrier::{Barrier, Purge};
 
 /// Keeps barriers for as long as an older entry may live.
 pub trait BarrierStore: Send + Sync + 'static {
