@@ -113,13 +113,13 @@ impl TestGateway {
 
     /// Empties L1 of the tenant [`TENANT`].
     pub fn drop_l1(&self) {
-        self.tenant(TENANT).memory.clear(self.cache().clock().now());
+        self.tenant(TENANT).clear_memory();
     }
 
     /// Whether L1 of the tenant [`TENANT`] holds something for a target on `host`.
     pub fn is_in_l1(&self, host: &str, target: &str) -> bool {
         let key = CacheKey::new(TENANT, &format!("http://{host}"), target);
-        self.tenant(TENANT).memory.peek(key.hash()).is_some()
+        self.tenant(TENANT).held(key.hash()).is_some()
     }
 
     /// Calls the admin API.

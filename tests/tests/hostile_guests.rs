@@ -267,7 +267,7 @@ fn what_a_guest_chooses_the_words_of_is_one_line_wherever_it_comes_out() {
         wat::parse_str(format!("(component (import {import:?} (func)))")).unwrap_or_default(),
         wat::parse_str(format!("(component (core module (import {import:?} \"b\" (func))))")).unwrap(),
     ] {
-        let error = policies.bind(Binding::component(Role::Freshness, component)).unwrap_err().to_string();
+        let error = policies.prepare(Binding::component(Role::Freshness, component)).unwrap_err().to_string();
         assert!(error.len() <= 1_200, "{} bytes", error.len());
         assert!(!error.chars().any(|it| it.is_control() || it == '\u{202e}'), "{error:?}");
     }
@@ -333,7 +333,7 @@ fn what_could_not_be_bound_does_not_pass_the_check_either() {
         assert!(tried.contains(says), "{what}: {tried}");
         let policies = tenant(&engine, "shop", &[], &clock());
         let role = if what == "a role that nothing asks" { Role::Warming } else { Role::Freshness };
-        let bound = policies.bind(Binding::component(role, component)).map(drop).unwrap_err().to_string();
+        let bound = policies.prepare(Binding::component(role, component)).map(drop).unwrap_err().to_string();
         assert_eq!(tried, bound, "{what}");
         assert_eq!(engine.instances(), 0, "{what}");
     }
@@ -366,13 +366,14 @@ fn binds_that_fail_use_up_nothing_of_the_share() {
     // Each takes 50 ms, and the share allows a second at once.
     for _ in 0..40 {
         let looping = Binding::component(Role::Freshness, guests::freshness(LOOP, ZERO));
-        let error = policies.bind(looping).unwrap_err();
+        let error = policies.prepare(looping).unwrap_err();
         assert!(
             matches!(&error, BindError::Faulted(fault) if matches!(fault.kind, FaultKind::Deadline { .. })),
             "{error}"
         );
     }
-    policies.bind(Binding::stock(Role::Freshness, "early-refresh")).unwrap();
+    let prepared = policies.prepare(Binding::stock(Role::Freshness, "early-refresh")).unwrap();
+    policies.commit(prepared, |_| Ok(None)).unwrap();
     assert!(plan(&policies).policy.is_some());
     assert_eq!(info(&policies, Role::Freshness).over_share, 0);
     assert_eq!(engine.instances(), 1);
@@ -552,7 +553,7 @@ fn what_is_no_policy_is_refused_with_the_reason_and_changes_nothing() {
     let policies = tenant(&engine, "shop", &[Binding::stock(Role::Freshness, "early-refresh")], &clock());
     let good = guests::freshness(ZERO, "unreachable");
     let wat = |text: &str| wat::parse_str(text).unwrap();
-    let refused = |bytes: Vec<u8>| policies.bind(Binding::component(Role::Freshness, bytes)).unwrap_err();
+    let refused = |bytes: Vec<u8>| policies.prepare(Binding::component(Role::Freshness, bytes)).unwrap_err();
     for (bytes, says) in [
         (b"garbage bytes".to_vec(), "it is not WebAssembly"),
         (Vec::new(), "it is not WebAssembly"),

@@ -35,7 +35,7 @@ async fn get(client: &mut Client, target: &str) -> anyhow::Result<bool> {
 /// What L1 holds for a target.
 fn stored(gateway: &TestGateway, target: &str) -> StoredResponse {
     let key = CacheKey::new(TENANT, &format!("http://{HOST}"), target);
-    let cached = gateway.tenant(TENANT).memory.peek(key.hash()).expect("L1 holds it");
+    let cached = gateway.tenant(TENANT).held(key.hash()).expect("L1 holds it");
     cached.response().expect("it is a response").clone()
 }
 
@@ -61,13 +61,13 @@ async fn ten_swaps_in_ten_seconds_at_full_load_fail_no_request() -> anyhow::Resu
     for seed in 0..16 {
         visitors.spawn(visit(gateway.client(HOST), seed, Arc::clone(&stop), Arc::clone(&requests)));
     }
-    let memory = &gateway.tenant(TENANT).memory;
+    let tenant = gateway.tenant(TENANT);
     for swap in 0..10 {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let (stock, entries) = (["lru", "s3-fifo"][swap % 2], memory.stats().entries);
+        let (stock, entries) = (["lru", "s3-fifo"][swap % 2], tenant.memory_stats().entries);
         let bound = gateway.bind_stock("eviction", stock).await?;
         assert_eq!(bound["name"], stock);
-        let stats = memory.stats();
+        let stats = tenant.memory_stats();
         assert_eq!(stats.policy, stock);
         assert!(stats.policy_digest.is_some(), "it runs as a guest");
         assert!(stats.entries * 10 >= entries * 9, "{entries} entries before the swap, {} after", stats.entries);
@@ -81,7 +81,7 @@ async fn ten_swaps_in_ten_seconds_at_full_load_fail_no_request() -> anyhow::Resu
     println!("{requests} requests during 10 swaps, none failed");
     let values = gateway.tenant(TENANT).counters.values();
     assert_eq!((values.requests, values.synthesized), (requests, 0));
-    assert_eq!(memory.stats().faults, 0);
+    assert_eq!(tenant.memory_stats().faults, 0);
     assert!(requests > 2000, "that was no load: {requests} requests");
     Ok(())
 }
@@ -176,14 +176,14 @@ async fn what_was_bound_over_the_api_survives_a_restart() -> anyhow::Result<()> 
     let origin = origin().await?;
     let settings = one_tenant(&origin.url(), "[tenant.policy.eviction]\nstock = \"lru\"\n");
     let gateway = TestGateway::start(&settings).await?;
-    assert_eq!(gateway.tenant(TENANT).memory.stats().policy, "lru");
+    assert_eq!(gateway.tenant(TENANT).memory_stats().policy, "lru");
     gateway.bind_stock("eviction", "s3-fifo").await?;
     let gateway = gateway.restart().await?;
-    assert_eq!(gateway.tenant(TENANT).memory.stats().policy, "s3-fifo", "it outranks the file");
+    assert_eq!(gateway.tenant(TENANT).memory_stats().policy, "s3-fifo", "it outranks the file");
     gateway.admin("DELETE", &format!("/tenants/{TENANT}/policies/eviction"), "", "").await?;
-    assert_eq!(gateway.tenant(TENANT).memory.stats().policy, "lru", "the file counts again");
+    assert_eq!(gateway.tenant(TENANT).memory_stats().policy, "lru", "the file counts again");
     let gateway = gateway.restart().await?;
-    assert_eq!(gateway.tenant(TENANT).memory.stats().policy, "lru");
+    assert_eq!(gateway.tenant(TENANT).memory_stats().policy, "lru");
     Ok(())
 }
 
@@ -196,7 +196,7 @@ async fn bind(gateway: &TestGateway, role: &str, component: Vec<u8>) -> anyhow::
 
 /// Reads until the eviction policy that is bound has been asked: before that it is not even made.
 async fn keep_busy(gateway: &TestGateway, client: &mut Client) -> anyhow::Result<()> {
-    let advances = || gateway.tenant(TENANT).memory.stats().advances;
+    let advances = || gateway.tenant(TENANT).memory_stats().advances;
     let before = advances();
     for number in 0..20_000 {
         if advances() > before {
@@ -257,7 +257,7 @@ async fn a_policy_that_lies_and_wastes_can_be_replaced_at_any_time() -> anyhow::
     }
     let bound = gateway.bind_stock("eviction", "tide").await?;
     assert_eq!((&bound["faults"], &bound["over_share"]), (&0.into(), &0.into()), "{bound}");
-    assert_eq!(gateway.tenant(TENANT).memory.stats().policy, "tide");
+    assert_eq!(gateway.tenant(TENANT).memory_stats().policy, "tide");
     for at in 0..50 {
         assert!(get(&mut client, &format!("/{at}")).await?, "/{at} is still there");
     }

@@ -123,7 +123,7 @@ async fn an_entry_that_l1_let_go_counts_until_its_last_client_has_it() {
     assert!(scene.used(Use::Entries) < 1_100_000, "shared, not twice");
     // As a server does: the frame is taken, the body is done, and the bytes wait for the socket.
     let frame = slow.into_body().frame().await.unwrap().unwrap().into_data().unwrap();
-    scene.service.tenant().memory.clear(Timestamp::from_millis(0));
+    scene.service.tenant().clear_memory();
     assert!(scene.used(Use::Entries) >= 1_000_000, "it is still being sent");
     drop(slower);
     assert!(scene.used(Use::Entries) >= 1_000_000);
@@ -204,14 +204,14 @@ async fn a_machine_that_runs_short_shrinks_l1_and_gives_it_back() {
         panic!("it keeps {} %", scene.stats().l1_kept_percent);
     };
     steps(25).await;
-    let memory = scene.service.tenant().memory.stats();
+    let memory = scene.service.tenant().memory_stats();
     assert_eq!(memory.capacity_bytes, 2 * MIB as u64);
     assert!(memory.resident_bytes <= memory.capacity_bytes + memory.slack_bytes, "{memory:?}");
     assert_eq!(scene.stats().machine_used_percent, 97);
     assert!(scene.used(Use::Entries) <= 2 * MIB + 100_000, "{:?}", scene.stats());
     used.store(50, Ordering::SeqCst);
     steps(100).await;
-    assert_eq!(scene.service.tenant().memory.stats().capacity_bytes, 8 * MIB as u64);
+    assert_eq!(scene.service.tenant().memory_stats().capacity_bytes, 8 * MIB as u64);
 }
 
 #[tokio::test]

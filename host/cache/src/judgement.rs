@@ -101,9 +101,9 @@ impl Asked {
     /// answers a GET, so it is judged as the response to one (RFC 9111 section 4.3.5).
     pub(crate) fn planned(&self, received: &Received<'_>) -> (Standard, Planned) {
         let head = ResponseHead { status: received.status, fields: received.fields };
-        let standard = standard(&self.head_of_get(), &head, received.times, &self.tenant.store_rules(&self.target));
+        let standard = standard(&self.head_of_get(), &head, received.times, &self.class().store_rules);
         let planned = self.tenant.policies.plan(&self.fill(received), &standard);
-        let percent = self.tenant.settings.lifetime_jitter_percent(&self.target);
+        let percent = self.class().lifetime_jitter_percent;
         let (received, age) = (received.times.received, standard.initial_age);
         let plan = jittered(planned.plan, self.key.hash(), received, age, percent);
         (standard, Planned { plan, ..planned })
@@ -112,14 +112,14 @@ impl Asked {
     /// Whether a response has a cookie that is for the request alone which brought it.
     pub(crate) fn has_a_cookie_of_its_own(&self, received: &Received<'_>) -> bool {
         let head = ResponseHead { status: received.status, fields: received.fields };
-        let rules = self.tenant.store_rules(&self.target);
-        standard(&self.head_of_get(), &head, received.times, &rules).obstacles.contains(&Obstacle::SetCookie)
+        standard(&self.head_of_get(), &head, received.times, &self.class().store_rules)
+            .obstacles
+            .contains(&Obstacle::SetCookie)
     }
 
     /// The fields of a response as they would be stored.
     pub(crate) fn stored_fields(&self, received: &Received<'_>) -> HeaderMap {
-        let rules = self.tenant.store_rules(&self.target);
-        detached_fields(stored_fields(received.fields, received.times.received, &rules))
+        detached_fields(stored_fields(received.fields, received.times.received, &self.class().store_rules))
     }
 
     /// Judges a response. Only what this returns can be stored, or shared with those who wait.
@@ -164,7 +164,7 @@ impl Asked {
             method: &Method::GET,
             site: &self.site,
             target: &self.target,
-            class: &self.tenant.settings.classes.of(&self.target).name,
+            class: &self.class().name,
             request: &self.fields,
             status: received.status,
             response: received.fields,

@@ -106,7 +106,7 @@ impl Purges {
                         tenant.unrecorded.become_one(Scope::Everything);
                     }
                     report.pending += 1;
-                    let promised = tenant.settings.consistency_reached(&purge.scope).reaches_beyond_the_node();
+                    let promised = tenant.settings.classes.consistency_reached(&purge.scope).reaches_beyond_the_node();
                     report.failed += usize::from(promised);
                     report.reason = Some(stuck.reason);
                     report.missing = stuck.missing;
@@ -126,7 +126,7 @@ impl Purges {
     async fn deliver(&self, tenant: &Tenant, parcel: Parcel) -> Result<(), Stuck> {
         let is_recorded = matches!(parcel, Parcel::Recorded(_));
         let barrier = parcel.into_barrier();
-        let to_all = tenant.settings.consistency_reached(&barrier.purge.scope) == Consistency::WriteAll;
+        let to_all = tenant.settings.classes.consistency_reached(&barrier.purge.scope) == Consistency::WriteAll;
         if is_recorded {
             return self.tell(tenant, barrier, None, to_all).await;
         }

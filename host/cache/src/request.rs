@@ -6,7 +6,7 @@ mod offer;
 mod record;
 mod variant;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method, Request, Uri};
@@ -22,6 +22,7 @@ use self::offer::Offer;
 pub(crate) use self::variant::{key_for, variant_keys};
 use crate::consistency::Consistency;
 use crate::tenant::Tenant;
+use crate::tenant::class::Class;
 
 /// This cache's name in `Cache-Status` and `Via`.
 pub const CACHE: &str = "sandbar";
@@ -45,6 +46,7 @@ pub(crate) struct Asked {
     pub(crate) site: String,
     /// Path and query, as they stand in the key.
     pub(crate) target: String,
+    class: OnceLock<Arc<Class>>,
     /// Whether what is stored may answer it, or its response may be stored as one to GET.
     pub(crate) is_answerable: bool,
     /// Whether it has the origin do something else than its method and target say.
@@ -81,6 +83,7 @@ impl Asked {
             key,
             site,
             target,
+            class: OnceLock::new(),
             is_answerable,
             is_overridden,
             times_through,
@@ -113,9 +116,14 @@ impl Asked {
         if apart { key.apart() } else { key }
     }
 
+    /// The class of its target, settled when it is first asked for: a hit does not need it.
+    pub(crate) fn class(&self) -> &Class {
+        self.class.get_or_init(|| Arc::clone(self.tenant.settings.classes.of(&self.target)))
+    }
+
     /// What its class promises.
     pub(crate) fn consistency(&self) -> Consistency {
-        self.tenant.settings.consistency_of(&self.target)
+        self.class().consistency
     }
 
     pub(crate) fn head(&self) -> RequestHead<'_> {

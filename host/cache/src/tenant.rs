@@ -15,15 +15,12 @@ use std::time::Duration;
 
 pub use check::SettingsError;
 use class::Classes;
-use config::{Jitter, TenantConfig};
+use config::TenantConfig;
 use counters::{CounterValues, Counters};
-use http::HeaderName;
 use sandbar_base::clock::Clock;
 use sandbar_base::disk_trouble::DiskReport;
-use sandbar_http::entry::VersionKind;
-use sandbar_http::key::KeyRules;
+use sandbar_http::key::{KeyHash, KeyRules};
 use sandbar_http::origin_view::ForwardRules;
-use sandbar_http::semantics::StoreRules;
 use sandbar_memory::{Memory, MemoryConfig, MemoryStats, shards_of_at_least};
 use sandbar_policy::{
     BIND_DEADLINE, BindError, Binding, BoundInfo, Consent, Disinherited, Prepared, Role, TenantPolicies,
@@ -33,9 +30,8 @@ use tunnels::Tunnels;
 use versions::Versions;
 
 use crate::barrier::outbox::Outbox;
-use crate::barrier::{Barriers, Scope, Unrecorded};
+use crate::barrier::{Barriers, Unrecorded};
 use crate::cached::Cached;
-use crate::consistency::Consistency;
 use crate::origin::Origin;
 use crate::origin::shield::{Shield, ShieldStats};
 use crate::recording::Tap;
@@ -46,8 +42,8 @@ pub struct Tenant {
     pub name: Box<str>,
     /// Its settings.
     pub settings: Settings,
-    /// Its L1.
-    pub memory: Memory<Arc<Cached>>,
+    /// Its L1. What is put there has passed barriers and budget, so nobody outside does it.
+    pub(crate) memory: Memory<Arc<Cached>>,
     /// The purges it has heard of.
     pub barriers: Barriers,
     /// Its policies.
@@ -81,8 +77,6 @@ pub struct Settings {
     pub forward: ForwardRules,
     /// Its classes.
     pub classes: Classes,
-    /// What a purge promises about other nodes, where a class does not say.
-    pub consistency: Consistency,
     /// The largest body that is stored, in bytes.
     pub body_bytes_max: u64,
     /// Its share of L1 in bytes.
@@ -93,11 +87,6 @@ pub struct Settings {
     pub fetch_soft_deadline: Duration,
     /// How long a fetch may take until its response begins.
     pub fetch_hard_deadline: Duration,
-    lifetime_jitter_percent: u32,
-    /// Fields obeyed before `Cache-Control`.
-    pub targets: Vec<HeaderName>,
-    /// The longest heuristic freshness lifetime.
-    pub heuristic_max: Duration,
     /// For how long after its lifetime a response that can be validated stays in L2.
     pub keep_for_validation: Duration,
     /// Whether surrogate keys are left in responses.
@@ -106,69 +95,24 @@ pub struct Settings {
     pub show_key: bool,
 }
 
-impl Settings {
-    /// What may be taken off the lifetime of what is stored for a target.
-    pub(crate) fn lifetime_jitter_percent(&self, target: &str) -> u32 {
-        self.classes.of(target).lifetime_jitter_percent.map_or(self.lifetime_jitter_percent, Jitter::get)
-    }
-}
-
 impl TryFrom<&TenantConfig> for Settings {
     type Error = SettingsError;
 
     fn try_from(config: &TenantConfig) -> Result<Self, SettingsError> {
-        check::check(config)?;
-        let target = |target: &String| HeaderName::from_bytes(target.as_bytes()).ok();
+        let classes = check::check(config)?;
         Ok(Self {
             key: config.key.clone(),
             forward: config.forward.clone(),
-            // Checked above.
-            classes: Classes::new(&config.classes).unwrap_or_default(),
-            consistency: config.consistency,
+            classes,
             body_bytes_max: check::body_bytes_max(config),
             l1_bytes: config.l1.bytes(),
             waiter_deadline: config.waiter_deadline.get(),
             fetch_soft_deadline: config.fetch_soft_deadline.get(),
             fetch_hard_deadline: config.fetch_hard_deadline.get(),
-            lifetime_jitter_percent: config.lifetime_jitter_percent.get(),
-            targets: config.targets.iter().filter_map(target).collect(),
-            heuristic_max: config.heuristic_max.get(),
             keep_for_validation: config.keep_for_validation.get(),
             show_surrogate_keys: config.show_surrogate_keys,
             show_key: config.show_key,
         })
-    }
-}
-
-impl Settings {
-    /// What the class of a target promises.
-    pub fn consistency_of(&self, target: &str) -> Consistency {
-        self.classes.of(target).consistency.unwrap_or(self.consistency)
-    }
-
-    /// Where the class of a target takes its versions from.
-    pub fn version_kind(&self, target: &str) -> VersionKind {
-        let field = self.classes.of(target).version_field.as_deref();
-        VersionKind::parse(field).expect("it was checked with the settings")
-    }
-
-    /// The strictest of what the classes promise that a purge may reach.
-    pub fn consistency_reached(&self, scope: &Scope) -> Consistency {
-        match scope {
-            Scope::Target(target) => self.consistency_of(target.path_and_query()),
-            Scope::Prefix(prefix) => self.strictest(Some(prefix.as_str())),
-            Scope::SurrogateKey(_) | Scope::Everything => self.strictest(None),
-        }
-    }
-
-    /// The strictest of all promises.
-    pub fn strictest_consistency(&self) -> Consistency {
-        self.strictest(None)
-    }
-
-    fn strictest(&self, prefix: Option<&str>) -> Consistency {
-        let reached = self.classes.reached(prefix).map(|class| class.consistency.unwrap_or(self.consistency));
-        reached.fold(self.consistency, Consistency::max)
     }
 }
 
@@ -208,6 +152,21 @@ impl Tenant {
             barriers_read: AtomicU64::new(0),
             clock,
         }))
+    }
+
+    /// What L1 holds under a key, if anything; no read that a policy is told of.
+    pub fn held(&self, key: KeyHash) -> Option<Arc<Cached>> {
+        self.memory.peek(key)
+    }
+
+    /// Figures of L1.
+    pub fn memory_stats(&self) -> MemoryStats {
+        self.memory.stats()
+    }
+
+    /// Drops all that L1 holds.
+    pub fn clear_memory(&self) {
+        self.memory.clear(self.clock.now());
     }
 
     /// Binds a policy while the traffic runs. An eviction policy takes over the entries of the one before it; where it
@@ -252,7 +211,7 @@ impl Tenant {
 
     /// Binds a policy; an eviction policy is bound once the memory tier has handed its entries over to it.
     fn commit(&self, prepared: Prepared) -> Result<BoundInfo, BindError> {
-        self.policies.commit_with(prepared, |eviction| match eviction {
+        self.policies.commit(prepared, |eviction| match eviction {
             Some(eviction) => {
                 let swapped = self.memory.swap_eviction(eviction, self.clock.now())?;
                 Ok(swapped.misled.map(|fault| Disinherited { from: swapped.from, fault }))
@@ -264,16 +223,6 @@ impl Tenant {
     /// Has the bound freshness policy asked again for every entry that an older one planned, before it is next used.
     pub fn replan(&self) {
         self.plan_epoch.fetch_add(1, Ordering::AcqRel);
-    }
-
-    /// What decides about storing a response to `target`.
-    pub(crate) fn store_rules(&self, target: &str) -> StoreRules {
-        StoreRules {
-            targets: self.settings.targets.clone(),
-            store_set_cookie: self.settings.classes.of(target).store_set_cookie,
-            heuristic_max: self.settings.heuristic_max,
-            understood_only: false,
-        }
     }
 
     /// What an operator wants to know of it.

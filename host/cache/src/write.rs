@@ -83,7 +83,7 @@ impl Writer {
             answered.detail = Some(PURGE_PENDING);
         }
         let head = ResponseHead { status: response.status(), fields: response.headers() };
-        if stays && answers_get(&asked.head(), &head, &asked.tenant.store_rules(&asked.target)) {
+        if stays && answers_get(&asked.head(), &head, &asked.class().store_rules) {
             let times = Times { requested, received: self.clock.now() };
             let fetch_time = self.clock.monotonic().saturating_sub(began.at);
             return self.take_in_written(asked, Fetched { response, times, fetch_time }).await;

@@ -32,6 +32,7 @@ pub use self::secret::Secret;
 pub(crate) use self::sections::parse_address;
 pub use self::sections::{AdminConfig, L1Config, LimitsConfig, ListenConfig, LogConfig, LogFormat, Scheme};
 pub use self::source::Source;
+pub(crate) use self::validate::origin_of;
 
 /// The commented default settings, as `sandbar config` prints them.
 pub const DEFAULT_TOML: &str = include_str!("default.toml");

@@ -77,6 +77,6 @@ async fn refuse_forgetful(cache: &Cache, strictest: Consistency) -> Result<(), S
 }
 
 fn strictest(cache: &Cache) -> Consistency {
-    let promised = cache.tenants().iter().map(|tenant| tenant.settings.strictest_consistency());
+    let promised = cache.tenants().iter().map(|tenant| tenant.settings.classes.strictest(None));
     promised.max().unwrap_or_default()
 }

@@ -19,6 +19,7 @@ use super::StartError;
 use super::config::{ConfigError, GatewayConfig, L2Kind, Secret};
 use super::hosts::Hosts;
 use super::room::Rooms;
+use crate::config::origin_of;
 
 /// What a key that is remembered as not storable takes, in bytes.
 const LEARNED_KEY_BYTES: u64 = 256;
@@ -150,10 +151,7 @@ fn redis(config: &GatewayConfig) -> Result<(), ConfigError> {
 
 fn origin(index: usize, tenant: &TenantConfig) -> Result<HttpOrigin, ConfigError> {
     let key = |name: &str| Key::of_tenant(index, &Key::from(name));
-    let Some(origin) = &tenant.origin else {
-        // Settings without an origin have been refused before.
-        unreachable!("tenant {:?} was validated without an origin", tenant.name);
-    };
+    let origin = origin_of(index, tenant)?;
     HttpOrigin::new(origin).map_err(|error| match &error {
         BadOrigin::CaFile { file, reason } => {
             let remedy = "it must hold certificates in PEM form";

@@ -116,23 +116,17 @@ impl TenantPolicies {
         }
     }
 
-    /// Binds it. Calls that are under way end on the old policy. A binding made so is kept and survives a restart.
-    /// Blocks on the disk.
+    /// Binds it. Calls that are under way end on the old policy. A binding made over the API is kept and survives a
+    /// restart. Blocks on the disk.
     ///
-    /// # Errors
-    /// When it can't be kept; nothing was changed then.
-    pub fn commit(&self, prepared: Prepared) -> Result<BoundInfo, BindError> {
-        self.commit_with(prepared, |_| Ok(None))
-    }
-
-    /// The same, with something to be done in between that may fail: `hand_over` is given the eviction policy that is
-    /// bound now, if it is one, and has the memory tier hand its entries over to it; it answers why the policy has nothing
-    /// else from the one before it, where it has not. Changes of one tenant's bindings happen one after the other, and each
-    /// altogether or not at all.
+    /// In between something is done that may fail: `hand_over` is given the eviction policy that is bound now, if it is
+    /// one, and has the memory tier hand its entries over to it; it answers why the policy has nothing else from the one
+    /// before it, where it has not. Changes of one tenant's bindings happen one after the other, and each altogether or not
+    /// at all.
     ///
     /// # Errors
     /// When it can't be kept or handed over; nothing was changed then.
-    pub fn commit_with(
+    pub fn commit(
         &self,
         prepared: Prepared,
         hand_over: impl FnOnce(Option<Arc<dyn EvictionFactory>>) -> Result<Option<Disinherited>, BindError>,
@@ -164,23 +158,6 @@ impl TenantPolicies {
         Ok(info)
     }
 
-    /// [`TenantPolicies::prepare`] and [`TenantPolicies::commit`] in one.
-    ///
-    /// # Errors
-    /// As theirs.
-    pub fn bind(&self, binding: Binding) -> Result<BoundInfo, BindError> {
-        self.commit(self.prepare(binding)?)
-    }
-
-    /// Forgets the binding that was made over the API; where there is none, suspends the configured one until the next
-    /// start.
-    ///
-    /// # Errors
-    /// When the kept binding can't be removed.
-    pub fn unbind(&self, role: Role) -> Result<BoundInfo, BindError> {
-        self.commit(self.prepare_unbind(role)?)
-    }
-
     fn bound(&self, role: Role) -> arc_swap::Guard<Arc<Bound>> {
         self.bound[role as usize].load()
     }
@@ -198,3 +175,15 @@ impl fmt::Debug for TenantPolicies {
 #[cfg(test)]
 #[cfg(feature = "wasm")]
 mod tests;
+
+/// Binding without an L1 whose entries would have to be handed over.
+#[cfg(test)]
+impl TenantPolicies {
+    pub(crate) fn bind(&self, binding: Binding) -> Result<BoundInfo, BindError> {
+        self.commit(self.prepare(binding)?, |_| Ok(None))
+    }
+
+    pub(crate) fn unbind(&self, role: Role) -> Result<BoundInfo, BindError> {
+        self.commit(self.prepare_unbind(role)?, |_| Ok(None))
+    }
+}

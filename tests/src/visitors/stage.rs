@@ -234,7 +234,7 @@ impl Stage {
     /// Empties every L1, as a restart does: the tiers below keep what they have.
     pub fn forget(&self) {
         for node in &self.nodes {
-            node.tenant.memory.clear(node.cache.clock().now());
+            node.tenant.clear_memory();
         }
     }
 

@@ -200,7 +200,8 @@ impl Shield {
     ) -> Result<Response<Body>, OriginError> {
         self.budget.lock().pay_in();
         let may_repeat = request.method().is_idempotent() && request.body().is_end_stream();
-        for times in 0.. {
+        let mut times = 0;
+        loop {
             let again = (may_repeat && times < self.config.retry.times_max.get()).then(|| copy(&request));
             let error = match self.attempt(request, place, until).await {
                 Ok(response) => return Ok(response),
@@ -212,9 +213,8 @@ impl Shield {
             }
             let pause = self.config.retry.pause.get().saturating_mul(1 << times).mul_f64(fastrand::f64());
             self.watcher.clock.sleep(pause).await;
-            request = again;
+            (request, times) = (again, times + 1);
         }
-        unreachable!("the loop ends with an answer or an error")
     }
 
     /// A closed breaker and a token: a retry is no probe.

@@ -33,6 +33,6 @@ impl Asked {
     /// What to ask the origin to switch to: what the client offers and the class of the target allows.
     pub(crate) fn switches_to(&self) -> Option<HeaderValue> {
         let offer = self.offer.as_ref()?;
-        upgrade::offered(&self.method, &offer.fields, &self.tenant.settings.classes.of(&self.target).upgrade)
+        upgrade::offered(&self.method, &offer.fields, &self.class().upgrade)
     }
 }

@@ -20,7 +20,7 @@ impl Store {
         if asked.consistency() != Consistency::Versioned {
             return None;
         }
-        let kind = asked.tenant.settings.version_kind(&asked.target);
+        let kind = &asked.class().version_kind;
         let versions = &asked.tenant.versions;
         // A lease's token is the server's clock, the same for all nodes. Without one the node's own has to do.
         let clock_us = began.token.unwrap_or(began.clock_us).max(began.floor_us);

@@ -51,16 +51,16 @@ pub(super) fn shard_bytes_min(config: &TenantConfig) -> u64 {
 ///
 /// # Errors
 /// For the first that can't work.
-pub(super) fn check(config: &TenantConfig) -> Result<(), SettingsError> {
+pub(super) fn check(config: &TenantConfig) -> Result<Classes, SettingsError> {
     let found = name(config)
         .and_then(|()| bodies(config))
         .and_then(|()| deadlines(config))
         .and_then(|()| key_rules(config))
         .and_then(|()| targets(config))
-        .and_then(|()| classes(config))
         .and_then(|()| protect(config))
         .and_then(|()| forward(config))
-        .and_then(|()| tunnels(config));
+        .and_then(|()| tunnels(config))
+        .and_then(|()| classes(config));
     found.map_err(|Wrong { key, value, reason }| SettingsError { tenant: config.name.clone(), key, value, reason })
 }
 
@@ -70,7 +70,7 @@ struct Wrong {
     reason: String,
 }
 
-fn wrong(key: impl Into<Key>, value: impl std::fmt::Display, reason: &str, remedy: &str) -> Result<(), Wrong> {
+fn wrong<T>(key: impl Into<Key>, value: impl std::fmt::Display, reason: &str, remedy: &str) -> Result<T, Wrong> {
     Err(Wrong { key: key.into(), value: value.to_string(), reason: format!("{reason}; {remedy}") })
 }
 
@@ -170,7 +170,7 @@ fn targets(config: &TenantConfig) -> Result<(), Wrong> {
     Ok(())
 }
 
-fn classes(config: &TenantConfig) -> Result<(), Wrong> {
+fn classes(config: &TenantConfig) -> Result<Classes, Wrong> {
     let mut names = BTreeSet::new();
     for (index, class) in config.classes.iter().enumerate() {
         let key = |name: &str| Key::from("class").at(index).then(name);
@@ -191,7 +191,7 @@ fn classes(config: &TenantConfig) -> Result<(), Wrong> {
             return wrong(key("version_field"), format!("{field:?}"), &reason, remedy);
         }
     }
-    Classes::new(&config.classes).map(drop).map_err(|error| Wrong {
+    Classes::new(config).map_err(|error| Wrong {
         key: Key::from("class").at(error.index).then("path"),
         value: format!("{:?}", error.path),
         reason: error.reason,

@@ -1,16 +1,41 @@
-//! Which class a target belongs to.
+//! Which class a target belongs to, and what holds for it.
+
+use std::sync::Arc;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use http::HeaderName;
+use sandbar_http::entry::VersionKind;
 use sandbar_http::key::{equivalent, spelled};
+use sandbar_http::purge::Scope;
+use sandbar_http::semantics::StoreRules;
 
-use super::config::ClassConfig;
+use super::config::{ClassConfig, TenantConfig};
+use crate::consistency::Consistency;
+
+/// What holds for the targets of one class: what it says itself, and the tenant's word for the rest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Class {
+    /// Its name; empty for targets that are in none.
+    pub name: String,
+    /// What a purge promises about other nodes.
+    pub consistency: Consistency,
+    /// Where its versions come from.
+    pub version_kind: VersionKind,
+    /// What may be taken off a lifetime.
+    pub lifetime_jitter_percent: u32,
+    /// What may be stored, beside RFC 9111.
+    pub store_rules: StoreRules,
+    /// The protocols that its connections may switch to.
+    pub upgrade: Vec<String>,
+    path: String,
+}
 
 /// The classes of a tenant, compiled.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Classes {
-    classes: Vec<ClassConfig>,
+    classes: Vec<Arc<Class>>,
     patterns: GlobSet,
-    none: ClassConfig,
+    none: Arc<Class>,
 }
 
 /// Why a class is refused.
@@ -28,41 +53,22 @@ pub struct ClassError {
 }
 
 impl Classes {
-    /// Compiles the patterns.
+    /// The classes of a tenant.
     ///
     /// # Errors
-    /// When a pattern can't be understood, or can never match.
-    pub fn new(classes: &[ClassConfig]) -> Result<Self, ClassError> {
-        let mut patterns = GlobSetBuilder::new();
-        for (index, class) in classes.iter().enumerate() {
-            let wrong =
-                |reason: String| ClassError { index, name: class.name.clone(), path: class.path.clone(), reason };
-            if let Some(reason) = never_matches(&class.path) {
-                return Err(wrong(reason.to_owned()));
-            }
-            if let Some(earlier) = classes[..index].iter().find(|earlier| covers(&earlier.path, &class.path)) {
-                let earlier = format!("class {:?} with path {:?} comes first", earlier.name, earlier.path);
-                return Err(wrong(format!("it never counts, for {earlier}; put it before that one, or leave it out")));
-            }
-            let glob = GlobBuilder::new(&spelled(&class.path)).literal_separator(true).build();
-            let not_understood = |error: globset::Error| format!("{}; write one such as \"/img/**\"", error.kind());
-            patterns.add(glob.map_err(|error| wrong(not_understood(error)))?);
-        }
-        let too_large = |error: globset::Error| ClassError {
-            index: 0,
-            name: String::new(),
-            path: error.glob().unwrap_or_default().into(),
-            reason: format!("{}; write fewer or shorter patterns", error.kind()),
-        };
-        let patterns = patterns.build().map_err(too_large)?;
-        Ok(Self { classes: classes.to_vec(), patterns, none: ClassConfig::default() })
+    /// When a pattern can't be understood, or can never match, or a version field is no name of a field.
+    pub fn new(config: &TenantConfig) -> Result<Self, ClassError> {
+        let patterns = patterns(&config.classes)?;
+        let class = |(index, class)| resolved(config, index, class).map(Arc::new);
+        let classes = config.classes.iter().enumerate().map(class).collect::<Result<_, _>>()?;
+        Ok(Self { classes, patterns, none: Arc::new(resolved(config, 0, &ClassConfig::default())?) })
     }
 
     /// The first class whose pattern matches the path of `target` (path and query); a nameless one where none does.
     ///
     /// All spellings of one resource are in one class, so that nobody has `/account` treated as what is below `/static/` by
     /// asking for `/static/../account`. A path that only some recipients would take out of its class is in none.
-    pub fn of(&self, target: &str) -> &ClassConfig {
+    pub fn of(&self, target: &str) -> &Arc<Class> {
         if self.classes.is_empty() {
             return &self.none;
         }
@@ -72,17 +78,74 @@ impl Classes {
         }
         self.patterns.matches(&*path).into_iter().min().map_or(&self.none, |first| &self.classes[first])
     }
-}
 
-impl Classes {
+    /// What a purge promises that reaches these targets.
+    pub fn consistency_reached(&self, scope: &Scope) -> Consistency {
+        match scope {
+            Scope::Target(target) => self.of(target.path_and_query()).consistency,
+            Scope::Prefix(prefix) => self.strictest(Some(prefix.as_str())),
+            Scope::SurrogateKey(_) | Scope::Everything => self.strictest(None),
+        }
+    }
+
+    /// The strictest of all promises, or of those of classes that a purge of what begins with `prefix` may reach.
+    pub fn strictest(&self, prefix: Option<&str>) -> Consistency {
+        self.reached(prefix).map(|class| class.consistency).fold(self.none.consistency, Consistency::max)
+    }
+
     /// The classes that a purge of everything, or of what begins with `prefix`, may reach.
-    pub fn reached<'a>(&'a self, prefix: Option<&'a str>) -> impl Iterator<Item = &'a ClassConfig> {
-        self.classes.iter().filter(move |class| {
+    fn reached<'a>(&'a self, prefix: Option<&'a str>) -> impl Iterator<Item = &'a Class> {
+        self.classes.iter().map(|class| &**class).filter(move |class| {
             let path = spelled(&class.path);
             let literal = path.split(['*', '?', '[', '{', '\\']).next().unwrap_or("");
             prefix.is_none_or(|prefix| literal.starts_with(prefix) || prefix.starts_with(literal))
         })
     }
+}
+
+/// What holds for a class, with what its tenant says where it does not.
+fn resolved(config: &TenantConfig, index: usize, class: &ClassConfig) -> Result<Class, ClassError> {
+    let wrong = |reason| ClassError { index, name: class.name.clone(), path: class.path.clone(), reason };
+    let target = |target: &String| HeaderName::from_bytes(target.as_bytes()).ok();
+    Ok(Class {
+        name: class.name.clone(),
+        consistency: class.consistency.unwrap_or(config.consistency),
+        version_kind: VersionKind::parse(class.version_field.as_deref()).map_err(wrong)?,
+        lifetime_jitter_percent: class.lifetime_jitter_percent.unwrap_or(config.lifetime_jitter_percent).get(),
+        store_rules: StoreRules {
+            targets: config.targets.iter().filter_map(target).collect(),
+            store_set_cookie: class.store_set_cookie,
+            heuristic_max: config.heuristic_max.get(),
+            understood_only: false,
+        },
+        upgrade: class.upgrade.clone(),
+        path: class.path.clone(),
+    })
+}
+
+/// Compiles the patterns of classes.
+fn patterns(classes: &[ClassConfig]) -> Result<GlobSet, ClassError> {
+    let mut patterns = GlobSetBuilder::new();
+    for (index, class) in classes.iter().enumerate() {
+        let wrong = |reason: String| ClassError { index, name: class.name.clone(), path: class.path.clone(), reason };
+        if let Some(reason) = never_matches(&class.path) {
+            return Err(wrong(reason.to_owned()));
+        }
+        if let Some(earlier) = classes[..index].iter().find(|earlier| covers(&earlier.path, &class.path)) {
+            let earlier = format!("class {:?} with path {:?} comes first", earlier.name, earlier.path);
+            return Err(wrong(format!("it never counts, for {earlier}; put it before that one, or leave it out")));
+        }
+        let glob = GlobBuilder::new(&spelled(&class.path)).literal_separator(true).build();
+        let not_understood = |error: globset::Error| format!("{}; write one such as \"/img/**\"", error.kind());
+        patterns.add(glob.map_err(|error| wrong(not_understood(error)))?);
+    }
+    let too_large = |error: globset::Error| ClassError {
+        index: 0,
+        name: String::new(),
+        path: error.glob().unwrap_or_default().into(),
+        reason: format!("{}; write fewer or shorter patterns", error.kind()),
+    };
+    patterns.build().map_err(too_large)
 }
 
 /// Whether a path has a segment `..` for a recipient that takes an encoded slash or a backslash for a slash, or that lets
@@ -131,10 +194,14 @@ mod tests {
         ClassConfig { name: name.into(), path: path.into(), ..ClassConfig::default() }
     }
 
+    fn compiled(classes: &[ClassConfig]) -> Result<Classes, ClassError> {
+        Classes::new(&TenantConfig { classes: classes.to_vec(), ..TenantConfig::default() })
+    }
+
     #[test]
     fn the_first_pattern_that_matches_counts() {
         let classes =
-            Classes::new(&[class("thumb", "/img/*/thumb"), class("img", "/img/**"), class("all", "/**")]).unwrap();
+            compiled(&[class("thumb", "/img/*/thumb"), class("img", "/img/**"), class("all", "/**")]).unwrap();
         let check = |target: &str, name: &str| assert_eq!(classes.of(target).name, name, "{target}");
         check("/img/1/thumb", "thumb");
         check("/img/1/2/thumb", "img");
@@ -144,8 +211,7 @@ mod tests {
 
     #[test]
     fn spellings_of_one_path_are_in_one_class() {
-        let classes =
-            Classes::new(&[class("img", "/img/**"), class("home", "/%7Eme/*"), class("b", "/a%2Fb/*")]).unwrap();
+        let classes = compiled(&[class("img", "/img/**"), class("home", "/%7Eme/*"), class("b", "/a%2Fb/*")]).unwrap();
         let check = |target: &str, name: &str| assert_eq!(classes.of(target).name, name, "{target}");
         for target in ["/img/a", "/%69mg/a", "/./img/a", "/x/../img/a", "/x/%2e%2E/img/a?/..", "/img/..a", "/img/a../b"]
         {
@@ -170,7 +236,7 @@ mod tests {
 
     #[test]
     fn purge_of_a_prefix_reaches_the_classes_that_may_hold_it() {
-        let classes = Classes::new(&[class("img", "/img/**"), class("thumb", "/*/thumb"), class("api", "/api/v1/**")]);
+        let classes = compiled(&[class("img", "/img/**"), class("thumb", "/*/thumb"), class("api", "/api/v1/**")]);
         let classes = classes.unwrap();
         let check = |prefix: Option<&str>, names: &[&str]| {
             let reached: Vec<_> = classes.reached(prefix).map(|class| class.name.as_str()).collect();
@@ -185,7 +251,7 @@ mod tests {
 
     #[test]
     fn a_wrong_pattern_is_named() {
-        let error = Classes::new(&[class("broken", "/a[")]).unwrap_err().to_string();
+        let error = compiled(&[class("broken", "/a[")]).unwrap_err().to_string();
         assert!(error.contains("broken") && error.contains("/a["), "{error}");
         for (path, part) in [
             ("img/*", "does not begin with"),
@@ -195,7 +261,7 @@ mod tests {
             ("/img/**.jpg", "between slashes"),
             ("/img/../a", "are resolved"),
         ] {
-            let error = Classes::new(&[class("wrong", path)]).unwrap_err().to_string();
+            let error = compiled(&[class("wrong", path)]).unwrap_err().to_string();
             assert!(error.contains(part) && error.contains("wrong"), "{path}: {error}");
         }
     }
@@ -203,7 +269,7 @@ mod tests {
     #[test]
     fn a_class_that_an_earlier_one_hides_is_refused() {
         let check = |paths: [&str; 2], hidden: bool| {
-            let made = Classes::new(&[class("first", paths[0]), class("second", paths[1])]);
+            let made = compiled(&[class("first", paths[0]), class("second", paths[1])]);
             assert_eq!(made.as_ref().err().map(|error| error.index), hidden.then_some(1), "{paths:?}: {made:?}");
         };
         check(["/**", "/img/*"], true);

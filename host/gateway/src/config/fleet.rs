@@ -108,7 +108,7 @@ impl GatewayConfig {
     /// What is promised about other nodes needs a way to tell them.
     fn validate_consistency(&self, index: usize) -> Result<(), ConfigError> {
         let Ok(settings) = Settings::try_from(&self.tenants[index]) else { return Ok(()) };
-        let strictest = settings.strictest_consistency();
+        let strictest = settings.classes.strictest(None);
         if strictest == Consistency::Eventual || self.has_fleet() {
             return Ok(());
         }

@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
+use sandbar::origin::http::OriginConfig;
 use sandbar::setting::Key;
 use sandbar::tenant::Settings;
+use sandbar::tenant::config::TenantConfig;
 use sandbar_http::key::site_of;
 
 use super::engine::text;
@@ -61,10 +63,7 @@ impl GatewayConfig {
         let tenant = &self.tenants[index];
         let key = |name: &str| Key::of_tenant(index, &Key::from(name));
         Settings::try_from(tenant).map_err(|error| ConfigError::of_tenant(index, error))?;
-        let Some(origin) = &tenant.origin else {
-            let remedy = "add a line such as origin = \"http://127.0.0.1:3000\"";
-            return Err(ConfigError::wrong(key("origin"), "", "the tenant has no origin to ask", remedy));
-        };
+        let origin = origin_of(index, tenant)?;
         if tenant.hosts.is_empty() {
             let remedy = "name its hosts, or \"*\" for all that no other tenant has";
             return Err(ConfigError::wrong(key("hosts"), "[]", "it would answer for no host", remedy));
@@ -223,4 +222,14 @@ fn is_taken_by(one: SocketAddr, other: SocketAddr) -> bool {
     let same_family = one.is_ipv4() == other.is_ipv4();
     let overlap = one.ip() == other.ip() || (same_family && (is_all(one) || is_all(other)));
     one.port() != 0 && one.port() == other.port() && overlap
+}
+
+/// The origin of a tenant, which must have one.
+pub(crate) fn origin_of(index: usize, tenant: &TenantConfig) -> Result<&OriginConfig, ConfigError> {
+    let none = || {
+        let (key, remedy) =
+            (Key::of_tenant(index, &Key::from("origin")), "add a line such as origin = \"http://127.0.0.1:3000\"");
+        ConfigError::wrong(key, "", "the tenant has no origin to ask", remedy)
+    };
+    tenant.origin.as_ref().ok_or_else(none)
 }

@@ -215,7 +215,7 @@ fn a_kept_binding_that_was_damaged_gives_way_to_the_configured_one() {
 fn a_hand_over_that_fails_leaves_everything_as_it_was() {
     let bench = bench(&[], &[]);
     let prepared = bench.policies.prepare(Binding::stock(Role::Eviction, "lru")).unwrap();
-    let failed = bench.policies.commit_with(prepared, |factory| {
+    let failed = bench.policies.commit(prepared, |factory| {
         assert_eq!(factory.unwrap().name(), "lru");
         Err(BindError::Panicked("in the middle".into()))
     });
