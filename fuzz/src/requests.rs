@@ -35,8 +35,8 @@ struct Said {
     bodies: HashMap<Vec<u8>, String>,
 }
 
-/// Has the conversation and checks what must hold of any: every request is answered, with an outcome, and a whole body is
-/// one that the origin gave for this very target.
+/// Has the conversation and checks what must hold of any: every request is answered, with an outcome, and counted once, and
+/// a whole body is one that the origin gave for this very target.
 ///
 /// # Panics
 /// When it does not hold.
@@ -54,7 +54,25 @@ pub(crate) fn converse(bytes: &[u8]) {
             clock.advance(exchange.pause);
             check(&service, &said, number, exchange).await;
         }
+        all_are_counted(&service);
     });
+}
+
+/// Every answer is counted once, by where it came from, and once by what `Cache-Status` says of it.
+fn all_are_counted(service: &CacheService) {
+    let counted = service.tenant().counters.values();
+    let sources = [
+        counted.hits_l1,
+        counted.hits_l2,
+        counted.collapsed,
+        counted.fetched,
+        counted.bypassed,
+        counted.stale_if_error,
+        counted.synthesized,
+    ];
+    assert_eq!(sources.iter().sum::<u64>(), counted.requests, "{counted:?}");
+    assert_eq!(counted.answers.values().sum::<u64>(), counted.requests, "{counted:?}");
+    assert!(counted.hits_stale <= counted.hits_l1 && counted.stale_soft_deadline <= counted.stale_if_error);
 }
 
 async fn answer(said: Arc<Mutex<Said>>, request: Request<Body>) -> Result<Response<Body>, std::io::Error> {
