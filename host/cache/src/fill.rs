@@ -142,8 +142,9 @@ impl Fills {
     async fn first_look(&self, fill: &mut Fill) -> Option<Found> {
         self.store.l2.as_ref()?;
         let found = self.look(fill).await;
-        let counters = &fill.asked.tenant.counters;
-        count(if found.is_some() { &counters.hits_l2 } else { &counters.misses_l2 });
+        if found.is_none() {
+            count(&fill.asked.tenant.counters.misses_l2);
+        }
         found
     }
 

@@ -259,9 +259,12 @@ impl Stage {
         }
     }
 
-    /// What was not so.
+    /// What was not so; nor may an answer be counted twice.
     pub fn complaints(&self) -> Vec<String> {
-        self.complaints.lock().clone()
+        let counted = self.nodes.iter().map(|node| node.tenant.counters.values());
+        let twice = counted.filter(|counted| counted.answered() > counted.requests);
+        let said = self.complaints.lock().clone();
+        said.into_iter().chain(twice.map(|counted| format!("an answer was counted twice: {counted:?}"))).collect()
     }
 }
 

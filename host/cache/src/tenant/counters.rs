@@ -67,6 +67,17 @@ macro_rules! counters {
         }
 
         impl CounterValues {
+            /// Answers, by where they came from: as many as there were requests, but for those whose clients left before.
+            pub const fn answered(&self) -> u64 {
+                self.hits_l1
+                    + self.hits_l2
+                    + self.collapsed
+                    + self.fetched
+                    + self.bypassed
+                    + self.stale_if_error
+                    + self.synthesized
+            }
+
             /// Name, meaning and value of each counter, in the order of declaration.
             pub fn each(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
                 [$((stringify!($name), $doc, self.$name),)*
