@@ -11,26 +11,31 @@ pub struct Timestamp(u64);
 
 impl Timestamp {
     /// The instant `ms` milliseconds after 1970.
+    #[inline]
     pub const fn from_millis(ms: u64) -> Self {
         Self(ms)
     }
 
     /// Milliseconds since 1970.
+    #[inline]
     pub const fn as_millis(self) -> u64 {
         self.0
     }
 
     /// Whole seconds since 1970, rounded down.
+    #[inline]
     pub const fn as_secs(self) -> u64 {
         self.0 / 1000
     }
 
     /// This instant and `duration`, at most the last instant there is.
+    #[inline]
     pub fn saturating_add(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
     }
 
     /// Time from `earlier` to this instant; zero where `earlier` is later.
+    #[inline]
     pub const fn saturating_since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
