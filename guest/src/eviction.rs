@@ -1,65 +1,56 @@
 //! The role `eviction`: these entries were read, these arrived, these left; which should leave to make room?
 //!
-//! A policy implements [`Eviction`] and is exported with `export_eviction!`. It is told of single events here; that
-//! they cross the boundary in batches of packed words is the business of [`pack`], [`unpack`] and [`advance`].
+//! The short way is a [`Replacement`] policy: it says what a hit does, where an arrival goes and who is the victim, and a
+//! [`Shard`] does the rest. This one is complete:
 //!
 //! ```
-//! use sandbar_guest::eviction::{Arrival, Departure, Eviction};
+//! use sandbar_guest::eviction::list::Lists;
+//! use sandbar_guest::eviction::{Arrival, Replacement, Shard};
+//! use sandbar_guest::settings::NoSettings;
 //!
-//! /// Evicts the entry that arrived first.
-//! struct FirstInFirstOut { queue: std::collections::VecDeque<Arrival>, bytes: u64, capacity_bytes: u64 }
+//! /// Evicts the entry that was read longest ago.
+//! struct Lru;
 //!
-//! impl FirstInFirstOut {
-//!     fn evict(&mut self, bytes: u64, victims: &mut Vec<u32>) {
-//!         let mut freed = 0;
-//!         while freed < bytes && let Some(entry) = self.queue.pop_front() {
-//!             freed += entry.weight_bytes;
-//!             victims.push(entry.slot);
-//!         }
-//!         self.bytes -= freed;
+//! impl Replacement for Lru {
+//!     type Settings = NoSettings;
+//!     type Entries = Lists;
+//!
+//!     fn configure(_: NoSettings, _capacity_bytes: u64, _seed: u64) -> Result<(Self, Lists), String> {
+//!         Ok((Self, Lists::new(1)))
+//!     }
+//!     fn insert(&mut self, lists: &mut Lists, arrival: &Arrival) {
+//!         lists.push(0, arrival.slot, arrival.weight_bytes, ());
+//!     }
+//!     fn hit(&mut self, lists: &mut Lists, slot: u32) {
+//!         lists.move_to(0, slot);
+//!     }
+//!     fn victim(&mut self, lists: &mut Lists) -> Option<u32> {
+//!         lists.coldest(0)
 //!     }
 //! }
 //!
-//! impl Eviction for FirstInFirstOut {
-//!     fn configure(_settings: &str, capacity_bytes: u64, _seed: u64) -> Result<Self, String> {
-//!         Ok(Self { queue: Default::default(), bytes: 0, capacity_bytes })
-//!     }
-//!     fn touched(&mut self, _now_ms: u64, _slot: u32) {}
-//!     fn arrived(&mut self, _now_ms: u64, arrival: Arrival, victims: &mut Vec<u32>) {
-//!         if arrival.weight_bytes > self.capacity_bytes {
-//!             return victims.push(arrival.slot); // Not admitted.
-//!         }
-//!         self.evict((self.bytes + arrival.weight_bytes).saturating_sub(self.capacity_bytes), victims);
-//!         self.bytes += arrival.weight_bytes;
-//!         self.queue.push_back(arrival);
-//!     }
-//!     fn changed(&mut self, _now_ms: u64, slot: u32, weight_bytes: u64, _expires_ms: u64, victims: &mut Vec<u32>) {
-//!         if let Some(entry) = self.queue.iter_mut().find(|entry| entry.slot == slot) {
-//!             self.bytes = self.bytes - entry.weight_bytes + weight_bytes;
-//!             entry.weight_bytes = weight_bytes;
-//!         }
-//!         self.evict(self.bytes.saturating_sub(self.capacity_bytes), victims);
-//!     }
-//!     fn departed(&mut self, slot: u32, _reason: Departure) {
-//!         let bytes = &mut self.bytes;
-//!         self.queue.retain(|entry| entry.slot != slot || { *bytes -= entry.weight_bytes; false });
-//!     }
-//!     fn reclaim(&mut self, _now_ms: u64, bytes: u64, victims: &mut Vec<u32>) {
-//!         self.evict(bytes, victims);
-//!     }
-//!     fn order(&self, after: Option<u32>, limit: u32) -> Vec<u32> {
-//!         let slots = self.queue.iter().map(|entry| entry.slot);
-//!         let behind = slots.skip_while(|slot| after.is_some_and(|after| after != *slot));
-//!         behind.skip(usize::from(after.is_some())).take(limit as usize).collect()
-//!     }
-//! }
-//! # let mut policy = FirstInFirstOut::configure("", 2, 0).unwrap();
+//! sandbar_guest::export_eviction!(Shard<Lru>);
+//! # use sandbar_guest::eviction::Eviction;
+//! # let mut shard = Shard::<Lru>::configure("", 2, 0).unwrap();
 //! # let mut victims = vec![];
-//! # for slot in 0..3 { policy.arrived(0, Arrival { slot, weight_bytes: 1, ..Default::default() }, &mut victims); }
-//! # assert_eq!(victims, [0]);
-//! # assert_eq!(policy.order(Some(1), 9), [2]);
+//! # for slot in 0..3 {
+//! #     shard.arrived(0, Arrival { slot, weight_bytes: 1, ..Default::default() }, &mut victims);
+//! #     shard.touched(0, 0);
+//! # }
+//! # assert_eq!(victims, [1]);
+//! # assert_eq!(shard.order(None, 9), [2, 0]);
 //! ```
+//!
+//! The entries are in a structure that suits the policy: in [`list::Lists`], that is queues, in a
+//! [`priority::PriorityQueue`], or in one of the author's own ([`Entries`]). Of the stock policies `fifo`, `clock`, `sieve`,
+//! `lfu`, `ttl` and `random` are written so.
+//!
+//! The long way is [`Eviction`] itself, for a policy that makes room in its own way. It is told of single events too; that
+//! they cross the boundary in batches of packed words is the business of [`pack`], [`unpack`] and [`advance`]. A policy of
+//! either kind may use what is in this module: [`ghosts`], a [`sketch`], [`random`] numbers, and [`knowledge`], [`heirlooms`]
+//! and [`places`] for what it hands over to the policy that replaces it.
 
+pub mod entries;
 pub mod ghosts;
 pub mod heap;
 pub mod heirlooms;
@@ -67,17 +58,26 @@ pub mod knowledge;
 pub mod list;
 pub mod packed;
 pub mod places;
+pub mod priority;
 pub mod random;
+mod replacement;
+mod shard;
 pub mod sketch;
 pub mod table;
 
+pub use entries::Entries;
 pub use knowledge::Knowledge;
 pub use packed::{Event, pack, unpack};
+pub use replacement::Replacement;
+pub use shard::Shard;
 
 /// The expiry of an entry that never expires.
 pub const NEVER_MS: u64 = u64::MAX;
 
 /// A policy of one shard: it orders the resident entries and says which are to leave.
+///
+/// Most policies are shorter as a [`Replacement`], of which a [`Shard`] makes an `Eviction`. Here a policy keeps the weights
+/// and the bound itself.
 ///
 /// Entries are named by slot. A policy ignores events of slots that it doesn't hold (it evicted them earlier in the same
 /// batch), and takes an arrival in a slot that it does hold as the replacement of what was there.

@@ -9,7 +9,8 @@ macro_rules! export_freshness {
     };
 }
 
-/// Exports a type as the component's eviction policy.
+/// Exports a type as the component's eviction policy: `Shard<P>` of a [`Replacement`](crate::eviction::Replacement), or what
+/// has [`Eviction`](crate::eviction::Eviction) itself.
 #[macro_export]
 macro_rules! export_eviction {
     ($policy:ty) => {

@@ -1,4 +1,4 @@
-//! What the author of a Sandbar policy depends on: one trait and one export macro per role.
+//! What the author of a Sandbar policy depends on: a trait and an export macro for each role.
 //!
 //! A policy is a plain Rust type. This is a complete one; `sandbar policy build DIR` makes a component of its crate (a
 //! library with this crate as its dependency), and `sandbar policy bind --tenant T --role freshness FILE` binds it:
@@ -30,7 +30,7 @@
 //! | role | trait | macro | asked |
 //! |---|---|---|---|
 //! | freshness | [`freshness::Freshness`] | [`export_freshness!`] | once per fill |
-//! | eviction | [`eviction::Eviction`] | [`export_eviction!`] | in batches, per shard of the memory tier |
+//! | eviction | [`eviction::Replacement`], or [`eviction::Eviction`] for more | [`export_eviction!`] | in batches, per shard of the memory tier |
 //! | invalidation | [`invalidation::Invalidation`] | [`export_invalidation!`] | once per write through the gateway |
 //! | warming | [`warming::Warming`] | [`export_warming!`] | not yet: the host refuses to bind it |
 //!

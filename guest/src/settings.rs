@@ -21,6 +21,11 @@ pub fn parse<T: DeserializeOwned + Default>(text: &str) -> Result<T, String> {
     Ok(settings)
 }
 
+/// The settings of a policy for which there is nothing to set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NoSettings {}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,6 +41,7 @@ mod tests {
     fn an_empty_text_stands_for_the_defaults() {
         assert_eq!(parse("  "), Ok(Sample::default()));
         assert_eq!(parse("{}"), Ok(Sample::default()));
+        assert_eq!(parse("{}"), Ok(NoSettings {}));
     }
 
     #[test]
@@ -48,6 +54,7 @@ mod tests {
             let error = parse::<Sample>(text).unwrap_err();
             assert!(error.contains(&format!("`{key}`")), "{error}");
         }
+        assert!(parse::<NoSettings>(r#"{"share": 1}"#).unwrap_err().contains("`share`"));
         assert!(parse::<Sample>("{} x").is_err());
         assert!(parse::<Sample>("share=1").is_err());
     }
