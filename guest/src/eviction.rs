@@ -42,8 +42,8 @@
 //! ```
 //!
 //! The entries are in a structure that suits the policy: in [`list::Lists`], that is queues, in a
-//! [`priority::PriorityQueue`], or in one of the author's own ([`Entries`]). Of the stock policies `fifo`, `clock`, `sieve`,
-//! `lfu`, `ttl` and `random` are written so.
+//! [`priority::PriorityQueue`], or in one of the author's own ([`Entries`]). Of the stock policies `fifo`, `clock`, `lfu`,
+//! `ttl` and `random` are written so.
 //!
 //! The long way is [`Eviction`] itself, for a policy that makes room in its own way. It is told of single events too; that
 //! they cross the boundary in batches of packed words is the business of [`pack`], [`unpack`] and [`advance`]. A policy of

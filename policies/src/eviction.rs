@@ -1,6 +1,6 @@
 //! The stock eviction policies, compiled in.
 
-use sandbar_guest::eviction::{Eviction, Knowledge, advance};
+use sandbar_guest::eviction::{Eviction, Knowledge, Shard, advance};
 
 /// A stock policy of one shard, whichever it is. Events are packed as `sandbar_guest::eviction` packs them.
 pub trait NativeEviction: Send {
@@ -68,12 +68,12 @@ pub const NATIVE: &[Native] = &[
         "arc",
         "Learns from what it evicted too early how much room recent and frequent entries need.",
     ),
-    entry::<sandbar_policy_clock::Clock>("clock", "First in, first out, but what was read gets another round."),
-    entry::<sandbar_policy_fifo::Fifo>("fifo", "The entry that arrived first leaves first."),
+    entry::<Shard<sandbar_policy_clock::Clock>>("clock", "First in, first out, but what was read gets another round."),
+    entry::<Shard<sandbar_policy_fifo::Fifo>>("fifo", "The entry that arrived first leaves first."),
     entry::<sandbar_policy_gdsf::Gdsf>("gdsf", "What is read often, costs much to fetch and is small stays."),
-    entry::<sandbar_policy_lfu::Lfu>("lfu", "The entry that was read least leaves first; old popularity ages."),
+    entry::<Shard<sandbar_policy_lfu::Lfu>>("lfu", "The entry that was read least leaves first; old popularity ages."),
     entry::<sandbar_policy_lru::Lru>("lru", "The entry that was read longest ago leaves first."),
-    entry::<sandbar_policy_random::AnyOne>("random", "Any entry leaves, each as likely as another."),
+    entry::<Shard<sandbar_policy_random::AnyOne>>("random", "Any entry leaves, each as likely as another."),
     entry::<sandbar_policy_s3_fifo::S3Fifo>(
         "s3-fifo",
         "New entries are on probation in a small queue; what is read there stays.",
@@ -86,7 +86,7 @@ pub const NATIVE: &[Native] = &[
         "tide",
         "Pools by experience and worth, under the view that hits most: the house policy.",
     ),
-    entry::<sandbar_policy_ttl::Ttl>("ttl", "The entry that expires soonest leaves first."),
+    entry::<Shard<sandbar_policy_ttl::Ttl>>("ttl", "The entry that expires soonest leaves first."),
     entry::<sandbar_policy_w_tinylfu::WTinyLfu>(
         "w-tinylfu",
         "A newcomer has to be asked for more often than what it would replace.",

@@ -10,7 +10,7 @@
 use sandbar_guest::eviction::heirlooms::Heirlooms;
 use sandbar_guest::eviction::knowledge::{KNOWLEDGE_BYTES_MAX, Reader, Writer};
 use sandbar_guest::eviction::list::Lists;
-use sandbar_guest::eviction::{Arrival, Departure, Eviction, Knowledge};
+use sandbar_guest::eviction::{Arrival, Knowledge, Replacement, Shard};
 use serde::Deserialize;
 
 mod counts;
@@ -39,15 +39,15 @@ pub enum Ageing {
 /// The policy of one shard.
 #[derive(Debug)]
 pub struct Lfu {
-    /// One list by count, and by the time at which an entry came to its count; values are numbers in `counts`.
-    entries: Lists<u32>,
     counts: Counts,
     last_victim_count: u64,
     ageing: Ageing,
-    capacity_bytes: u64,
     /// Counts of the entries that are handed over.
     heirlooms: Heirlooms<u64>,
 }
+
+/// One list by count, and by the time at which an entry came to its count; values are numbers in `counts`.
+type Entries = Lists<u32>;
 
 /// What is written for a policy that takes over; another name wherever that changes.
 const FORM: &str = "lfu 1";
@@ -61,21 +61,14 @@ const COUNT_MAX: u64 = 1 << 48;
 const ALL: u8 = 0;
 
 impl Lfu {
-    fn evict_down_to(&mut self, bytes: u64, victims: &mut Vec<u32>) {
-        while self.entries.bytes(ALL) > bytes {
-            let Some(slot) = self.entries.coldest(ALL) else { break };
-            if self.ageing == Ageing::On {
-                self.last_victim_count = self.counts.count(*self.entries.value(slot));
-            }
-            self.remove(slot);
-            victims.push(slot);
-        }
+    fn count(&self, entries: &Entries, slot: u32) -> u64 {
+        self.counts.count(*entries.value(slot))
     }
 
     /// Gives an entry a count that is not lower than any other: they are handed over in that order.
-    fn enter_last(&mut self, count: u64, slot: u32) -> (u32, Option<u32>) {
-        let hottest = self.entries.hottest(ALL);
-        let highest = hottest.map(|hottest| *self.entries.value(hottest));
+    fn enter_last(&mut self, entries: &Entries, count: u64, slot: u32) -> (u32, Option<u32>) {
+        let hottest = entries.hottest(ALL);
+        let highest = hottest.map(|hottest| *entries.value(hottest));
         (self.counts.enter_last(highest, count, slot), hottest)
     }
 
@@ -87,72 +80,54 @@ impl Lfu {
         self.last_victim_count = last_victim_count;
         Some(())
     }
-
-    fn remove(&mut self, slot: u32) {
-        if self.entries.contains(slot) {
-            let colder = self.entries.colder(slot);
-            self.counts.leave(*self.entries.value(slot), slot, colder);
-            self.entries.remove(slot);
-        }
-    }
 }
 
-impl Eviction for Lfu {
-    fn configure(settings: &str, capacity_bytes: u64, _seed: u64) -> Result<Self, String> {
-        let Settings { ageing } = sandbar_guest::settings::parse(settings)?;
-        let (entries, counts) = (Lists::new(1), Counts::default());
-        Ok(Self { entries, counts, last_victim_count: 0, ageing, capacity_bytes, heirlooms: Heirlooms::default() })
+impl Replacement for Lfu {
+    type Settings = Settings;
+    type Entries = Entries;
+
+    fn configure(settings: Settings, _capacity_bytes: u64, _seed: u64) -> Result<(Self, Entries), String> {
+        let Settings { ageing } = settings;
+        let policy = Self { counts: Counts::default(), last_victim_count: 0, ageing, heirlooms: Heirlooms::default() };
+        Ok((policy, Lists::new(1)))
+    }
+
+    fn insert(&mut self, entries: &mut Entries, arrival: &Arrival) {
+        let (number, anchor) = match self.heirlooms.of(arrival) {
+            Some(count) => self.enter_last(entries, count, arrival.slot),
+            None => self.counts.enter(self.last_victim_count + 1, arrival.slot),
+        };
+        entries.push(ALL, arrival.slot, arrival.weight_bytes, number);
+        entries.place_after(ALL, arrival.slot, anchor);
     }
 
     #[inline]
-    fn touched(&mut self, _now_ms: u64, slot: u32) {
-        if !self.entries.contains(slot) {
-            return;
-        }
-        let old = *self.entries.value(slot);
+    fn hit(&mut self, entries: &mut Entries, slot: u32) {
+        let old = *entries.value(slot);
         let (new, anchor) = self.counts.enter_next(old, slot);
-        let colder = self.entries.colder(slot);
-        self.entries.place_after(ALL, slot, Some(anchor));
-        *self.entries.value_mut(slot) = new;
+        let colder = entries.colder(slot);
+        entries.place_after(ALL, slot, Some(anchor));
+        *entries.value_mut(slot) = new;
         self.counts.leave(old, slot, colder);
     }
 
-    fn arrived(&mut self, _now_ms: u64, arrival: Arrival, victims: &mut Vec<u32>) {
-        self.remove(arrival.slot);
-        if arrival.weight_bytes > self.capacity_bytes {
-            return victims.push(arrival.slot);
+    fn victim(&mut self, entries: &mut Entries) -> Option<u32> {
+        let slot = entries.coldest(ALL)?;
+        if self.ageing == Ageing::On {
+            self.last_victim_count = self.count(entries, slot);
         }
-        self.evict_down_to(self.capacity_bytes - arrival.weight_bytes, victims);
-        let (number, anchor) = match self.heirlooms.of(&arrival) {
-            Some(count) => self.enter_last(count, arrival.slot),
-            None => self.counts.enter(self.last_victim_count + 1, arrival.slot),
-        };
-        self.entries.push(ALL, arrival.slot, arrival.weight_bytes, number);
-        self.entries.place_after(ALL, arrival.slot, anchor);
+        Some(slot)
     }
 
-    fn changed(&mut self, _now_ms: u64, slot: u32, weight_bytes: u64, _expires_ms: u64, victims: &mut Vec<u32>) {
-        self.entries.set_weight(slot, weight_bytes);
-        self.evict_down_to(self.capacity_bytes, victims);
+    fn leaving(&mut self, entries: &mut Entries, slot: u32) {
+        self.counts.leave(*entries.value(slot), slot, entries.colder(slot));
     }
 
-    fn departed(&mut self, slot: u32, _reason: Departure) {
-        self.remove(slot);
-    }
-
-    fn reclaim(&mut self, _now_ms: u64, bytes: u64, victims: &mut Vec<u32>) {
-        self.evict_down_to(self.entries.bytes(ALL).saturating_sub(bytes), victims);
-    }
-
-    fn order(&self, after: Option<u32>, limit: u32) -> Vec<u32> {
-        self.entries.order(after, limit)
-    }
-
-    fn hand_over(&self) -> Knowledge {
-        let count = |slot| if self.entries.contains(slot) { self.counts.count(*self.entries.value(slot)) } else { 0 };
+    fn hand_over(&self, entries: &Entries) -> Knowledge {
+        let count = |slot| if entries.contains(slot) { self.count(entries, slot) } else { 0 };
         let mut own = Writer::new(FORM);
         own.number(self.last_victim_count);
-        let slots = self.entries.slots().min(SLOTS_MAX);
+        let slots = entries.slots().min(SLOTS_MAX);
         own.number(slots);
         (0..slots).for_each(|slot| own.number(count(slot)));
         Knowledge { private: own.finish(), ..Knowledge::default() }
@@ -163,13 +138,14 @@ impl Eviction for Lfu {
     }
 }
 
-sandbar_guest::export_eviction!(Lfu);
+sandbar_guest::export_eviction!(Shard<Lfu>);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sandbar_guest::eviction::{Departure, Eviction};
 
-    fn arrive(policy: &mut Lfu, slot: u32) -> Vec<u32> {
+    fn arrive(policy: &mut Shard<Lfu>, slot: u32) -> Vec<u32> {
         let mut victims = vec![];
         policy.arrived(0, Arrival { slot, weight_bytes: 1, ..Arrival::default() }, &mut victims);
         victims
@@ -177,7 +153,7 @@ mod tests {
 
     #[test]
     fn what_was_read_least_leaves_and_among_those_what_came_there_first() {
-        let mut policy = Lfu::configure(r#"{"ageing": "off"}"#, 4, 0).unwrap();
+        let mut policy = Shard::<Lfu>::configure(r#"{"ageing": "off"}"#, 4, 0).unwrap();
         (0..4).for_each(|slot| assert!(arrive(&mut policy, slot).is_empty()));
         [2, 0, 2, 1, 3].into_iter().for_each(|slot| policy.touched(0, slot));
         assert_eq!(policy.order(None, 9), [0, 1, 3, 2]);
@@ -189,7 +165,7 @@ mod tests {
 
     #[test]
     fn counts_age() {
-        let mut policy = Lfu::configure("", 2, 0).unwrap();
+        let mut policy = Shard::<Lfu>::configure("", 2, 0).unwrap();
         arrive(&mut policy, 0);
         (0..5).for_each(|_| policy.touched(0, 0));
         let gone: Vec<u32> = (1..20).flat_map(|slot| arrive(&mut policy, slot)).collect();

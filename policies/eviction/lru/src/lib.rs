@@ -4,8 +4,10 @@
 //! Journal 9(2), 1970.
 //!
 //! Exact, and yet without a list: a read stamps its slot, and the order is made when somebody has to leave. 14 bytes per
-//! slot.
+//! slot. What it decides is easier to see in `readable.rs`.
 
+#[cfg(test)]
+mod readable;
 mod recency;
 mod sorted;
 
@@ -118,6 +120,9 @@ sandbar_guest::export_eviction!(Lru);
 
 #[cfg(test)]
 mod tests {
+    use sandbar_guest::eviction::Shard;
+
+    use super::readable::Readable;
     use super::*;
 
     #[test]
@@ -131,6 +136,44 @@ mod tests {
         lru.arrived(0, Arrival { slot: 3, weight_bytes: 1, ..Arrival::default() }, &mut victims);
         assert_eq!(victims, [1]);
         assert_eq!(lru.order(None, 9), [2, 0, 3]);
+    }
+
+    fn draw(random: &mut u64, below: u64) -> u64 {
+        *random ^= *random << 13;
+        *random ^= *random >> 7;
+        *random ^= *random << 17;
+        *random % below
+    }
+
+    /// Tells a policy of one of the things that can happen.
+    fn tell(policy: &mut impl Eviction, mut random: u64, victims: &mut Vec<u32>) {
+        let what = draw(&mut random, 100);
+        let (slot, weight_bytes) = (draw(&mut random, 50) as u32, draw(&mut random, 30));
+        match what {
+            0..50 => policy.touched(0, slot),
+            50..80 => policy.arrived(0, Arrival { slot, weight_bytes, ..Arrival::default() }, victims),
+            80 => policy.arrived(0, Arrival { slot, weight_bytes: 301, ..Arrival::default() }, victims),
+            81..90 => policy.changed(0, slot, weight_bytes, 0, victims),
+            90..97 => policy.departed(slot, Departure::Expired),
+            _ => policy.reclaim(0, weight_bytes, victims),
+        }
+    }
+
+    #[test]
+    fn it_decides_as_the_readable_one() {
+        for seed in 1..5 {
+            let mut fast = Lru::configure("", 300, seed).unwrap();
+            let mut readable = Shard::<Readable>::configure("", 300, seed).unwrap();
+            let (mut by_fast, mut by_readable, mut random) = (vec![], vec![], seed);
+            for _ in 0..20_000 {
+                draw(&mut random, 1);
+                tell(&mut fast, random, &mut by_fast);
+                tell(&mut readable, random, &mut by_readable);
+                assert_eq!(by_fast, by_readable);
+                assert_eq!(fast.order(None, 99), readable.order(None, 99));
+            }
+            assert!(by_fast.len() > 2_000, "{} victims say little", by_fast.len());
+        }
     }
 
     #[test]

@@ -3,101 +3,58 @@
 //! The order of Redis's `volatile-ttl`. Good where lifetimes say how useful an entry still is; entries that never expire
 //! leave last. O(log n) per arrival, 36 bytes per entry.
 
-use sandbar_guest::eviction::heap::Heap;
-use sandbar_guest::eviction::{Arrival, Departure, Eviction};
-use serde::Deserialize;
-
-/// There is nothing to set.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Settings {}
+use sandbar_guest::eviction::priority::PriorityQueue;
+use sandbar_guest::eviction::{Arrival, Replacement, Shard};
+use sandbar_guest::settings::NoSettings;
 
 /// The policy of one shard.
 #[derive(Debug)]
 pub struct Ttl {
-    /// By expiry, then in order of arrival.
-    entries: Heap<(u64, u64)>,
-    weights: Vec<u64>,
-    bytes: u64,
-    arrivals: u64,
-    capacity_bytes: u64,
+    /// How often an expiry was told.
+    told: u64,
 }
+
+/// By expiry in milliseconds, then in the order in which that was told.
+type ByExpiry = PriorityQueue<(u64, u64)>;
 
 impl Ttl {
-    fn evict_down_to(&mut self, bytes: u64, victims: &mut Vec<u32>) {
-        while self.bytes > bytes {
-            let Some((slot, _)) = self.entries.min() else { break };
-            self.remove(slot);
-            victims.push(slot);
-        }
-    }
-
-    fn remove(&mut self, slot: u32) {
-        if self.entries.remove(slot).is_some() {
-            self.bytes -= self.weights[slot as usize];
-        }
-    }
-
-    fn push(&mut self, slot: u32, weight_bytes: u64, expires_ms: u64) {
-        if slot as usize >= self.weights.len() {
-            self.weights.resize(slot as usize + 1, 0);
-        }
-        self.weights[slot as usize] = weight_bytes;
-        self.bytes += weight_bytes;
-        self.arrivals += 1;
-        self.entries.set(slot, (expires_ms, self.arrivals));
+    fn key(&mut self, expires_ms: u64) -> (u64, u64) {
+        self.told += 1;
+        (expires_ms, self.told)
     }
 }
 
-impl Eviction for Ttl {
-    fn configure(settings: &str, capacity_bytes: u64, _seed: u64) -> Result<Self, String> {
-        let Settings {} = sandbar_guest::settings::parse(settings)?;
-        Ok(Self { entries: Heap::default(), weights: vec![], bytes: 0, arrivals: 0, capacity_bytes })
+impl Replacement for Ttl {
+    type Settings = NoSettings;
+    type Entries = ByExpiry;
+
+    fn configure(_: NoSettings, _capacity_bytes: u64, _seed: u64) -> Result<(Self, ByExpiry), String> {
+        Ok((Self { told: 0 }, ByExpiry::default()))
     }
 
-    #[inline]
-    fn touched(&mut self, _now_ms: u64, _slot: u32) {}
-
-    fn arrived(&mut self, _now_ms: u64, arrival: Arrival, victims: &mut Vec<u32>) {
-        self.remove(arrival.slot);
-        if arrival.weight_bytes > self.capacity_bytes {
-            return victims.push(arrival.slot);
-        }
-        self.evict_down_to(self.capacity_bytes - arrival.weight_bytes, victims);
-        self.push(arrival.slot, arrival.weight_bytes, arrival.expires_ms);
+    fn insert(&mut self, queue: &mut ByExpiry, arrival: &Arrival) {
+        queue.push(arrival.slot, arrival.weight_bytes, self.key(arrival.expires_ms));
     }
 
-    fn changed(&mut self, _now_ms: u64, slot: u32, weight_bytes: u64, expires_ms: u64, victims: &mut Vec<u32>) {
-        if self.entries.key(slot).is_some() {
-            self.remove(slot);
-            self.push(slot, weight_bytes, expires_ms);
-            self.evict_down_to(self.capacity_bytes, victims);
-        }
+    fn changed(&mut self, queue: &mut ByExpiry, slot: u32, expires_ms: u64) {
+        queue.set_key(slot, self.key(expires_ms));
     }
 
-    fn departed(&mut self, slot: u32, _reason: Departure) {
-        self.remove(slot);
-    }
-
-    fn reclaim(&mut self, _now_ms: u64, bytes: u64, victims: &mut Vec<u32>) {
-        self.evict_down_to(self.bytes.saturating_sub(bytes), victims);
-    }
-
-    fn order(&self, after: Option<u32>, limit: u32) -> Vec<u32> {
-        self.entries.order(after, limit)
+    fn victim(&mut self, queue: &mut ByExpiry) -> Option<u32> {
+        queue.min()
     }
 }
 
-sandbar_guest::export_eviction!(Ttl);
+sandbar_guest::export_eviction!(Shard<Ttl>);
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sandbar_guest::eviction::NEVER_MS;
+    use sandbar_guest::eviction::{Eviction, NEVER_MS};
 
     #[test]
     fn what_expires_soonest_leaves_first() {
-        let mut policy = Ttl::configure("", 3, 0).unwrap();
+        let mut policy = Shard::<Ttl>::configure("", 3, 0).unwrap();
         let mut victims = vec![];
         for (slot, expires_ms) in [(0, NEVER_MS), (1, 50), (2, 40), (3, 60)] {
             policy.arrived(0, Arrival { slot, weight_bytes: 1, expires_ms, ..Arrival::default() }, &mut victims);
