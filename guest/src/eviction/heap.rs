@@ -57,6 +57,12 @@ impl<K: Ord + Copy> Heap<K> {
         self.entries.first().map(|&(key, slot)| (slot, key))
     }
 
+    /// Whether the slot is resident.
+    #[inline]
+    pub fn contains(&self, slot: u32) -> bool {
+        self.place(slot).is_some()
+    }
+
     /// A slot's key; none where it is not resident.
     #[inline]
     pub fn key(&self, slot: u32) -> Option<K> {

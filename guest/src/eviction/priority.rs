@@ -57,7 +57,7 @@ impl<K: Ord + Copy> PriorityQueue<K> {
 impl<K: Ord + Copy> Entries for PriorityQueue<K> {
     #[inline]
     fn contains(&self, slot: u32) -> bool {
-        self.order.key(slot).is_some()
+        self.order.contains(slot)
     }
 
     #[inline]

@@ -39,6 +39,7 @@ impl Replacement for Clock {
         Ok((Self { rounds_max: settings.rounds_max }, Lists::new(1)))
     }
 
+    #[inline]
     fn insert(&mut self, lists: &mut Lists, arrival: &Arrival) {
         lists.push(ALL, arrival.slot, arrival.weight_bytes, ());
         if arrival.is_hotter_than(Arrival::COLD_SHARE) {
@@ -51,6 +52,7 @@ impl Replacement for Clock {
         lists.set_mark(slot, lists.mark(slot).saturating_add(1).min(self.rounds_max));
     }
 
+    #[inline]
     fn victim(&mut self, lists: &mut Lists) -> Option<u32> {
         loop {
             let slot = lists.coldest(ALL)?;

@@ -111,6 +111,7 @@ impl Replacement for Lfu {
         self.counts.leave(old, slot, colder);
     }
 
+    #[inline]
     fn victim(&mut self, entries: &mut Entries) -> Option<u32> {
         let slot = entries.coldest(ALL)?;
         if self.ageing == Ageing::On {
@@ -119,6 +120,7 @@ impl Replacement for Lfu {
         Some(slot)
     }
 
+    #[inline]
     fn leaving(&mut self, entries: &mut Entries, slot: u32) {
         self.counts.leave(*entries.value(slot), slot, entries.colder(slot));
     }

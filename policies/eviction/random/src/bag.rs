@@ -16,6 +16,7 @@ pub struct Bag {
 
 impl Bag {
     /// Takes a new entry in, in a slot that is free.
+    #[inline]
     pub(crate) fn push(&mut self, slot: u32, weight_bytes: u64) {
         if slot as usize >= self.places.len() {
             self.places.resize(slot as usize + 1, NIL);
@@ -25,15 +26,18 @@ impl Bag {
         self.total_bytes += weight_bytes;
     }
 
+    #[inline]
     pub(crate) fn len(&self) -> u64 {
         self.entries.len() as u64
     }
 
     /// None where there are not so many.
+    #[inline]
     pub(crate) fn slot_at(&self, place: usize) -> Option<u32> {
         self.entries.get(place).map(|(slot, _)| *slot)
     }
 
+    #[inline]
     fn place(&self, slot: u32) -> Option<usize> {
         let place = *self.places.get(slot as usize)?;
         (place != NIL).then_some(place as usize)
@@ -42,10 +46,12 @@ impl Bag {
 
 /// Any order is as good as another.
 impl Entries for Bag {
+    #[inline]
     fn contains(&self, slot: u32) -> bool {
         self.place(slot).is_some()
     }
 
+    #[inline]
     fn total_bytes(&self) -> u64 {
         self.total_bytes
     }
@@ -57,6 +63,7 @@ impl Entries for Bag {
         *weight = weight_bytes;
     }
 
+    #[inline]
     fn remove(&mut self, slot: u32) -> bool {
         let Some(place) = self.place(slot) else { return false };
         let (_, weight_bytes) = self.entries.swap_remove(place);

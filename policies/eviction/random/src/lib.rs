@@ -26,10 +26,12 @@ impl Replacement for AnyOne {
         Ok((Self { random: Random::new(seed) }, Bag::default()))
     }
 
+    #[inline]
     fn insert(&mut self, bag: &mut Bag, arrival: &Arrival) {
         bag.push(arrival.slot, arrival.weight_bytes);
     }
 
+    #[inline]
     fn victim(&mut self, bag: &mut Bag) -> Option<u32> {
         bag.slot_at(self.random.below(bag.len()) as usize)
     }
