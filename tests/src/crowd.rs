@@ -2,17 +2,18 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use crate::balancer::Balancer;
 use crate::client::{Answer, Client};
 use crate::nodes::HOST;
 use crate::versions::version_shown;
+use crate::wait::eventually;
 
 /// What became of one request.
 #[derive(Debug)]
@@ -23,8 +24,6 @@ pub struct Asked {
     pub node: usize,
     /// What it answered.
     pub answer: anyhow::Result<Answer>,
-    /// How long that took.
-    pub took: Duration,
 }
 
 /// Asks for a page with so many clients at once, each on a connection of its own that is there already, spread evenly
@@ -56,9 +55,8 @@ pub async fn at_once_as(
         asking.spawn(async move {
             let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
             gate.wait().await;
-            let began = Instant::now();
             let answer = client.get_with(&page, &fields).await;
-            Asked { client: n, node, answer, took: began.elapsed() }
+            Asked { client: n, node, answer }
         });
     }
     Ok(asking.join_all().await)
@@ -67,6 +65,8 @@ pub async fn at_once_as(
 /// Clients that ask for one page after the other, each as a load balancer would have it, until they are told to stop.
 pub struct Steady {
     stop: Arc<AtomicBool>,
+    /// By client: how many requests are over.
+    asked: Arc<[AtomicU64]>,
     clients: JoinSet<Seen>,
 }
 
@@ -79,8 +79,6 @@ pub struct Seen {
     pub from_l2: u64,
     /// Anything else.
     pub errors: Vec<String>,
-    /// The longest that an answer took.
-    pub slowest: Duration,
 }
 
 impl Steady {
@@ -92,12 +90,34 @@ impl Steady {
         page: impl Fn(usize, u64) -> String + Clone + Send + 'static,
     ) -> Self {
         let stop = Arc::<AtomicBool>::default();
+        let asked: Arc<[AtomicU64]> = (0..clients).map(|_| AtomicU64::new(0)).collect();
         let mut asking = JoinSet::new();
         for client in 0..clients {
-            let (balancer, stop, page) = (Balancer::new(nodes, HOST, client), Arc::clone(&stop), page.clone());
-            asking.spawn(go_on(balancer, rest, stop, move |n| page(client, n)));
+            let (mut balancer, page) = (Balancer::new(nodes, HOST, client), page.clone());
+            let (stop, asked) = (Arc::clone(&stop), Arc::clone(&asked));
+            asking.spawn(async move {
+                let mut seen = Seen::default();
+                while !stop.load(Ordering::Relaxed) {
+                    let page = page(client, asked[client].load(Ordering::Relaxed));
+                    seen.note(&page, balancer.get(&page).await);
+                    asked[client].fetch_add(1, Ordering::Relaxed);
+                    sleep(rest).await;
+                }
+                seen
+            });
         }
-        Self { stop, clients: asking }
+        Self { stop, asked, clients: asking }
+    }
+
+    /// Waits until each of them has asked so many times more, and has been answered: nobody is held up.
+    ///
+    /// # Panics
+    /// When somebody is.
+    pub async fn each_is_answered(&self, times: u64) {
+        let asked = || self.asked.iter().map(|asked| asked.load(Ordering::Relaxed));
+        // What is answered next may have been asked for before.
+        let enough: Vec<u64> = asked().map(|before| before + 1 + times).collect();
+        eventually("each client is answered", async || asked().zip(&enough).all(|(now, enough)| now >= *enough)).await;
     }
 
     /// Ends it, and answers with what they saw.
@@ -107,32 +127,21 @@ impl Steady {
     }
 }
 
-async fn go_on(mut balancer: Balancer, rest: Duration, stop: Arc<AtomicBool>, page: impl Fn(u64) -> String) -> Seen {
-    let mut seen = Seen::default();
-    let mut n = 0;
-    while !stop.load(Ordering::Relaxed) {
-        let page = page(n);
-        let began = Instant::now();
-        let answer = balancer.get(&page).await;
-        seen.slowest = seen.slowest.max(began.elapsed());
-        match answer.and_then(|answer| version_shown(&page, &answer).map(|_| answer)) {
+impl Seen {
+    fn note(&mut self, page: &str, answer: anyhow::Result<Answer>) {
+        match answer.and_then(|answer| version_shown(page, &answer).map(|_| answer)) {
             Ok(answer) => {
-                seen.answers += 1;
-                seen.from_l2 += u64::from(answer.cache_status().value("detail") == Some("redis"));
+                self.answers += 1;
+                self.from_l2 += u64::from(answer.cache_status().value("detail") == Some("redis"));
             }
-            Err(error) if seen.errors.len() < 20 => seen.errors.push(format!("{error:#}")),
+            Err(error) if self.errors.len() < 20 => self.errors.push(format!("{error:#}")),
             Err(_) => {}
         }
-        n += 1;
-        sleep(rest).await;
     }
-    seen
-}
 
-impl Seen {
     fn with(mut self, other: Self) -> Self {
         self.errors.extend(other.errors);
         let (answers, from_l2) = (self.answers + other.answers, self.from_l2 + other.from_l2);
-        Self { answers, from_l2, slowest: self.slowest.max(other.slowest), errors: self.errors }
+        Self { answers, from_l2, errors: self.errors }
     }
 }

@@ -1,10 +1,13 @@
 //! A TCP proxy that misbehaves on demand: between a node and a server, so that one node alone is cut off.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use parking_lot::Mutex;
+use tokio::io::AsyncReadExt;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -29,8 +32,17 @@ pub enum Fault {
 #[derive(Debug)]
 pub struct FaultProxy {
     addr: SocketAddr,
-    fault: Arc<watch::Sender<Fault>>,
+    shared: Arc<Shared>,
     task: AbortHandle,
+}
+
+#[derive(Debug)]
+struct Shared {
+    fault: watch::Sender<Fault>,
+    /// Held while bytes are passed on or the fault is changed: none that were read before slip through after it.
+    passing: Mutex<()>,
+    called: AtomicU64,
+    struck: AtomicU64,
 }
 
 impl FaultProxy {
@@ -41,9 +53,10 @@ impl FaultProxy {
     pub async fn start(server: SocketAddr) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let addr = listener.local_addr()?;
-        let fault = Arc::new(watch::Sender::new(Fault::None));
-        let task = tokio::spawn(accept(listener, server, Arc::clone(&fault))).abort_handle();
-        Ok(Self { addr, fault, task })
+        let (fault, passing) = (watch::Sender::new(Fault::None), Mutex::default());
+        let shared = Arc::new(Shared { fault, passing, called: AtomicU64::new(0), struck: AtomicU64::new(0) });
+        let task = tokio::spawn(accept(listener, server, Arc::clone(&shared))).abort_handle();
+        Ok(Self { addr, shared, task })
     }
 
     /// Where it listens.
@@ -51,50 +64,128 @@ impl FaultProxy {
         self.addr
     }
 
-    /// From now on it does this.
+    /// When this returns it does that, with each byte that it has not passed on yet.
     pub fn set(&self, fault: Fault) {
-        self.fault.send_replace(fault);
+        let _nothing_passes = self.shared.passing.lock();
+        self.shared.fault.send_replace(fault);
+    }
+
+    /// How often somebody has called, and was let in or not.
+    pub fn called(&self) -> u64 {
+        self.shared.called.load(Ordering::SeqCst)
+    }
+
+    /// How often somebody has run into a fault: what they sent or were sent did not come as it was, or not at all.
+    pub fn struck(&self) -> u64 {
+        self.shared.struck.load(Ordering::SeqCst)
     }
 }
 
 impl Drop for FaultProxy {
     fn drop(&mut self) {
         self.task.abort();
-        self.fault.send_replace(Fault::Cut);
+        self.shared.fault.send_replace(Fault::Cut);
     }
 }
 
-async fn accept(listener: TcpListener, server: SocketAddr, fault: Arc<watch::Sender<Fault>>) {
+async fn accept(listener: TcpListener, server: SocketAddr, shared: Arc<Shared>) {
     while let Ok((near, _)) = listener.accept().await {
-        if *fault.borrow() == Fault::Cut {
+        shared.called.fetch_add(1, Ordering::SeqCst);
+        if *shared.fault.borrow() == Fault::Cut {
+            shared.strike();
             continue;
         }
         let Ok(far) = TcpStream::connect(server).await else { continue };
         let _ = (near.set_nodelay(true), far.set_nodelay(true));
         let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
-        tokio::spawn(pass(near_in, far_out, fault.subscribe(), false));
-        tokio::spawn(pass(far_in, near_out, fault.subscribe(), true));
+        tokio::spawn(pass(near_in, far_out, Arc::clone(&shared), false));
+        tokio::spawn(pass(far_in, near_out, Arc::clone(&shared), true));
     }
 }
 
-async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut fault: watch::Receiver<Fault>, answers: bool) {
+async fn pass(mut from: OwnedReadHalf, to: OwnedWriteHalf, shared: Arc<Shared>, answers: bool) {
+    let mut fault = shared.fault.subscribe();
     let mut bytes = vec![0; 16 << 10];
     loop {
         let now = *fault.borrow_and_update();
-        let read = tokio::select! {
-            _ = fault.changed() => continue,
-            read = from.read(&mut bytes), if now != Fault::Cut && now != Fault::HalfOpen => read,
-            () = std::future::ready(()), if now == Fault::Cut => return,
-        };
-        let Ok(count @ 1..) = read else { return };
-        let now = *fault.borrow();
-        match now {
-            Fault::Delay(delay) => tokio::time::sleep(delay).await,
-            Fault::Garbage if answers => bytes[..count].fill(b'?'),
-            _ => {}
-        }
-        if to.write_all(&bytes[..count]).await.is_err() {
+        if now == Fault::Cut {
             return;
         }
+        if now == Fault::HalfOpen {
+            tokio::select! {
+                _ = fault.changed() => continue,
+                _ = from.readable(), if !answers => shared.strike(),
+            }
+            let _ = fault.changed().await;
+            continue;
+        }
+        let read = tokio::select! {
+            _ = fault.changed() => continue,
+            read = from.read(&mut bytes) => read,
+        };
+        let Ok(count @ 1..) = read else { return };
+        if !shared.deliver(&to, &mut bytes[..count], &mut fault, answers).await {
+            return;
+        }
+    }
+}
+
+impl Shared {
+    fn strike(&self) {
+        self.struck.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Passes a piece on, by what the fault is until its last byte has gone; false where the connection ends.
+    async fn deliver(
+        &self,
+        to: &OwnedWriteHalf,
+        bytes: &mut [u8],
+        fault: &mut watch::Receiver<Fault>,
+        answers: bool,
+    ) -> bool {
+        let (mut sent, mut is_late) = (0, false);
+        while sent < bytes.len() {
+            let now = *fault.borrow_and_update();
+            match now {
+                Fault::Cut => return false,
+                Fault::HalfOpen => {
+                    self.strike();
+                    let _ = fault.changed().await;
+                    continue;
+                }
+                Fault::Delay(delay) if !is_late => {
+                    self.strike();
+                    is_late = tokio::select! {
+                        _ = fault.changed() => false,
+                        () = tokio::time::sleep(delay) => true,
+                    };
+                    continue;
+                }
+                Fault::Garbage if answers => {
+                    self.strike();
+                    bytes[sent..].fill(b'?');
+                }
+                _ => {}
+            }
+            let writable = tokio::select! {
+                _ = fault.changed() => continue,
+                writable = to.writable() => writable,
+            };
+            match writable.and_then(|()| self.write(to, &bytes[sent..], fault)) {
+                Ok(written) => sent += written,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+
+    /// Writes what there is room for, unless the fault has changed.
+    fn write(&self, to: &OwnedWriteHalf, bytes: &[u8], fault: &watch::Receiver<Fault>) -> std::io::Result<usize> {
+        let _passing = self.passing.lock();
+        if fault.has_changed().unwrap_or(true) {
+            return Ok(0);
+        }
+        to.try_write(bytes)
     }
 }

@@ -11,6 +11,7 @@
 
 mod askers;
 mod check;
+mod clock;
 pub mod faults;
 pub mod traffic;
 
@@ -19,6 +20,7 @@ use std::time::Duration;
 use crate::versions::Variant;
 
 pub use check::{Rules, Tally, Violation, check};
+pub use clock::HistoryClock;
 
 /// A page of the origin, by its place in a list.
 pub type Page = usize;

@@ -23,9 +23,8 @@ use sandbar::tier::redis::{BreakerConfig, RedisConfig, RedisTier};
 
 use crate::origin::Gate;
 use crate::scope;
+use crate::wait::PATIENCE;
 
-/// How long anything may take before a test gives up.
-pub const PATIENCE: Duration = Duration::from_secs(20);
 /// After how long hasty nodes are deaf.
 pub const SILENCE: Duration = Duration::from_millis(500);
 
@@ -33,13 +32,23 @@ pub const SILENCE: Duration = Duration::from_millis(500);
 #[derive(Debug, Default)]
 pub struct SteppedClock {
     ahead_ms: AtomicU64,
+    passed_ms: AtomicU64,
 }
 
 impl SteppedClock {
-    /// Puts it forward.
+    /// Puts it forward: what is stored is so much older.
     pub fn step(&self, step: Duration) {
-        self.ahead_ms.fetch_add(u64::try_from(step.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
+        self.ahead_ms.fetch_add(millis(step), Ordering::SeqCst);
     }
+
+    /// Lets so much time pass by what silences and deadlines are measured with, as for a process that stood still.
+    pub fn stand_still(&self, time: Duration) {
+        self.passed_ms.fetch_add(millis(time), Ordering::SeqCst);
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Clock for SteppedClock {
@@ -48,7 +57,7 @@ impl Clock for SteppedClock {
     }
 
     fn monotonic(&self) -> Duration {
-        SystemClock.monotonic()
+        SystemClock.monotonic().saturating_add(Duration::from_millis(self.passed_ms.load(Ordering::SeqCst)))
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()> {
@@ -63,22 +72,18 @@ pub struct Source {
     pub clock: Arc<SteppedClock>,
     fetches: AtomicUsize,
     cache_control: Mutex<&'static str>,
-    delay: Mutex<Duration>,
-    gate: Mutex<Option<Gate>>,
+    gate_of_next: Mutex<Option<Gate>>,
+    gate_of_all: Mutex<Gate>,
     version: Mutex<Option<u64>>,
 }
 
 impl Source {
     /// Its responses say this of caching.
     pub fn new(cache_control: &'static str) -> Arc<Self> {
-        let (delay, gate, version) = (Mutex::new(Duration::ZERO), Mutex::new(None), Mutex::new(None));
-        let (clock, fetches) = (Arc::default(), AtomicUsize::new(0));
-        Arc::new(Self { clock, fetches, cache_control: Mutex::new(cache_control), delay, gate, version })
-    }
-
-    /// From now on each answer takes so long.
-    pub fn delay(&self, delay: Duration) {
-        *self.delay.lock() = delay;
+        let (gate_of_next, gate_of_all, version) = (Mutex::new(None), Mutex::new(Gate::closed()), Mutex::new(None));
+        gate_of_all.lock().open();
+        let (clock, fetches, cache_control) = (Arc::default(), AtomicUsize::new(0), Mutex::new(cache_control));
+        Arc::new(Self { clock, fetches, cache_control, gate_of_next, gate_of_all, version })
     }
 
     /// From now on responses say this of caching.
@@ -94,7 +99,14 @@ impl Source {
     /// The next request waits for the gate that this answers with; those after it don't.
     pub fn hold_next(&self) -> Gate {
         let gate = Gate::closed();
-        *self.gate.lock() = Some(gate.clone());
+        *self.gate_of_next.lock() = Some(gate.clone());
+        gate
+    }
+
+    /// All requests from now on wait for the gate that this answers with.
+    pub fn hold_all(&self) -> Gate {
+        let gate = Gate::closed();
+        *self.gate_of_all.lock() = gate.clone();
         gate
     }
 
@@ -105,11 +117,8 @@ impl Source {
 
     async fn answer(&self, request: Request<Body>) -> Result<Response<Body>, body::BoxError> {
         let number = self.fetches.fetch_add(1, Ordering::SeqCst);
-        let (gate, delay) = (self.gate.lock().take(), *self.delay.lock());
-        if let Some(gate) = gate {
-            gate.passed().await;
-        }
-        tokio::time::sleep(delay).await;
+        let gate = self.gate_of_next.lock().take().unwrap_or_else(|| self.gate_of_all.lock().clone());
+        gate.passed().await;
         let cache_control = *self.cache_control.lock();
         let version = self.version.lock().unwrap_or(number as u64);
         let response = Response::builder().header("cache-control", cache_control);

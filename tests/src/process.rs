@@ -6,6 +6,8 @@ use std::time::Duration;
 use anyhow::Context;
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::wait::found;
+
 /// A child process. Dropping it kills it.
 #[derive(Debug)]
 pub struct Process(Child);
@@ -40,15 +42,8 @@ impl Process {
     /// # Errors
     /// When it does not end in time.
     pub async fn wait(&mut self, at_most: Duration) -> anyhow::Result<ExitStatus> {
-        let waiting = async {
-            loop {
-                if let Some(status) = self.ended() {
-                    return status;
-                }
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(at_most, waiting).await.context("the process does not end")
+        let ended = found("the process ends", async || self.ended());
+        tokio::time::timeout(at_most, ended).await.context("the process does not end")
     }
 
     /// Memory it occupies, in bytes: the resident set, as the kernel counts it.

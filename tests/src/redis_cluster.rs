@@ -1,17 +1,13 @@
 //! A Redis Cluster of the test's own: masters with a replica each, which take over for one another.
 
-use std::time::Duration;
-
-use anyhow::{Context, bail};
-use tokio::time::{Instant, sleep};
+use anyhow::Context;
 
 use crate::ports::free_port;
 use crate::redis_server::RedisServer;
+use crate::wait::eventually;
 
 /// Slots of a Cluster.
 const SLOTS: usize = 16_384;
-/// How long its servers may take until they agree.
-const AGREED_MAX: Duration = Duration::from_secs(40);
 /// After how long a server that says nothing is taken for dead.
 const NODE_TIMEOUT_MS: &str = "1000";
 
@@ -27,7 +23,7 @@ impl RedisCluster {
     /// Starts so many masters and as many replicas, and waits until all slots are served and replicated.
     ///
     /// # Errors
-    /// When they do not find together.
+    /// When one does not start, or does not take part.
     pub async fn start(masters: usize) -> anyhow::Result<Self> {
         let (mut servers, mut buses) = (Vec::new(), Vec::new());
         for _ in 0..masters * 2 {
@@ -48,10 +44,10 @@ impl RedisCluster {
         for master in 0..masters {
             let id = cluster.ask(master, &["CLUSTER", "MYID"])?;
             // It has to have heard of its master first.
-            let follows = || cluster.ask(masters + master, &["CLUSTER", "REPLICATE", &id]).is_ok();
-            until("a replica follows", follows).await?;
+            let follows = async || cluster.ask(masters + master, &["CLUSTER", "REPLICATE", &id]).is_ok();
+            eventually("a replica follows", follows).await;
         }
-        until("it is whole", || cluster.is_whole()).await?;
+        eventually("it is whole", async || cluster.is_whole()).await;
         Ok(cluster)
     }
 
@@ -62,16 +58,13 @@ impl RedisCluster {
     }
 
     /// Kills a master and waits until its replica serves in its place.
-    ///
-    /// # Errors
-    /// When it does not.
-    pub async fn fail_over(&mut self, master: usize) -> anyhow::Result<()> {
+    pub async fn fail_over(&mut self, master: usize) {
         self.servers[master].kill();
         let replica = self.masters + master;
-        until("the replica takes over", || {
+        eventually("the replica takes over", async || {
             self.ask(replica, &["ROLE"]).is_ok_and(|role| role.starts_with("master")) && self.is_served(replica)
         })
-        .await
+        .await;
     }
 
     /// Kills the present master of the slots that the first masters' number `slots` had.
@@ -96,20 +89,21 @@ impl RedisCluster {
     /// all are up to date.
     ///
     /// # Errors
-    /// When it does not get there.
+    /// When what was killed does not start again.
     pub async fn heal(&mut self) -> anyhow::Result<()> {
         for server in self.servers.iter().filter(|server| server.pid().is_some()) {
             server.resume()?;
         }
         let masters = self.masters;
-        until("all slots are served", || {
+        eventually("all slots are served", async || {
             (0..masters).all(|slots| self.present_master(slots).is_ok_and(|master| self.is_served(master)))
         })
-        .await?;
+        .await;
         for server in self.servers.iter_mut().filter(|server| server.pid().is_none()) {
             server.restart()?;
         }
-        until("it is whole again", || self.is_whole()).await
+        eventually("it is whole again", async || self.is_whole()).await;
+        Ok(())
     }
 
     fn present_master(&self, slots: usize) -> anyhow::Result<usize> {
@@ -175,15 +169,4 @@ impl RedisCluster {
 
 fn text(value: &redis::Value) -> String {
     redis::from_redis_value_ref::<String>(value).unwrap_or_default()
-}
-
-async fn until(what: &str, holds: impl Fn() -> bool) -> anyhow::Result<()> {
-    let began = Instant::now();
-    while !holds() {
-        if began.elapsed() > AGREED_MAX {
-            bail!("the Cluster never got there: {what}");
-        }
-        sleep(Duration::from_millis(50)).await;
-    }
-    Ok(())
 }

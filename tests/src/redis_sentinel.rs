@@ -3,19 +3,17 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use tempfile::TempDir;
-use tokio::time::{Instant, sleep};
 
 use crate::ports::free_port;
 use crate::process::Process;
 use crate::redis_server::RedisServer;
+use crate::wait::eventually;
 
 /// What the Sentinels call the master.
 const SERVICE: &str = "cache";
 const SENTINELS: usize = 3;
-/// How long they may take until they agree.
-const AGREED_MAX: Duration = Duration::from_secs(40);
 
 /// Servers and Sentinels that run.
 #[derive(Debug)]
@@ -37,7 +35,7 @@ impl RedisSentinel {
     /// Starts all of them, and waits until the Sentinels know each other and the replica.
     ///
     /// # Errors
-    /// When they do not find together.
+    /// When one does not start.
     pub async fn start() -> anyhow::Result<Self> {
         let master = RedisServer::start()?;
         let port = master.addr().port().to_string();
@@ -45,10 +43,10 @@ impl RedisSentinel {
         let replica = RedisServer::start_with(&replica)?;
         let sentinels = (0..SENTINELS).map(|_| Sentinel::start(&port)).collect::<anyhow::Result<Vec<_>>>()?;
         let all = Self { servers: vec![master, replica], sentinels };
-        all.until("the Sentinels know all", |all| {
+        eventually("the Sentinels know all", async || {
             all.sentinels.iter().all(|sentinel| sentinel.knows(1, SENTINELS - 1).unwrap_or(false))
         })
-        .await?;
+        .await;
         Ok(all)
     }
 
@@ -64,27 +62,13 @@ impl RedisSentinel {
     }
 
     /// Kills the master and waits until the Sentinels name the replica.
-    ///
-    /// # Errors
-    /// When they do not.
-    pub async fn fail_over(&mut self) -> anyhow::Result<()> {
+    pub async fn fail_over(&mut self) {
         self.servers[0].kill();
         let port = self.servers[1].addr().port();
-        self.until("the Sentinels name the replica", |all| {
-            all.sentinels.iter().all(|sentinel| sentinel.master_port().is_ok_and(|named| named == port))
+        eventually("the Sentinels name the replica", async || {
+            self.sentinels.iter().all(|sentinel| sentinel.master_port().is_ok_and(|named| named == port))
         })
-        .await
-    }
-
-    async fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) -> anyhow::Result<()> {
-        let began = Instant::now();
-        while !holds(self) {
-            if began.elapsed() > AGREED_MAX {
-                bail!("never came true: {what}");
-            }
-            sleep(Duration::from_millis(50)).await;
-        }
-        Ok(())
+        .await;
     }
 }
 

@@ -16,18 +16,17 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::ports::free_port;
+use crate::wait::found_by_thread;
 
-/// How long a server may take until it answers.
-const START_TRIES: u32 = 400;
-const START_STEP: Duration = Duration::from_millis(25);
+/// How long one question whether it has started may take.
+const ANSWER_MAX: Duration = Duration::from_millis(500);
 
 /// A running, paused or dead Redis. Dropping it kills it.
 #[derive(Debug)]
@@ -124,17 +123,15 @@ impl RedisServer {
             .spawn()
             .context("redis-server could not be started: is it installed?")?;
         self.child = Some(child);
-        for _ in 0..START_TRIES {
+        let started = found_by_thread(|| {
             if self.answers() {
-                return Ok(());
+                return Some(Ok(()));
             }
-            if let Some(status) = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten()) {
-                self.child = None;
-                bail!("redis-server ended with {status}: {}", self.log());
-            }
-            thread::sleep(START_STEP);
-        }
-        bail!("redis-server does not answer on port {}: {}", self.port, self.log())
+            let status = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten())?;
+            self.child = None;
+            Some(Err(anyhow!("redis-server ended with {status}: {}", self.log())))
+        });
+        started.unwrap_or_else(|| bail!("redis-server does not answer on port {}: {}", self.port, self.log()))
     }
 
     /// Starts it again on the same port without any data.
@@ -158,12 +155,29 @@ impl RedisServer {
         }
     }
 
-    /// Stops it with SIGSTOP: its sockets stay open, the kernel goes on accepting, and nothing answers.
+    /// Stops it with SIGSTOP: its sockets stay open, the kernel goes on accepting, and nothing answers. When this returns, all
+    /// of its threads stand still.
     ///
     /// # Errors
     /// When it does not run.
     pub fn pause(&self) -> anyhow::Result<()> {
-        self.signal(Signal::STOP)
+        self.signal(Signal::STOP)?;
+        let stands_still =
+            || self.stands_still().map_or_else(|error| Some(Err(error)), |still| still.then_some(Ok(())));
+        found_by_thread(stands_still).context("redis-server does not stop")?
+    }
+
+    /// Whether the kernel says of all of its threads that they are stopped.
+    fn stands_still(&self) -> anyhow::Result<bool> {
+        let id = self.pid().context("redis-server does not run")?;
+        for thread in std::fs::read_dir(format!("/proc/{id}/task"))? {
+            let stat = std::fs::read_to_string(thread?.path().join("stat"))?;
+            // Behind the name, which is in parentheses, comes the state.
+            if !stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('T')) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Lets it go on after [`Self::pause`].
@@ -191,8 +205,8 @@ impl RedisServer {
     /// Whether it answers a PING: with PONG, or with an error where it wants a password first.
     fn answers(&self) -> bool {
         let ask = || -> std::io::Result<bool> {
-            let mut stream = TcpStream::connect_timeout(&self.addr(), START_STEP)?;
-            stream.set_read_timeout(Some(Duration::from_millis(500)))?;
+            let mut stream = TcpStream::connect_timeout(&self.addr(), ANSWER_MAX)?;
+            stream.set_read_timeout(Some(ANSWER_MAX))?;
             stream.write_all(b"PING\r\n")?;
             let mut answer = [0; 5];
             stream.read_exact(&mut answer)?;

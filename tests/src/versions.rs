@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::Method;
 use parking_lot::Mutex;
 
-use crate::origin::{Origin, Reply, Seen};
+use crate::origin::{Gate, Origin, Reply, Seen};
 
 mod page;
 
@@ -50,6 +50,8 @@ struct State {
     fetches: HashMap<String, Vec<u64>>,
     /// Latencies of the coming fetches are spread up to this by a counter, where it is set.
     spread: Option<(Duration, u64)>,
+    /// By page: what its replies wait for.
+    gates: HashMap<String, Gate>,
     /// Whether pages that differ by whoever asks say nothing of it.
     silent: bool,
 }
@@ -77,6 +79,13 @@ impl Versions {
     /// From now on this page is served so.
     pub fn serve(&self, page: &str, serving: Serving) {
         self.state.lock().serving.insert(page.to_owned(), serving);
+    }
+
+    /// From now on replies with this page wait for the gate that this answers with.
+    pub fn hold(&self, page: &str) -> Gate {
+        let gate = Gate::closed();
+        self.state.lock().gates.insert(page.to_owned(), gate.clone());
+        gate
     }
 
     /// From now on all pages without a serving of their own take up to so long, some less and some more.
@@ -123,7 +132,11 @@ impl State {
         let serving = serving.unwrap_or(self.usual);
         if matches!(seen.method, Method::GET | Method::HEAD) {
             self.fetches.entry(page.to_owned()).or_insert_with(|| vec![0; doors])[door] += 1;
-            return self.page(page, serving, seen).after(latency);
+            let reply = self.page(page, serving, seen).after(latency);
+            return match self.gates.get(page) {
+                Some(gate) => reply.when(gate),
+                None => reply,
+            };
         }
         let version = self.change(page);
         Reply::ok("written").field(VERSION, version.to_string())
@@ -196,20 +209,20 @@ pub fn surrogate_key(page: &str) -> String {
 mod tests {
     use super::*;
     use crate::client::Client;
+    use crate::wait::eventually;
 
     #[tokio::test]
     async fn a_fetch_shows_the_version_from_when_it_was_asked() -> anyhow::Result<()> {
         let origin = Versions::start(2, Serving::default()).await?;
         let client = |door: usize| Client::new(origin.doors[door].address(), "shop.test");
         assert_eq!(version_shown("/a/1", &client(0).get("/a/1").await?)?, 1);
-        origin.serve("/a/1", Serving { latency: Duration::from_millis(100), ..Serving::default() });
+        let gate = origin.hold("/a/1");
         let mut slow = client(0);
         let slow = tokio::spawn(async move { slow.get("/a/1").await });
-        while origin.fetches("/a/1") < 2 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        eventually("it is asked", async || origin.fetches("/a/1") == 2).await;
         let written = client(1).send("PUT", "/a/1", &[], "").await?;
         assert_eq!((written.field(VERSION), origin.version("/a/1")), (Some("2"), 2));
+        gate.open();
         assert_eq!(version_shown("/a/1", &slow.await??)?, 1);
         assert_eq!(version_shown("/a/1", &client(1).get("/a/1").await?)?, 2);
         assert_eq!(origin.fetches_by_door("/a/1"), [2, 1]);

@@ -16,11 +16,10 @@ use sandbar::tier::redis::{BreakerConfig, RedisConfig, RedisTier};
 use sandbar::tier::{Stored, Terms, Tier};
 use sandbar_tests::entries::{body, entry, key};
 use sandbar_tests::fault_proxy::{Fault, FaultProxy};
+use sandbar_tests::node::SteppedClock;
 use sandbar_tests::redis_server::RedisServer;
-use tokio::time::{sleep, timeout};
+use sandbar_tests::wait::{PATIENCE, eventually, found, in_time};
 
-/// Far longer than any of this takes.
-const PATIENCE: Duration = Duration::from_secs(20);
 const HEARTBEAT: Duration = Duration::from_millis(50);
 /// After how long a node is deaf where a test wants it to be so soon.
 const SILENCE: Duration = Duration::from_millis(500);
@@ -83,9 +82,19 @@ fn hasty(url: String) -> FleetConfig {
     }
 }
 
+/// For a node whose network fails, though it is not to count as deaf by that.
+fn patient(proxy: &FaultProxy) -> FleetConfig {
+    let url = format!("redis://{}/", proxy.addr());
+    FleetConfig { silence_max: PATIENCE, member_timeout: 2 * PATIENCE, ..hasty(url) }
+}
+
 async fn node_with(config: &FleetConfig) -> anyhow::Result<Node> {
+    node_by(config, Arc::new(SystemClock)).await
+}
+
+async fn node_by(config: &FleetConfig, clock: Arc<dyn Clock>) -> anyhow::Result<Node> {
     let heard = Arc::new(Heard::default());
-    let fleet = Fleet::start(config, Arc::clone(&heard) as Arc<dyn Listener>, Arc::new(SystemClock))?;
+    let fleet = Fleet::start(config, Arc::clone(&heard) as Arc<dyn Listener>, clock)?;
     assert!(fleet.bus().ready(PATIENCE).await, "{:?}", fleet.bus().stats());
     Ok(Node { fleet, heard })
 }
@@ -107,22 +116,15 @@ async fn publish(node: &Node, sequences: impl IntoIterator<Item = u64>) -> anyho
 }
 
 /// Publishes once the server is there again for the one who does.
-async fn publish_again(node: &Node, sequence: u64) -> anyhow::Result<()> {
-    let publishing = async {
-        while publish(node, [sequence]).await.is_err() {
-            sleep(HEARTBEAT).await;
-        }
-    };
-    Ok(timeout(PATIENCE, publishing).await?)
+async fn publish_again(node: &Node, sequence: u64) {
+    eventually("the server takes it again", async || publish(node, [sequence]).await.is_ok()).await;
 }
 
-async fn until(what: &str, holds: impl Fn() -> bool) -> anyhow::Result<()> {
-    let waiting = async {
-        while !holds() {
-            sleep(Duration::from_millis(2)).await;
-        }
-    };
-    timeout(PATIENCE, waiting).await.map_err(|_| anyhow::anyhow!("never came true: {what}"))
+/// Lets the network fail, and waits until the node behind it has run into that.
+async fn strike(proxy: &FaultProxy, fault: Fault) {
+    let before = proxy.struck();
+    proxy.set(fault);
+    eventually("the node has run into it", async || proxy.struck() > before).await;
 }
 
 fn stream() -> String {
@@ -140,18 +142,18 @@ async fn purges_are_heard_in_order_by_every_other_node() -> anyhow::Result<()> {
     let nodes = [node(&server).await?, node(&server).await?, node(&server).await?];
     publish(&nodes[0], 0..500).await?;
     publish(&nodes[1], 500..600).await?;
-    until("all have heard", || {
+    eventually("all have heard", async || {
         nodes[2].heard.purges().len() == 600
             && nodes[1].heard.purges().len() == 500
             && nodes[0].heard.purges().len() == 100
     })
-    .await?;
+    .await;
     assert_eq!(nodes[2].heard.purges(), (0..600).collect::<Vec<_>>());
     assert_eq!(nodes[1].heard.purges(), (0..500).collect::<Vec<_>>(), "its own are skipped");
     assert!(nodes.iter().all(|node| node.heard.lost().is_empty()));
     let late = node(&server).await?;
     publish(&nodes[0], [600]).await?;
-    until("the late one has heard", || !late.heard.purges().is_empty()).await?;
+    eventually("the late one has heard", async || !late.heard.purges().is_empty()).await;
     assert_eq!(late.heard.purges(), [600], "what was before it joined is none of its business");
     Ok(())
 }
@@ -160,19 +162,13 @@ async fn purges_are_heard_in_order_by_every_other_node() -> anyhow::Result<()> {
 async fn node_that_was_cut_off_for_a_moment_reads_what_it_missed() -> anyhow::Result<()> {
     let server = RedisServer::start()?;
     let proxy = FaultProxy::start(server.addr()).await?;
-    let patient = FleetConfig {
-        silence_max: PATIENCE,
-        member_timeout: 2 * PATIENCE,
-        ..hasty(format!("redis://{}/", proxy.addr()))
-    };
-    let (near, far) = (node(&server).await?, node_with(&patient).await?);
+    let (near, far) = (node(&server).await?, node_with(&patient(&proxy)).await?);
     for (round, fault) in [Fault::Cut, Fault::HalfOpen, Fault::Garbage].into_iter().enumerate() {
         let first = 100 * round as u64;
-        proxy.set(fault);
-        sleep(2 * HEARTBEAT).await;
+        strike(&proxy, fault).await;
         publish(&near, first..first + 50).await?;
         proxy.set(Fault::None);
-        until("all was heard", || far.heard.purges().len() == 50 * (round + 1)).await?;
+        eventually("all was heard", async || far.heard.purges().len() == 50 * (round + 1)).await;
     }
     let expected: Vec<u64> = (0..300).filter(|n| n % 100 < 50).collect();
     assert_eq!(far.heard.purges(), expected);
@@ -184,19 +180,25 @@ async fn node_that_was_cut_off_for_a_moment_reads_what_it_missed() -> anyhow::Re
 async fn node_that_hears_nothing_says_so_once_and_hears_again() -> anyhow::Result<()> {
     let server = RedisServer::start()?;
     let proxy = FaultProxy::start(server.addr()).await?;
-    let far = node_with(&hasty(format!("redis://{}/", proxy.addr()))).await?;
-    until("it hears", || far.fleet.bus().hearing().hears(TENANT)).await?;
-    // A machine with other things to do may have made it deaf before, for a moment.
-    proxy.set(Fault::HalfOpen);
-    until("it is deaf", || !far.fleet.bus().hearing().hears(TENANT)).await?;
-    until("it says so", || far.heard.lost().last() == Some(&Lost::Silence)).await?;
-    let said = far.heard.lost();
-    sleep(2 * SILENCE).await;
-    assert_eq!(far.heard.lost(), said, "once");
+    let clock = Arc::<SteppedClock>::default();
+    let far = node_by(&patient(&proxy), Arc::clone(&clock) as Arc<dyn Clock>).await?;
+    let hears = || far.fleet.bus().hearing().hears(TENANT);
+    strike(&proxy, Fault::HalfOpen).await;
+    assert!(hears(), "for as long as it may be silent");
+    clock.stand_still(PATIENCE + HEARTBEAT);
+    assert!(!hears());
+    eventually("it says so", async || far.heard.lost() == [Lost::Silence]).await;
+    // It looks at every heartbeat, whose timer is as much its own as the timers of those that call again: each of these waits
+    // for ten heartbeats before it does.
+    let called = proxy.called();
+    eventually("it calls again and again", async || proxy.called() >= called + 6).await;
+    clock.stand_still(PATIENCE);
+    eventually("and again", async || proxy.called() >= called + 9).await;
+    assert_eq!(far.heard.lost(), [Lost::Silence], "once");
     proxy.set(Fault::None);
-    until("it hears again", || far.fleet.bus().hearing().hears(TENANT)).await?;
+    eventually("it hears again", async || hears()).await;
     publish(&node(&server).await?, [1]).await?;
-    until("it hears purges again", || far.heard.purges() == [1]).await?;
+    eventually("it hears purges again", async || far.heard.purges() == [1]).await;
     Ok(())
 }
 
@@ -204,26 +206,20 @@ async fn node_that_hears_nothing_says_so_once_and_hears_again() -> anyhow::Resul
 async fn trimmed_stream_is_noticed_though_reading_it_shows_nothing() -> anyhow::Result<()> {
     let server = RedisServer::start()?;
     let proxy = FaultProxy::start(server.addr()).await?;
-    let patient = FleetConfig {
-        silence_max: PATIENCE,
-        member_timeout: 2 * PATIENCE,
-        ..hasty(format!("redis://{}/", proxy.addr()))
-    };
-    let (near, far) = (node(&server).await?, node_with(&patient).await?);
+    let (near, far) = (node(&server).await?, node_with(&patient(&proxy)).await?);
     let mut redis = server.connection()?;
     // All messages gone, then only the first of them.
     for (round, keep) in [(0, 0), (1, 4)] {
-        proxy.set(Fault::Cut);
-        sleep(2 * HEARTBEAT).await;
+        strike(&proxy, Fault::Cut).await;
         publish(&near, round * 10..round * 10 + 5).await?;
         redis.xtrim::<_, ()>(stream(), redis::streams::StreamMaxlen::Equals(keep))?;
         proxy.set(Fault::None);
-        until("the gap is noticed", || far.heard.lost().len() as u64 == round + 1).await?;
+        eventually("the gap is noticed", async || far.heard.lost().len() as u64 == round + 1).await;
     }
     assert_eq!(far.heard.lost(), [Lost::Gap, Lost::Gap]);
     assert_eq!(far.heard.purges(), [0; 0], "what comes behind a gap is covered by dropping everything");
     publish(&near, [99]).await?;
-    until("it goes on behind the gap", || far.heard.purges() == [99]).await?;
+    eventually("it goes on behind the gap", async || far.heard.purges() == [99]).await;
     assert_eq!(near.heard.lost(), []);
     Ok(())
 }
@@ -233,19 +229,21 @@ async fn server_that_forgot_everything_is_noticed_by_all() -> anyhow::Result<()>
     let mut server = RedisServer::start()?;
     let nodes = [node(&server).await?, node(&server).await?];
     publish(&nodes[0], 0..10).await?;
-    until("heard", || nodes[1].heard.purges().len() == 10).await?;
+    eventually("heard", async || nodes[1].heard.purges().len() == 10).await;
     redis::cmd("FLUSHALL").query::<()>(&mut server.connection()?)?;
     for node in &nodes {
-        until("the flush is noticed", || node.heard.lost() == [Lost::Epoch]).await?;
+        eventually("the flush is noticed", async || node.heard.lost() == [Lost::Epoch]).await;
     }
     server.restart_empty()?;
     for node in &nodes {
-        until("the restart is noticed", || node.heard.lost().iter().filter(|&&why| why == Lost::Epoch).count() == 2)
-            .await?;
-        until("the server is heard", || node.fleet.bus().hearing().hears(TENANT)).await?;
+        eventually("the restart is noticed", async || {
+            node.heard.lost().iter().filter(|&&why| why == Lost::Epoch).count() == 2
+        })
+        .await;
+        eventually("the server is heard", async || node.fleet.bus().hearing().hears(TENANT)).await;
     }
-    publish_again(&nodes[0], 77).await?;
-    until("they go on", || nodes[1].heard.purges().last() == Some(&77)).await?;
+    publish_again(&nodes[0], 77).await;
+    eventually("they go on", async || nodes[1].heard.purges().last() == Some(&77)).await;
     Ok(())
 }
 
@@ -263,7 +261,7 @@ async fn server_that_went_back_is_noticed_however_far_it_has_counted_since() -> 
         let before: [Vec<u8>; 2] =
             [redis::cmd("DUMP").arg(state()).query(&mut redis)?, redis::cmd("DUMP").arg(stream()).query(&mut redis)?];
         publish(&near, 8..10).await?;
-        until("heard", || far.heard.purges().len() == 10).await?;
+        eventually("heard", async || far.heard.purges().len() == 10).await;
         let restore = |key: String, dump: &[u8]| {
             let mut command = redis::cmd("RESTORE");
             command.arg(key).arg(0).arg(dump).arg("REPLACE");
@@ -275,10 +273,10 @@ async fn server_that_went_back_is_noticed_however_far_it_has_counted_since() -> 
             .add_command(restore(stream(), &before[1]))
             .query::<()>(&mut redis)?;
         publish(&near, 100..100 + counted_on).await?;
-        until("it is noticed", || !far.heard.lost().is_empty()).await?;
+        eventually("it is noticed", async || !far.heard.lost().is_empty()).await;
         assert_eq!(far.heard.lost(), [Lost::Regressed], "{counted_on} messages later");
         publish(&near, [200]).await?;
-        until("it goes on", || far.heard.purges().last() == Some(&200)).await?;
+        eventually("it goes on", async || far.heard.purges().last() == Some(&200)).await;
     }
     Ok(())
 }
@@ -288,13 +286,14 @@ async fn publishing_without_a_server_fails_within_its_deadline() -> anyhow::Resu
     let mut server = RedisServer::start()?;
     let node = node_with(&hasty(server.url())).await?;
     server.pause()?;
-    assert!(timeout(PATIENCE, node.fleet.bus().publish(TENANT, &purge(1))).await?.is_err());
+    let publish = async |sequence| in_time("it fails", node.fleet.bus().publish(TENANT, &purge(sequence))).await;
+    assert!(publish(1).await.is_err());
     server.resume()?;
     server.kill();
-    until("it is known to be down", || !node.fleet.bus().hearing().hears(TENANT)).await?;
-    assert!(timeout(PATIENCE, node.fleet.bus().publish(TENANT, &purge(2))).await?.is_err());
+    eventually("it is known to be down", async || !node.fleet.bus().hearing().hears(TENANT)).await;
+    assert!(publish(2).await.is_err());
     server.restart()?;
-    publish_again(&node, 3).await?;
+    publish_again(&node, 3).await;
     Ok(())
 }
 
@@ -304,13 +303,13 @@ async fn purge_waits_for_replicas_where_that_is_wanted() -> anyhow::Result<()> {
     let port = server.addr().port().to_string();
     let mut replica = RedisServer::start_with(&["--replicaof", "127.0.0.1", &port])?;
     let mut redis = server.connection()?;
-    until("the replica follows", || {
+    eventually("the replica follows", async || {
         redis::cmd("INFO")
             .arg("replication")
             .query::<String>(&mut server.connection().expect("up"))
             .is_ok_and(|info| info.contains("state=online"))
     })
-    .await?;
+    .await;
     let node = node_with(&FleetConfig { wait_replicas: 1, ..config(server.url()) }).await?;
     assert_eq!(node.fleet.bus().publish(TENANT, &purge(1)).await?.replicas, 1);
     replica.kill();
@@ -324,7 +323,8 @@ async fn purge_waits_for_replicas_where_that_is_wanted() -> anyhow::Result<()> {
 async fn server_that_evicts_any_key_is_refused() -> anyhow::Result<()> {
     let server = RedisServer::start_with(&["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"])?;
     let fleet = Fleet::start(&config(server.url()), Arc::new(Heard::default()), Arc::new(SystemClock))?;
-    assert!(!fleet.bus().ready(SILENCE).await);
+    assert!(fleet.ready(PATIENCE).await, "it is there, and known for what it is");
+    assert_eq!(fleet.bus().stats().deaf_partitions, 4, "nothing that it says is relied on");
     let error = fleet.bus().publish(TENANT, &purge(1)).await.expect_err("unsafe").to_string();
     assert!(error.contains("allkeys-lru"), "{error}");
     Ok(())
@@ -360,10 +360,10 @@ async fn one_node_gets_the_lease_and_its_release_wakes_the_others() -> anyhow::R
     assert_eq!((leases.len(), held.len()), (1, 89));
     let lease = leases.remove(0);
     let first = lease.token();
-    sleep(Duration::from_millis(20)).await;
+    assert!(nodes.iter().all(|node| node.fleet.leases().stats().waited_for == 1), "each waits for the one lease");
     lease.release().await;
     for waiter in held {
-        assert_eq!(timeout(PATIENCE, waiter).await??, Woken::Released);
+        assert_eq!(in_time("it is woken", waiter).await?, Woken::Released);
     }
     let next = mine(nodes[1].fleet.leases().try_acquire(&lease_key(), LIFETIME).await);
     assert!(next.token() > first);
@@ -414,16 +414,13 @@ async fn tokens_rise_even_over_a_server_that_forgot_them() -> anyhow::Result<()>
     let node = node(&server).await?;
     let before = mine(node.fleet.leases().try_acquire(&lease_key(), LIFETIME).await).token();
     server.restart_empty()?;
-    until("it heals", || node.fleet.bus().hearing().hears(TENANT)).await?;
-    let again = async {
-        loop {
-            if let Attempt::Mine(lease) = node.fleet.leases().try_acquire(&lease_key(), LIFETIME).await {
-                return lease.token();
-            }
-            sleep(Duration::from_millis(5)).await;
-        }
-    };
-    assert!(timeout(PATIENCE, again).await? > before);
+    eventually("it heals", async || node.fleet.bus().hearing().hears(TENANT)).await;
+    let again =
+        found("a lease is given", async || match node.fleet.leases().try_acquire(&lease_key(), LIFETIME).await {
+            Attempt::Mine(lease) => Some(lease.token()),
+            _ => None,
+        });
+    assert!(again.await > before);
     Ok(())
 }
 
@@ -433,7 +430,7 @@ async fn without_a_server_the_node_acts_alone_within_the_deadline() -> anyhow::R
     let node = node_with(&hasty(server.url())).await?;
     server.pause()?;
     for _ in 0..20 {
-        let attempt = timeout(PATIENCE, node.fleet.leases().try_acquire(&lease_key(), LIFETIME)).await?;
+        let attempt = in_time("it acts alone", node.fleet.leases().try_acquire(&lease_key(), LIFETIME)).await;
         assert!(matches!(attempt, Attempt::Alone(_)), "{attempt:?}");
     }
     Ok(())
@@ -502,8 +499,11 @@ async fn process_that_stood_still_knows_so_at_once() -> anyhow::Result<()> {
     };
     wait_for("ready")?;
     kill_process(pid, Signal::STOP)?;
+    let stopped_at = SystemClock.monotonic();
     publish(&near, 0..5).await?;
-    sleep(2 * SILENCE).await;
+    // The clock that the process reads is the kernel's, as this one is.
+    let stood_still = async || SystemClock.monotonic().saturating_sub(stopped_at) > 2 * SILENCE;
+    eventually("it has been silent for too long", stood_still).await;
     kill_process(pid, Signal::CONT)?;
     let stood_still = wait_for("stood still");
     child.kill()?;

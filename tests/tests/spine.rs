@@ -7,14 +7,11 @@ use sandbar_tests::client::{Answer, Client};
 use sandbar_tests::gateway::{TestGateway, one_tenant_over};
 use sandbar_tests::origin::{Origin, Reply};
 use sandbar_tests::redis_server::RedisServer;
-use sandbar_tests::wait::eventually;
-use tokio::time::Instant;
+use sandbar_tests::wait::{eventually, in_time};
 
 const HOST: &str = "shop.test";
 /// Deadline of a call of Redis.
 const L2_DEADLINE: Duration = Duration::from_millis(1000);
-/// What a request may take beyond that on a busy machine.
-const SLACK: Duration = Duration::from_secs(10);
 
 async fn origin() -> anyhow::Result<Origin> {
     Origin::start(|request| {
@@ -40,14 +37,11 @@ async fn get(client: &mut Client, target: &str) -> anyhow::Result<Answer> {
     Ok(answer)
 }
 
-/// Asks for something that no tier has: it must come from the origin, and soon enough.
+/// Asks for something that no tier has: it must come from the origin, whatever Redis does just now.
 async fn get_from_origin(client: &mut Client, target: &str, origin: &Origin) -> anyhow::Result<()> {
-    let start = Instant::now();
-    let answer = get(client, target).await?;
-    let took = start.elapsed();
+    let answer = in_time("the origin's answer", get(client, target)).await?;
     assert!(!answer.is_hit(), "{target}: {}", answer.cache_status().as_str());
     assert_eq!(origin.requests_for(target), 1, "{target}");
-    assert!(took < L2_DEADLINE + SLACK, "{target} took {took:?}");
     Ok(())
 }
 
@@ -108,7 +102,7 @@ async fn a_request_goes_through_the_tiers_and_redis_may_come_and_go() -> anyhow:
         round += 1;
         let target = format!("/back/{round}");
         get(&mut client, &target).await.expect("an answer");
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        eventually("it is stored", async || gateway.cache().under_way() == 0).await;
         gateway.drop_l1();
         let answer = get(&mut client, &target).await.expect("an answer");
         answer.cache_status().value("detail") == Some("redis")

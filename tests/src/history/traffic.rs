@@ -11,10 +11,10 @@ use fastrand::Rng;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
 
 use super::askers::{Asking, Noted};
-use super::{History, Page, Promise, Reach, Read, Run};
+use super::{History, HistoryClock, Page, Promise, Reach, Read, Run};
 use crate::client::{Answer, Client};
 use crate::gateway::TENANT;
 use crate::nodes::{HOST, Nodes};
@@ -55,7 +55,7 @@ pub struct Traffic {
 
 /// What all clients know.
 struct World {
-    clock: Instant,
+    clock: HistoryClock,
     pages: Vec<String>,
     doors: Vec<Door>,
     origin: Arc<Versions>,
@@ -82,7 +82,7 @@ pub fn pages(count: usize) -> Vec<String> {
 
 impl Traffic {
     /// Lets it begin. `clock` is where times are counted from; the choices follow from `seed`, their interleaving does not.
-    pub fn start(nodes: &Nodes, mix: Mix, seed: u64, clock: Instant) -> Self {
+    pub fn start(nodes: &Nodes, mix: Mix, seed: u64, clock: HistoryClock) -> Self {
         let (stop, calm) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
         let lost = Arc::<AtomicU64>::default();
         let doors = nodes.all().iter();
@@ -140,7 +140,7 @@ impl Traffic {
 
 impl World {
     fn now(&self) -> Duration {
-        self.clock.elapsed()
+        self.clock.now()
     }
 
     fn run(&self, node: usize) -> Run {
@@ -153,9 +153,9 @@ impl World {
 
     /// Rests for a while, and for as long as it is calm.
     async fn rest(&self, ms: u64) {
-        sleep(Duration::from_millis(ms)).await;
+        self.clock.passes(Duration::from_millis(ms)).await;
         while self.goes_on() && self.calm.load(Ordering::Relaxed) {
-            sleep(Duration::from_millis(10)).await;
+            self.clock.passes(Duration::from_millis(10)).await;
         }
     }
 
@@ -194,7 +194,7 @@ async fn read(world: Arc<World>, node: usize, mut rng: Rng) -> anyhow::Result<Hi
                 None => lost = true,
             }
         }
-        sleep(Duration::from_millis(if lost { 20 } else { rng.u64(1..8) })).await;
+        world.clock.passes(Duration::from_millis(if lost { 20 } else { rng.u64(1..8) })).await;
     }
     Ok(history)
 }

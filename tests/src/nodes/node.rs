@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow};
 use bytes::Bytes;
 use rustix::process::Signal;
 use tempfile::TempDir;
@@ -18,9 +18,10 @@ use crate::client::{Answer, Client};
 use crate::gateway::TENANT;
 use crate::ports::free_port;
 use crate::process::Process;
+use crate::wait::{PATIENCE, found};
 
 /// How long a node may take until it answers, on a busy machine.
-const START_MAX: Duration = Duration::from_secs(30);
+const START_MAX: Duration = PATIENCE;
 
 /// A running, stopped or dead node. Dropping it kills it.
 #[derive(Debug)]
@@ -169,6 +170,20 @@ impl Node {
         self.admin("POST", &format!("/tenants/{TENANT}/purge"), purges.to_string()).await
     }
 
+    /// Whether a client has sent it something that it has not read yet, as the kernel says.
+    pub fn has_unread(&self) -> bool {
+        let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
+        let port = format!(":{:04X}", self.listen.port());
+        sockets.lines().skip(1).any(|socket| {
+            // Number, local and remote address, state, and the queues: what is to be sent, what is to be read.
+            let fields: Vec<&str> = socket.split_ascii_whitespace().collect();
+            let unread = fields.get(4).and_then(|queues| queues.split_once(':')).map(|(_, unread)| unread);
+            fields.get(1).is_some_and(|local| local.ends_with(&port))
+                && fields.get(3) == Some(&"01")
+                && unread.is_some_and(|unread| unread != "00000000")
+        })
+    }
+
     /// A counter of the tenant [`TENANT`], by its name in `GET /tenants/…`.
     ///
     /// # Errors
@@ -184,10 +199,25 @@ impl Node {
     /// # Errors
     /// When no answer came, or it has no fleet.
     pub async fn hears(&self) -> anyhow::Result<bool> {
-        let stats = self.admin("GET", "/stats", "").await?;
-        let stats: serde_json::Value = serde_json::from_slice(&stats.body)?;
+        let stats = self.stats().await?;
         let deaf = &stats["fleet"]["bus"]["deaf_partitions"];
         Ok(deaf.as_u64().with_context(|| format!("no fleet in {stats}"))? == 0)
+    }
+
+    /// Whether nothing that it has fetched is on its way into a tier.
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub async fn has_stored_all(&self) -> anyhow::Result<bool> {
+        let stats = self.stats().await?;
+        let uses = stats["memory"]["uses"].as_array().with_context(|| format!("no memory in {stats}"))?;
+        let is_on_its_way =
+            |used: &serde_json::Value| (used["what"] == "fills" || used["what"] == "l2-writes") && used["bytes"] != 0;
+        Ok(!uses.iter().any(is_on_its_way))
+    }
+
+    async fn stats(&self) -> anyhow::Result<serde_json::Value> {
+        Ok(serde_json::from_slice(&self.admin("GET", "/stats", "").await?.body)?)
     }
 
     /// What it has written to its log since its first start.
@@ -200,16 +230,15 @@ impl Node {
     }
 
     async fn answers(&mut self) -> anyhow::Result<()> {
-        loop {
+        found("the node answers", async || {
             if self.admin("GET", "/readyz", "").await.is_ok_and(|answer| answer.status == 200) {
-                return Ok(());
+                return Some(Ok(()));
             }
-            if let Some(status) = self.process.as_mut().and_then(Process::ended) {
-                self.process = None;
-                bail!("the node ended with {status}: {}", self.log());
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+            let status = self.process.as_mut().and_then(Process::ended)?;
+            self.process = None;
+            Some(Err(anyhow!("the node ended with {status}: {}", self.log())))
+        })
+        .await
     }
 }
 

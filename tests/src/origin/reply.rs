@@ -31,6 +31,11 @@ impl Gate {
         self.0.send_replace(true);
     }
 
+    /// How many wait for it, while it is closed.
+    pub fn waiting(&self) -> usize {
+        self.0.receiver_count()
+    }
+
     /// Waits until it is open.
     pub async fn passed(&self) {
         // The sender lives as long as this gate: waiting can't fail.
@@ -164,7 +169,12 @@ impl Reply {
         let (sender, receiver) = tokio::sync::mpsc::channel::<anyhow::Result<Frame<Bytes>>>(1);
         tokio::spawn(self.feed(sender));
         let frames = futures_util::stream::unfold(receiver, |mut receiver| async move {
-            receiver.recv().await.map(|frame| (frame, receiver))
+            let frame = receiver.recv().await?;
+            if frame.is_err() {
+                // Whoever is told that there is nothing yet sends what they have; then comes the break.
+                tokio::task::yield_now().await;
+            }
+            Some((frame, receiver))
         });
         BodyExt::boxed_unsync(StreamBody::new(frames))
     }
@@ -180,8 +190,6 @@ impl Reply {
                 gate.passed().await;
             }
             if self.breaks_off_after == Some(sent) {
-                // What is in the connection's buffer gets a moment to leave; then comes the break.
-                tokio::time::sleep(Duration::from_millis(20)).await;
                 let _ = sender.send(Err(anyhow::anyhow!("told to break off"))).await;
                 return;
             }

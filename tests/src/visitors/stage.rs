@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request};
@@ -28,13 +27,12 @@ use tokio::task::JoinHandle;
 use super::judge::{Wrong, judge};
 use super::script::Script;
 use super::{VISITOR, Visitor};
-use crate::node::{PATIENCE, fleet_config};
+use crate::node::fleet_config;
 use crate::redis_server::RedisServer;
-use crate::wait::eventually;
+use crate::wait::{PATIENCE, eventually};
 
-/// Whoever is about to wait does so after this long, and as many round trips to what they ask before: a look into L2, a
-/// lease, another look. These take as long as they do on a machine with other things to do.
-const SETTLES: Duration = Duration::from_millis(30);
+/// Whoever has come in waits after as many round trips to what they ask before: a look into L2, a lease, another look. These
+/// take as long as they do on a machine with other things to do.
 const SETTLES_AFTER_TRIPS: usize = 8;
 
 /// An arrangement of tiers.
@@ -186,17 +184,17 @@ impl Stage {
     /// The same in several waves: each wave is waiting before the next one comes, and all before the origin answers.
     pub async fn one_after_the_other(&self, target: &str, waves: &[&[Visitor]]) -> Vec<Got> {
         let gate = self.origin.hold();
-        let heard = self.origin.heard();
+        let (heard, come_in) = (self.origin.heard(), self.come_in());
         let mut asking = Vec::new();
         for (number, visitor) in waves.iter().flat_map(|wave| wave.iter().enumerate()) {
             if number == 0 && !asking.is_empty() {
-                self.all_wait(&asking, heard).await;
+                self.all_wait(&asking, come_in, heard).await;
             }
             let node = self.nodes[asking.len() % self.nodes.len()].clone();
             let (target, visitor, heard_before) = (target.to_owned(), visitor.clone(), self.origin.heard());
             asking.push(tokio::spawn(async move { node.ask(&target, visitor, heard_before).await }));
         }
-        self.all_wait(&asking, heard).await;
+        self.all_wait(&asking, come_in, heard).await;
         self.heard_when_answered.store(self.origin.heard(), Ordering::SeqCst);
         gate.open();
         let mut got = Vec::with_capacity(asking.len());
@@ -212,16 +210,21 @@ impl Stage {
         self.heard_when_answered.load(Ordering::SeqCst)
     }
 
-    /// Lets whoever has asked come to where they wait: one of them at the origin, which had heard so many requests before, if
-    /// it has to be asked at all.
-    async fn all_wait(&self, asking: &[JoinHandle<Got>], heard: usize) {
+    /// How many requests have come to the nodes so far.
+    fn come_in(&self) -> u64 {
+        self.nodes.iter().map(|node| node.tenant.counters.values().requests).sum()
+    }
+
+    /// Lets whoever has asked come to where they wait: one of them at the origin, if it has to be asked at all. So many
+    /// requests had come in before them, and the origin had heard so many.
+    async fn all_wait(&self, asking: &[JoinHandle<Got>], come_in: u64, heard: usize) {
+        eventually("all have come in", async || self.come_in() == come_in + asking.len() as u64).await;
         for _ in 0..64 {
             tokio::task::yield_now().await;
         }
         if self.tiers == Tiers::Memory {
             return;
         }
-        tokio::time::sleep(SETTLES).await;
         for node in &self.nodes {
             for _ in 0..SETTLES_AFTER_TRIPS {
                 node.round_trip().await;

@@ -1,15 +1,13 @@
 //! Purges that every live node confirms.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use sandbar::consistency::Consistency;
 use sandbar::fleet::FleetConfig;
 use sandbar_tests::fault_proxy::{Fault, FaultProxy};
-use sandbar_tests::node::{Node, PATIENCE, SILENCE, Source, ask_all, fleet_config, hasty_fleet_config, tenant};
+use sandbar_tests::node::{Node, SILENCE, Source, ask_all, fleet_config, hasty_fleet_config, tenant};
 use sandbar_tests::redis_server::RedisServer;
-use sandbar_tests::wait::eventually;
-use tokio::time::{sleep, timeout};
+use sandbar_tests::wait::{eventually, in_time};
 
 use crate::{FRESH, all_are};
 
@@ -60,9 +58,7 @@ async fn node_that_can_not_confirm_is_named_and_serves_from_the_origin_alone() -
     let far = confirming(hasty_fleet_config(&format!("redis://{}/", proxy.addr())), "far", &source).await?;
     assert!(all_are(&ask_all(&[far.clone(), near.clone()], "/a", 1).await, "0"));
     proxy.set(Fault::HalfOpen);
-    // What is on its way already may still come through.
-    sleep(Duration::from_millis(100)).await;
-    let report = timeout(PATIENCE, near.purge("/a")).await?;
+    let report = in_time("it is told who is missing", near.purge("/a")).await;
     assert_eq!((report.failed, report.missing.as_slice()), (1, &["far".to_owned()][..]), "{report:?}");
     // Until it is given up, nothing is acknowledged; when it is, it has long stopped to serve what it had.
     eventually("it is given up", async || near.cache.purges_pending() == 0).await;

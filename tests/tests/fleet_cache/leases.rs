@@ -8,10 +8,9 @@ use sandbar::consistency::Consistency;
 use sandbar::fleet::{Attempt, FleetConfig};
 use sandbar::setting::Span;
 use sandbar::tenant::config::TenantConfig;
-use sandbar_tests::node::{Node, PATIENCE, Source, ask_all, fleet_config, tenant};
+use sandbar_tests::node::{Node, Source, ask_all, fleet_config, tenant};
 use sandbar_tests::redis_server::RedisServer;
-use sandbar_tests::wait::eventually;
-use tokio::time::{Instant, timeout};
+use sandbar_tests::wait::{PATIENCE, eventually, in_time};
 
 use crate::{FRESH, all_are, fleet, key};
 
@@ -22,9 +21,10 @@ async fn stale_key_is_refreshed_once_by_the_fleet() -> anyhow::Result<()> {
     let nodes = fleet(&server, Consistency::Bus, &source).await?;
     assert!(all_are(&ask_all(&nodes, "/a", 1).await, "0"));
     source.says(FRESH);
-    source.delay(Duration::from_millis(200));
+    let gate = source.hold_next();
     source.clock.step(Duration::from_secs(601));
     assert!(all_are(&ask_all(&nodes, "/a", 20).await, "0"), "nobody waits for it");
+    gate.open();
     for node in &nodes {
         eventually("the refreshed one is everywhere", async || node.get("/a").await.body == "1").await;
     }
@@ -37,12 +37,20 @@ async fn response_that_is_not_shared_keeps_nobody_waiting() -> anyhow::Result<()
     let server = RedisServer::start()?;
     let source = Source::new("no-store");
     let nodes = fleet(&server, Consistency::Bus, &source).await?;
-    let takes = Duration::from_secs(2);
-    source.delay(takes);
-    let began = Instant::now();
-    let got = ask_all(&nodes, "/mine", 4).await;
-    assert!(began.elapsed() < 3 * takes, "one waits for another once at most: {:?}", began.elapsed());
-    source.delay(Duration::ZERO);
+    let first = source.hold_next();
+    let asking = tokio::spawn({
+        let nodes = nodes.clone();
+        async move { ask_all(&nodes, "/mine", 4).await }
+    });
+    let counters = || nodes.iter().map(|node| node.tenant.counters.values());
+    eventually("all have asked", async || counters().map(|values| values.requests).sum::<u64>() == 12).await;
+    eventually("the others wait", async || counters().map(|values| values.leases_waited_for).sum::<u64>() == 2).await;
+    assert_eq!(source.fetches(), 1);
+    let rest = source.hold_all();
+    first.open();
+    eventually("nobody waits for another once more", async || source.fetches() == 12).await;
+    rest.open();
+    let got = asking.await?;
     let mut bodies: Vec<_> = got.iter().map(|got| got.body.clone()).collect();
     bodies.sort();
     bodies.dedup();
@@ -86,7 +94,7 @@ async fn node_that_dies_while_it_fetches_costs_no_more_than_its_lease() -> anyho
     let Attempt::Mine(lease) = nodes[0].cache.fleet().unwrap().leases().try_acquire(&key("/a"), lifetime).await else {
         panic!("nobody has it")
     };
-    let got = timeout(PATIENCE, ask_all(&nodes[1..], "/a", 20)).await.expect("nobody waits as long as for a live one");
+    let got = in_time("nobody waits as long as for a live one", ask_all(&nodes[1..], "/a", 20)).await;
     assert!(all_are(&got, "0"), "{got:?}");
     assert_eq!(source.fetches(), 1);
     let waited_for = |node: &Node| node.tenant.counters.values().leases_waited_for;
@@ -101,10 +109,21 @@ async fn slow_fetch_keeps_its_lease() -> anyhow::Result<()> {
     let source = Source::new(FRESH);
     let lease = Duration::from_secs(2);
     let nodes = patient(FleetConfig { lease, ..fleet_config(&server.url()) }, &source).await?;
-    source.delay(lease * 5 / 2);
-    let got = ask_all(&nodes, "/slow", 5).await;
+    let gate = source.hold_next();
+    let asking = tokio::spawn(async move { ask_all(&nodes, "/slow", 5).await });
+    let (mut redis, name) = (server.connection()?, format!("sandbar:{{shop}}:l:{:?}", key("/slow").hash()));
+    let (mut left_ms, mut renewals) = (0, -1);
+    eventually("two leases and a half have gone by, renewed three times each", async || {
+        let before_ms = left_ms;
+        left_ms = redis.pttl::<_, i64>(&name).unwrap_or_default();
+        renewals += i32::from(left_ms > before_ms);
+        renewals == 8
+    })
+    .await;
+    gate.open();
+    let got = asking.await?;
     assert!(all_are(&got, "0"), "{got:?}");
-    assert_eq!(source.fetches(), 1, "two leases and a half long");
+    assert_eq!(source.fetches(), 1, "nobody else has had it meanwhile");
     Ok(())
 }
 

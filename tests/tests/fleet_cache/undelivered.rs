@@ -4,10 +4,10 @@ use http::Method;
 use sandbar::consistency::Consistency;
 use sandbar::fleet::FleetConfig;
 use sandbar::tenant::config::{ClassConfig, TenantConfig};
-use sandbar_tests::node::{Node, PATIENCE, Source, ask_all, fleet_config, tenant};
+use sandbar_tests::node::{Node, Source, ask_all, fleet_config, tenant};
 use sandbar_tests::redis_server::RedisServer;
 use sandbar_tests::scope::prefix;
-use sandbar_tests::wait::eventually;
+use sandbar_tests::wait::{eventually, in_time};
 
 use crate::FRESH;
 
@@ -93,7 +93,7 @@ async fn node_that_stops_delivers_to_a_redis_that_is_just_coming_back() -> anyho
 async fn node_that_stops_without_a_redis_does_not_try_for_ever() -> anyhow::Result<()> {
     let mut server = RedisServer::start()?;
     let [stopping, _staying] = undelivered(&mut server).await?;
-    tokio::time::timeout(PATIENCE, stopping.cache.drain()).await?;
+    in_time("it gives up", stopping.cache.drain()).await;
     assert_eq!(stopping.cache.purges_pending(), 1, "it is lost, and logged as such");
     Ok(())
 }

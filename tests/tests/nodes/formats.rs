@@ -1,11 +1,9 @@
 //! A fleet of two versions: what the one has stored, the other reads, or takes for a miss.
 
-use std::time::Duration;
-
 use redis::Commands;
 use sandbar_tests::nodes::{Nodes, Setup};
 use sandbar_tests::versions::version_shown;
-use tokio::time::sleep;
+use sandbar_tests::wait::{eventually, found};
 
 use crate::alone;
 
@@ -24,23 +22,13 @@ fn stored(redis: &mut redis::Connection) -> anyhow::Result<(String, Vec<u8>)> {
     Ok((keys[0].clone(), bytes))
 }
 
-async fn until_stored(redis: &mut redis::Connection) -> anyhow::Result<(String, Vec<u8>)> {
-    for _ in 0..500 {
-        if let Ok(found) = stored(redis) {
-            return Ok(found);
-        }
-        sleep(Duration::from_millis(10)).await;
-    }
-    anyhow::bail!("it was not stored")
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn old_entries_are_read_and_those_of_the_future_are_a_miss() -> anyhow::Result<()> {
     let _alone = alone().await;
     let mut nodes = Nodes::start(Setup { nodes: 2, ..Setup::default() }).await?;
     let mut redis = nodes.redis().connection()?;
     version_shown(PAGE, &nodes[0].client("shop.test").get(PAGE).await?)?;
-    let (key, present) = until_stored(&mut redis).await?;
+    let (key, present) = found("it is stored", async || stored(&mut redis).ok()).await;
 
     // What a node of the previous version has stored is a hit.
     redis.set::<_, _, ()>(&key, RECORDED_V1)?;
@@ -52,31 +40,27 @@ async fn old_entries_are_read_and_those_of_the_future_are_a_miss() -> anyhow::Re
     future[VERSION_AT] = u8::MAX;
     for (n, bytes) in [&future[..], &future[..20], b"SBE", b"not an entry"].into_iter().enumerate() {
         // A node may leave a write to Redis out, on a busy machine: once in some is enough.
-        let mut replaced = false;
-        for _ in 0..5 {
-            redis.set::<_, _, ()>(&key, bytes)?;
-            nodes[1].restart().await?;
-            let answer = nodes[1].client("shop.test").get(PAGE).await?;
-            assert_eq!(version_shown(PAGE, &answer)?, 1, "{n}");
-            assert!(!answer.is_hit(), "{n}: {}", answer.cache_status().as_str());
-            replaced = is_replaced(&mut redis, &key, bytes).await;
-            if replaced {
-                break;
-            }
-        }
-        assert!(replaced, "{n}: not replaced by one that can be read");
+        eventually(&format!("{n}: it is replaced by one that can be read"), async || {
+            is_replaced(&mut nodes, &mut redis, &key, bytes).await.expect("an answer")
+        })
+        .await;
     }
     Ok(())
 }
 
-/// Whether an entry that can be read is stored in place of these bytes, soon.
-async fn is_replaced(redis: &mut redis::Connection, key: &str, bytes: &[u8]) -> bool {
-    for _ in 0..100 {
-        let stored = redis.get::<_, Vec<u8>>(key);
-        if stored.is_ok_and(|stored| stored.starts_with(&RECORDED_V1[..VERSION_AT]) && stored != bytes) {
-            return true;
-        }
-        sleep(Duration::from_millis(20)).await;
-    }
-    false
+/// Whether a node that has just started takes these bytes for a miss, and stores an entry that can be read in their place.
+async fn is_replaced(
+    nodes: &mut Nodes,
+    redis: &mut redis::Connection,
+    key: &str,
+    bytes: &[u8],
+) -> anyhow::Result<bool> {
+    redis.set::<_, _, ()>(key, bytes)?;
+    nodes[1].restart().await?;
+    let answer = nodes[1].client("shop.test").get(PAGE).await?;
+    assert_eq!(version_shown(PAGE, &answer)?, 1);
+    assert!(!answer.is_hit(), "{}", answer.cache_status().as_str());
+    eventually("it has stored it", async || nodes[1].has_stored_all().await.unwrap_or(false)).await;
+    let stored: Vec<u8> = redis.get(key)?;
+    Ok(stored.starts_with(&RECORDED_V1[..VERSION_AT]) && stored != bytes)
 }

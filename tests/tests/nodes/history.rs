@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use sandbar_tests::history::faults::{Step, plan, plan_alone, plan_on_cluster};
 use sandbar_tests::history::traffic::{Mix, Traffic};
-use sandbar_tests::history::{History, Rules, Tally, Violation, check};
+use sandbar_tests::history::{History, HistoryClock, Rules, Tally, Violation, check};
 use sandbar_tests::nodes::{Nodes, Setup, Shares};
-use tokio::time::{Instant, sleep};
 
 use crate::alone;
 
@@ -58,26 +57,26 @@ pub(crate) fn rules(consistency: &str, silence_max: Duration) -> Rules {
 
 /// Plays one trial: traffic, and these steps.
 pub(crate) async fn play(nodes: &mut Nodes, seed: u64, steps: &[Step]) -> anyhow::Result<History> {
-    let clock = Instant::now();
+    let clock = HistoryClock::start();
     nodes.origin.spread_latency(LATENCY_MAX);
     let traffic = Traffic::start(nodes, Mix { readers: READERS / nodes.all().len(), ..Mix::default() }, seed, clock);
     let mut emptied = Vec::new();
     for step in steps {
-        sleep(step.rest).await;
-        let began = clock.elapsed();
+        clock.passes(step.rest).await;
+        let began = clock.now();
         step.trouble.strike(nodes)?;
-        sleep(step.lasts).await;
+        clock.passes(step.lasts).await;
         traffic.calm(step.calm);
         step.trouble.heal(nodes).await?;
-        emptied.extend(step.trouble.empties().then(|| (began, clock.elapsed())));
-        println!("seed {seed}: {:?} from {began:?} to {:?}", step.trouble, clock.elapsed());
+        emptied.extend(step.trouble.empties().then(|| (began, clock.now())));
+        println!("seed {seed}: {:?} from {began:?} to {:?}", step.trouble, clock.now());
         if step.calm {
-            sleep(CALM).await;
+            clock.passes(CALM).await;
             traffic.calm(false);
         }
     }
     traffic.calm(true);
-    sleep(CALM).await;
+    clock.passes(CALM).await;
     let mut history = traffic.end().await?;
     history.emptied = emptied;
     Ok(history)

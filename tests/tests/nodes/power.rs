@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
+use redis::Commands;
 use sandbar_tests::fault_proxy::Fault;
 use sandbar_tests::history::faults::{Step, Trouble};
-use sandbar_tests::history::{History, Promise, Reach, Read, Rules, Run, Seen, Source, Violation, check};
+use sandbar_tests::history::{History, HistoryClock, Promise, Reach, Read, Rules, Run, Seen, Source, Violation, check};
 use sandbar_tests::nodes::{FAULTS, HOST, Nodes, Setup};
 use sandbar_tests::versions::{Serving, version_shown};
 use sandbar_tests::wait::eventually;
 use serde_json::json;
-use tokio::time::{Instant, sleep};
 
 use crate::alone;
 use crate::history::{SILENCE_MAX, judged, play, rules, setup};
@@ -79,7 +79,7 @@ impl Unheard {
         let mut nodes = Nodes::start(setup).await?;
         // What is fetched before is given up when it begins to hear.
         nodes.all_hear().await;
-        let (clock, mut history) = (Instant::now(), History::default());
+        let (clock, mut history) = (HistoryClock::start(), History::default());
         let mut client = nodes[1].client(HOST);
         eventually("node 1 has it in memory", async || {
             client.get(PAGE).await.is_ok_and(|answer| answer.cache_status().value("detail") == Some("l1"))
@@ -94,21 +94,21 @@ impl Unheard {
         // Not before node 1 counts as gone, where every live node has to confirm it.
         eventually("it is purged", async || nodes[0].purge(&purge).await.is_ok_and(|answer| answer.status == 200))
             .await;
-        let acknowledged = clock.elapsed();
+        let acknowledged = clock.now();
         history.promises.push(Promise { page: 0, version, by, reach: Reach::Everywhere, acknowledged });
         if let Some(trouble) = self.ends {
             trouble.heal(&mut nodes).await?;
         }
-        sleep(self.rules().elsewhere.unwrap_or_default() + Duration::from_millis(50)).await;
-        let asked = clock.elapsed();
+        clock.is_past(acknowledged + self.rules().elsewhere.unwrap_or_default()).await;
+        let asked = clock.now();
         let answer = tokio::spawn(async move { client.get(PAGE).await });
         if self.stopped {
-            sleep(Duration::from_millis(50)).await;
+            eventually("it has been asked", async || nodes[1].has_unread()).await;
             nodes[1].resume()?;
         }
         let version = version_shown(PAGE, &answer.await??)?;
         let (by, source) = (Run { node: 1, start: 1 }, Source::L1);
-        let (answered, seen) = (clock.elapsed(), Seen::default());
+        let (answered, seen) = (clock.now(), Seen::default());
         history.reads.push(Read { page: 0, version, by, source, asked, answered, seen });
         Ok((history, nodes))
     }
@@ -155,7 +155,7 @@ async fn overslept(setup: Setup) -> anyhow::Result<(History, Nodes)> {
     let slow = Serving { latency: Duration::from_millis(600), ..Serving::default() };
     let nodes = Nodes::start(Setup { nodes: 4, serving: slow, ..setup }).await?;
     nodes.all_hear().await;
-    let (clock, mut history) = (Instant::now(), History::default());
+    let (clock, mut history) = (HistoryClock::start(), History::default());
     let mut sleeper = nodes[0].client(HOST);
     let first = tokio::spawn(async move { sleeper.get(PAGE).await });
     eventually("the first asks the origin", async || nodes.origin.fetches(PAGE) == 1).await;
@@ -166,27 +166,35 @@ async fn overslept(setup: Setup) -> anyhow::Result<(History, Nodes)> {
     let second = nodes[1].client(HOST).get(PAGE).await?;
     assert_eq!((version_shown(PAGE, &second)?, nodes.origin.fetches(PAGE)), (2, 2));
     see(&nodes, 2, clock, &mut history).await?;
+    let newer = shared(&nodes)?;
     nodes[0].resume()?;
     assert_eq!(version_shown(PAGE, &first.await??)?, 1, "its own client gets what it asked for, when it did");
-    // What it stores, if it does, is there by now.
-    sleep(Duration::from_millis(500)).await;
+    eventually("it has stored what it fetched, or was refused", async || {
+        shared(&nodes).is_ok_and(|stored| stored != newer)
+            || nodes[0].counter("fills_fenced").await.is_ok_and(|fenced| fenced == 1)
+    })
+    .await;
     see(&nodes, 3, clock, &mut history).await?;
     Ok((history, nodes))
 }
 
+/// The one entry that Redis has.
+fn shared(nodes: &Nodes) -> anyhow::Result<Vec<u8>> {
+    let mut redis = nodes.redis().connection()?;
+    let keys: Vec<String> = redis.keys("sandbar:{default}:e:*")?;
+    let [key] = &keys[..] else { anyhow::bail!("{keys:?}") };
+    Ok(redis.get(key)?)
+}
+
 /// A node looks at the page for the first time.
-async fn see(nodes: &Nodes, node: usize, clock: Instant, history: &mut History) -> anyhow::Result<()> {
+async fn see(nodes: &Nodes, node: usize, clock: HistoryClock, history: &mut History) -> anyhow::Result<()> {
     // What has just been fetched may still be on its way to Redis.
-    let (mut redis, entries) = (nodes.redis().connection()?, "sandbar:{default}:e:*");
-    eventually("it is in the shared tier", async || {
-        redis::Commands::keys::<_, Vec<String>>(&mut redis, entries).is_ok_and(|keys| !keys.is_empty())
-    })
-    .await;
-    let asked = clock.elapsed();
+    eventually("it is in the shared tier", async || shared(nodes).is_ok()).await;
+    let asked = clock.now();
     let answer = nodes[node].client(HOST).get(PAGE).await?;
     assert_eq!(answer.cache_status().value("detail"), Some("redis"));
     let (version, by) = (version_shown(PAGE, &answer)?, Run { node, start: 1 });
-    let (source, answered, seen) = (Source::L2, clock.elapsed(), Seen::default());
+    let (source, answered, seen) = (Source::L2, clock.now(), Seen::default());
     history.reads.push(Read { page: 0, version, by, source, asked, answered, seen });
     Ok(())
 }

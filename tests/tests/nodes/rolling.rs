@@ -5,7 +5,6 @@ use std::time::Duration;
 use sandbar_tests::crowd::Steady;
 use sandbar_tests::nodes::{Nodes, Setup};
 use sandbar_tests::versions::version_shown;
-use tokio::time::sleep;
 
 use crate::alone;
 
@@ -27,12 +26,13 @@ async fn rolling_restart_loses_nothing_but_warmth() -> anyhow::Result<()> {
     let fetched = nodes.origin.fetches_of_all();
     let clients = Steady::start(&nodes.addresses(), 12, Duration::from_millis(3), |client, n| page(client as u64 + n));
     for node in 0..3 {
-        sleep(Duration::from_millis(300)).await;
+        clients.each_is_answered(20).await;
         nodes[node].stop(STOP_MAX).await?;
-        sleep(Duration::from_millis(100)).await;
+        clients.each_is_answered(20).await;
         nodes[node].restart().await?;
     }
-    sleep(Duration::from_millis(300)).await;
+    // Each client turns to each node with every third request, and walks over all pages.
+    clients.each_is_answered(3 * PAGES).await;
     let seen = clients.end().await;
     assert!(seen.errors.is_empty(), "{:?}\n{}", seen.errors, nodes.logs());
     assert!(seen.answers > 500, "{} answers", seen.answers);

@@ -2,31 +2,26 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
 use sandbar_tests::crowd::{Asked, at_once, at_once_as};
 use sandbar_tests::nodes::{Nodes, Setup};
 use sandbar_tests::versions::{Serving, VISITOR, shown, version_shown};
 use sandbar_tests::wait::eventually;
-use tokio::time::sleep;
+use tokio::task::JoinHandle;
 
 use crate::alone;
 
 const CLIENTS: usize = 1000;
 const PAGE: &str = "/p0/k1";
-/// What the origin takes: longer than it takes a thousand requests to arrive.
-const LATENCY: Duration = Duration::from_millis(1500);
 /// How long others wait for a node that has died.
 const LEASE_MS: u64 = 2000;
 /// How long requests wait for another's fetch: time for a lease to run out, and for a fetch, on a busy machine.
 const WAITER_DEADLINE_S: u64 = 40;
 
-fn serving() -> Serving {
-    Serving { latency: LATENCY, ..Serving::default() }
-}
-
 async fn fleet() -> anyhow::Result<Nodes> {
     let tenant = format!("waiter_deadline = \"{WAITER_DEADLINE_S}s\"\n");
     let setup = Setup::fleet(&format!("lease = \"{LEASE_MS}ms\"\n"));
-    let nodes = Nodes::start(Setup { serving: serving(), tenant, ..setup }).await?;
+    let nodes = Nodes::start(Setup { tenant, ..setup }).await?;
     nodes.all_hear().await;
     Ok(nodes)
 }
@@ -36,16 +31,35 @@ fn assert_answered(asked: &[Asked], version: u64, nodes: &Nodes) {
     for asked in asked {
         let shown = asked.answer.as_ref().map(|answer| version_shown(PAGE, answer));
         let right = matches!(shown, Ok(Ok(shown)) if shown == version);
-        assert!(right, "node {} after {:?}: {shown:?}\n{}", asked.node, asked.took, nodes.logs());
+        assert!(right, "node {}: {shown:?}\n{}", asked.node, nodes.logs());
     }
+}
+
+/// How many requests have come to the nodes that run.
+async fn come(nodes: &Nodes) -> u64 {
+    let mut come = 0;
+    for node in nodes.all() {
+        come += node.counter("requests").await.unwrap_or_default();
+    }
+    come
+}
+
+/// The crowd asks, and all of it is there: whoever is to wait waits.
+async fn crowd(nodes: &Nodes) -> JoinHandle<anyhow::Result<Vec<Asked>>> {
+    let (before, addresses) = (come(nodes).await, nodes.addresses());
+    let asking = tokio::spawn(async move { at_once(&addresses, CLIENTS, PAGE).await });
+    eventually("all have come", async || come(nodes).await == before + CLIENTS as u64).await;
+    asking
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_cold_key_is_fetched_once() -> anyhow::Result<()> {
     let _alone = alone().await;
     let nodes = fleet().await?;
-    let asked = at_once(&nodes.addresses(), CLIENTS, PAGE).await?;
-    assert_answered(&asked, 1, &nodes);
+    let gate = nodes.origin.hold(PAGE);
+    let asking = crowd(&nodes).await;
+    gate.open();
+    assert_answered(&asking.await??, 1, &nodes);
     assert_eq!(nodes.origin.fetches(PAGE), 1, "{:?}", nodes.origin.fetches_by_door(PAGE));
     Ok(())
 }
@@ -59,11 +73,19 @@ async fn one_expired_key_is_fetched_once_more() -> anyhow::Result<()> {
         assert_eq!(version_shown(PAGE, &node.client("shop.test").get(PAGE).await?)?, 1);
     }
     assert_eq!(nodes.origin.fetches(PAGE), 1, "the others found it in L2");
-    nodes.origin.serve(PAGE, serving());
+    nodes.origin.serve(PAGE, Serving::default());
     nodes.origin.change(PAGE);
-    sleep(Duration::from_millis(5100)).await;
-    let asked = at_once(&nodes.addresses(), CLIENTS, PAGE).await?;
-    assert_answered(&asked, 2, &nodes);
+    let gate = nodes.origin.hold(PAGE);
+    for node in nodes.all() {
+        eventually("it has expired", async || {
+            let kept = node.client("shop.test").get_with(PAGE, &[("cache-control", "only-if-cached")]).await;
+            kept.is_ok_and(|kept| kept.status == StatusCode::GATEWAY_TIMEOUT)
+        })
+        .await;
+    }
+    let asking = crowd(&nodes).await;
+    gate.open();
+    assert_answered(&asking.await??, 2, &nodes);
     assert_eq!(nodes.origin.fetches(PAGE), 2, "{:?}", nodes.origin.fetches_by_door(PAGE));
     Ok(())
 }
@@ -72,13 +94,12 @@ async fn one_expired_key_is_fetched_once_more() -> anyhow::Result<()> {
 async fn leader_that_is_killed_costs_one_fetch_more() -> anyhow::Result<()> {
     let _alone = alone().await;
     let mut nodes = fleet().await?;
-    let addresses = nodes.addresses();
-    let asking = tokio::spawn(async move { at_once(&addresses, CLIENTS, PAGE).await });
+    let gate = nodes.origin.hold(PAGE);
+    let asking = crowd(&nodes).await;
     eventually("the origin is asked", async || nodes.origin.fetches(PAGE) > 0).await;
     let leader = nodes.origin.fetches_by_door(PAGE).iter().position(|fetches| *fetches > 0).expect("somebody asked");
-    // Everybody has come to a node by now, or nearly: the origin takes its time.
-    sleep(LATENCY / 2).await;
     nodes[leader].kill();
+    gate.open();
     let asked: Vec<Asked> = asking.await??.into_iter().filter(|asked| asked.node != leader).collect();
     assert_eq!(asked.len(), CLIENTS - CLIENTS.div_ceil(3) + usize::from(leader != 0));
     assert_answered(&asked, 1, &nodes);
@@ -91,8 +112,10 @@ async fn without_redis_each_node_fetches_once() -> anyhow::Result<()> {
     let _alone = alone().await;
     let nodes = fleet().await?;
     nodes.redis().pause()?;
-    let asked = at_once(&nodes.addresses(), CLIENTS, PAGE).await?;
-    assert_answered(&asked, 1, &nodes);
+    let gate = nodes.origin.hold(PAGE);
+    let asking = crowd(&nodes).await;
+    gate.open();
+    assert_answered(&asking.await??, 1, &nodes);
     assert!(nodes.origin.fetches(PAGE) <= 3, "{:?}", nodes.origin.fetches_by_door(PAGE));
     nodes.redis().resume()?;
     Ok(())

@@ -13,7 +13,6 @@ use sandbar_tests::redis_tls::RedisTls;
 use sandbar_tests::versions::{Serving, Versions, version_shown};
 use sandbar_tests::wait::eventually;
 use serde_json::json;
-use tokio::time::sleep;
 
 use crate::alone;
 
@@ -49,7 +48,7 @@ impl Pair {
             let page = format!("/{what}/k{round}");
             let first = self.get(0, &page).await.expect("an answer");
             assert_eq!(first.0, 1);
-            sleep(Duration::from_millis(30)).await;
+            eventually("it is stored", async || self.nodes[0].has_stored_all().await.unwrap_or(false)).await;
             let second = self.get(1, &page).await.expect("an answer");
             assert_eq!(second.0, 1);
             second.1 == "redis"
@@ -122,10 +121,9 @@ async fn cluster_is_used_and_its_failover_goes_unnoticed() -> anyhow::Result<()>
     pair.assert_shared("cluster").await;
     pair.assert_purges_reach_both().await?;
     let clients = steady(&pair);
-    sleep(Duration::from_millis(500)).await;
-    assert!(cluster.keys()? > 10, "entries are there");
+    eventually("entries are there", async || cluster.keys().is_ok_and(|keys| keys > 10)).await;
     for master in 0..2 {
-        cluster.fail_over(master).await?;
+        cluster.fail_over(master).await;
         pair.assert_shared(&format!("cluster-after-{master}")).await;
     }
     let seen = clients.end().await;
@@ -143,8 +141,8 @@ async fn sentinels_are_followed_to_the_next_master() -> anyhow::Result<()> {
     pair.assert_shared("sentinel").await;
     pair.assert_purges_reach_both().await?;
     let clients = steady(&pair);
-    sleep(Duration::from_millis(300)).await;
-    sentinel.fail_over().await?;
+    clients.each_is_answered(10).await;
+    sentinel.fail_over().await;
     pair.assert_shared("sentinel-after").await;
     let seen = clients.end().await;
     assert!(seen.errors.is_empty(), "{:?}", seen.errors);
