@@ -4,10 +4,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 use http::{Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, StreamBody};
@@ -16,14 +17,12 @@ use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use sandbar_tests::gateway::{TENANT, TestGateway, one_tenant};
 use sandbar_tests::origin::{Origin, Reply};
+use sandbar_tests::wait::{PATIENCE, eventually};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 type Content = UnsyncBoxBody<Bytes, std::io::Error>;
-
-/// Far longer than any of this takes.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How many times each thing is done wrong: more than the breaker needs to open.
 const TIMES: usize = 30;
@@ -44,16 +43,21 @@ async fn gateway(origin: &Origin, protect: &str) -> TestGateway {
     TestGateway::start(&one_tenant(&origin.url(), &format!("[tenant.protect]\n{protect}"))).await.unwrap()
 }
 
-/// Sends these bytes, then sends no more, or resets the connection; what is answered.
-async fn says(address: SocketAddr, bytes: &[u8], then: Then) -> String {
-    let mut stream = TcpStream::connect(address).await.unwrap();
+/// Sends these bytes, then sends no more, or resets the connection; what is answered. So many have been `said` to the gateway.
+async fn says(gateway: &TestGateway, said: &AtomicU64, bytes: &[u8], then: Then) -> String {
+    let mut stream = TcpStream::connect(gateway.address()).await.unwrap();
     stream.write_all(bytes).await.unwrap();
+    let said = said.fetch_add(1, Ordering::SeqCst) + 1;
     match then {
         Then::Waits => {}
         Then::Closes => stream.shutdown().await.unwrap(),
         Then::Resets => {
-            // What was sent has to be there before the reset overtakes it.
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            // It is counted, or answered with what was expected, `100 Continue`.
+            let come = async || {
+                gateway.tenant(TENANT).counters.values().requests >= said
+                    || stream.peek(&mut [0]).now_or_never().is_some_and(|bytes| bytes.is_ok())
+            };
+            eventually("it is there before the reset overtakes it", come).await;
             stream.set_zero_linger().unwrap();
             return String::new();
         }
@@ -85,11 +89,8 @@ async fn assert_unharmed(gateway: &TestGateway, case: &str) {
 
 /// Nothing is left under way.
 async fn assert_all_given_back(gateway: &TestGateway, case: &str) {
-    let until = Instant::now() + PATIENCE;
-    while gateway.tenant(TENANT).origin.stats().running > 0 {
-        assert!(Instant::now() < until, "{case}: places are still held");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let what = format!("{case}: places are given back");
+    eventually(&what, async || gateway.tenant(TENANT).origin.stats().running == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -129,8 +130,9 @@ async fn requests_that_their_clients_spoil_are_no_failures_of_the_origin() {
     ];
     for (case, request, then, status) in cases {
         let gateway = gateway(&origin, "").await;
+        let said = AtomicU64::new(0);
         let answers = stream::iter(0..TIMES)
-            .map(|_| says(gateway.address(), request.as_bytes(), then))
+            .map(|_| says(&gateway, &said, request.as_bytes(), then))
             .buffer_unordered(6)
             .collect::<Vec<_>>();
         for answer in answers.await {
@@ -251,9 +253,7 @@ async fn places_of_a_client_that_does_not_send_go_to_others_at_once() {
         client.ready().await.unwrap();
         answers.push(tokio::spawn(client.send_request(upload(Some(1000), vec![Ok("abc")]))));
     }
-    while gateway.tenant(TENANT).origin.stats().running < 8 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    eventually("all places are taken", async || gateway.tenant(TENANT).origin.stats().running == 8).await;
     assert_unharmed(&gateway, "unsent").await;
     assert_eq!(gateway.tenant(TENANT).origin.stats().running, 7);
 }
@@ -268,9 +268,7 @@ async fn many_connections_of_one_address_do_not_hold_all_places_for_long() {
         stream.write_all(format!("GET {LARGE} HTTP/1.1\r\nhost: a\r\n\r\n").as_bytes()).await.unwrap();
         streams.push(stream);
     }
-    while gateway.tenant(TENANT).origin.stats().running < 8 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    eventually("all places are taken", async || gateway.tenant(TENANT).origin.stats().running == 8).await;
     assert_unharmed(&gateway, "many connections").await;
 }
 

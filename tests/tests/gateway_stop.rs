@@ -7,6 +7,7 @@ use http_body_util::BodyExt;
 use sandbar_gateway::StartError;
 use sandbar_tests::gateway::{TestGateway, config, one_tenant};
 use sandbar_tests::origin::{Gate, Origin, Reply};
+use sandbar_tests::wait::{eventually, in_time};
 use tempfile::TempDir;
 
 /// Far longer than anything here takes.
@@ -28,24 +29,19 @@ async fn what_is_under_way_ends_before_the_gateway_does() -> anyhow::Result<()> 
     let mut client = served.client("shop.test");
     let mut body = client.open("GET", "/body", &[], "").await?.into_body();
     assert!(body.frame().await.expect("a part")?.is_data());
-    while origin.requests() < 2 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    eventually("the origin is asked", async || origin.requests() == 2).await;
 
     let stopping = tokio::spawn(served.into_gateway().shutdown(LONG));
     let mut probe = sandbar_tests::client::Client::new(admin, &admin.to_string());
-    while probe.get("/readyz").await?.status != 503 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    while tokio::net::TcpStream::connect(address).await.is_ok() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    eventually("it says that it stops", async || probe.get("/readyz").await.is_ok_and(|answer| answer.status == 503))
+        .await;
+    eventually("nobody is let in", async || tokio::net::TcpStream::connect(address).await.is_err()).await;
     assert!(!stopping.is_finished(), "two requests are under way");
     gate.open();
     held.open();
     assert_eq!(late.await??.text(), "late head");
     assert_eq!(body.collect().await?.to_bytes(), " in two parts");
-    assert!(tokio::time::timeout(LONG, stopping).await??, "nothing was cut");
+    assert!(in_time("it ends", stopping).await?, "nothing was cut");
     Ok(())
 }
 
@@ -57,10 +53,8 @@ async fn what_does_not_end_in_time_is_cut() -> anyhow::Result<()> {
     let served = TestGateway::start(&one_tenant(&origin.url(), "")).await?;
     let mut client = served.client("shop.test");
     let waiting = tokio::spawn(async move { client.get("/").await });
-    while origin.requests() < 1 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    let drained = tokio::time::timeout(LONG, served.into_gateway().shutdown(Duration::from_millis(100))).await?;
+    eventually("the origin is asked", async || origin.requests() == 1).await;
+    let drained = in_time("it ends", served.into_gateway().shutdown(Duration::from_millis(100))).await;
     assert!(!drained, "a request was cut");
     assert!(waiting.await?.is_err(), "and its client knows");
     Ok(())

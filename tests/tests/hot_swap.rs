@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
 
 use sandbar::http::entry::StoredResponse;
 use sandbar::http::key::CacheKey;
@@ -11,6 +10,7 @@ use sandbar_tests::client::Client;
 use sandbar_tests::gateway::{TENANT, TestGateway, one_tenant};
 use sandbar_tests::guests::{self, LOOP, ZERO};
 use sandbar_tests::origin::{Origin, Reply};
+use sandbar_tests::wait::eventually;
 use tokio::task::JoinSet;
 
 const HOST: &str = "shop.test";
@@ -51,8 +51,11 @@ async fn visit(mut client: Client, seed: u64, stop: Arc<AtomicBool>, requests: A
     Ok(())
 }
 
+/// Requests between two swaps.
+const REQUESTS_BETWEEN: u64 = 300;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_swaps_in_ten_seconds_at_full_load_fail_no_request() -> anyhow::Result<()> {
+async fn ten_swaps_at_full_load_fail_no_request() -> anyhow::Result<()> {
     let origin = origin().await?;
     // About a quarter of what is asked for fits.
     let gateway = TestGateway::start(&one_tenant(&origin.url(), "l1 = \"4MiB\"\n")).await?;
@@ -63,7 +66,9 @@ async fn ten_swaps_in_ten_seconds_at_full_load_fail_no_request() -> anyhow::Resu
     }
     let tenant = gateway.tenant(TENANT);
     for swap in 0..10 {
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        let before = requests.load(Ordering::Relaxed);
+        let enough = async || requests.load(Ordering::Relaxed) >= before + REQUESTS_BETWEEN;
+        eventually("the load goes on", enough).await;
         let (stock, entries) = (["lru", "s3-fifo"][swap % 2], tenant.memory_stats().entries);
         let bound = gateway.bind_stock("eviction", stock).await?;
         assert_eq!(bound["name"], stock);
@@ -78,11 +83,9 @@ async fn ten_swaps_in_ten_seconds_at_full_load_fail_no_request() -> anyhow::Resu
         visited?;
     }
     let requests = requests.load(Ordering::Relaxed);
-    println!("{requests} requests during 10 swaps, none failed");
     let values = gateway.tenant(TENANT).counters.values();
     assert_eq!((values.requests, values.synthesized), (requests, 0));
     assert_eq!(tenant.memory_stats().faults, 0);
-    assert!(requests > 2000, "that was no load: {requests} requests");
     Ok(())
 }
 

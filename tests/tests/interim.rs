@@ -1,10 +1,8 @@
 //! Interim responses (RFC 9110 section 15.2) on the wire: from the origin to the client whose request it was.
 
-use std::time::Duration;
-
 use sandbar_tests::gateway::{TENANT, TestGateway, one_tenant};
 use sandbar_tests::origin::Gate;
-use sandbar_tests::wait::eventually;
+use sandbar_tests::wait::{eventually, in_time};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -12,6 +10,8 @@ const HINTS: &str = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n
 const HINTS_PASSED: &str = "HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\n\r\n";
 const FINAL: &str = "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 4\r\n\r\ndone";
 const LARGE_BYTES: usize = 8 << 20;
+/// What the kernel keeps for a client that does not read, at least.
+const BUFFER_BYTES: usize = 32 << 10;
 
 /// An origin that answers `/large` with a large body, and all else with a 100, a 102 and a 103 at once and the response when
 /// the gate is open.
@@ -48,7 +48,7 @@ async fn answer(mut stream: TcpStream, gate: Gate) -> anyhow::Result<()> {
 async fn read_until(stream: &mut TcpStream, end: &str) -> anyhow::Result<String> {
     let mut read = Vec::new();
     while !read.ends_with(end.as_bytes()) {
-        read.push(tokio::time::timeout(Duration::from_secs(20), stream.read_u8()).await??);
+        read.push(in_time("the next byte", stream.read_u8()).await?);
     }
     Ok(String::from_utf8(read)?)
 }
@@ -122,15 +122,17 @@ async fn a_client_that_can_not_take_them_gets_none() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A client that sends two requests at once and reads nothing for a while: its buffers are full of the first response
-/// when the hints of the second come.
+/// A client that sends two requests at once and reads nothing until its buffer is full of the first response: the hints of the
+/// second come behind that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn they_never_break_into_another_response() -> anyhow::Result<()> {
     let gate = Gate::closed();
     gate.open();
     let gateway = TestGateway::start(&one_tenant(&origin(&gate).await?, "")).await?;
     let mut stream = client(&gateway, &format!("{}{}", get("/large", "1.1"), get("/a", "1.1"))).await?;
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    let mut unread = vec![0; BUFFER_BYTES];
+    let is_full = async || stream.peek(&mut unread).await.is_ok_and(|bytes| bytes == BUFFER_BYTES);
+    eventually("its buffer is full", is_full).await;
     let head = read_until(&mut stream, "\r\n\r\n").await?;
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.contains(&LARGE_BYTES.to_string()), "{head}");
     let mut body = vec![0; LARGE_BYTES];

@@ -25,6 +25,7 @@ use sandbar::policy::{Binding, Engine, EngineConfig, Role, TenantPolicies};
 use sandbar::setting::Size;
 use sandbar::tenant::Tenant;
 use sandbar::tenant::config::TenantConfig;
+use sandbar_tests::wait::eventually;
 use tower::Service;
 
 const MIB: usize = 1 << 20;
@@ -194,14 +195,11 @@ async fn a_machine_that_runs_short_shrinks_l1_and_gives_it_back() {
         }),
     );
     let steps = async |percent: u64| {
-        for _ in 0..2000 {
-            if scene.stats().l1_kept_percent == percent {
-                return;
-            }
+        eventually(&format!("it keeps {percent} %"), async || {
             scene.clock.advance(Duration::from_secs(1));
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-        panic!("it keeps {} %", scene.stats().l1_kept_percent);
+            scene.stats().l1_kept_percent == percent
+        })
+        .await;
     };
     steps(25).await;
     let memory = scene.service.tenant().memory_stats();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use sandbar_base::memory_budget::Use;
 use sandbar_tests::client::raw;
 use sandbar_tests::gateway::{TENANT, TestGateway, one_tenant};
 use sandbar_tests::wait::eventually;
@@ -116,6 +117,7 @@ async fn a_request_whose_stream_is_reset_reaches_the_origin_broken_off() -> anyh
 async fn an_entry_whose_stream_is_reset_is_not_stored() -> anyhow::Result<()> {
     let gateway = TestGateway::start(&one_tenant("http://127.0.0.1:9", "")).await?;
     let admin = gateway.admin_address();
+    let charged = |what: Use| gateway.cache().memory_budget().stats().uses[what as usize].bytes;
     for (path, end, is_stored) in
         [("/a", frame(RST_STREAM, 0, 1, &[0; 4]), false), ("/b", frame(DATA, 1, 1, b"lo"), true)]
     {
@@ -128,11 +130,14 @@ async fn an_entry_whose_stream_is_reset_is_not_stored() -> anyhow::Result<()> {
         stream.write_all(&frame(SETTINGS, 0, 0, &[])).await?;
         stream.write_all(&frame(HEADERS, END_HEADERS, 1, &head)).await?;
         stream.write_all(&frame(DATA, 0, 1, b"hel")).await?;
+        eventually("it has begun", async || charged(Use::Uploads) > 0).await;
         stream.write_all(&end).await?;
         if is_stored {
             eventually("it is stored", async || gateway.is_in_l1("shop.test", path)).await;
         } else {
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            eventually("it is over", async || charged(Use::Uploads) == 0).await;
+            // What is stored goes on being paid for, as something else.
+            assert_eq!(charged(Use::Entries), 0, "{path}: a part of it is kept");
             assert!(!gateway.is_in_l1("shop.test", path), "{path}: a part of it is stored");
         }
     }
