@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Largest component that [`check`] reads, in bytes.
+/// Largest component that is read, in bytes.
 pub const COMPONENT_BYTES_MAX: u64 = 8 << 20;
 
 /// How guests are run.

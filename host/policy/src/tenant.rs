@@ -103,7 +103,7 @@ impl TenantPolicies {
         self.prepare_as(binding, BoundBy::Api, None)
     }
 
-    /// The same for what would rule after [`TenantPolicies::unbind`]: the configured policy or, where none is
+    /// The same for what would rule once nothing is bound over the API: the configured policy or, where none is
     /// configured or the configured one rules already, the native default.
     ///
     /// # Errors
