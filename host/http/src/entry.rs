@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::parts::Parts;
 pub use self::version::{Version, VersionKind};
+pub use crate::plan::Directives;
 use crate::plan::Plan;
 use crate::semantics::validator::can_be_validated;
 
@@ -61,17 +62,6 @@ pub struct StoredResponse {
     pub policy: Option<Digest>,
     /// Its version, where its class keeps any.
     pub version: Option<Version>,
-}
-
-/// Response directives that the host executes on every reuse (RFC 9111 section 5.2.2).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Directives {
-    /// `no-cache` without field names: never reused without validation.
-    pub no_cache: bool,
-    /// `must-revalidate`, `proxy-revalidate` or `s-maxage`: never reused stale, not even when the origin fails.
-    pub must_revalidate: bool,
-    /// `immutable` (RFC 8246).
-    pub immutable: bool,
 }
 
 /// The sets of field names, in lower case and sorted, that have selected among a key's variants, the newest first.

@@ -1,11 +1,10 @@
 //! The plan of a stored response: in which tiers it is kept, how long it is fresh, when it may be refreshed early and how
-//! long it may be served stale; what RFC 9111 says of it by itself, and what stands in the way of storing it.
+//! long it may be served stale; what its origin insists on, what RFC 9111 says of it by itself, and what stands in the way of
+//! storing it.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-
-use crate::entry::Directives;
 
 /// What becomes of a response: plain numbers that the host executes. All times in milliseconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +52,17 @@ pub enum EarlyRefresh {
         /// Beta in thousandths.
         beta_milli: u32,
     },
+}
+
+/// Response directives that the host executes on every reuse (RFC 9111 section 5.2.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Directives {
+    /// `no-cache` without field names: never reused without validation.
+    pub no_cache: bool,
+    /// `must-revalidate`, `proxy-revalidate` or `s-maxage`: never reused stale, not even when the origin fails.
+    pub must_revalidate: bool,
+    /// `immutable` (RFC 8246).
+    pub immutable: bool,
 }
 
 /// What RFC 9111 says of a response, before any policy is asked: produced by `http::semantics`, amended by a policy.

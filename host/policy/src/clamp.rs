@@ -117,7 +117,7 @@ pub(super) fn is_surrogate_key(key: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use sandbar_http::entry::Directives;
+    use sandbar_http::plan::Directives;
 
     use super::*;
     use crate::freshness::Obstacle;

@@ -229,8 +229,7 @@ mod tests {
     use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 
     use super::*;
-    use crate::entry::Directives;
-    use crate::plan::Plan;
+    use crate::plan::{Directives, Plan};
 
     const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 

@@ -7,7 +7,8 @@ use sandbar_base::Timestamp;
 use super::RequestHead;
 use super::cache_control::ResponseDirectives;
 use super::partial::lacks_what_is_asked;
-use crate::entry::{Directives, StoredResponse};
+use crate::entry::StoredResponse;
+use crate::plan::Directives;
 
 /// The windows of a response after its freshness lifetime.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
