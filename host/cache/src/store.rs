@@ -15,7 +15,7 @@ use sandbar_base::memory_budget::MemoryBudget;
 use sandbar_http::entry::{Entry, StoredResponse, Variants};
 use sandbar_http::key::CacheKey;
 use sandbar_http::semantics::leave::Holds;
-use sandbar_http::semantics::{Reuse, reuse};
+use sandbar_http::semantics::{Reuse, reuse, useless_after};
 use sandbar_memory::{Departure, Facts};
 
 use crate::barrier::Verdict;
@@ -58,7 +58,7 @@ impl Store {
         stored.version = self.version_of(asked, &stored, &began);
         let plan_epoch = asked.tenant.plan_epoch.load(Ordering::Acquire);
         let (l1, l2, until) =
-            (stored.plan.l1, stored.plan.l2, stored.useless_after(asked.tenant.settings.keep_for_validation));
+            (stored.plan.l1, stored.plan.l2, useless_after(&stored, asked.tenant.settings.keep_for_validation));
         let key = key_for(asked, &vary);
         let (consistency, budget) = (asked.consistency(), &self.budget);
         let cached = Arc::new(Cached::new(Entry::Response(stored), plan_epoch, began, consistency, budget));
@@ -101,7 +101,7 @@ impl Store {
                 asked,
                 &CacheKey::stored_as(&response.key),
                 Arc::clone(found.cached()),
-                response.useless_after(asked.tenant.settings.keep_for_validation),
+                useless_after(response, asked.tenant.settings.keep_for_validation),
             );
         }
     }

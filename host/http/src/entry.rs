@@ -1,6 +1,7 @@
 //! What the tiers store: a response (RFC 9111 section 2) with the plan that was made for it, or the list of the field
 //! names that select among a key's variants.
 
+mod byte_range;
 mod parts;
 mod version;
 
@@ -13,11 +14,11 @@ use sandbar_base::Timestamp;
 use sandbar_base::memory_budget::Content;
 use serde::{Deserialize, Serialize};
 
+pub use self::byte_range::ByteRange;
 pub use self::parts::Parts;
 pub use self::version::{Version, VersionKind};
 pub use crate::plan::Directives;
 use crate::plan::Plan;
-use crate::semantics::validator::can_be_validated;
 
 /// What a key leads to.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,16 +97,6 @@ impl StoredResponse {
         let left = Duration::from_millis(self.plan.freshness_lifetime_ms).saturating_sub(self.initial_age);
         self.received.saturating_add(left)
     }
-
-    /// When it is of no further use: the end of its freshness lifetime and of its longest stale window. Where it can be
-    /// validated, at least `keep_for_validation` after its lifetime: a 304 is much cheaper than the whole response.
-    pub fn useless_after(&self, keep_for_validation: Duration) -> Timestamp {
-        let stale_ms = self.plan.stale_while_revalidate_ms.max(self.plan.stale_if_error_ms);
-        let window = Duration::from_millis(stale_ms);
-        let kept =
-            if can_be_validated(self.status, &self.fields, self.received) { keep_for_validation } else { window };
-        self.expires().saturating_add(window.max(kept))
-    }
 }
 
 impl Entry {
@@ -142,56 +133,5 @@ impl Entry {
             }
         };
         (size_of::<Self>() + self.key().len() + ALLOCATION + heap) as u64
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use http::HeaderValue;
-
-    use super::*;
-    use crate::plan::EarlyRefresh;
-
-    fn stored(fields: &[(&'static str, &'static str)], stale_if_error_secs: u64) -> StoredResponse {
-        let plan = Plan {
-            l1: true,
-            l2: true,
-            freshness_lifetime_ms: 60_000,
-            stale_while_revalidate_ms: 0,
-            stale_if_error_ms: stale_if_error_secs * 1000,
-            early_refresh: EarlyRefresh::Never,
-            surrogate_keys: Vec::new(),
-        };
-        StoredResponse {
-            key: Arc::from("k"),
-            status: StatusCode::OK,
-            fields: fields.iter().map(|(n, v)| (n.parse().unwrap(), HeaderValue::from_static(v))).collect(),
-            body: Content::default(),
-            parts: None,
-            requested: Timestamp::from_millis(0),
-            received: Timestamp::from_millis(0),
-            initial_age: Duration::ZERO,
-            fetch_time: Duration::ZERO,
-            plan,
-            directives: Directives::default(),
-            sequence: 0,
-            policy: None,
-            version: None,
-        }
-    }
-
-    #[test]
-    fn what_can_be_validated_is_of_use_for_longer() {
-        let keep = Duration::from_secs(600);
-        for (fields, stale_if_error_secs, useless_after_secs) in [
-            (&[][..], 0, 60),
-            (&[], 100, 160),
-            (&[("etag", "\"a\"")], 0, 660),
-            (&[("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT")], 100, 660),
-            (&[("etag", "\"a\"")], 1000, 1060),
-        ] {
-            let stored = stored(fields, stale_if_error_secs);
-            assert_eq!(stored.useless_after(keep), Timestamp::from_millis(useless_after_secs * 1000), "{fields:?}");
-        }
     }
 }

@@ -2,6 +2,7 @@
 //! ([`origin_view`](super::origin_view)), and the target is the one that the origin is asked for.
 
 mod cache_key;
+mod dot_segments;
 mod site;
 mod target;
 
@@ -13,10 +14,11 @@ use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, Uri};
 use serde::{Deserialize, Serialize};
 
-use crate::semantics::twin::twin;
-use crate::semantics::vary::joined_lines;
+use crate::combined::joined_lines;
+use crate::twin::twin;
 
 pub use cache_key::CacheKey;
+pub(crate) use dot_segments::without_dots;
 pub use sandbar_base::KeyHash;
 pub use site::{check_form, site, site_of};
 pub use target::{Target, TargetPrefix, equivalent, spelled};

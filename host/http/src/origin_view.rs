@@ -18,7 +18,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 use self::names::Kind;
 use super::key::{KeyRules, Keyed, NoKey, absolute, check_form, keyed, site};
 use super::semantics::fields::{append_via, connection_named, is_hop_by_hop, times_through};
-use super::semantics::twin::{has_twin, twin_name};
+use super::twin::{has_twin, twin_name};
 use crate::client::Client;
 
 pub use told::{ForwardRules, ToldBy};

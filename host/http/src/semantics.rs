@@ -26,7 +26,6 @@ pub mod age;
 pub mod cache_control;
 pub mod cache_status;
 pub mod completion;
-pub mod date;
 pub mod directive;
 pub mod early_refresh;
 pub mod fields;
@@ -48,8 +47,8 @@ pub mod standing;
 pub mod storable;
 pub mod surrogate;
 pub mod targeted;
-pub mod twin;
 pub mod upgrade;
+pub mod useless;
 pub mod validate;
 pub mod validator;
 pub mod vary;
@@ -60,6 +59,7 @@ use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
 
 use sandbar_base::Timestamp;
 
+pub use crate::{date, twin};
 pub use cache_control::RequestDirectives;
 pub use cache_status::{CacheStatus, FwdReason};
 pub use completion::{Completion, Lacking, completion, completion_fields, lacking};
@@ -73,6 +73,7 @@ pub use reuse::{Reuse, StaleReason, reuse};
 pub use stale::may_serve_on_error;
 pub use storable::{answers_get, standard};
 pub use surrogate::{group_invalidations, surrogate_keys};
+pub use useless::useless_after;
 pub use validate::{HeadUpdate, freshen, freshen_from_head, selected_by_304, validation_fields};
 pub use vary::{Vary, selecting_values, vary};
 

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::semantics::ByteRange;
+use super::byte_range::ByteRange;
 
 /// Parts of one representation.
 #[derive(Clone, Debug, PartialEq)]

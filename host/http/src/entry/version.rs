@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName, header};
 use sandbar_base::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::semantics::date;
+use crate::date;
 
 /// A response's version. Only versions of one kind are compared: a class has one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

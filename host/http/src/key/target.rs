@@ -9,9 +9,9 @@ use std::borrow::Cow;
 use http::{HeaderMap, Uri};
 use serde::{Deserialize, Serialize};
 
+use super::dot_segments::without_dots;
 use super::site::{site, site_of};
 use super::{KeyRules, NoKey, path_and_query};
-use crate::semantics::location::without_dots;
 
 /// A resource: site, path and query.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

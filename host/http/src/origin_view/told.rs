@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::names::Kind;
 use crate::semantics::fields::is_hop_by_hop;
-use crate::semantics::twin::twin_name;
+use crate::twin::twin_name;
 
 const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");

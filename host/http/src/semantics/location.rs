@@ -3,7 +3,7 @@
 
 use http::Uri;
 
-use crate::key::site_of;
+use crate::key::{site_of, without_dots};
 
 /// Path and query of a reference, where it leads to the origin `site` (scheme and authority); none where it leads to
 /// another.
@@ -56,19 +56,4 @@ fn resolve(base: &Uri, reference: &str) -> String {
         }
     };
     query.map_or(path.clone(), |query| format!("{path}?{query}"))
-}
-
-/// RFC 3986 section 5.2.4, for a path that begins with a slash.
-pub(crate) fn without_dots(path: &str) -> String {
-    let mut kept: Vec<&str> = Vec::new();
-    for segment in path.split('/').skip(1) {
-        match segment {
-            "." => {}
-            ".." => drop(kept.pop()),
-            segment => kept.push(segment),
-        }
-    }
-    let ends_in_dots = path.ends_with("/.") || path.ends_with("/..");
-    let tail = if ends_in_dots && !kept.is_empty() { "/" } else { "" };
-    format!("/{}{tail}", kept.join("/"))
 }

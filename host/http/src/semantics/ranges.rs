@@ -6,38 +6,12 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use super::list::{Members, Quotes};
 use super::validator::{strong_last_modified, strong_match};
 use super::{RequestHead, date};
+pub use crate::entry::ByteRange;
 use crate::entry::StoredResponse;
 
 /// With more ranges than this the whole is sent: RFC 9110 section 17.15, servers "ought to ignore, coalesce, or reject
 /// egregious range requests".
 pub const RANGES_MAX: usize = 16;
-
-/// A range of bytes, both ends included; `first <= last`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ByteRange {
-    /// Position of the first byte.
-    pub first: u64,
-    /// Position of the last byte.
-    pub last: u64,
-}
-
-impl ByteRange {
-    /// How many bytes it has.
-    pub const fn len(self) -> u64 {
-        self.last - self.first + 1
-    }
-
-    /// Never: a range has at least one byte.
-    pub const fn is_empty(self) -> bool {
-        false
-    }
-
-    /// The value of `Content-Range` for this part of `complete` bytes (RFC 9110 section 14.4).
-    pub fn content_range(self, complete: u64) -> HeaderValue {
-        let text = format!("bytes {}-{}/{complete}", self.first, self.last);
-        HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("bytes */*"))
-    }
-}
 
 /// The value of `Content-Range` in a 416 (RFC 9110 section 15.5.17).
 pub fn unsatisfied_range(complete: u64) -> HeaderValue {

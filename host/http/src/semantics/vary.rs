@@ -1,14 +1,13 @@
 //! `Vary` (RFC 9110 section 12.5.5) and the normalised values of the fields that it names (RFC 9111 section 4.1).
 
 use http::header::{
-    ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, COOKIE, DATE, EXPECT, IF_MATCH, IF_MODIFIED_SINCE,
-    IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE, REFERER, USER_AGENT, VARY,
+    ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, COOKIE, DATE, EXPECT, REFERER, USER_AGENT, VARY,
 };
 use http::{HeaderMap, HeaderName};
 
 use super::fields::is_hop_by_hop;
 use super::list::{Members, Quotes};
-use super::twin::twin;
+use crate::combined::{combined, is_answered_here};
 
 /// The value of a selecting field that the request does not have. No field value holds this character.
 ///
@@ -58,7 +57,7 @@ pub fn vary(response: &HeaderMap) -> Vary {
 /// The values that select a variant, in the order of `names`: repeated lines combined, white space and case normalised
 /// where the field's own grammar says that they mean nothing.
 ///
-/// `request` has its fields under the names that no origin takes for others ([`twin`](super::twin)), and so they are looked
+/// `request` has its fields under the names that no origin takes for others ([`twin`](crate::twin)), and so they are looked
 /// up: `Vary: X_Foo` and `Vary: X-Foo` mean the same.
 pub fn selecting_values(names: &[String], request: &HeaderMap) -> Vec<(String, String)> {
     names.iter().map(|name| (name.clone(), selecting_value(name, request))).collect()
@@ -74,31 +73,9 @@ fn selecting_value(name: &str, request: &HeaderMap) -> String {
     value.into_iter().map(char::from).collect()
 }
 
-/// The lines of a field combined, as a character for each byte; none where it selects nothing.
-pub(crate) fn joined_lines(name: &str, request: &HeaderMap) -> Option<String> {
-    combined(name, request).map(|value| value.into_iter().map(char::from).collect())
-}
-
-/// The lines of a field; none where there are none, and of what this cache answers itself and keeps from the origin.
-fn combined(name: &str, request: &HeaderMap) -> Option<Vec<u8>> {
-    let name = twin(name);
-    let mut lines = request.get_all(&*name).iter().peekable();
-    if lines.peek().is_none() || ANSWERED_HERE.iter().any(|answered| *answered == *name) {
-        return None;
-    }
-    // An empty line counts: an origin may read no further than it.
-    let lines: Vec<_> = lines.map(|line| line.as_bytes().trim_ascii()).collect();
-    Some(lines.join(&b", "[..]))
-}
-
-/// Conditions and ranges: what is stored was fetched without those of the request (RFC 9111 section 4.3.1), so it does not
-/// depend on them.
-const ANSWERED_HERE: [HeaderName; 6] =
-    [IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE];
-
 /// Whether no request has a value of this field that could tell it from others: it is not passed on, or is answered here.
 pub fn selects_nothing(name: &HeaderName) -> bool {
-    ANSWERED_HERE.contains(name) || is_hop_by_hop(name) || *name == EXPECT
+    is_answered_here(name) || is_hop_by_hop(name) || *name == EXPECT
 }
 
 /// Lists of case-insensitive members whose order says nothing: their weights do (RFC 9110 section 12.4.2).
