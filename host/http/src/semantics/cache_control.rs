@@ -4,7 +4,7 @@ use http::header::{CACHE_CONTROL, PRAGMA};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::directive::{DELTA_SECONDS_MAX, Delta, each_directive};
-use super::fields::is_for_all;
+use super::for_all::is_for_all;
 use super::list::{Members, Quotes};
 
 /// What a response says to caches (RFC 9111 section 5.2.2).

@@ -5,8 +5,9 @@ use http::header::{CONTENT_LENGTH, CONTENT_RANGE, IF_RANGE, RANGE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::RequestHead;
+use super::content_range::{ContentRange, content_range, label};
 use super::fields::strip_hop_by_hop;
-use super::partial::{ContentRange, content_range, label, parts, updated, wanted};
+use super::partial::{parts, updated, wanted};
 use super::ranges::ByteRange;
 use super::validate::validation_fields;
 use super::validator::{same_strong_validator, strong_validator};

@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use sandbar_base::Timestamp;
 
 use super::directive::DELTA_SECONDS_MAX;
+use super::for_all::is_for_all;
 use super::list::{Members, Quotes};
 use super::targeted::effective;
 use super::{StoreRules, date};
@@ -51,27 +52,6 @@ pub(crate) fn connection_named(fields: &HeaderMap) -> Vec<HeaderName> {
     let members = lines.flat_map(|line| Members::of(line.as_bytes(), Quotes::None));
     let names = members.filter_map(|name| HeaderName::from_bytes(name).ok());
     names.filter(|name| !is_for_all(name.as_str())).collect()
-}
-
-/// RFC 9110 section 7.6.1: "A sender MUST NOT send a connection option corresponding to a field that is intended for all
-/// recipients of the content." One that is sent all the same has no effect where without the field the message would
-/// mean something else: be for another host, end elsewhere, hold other content, or be obeyed although its condition does
-/// not hold.
-pub(super) fn is_for_all(name: &str) -> bool {
-    const FOR_ALL: [&str; 11] = [
-        "age",
-        "cache-control",
-        "date",
-        "etag",
-        "expires",
-        "host",
-        "last-modified",
-        "max-forwards",
-        "range",
-        "vary",
-        "via",
-    ];
-    name.starts_with("content-") || name.starts_with("if-") || FOR_ALL.contains(&name)
 }
 
 /// The fields of a response as they are stored: without those of the connection, without `Age` (the entry knows its

@@ -6,30 +6,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use sandbar_base::memory_budget::Content;
 
 use super::RequestHead;
-use super::ranges::{ByteRange, RangeSpec, asked, if_range_holds};
+pub use super::content_range::{ContentRange, content_range};
+use super::content_range::{label, number};
+use super::ranges::{ByteRange, RangeSpec, asked_for_one};
 use super::short_part::{is_one_byte_short, short_answers, short_label};
 use super::validator::same_representation;
 use crate::entry::{Parts, StoredResponse};
-
-/// Which part of what a 206 holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ContentRange {
-    /// The part.
-    pub range: ByteRange,
-    /// Length of the whole in bytes, where it is known.
-    pub complete: Option<u64>,
-}
-
-impl ContentRange {
-    /// Whether it is all there is.
-    pub fn is_whole(self) -> bool {
-        self.range.first == 0 && self.complete == Some(self.range.last + 1)
-    }
-}
 
 /// What became of two parts.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,32 +35,6 @@ pub fn is_storable(fields: &HeaderMap) -> bool {
     content_range(fields).is_some_and(|label| length.is_none_or(|length| fits(label, length)))
 }
 
-/// The `Content-Range` of a 206 (RFC 9110 section 14.4); none where it is missing, repeated or makes no sense.
-pub fn content_range(fields: &HeaderMap) -> Option<ContentRange> {
-    let mut lines = fields.get_all(CONTENT_RANGE).iter();
-    let line = lines.next()?;
-    if lines.next().is_some() {
-        return None;
-    }
-    let (unit, rest) = line.to_str().ok()?.trim().split_once(' ')?;
-    if !unit.eq_ignore_ascii_case("bytes") {
-        return None;
-    }
-    let (range, complete) = rest.split_once('/')?;
-    let (first, last) = range.split_once('-')?;
-    let range = ByteRange { first: number(first)?, last: number(last)? };
-    let complete = if complete == "*" { None } else { Some(number(complete)?) };
-    // "A Content-Range field value is invalid if it contains a range-resp that has a last-pos value less than its
-    // first-pos value, or a complete-length value less than or equal to its last-pos value."
-    let sound = range.first <= range.last && range.last < u64::MAX && complete.is_none_or(|all| range.last < all);
-    sound.then_some(ContentRange { range, complete })
-}
-
-fn number(text: &str) -> Option<u64> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if digits { text.parse().ok() } else { None }
-}
-
 /// What stored parts have for a request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
@@ -90,8 +50,9 @@ pub struct Answer {
 /// Section 3.3: a cache "MUST NOT use an incomplete response to answer requests unless the response has been made
 /// complete, or the request is partial and specifies a range wholly within the incomplete response."
 pub fn part_answers(stored: &StoredResponse, request: &RequestHead<'_>) -> Option<Answer> {
-    if let Some(label) = short_label(stored) {
-        return short_answers(label, stored, request);
+    if let Some(held) = short_label(stored) {
+        let (part, content) = short_answers(held, stored, request)?;
+        return Some(Answer { chunks: vec![content], content_range: label(part)? });
     }
     let held = parts(stored)?;
     let range = wanted(stored, request, held.complete())?;
@@ -119,14 +80,6 @@ pub(super) fn wanted(stored: &StoredResponse, request: &RequestHead<'_>, complet
         (RangeSpec::From { first, last: Some(last) }, None) => Some(ByteRange { first, last }),
         _ => None,
     }
-}
-
-/// The one range that a request asks for of what is stored.
-pub(super) fn asked_for_one(stored: &StoredResponse, request: &RequestHead<'_>) -> Option<RangeSpec> {
-    let is_get = *request.method == Method::GET;
-    let specs = asked(request.fields).filter(|_| is_get && if_range_holds(stored, request.fields))?;
-    let [spec] = specs.as_slice() else { return None };
-    Some(*spec)
 }
 
 /// What is stored of a part that was just received, beside what is stored already: the whole where it holds all bytes or
@@ -221,9 +174,4 @@ pub(super) fn parts(stored: &StoredResponse) -> Option<Cow<'_, Parts>> {
 fn sound_part(stored: &StoredResponse) -> Option<ContentRange> {
     let is_part = stored.status == StatusCode::PARTIAL_CONTENT;
     content_range(&stored.fields).filter(|held| is_part && held.range.len() == stored.body.len() as u64)
-}
-
-pub(super) fn label(held: ContentRange) -> Option<HeaderValue> {
-    let complete = held.complete.map_or_else(|| "*".to_owned(), |complete| complete.to_string());
-    HeaderValue::from_str(&format!("bytes {}-{}/{complete}", held.range.first, held.range.last)).ok()
 }

@@ -142,8 +142,16 @@ fn coalesced(ranges: Vec<ByteRange>) -> Vec<ByteRange> {
     if merged.len() == ranges.len() { ranges } else { merged }
 }
 
+/// The one range that a request asks for of what is stored.
+pub(super) fn asked_for_one(stored: &StoredResponse, request: &RequestHead<'_>) -> Option<RangeSpec> {
+    let is_get = *request.method == Method::GET;
+    let specs = asked(request.fields).filter(|_| is_get && if_range_holds(stored, request.fields))?;
+    let [spec] = specs.as_slice() else { return None };
+    Some(*spec)
+}
+
 /// RFC 9110 section 13.1.5: `Range` counts only where `If-Range` is absent or names the very representation.
-pub(super) fn if_range_holds(stored: &StoredResponse, fields: &HeaderMap) -> bool {
+fn if_range_holds(stored: &StoredResponse, fields: &HeaderMap) -> bool {
     let mut conditions = fields.get_all(IF_RANGE).iter();
     let Some(condition) = conditions.next() else { return true };
     if conditions.next().is_some() {

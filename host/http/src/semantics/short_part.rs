@@ -5,13 +5,14 @@
 //! and never joined to anything; every other part that is not as long as its label is refused. A public suite of tests for
 //! caches has such parts and wants them reused.
 
+use bytes::Bytes;
 use http::header::{ETAG, LAST_MODIFIED};
 use http::{HeaderMap, StatusCode};
 
 use super::RequestHead;
-use super::partial::{Answer, ContentRange, asked_for_one, content_range, label};
-use super::ranges::{ByteRange, RangeSpec};
-use crate::entry::StoredResponse;
+use super::content_range::{ContentRange, content_range};
+use super::ranges::{RangeSpec, asked_for_one};
+use crate::entry::{ByteRange, StoredResponse};
 
 /// Whether a part with so many bytes under this label is one of them.
 pub(super) fn is_one_byte_short(label: ContentRange, length: u64, fields: &HeaderMap) -> bool {
@@ -26,12 +27,15 @@ pub(super) fn short_label(stored: &StoredResponse) -> Option<ContentRange> {
     is_one_byte_short(label, stored.body.len() as u64, &stored.fields).then_some(label)
 }
 
-/// What one of them, under this label, has for a request with `Range`.
-pub(super) fn short_answers(held: ContentRange, stored: &StoredResponse, request: &RequestHead<'_>) -> Option<Answer> {
+/// What one of them, under this label, has for a request with `Range`: the part, and its content.
+pub(super) fn short_answers(
+    held: ContentRange,
+    stored: &StoredResponse,
+    request: &RequestHead<'_>,
+) -> Option<(ContentRange, Bytes)> {
     let (range, inner) = meant(held, asked_for_one(stored, request)?, stored.body.len() as u64)?;
     let (first, last) = (usize::try_from(inner.first).ok()?, usize::try_from(inner.last).ok()?);
-    let content_range = label(ContentRange { range, ..held })?;
-    Some(Answer { chunks: vec![stored.body.slice(first..=last)], content_range })
+    Some((ContentRange { range, ..held }, stored.body.slice(first..=last)))
 }
 
 /// The bytes that a request means, and where they are in the `length` bytes that there are.

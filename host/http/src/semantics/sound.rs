@@ -10,7 +10,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 
-use super::partial::{ContentRange, content_range};
+use super::content_range::{ContentRange, content_range};
 use super::ranges::{RangeSpec, asked};
 use super::short_part::is_one_byte_short;
 
