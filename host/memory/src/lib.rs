@@ -36,14 +36,12 @@
 //! ```
 
 pub mod eviction;
-mod handover;
 mod index;
 #[cfg(feature = "stock")]
 pub mod native;
 mod pending;
 mod reads;
 mod seat;
-mod settle;
 mod shard;
 mod shares;
 mod slab;
@@ -52,6 +50,7 @@ mod sync;
 mod table;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::sync::Arc;
 

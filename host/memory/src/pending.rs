@@ -6,18 +6,10 @@
 use sandbar_guest::eviction::{Event, pack, packed::EVENT_WORDS_MAX};
 
 use super::reads::ReadBuffer;
-
-/// Bound of the queue in 64-bit words: 64 KiB, some 1,600 arrivals.
-pub(super) const WORDS_MAX: usize = 8192;
+use super::words::WORDS_MAX;
 
 /// With more words than this in it, it has no room for any event.
 const BATCH_WORDS_MAX: usize = WORDS_MAX - EVENT_WORDS_MAX;
-
-/// The event that `slot` was read, which `pack` packs too, but not as fast.
-#[inline]
-pub(super) const fn touched(slot: u32) -> u64 {
-    (slot as u64) << 32
-}
 
 /// The queue.
 #[derive(Debug, Default)]
@@ -86,17 +78,5 @@ impl Pending {
         self.overflowed = false;
         self.came_bytes = 0;
         self.left_bytes = 0;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_read_is_packed_as_the_contract_says() {
-        let mut words = vec![];
-        pack(Event::Touched { slot: 0x1234_5678 }, &mut words);
-        assert_eq!(words, [touched(0x1234_5678)]);
     }
 }

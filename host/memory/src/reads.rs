@@ -13,9 +13,9 @@
 use std::sync::LazyLock;
 use std::sync::atomic::Ordering;
 
-use super::pending::{WORDS_MAX, touched};
 use super::slab::NO_SLOT;
 use super::sync::{AtomicU32, AtomicUsize, number_thread, thread_number};
+use super::words::{WORDS_MAX, touched};
 
 /// Stripes of a buffer: as many as threads run at a time, but no more than are worth being emptied at each insert. The same
 /// for all buffers, so that a thread is dealt its stripe once.

@@ -2,6 +2,9 @@
 //!
 //! The locks are taken in the order policy, table, and no policy is called while the table's is held.
 
+mod handover;
+mod settle;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -9,9 +12,9 @@ use sandbar_base::KeyHash;
 use sandbar_base::Timestamp;
 use sandbar_guest::eviction::{Departure, Event, pack};
 
+use self::settle::Arriving;
 use super::reads::{Noted, ReadBuffer};
 use super::seat::Seat;
-use super::settle::Arriving;
 use super::stats::SeatCounts;
 use super::sync::{Mutex, MutexGuard, RwLock, RwLockWriteGuard};
 use super::table::{Candidate, Slack, Table, Taken};

@@ -4,11 +4,11 @@ use sandbar_base::Fault;
 use sandbar_base::Timestamp;
 use sandbar_guest::eviction::Departure;
 
-use super::seat::{Occupant, Seat};
-use super::shard::{Shard, take_in_by_force};
-use super::slab::State;
-use super::stats::SeatCounts;
-use super::table::{Candidate, Table};
+use super::{Shard, take_in_by_force};
+use crate::seat::{Occupant, Seat};
+use crate::slab::State;
+use crate::stats::SeatCounts;
+use crate::table::{Candidate, Table};
 
 /// An arrival that waits for the policy's answer to be taken in.
 pub(super) struct Arriving<V> {

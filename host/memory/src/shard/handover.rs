@@ -17,17 +17,17 @@ use sandbar_base::Timestamp;
 use sandbar_guest::eviction::knowledge::KNOWLEDGE_BYTES_MAX;
 use sandbar_guest::eviction::{Departure, Event, Knowledge, pack};
 
-use super::seat::{Occupant, Seat, read_order, tell};
-use super::shard::Shard;
-use super::slab::State;
-use super::stats::SeatCounts;
-use super::sync::RwLockUpgradableReadGuard;
-use super::table::{Standing, Table};
+use super::Shard;
 use crate::eviction::{EvictionFactory, EvictionPolicy};
+use crate::seat::{Occupant, Seat, read_order, tell};
+use crate::slab::State;
+use crate::stats::SeatCounts;
+use crate::sync::RwLockUpgradableReadGuard;
+use crate::table::{Standing, Table};
 
 /// What a policy has been told is resident: by slot, the number of the hand-over that told of the entry, or 0.
 #[derive(Debug, Default)]
-pub(super) struct Known(Vec<u64>);
+struct Known(Vec<u64>);
 
 impl Known {
     fn get(&self, slot: u32) -> u64 {
@@ -43,12 +43,12 @@ impl Known {
 }
 
 /// A policy that left its seat and can be put back.
-pub(super) struct Left {
+pub(crate) struct Left {
     occupant: Occupant,
     bound: Arc<dyn EvictionFactory>,
     known: Known,
     /// What its successor failed with, where that was because of what this one handed over.
-    pub(super) misled: Option<Fault>,
+    pub(crate) misled: Option<Fault>,
 }
 
 /// What a successor is told beside the entries.
@@ -81,7 +81,7 @@ impl<V: Clone> Shard<V> {
     ///
     /// # Errors
     /// When the other policy could not be made or failed; everything is as it was then.
-    pub(super) fn swap(&self, to: &Arc<dyn EvictionFactory>, now: Timestamp) -> Result<Left, Fault> {
+    pub(crate) fn swap(&self, to: &Arc<dyn EvictionFactory>, now: Timestamp) -> Result<Left, Fault> {
         let mut garbage = Vec::new();
         let mut seat = self.seat.lock();
         let ((occupant, known), misled) = if matches!(seat.occupant, Occupant::Vacant) {
@@ -127,7 +127,7 @@ impl<V: Clone> Shard<V> {
     }
 
     /// Puts a policy back that left its seat.
-    pub(super) fn put_back(&self, left: Left, now: Timestamp) {
+    pub(crate) fn put_back(&self, left: Left, now: Timestamp) {
         let mut garbage = Vec::new();
         let mut seat = self.seat.lock();
         seat.occupant = left.occupant;
@@ -145,7 +145,7 @@ impl<V: Clone> Shard<V> {
     }
 
     /// Changes the capacity. The policy names what has to leave, then one of the new capacity takes over from it.
-    pub(super) fn resize(&self, capacity_bytes: u64, now: Timestamp) {
+    pub(crate) fn resize(&self, capacity_bytes: u64, now: Timestamp) {
         let mut garbage = Vec::new();
         let mut seat = self.seat.lock();
         if matches!(seat.occupant, Occupant::Vacant) && self.table.read().len() == 0 {
