@@ -9,6 +9,7 @@ mod limits;
 mod place;
 mod pool;
 mod ticker;
+pub(crate) mod wit;
 
 pub(crate) use compiled::Compiled;
 pub(crate) use instance::{GuestState, Instance, Maker};
@@ -22,7 +23,7 @@ use wasmtime::component::Linker;
 
 use self::compiled::Library;
 use self::ticker::Ticker;
-use super::{BindError, Checked, EngineConfig, Role, check_within, wit};
+use super::{BindError, Checked, EngineConfig, Role, check_within};
 
 /// Why there is no engine.
 #[derive(Debug, thiserror::Error)]

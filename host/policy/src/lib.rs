@@ -30,8 +30,6 @@ mod share;
 mod tenant;
 #[cfg(feature = "wasm")]
 mod trial;
-#[cfg(feature = "wasm")]
-mod wit;
 
 pub use consent::Consent;
 

@@ -10,9 +10,9 @@ use sandbar_http::purge::{Purge, Scope};
 use super::instances::Instances;
 use crate::clamp::is_surrogate_key;
 use crate::engine::Maker;
+use crate::engine::wit::v0_1_0 as wit;
 use crate::freshness::{Fill, FreshnessPolicy, Plan};
 use crate::invalidation::{InvalidationPolicy, Written};
-use crate::wit::v0_1_0 as wit;
 use crate::{BindError, Fault, GuestText};
 
 /// Header fields that a policy may ask for.

@@ -7,8 +7,8 @@ use sandbar_guest::eviction::Knowledge;
 use sandbar_memory::eviction::{EvictionFactory, EvictionPolicy};
 use sandbar_memory::native::NativeEviction;
 
+use crate::engine::wit::v0_1_0 as wit;
 use crate::engine::{Instance, Maker};
-use crate::wit::v0_1_0 as wit;
 use crate::{BindError, Digest, Fault, FaultKind};
 
 /// Capacity of the shard that a policy is tried for when it is bound.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use crate::engine::wit::v0_1_0::Taken;
 use crate::engine::{Engine, Idle, Instance, Maker};
-use crate::wit::v0_1_0::Taken;
 use crate::{BindError, Fault};
 
 /// Instances that wait for the next call. More than this many calls at once are made, but not kept.

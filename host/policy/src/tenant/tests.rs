@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use http::{HeaderMap, Method, StatusCode};
 use sandbar_base::clock::{ManualClock, Timestamp};
-use sandbar_http::plan::Directives;
 use sandbar_http::key::{KeyRules, Target};
+use sandbar_http::plan::Directives;
 use sandbar_http::purge::{PurgeMode, Scope};
 use serde_json::json;
 

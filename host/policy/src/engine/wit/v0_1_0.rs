@@ -7,7 +7,7 @@ use sandbar_http::purge::{Purge, PurgeMode, Scope};
 use wasmtime::component::{HasSelf, Instance, Linker};
 use wasmtime::{Result, Store};
 
-use crate::engine::{Compiled, GuestState};
+use super::super::{Compiled, GuestState};
 use crate::{freshness, invalidation};
 
 mod freshness_world {
