@@ -24,6 +24,7 @@ mod policy;
 mod row;
 mod run;
 mod trace;
+mod trace_file;
 mod watched;
 
 pub use self::capacity::{Capacity, Unit};
@@ -31,4 +32,5 @@ pub use self::plot::plot;
 pub use self::policy::PolicyChoice;
 pub use self::row::Row;
 pub use self::run::{Replay, ReplayError};
-pub use self::trace::{Request, Trace, TraceError};
+pub use self::trace::{Request, Trace};
+pub use self::trace_file::TraceError;
