@@ -1,7 +1,7 @@
 //! Replay: what a policy would have done with recorded traffic.
 //!
-//! A [`Trace`] is driven through the very same [`Memory`](sandbar_memory::Memory) that serves requests, bodies
-//! absent: each request is a read, and what it misses is inserted. With one shard and batches of one event this gives what
+//! A [`Trace`] is driven through the very same [`Memory`](sandbar_memory::Memory) that serves requests, by its
+//! [`simulator`](sandbar_memory::simulator). With one shard and batches of one event this gives what
 //! a textbook simulator gives, to the last miss; with the production's shards and batches it gives what production does.
 //!
 //! ```no_run
@@ -18,19 +18,19 @@
 mod access_log;
 mod capacity;
 mod csv;
-mod drive;
+mod error;
 mod plot;
 mod policy;
 mod row;
 mod run;
 mod trace;
 mod trace_file;
-mod watched;
 
 pub use self::capacity::{Capacity, Unit};
+pub use self::error::ReplayError;
 pub use self::plot::plot;
 pub use self::policy::PolicyChoice;
 pub use self::row::Row;
-pub use self::run::{Replay, ReplayError};
+pub use self::run::Replay;
 pub use self::trace::{Request, Trace};
 pub use self::trace_file::TraceError;

@@ -44,6 +44,7 @@ mod reads;
 mod seat;
 mod shard;
 mod shares;
+pub mod simulator;
 mod slab;
 mod stats;
 mod sync;

@@ -4,17 +4,20 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use sandbar_base::clock::{Clock, SystemClock, thread_cpu_time};
+use sandbar_base::clock::{Clock, SystemClock, Timestamp, thread_cpu_time};
 use sandbar_memory::eviction::EvictionFactory;
-use sandbar_memory::{Memory, MemoryConfig};
-use sandbar_policy::{BindError, Engine, EngineConfig, EngineError, Fault, TenantPolicies};
+use sandbar_memory::simulator::{Policy, Request as Simulated, Simulator, Swap};
+use sandbar_memory::{Facts, MemoryConfig};
+use sandbar_policy::{BindError, Engine, EngineConfig, TenantPolicies};
 
 use super::capacity::{Capacity, Unit};
-use super::drive::{Swap, drive};
+use super::error::ReplayError;
 use super::policy::PolicyChoice;
 use super::row::Row;
-use super::trace::Trace;
-use super::watched::{FirstFault, Watched};
+use super::trace::{Request, Trace};
+
+/// Requests after which progress is told.
+const PROGRESS_REQUESTS: usize = 1 << 17;
 
 /// How a trace is replayed.
 #[derive(Clone, Debug)]
@@ -32,43 +35,6 @@ pub struct Replay {
     pub swaps: Vec<(u64, PolicyChoice)>,
     /// Runs guests; made when it is first needed.
     pub engine: OnceLock<Arc<Engine>>,
-}
-
-/// Why a replay has no result.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ReplayError {
-    /// The policy can't be bound.
-    #[error("{policy}: {error}")]
-    Bind {
-        /// The policy as it was written.
-        policy: String,
-        /// Why not.
-        error: BindError,
-    },
-    /// There is no engine for guests.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    /// A policy could not take over from the one before it.
-    #[error("{policy} can't take over: {fault}")]
-    Swap {
-        /// The policy as it was written.
-        policy: String,
-        /// Why not.
-        fault: Fault,
-    },
-    /// The policy failed. The replay ended there: what took its place would have been measured.
-    #[error("{policy} failed at request {request} of {of}: {fault}")]
-    Faulted {
-        /// The policy as it was written.
-        policy: String,
-        /// The request, from 1.
-        request: u64,
-        /// How many there are.
-        of: u64,
-        /// What it did.
-        fault: Fault,
-    },
 }
 
 impl Default for Replay {
@@ -115,24 +81,23 @@ impl Replay {
         progress: &mut dyn FnMut(u64),
     ) -> Result<Row, ReplayError> {
         let capacity = capacity.resolve(trace, unit);
-        let failed = Arc::new(FirstFault::default());
-        let memory = Memory::new(&self.memory_config(capacity, unit), Watched::new(eviction, name, &failed));
-        let swaps = self.swaps(&failed)?;
+        let config = self.memory_config(capacity, unit);
+        let mut simulator = Simulator::new(&config, Policy::shared(name, eviction), self.swaps()?);
         // One thread does it all: what others do on the machine meanwhile is not counted.
         let started = thread_cpu_time();
-        let (misses, missed_bytes) = drive(trace, unit, &memory, &swaps, &failed, progress)?;
+        drive(&mut simulator, trace, unit, progress)?;
         let elapsed = thread_cpu_time().saturating_sub(started);
-        let stats = memory.stats();
-        let requests = trace.requests().len() as u64;
+        let (served, stats) = (simulator.served(), simulator.stats());
+        let requests = served.requests;
         let requested_bytes: u64 = trace.requests().iter().map(|request| request.size_bytes).sum();
         Ok(Row {
             policy: name.to_owned(),
             unit,
             capacity,
             requests,
-            misses,
-            object_miss_ratio: misses as f64 / requests as f64,
-            byte_miss_ratio: missed_bytes as f64 / requested_bytes.max(1) as f64,
+            misses: served.misses,
+            object_miss_ratio: served.misses as f64 / requests as f64,
+            byte_miss_ratio: served.missed_bytes as f64 / requested_bytes.max(1) as f64,
             evictions: stats.evicted_by_policy + stats.evicted_by_host,
             ns_per_request: elapsed.as_nanos() as f64 / requests as f64,
         })
@@ -164,15 +129,11 @@ impl Replay {
         }
     }
 
-    /// In the order of their requests.
-    fn swaps(&self, failed: &Arc<FirstFault>) -> Result<Vec<Swap>, ReplayError> {
+    fn swaps(&self) -> Result<Vec<Swap>, ReplayError> {
         let swap = |(before, policy): &(u64, PolicyChoice)| {
-            let before = usize::try_from(*before).unwrap_or(usize::MAX);
-            Ok(Swap { before, to: Watched::new(self.eviction(policy)?, policy.name(), failed) })
+            Ok(Swap { before: *before, to: Policy::shared(policy.name(), self.eviction(policy)?) })
         };
-        let mut swaps = self.swaps.iter().map(swap).collect::<Result<Vec<_>, ReplayError>>()?;
-        swaps.sort_by_key(|swap| swap.before);
-        Ok(swaps)
+        self.swaps.iter().map(swap).collect()
     }
 
     fn engine(&self) -> Result<Arc<Engine>, ReplayError> {
@@ -181,6 +142,34 @@ impl Replay {
         }
         let engine = Engine::new(&engine_config())?;
         Ok(Arc::clone(self.engine.get_or_init(|| engine)))
+    }
+}
+
+/// Drives the trace through, and tells how it goes on.
+fn drive(
+    simulator: &mut Simulator,
+    trace: &Trace,
+    unit: Unit,
+    progress: &mut dyn FnMut(u64),
+) -> Result<(), ReplayError> {
+    let of = trace.requests().len() as u64;
+    for piece in trace.requests().chunks(PROGRESS_REQUESTS) {
+        let simulated = piece.iter().map(|request| simulated(trace, request, unit));
+        simulator.run(simulated).map_err(|error| ReplayError::of(error, of))?;
+        progress(piece.len() as u64);
+    }
+    Ok(())
+}
+
+/// A request as it is simulated.
+#[inline]
+fn simulated(trace: &Trace, request: &Request, unit: Unit) -> Simulated {
+    let weight_bytes = if unit == Unit::Bytes { request.size_bytes } else { 1 };
+    Simulated {
+        key: trace.key(request.key),
+        now: Timestamp::from_millis(request.time_ms),
+        size_bytes: request.size_bytes,
+        facts: Facts { weight_bytes, fetch_cost_us: u64::from(request.cost_us), ..Facts::default() },
     }
 }
 

@@ -1,17 +1,18 @@
-//! A policy that is replayed is watched: with its first fault something else answers in its place, and what is counted from
+//! A policy that is simulated is watched: with its first fault something else answers in its place, and what is counted from
 //! then on says nothing of it.
 
 use std::sync::{Arc, OnceLock};
 
-use sandbar_memory::eviction::{EvictionFactory, EvictionPolicy};
-use sandbar_policy::{Digest, Fault};
+use sandbar_base::{Digest, Fault};
 
-/// The first fault of a replay, whichever of its policies has it.
+use crate::eviction::{EvictionFactory, EvictionPolicy};
+
+/// The first fault of a simulation, whichever of its policies has it.
 #[derive(Debug, Default)]
 pub(super) struct FirstFault(OnceLock<(String, Fault)>);
 
 impl FirstFault {
-    /// The policy, as it was written, and what it did.
+    /// What the policy was called, and what it did.
     pub(super) fn get(&self) -> Option<&(String, Fault)> {
         self.0.get()
     }
@@ -20,18 +21,18 @@ impl FirstFault {
 /// Makes the policies of another factory, and notes the first fault.
 pub(super) struct Watched {
     inner: Arc<dyn EvictionFactory>,
-    /// The policy as it was written.
-    written: String,
+    /// What the policy is called.
+    name: String,
     first: Arc<FirstFault>,
 }
 
 impl Watched {
-    pub(super) fn new(inner: Arc<dyn EvictionFactory>, written: &str, first: &Arc<FirstFault>) -> Arc<Self> {
-        Arc::new(Self { inner, written: written.to_owned(), first: Arc::clone(first) })
+    pub(super) fn new(inner: Arc<dyn EvictionFactory>, name: String, first: &Arc<FirstFault>) -> Arc<Self> {
+        Arc::new(Self { inner, name, first: Arc::clone(first) })
     }
 
     fn note(&self, fault: &Fault) {
-        self.first.0.get_or_init(|| (self.written.clone(), fault.clone()));
+        self.first.0.get_or_init(|| (self.name.clone(), fault.clone()));
     }
 }
 
