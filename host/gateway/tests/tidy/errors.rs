@@ -1,17 +1,7 @@
 //! One rule for all errors: what an error says includes its causes, and `source` gives none that was said already. Whoever
 //! prints a chain (`{error:#}` of anyhow) says nothing twice then, and whoever prints an error alone leaves nothing out.
 
-use std::path::{Path, PathBuf};
-
-fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
-    for file in std::fs::read_dir(dir).expect("a directory").map(|file| file.expect("a file").path()) {
-        match file.is_dir() {
-            true => sources(&file, found),
-            false if file.extension().is_some_and(|kind| kind == "rs") => found.push(file),
-            false => {}
-        }
-    }
-}
+use crate::sources;
 
 /// The declarations of errors in a text that say their cause and give it as `source` too.
 fn twice(text: &str) -> Vec<&str> {
@@ -28,13 +18,8 @@ fn twice(text: &str) -> Vec<&str> {
 
 #[test]
 fn no_error_gives_as_its_source_what_it_has_said() {
-    let mut files = Vec::new();
-    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join(".."), &mut files);
-    files.retain(|file| file.iter().any(|folder| folder == "src"));
-    assert!(files.len() > 250, "{}", files.len());
-    for file in files {
-        let text = std::fs::read_to_string(&file).expect("a source");
-        assert_eq!(twice(&text), Vec::<&str>::new(), "{}", file.display());
+    for source in sources::all() {
+        assert_eq!(twice(&source.text), Vec::<&str>::new(), "{} {}", source.of, source.path.display());
     }
 }
 
