@@ -4,17 +4,17 @@ use std::path::{Path, PathBuf};
 
 /// A source.
 #[derive(Debug)]
-pub struct Source {
+pub(crate) struct Source {
     /// The folder of its crate.
-    pub of: String,
+    pub(crate) of: String,
     /// Its path within the crate's `src`.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// What it says.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 /// All of them.
-pub fn all() -> Vec<Source> {
+pub(crate) fn all() -> Vec<Source> {
     let host = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut sources = Vec::new();
     for of in within(&host).filter(|of| of.join("src").is_dir()) {

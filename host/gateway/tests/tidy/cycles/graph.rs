@@ -27,7 +27,7 @@ impl Graph {
         let named: Vec<Vec<String>> = imported.chain(in_code).collect();
         for path in named {
             let at = format!("{} names {}", file.display(), path.join("::"));
-            self.add_edge(&module.path, &self.holder(&path).to_vec(), at);
+            self.add_edge(&module.path, self.holder(&path), at);
         }
     }
 
