@@ -16,8 +16,9 @@ use crate::alone;
 const NODES: usize = 3;
 /// Any key of the bus.
 const BUS: &str = "sandbar:{bus}:0:state";
-/// A class that all nodes must confirm; everything else is told over the bus. Who is not woken waits longer than patience lasts.
-const TENANT: &str = "consistency = \"bus\"\nwaiter_deadline = \"5m\"\n\
+/// A class that all nodes must confirm; everything else is told over the bus. Who is not woken
+/// fetches after half the waiters' deadline, and is counted; a lease that was lost with a master holds up nobody for longer.
+const TENANT: &str = "consistency = \"bus\"\nwaiter_deadline = \"40s\"\n\
     [[tenant.class]]\nname = \"all\"\npath = \"/all/**\"\nconsistency = \"write-all\"\n";
 
 struct Fleet {
@@ -32,7 +33,7 @@ impl Fleet {
         for n in 0..NODES {
             let l2 = format!(
                 "[l2]\nkind = \"redis\"\n[l2.redis]\nurl = \"{}\"\ndeadline = \"500ms\"\n[fleet]\nnode = \"node-{n}\"\n\
-                 lease = \"5m\"\n",
+                 lease = \"30s\"\n",
                 cluster.url()
             );
             nodes.push(Node::start(&one_tenant_over(&l2, &origin.url(n), TENANT), &[]).await?);
