@@ -61,6 +61,9 @@ async fn a_request_goes_through_the_tiers_and_redis_may_come_and_go() -> anyhow:
     let origin = origin().await?;
     let gateway = gateway(&redis, &origin).await?;
     let mut client = gateway.client(HOST);
+    // What it fetched before is given up when it begins to hear.
+    let bus = gateway.cache().fleet().expect("it has joined").bus();
+    eventually("it hears the bus", async || bus.stats().deaf_partitions == 0).await;
 
     // Miss, and stored.
     let answer = get(&mut client, "/a").await?;
