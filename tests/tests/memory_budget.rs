@@ -116,6 +116,14 @@ async fn what_finds_no_room_is_passed_through_and_not_stored() {
 }
 
 #[tokio::test]
+async fn a_body_whose_pieces_find_no_room_to_become_one_is_counted_and_not_stored() {
+    let (scene, bytes) = (Scene::new(4 * MIB, ByteSize::mib(32)), 40 * 65_536);
+    assert_eq!(scene.get(&format!("/chunked/{bytes}")).await.0, bytes, "all of it");
+    let counted = scene.service.tenant().counters.values();
+    assert_eq!((counted.stored, counted.no_room, counted.reasons["no-room"]), (0, 1, 1));
+}
+
+#[tokio::test]
 async fn an_entry_that_l1_let_go_counts_until_its_last_client_has_it() {
     let scene = Scene::new(64 * MIB, ByteSize::mib(2));
     scene.get("/announced/1000000").await;

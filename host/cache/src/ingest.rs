@@ -54,7 +54,12 @@ impl Ingest {
         on_passing: impl FnMut(),
     ) -> Option<Content> {
         let tail = &arriving.tail;
-        let whole = spool(content, tail, on_passing, asked).await.then(|| tail.complete()).flatten();
+        let all_came = spool(content, tail, on_passing, asked).await;
+        let whole = if all_came { tail.complete() } else { None };
+        if all_came && whole.is_none() {
+            // There was room for its pieces, and none to make one of them.
+            asked.tenant.counters.withheld(NotStored::NoRoom);
+        }
         asked.tenant.counters.waiters_cut.fetch_add(tail.cut(), Ordering::Relaxed);
         whole.filter(|whole| arriving.body_bytes.is_none_or(|bytes| whole.len() as u64 == bytes))
     }
