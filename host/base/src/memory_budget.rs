@@ -35,11 +35,11 @@ pub enum Use {
     L2Writes,
     /// Memories of guests.
     Guests,
-    /// Connections of clients and operators, a constant each: `gateway::listen`.
+    /// Connections of clients and operators, a constant each: the gateway's `room`.
     Connections,
-    /// Requests on them, until the last byte of the response is written, a constant each: `gateway::listen`.
+    /// Requests on them, until the last byte of the response is written, a constant each: the gateway's `room`.
     Streams,
-    /// Requests under way to an origin, and fetches that are waited for, a constant each: `cache::ask`.
+    /// Requests under way to an origin, and fetches that are waited for, a constant each: `exchange`.
     Exchanges,
     /// What operators send to the admin API.
     Uploads,

@@ -10,9 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, Request, Version};
-use sandbar_base::clock::Clock;
 use sandbar_base::memory_budget::{MemoryBudget, Reserved, Use};
-use sandbar_http::semantics::FwdReason;
 
 use self::metered::Metered;
 use crate::body::{self, Body};
@@ -20,8 +18,7 @@ use crate::origin::http::STREAM_WINDOW_BYTES;
 use crate::origin::shield::Refusal;
 use crate::origin::{OriginError, Sound};
 use crate::request::Asked;
-use crate::respond::{self, Answer, Answered};
-use crate::tenant::counters::{Source, count};
+use crate::tenant::counters::count;
 
 /// Frames of a response that are taken and not written yet, in bytes: the buffers of hyper's server are set to it. A single
 /// one may be larger where it comes from a closure; hyper's client makes none that is.
@@ -71,17 +68,6 @@ impl Exchanges {
     pub(crate) async fn pass(&self, asked: &Asked, content: Body) -> Result<Sound, OriginError> {
         let request = asked.passing(content);
         self.ask(asked, request).await.inspect_err(|error| asked.tell_of(error))
-    }
-
-    /// Answers with what the origin says to a request that is sent on as it came, and nothing is stored of.
-    pub(crate) async fn forward(&self, asked: &Asked, content: Body, why: FwdReason, clock: &dyn Clock) -> Answer {
-        match self.pass(asked, content).await {
-            Ok(response) => {
-                let answered = Answered::forwarded(why);
-                respond::forwarded(asked, response.into_response(), answered, Source::Bypassed, clock.now())
-            }
-            Err(error) => respond::origin_failed(asked, why, &error, clock.now()),
-        }
     }
 
     fn no_room(&self, asked: &Asked) -> OriginError {

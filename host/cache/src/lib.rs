@@ -10,6 +10,7 @@ pub mod cache;
 mod cached;
 mod collapse;
 pub mod consistency;
+mod errand;
 mod exchange;
 pub mod faults;
 mod fill;

@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use crate::barrier::outbox::Parcel;
 use crate::barrier::{Barrier, Purge, Scope, Verdict};
 use crate::consistency::Consistency;
+use crate::errand;
 use crate::fleet::{Ack, Confirmed, Fleet};
 use crate::peers::Peers;
 use crate::tenant::Tenant;
@@ -68,24 +69,15 @@ pub(crate) struct Purges {
 }
 
 impl Purges {
-    /// Makes entries of a tenant invisible (hard) or stale (soft): on this node before it returns, elsewhere as the
-    /// report says. A fill that has begun before never becomes visible after it.
-    ///
-    /// It goes on where the caller leaves: a purge that has begun is done and delivered whole.
-    ///
-    /// # Panics
-    /// Outside of a tokio runtime.
+    /// As [`Cache::purge`](crate::cache::Cache::purge).
     pub(crate) async fn purge(self: &Arc<Self>, tenant: &Arc<Tenant>, purges: &[Purge]) -> PurgeReport {
         let (room, tenant, several) = (Arc::clone(self), Arc::clone(tenant), purges.to_vec());
-        let purging = self.tasks.spawn(async move { room.purge_whole(&tenant, &several).await });
-        purging.await.unwrap_or_else(|unfinished| match unfinished.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => PurgeReport {
-                failed: purges.len(),
-                reason: Some("the process is being stopped".to_owned()),
-                ..PurgeReport::default()
-            },
-        })
+        let stopped = || PurgeReport {
+            failed: purges.len(),
+            reason: Some("the process is being stopped".to_owned()),
+            ..PurgeReport::default()
+        };
+        errand::done(&self.tasks, async move { room.purge_whole(&tenant, &several).await }, stopped).await
     }
 
     /// The same in the caller's own task, which nobody ends before its time.

@@ -18,6 +18,7 @@ use sandbar_http::semantics::leave::{Holds, Joined, insists};
 pub(crate) use self::hit::Miss;
 use self::wait::Waited;
 use crate::barrier::Verdict;
+use crate::body;
 use crate::collapse::Joins;
 use crate::collapse::flight::{Abandoned, Boarding, Flights, Obligation, Waiter};
 use crate::collapse::landing::{Landing, Retry};
@@ -26,10 +27,10 @@ use crate::fill::{Fill, Fills};
 use crate::peers::Peers;
 use crate::purge::Purges;
 use crate::request::{Asked, Purpose};
-use crate::respond::{self, Answer};
+use crate::respond::{self, Answer, Answered};
 use crate::store::Store;
 use crate::store::found::Found;
-use crate::tenant::counters::count;
+use crate::tenant::counters::{Source, count};
 
 /// How often a request may find its flight abandoned, or its response meant for others; the last time it fetches alone.
 const ROUNDS_MAX: usize = 4;
@@ -115,7 +116,15 @@ impl Reader {
         if asked.directives.only_if_cached {
             return respond::not_cached(asked, self.clock.now());
         }
-        self.exchanges.forward(asked, crate::body::empty(), FwdReason::Request, &*self.clock).await
+        let answer = self.exchanges.pass(asked, body::empty()).await;
+        let (why, now) = (FwdReason::Request, self.clock.now());
+        match answer {
+            Ok(response) => {
+                let answered = Answered::forwarded(why);
+                respond::forwarded(asked, response.into_response(), answered, Source::Bypassed, now)
+            }
+            Err(error) => respond::origin_failed(asked, why, &error, now),
+        }
     }
 
     /// Leads the fetch of a key or waits for it, for as long as it may.

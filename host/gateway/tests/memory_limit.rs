@@ -259,7 +259,7 @@ fn what_operators_send_is_charged_and_refused() {
     drop(sent);
 }
 
-/// What the constants of `gateway/room.rs` and `cache/ask.rs` are made of. Run alone, with `--nocapture`.
+/// What the constants of `room.rs` and of the library's `exchange.rs` are made of. Run alone, with `--nocapture`.
 #[test]
 #[ignore = "a measurement: what a connection, a stream and an exchange take"]
 fn what_one_of_each_kind_takes() {

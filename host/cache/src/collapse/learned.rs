@@ -16,21 +16,25 @@ impl Learned {
 
     /// Whether responses to what is asked for turned out to be for one request each.
     pub(crate) fn has(&self, asked: &Asked) -> bool {
-        self.0.contains_key(&asked.flight_key(asked.key.hash()))
+        self.0.contains_key(&key(asked))
     }
 
     /// From now on nobody waits for another's fetch.
     pub(crate) fn note(&self, asked: &Asked) {
-        self.0.insert(asked.flight_key(asked.key.hash()), ());
+        self.0.insert(key(asked), ());
     }
 
     /// From now on others wait again; false where they did already.
     pub(crate) fn forget(&self, asked: &Asked) -> bool {
-        let key = asked.flight_key(asked.key.hash());
+        let key = key(asked);
         let was_known = self.0.contains_key(&key);
         if was_known {
             self.0.invalidate(&key);
         }
         was_known
     }
+}
+
+fn key(asked: &Asked) -> KeyHash {
+    asked.flight_key(asked.key.hash())
 }

@@ -15,7 +15,7 @@ pub(crate) use crate::tally::count;
 use crate::tally::{Listed, Tally};
 
 macro_rules! counters {
-    ($(#[doc = $doc:literal] $name:ident,)*) => {
+    ($(#[doc = $doc:literal] $name:ident,)* origin { $(#[doc = $of_origin:literal] $value:ident = $counter:ident,)* }) => {
         /// Counters of one tenant since the start.
         #[derive(Debug, Default)]
         pub struct Counters {
@@ -34,12 +34,7 @@ macro_rules! counters {
         #[derive(Clone, Debug, Default, PartialEq, Serialize)]
         pub struct CounterValues {
             $(#[doc = $doc] pub $name: u64,)*
-            /// Requests sent to the origin, refreshes and validations included.
-            pub origin_requests: u64,
-            /// Requests to the origin that got no response, or none that could be believed.
-            pub origin_errors: u64,
-            /// Requests to the origin that their client spoilt, or did not go on with in time: no failures of the origin.
-            pub client_faults: u64,
+            $(#[doc = $of_origin] pub $value: u64,)*
             /// Answers by outcome.
             pub answers: BTreeMap<&'static str, u64>,
             /// Responses not stored, by reason.
@@ -55,9 +50,7 @@ macro_rules! counters {
             pub fn values(&self) -> CounterValues {
                 CounterValues {
                     $($name: self.$name.load(Relaxed),)*
-                    origin_requests: self.origin.requests.load(Relaxed),
-                    origin_errors: self.origin.errors.load(Relaxed),
-                    client_faults: self.origin.client_faults.load(Relaxed),
+                    $($value: self.origin.$counter.load(Relaxed),)*
                     answers: self.answers.values(),
                     reasons: self.reasons.values(),
                     latency_p50_us: self.latency.quantile_us(0.50),
@@ -80,10 +73,8 @@ macro_rules! counters {
 
             /// Name, meaning and value of each counter, in the order of declaration.
             pub fn each(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
-                [$((stringify!($name), $doc, self.$name),)*
-                    ("origin_requests", "Requests sent to the origin, refreshes and validations included.", self.origin_requests),
-                    ("origin_errors", "Requests to the origin that got no response, or none that could be believed.", self.origin_errors),
-                    ("client_faults", "Requests to the origin that their client spoilt, or did not go on with in time: no failures of the origin.", self.client_faults)].into_iter()
+                let own = [$((stringify!($name), $doc, self.$name),)*];
+                own.into_iter().chain([$((stringify!($value), $of_origin, self.$value),)*])
             }
         }
     };
@@ -160,6 +151,14 @@ counters! {
     l2_errors,
     #[doc = "Body bytes sent from stored responses."]
     hit_bytes,
+    origin {
+        #[doc = "Requests sent to the origin, refreshes and validations included."]
+        origin_requests = requests,
+        #[doc = "Requests to the origin that got no response, or none that could be believed."]
+        origin_errors = errors,
+        #[doc = "Requests to the origin that their client spoilt, or did not go on with in time: no failures of the origin."]
+        client_faults = client_faults,
+    }
 }
 
 /// Where an answer came from: each answer has one of them, so that they add up to the requests.

@@ -12,6 +12,7 @@ use sandbar_http::semantics::Times;
 use sandbar_policy::freshness::Obstacle;
 
 use super::Writer;
+use crate::errand;
 use crate::judgement::Received;
 use crate::not_stored::NotStored;
 use crate::purge::PurgeReport;
@@ -19,32 +20,17 @@ use crate::request::Asked;
 use crate::tenant::Tenant;
 
 impl Writer {
-    /// Stores a response for `target` on `site` as if the origin had just given it to a GET without fields of its own, in
-    /// the place of all that is stored there. What was there is purged first, as by a write: answers with what became of
-    /// that on the other nodes, on which the class's consistency promises something. It is stored here in any case.
-    ///
-    /// It goes on where the caller leaves.
-    ///
-    /// # Errors
-    /// When it may not be stored: why not; nothing has changed then. When `site` or `target` makes no key.
-    ///
-    /// # Panics
-    /// Outside of a tokio runtime.
+    /// As [`Cache::put`](crate::cache::Cache::put).
     pub(crate) async fn put(
         self: &Arc<Self>,
         tenant: &Arc<Tenant>,
         site: &str,
         target: &str,
-        response: Response<impl Into<Content>>,
+        response: Response<Content>,
     ) -> Result<PurgeReport, PutError> {
-        let response = response.map(Into::into);
-        let asked = asked_for(tenant, site, target)?;
-        let writer = Arc::clone(self);
-        let putting = self.tasks.spawn(async move { writer.put_whole(&asked, response).await });
-        putting.await.unwrap_or_else(|unfinished| match unfinished.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(PutError::Stopped),
-        })
+        let (asked, writer) = (asked_for(tenant, site, target)?, Arc::clone(self));
+        let putting = async move { writer.put_whole(&asked, response).await };
+        errand::done(&self.tasks, putting, || Err(PutError::Stopped)).await
     }
 
     async fn put_whole(&self, asked: &Arc<Asked>, response: Response<Content>) -> Result<PurgeReport, PutError> {
@@ -75,10 +61,7 @@ impl Writer {
         Ok(report)
     }
 
-    /// Forgets what is stored for `target` on `site`, all variants of it.
-    ///
-    /// # Errors
-    /// When `site` and `target` make no key.
+    /// As [`Cache::delete`](crate::cache::Cache::delete).
     pub(crate) async fn delete(&self, tenant: &Arc<Tenant>, site: &str, target: &str) -> Result<PurgeReport, NoKey> {
         let scope = Scope::Target(Target::on_site(&tenant.settings.key, site, target)?);
         Ok(self.purges.purge(tenant, &[Purge { scope, mode: PurgeMode::Hard }]).await)

@@ -24,7 +24,7 @@ const LEVELS: [(&str, LevelFilter); 6] = [
 ];
 
 /// The modules of the library, as `sandbar::NAME`, and `access`, which tells each request.
-const MODULES: [&str; 31] = [
+const MODULES: [&str; 32] = [
     "access",
     "barrier",
     "body",
@@ -32,6 +32,7 @@ const MODULES: [&str; 31] = [
     "cached",
     "collapse",
     "consistency",
+    "errand",
     "exchange",
     "faults",
     "fill",
