@@ -346,34 +346,32 @@ mod tests {
         assert_eq!((fault.times, fault.first.as_millis(), fault.last.as_millis()), (2, 1_000_000, 1_001_000));
     }
 
-    /// Where log lines go.
-    #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
-
-    impl std::io::Write for Written {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().extend_from_slice(bytes);
-            Ok(bytes.len())
+    /// What this test, run again in a process of its own, writes to the log within `log`; nothing in the process that asks for it.
+    /// Tests beside it call the same lines of code without a subscriber, and `tracing` may then hold that nobody listens to them.
+    fn logged_alone(test: &str, log: impl FnOnce()) -> Option<String> {
+        const ALONE: &str = "SANDBAR_TEST_ALONE";
+        if std::env::var_os(ALONE).is_some() {
+            let lines = tracing_subscriber::fmt().with_ansi(false).with_writer(std::io::stderr).finish();
+            tracing::subscriber::with_default(lines, log);
+            return None;
         }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
+        let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+        let output = again.args(["--exact", "--nocapture", test]).env(ALONE, "1").output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        Some(String::from_utf8(output.stderr).unwrap())
     }
 
     #[test]
     fn nothing_that_a_guest_says_begins_a_line_of_the_log_or_another_field() {
-        let written = Written::default();
-        let to = written.clone();
-        let lines = tracing_subscriber::fmt().with_ansi(false).with_writer(move || to.clone()).finish();
-        tracing::subscriber::with_default(lines, || {
+        let test = "ledger::tests::nothing_that_a_guest_says_begins_a_line_of_the_log_or_another_field";
+        let written = logged_alone(test, || {
             let (ledger, _) = ledger();
             let said = "all is well\r\n2026-11-29 ERROR all is lost\u{1b}[2J tenant=\"other\" x=\"";
             ledger.log(tracing::Level::WARN, said);
             let fault = Fault { said: Some(said.into()), place: Some("a\nb".into()), ..Fault::trap("c\u{7f}") };
             ledger.faulted(&fault);
         });
-        let written = String::from_utf8(written.0.lock().clone()).unwrap();
+        let Some(written) = written else { return };
         assert_eq!(written.lines().count(), 2, "{written}");
         assert!(!written.contains(['\r', '\u{1b}', '\u{7f}']), "{written:?}");
         for line in written.lines() {
