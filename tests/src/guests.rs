@@ -198,8 +198,7 @@ fn component_with(role: Role, imports: &str, functions: &str) -> Vec<u8> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit/0.1.0");
     let (package, _) = contract.push_dir(folder).expect("the contract can be read");
     let world = contract.select_world(&[package], Some(&format!("{role}-policy"))).expect("each role has a world");
-    embed_component_metadata(&mut module, &contract, world, StringEncoding::UTF8, false).expect("the types fit");
-    let mut encoder = ComponentEncoder::default();
-    encoder.module(&module).expect("the module has its types");
+    embed_component_metadata(&mut module, &contract, world, StringEncoding::UTF8).expect("the types fit");
+    let mut encoder = ComponentEncoder::default().module(&module).expect("the module has its types");
     encoder.encode().expect("the module exports what the role needs")
 }
