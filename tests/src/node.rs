@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use parking_lot::Mutex;
 use sandbar::barrier::{Purge, PurgeMode, Scope};
 use sandbar::body::{self, Body};
-use sandbar::cache::{Cache, CacheParts, Limits, PurgeReport};
+use sandbar::cache::{Cache, CacheLimits, CacheParts, PurgeReport};
 use sandbar::clock::{Clock, SystemClock, Timestamp};
 use sandbar::consistency::Consistency;
 use sandbar::fleet::FleetConfig;
@@ -227,7 +227,7 @@ impl Node {
             l2: Some(l2.clone()),
             barriers: Some(l2),
             clock,
-            limits: Limits::default(),
+            limits: CacheLimits::default(),
         });
         cache.join_fleet(&fleet)?;
         Ok(Self { cache, tenant })

@@ -13,7 +13,7 @@ use http_body_util::BodyExt;
 use parking_lot::Mutex;
 use sandbar::CacheService;
 use sandbar::body::{self, Body, BoxError};
-use sandbar::cache::{Cache, CacheParts, Limits};
+use sandbar::cache::{Cache, CacheLimits, CacheParts};
 use sandbar::clock::{Clock, ManualClock, Timestamp};
 use sandbar::origin::loader::Loader;
 use sandbar::origin::shield::{BreakerConfig, ProtectConfig};
@@ -100,7 +100,7 @@ impl Scene {
             l2: None,
             barriers: None,
             clock: Arc::clone(&clock) as _,
-            limits: Limits::default(),
+            limits: CacheLimits::default(),
         });
         Self { script, clock, service: CacheService::new(cache, tenant), cache_control }
     }

@@ -16,8 +16,8 @@ use sandbar::memory::{Facts, Memory, MemoryConfig};
 use sandbar::policy::freshness::{EarlyRefresh, Fill, LifetimeSource, Plan, Planned, Standard};
 use sandbar::policy::invalidation::Written;
 use sandbar::policy::{
-    BindError, Binding, BoundBy, BoundInfo, Engine, EngineConfig, Fault, FaultKind, Role, State, TenantPolicies, check,
-    try_component,
+    BindError, Binding, BindingState, BoundBy, BoundInfo, Engine, EngineConfig, Fault, FaultKind, Role, TenantPolicies,
+    check, try_component,
 };
 use sandbar_gateway::replay::{PolicyChoice, Replay, Trace, Unit};
 use sandbar_guest::eviction::{Arrival, Event, pack};
@@ -156,15 +156,15 @@ fn three_faults_in_ten_seconds_quarantine_a_policy_which_is_tried_again_later() 
     }
     let quarantined = info(&policies, Role::Freshness);
     assert_eq!((quarantined.calls, quarantined.faults), (3, 3), "it is not asked in quarantine");
-    assert_eq!(quarantined.state, State::Quarantined { until: Timestamp::from_millis(1_010_000) });
+    assert_eq!(quarantined.state, BindingState::Quarantined { until: Timestamp::from_millis(1_010_000) });
 
     clock.advance(Duration::from_secs(10));
     assert_eq!(plan(&policies), native_plan());
     let again = info(&policies, Role::Freshness);
-    assert_eq!((again.calls, again.state), (4, State::Quarantined { until: Timestamp::from_millis(1_030_000) }));
+    assert_eq!((again.calls, again.state), (4, BindingState::Quarantined { until: Timestamp::from_millis(1_030_000) }));
 
     clock.advance(Duration::from_secs(20));
-    assert_eq!(info(&policies, Role::Freshness).state, State::Active);
+    assert_eq!(info(&policies, Role::Freshness).state, BindingState::Active);
     let fields = HeaderMap::new();
     let (method, site) = (Method::GET, "https://shop.example");
     let fill = Fill {
@@ -648,7 +648,7 @@ fn past_the_pool_the_native_policy_serves_and_it_is_counted() {
     assert_eq!(engine.instances(), 2);
     let info = info(&policies, Role::Eviction);
     assert!(info.no_instance >= 1);
-    assert_eq!((info.faults, info.state, info.by), (0, State::Active, BoundBy::Config));
+    assert_eq!((info.faults, info.state, info.by), (0, BindingState::Active, BoundBy::Config));
     drop(memory);
     assert_eq!(engine.instances(), 0);
 }

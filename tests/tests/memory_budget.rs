@@ -14,7 +14,7 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use sandbar::CacheService;
 use sandbar::body::{self, Body, BoxError};
-use sandbar::cache::{Cache, CacheParts, Limits};
+use sandbar::cache::{Cache, CacheLimits, CacheParts};
 use sandbar::clock::{ManualClock, Timestamp};
 use sandbar::memory_budget::keeper::{Keeper, Kept};
 use sandbar::memory_budget::machine::Reading;
@@ -62,7 +62,7 @@ impl Scene {
         let config = TenantConfig { l1: Size::of(l1.as_u64()), ..TenantConfig::default() };
         let policies = TenantPolicies::native(&config.name);
         let tenant = Tenant::new(&config, policies, Arc::new(origin), Arc::clone(&clock) as _).unwrap();
-        let (tenants, limits, time) = (vec![Arc::clone(&tenant)], Limits::default(), Arc::clone(&clock) as _);
+        let (tenants, limits, time) = (vec![Arc::clone(&tenant)], CacheLimits::default(), Arc::clone(&clock) as _);
         let budget = MemoryBudget::new(total_bytes as u64);
         let parts = CacheParts { tenants, l2: None, barriers: None, clock: time, limits };
         let cache = Cache::within(parts, Arc::clone(&budget));

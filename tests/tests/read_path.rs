@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use sandbar::barrier::{Purge, PurgeMode, Scope};
 use sandbar::body::{self, Body};
-use sandbar::cache::{Cache, CacheParts, Limits};
+use sandbar::cache::{Cache, CacheLimits, CacheParts};
 use sandbar::clock::{Clock, ManualClock, Timestamp};
 use sandbar::origin::loader::Loader;
 use sandbar::policy::{Binding, Engine, EngineConfig, Role, TenantPolicies};
@@ -121,7 +121,7 @@ impl Scene {
         let heard = Arc::clone(&scene.script);
         let asked = Loader::new("script", move |request: Request<Body>| origin(Arc::clone(&heard), request));
         let tenant = Tenant::new(&config, policies, Arc::new(asked), Arc::clone(&clock)).unwrap();
-        let (tenants, limits) = (vec![Arc::clone(&tenant)], Limits::default());
+        let (tenants, limits) = (vec![Arc::clone(&tenant)], CacheLimits::default());
         let cache = Cache::new(CacheParts { tenants, l2: None, barriers: None, clock, limits });
         Self { service: CacheService::new(cache, tenant), ..scene }
     }

@@ -9,7 +9,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use sandbar::CacheService;
-use sandbar::cache::{Cache, CacheParts, Limits};
+use sandbar::cache::{Cache, CacheLimits, CacheParts};
 use sandbar::clock::SystemClock;
 use sandbar::origin::http::{HttpOrigin, OriginConfig};
 use sandbar::policy::TenantPolicies;
@@ -27,7 +27,7 @@ async fn main() -> anyhow::Result<()> {
     let origin = Arc::new(HttpOrigin::new(&OriginConfig::new(url.parse()?))?);
     let config = TenantConfig::default();
     let tenant = Tenant::new(&config, TenantPolicies::native(&config.name), origin, clock.clone())?;
-    let limits = Limits::default();
+    let limits = CacheLimits::default();
     let cache = Cache::new(CacheParts { tenants: vec![Arc::clone(&tenant)], l2: None, barriers: None, clock, limits });
     let service = TowerToHyperService::new(CacheService::new(cache, tenant));
 

@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use self::tenants::Tenants;
 pub use crate::cached::Cached;
-use crate::collapse::flight::Flights;
+use crate::collapse::fetch::Fetches;
 use crate::collapse::{Collapse, Learned};
 use crate::exchange::Exchanges;
 pub use crate::exchange::head_bytes;
@@ -54,12 +54,12 @@ pub struct CacheParts {
     /// Where time comes from.
     pub clock: Arc<dyn Clock>,
     /// Its bounds.
-    pub limits: Limits,
+    pub limits: CacheLimits,
 }
 
 /// Bounds of a cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct CacheLimits {
     /// Keys that are remembered as not storable, so that nobody waits for another's fetch of them.
     pub learned_keys: u64,
     /// For how long they are.
@@ -68,7 +68,7 @@ pub struct Limits {
     pub window_bytes: u64,
 }
 
-impl Default for Limits {
+impl Default for CacheLimits {
     fn default() -> Self {
         Self { learned_keys: 65_536, learned_for: Duration::from_secs(120), window_bytes: 1 << 20 }
     }
@@ -119,7 +119,7 @@ impl Cache {
             exchanges: Arc::clone(&exchanges),
             ingest: Ingest { budget: Arc::clone(&budget), window_bytes: limits.window_bytes },
             collapse: Collapse {
-                flights: Flights::new(),
+                fetches: Fetches::new(),
                 learned: Learned::new(limits.learned_keys, limits.learned_for),
             },
             peers: Arc::clone(&peers),

@@ -17,7 +17,7 @@ use crate::body::{self, Body};
 use crate::origin::http::STREAM_WINDOW_BYTES;
 use crate::origin::shield::Refusal;
 use crate::origin::{OriginError, Sound};
-use crate::request::Asked;
+use crate::request::CacheRequest;
 use crate::tenant::counters::count;
 
 /// Frames of a response that are taken and not written yet, in bytes: the buffers of hyper's server are set to it. A single
@@ -47,32 +47,32 @@ pub(crate) struct Exchanges {
 
 impl Exchanges {
     /// Has the tenant's origin asked, if there is room for an exchange.
-    pub(crate) async fn ask(&self, asked: &Asked, request: Request<Body>) -> Result<Sound, OriginError> {
+    pub(crate) async fn ask(&self, request: &CacheRequest, request: Request<Body>) -> Result<Sound, OriginError> {
         let upload_bytes = if http_body::Body::is_end_stream(request.body()) { 0 } else { UPLOAD_BYTES };
         let bytes = EXCHANGE_BYTES + head_bytes(request.headers()) + upload_bytes;
-        let mut room = self.budget.reserve(Use::Exchanges, bytes).ok_or_else(|| self.no_room(asked))?;
-        let response = asked.tenant.origin.ask(request).await?;
+        let mut room = self.budget.reserve(Use::Exchanges, bytes).ok_or_else(|| self.no_room(request))?;
+        let response = request.tenant.origin.ask(request).await?;
         if response.version() == Version::HTTP_2 && !room.cover(bytes + H2_WINDOW_BYTES) {
-            return Err(self.no_room(asked));
+            return Err(self.no_room(request));
         }
         Ok(response.map_content(|content| body::boxed(Metered::new(content, room))))
     }
 
     /// Room for a request that is not answered from memory.
-    pub(crate) fn room_to_wait(&self, asked: &Asked) -> Result<Reserved, OriginError> {
-        let bytes = WAITING_BYTES + head_bytes(&asked.fields);
-        self.budget.reserve(Use::Exchanges, bytes).ok_or_else(|| self.no_room(asked))
+    pub(crate) fn room_to_wait(&self, request: &CacheRequest) -> Result<Reserved, OriginError> {
+        let bytes = WAITING_BYTES + head_bytes(&request.fields);
+        self.budget.reserve(Use::Exchanges, bytes).ok_or_else(|| self.no_room(request))
     }
 
     /// Sends a request on as it came.
-    pub(crate) async fn pass(&self, asked: &Asked, content: Body) -> Result<Sound, OriginError> {
-        let request = asked.passing(content);
-        self.ask(asked, request).await.inspect_err(|error| asked.tell_of(error))
+    pub(crate) async fn pass(&self, request: &CacheRequest, content: Body) -> Result<Sound, OriginError> {
+        let request = request.passing(content);
+        self.ask(request, request).await.inspect_err(|error| request.tell_of(error))
     }
 
-    fn no_room(&self, asked: &Asked) -> OriginError {
-        count(&asked.tenant.counters.no_room);
-        let origin = asked.tenant.name.to_string();
+    fn no_room(&self, request: &CacheRequest) -> OriginError {
+        count(&request.tenant.counters.no_room);
+        let origin = request.tenant.name.to_string();
         OriginError::Refused { origin, refusal: Refusal::NoRoom, retry_after: RETRY_AFTER }
     }
 }

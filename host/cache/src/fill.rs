@@ -18,22 +18,22 @@ use sandbar_http::semantics::{Lacking, Times, lacking};
 use tokio_util::task::TaskTracker;
 
 use crate::cached::Began;
-use crate::collapse::flight::{Boarding, Obligation, Waiter};
-use crate::collapse::landing::Landing;
+use crate::collapse::fetch::{LeadOrWait, Obligation, Waiter};
+use crate::collapse::outcome::Outcome;
 use crate::collapse::{Collapse, Joins};
 use crate::exchange::Exchanges;
 use crate::fill::lease::Turn;
 use crate::ingest::Ingest;
 use crate::origin::Sound;
 use crate::peers::Peers;
-use crate::request::{Asked, Purpose};
+use crate::request::{CacheRequest, Purpose};
 use crate::store::Store;
 use crate::store::found::{Found, L1};
 use crate::tenant::counters::count;
 
 /// What is to be fetched.
 pub(crate) struct Fill {
-    pub(crate) asked: Arc<Asked>,
+    pub(crate) request: Arc<CacheRequest>,
     /// The key that is fetched, as far as is known: the primary one, or a variant's.
     pub(crate) key: CacheKey,
     /// What is stored, and may not be served as it is.
@@ -65,9 +65,9 @@ impl Fill {
         if self.purpose != Purpose::Part {
             return lacking(part, None);
         }
-        let bytes_max = self.asked.tenant.settings.body_bytes_max;
+        let bytes_max = self.request.tenant.settings.body_bytes_max;
         let room = bytes_max.checked_sub(part.body_bytes())?;
-        lacking(part, Some(&self.asked.head())).filter(|lacking| lacking.bytes().is_some_and(|bytes| bytes <= room))
+        lacking(part, Some(&self.request.head())).filter(|lacking| lacking.bytes().is_some_and(|bytes| bytes <= room))
     }
 
     /// Whether the origin wants to be asked for each request (RFC 9111 section 5.2.2.4): then another node's fetch brings
@@ -92,49 +92,49 @@ pub(crate) struct Fills {
 
 impl Fills {
     /// Joins the fetch of a key that is under way, or is to start one.
-    pub(crate) fn board(&self, asked: &Asked, key: &CacheKey, joins: Joins) -> Boarding<Landing> {
-        self.collapse.board(asked, key, joins, self.store.begin(asked))
+    pub(crate) fn join_or_lead(&self, request: &CacheRequest, key: &CacheKey, joins: Joins) -> LeadOrWait<Outcome> {
+        self.collapse.join_or_lead(request, key, joins, self.store.begin(request))
     }
 
     /// The same after one was waited for in vain: not that one again.
     pub(crate) fn relieve(
         &self,
-        asked: &Asked,
+        request: &CacheRequest,
         key: &CacheKey,
         joins: Joins,
-        waited: &Waiter<Landing>,
-    ) -> Boarding<Landing> {
-        self.collapse.relieve(asked, key, joins, waited, self.store.begin(asked))
+        waited: &Waiter<Outcome>,
+    ) -> LeadOrWait<Outcome> {
+        self.collapse.relieve(request, key, joins, waited, self.store.begin(request))
     }
 
     /// Runs a fill in a task of its own.
-    pub(crate) fn start(self: &Arc<Self>, fill: Fill, obligation: Obligation<Landing>) {
+    pub(crate) fn start(self: &Arc<Self>, fill: Fill, obligation: Obligation<Outcome>) {
         let fills = Arc::clone(self);
         self.tasks.spawn(async move { fills.run(fill, obligation).await });
     }
 
-    async fn run(&self, mut fill: Fill, obligation: Obligation<Landing>) {
+    async fn run(&self, mut fill: Fill, obligation: Obligation<Outcome>) {
         // A refresh looks when it has its turn: what L2 has is hardly better than what L1 had.
         if fill.purpose != Purpose::Refresh
             && let Some(found) = self.first_look(&mut fill).await
         {
-            return obligation.land(Landing::found(&fill.asked, found));
+            return obligation.fulfil(Outcome::found(&fill.request, found));
         }
         self.keep_for_those_who_come(&fill);
         let lease = match self.turn(&mut fill, obligation.progress()).await {
-            Turn::Found(found) => return obligation.land(Landing::found(&fill.asked, found)),
-            Turn::Confirmed(found) => return obligation.land(Landing::confirmed(&fill.asked, found)),
+            Turn::Found(found) => return obligation.fulfil(Outcome::found(&fill.request, found)),
+            Turn::Confirmed(found) => return obligation.fulfil(Outcome::confirmed(&fill.request, found)),
             Turn::Left => return,
             Turn::Mine(lease) => lease,
             Turn::Alone => {
-                let began = self.store.begin(&fill.asked);
+                let began = self.store.begin(&fill.request);
                 self.ask_origin(fill, began, obligation).await;
                 return;
             }
         };
         // After L2 was asked, which told of the purges there were before, and before the origin is: a purge from here on
         // makes invisible what comes.
-        let began = Began { token: Some(lease.token()), ..self.store.begin(&fill.asked) };
+        let began = Began { token: Some(lease.token()), ..self.store.begin(&fill.request) };
         let came = lease.during(self.ask_origin(fill, began, obligation)).await;
         self.give_back(lease, came).await;
     }
@@ -143,7 +143,7 @@ impl Fills {
         self.store.l2.as_ref()?;
         let found = self.look(fill).await;
         if found.is_none() {
-            count(&fill.asked.tenant.counters.misses_l2);
+            count(&fill.request.tenant.counters.misses_l2);
         }
         found
     }
@@ -153,11 +153,11 @@ impl Fills {
     /// came one soon after the other, L2 may not have the last one yet.
     fn keep_for_those_who_come(&self, fill: &Fill) {
         let known_better = |basis: &Found| {
-            let known = self.store.look_in_l1(&fill.asked, self.clock.now()).found;
+            let known = self.store.look_in_l1(&fill.request, self.clock.now()).found;
             known.is_some_and(|known| known.stored().key == basis.stored().key && !basis.is_newer_than(&known))
         };
         if let Some(basis) = fill.basis.as_ref().filter(|basis| basis.tier() != L1 && !known_better(basis)) {
-            self.store.promote(&fill.asked, basis);
+            self.store.promote(&fill.request, basis);
         }
     }
 }

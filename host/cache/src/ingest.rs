@@ -14,9 +14,9 @@ use sandbar_http::semantics::leave::Holds;
 use self::spool::spool;
 use self::tail::Tail;
 use crate::body::Body;
-use crate::judgement::Shareable;
 use crate::not_stored::NotStored;
-use crate::request::Asked;
+use crate::request::CacheRequest;
+use crate::storability::Shareable;
 
 /// What takes bodies in.
 pub(crate) struct Ingest {
@@ -30,12 +30,12 @@ impl Ingest {
     /// no room is passed through.
     pub(crate) fn arriving(
         &self,
-        asked: &Asked,
+        request: &CacheRequest,
         shareable: Shareable,
         received: HeaderMap,
         body_bytes: Option<u64>,
     ) -> Arc<Arriving> {
-        let body_bytes_max = asked.tenant.settings.body_bytes_max;
+        let body_bytes_max = request.tenant.settings.body_bytes_max;
         let tail = match self.budget.reserve(Use::Fills, body_bytes.unwrap_or(0)) {
             Some(reserved) => Tail::new(body_bytes_max, self.window_bytes, reserved),
             None => Tail::passing(self.window_bytes, self.budget.nothing(Use::Windows)),
@@ -48,19 +48,19 @@ impl Ingest {
     /// it is kept. `on_passing` is called when it turns out that nobody else may come to it.
     pub(crate) async fn stream(
         &self,
-        asked: &Asked,
+        request: &CacheRequest,
         arriving: &Arriving,
         content: Body,
         on_passing: impl FnMut(),
     ) -> Option<Content> {
         let tail = &arriving.tail;
-        let all_came = spool(content, tail, on_passing, asked).await;
+        let all_came = spool(content, tail, on_passing, request).await;
         let whole = if all_came { tail.complete() } else { None };
         if all_came && whole.is_none() {
             // There was room for its pieces, and none to make one of them.
-            asked.tenant.counters.withheld(NotStored::NoRoom);
+            request.tenant.counters.withheld(NotStored::NoRoom);
         }
-        asked.tenant.counters.waiters_cut.fetch_add(tail.cut(), Ordering::Relaxed);
+        request.tenant.counters.waiters_cut.fetch_add(tail.cut(), Ordering::Relaxed);
         whole.filter(|whole| arriving.body_bytes.is_none_or(|bytes| whole.len() as u64 == bytes))
     }
 }

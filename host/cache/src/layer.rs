@@ -39,7 +39,7 @@ use sandbar_policy::TenantPolicies;
 use tower::{Layer, Service, ServiceExt};
 
 use crate::body::{self, Body, BoxError};
-use crate::cache::{Cache, CacheParts, Limits};
+use crate::cache::{Cache, CacheLimits, CacheParts};
 use crate::origin::{Origin, OriginError};
 use crate::tenant::config::TenantConfig;
 use crate::tenant::{Settings, SettingsError, Tenant};
@@ -51,7 +51,7 @@ use crate::tier::Tier;
 pub struct CacheLayer {
     config: TenantConfig,
     clock: Arc<dyn Clock>,
-    limits: Limits,
+    limits: CacheLimits,
     l2: Option<Arc<dyn Tier>>,
     barriers: Option<Arc<dyn BarrierStore>>,
 }
@@ -63,7 +63,7 @@ impl CacheLayer {
     /// When a setting of the tenant is wrong. Its hosts and its origin are not looked at.
     pub fn new(config: TenantConfig) -> Result<Self, SettingsError> {
         Settings::try_from(&config)?;
-        Ok(Self { config, clock: Arc::new(SystemClock), limits: Limits::default(), l2: None, barriers: None })
+        Ok(Self { config, clock: Arc::new(SystemClock), limits: CacheLimits::default(), l2: None, barriers: None })
     }
 
     /// Takes time from `clock`.
@@ -75,7 +75,7 @@ impl CacheLayer {
 
     /// Sets the cache's bounds.
     #[must_use]
-    pub fn with_limits(mut self, limits: Limits) -> Self {
+    pub fn with_limits(mut self, limits: CacheLimits) -> Self {
         self.limits = limits;
         self
     }

@@ -8,7 +8,7 @@ use crate::cached::Cached;
 use crate::consistency::Consistency;
 use crate::faults::switched_on;
 use crate::fleet::{Fleet, FleetReport, Newer};
-use crate::request::Asked;
+use crate::request::CacheRequest;
 use crate::tenant::Tenant;
 use crate::tenant::counters::count;
 
@@ -55,10 +55,10 @@ impl Peers {
 
     /// Whether this node may not serve a target from any tier, nor have requests wait for each other: the others may have
     /// stopped to wait for it, and its class promises that they do not.
-    pub(crate) fn is_fenced(&self, asked: &Asked) -> bool {
-        asked.consistency() == Consistency::WriteAll
+    pub(crate) fn is_fenced(&self, request: &CacheRequest) -> bool {
+        request.consistency() == Consistency::WriteAll
             && !switched_on().no_self_fencing
-            && self.fleet().is_some_and(|fleet| !fleet.bus().hearing().hears(&asked.tenant.name))
+            && self.fleet().is_some_and(|fleet| !fleet.bus().hearing().hears(&request.tenant.name))
     }
 
     /// Whether leases carry their tokens into L2.

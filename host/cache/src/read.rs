@@ -20,19 +20,19 @@ use self::wait::Waited;
 use crate::barrier::Verdict;
 use crate::body;
 use crate::collapse::Joins;
-use crate::collapse::flight::{Abandoned, Boarding, Flights, Obligation, Waiter};
-use crate::collapse::landing::{Landing, Retry};
+use crate::collapse::fetch::{Abandoned, Fetches, LeadOrWait, Obligation, Waiter};
+use crate::collapse::outcome::{Outcome, Retry};
 use crate::exchange::Exchanges;
 use crate::fill::{Fill, Fills};
 use crate::peers::Peers;
 use crate::purge::Purges;
-use crate::request::{Asked, Purpose};
+use crate::request::{CacheRequest, Purpose};
 use crate::respond::{self, Answer, Answered};
 use crate::store::Store;
 use crate::store::found::Found;
 use crate::tenant::counters::{Source, count};
 
-/// How often a request may find its flight abandoned, or its response meant for others; the last time it fetches alone.
+/// How often a request may find its fetch abandoned, or its response meant for others; the last time it fetches alone.
 const ROUNDS_MAX: usize = 4;
 
 /// What answers requests that stored responses may answer.
@@ -52,7 +52,7 @@ struct How {
     alone: bool,
     /// Only the range that was asked for.
     ranged: bool,
-    /// Which flights it joins.
+    /// Which fetches it joins.
     joins: Joins,
     /// When it is to be answered at the latest, on the monotonic clock.
     until: Duration,
@@ -60,105 +60,105 @@ struct How {
 
 impl Reader {
     /// Answers a GET that a stored response may answer.
-    pub(crate) async fn read(&self, asked: Arc<Asked>) -> Answer {
+    pub(crate) async fn read(&self, request: Arc<CacheRequest>) -> Answer {
         let (mut alone, mut joins, mut room) = (false, Joins::default(), None);
-        if insists(&asked.head()) {
+        if insists(&request.head()) {
             joins.latest = Joined::BeforeSent;
         }
-        let until = self.clock.monotonic() + asked.tenant.settings.fetch_hard_deadline;
+        let until = self.clock.monotonic() + request.tenant.settings.fetch_hard_deadline;
         let mut known: Option<Found> = None;
         for round in 1..=ROUNDS_MAX {
-            let mut miss = match self.hit(&asked) {
+            let mut miss = match self.hit(&request) {
                 Ok(answer) => return answer,
                 Err(miss) => miss,
             };
             // What was there in the round before can still be confirmed by the origin, though nobody else may have it.
-            known = miss.basis.take().or(known).filter(|found| is_visible(&asked, found));
+            known = miss.basis.take().or(known).filter(|found| is_visible(&request, found));
             miss.basis.clone_from(&known);
             if round == 1 {
-                count(&asked.tenant.counters.misses_l1);
+                count(&request.tenant.counters.misses_l1);
             }
-            if asked.directives.only_if_cached {
-                return self.only_if_cached(&asked, miss.basis.as_ref()).await;
+            if request.directives.only_if_cached {
+                return self.only_if_cached(&request, miss.basis.as_ref()).await;
             }
             if room.is_none() {
-                match self.exchanges.room_to_wait(&asked) {
+                match self.exchanges.room_to_wait(&request) {
                     Ok(reserved) => room = Some(reserved),
-                    Err(error) => return self.without_origin(&asked, &miss, &error),
+                    Err(error) => return self.without_origin(&request, &miss, &error),
                 }
             }
             let of_parts = |found: &Found| found.stored().status == StatusCode::PARTIAL_CONTENT;
-            let ranged = asked.fields.contains_key(RANGE) && miss.basis.as_ref().is_none_or(of_parts);
+            let ranged = request.fields.contains_key(RANGE) && miss.basis.as_ref().is_none_or(of_parts);
             // RFC 9111 section 5.2.2.4: what is marked no-cache answers no request that was not forwarded for validation.
             if miss.basis.as_ref().is_some_and(|found| found.stored().directives.no_cache) {
                 joins.latest = Joined::BeforeSent;
             }
             alone |= ranged
                 || round == ROUNDS_MAX
-                || self.fills.collapse.learned.has(&asked)
-                || self.peers.is_fenced(&asked);
+                || self.fills.collapse.learned.has(&request)
+                || self.peers.is_fenced(&request);
             // On the heap: the state of a request that is answered from memory stays small, on whatever connection.
-            match Box::pin(self.fetch(&asked, &miss, How { alone, ranged, joins, until })).await {
+            match Box::pin(self.fetch(&request, &miss, How { alone, ranged, joins, until })).await {
                 Ok(answer) => return answer,
                 Err(Retry::Alone) => alone = true,
                 Err(Retry::Again) => {}
                 Err(Retry::Unsent) => joins.latest = Joined::BeforeSent,
                 Err(Retry::Unanswered) => joins.latest = joins.latest.min(Joined::WhileAsked),
-                Err(Retry::Newer) => joins.not_before = asked.tenant.barriers.revision(),
+                Err(Retry::Newer) => joins.not_before = request.tenant.barriers.revision(),
             }
         }
         let now = self.clock.now();
-        respond::synthesized(&asked, StatusCode::SERVICE_UNAVAILABLE, Outcome::Refused, "abandoned", now)
+        respond::synthesized(&request, StatusCode::SERVICE_UNAVAILABLE, Outcome::Refused, "abandoned", now)
     }
 
     /// A request that only the origin can answer, though its method is one that is stored.
-    pub(crate) async fn pass_on(&self, asked: &Asked) -> Answer {
-        if asked.directives.only_if_cached {
-            return respond::not_cached(asked, self.clock.now());
+    pub(crate) async fn pass_on(&self, request: &CacheRequest) -> Answer {
+        if request.directives.only_if_cached {
+            return respond::not_cached(request, self.clock.now());
         }
-        let answer = self.exchanges.pass(asked, body::empty()).await;
+        let answer = self.exchanges.pass(request, body::empty()).await;
         let (why, now) = (FwdReason::Request, self.clock.now());
         match answer {
             Ok(response) => {
                 let answered = Answered::forwarded(why);
-                respond::forwarded(asked, response.into_response(), answered, Source::Bypassed, now)
+                respond::forwarded(request, response.into_response(), answered, Source::Bypassed, now)
             }
-            Err(error) => respond::origin_failed(asked, why, &error, now),
+            Err(error) => respond::origin_failed(request, why, &error, now),
         }
     }
 
     /// Leads the fetch of a key or waits for it, for as long as it may.
-    async fn fetch(&self, asked: &Arc<Asked>, miss: &Miss, mut how: How) -> Result<Answer, Retry> {
+    async fn fetch(&self, request: &Arc<CacheRequest>, miss: &Miss, mut how: How) -> Result<Answer, Retry> {
         let mut boarding = match how.alone {
-            true => Boarding::Lead(Flights::alone().0),
-            false => self.fills.board(asked, &miss.key, how.joins),
+            true => LeadOrWait::Lead(Fetches::alone().0),
+            false => self.fills.join_or_lead(request, &miss.key, how.joins),
         };
         loop {
             let (leads, mut waiter) = match boarding {
-                Boarding::Lead(obligation) => (true, self.lead(asked, miss, how, obligation)),
-                Boarding::Wait(waiter) => (false, waiter),
+                LeadOrWait::Lead(obligation) => (true, self.lead(request, miss, how, obligation)),
+                LeadOrWait::Wait(waiter) => (false, waiter),
             };
-            match self.await_flight(asked, miss.basis.as_ref(), leads, &mut waiter, how.until).await {
-                Waited::Landed(Ok(landing)) => {
+            match self.await_fetch(request, miss.basis.as_ref(), leads, &mut waiter, how.until).await {
+                Waited::Fulfilled(Ok(outcome)) => {
                     let now = self.clock.now();
-                    return self.answer(asked, miss, landing.for_request(asked, waiter.joined(), now), now);
+                    return self.answer(request, miss, outcome.for_request(request, waiter.joined(), now), now);
                 }
-                Waited::Landed(Err(Abandoned)) => return Err(Retry::Again),
+                Waited::Fulfilled(Err(Abandoned)) => return Err(Retry::Again),
                 Waited::Answered(answer) => return Ok(answer),
                 Waited::InVain => {
                     // The one who is relieved may still hold the fleet's lease: nobody waits for that any more.
                     how.alone = true;
-                    boarding = self.fills.relieve(asked, &miss.key, how.joins, &waiter);
+                    boarding = self.fills.relieve(request, &miss.key, how.joins, &waiter);
                 }
             }
         }
     }
 
     /// Starts a fill; waits for it like everybody else.
-    fn lead(&self, asked: &Arc<Asked>, miss: &Miss, how: How, duty: Obligation<Landing>) -> Waiter<Landing> {
+    fn lead(&self, request: &Arc<CacheRequest>, miss: &Miss, how: How, duty: Obligation<Outcome>) -> Waiter<Outcome> {
         let waiter = duty.waiter();
         let fill = Fill {
-            asked: Arc::clone(asked),
+            request: Arc::clone(request),
             key: miss.key.clone(),
             basis: miss.basis.clone(),
             validates: true,
@@ -170,6 +170,6 @@ impl Reader {
     }
 }
 
-fn is_visible(asked: &Asked, found: &Found) -> bool {
-    found.cached().verdict(&asked.tenant.barriers) != Verdict::Gone
+fn is_visible(request: &CacheRequest, found: &Found) -> bool {
+    found.cached().verdict(&request.tenant.barriers) != Verdict::Gone
 }

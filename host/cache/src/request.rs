@@ -30,7 +30,7 @@ pub const CACHE: &str = "sandbar";
 /// A request, shared between the client's future and the fill's task. Nothing of it is the client's word: all is what the
 /// origin sees.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub(crate) struct CacheRequest {
     pub(crate) tenant: Arc<Tenant>,
     pub(crate) method: Method,
     /// Absolute, path and query as the client sent them.
@@ -61,7 +61,7 @@ pub(crate) struct Asked {
     pub(crate) offer: Option<Offer>,
 }
 
-impl Asked {
+impl CacheRequest {
     /// The request as its tenant's origin sees it; `is_plain` where it has no content.
     pub(crate) fn new(tenant: &Arc<Tenant>, head: http::request::Parts, is_plain: bool) -> Result<Arc<Self>, NoKey> {
         let (client, interim) = (head.extensions.get().copied(), head.extensions.get().cloned());
@@ -111,7 +111,7 @@ impl Asked {
     /// Under which key its fetch is found by those who may wait for it. A response to a request with `Authorization` may be
     /// for that request alone (RFC 9111 section 3.5), and so is one to a request with `no-store`: nobody else waits for
     /// these, so that nobody waits in vain.
-    pub(crate) fn flight_key(&self, key: KeyHash) -> KeyHash {
+    pub(crate) fn collapse_key(&self, key: KeyHash) -> KeyHash {
         let apart = self.fields.contains_key(AUTHORIZATION) || self.directives.no_store;
         if apart { key.apart() } else { key }
     }

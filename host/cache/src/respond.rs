@@ -23,7 +23,7 @@ use crate::body::{self, Body};
 use crate::cached::{Cached, kept_while_sent};
 use crate::ingest::Arriving;
 use crate::origin::OriginError;
-use crate::request::{Asked, CACHE};
+use crate::request::{CACHE, CacheRequest};
 use crate::store::found::Found;
 use crate::tenant::counters::Source;
 
@@ -67,17 +67,23 @@ impl Answer {
 }
 
 /// Serves a stored response.
-pub(crate) fn found(asked: &Asked, leave: &Leave<Found>, answered: Answered, source: Source, now: Timestamp) -> Answer {
+pub(crate) fn found(
+    request: &CacheRequest,
+    leave: &Leave<Found>,
+    answered: Answered,
+    source: Source,
+    now: Timestamp,
+) -> Answer {
     let (found, stored) = (leave.what(), leave.what().stored());
-    let mut fields = downstream(asked, &stored.fields, Some(stored.age(now)));
-    mark(asked, &mut fields, answered, Some((stored, now)));
-    if precondition(stored, &asked.head()) == Precondition::NotModified {
+    let mut fields = downstream(request, &stored.fields, Some(stored.age(now)));
+    mark(request, &mut fields, answered, Some((stored, now)));
+    if precondition(stored, &request.head()) == Precondition::NotModified {
         return Answer::new(not_modified(fields), answered, source);
     }
     let response = if stored.status == StatusCode::PARTIAL_CONTENT {
-        part(asked, found.cached(), stored, fields)
+        part(request, found.cached(), stored, fields)
     } else {
-        selected(asked, stored, stored.body.to_send(), fields)
+        selected(request, stored, stored.body.to_send(), fields)
     };
     let stored_bytes = http_body::Body::size_hint(response.body()).exact().unwrap_or(0);
     Answer { stored_bytes, ..Answer::new(response, answered, source) }
@@ -86,7 +92,7 @@ pub(crate) fn found(asked: &Asked, leave: &Leave<Found>, answered: Answered, sou
 /// Serves a response while it arrives: as it came to the request that caused the fetch, as it will be stored to the
 /// others.
 pub(crate) fn arriving(
-    asked: &Asked,
+    request: &CacheRequest,
     leave: &Leave<Arc<Arriving>>,
     content: Body,
     answered: Answered,
@@ -95,12 +101,12 @@ pub(crate) fn arriving(
 ) -> Answer {
     let stored = leave.what().stored();
     let mut fields = if leave.ground() == Ground::Own {
-        as_it_came(asked, leave.what().received(), now)
+        as_it_came(request, leave.what().received(), now)
     } else {
-        downstream(asked, &stored.fields, Some(stored.age(now)))
+        downstream(request, &stored.fields, Some(stored.age(now)))
     };
-    mark(asked, &mut fields, answered, Some((stored, now)));
-    let response = if precondition(stored, &asked.head()) == Precondition::NotModified {
+    mark(request, &mut fields, answered, Some((stored, now)));
+    let response = if precondition(stored, &request.head()) == Precondition::NotModified {
         not_modified(fields)
     } else {
         respond(stored.status, fields, content)
@@ -110,28 +116,28 @@ pub(crate) fn arriving(
 
 /// Serves a response of the origin that is not stored.
 pub(crate) fn forwarded(
-    asked: &Asked,
+    request: &CacheRequest,
     response: Response<Body>,
     answered: Answered,
     source: Source,
     now: Timestamp,
 ) -> Answer {
     let (head, content) = response.into_parts();
-    let mut fields = as_it_came(asked, &head.headers, now);
-    mark(asked, &mut fields, answered, None);
+    let mut fields = as_it_came(request, &head.headers, now);
+    mark(request, &mut fields, answered, None);
     Answer::new(respond(head.status, fields, content), answered, source)
 }
 
 /// An answer of the cache's own: there was nothing to serve. `outcome` says whether the origin was asked.
 pub(crate) fn synthesized(
-    asked: &Asked,
+    request: &CacheRequest,
     status: StatusCode,
     outcome: Outcome,
     reason: &'static str,
     now: Timestamp,
 ) -> Answer {
     let (mut fields, answered) = (HeaderMap::new(), Answered { outcome, detail: Some(reason) });
-    mark(asked, &mut fields, answered, None);
+    mark(request, &mut fields, answered, None);
     fields.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     fields.insert(DATE, date::format(now));
@@ -149,14 +155,14 @@ pub(crate) fn unkeyed(reason: NoKey) -> Answer {
 }
 
 /// The answer where the origin gave none and nothing stored may stand in for it.
-pub(crate) fn origin_failed(asked: &Asked, why: FwdReason, error: &OriginError, now: Timestamp) -> Answer {
+pub(crate) fn origin_failed(request: &CacheRequest, why: FwdReason, error: &OriginError, now: Timestamp) -> Answer {
     let status = match error {
         OriginError::Deadline { .. } => StatusCode::GATEWAY_TIMEOUT,
         OriginError::Refused { .. } => StatusCode::SERVICE_UNAVAILABLE,
         OriginError::Client(fault) => fault.status(),
         _ => StatusCode::BAD_GATEWAY,
     };
-    let mut answer = synthesized(asked, status, Outcome::fwd(why), error.reason(), now);
+    let mut answer = synthesized(request, status, Outcome::fwd(why), error.reason(), now);
     if let Some(after) = error.retry_after() {
         // RFC 9110 section 10.2.3: whole seconds, so rounded up.
         let secs = after.as_secs() + u64::from(after.subsec_nanos() > 0);
@@ -166,13 +172,13 @@ pub(crate) fn origin_failed(asked: &Asked, why: FwdReason, error: &OriginError, 
 }
 
 /// The answer to a client that accepts nothing but a stored response where there is none for it (RFC 9111 section 5.2.1.7).
-pub(crate) fn not_cached(asked: &Asked, now: Timestamp) -> Answer {
-    synthesized(asked, StatusCode::GATEWAY_TIMEOUT, Outcome::Refused, "only-if-cached", now)
+pub(crate) fn not_cached(request: &CacheRequest, now: Timestamp) -> Answer {
+    synthesized(request, StatusCode::GATEWAY_TIMEOUT, Outcome::Refused, "only-if-cached", now)
 }
 
 /// The fields of a response that is passed on as it came, `Age` included.
-fn as_it_came(asked: &Asked, received: &HeaderMap, now: Timestamp) -> HeaderMap {
-    let mut fields = downstream(asked, received, None);
+fn as_it_came(request: &CacheRequest, received: &HeaderMap, now: Timestamp) -> HeaderMap {
+    let mut fields = downstream(request, received, None);
     if !fields.contains_key(DATE) {
         // RFC 9110 section 6.6.1: a recipient with a clock adds it before it forwards the response.
         fields.insert(DATE, date::format(now));
@@ -180,17 +186,22 @@ fn as_it_came(asked: &Asked, received: &HeaderMap, now: Timestamp) -> HeaderMap 
     fields
 }
 
-fn downstream(asked: &Asked, fields: &HeaderMap, age: Option<Duration>) -> HeaderMap {
+fn downstream(request: &CacheRequest, fields: &HeaderMap, age: Option<Duration>) -> HeaderMap {
     const KEYS: [HeaderName; 2] = [SURROGATE_KEY, CACHE_TAG];
-    let withheld: &[HeaderName] = if asked.tenant.settings.show_surrogate_keys { &[] } else { &KEYS };
+    let withheld: &[HeaderName] = if request.tenant.settings.show_surrogate_keys { &[] } else { &KEYS };
     downstream_fields(fields, age, withheld)
 }
 
 /// Says in `Cache-Status` and `Via` how the answer came about: `stored`, what answers, at which moment.
-fn mark(asked: &Asked, fields: &mut HeaderMap, answered: Answered, stored: Option<(&StoredResponse, Timestamp)>) {
+fn mark(
+    request: &CacheRequest,
+    fields: &mut HeaderMap,
+    answered: Answered,
+    stored: Option<(&StoredResponse, Timestamp)>,
+) {
     let mut status = CacheStatus::new(CACHE, answered.outcome);
     status.detail = answered.detail;
-    status.key = asked.tenant.settings.show_key.then(|| asked.key.text());
+    status.key = request.tenant.settings.show_key.then(|| request.key.text());
     status.ttl_secs = stored.map(|(stored, now)| {
         let age_ms = i64::try_from(stored.age(now).as_millis()).unwrap_or(i64::MAX);
         let lifetime_ms = i64::try_from(stored.plan.freshness_lifetime_ms).unwrap_or(i64::MAX);
@@ -201,19 +212,19 @@ fn mark(asked: &Asked, fields: &mut HeaderMap, answered: Answered, stored: Optio
 }
 
 /// A complete stored response: all of it, or the ranges asked for (RFC 9110 section 14).
-fn selected(asked: &Asked, stored: &StoredResponse, content: Bytes, mut fields: HeaderMap) -> Response<Body> {
+fn selected(request: &CacheRequest, stored: &StoredResponse, content: Bytes, mut fields: HeaderMap) -> Response<Body> {
     let complete = stored.body.len() as u64;
-    match ranges(stored, &asked.head()) {
+    match ranges(stored, &request.head()) {
         Ranges::Full => {
             if stored.status == StatusCode::OK && !fields.contains_key(ACCEPT_RANGES) {
                 fields.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
             }
-            whole(asked, stored.status, fields, content)
+            whole(request, stored.status, fields, content)
         }
         Ranges::Single(range) => {
             fields.insert(CONTENT_RANGE, range.content_range(complete));
             let content = slice(&content, range).unwrap_or_default();
-            whole(asked, StatusCode::PARTIAL_CONTENT, fields, content)
+            whole(request, StatusCode::PARTIAL_CONTENT, fields, content)
         }
         Ranges::Multi(ranges) => {
             let parts = multipart(&StoredResponse { body: content.into(), ..stored.clone() }, &ranges);
@@ -224,25 +235,30 @@ fn selected(asked: &Asked, stored: &StoredResponse, content: Bytes, mut fields: 
         Ranges::Unsatisfiable => {
             fields.insert(CONTENT_RANGE, unsatisfied_range(complete));
             fields.remove(CONTENT_TYPE);
-            whole(asked, StatusCode::RANGE_NOT_SATISFIABLE, fields, Bytes::new())
+            whole(request, StatusCode::RANGE_NOT_SATISFIABLE, fields, Bytes::new())
         }
     }
 }
 
 /// Stored parts, of which the request wants no more than they hold; the lookup has made sure of that.
-fn part(asked: &Asked, cached: &Arc<Cached>, stored: &StoredResponse, mut fields: HeaderMap) -> Response<Body> {
-    let Some(partial::Answer { chunks, content_range }) = part_answers(stored, &asked.head()) else {
+fn part(
+    request: &CacheRequest,
+    cached: &Arc<Cached>,
+    stored: &StoredResponse,
+    mut fields: HeaderMap,
+) -> Response<Body> {
+    let Some(partial::Answer { chunks, content_range }) = part_answers(stored, &request.head()) else {
         fields.remove(CONTENT_RANGE);
-        return whole(asked, StatusCode::RANGE_NOT_SATISFIABLE, fields, Bytes::new());
+        return whole(request, StatusCode::RANGE_NOT_SATISFIABLE, fields, Bytes::new());
     };
     fields.insert(CONTENT_RANGE, content_range);
     fields.insert(CONTENT_LENGTH, HeaderValue::from(chunks.iter().map(Bytes::len).sum::<usize>()));
     respond(StatusCode::PARTIAL_CONTENT, fields, body::chunks(kept_while_sent(cached, chunks)))
 }
 
-fn whole(asked: &Asked, status: StatusCode, mut fields: HeaderMap, content: Bytes) -> Response<Body> {
+fn whole(request: &CacheRequest, status: StatusCode, mut fields: HeaderMap, content: Bytes) -> Response<Body> {
     fields.insert(CONTENT_LENGTH, HeaderValue::from(content.len()));
-    let content = if asked.method == Method::HEAD { body::empty() } else { body::full(content) };
+    let content = if request.method == Method::HEAD { body::empty() } else { body::full(content) };
     respond(status, fields, content)
 }
 

@@ -1,9 +1,9 @@
 //! Storing: a response under its key, and beside it the list of fields that select among the variants.
 
 pub(crate) mod found;
+mod l2;
 pub(crate) mod lookup;
 mod replan;
-mod share;
 mod versions;
 
 use std::sync::Arc;
@@ -21,9 +21,9 @@ use sandbar_memory::{Departure, Facts};
 use crate::barrier::Verdict;
 use crate::cached::{Began, Cached};
 use crate::consistency::Consistency;
-use crate::judgement::Shareable;
 use crate::peers::Peers;
-use crate::request::{Asked, key_for};
+use crate::request::{CacheRequest, key_for};
+use crate::storability::Shareable;
 use crate::store::found::{Found, L1};
 use crate::tenant::counters::count;
 use crate::tier::BarrierStore;
@@ -41,99 +41,99 @@ pub(crate) struct Store {
 
 impl Store {
     /// Notes what is known now, before L2 or the origin is asked.
-    pub(crate) fn begin(&self, asked: &Asked) -> Began {
-        let barriers = &asked.tenant.barriers;
+    pub(crate) fn begin(&self, request: &CacheRequest) -> Began {
+        let barriers = &request.tenant.barriers;
         // Losses and revision first: what comes in between makes this beginning too old rather than too young.
         let (losses, revision) = (barriers.losses(), barriers.revision());
         let (at, clock_us) = (self.clock.monotonic(), self.clock.now().as_millis().saturating_mul(1000));
-        let floor_us = asked.tenant.versions.floor_us();
+        let floor_us = request.tenant.versions.floor_us();
         Began { sequence: barriers.current(), revision, losses, at, clock_us, floor_us, token: None }
     }
 
     /// Stores a response in the tiers of its plan. Not, if it was purged since its fill began. Answers with what L1 holds,
     /// or would hold.
-    pub(crate) async fn put(&self, asked: &Asked, shareable: Shareable, began: Began) -> Found {
+    pub(crate) async fn put(&self, request: &CacheRequest, shareable: Shareable, began: Began) -> Found {
         let (stored, vary) = shareable.into_parts();
-        let (mut stored, began) = self.as_of(asked, stored, began);
-        stored.version = self.version_of(asked, &stored, &began);
-        let plan_epoch = asked.tenant.plan_epoch.load(Ordering::Acquire);
+        let (mut stored, began) = self.as_of(request, stored, began);
+        stored.version = self.version_of(request, &stored, &began);
+        let plan_epoch = request.tenant.plan_epoch.load(Ordering::Acquire);
         let (l1, l2, until) =
-            (stored.plan.l1, stored.plan.l2, useless_after(&stored, asked.tenant.settings.keep_for_validation));
-        let key = key_for(asked, &vary);
-        let (consistency, budget) = (asked.consistency(), &self.budget);
+            (stored.plan.l1, stored.plan.l2, useless_after(&stored, request.tenant.settings.keep_for_validation));
+        let key = key_for(request, &vary);
+        let (consistency, budget) = (request.consistency(), &self.budget);
         let cached = Arc::new(Cached::new(Entry::Response(stored), plan_epoch, began, consistency, budget));
         let found = Found::under(&key, Arc::clone(&cached), L1).expect("it was judged for this request");
-        if cached.verdict(&asked.tenant.barriers) == Verdict::Gone {
-            count(&asked.tenant.counters.fills_purged);
+        if cached.verdict(&request.tenant.barriers) == Verdict::Gone {
+            count(&request.tenant.counters.fills_purged);
             return found;
         }
-        if cached.response().is_some_and(|stored| self.is_outdated(&asked.tenant, stored)) {
+        if cached.response().is_some_and(|stored| self.is_outdated(&request.tenant, stored)) {
             return found;
         }
-        count(&asked.tenant.counters.stored);
+        count(&request.tenant.counters.stored);
         if let Some(stored) = cached.response() {
-            self.note_version(&asked.tenant, stored);
+            self.note_version(&request.tenant, stored);
         }
-        let marker = (!vary.is_empty()).then(|| self.variants_with(asked, &vary, cached.entry.sequence()));
+        let marker = (!vary.is_empty()).then(|| self.variants_with(request, &vary, cached.entry.sequence()));
         if l1 {
             if let Some(marker) = &marker {
                 let marker =
                     Cached::new(Entry::Variants(marker.clone()), plan_epoch, began, cached.consistency, budget);
-                self.put_in_l1(asked, &asked.key, Arc::new(marker), until);
+                self.put_in_l1(request, &request.key, Arc::new(marker), until);
             }
-            self.put_in_l1(asked, &key, Arc::clone(&cached), until);
+            self.put_in_l1(request, &key, Arc::clone(&cached), until);
         }
         if l2 {
-            self.share(asked, &key, &cached, marker, until).await;
+            self.put_in_l2(request, &key, &cached, marker, until).await;
         }
         found
     }
 
     /// Takes what L2 had into L1.
-    pub(crate) fn promote(&self, asked: &Asked, found: &Found) {
+    pub(crate) fn promote(&self, request: &CacheRequest, found: &Found) {
         let response = found.stored();
         if response.plan.l1
-            && !self.is_outdated(&asked.tenant, response)
+            && !self.is_outdated(&request.tenant, response)
             && (found.tier() == L1 || !self.budget.is_exhausted())
         {
-            self.note_version(&asked.tenant, response);
+            self.note_version(&request.tenant, response);
             self.put_in_l1(
-                asked,
+                request,
                 &CacheKey::stored_as(&response.key),
                 Arc::clone(found.cached()),
-                useless_after(response, asked.tenant.settings.keep_for_validation),
+                useless_after(response, request.tenant.settings.keep_for_validation),
             );
         }
     }
 
     /// Forgets what is stored under a key here and in L2: the origin no longer has it. What other nodes have in memory they
     /// find out about when they ask.
-    pub(crate) async fn forget(&self, asked: &Asked, key: &CacheKey) {
-        asked.tenant.memory.remove(key.hash(), Departure::Purged, self.clock.now());
+    pub(crate) async fn forget(&self, request: &CacheRequest, key: &CacheKey) {
+        request.tenant.memory.remove(key.hash(), Departure::Purged, self.clock.now());
         if let Some(l2) = &self.l2
             && l2.remove(key).await.is_err()
         {
-            count(&asked.tenant.counters.l2_errors);
+            count(&request.tenant.counters.l2_errors);
         }
     }
 
     /// Takes L2's list of variants into L1, so that the next lookup finds them there.
-    pub(crate) fn remember_variants(&self, asked: &Asked, variants: Arc<Cached>) {
+    pub(crate) fn remember_variants(&self, request: &CacheRequest, variants: Arc<Cached>) {
         let until = self.clock.now().saturating_add(Duration::from_secs(3600));
-        self.put_in_l1(asked, &asked.key, variants, until);
+        self.put_in_l1(request, &request.key, variants, until);
     }
 
     /// Notes that the key's responses vary before the first of them is whole.
-    pub(crate) fn announce_variants(&self, asked: &Asked, vary: &[String], began: Began) {
-        let variants = Entry::Variants(self.variants_with(asked, vary, began.sequence));
-        self.remember_variants(asked, Arc::new(Cached::new(variants, 0, began, asked.consistency(), &self.budget)));
+    pub(crate) fn announce_variants(&self, request: &CacheRequest, vary: &[String], began: Began) {
+        let variants = Entry::Variants(self.variants_with(request, vary, began.sequence));
+        self.remember_variants(request, Arc::new(Cached::new(variants, 0, began, request.consistency(), &self.budget)));
     }
 
-    fn put_in_l1(&self, asked: &Asked, key: &CacheKey, cached: Arc<Cached>, until: Timestamp) {
+    fn put_in_l1(&self, request: &CacheRequest, key: &CacheKey, cached: Arc<Cached>, until: Timestamp) {
         if !cached.is_charged() {
-            count(&asked.tenant.counters.no_room);
+            count(&request.tenant.counters.no_room);
             // What is newer has been seen: the older must not come back in its place.
-            asked.tenant.memory.remove(key.hash(), Departure::Purged, self.clock.now());
+            request.tenant.memory.remove(key.hash(), Departure::Purged, self.clock.now());
             return;
         }
         let (expires, fetch_time) = match &cached.entry {
@@ -146,10 +146,10 @@ impl Store {
             expires,
         };
         let now = self.clock.now();
-        asked.tenant.memory.insert(key.hash(), Arc::clone(&cached), facts, now);
-        if cached.response().is_some_and(|stored| self.is_outdated(&asked.tenant, stored)) {
+        request.tenant.memory.insert(key.hash(), Arc::clone(&cached), facts, now);
+        if cached.response().is_some_and(|stored| self.is_outdated(&request.tenant, stored)) {
             // Heard of just now, while this was on its way in.
-            asked.tenant.memory.remove_if(key.hash(), Departure::Purged, now, |held| Arc::ptr_eq(held, &cached));
+            request.tenant.memory.remove_if(key.hash(), Departure::Purged, now, |held| Arc::ptr_eq(held, &cached));
         }
     }
 
@@ -161,19 +161,19 @@ impl Store {
     }
 
     /// Whether what was found can be served as it is.
-    pub(crate) fn is_reusable(&self, asked: &Asked, found: &Found) -> bool {
+    pub(crate) fn is_reusable(&self, request: &CacheRequest, found: &Found) -> bool {
         let now = self.clock.now();
-        matches!(reuse(found.stored(), &asked.head(), now, found.soft_purged()), Reuse::Fresh | Reuse::Stale(_))
+        matches!(reuse(found.stored(), &request.head(), now, found.soft_purged()), Reuse::Fresh | Reuse::Stale(_))
     }
 
     /// The list of the key's variants, with `vary` as its newest.
-    fn variants_with(&self, asked: &Asked, vary: &[String], sequence: u64) -> Variants {
-        let known = asked.tenant.memory.peek(asked.key.hash());
+    fn variants_with(&self, request: &CacheRequest, vary: &[String], sequence: u64) -> Variants {
+        let known = request.tenant.memory.peek(request.key.hash());
         let mut sets = vec![vary.to_vec()];
         if let Some(Cached { entry: Entry::Variants(known), .. }) = known.as_deref() {
             sets.extend(known.sets.iter().filter(|set| *set != vary).cloned());
         }
         sets.truncate(Variants::SETS_MAX);
-        Variants { key: asked.key.shared_text(), sets, sequence }
+        Variants { key: request.key.shared_text(), sets, sequence }
     }
 }

@@ -45,9 +45,9 @@ pub trait Tier: Send + Sync + 'static {
         &'a self,
         tenant: &'a str,
         keys: &'a [CacheKey],
-    ) -> BoxFuture<'a, Result<Found, TierError>> {
+    ) -> BoxFuture<'a, Result<TierRead, TierError>> {
         let _ = tenant;
-        Box::pin(async move { Ok(Found { entries: self.get(keys).await?, sequence: None }) })
+        Box::pin(async move { Ok(TierRead { entries: self.get(keys).await?, sequence: None }) })
     }
 
     /// Whether it keeps the tenants' barriers beside their entries, so that [`Self::get_with_sequence`] brings the sequence
@@ -95,7 +95,7 @@ pub trait Tier: Send + Sync + 'static {
 
 /// What a tier has under some keys.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Found {
+pub struct TierRead {
     /// The entries, in the order of the keys.
     pub entries: Vec<Option<Entry>>,
     /// The tenant's highest purge sequence, read behind the entries: they are to be judged by every barrier up to it, and

@@ -22,7 +22,7 @@ use crate::body;
 use crate::exchange::Exchanges;
 use crate::not_stored::NotStored;
 use crate::origin::shield::Switched;
-use crate::request::Asked;
+use crate::request::CacheRequest;
 use crate::respond::{self, Answer, Answered};
 use crate::tenant::counters::{Source, count};
 use crate::tenant::tunnels::Opened;
@@ -55,50 +55,51 @@ pub(crate) struct Tunnels {
 
 impl Tunnels {
     /// Asks the origin to switch to one of `protocols`. Its answer goes to the client; after a 101 so does all else.
-    pub(crate) async fn switch(&self, asked: &Asked, protocols: HeaderValue) -> Answer {
-        let tenant = &asked.tenant;
-        let Some(opened) = tenant.tunnels.enter() else { return self.refuse_tunnel(asked, TUNNELS_FULL) };
+    pub(crate) async fn switch(&self, request: &CacheRequest, protocols: HeaderValue) -> Answer {
+        let tenant = &request.tenant;
+        let Some(opened) = tenant.tunnels.enter() else { return self.refuse_tunnel(request, TUNNELS_FULL) };
         let Some(room) = self.budget.reserve(Use::Windows, TUNNEL_BYTES) else {
-            return self.refuse_tunnel(asked, NotStored::NoRoom.as_str());
+            return self.refuse_tunnel(request, NotStored::NoRoom.as_str());
         };
-        let mut request = asked.passing(body::empty());
+        let mut request = request.passing(body::empty());
         // Nothing is stored under the target that the key holds.
-        *request.uri_mut() = asked.uri.clone();
+        *request.uri_mut() = request.uri.clone();
         upgrade::ask(protocols, request.headers_mut());
-        let mut response = match self.exchanges.ask(asked, request).await.inspect_err(|error| asked.tell_of(error)) {
+        let mut response = match self.exchanges.ask(request, request).await.inspect_err(|error| request.tell_of(error))
+        {
             Ok(response) => response.into_response(),
-            Err(error) => return respond::origin_failed(asked, FwdReason::Request, &error, self.clock.now()),
+            Err(error) => return respond::origin_failed(request, FwdReason::Request, &error, self.clock.now()),
         };
         let answered = upgrade::answered(response.status(), response.headers());
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let place = response.extensions_mut().remove::<Switched>();
             let origin = response.extensions_mut().remove::<OnUpgrade>();
-            let Some((client, origin)) = asked.offer.as_ref().map(|offer| offer.client.clone()).zip(origin) else {
+            let Some((client, origin)) = request.offer.as_ref().map(|offer| offer.client.clone()).zip(origin) else {
                 // Whoever asked the origin for it keeps the connection to itself.
                 let why = Outcome::fwd(FwdReason::Request);
-                return respond::synthesized(asked, StatusCode::BAD_GATEWAY, why, "no-tunnel", self.clock.now());
+                return respond::synthesized(request, StatusCode::BAD_GATEWAY, why, "no-tunnel", self.clock.now());
             };
             count(&tenant.counters.tunnels);
-            self.open(asked, Tunnel { opened, place, room, client, origin });
+            self.open(request, Tunnel { opened, place, room, client, origin });
         }
         let said = Answered::forwarded(FwdReason::Request);
-        let mut answer = respond::forwarded(asked, response, said, Source::Bypassed, self.clock.now());
+        let mut answer = respond::forwarded(request, response, said, Source::Bypassed, self.clock.now());
         answer.response.headers_mut().extend(answered);
         answer
     }
 
-    fn refuse_tunnel(&self, asked: &Asked, why: &'static str) -> Answer {
-        count(&asked.tenant.counters.tunnels_refused);
+    fn refuse_tunnel(&self, request: &CacheRequest, why: &'static str) -> Answer {
+        count(&request.tenant.counters.tunnels_refused);
         let (status, now) = (StatusCode::SERVICE_UNAVAILABLE, self.clock.now());
-        let mut answer = respond::synthesized(asked, status, Outcome::Refused, why, now);
+        let mut answer = respond::synthesized(request, status, Outcome::Refused, why, now);
         answer.response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         answer
     }
 
     /// Joins the two connections in a task of their own, as soon as the client has its 101.
-    fn open(&self, asked: &Asked, tunnel: Tunnel) {
+    fn open(&self, request: &CacheRequest, tunnel: Tunnel) {
         let (clock, ended) = (Arc::clone(&self.clock), self.ended.clone());
-        let (tenant, target) = (Arc::clone(&asked.tenant), asked.target.clone());
+        let (tenant, target) = (Arc::clone(&request.tenant), request.target.clone());
         self.tasks.spawn(async move {
             let Tunnel { opened, place, room, client, origin } = tunnel;
             let (clock, counters) = (&*clock, &tenant.counters);

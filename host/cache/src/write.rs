@@ -17,14 +17,14 @@ use tokio_util::task::TaskTracker;
 
 pub use self::put::PutError;
 use crate::body::Body;
-use crate::collapse::flight::Flights;
+use crate::collapse::fetch::Fetches;
 use crate::exchange::Exchanges;
 use crate::fill::{Fetched, Fill, Fills};
 use crate::origin::OriginError;
 use crate::peers::Peers;
 use crate::purge::{PurgeReport, Purges};
 use crate::read::{Miss, Reader};
-use crate::request::{Asked, Purpose};
+use crate::request::{CacheRequest, Purpose};
 use crate::respond::{self, Answer, Answered};
 use crate::store::Store;
 use crate::tenant::counters::Source;
@@ -47,54 +47,54 @@ pub(crate) struct Writer {
 impl Writer {
     /// Sends any other request than a plain GET or HEAD to the origin, and purges what it made invalid. That is done also
     /// where the client leaves meanwhile: the origin may have taken the write in.
-    pub(crate) async fn write(self: &Arc<Self>, asked: &Arc<Asked>, content: Body) -> Answer {
-        if forwards(&asked.method, &asked.fields) == Forwards::Last {
-            return self.last_recipient(asked);
+    pub(crate) async fn write(self: &Arc<Self>, request: &Arc<CacheRequest>, content: Body) -> Answer {
+        if forwards(&request.method, &request.fields) == Forwards::Last {
+            return self.last_recipient(request);
         }
-        if asked.is_safe() {
-            return self.write_to_the_end(asked, content).await;
+        if request.is_safe() {
+            return self.write_to_the_end(request, content).await;
         }
-        let (writer, writing) = (Arc::clone(self), Arc::clone(asked));
+        let (writer, writing) = (Arc::clone(self), Arc::clone(request));
         let written = self.tasks.spawn(async move { writer.write_to_the_end(&writing, content).await }).await;
-        written.unwrap_or_else(|_| self.abandoned(asked))
+        written.unwrap_or_else(|_| self.abandoned(request))
     }
 
-    async fn write_to_the_end(self: &Arc<Self>, asked: &Arc<Asked>, content: Body) -> Answer {
-        let (requested, began) = (self.clock.now(), self.store.begin(asked));
-        let response = match self.exchanges.pass(asked, content).await {
+    async fn write_to_the_end(self: &Arc<Self>, request: &Arc<CacheRequest>, content: Body) -> Answer {
+        let (requested, began) = (self.clock.now(), self.store.begin(request));
+        let response = match self.exchanges.pass(request, content).await {
             Ok(response) => response,
             Err(error) => {
-                if !asked.is_safe() && may_have_been_written(&error) {
+                if !request.is_safe() && may_have_been_written(&error) {
                     // It has to be validated before it is reused; while the origin is down it still can be.
-                    let scope = Scope::Target(asked.purged_as());
-                    self.purges.purge_whole(&asked.tenant, &[Purge { scope, mode: PurgeMode::Soft }]).await;
+                    let scope = Scope::Target(request.purged_as());
+                    self.purges.purge_whole(&request.tenant, &[Purge { scope, mode: PurgeMode::Soft }]).await;
                 }
-                return respond::origin_failed(asked, FwdReason::Method, &error, self.clock.now());
+                return respond::origin_failed(request, FwdReason::Method, &error, self.clock.now());
             }
         };
         // Its own purge will hide what was begun before it: whether another one does has to be known by now. Those of other
         // nodes may come later, so in a fleet it is not stored.
         let stays = self.peers.fleet().is_none()
-            && !asked.is_overridden
-            && !asked.tenant.barriers.hides(asked.key.text(), began.sequence);
+            && !request.is_overridden
+            && !request.tenant.barriers.hides(request.key.text(), began.sequence);
         let mut answered = Answered::forwarded(FwdReason::Method);
-        if !asked.is_safe() && self.purge_written(asked, response.status(), response.headers()).await.pending > 0 {
+        if !request.is_safe() && self.purge_written(request, response.status(), response.headers()).await.pending > 0 {
             // The origin has accepted the write: it is no failure, but the client may want to know.
             answered.detail = Some(PURGE_PENDING);
         }
         let head = ResponseHead { status: response.status(), fields: response.headers() };
-        if stays && answers_get(&asked.head(), &head, &asked.class().store_rules) {
+        if stays && answers_get(&request.head(), &head, &request.class().store_rules) {
             let times = Times { requested, received: self.clock.now() };
             let fetch_time = self.clock.monotonic().saturating_sub(began.at);
-            return self.take_in_written(asked, Fetched { response, times, fetch_time }).await;
+            return self.take_in_written(request, Fetched { response, times, fetch_time }).await;
         }
-        respond::forwarded(asked, response.into_response(), answered, Source::Bypassed, self.clock.now())
+        respond::forwarded(request, response.into_response(), answered, Source::Bypassed, self.clock.now())
     }
 
     /// Answers OPTIONS and TRACE in the origin's place. What TRACE would show is not for everybody.
-    fn last_recipient(&self, asked: &Asked) -> Answer {
-        let status = if asked.method == Method::OPTIONS { StatusCode::OK } else { StatusCode::METHOD_NOT_ALLOWED };
-        let mut answer = respond::synthesized(asked, status, Outcome::Refused, "max-forwards", self.clock.now());
+    fn last_recipient(&self, request: &CacheRequest) -> Answer {
+        let status = if request.method == Method::OPTIONS { StatusCode::OK } else { StatusCode::METHOD_NOT_ALLOWED };
+        let mut answer = respond::synthesized(request, status, Outcome::Refused, "max-forwards", self.clock.now());
         let methods = http::HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
         answer.response.headers_mut().insert(http::header::ALLOW, methods);
         answer
@@ -102,33 +102,34 @@ impl Writer {
 
     /// Stores the response to a write as one to GET while it is passed on (RFC 9110 section 9.3.3). Its own purge comes
     /// before it.
-    async fn take_in_written(&self, asked: &Arc<Asked>, fetched: Fetched) -> Answer {
-        let began = self.store.begin(asked);
-        let (obligation, mut waiter) = Flights::alone();
-        let (asked_for, key) = (Arc::clone(asked), asked.key.clone());
-        let fill = Fill { asked: asked_for, key, basis: None, validates: false, purpose: Purpose::Answer, alone: true };
+    async fn take_in_written(&self, request: &Arc<CacheRequest>, fetched: Fetched) -> Answer {
+        let began = self.store.begin(request);
+        let (obligation, mut waiter) = Fetches::alone();
+        let (asked_for, key) = (Arc::clone(request), request.key.clone());
+        let fill =
+            Fill { request: asked_for, key, basis: None, validates: false, purpose: Purpose::Answer, alone: true };
         let fills = Arc::clone(&self.fills);
         self.tasks.spawn(async move { fills.take_in(fill, fetched, began, obligation).await });
-        let miss = Miss { reason: FwdReason::Method, key: asked.key.clone(), basis: None };
-        let landed = waiter.landing().await;
+        let miss = Miss { reason: FwdReason::Method, key: request.key.clone(), basis: None };
+        let landed = waiter.outcome().await;
         let now = self.clock.now();
-        let verdict = landed.ok().map(|landing| landing.for_request(asked, waiter.joined(), now));
-        let answer = verdict.and_then(|verdict| self.reader.answer(asked, &miss, verdict, now).ok());
-        answer.unwrap_or_else(|| self.abandoned(asked))
+        let verdict = landed.ok().map(|outcome| outcome.for_request(request, waiter.joined(), now));
+        let answer = verdict.and_then(|verdict| self.reader.answer(request, &miss, verdict, now).ok());
+        answer.unwrap_or_else(|| self.abandoned(request))
     }
 
-    fn abandoned(&self, asked: &Asked) -> Answer {
+    fn abandoned(&self, request: &CacheRequest) -> Answer {
         let outcome = Outcome::fwd(FwdReason::Method);
-        respond::synthesized(asked, StatusCode::BAD_GATEWAY, outcome, "abandoned", self.clock.now())
+        respond::synthesized(request, StatusCode::BAD_GATEWAY, outcome, "abandoned", self.clock.now())
     }
 
     /// A successful unsafe request purges its target and what its response names, and what the tenant's policy adds. It is
     /// in a task of its own already.
-    async fn purge_written(&self, asked: &Asked, status: StatusCode, fields: &HeaderMap) -> PurgeReport {
+    async fn purge_written(&self, request: &CacheRequest, status: StatusCode, fields: &HeaderMap) -> PurgeReport {
         let response = ResponseHead { status, fields };
-        let head = asked.head_of_write();
-        let rules = &asked.tenant.settings.key;
-        let mut purges: Vec<_> = invalidated(&head, &asked.site, &response)
+        let head = request.head_of_write();
+        let rules = &request.tenant.settings.key;
+        let mut purges: Vec<_> = invalidated(&head, &request.site, &response)
             .into_iter()
             .filter_map(|(site, target)| Target::on_site(rules, &site, &target).ok())
             .map(|target| Purge { scope: Scope::Target(target), mode: PurgeMode::Hard })
@@ -139,20 +140,20 @@ impl Writer {
             mode: PurgeMode::Soft,
         }));
         if status.is_success() || status.is_redirection() {
-            purges.extend(asked.tenant.policies.purges(&Written {
-                method: &asked.method,
-                site: &asked.site,
-                target: &asked.target,
+            purges.extend(request.tenant.policies.purges(&Written {
+                method: &request.method,
+                site: &request.site,
+                target: &request.target,
                 key: rules,
                 status,
-                request: &asked.fields,
+                request: &request.fields,
                 response: fields,
             }));
         }
-        let report = self.purges.purge_whole(&asked.tenant, &purges).await;
+        let report = self.purges.purge_whole(&request.tenant, &purges).await;
         if let Some(reason) = &report.reason {
-            let tenant = &*asked.tenant.name;
-            tracing::warn!(tenant, target = asked.target, reason, "other nodes do not know of a write yet");
+            let tenant = &*request.tenant.name;
+            tracing::warn!(tenant, target = request.target, reason, "other nodes do not know of a write yet");
         }
         report
     }

@@ -6,7 +6,7 @@ use sandbar::fleet::FleetReport;
 use sandbar::tenant::TenantReport;
 use sandbar::tier::TierHealth;
 use sandbar_base::memory_budget::MemoryBudgetStats;
-use sandbar_policy::State;
+use sandbar_policy::BindingState;
 
 /// One thing to look at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -122,7 +122,7 @@ fn shortage(memory: &MemoryBudgetStats) -> Option<String> {
 fn policies(report: &TenantReport) -> impl Iterator<Item = String> {
     report.policies.iter().filter_map(|bound| {
         let (role, name) = (bound.role, &bound.name);
-        if let State::Quarantined { .. } = bound.state {
+        if let BindingState::Quarantined { .. } = bound.state {
             let last = bound.last_faults.first().map(|report| format!(": {}", report.fault)).unwrap_or_default();
             return Some(format!(
                 "the {role} policy {name} failed {} times and is in quarantine, the native default answers{last}; mend it, \

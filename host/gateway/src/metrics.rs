@@ -19,7 +19,7 @@ use sandbar::tenant::TenantReport;
 use sandbar::tier::TierHealth;
 use sandbar_base::memory_budget::{MemoryBudgetStats, UseStats};
 use sandbar_memory::MemoryStats;
-use sandbar_policy::{BoundInfo, State};
+use sandbar_policy::{BindingState, BoundInfo};
 
 /// What [`text()`] is.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -124,7 +124,7 @@ fn of_policies() -> [Metric<BoundInfo>; 6] {
         counter("policy_no_instance", "Times it was not asked for want of an instance", |bound| bound.no_instance),
         counter("policy_log_dropped", "Lines of its log that were dropped or cut", |bound| bound.log_dropped),
         gauge("policy_quarantined", "1 while it is in quarantine", None, |bound| {
-            f64::from(u8::from(matches!(bound.state, State::Quarantined { .. })))
+            f64::from(u8::from(matches!(bound.state, BindingState::Quarantined { .. })))
         }),
     ]
 }

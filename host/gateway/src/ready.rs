@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sandbar::cache::Limits;
+use sandbar::cache::CacheLimits;
 use sandbar::origin::http::{BadOrigin, HttpOrigin};
 use sandbar::setting::Key;
 use sandbar::tenant::config::TenantConfig;
@@ -36,7 +36,7 @@ pub(super) struct Ready {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) budget: Arc<MemoryBudget>,
     /// Bounds of the cache's own tables.
-    pub(super) limits: Limits,
+    pub(super) limits: CacheLimits,
     /// Pays for them.
     pub(super) tables: Reserved,
     /// Where operators' connections find room, and how many do.
@@ -80,8 +80,8 @@ pub(super) async fn ready(config: GatewayConfig) -> Result<Ready, StartError> {
 }
 
 /// Bounds of the cache's own tables, and what pays for them.
-fn limits(budget: &Arc<MemoryBudget>) -> Option<(Limits, Reserved)> {
-    let mut limits = Limits::default();
+fn limits(budget: &Arc<MemoryBudget>) -> Option<(CacheLimits, Reserved)> {
+    let mut limits = CacheLimits::default();
     let keys_max = budget.total_bytes() / LEARNED_KEYS_DIVISOR / LEARNED_KEY_BYTES;
     limits.learned_keys = limits.learned_keys.min(keys_max.max(1));
     let tables = budget.reserve(Use::Tables, limits.learned_keys * LEARNED_KEY_BYTES)?;

@@ -43,9 +43,9 @@ mod pending;
 mod reads;
 mod seat;
 mod shard;
-mod shares;
 pub mod simulator;
 mod slab;
+mod split;
 mod stats;
 mod sync;
 mod table;
@@ -61,8 +61,8 @@ use sandbar_base::Timestamp;
 pub use sandbar_guest::eviction::Departure;
 
 use self::shard::Shard;
-pub use self::shares::shards_of_at_least;
-use self::shares::{SHARDS_MAX, Shares};
+pub use self::split::shards_of_at_least;
+use self::split::{SHARDS_MAX, Split};
 pub use self::stats::MemoryStats;
 use self::sync::Mutex;
 use self::table::Candidate;
@@ -146,7 +146,7 @@ pub struct Swapped {
 /// A memory tier: entries by the hash of their key.
 pub struct Memory<V> {
     shards: Box<[Shard<V>]>,
-    shares: Shares,
+    split: Split,
     entry_overhead_bytes: u64,
     /// The policy that is bound; held during a swap or a change of capacity, so that there is one at a time.
     bound: Mutex<Arc<dyn EvictionFactory>>,
@@ -157,14 +157,14 @@ impl<V: Clone + Send + Sync + 'static> Memory<V> {
     pub fn new(config: &MemoryConfig, eviction: Arc<dyn EvictionFactory>) -> Self {
         let shards = config.shards.unwrap_or_else(|| shards_of_at_least(SHARD_BYTES_MIN, config.capacity_bytes));
         let shards = shards.clamp(1, SHARDS_MAX);
-        let shares = Shares::new(shards);
+        let split = Split::new(shards);
         let shard = |index: usize| {
             let seed = config.seed ^ (index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            Shard::new(shares.part(index, config.capacity_bytes), config.read_buffer_len, seed, Arc::clone(&eviction))
+            Shard::new(split.part(index, config.capacity_bytes), config.read_buffer_len, seed, Arc::clone(&eviction))
         };
         Self {
             shards: (0..shards).map(shard).collect(),
-            shares,
+            split,
             entry_overhead_bytes: config.entry_overhead_bytes,
             bound: Mutex::new(Arc::clone(&eviction)),
         }
@@ -172,7 +172,7 @@ impl<V: Clone + Send + Sync + 'static> Memory<V> {
 
     #[inline]
     fn shard(&self, key: KeyHash) -> &Shard<V> {
-        &self.shards[self.shares.shard_of(key.0)]
+        &self.shards[self.split.shard_of(key.0)]
     }
 
     /// The value of a key: a hit, noted for the policy.
@@ -252,7 +252,7 @@ impl<V: Clone + Send + Sync + 'static> Memory<V> {
     pub fn set_capacity_bytes(&self, bytes: u64, now: Timestamp) {
         let _one_at_a_time = self.bound.lock();
         for (index, shard) in self.shards.iter().enumerate() {
-            shard.resize(self.shares.part(index, bytes), now);
+            shard.resize(self.split.part(index, bytes), now);
         }
     }
 

@@ -119,7 +119,7 @@ pub enum BoundBy {
 /// Whether a policy is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "state")]
-pub enum State {
+pub enum BindingState {
     /// It is.
     Active,
     /// It failed too often; the native default answers until then, and it is tried again after.
@@ -175,5 +175,5 @@ pub struct BoundInfo {
     pub disinherited: Option<Disinherited>,
     /// Whether it is asked.
     #[serde(flatten)]
-    pub state: State,
+    pub state: BindingState,
 }

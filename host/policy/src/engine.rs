@@ -36,7 +36,7 @@ pub struct Engine {
     wasm: wasmtime::Engine,
     linker: Linker<GuestState>,
     library: Library,
-    limits: limits::Limits,
+    limits: limits::InstanceLimits,
     budget: Arc<MemoryBudget>,
     ticker: Ticker,
 }
@@ -58,7 +58,7 @@ impl Engine {
     /// As [`Engine::new`].
     pub fn within(config: &EngineConfig, budget: Arc<MemoryBudget>) -> Result<Arc<Self>, EngineError> {
         let failed = |error: wasmtime::Error| EngineError(format!("{error:#}"));
-        let limits = limits::Limits::of_this_machine(config.instances_max);
+        let limits = limits::InstanceLimits::of_this_machine(config.instances_max);
         let wasm = pool::engine(config, &limits).map_err(failed)?;
         let mut linker = Linker::new(&wasm);
         wit::v0_1_0::link_log(&mut linker).map_err(failed)?;

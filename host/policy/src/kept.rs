@@ -22,7 +22,7 @@ pub(super) struct Kept {
 /// A binding, as it is kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Record {
+struct KeptBinding {
     /// Version of this format.
     format: u32,
     role: Role,
@@ -45,7 +45,7 @@ enum Policy {
 
 /// A binding that was kept.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct Restored {
     pub(super) binding: Binding,
     /// The name it was bound under; none for a stock policy, whose name is in the binding.
     pub(super) name: Option<String>,
@@ -81,7 +81,7 @@ impl Kept {
     ///
     /// # Errors
     /// With a sentence, where there is one that can't be read.
-    pub(super) fn find(&self, role: Role) -> Result<Option<Found>, String> {
+    pub(super) fn find(&self, role: Role) -> Result<Option<Restored>, String> {
         let path = self.record(role);
         let shown = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
         let bytes = match fs::read(&path) {
@@ -89,7 +89,7 @@ impl Kept {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(shown(&error)),
         };
-        let record: Record = serde_json::from_slice(&bytes).map_err(|error| shown(&error))?;
+        let record: KeptBinding = serde_json::from_slice(&bytes).map_err(|error| shown(&error))?;
         if record.format != FORMAT || record.role != role {
             return Err(shown(&format!("format {} for the role {}", record.format, record.role)));
         }
@@ -98,7 +98,7 @@ impl Kept {
             Policy::Component { digest, name } => (Source::Component(self.component(digest)?.into()), Some(name)),
         };
         let binding = Binding { role, source, settings: record.settings, native: record.native };
-        Ok(Some(Found { binding, name, since: record.since }))
+        Ok(Some(Restored { binding, name, since: record.since }))
     }
 
     /// Keeps a binding in the place of the one that is kept for its role. Answers with what undoes that.
@@ -112,7 +112,8 @@ impl Kept {
             }
         };
         let settings = keep.binding.settings.clone();
-        let record = Record { format: FORMAT, role, policy, settings, native: keep.binding.native, since: keep.since };
+        let record =
+            KeptBinding { format: FORMAT, role, policy, settings, native: keep.binding.native, since: keep.since };
         let text = serde_json::to_vec_pretty(&record).map_err(|error| self.failed(error.into()))?;
         let undo = self.undo(role)?;
         self.write(&record, keep.component, &text).map_err(|error| self.failed(error))?;
@@ -133,8 +134,8 @@ impl Kept {
     pub(super) fn tidy(&self) {
         let mut named = Vec::new();
         for role in Role::ALL {
-            match fs::read(self.record(role)).map(|bytes| serde_json::from_slice::<Record>(&bytes)) {
-                Ok(Ok(Record { policy: Policy::Component { digest, .. }, .. })) => named.push(self.path(digest)),
+            match fs::read(self.record(role)).map(|bytes| serde_json::from_slice::<KeptBinding>(&bytes)) {
+                Ok(Ok(KeptBinding { policy: Policy::Component { digest, .. }, .. })) => named.push(self.path(digest)),
                 Ok(Ok(_)) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 // Not knowing what a record names, nothing is removed.
@@ -150,7 +151,7 @@ impl Kept {
         }
     }
 
-    fn write(&self, record: &Record, component: Option<&[u8]>, text: &[u8]) -> io::Result<()> {
+    fn write(&self, record: &KeptBinding, component: Option<&[u8]>, text: &[u8]) -> io::Result<()> {
         fs::create_dir_all(&self.dir)?;
         if let (Policy::Component { digest, .. }, Some(bytes)) = (&record.policy, component) {
             replace(&self.path(*digest), bytes)?;

@@ -9,10 +9,10 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use sandbar_base::clock::{Clock, Timestamp};
 
+use super::cpu_share::CpuShare;
 use super::fault_report::{FaultReport, LastFaults};
 use super::quarantine::{Quarantine, Rules};
-use super::share::Share;
-use super::{Fault, FaultKind, GuestText, Role, State};
+use super::{BindingState, Fault, FaultKind, GuestText, Role};
 
 /// At most so many lines a second are logged, each of at most [`GuestText::BYTES_MAX`] bytes.
 const LOG_LINES_PER_SECOND: u64 = 100;
@@ -23,7 +23,7 @@ pub(crate) const SAMPLED_ONE_IN: u32 = 16;
 /// The ledger of one binding. All instances of it write here.
 pub(crate) struct Ledger {
     names: Names,
-    share: Arc<Share>,
+    share: Arc<CpuShare>,
     /// Processor time in nanoseconds that was used before the policy was bound: its tenant's share pays it once it is, and
     /// never where it could not be bound.
     on_trial_ns: AtomicU64,
@@ -71,7 +71,7 @@ pub(crate) struct Counts {
 }
 
 impl Ledger {
-    pub(crate) fn new(names: Names, rules: Rules, share: Arc<Share>, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(names: Names, rules: Rules, share: Arc<CpuShare>, clock: Arc<dyn Clock>) -> Self {
         let zero = || AtomicU64::new(0);
         Self {
             names,
@@ -195,9 +195,9 @@ impl Ledger {
     }
 
     /// Whether it is asked, as shown.
-    pub(crate) fn state(&self) -> State {
+    pub(crate) fn state(&self) -> BindingState {
         let until = Timestamp::from_millis(self.until_ms.load(Ordering::Relaxed));
-        if until > self.clock.now() { State::Quarantined { until } } else { State::Active }
+        if until > self.clock.now() { BindingState::Quarantined { until } } else { BindingState::Active }
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -269,7 +269,7 @@ mod tests {
             longest: Duration::from_secs(600),
         };
         let names = Names { tenant: "t".into(), policy: "p".into(), role: Role::Freshness };
-        (Ledger::new(names, rules, Arc::new(Share::new(50)), Arc::clone(&clock) as _), clock)
+        (Ledger::new(names, rules, Arc::new(CpuShare::new(50)), Arc::clone(&clock) as _), clock)
     }
 
     #[test]
@@ -281,10 +281,10 @@ mod tests {
         assert!(ledger.is_trusted());
         ledger.faulted(&Fault::trap("unreachable"));
         assert!(!ledger.is_trusted());
-        assert_eq!(ledger.state(), State::Quarantined { until: Timestamp::from_millis(1_010_000) });
+        assert_eq!(ledger.state(), BindingState::Quarantined { until: Timestamp::from_millis(1_010_000) });
         clock.advance(Duration::from_secs(10));
         assert!(ledger.is_trusted());
-        assert_eq!(ledger.state(), State::Active);
+        assert_eq!(ledger.state(), BindingState::Active);
         assert_eq!(ledger.counts().faults, 3);
     }
 

@@ -12,6 +12,7 @@ mod binding;
 mod check;
 mod clamp;
 mod consent;
+mod cpu_share;
 #[cfg(feature = "wasm")]
 mod engine;
 mod engine_config;
@@ -26,14 +27,13 @@ mod ledger;
 #[cfg(not(feature = "wasm"))]
 mod no_engine;
 mod quarantine;
-mod share;
 mod tenant;
 #[cfg(feature = "wasm")]
 mod trial;
 
 pub use consent::Consent;
 
-pub use binding::{Binding, BoundBy, BoundInfo, Choice, Disinherited, Source, State};
+pub use binding::{Binding, BindingState, BoundBy, BoundInfo, Choice, Disinherited, Source};
 #[cfg(feature = "wasm")]
 pub use check::{Checked, LOG_INTERFACE, check};
 #[cfg(feature = "wasm")]

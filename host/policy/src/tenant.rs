@@ -19,10 +19,10 @@ use sandbar_memory::eviction::EvictionFactory;
 
 use self::bound::{Answer, Bound};
 use super::clamp::{clamp, may_store};
+use super::cpu_share::CpuShare;
 use super::freshness::{Fill, Grant, Planned, Standard};
 use super::invalidation::Written;
 use super::kept::Kept;
-use super::share::Share;
 use super::{BindError, Binding, BoundBy, BoundInfo, Digest, Disinherited, Engine, Role};
 
 /// Everything that is bound for one tenant. Reading takes no lock, and calls that are under way while a policy is
@@ -32,7 +32,7 @@ use super::{BindError, Binding, BoundBy, BoundInfo, Digest, Disinherited, Engine
 pub struct TenantPolicies {
     tenant: Arc<str>,
     engine: Option<Arc<Engine>>,
-    share: Arc<Share>,
+    share: Arc<CpuShare>,
     grants: BTreeSet<Grant>,
     clock: Arc<dyn Clock>,
     configured: BTreeMap<Role, Binding>,

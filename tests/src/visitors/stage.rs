@@ -9,7 +9,7 @@ use http::{HeaderMap, Request};
 use http_body_util::BodyExt;
 use parking_lot::Mutex;
 use sandbar::body::{self, Body};
-use sandbar::cache::{Cache, CacheParts, Limits};
+use sandbar::cache::{Cache, CacheLimits, CacheParts};
 use sandbar::clock::{Clock, SystemClock};
 use sandbar::fleet::Attempt;
 use sandbar::http::key::CacheKey;
@@ -155,7 +155,7 @@ impl Stage {
             }
             let tenant = tenant(&config, &origin, &clock)?;
             let tenants = vec![Arc::clone(&tenant)];
-            let limits = Limits::default();
+            let limits = CacheLimits::default();
             let cache = Cache::new(CacheParts { tenants, l2: l2.clone(), barriers, clock, limits });
             if let Some(redis) = redis.as_ref().filter(|_| tiers == Tiers::Fleet) {
                 cache.join_fleet(&fleet_config(&redis.url()))?;

@@ -21,7 +21,7 @@ pub(crate) struct Unrecorded {
 
 /// A purge that is being recorded: dropped, it is so no longer.
 #[derive(Debug)]
-pub(crate) struct Recording<'a> {
+pub(crate) struct BeingRecorded<'a> {
     of: &'a Unrecorded,
     scope: &'a Scope,
     waits: bool,
@@ -29,11 +29,11 @@ pub(crate) struct Recording<'a> {
 
 impl Unrecorded {
     /// A purge begins to be recorded.
-    pub(crate) fn begin<'a>(&'a self, scope: &'a Scope) -> Recording<'a> {
+    pub(crate) fn begin<'a>(&'a self, scope: &'a Scope) -> BeingRecorded<'a> {
         let mut scopes = self.scopes.lock();
         *scopes.entry(scope.clone()).or_default() += 1;
         self.count.store(scopes.len(), Ordering::Release);
-        Recording { of: self, scope, waits: false }
+        BeingRecorded { of: self, scope, waits: false }
     }
 
     /// One that waited is recorded.
@@ -73,14 +73,14 @@ impl Unrecorded {
     }
 }
 
-impl Recording<'_> {
+impl BeingRecorded<'_> {
     /// It could not be recorded and waits: [`Unrecorded::settle`] is called when it is.
     pub(crate) fn waits(mut self) {
         self.waits = true;
     }
 }
 
-impl Drop for Recording<'_> {
+impl Drop for BeingRecorded<'_> {
     fn drop(&mut self) {
         if !self.waits {
             self.of.settle(self.scope);

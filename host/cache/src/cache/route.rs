@@ -7,14 +7,14 @@ use sandbar_http::semantics::cache_status::Outcome;
 
 use super::Cache;
 use crate::body::Body;
-use crate::request::Asked;
+use crate::request::CacheRequest;
 use crate::respond::{self, Answer};
 use crate::tenant::Tenant;
 use crate::tenant::counters::count;
 
 /// How often a request may have come through a cache of this name (tiers in front of each other) before it is taken for
 /// one that goes round in circles.
-const PASSES_MAX: usize = 8;
+const LOOPS_MAX: usize = 8;
 
 impl Cache {
     /// Answers a request of a tenant: from a tier, from another request's fetch, or from the origin. Always answers.
@@ -31,25 +31,25 @@ impl Cache {
     async fn route(&self, tenant: &Arc<Tenant>, request: Request<Body>) -> Answer {
         let (head, content) = request.into_parts();
         let is_plain = http_body::Body::is_end_stream(&content);
-        let asked = match Asked::new(tenant, head, is_plain) {
-            Ok(asked) => asked,
+        let request = match CacheRequest::new(tenant, head, is_plain) {
+            Ok(request) => request,
             Err(reason) => return respond::unkeyed(reason),
         };
-        if asked.times_through > PASSES_MAX {
+        if request.times_through > LOOPS_MAX {
             let now = self.rooms.clock.now();
-            return respond::synthesized(&asked, StatusCode::LOOP_DETECTED, Outcome::Refused, "loop", now);
+            return respond::synthesized(&request, StatusCode::LOOP_DETECTED, Outcome::Refused, "loop", now);
         }
         if is_plain
-            && !asked.directives.only_if_cached
-            && let Some(protocols) = asked.switches_to()
+            && !request.directives.only_if_cached
+            && let Some(protocols) = request.switches_to()
         {
-            return Box::pin(self.rooms.tunnels.switch(&asked, protocols)).await;
+            return Box::pin(self.rooms.tunnels.switch(&request, protocols)).await;
         }
-        match asked.method {
-            Method::HEAD if asked.is_answerable => self.rooms.reader.read_head(asked).await,
-            _ if asked.is_answerable => self.rooms.reader.read(asked).await,
-            Method::GET | Method::HEAD if is_plain && asked.is_safe() => self.rooms.reader.pass_on(&asked).await,
-            _ => self.rooms.writer.write(&asked, content).await,
+        match request.method {
+            Method::HEAD if request.is_answerable => self.rooms.reader.read_head(request).await,
+            _ if request.is_answerable => self.rooms.reader.read(request).await,
+            Method::GET | Method::HEAD if is_plain && request.is_safe() => self.rooms.reader.pass_on(&request).await,
+            _ => self.rooms.writer.write(&request, content).await,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sandbar_http::key::KeyHash;
 
-use crate::request::Asked;
+use crate::request::CacheRequest;
 
 /// The keys, so many at most.
 pub(crate) struct Learned(mini_moka::sync::Cache<KeyHash, ()>);
@@ -15,18 +15,18 @@ impl Learned {
     }
 
     /// Whether responses to what is asked for turned out to be for one request each.
-    pub(crate) fn has(&self, asked: &Asked) -> bool {
-        self.0.contains_key(&key(asked))
+    pub(crate) fn has(&self, request: &CacheRequest) -> bool {
+        self.0.contains_key(&key(request))
     }
 
     /// From now on nobody waits for another's fetch.
-    pub(crate) fn note(&self, asked: &Asked) {
-        self.0.insert(key(asked), ());
+    pub(crate) fn note(&self, request: &CacheRequest) {
+        self.0.insert(key(request), ());
     }
 
     /// From now on others wait again; false where they did already.
-    pub(crate) fn forget(&self, asked: &Asked) -> bool {
-        let key = key(asked);
+    pub(crate) fn forget(&self, request: &CacheRequest) -> bool {
+        let key = key(request);
         let was_known = self.0.contains_key(&key);
         if was_known {
             self.0.invalidate(&key);
@@ -35,6 +35,6 @@ impl Learned {
     }
 }
 
-fn key(asked: &Asked) -> KeyHash {
-    asked.flight_key(asked.key.hash())
+fn key(request: &CacheRequest) -> KeyHash {
+    request.collapse_key(request.key.hash())
 }

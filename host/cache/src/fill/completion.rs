@@ -14,9 +14,9 @@ use super::{Fetched, Fill, Fills};
 use crate::barrier::Verdict;
 use crate::body::{self, Body};
 use crate::cached::Began;
-use crate::collapse::flight::Obligation;
-use crate::collapse::landing::Landing;
-use crate::judgement::Received;
+use crate::collapse::fetch::Obligation;
+use crate::collapse::outcome::Outcome;
+use crate::storability::Received;
 use crate::store::found::Found;
 
 impl Fills {
@@ -27,10 +27,10 @@ impl Fills {
         lacking: &Lacking,
         fetched: Fetched,
         began: Began,
-        obligation: Obligation<Landing>,
+        obligation: Obligation<Outcome>,
     ) -> Step {
         let Fetched { response, times, fetch_time } = fetched;
-        let visible = |part: &&Found| part.cached().verdict(&fill.asked.tenant.barriers) != Verdict::Gone;
+        let visible = |part: &&Found| part.cached().verdict(&fill.request.tenant.barriers) != Verdict::Gone;
         let part = fill.asked_about().filter(|_| response.status() == StatusCode::PARTIAL_CONTENT).filter(visible);
         let completed =
             part.and_then(|part| Some((part.stored(), completion(part.stored(), lacking, response.headers())?)));
@@ -38,11 +38,11 @@ impl Fills {
             return Step::Whole(fill, obligation);
         };
         let received = Received { status, fields: &fields, body_bytes: Some(bytes), times, fetch_time };
-        let shareable = match fill.asked.judge(&received, began.sequence) {
+        let shareable = match fill.request.storability(&received, began.sequence) {
             Ok(shareable) if shareable.stored().key == part.key => shareable,
             _ => return Step::Whole(fill, obligation),
         };
-        let arriving = self.ingest.arriving(&fill.asked, shareable, fields, Some(bytes));
+        let arriving = self.ingest.arriving(&fill.request, shareable, fields, Some(bytes));
         let content = put_together(before, response.into_response().into_body(), after);
         self.stream(&fill, &arriving, content, began, obligation).await;
         Step::Came(Came::ToAnEnd)

@@ -53,20 +53,20 @@ impl Fills {
         let leases = fleet.leases();
         let started = self.clock.monotonic();
         // Those who wait for this fill have a deadline too: half of it is left for a fetch of this node's own.
-        let patience = fill.asked.tenant.settings.waiter_deadline / 2;
+        let patience = fill.request.tenant.settings.waiter_deadline / 2;
         loop {
-            let barriers = &fill.asked.tenant.barriers;
+            let barriers = &fill.request.tenant.barriers;
             let standing =
                 Standing { sequence: barriers.current(), hidden_below: barriers.height_of_key(fill.key.text()) };
             match leases.try_acquire_as(standing, &fill.key, leases.lifetime()).await {
                 Attempt::Mine(lease) => return self.settle_turn(fill, lease).await,
                 Attempt::Unshared => {
                     // Those who wait for this fill learn of it too: each of them asks for itself.
-                    self.collapse.learned.note(&fill.asked);
+                    self.collapse.learned.note(&fill.request);
                     return if fill.purpose == Purpose::Refresh { Turn::Alone } else { Turn::Left };
                 }
                 Attempt::Alone(reason) => {
-                    tracing::debug!(tenant = &*fill.asked.tenant.name, reason, "no lease can be had");
+                    tracing::debug!(tenant = &*fill.request.tenant.name, reason, "no lease can be had");
                     return Turn::Alone;
                 }
                 Attempt::Held(waiter) => {
@@ -96,7 +96,7 @@ impl Fills {
 
     /// Waits for another node's lease; none where it is worth trying again.
     async fn wait_for(&self, fill: &mut Fill, waiter: Waiter, left: Duration) -> Option<Turn> {
-        count(&fill.asked.tenant.counters.leases_waited_for);
+        count(&fill.request.tenant.counters.leases_waited_for);
         let woken = if left.is_zero() { Woken::Deadline } else { waiter.wait(left).await };
         let before = fill.basis.clone();
         if woken != Woken::Deadline {
@@ -116,9 +116,9 @@ impl Fills {
 
     /// Looks into L2. What answers the fill is taken into L1; anything else is what the origin is asked about.
     pub(crate) async fn look(&self, fill: &mut Fill) -> Option<Found> {
-        let found = self.store.look_in_l2(&fill.asked).await?;
+        let found = self.store.look_in_l2(&fill.request).await?;
         if self.answers(fill, &found) {
-            self.store.promote(&fill.asked, &found);
+            self.store.promote(&fill.request, &found);
             return Some(found);
         }
         fill.basis = newer(fill.basis.take(), found);
@@ -133,11 +133,11 @@ impl Fills {
             return false;
         }
         if fill.purpose != Purpose::Refresh {
-            return self.store.is_reusable(&fill.asked, found);
+            return self.store.is_reusable(&fill.request, found);
         }
         let now = self.clock.now();
         basis.is_none_or(|basis| found.is_newer_than(basis))
-            && reuse(found.stored(), &fill.asked.head_of_get(), now, found.soft_purged()) == Reuse::Fresh
+            && reuse(found.stored(), &fill.request.head_of_get(), now, found.soft_purged()) == Reuse::Fresh
     }
 
     /// Gives a lease back, and says what came of it.
@@ -156,7 +156,7 @@ fn confirmed_since(before: Option<Found>, fill: &Fill) -> Option<Found> {
     let news = fill.basis.as_ref()?;
     let is_news = before.is_none_or(|before| news.is_newer_than(&before)) && fill.purpose == Purpose::Answer;
     let leave =
-        to_share(news.clone(), &fill.asked.head(), Joined::WhileAsked, news.stored().received, news.soft_purged());
+        to_share(news.clone(), &fill.request.head(), Joined::WhileAsked, news.stored().received, news.soft_purged());
     (is_news && leave.is_ok() && !news.stored().directives.must_revalidate).then(|| news.clone())
 }
 

@@ -10,11 +10,11 @@ use super::lease::Came;
 use super::validation::Renewed;
 use super::{Fetched, Fill, Fills};
 use crate::cached::Began;
-use crate::collapse::flight::Obligation;
-use crate::collapse::landing::{Landing, Unshared};
+use crate::collapse::fetch::Obligation;
+use crate::collapse::outcome::{Outcome, Unshared};
 use crate::not_stored::NotStored;
 use crate::origin::OriginError;
-use crate::request::{Asked, Purpose};
+use crate::request::{CacheRequest, Purpose};
 use crate::store::found::Found;
 use crate::tenant::counters::count;
 
@@ -23,12 +23,12 @@ pub(super) enum Step {
     /// It is done with.
     Came(Came),
     /// What was said of a part or of what is stored does not belong to it: all that is wanted is fetched.
-    Whole(Fill, Obligation<Landing>),
+    Whole(Fill, Obligation<Outcome>),
 }
 
 impl Fills {
     /// Has the origin asked, and once more for all that is wanted where its answer does not belong to what is stored.
-    pub(super) async fn ask_origin(&self, mut fill: Fill, began: Began, mut obligation: Obligation<Landing>) -> Came {
+    pub(super) async fn ask_origin(&self, mut fill: Fill, began: Began, mut obligation: Obligation<Outcome>) -> Came {
         loop {
             (fill, obligation) = match self.ask_once(fill, began, obligation).await {
                 Step::Came(came) => return came,
@@ -37,16 +37,16 @@ impl Fills {
         }
     }
 
-    async fn ask_once(&self, fill: Fill, began: Began, obligation: Obligation<Landing>) -> Step {
-        let asked = Arc::clone(&fill.asked);
+    async fn ask_once(&self, fill: Fill, began: Began, obligation: Obligation<Outcome>) -> Step {
+        let request = Arc::clone(&fill.request);
         let (requested, started) = (self.clock.now(), self.clock.monotonic());
         let lacking = fill.lacking();
-        let mut request = asked.origin_request(fill.asked_about().map(Found::stored), fill.purpose, lacking.as_ref());
+        let mut request = request.origin_request(fill.asked_about().map(Found::stored), fill.purpose, lacking.as_ref());
         request.extensions_mut().insert(obligation.progress().clone());
-        let answer = self.exchanges.ask(&asked, request).await;
+        let answer = self.exchanges.ask(&request, request).await;
         obligation.progress().is_answered();
         if fill.purpose == Purpose::Refresh && !answer.as_ref().err().is_some_and(OriginError::is_refusal) {
-            count(&asked.tenant.counters.origin_refreshes);
+            count(&request.tenant.counters.origin_refreshes);
         }
         let response = match answer {
             Ok(response) => response,
@@ -66,9 +66,9 @@ impl Fills {
         lacking: Option<Lacking>,
         fetched: Fetched,
         began: Began,
-        obligation: Obligation<Landing>,
+        obligation: Obligation<Outcome>,
     ) -> Step {
-        let asked = Arc::clone(&fill.asked);
+        let request = Arc::clone(&fill.request);
         let (response, times) = (&fetched.response, fetched.times);
         match (response.status(), fill.asked_about()) {
             (StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE, Some(_))
@@ -83,18 +83,18 @@ impl Fills {
                 Step::Whole(fill, obligation)
             }
             (StatusCode::NOT_MODIFIED, Some(basis)) => {
-                count(&asked.tenant.counters.origin_validated);
-                let Renewed { own, shared } = self.renew(&asked, basis, response.headers(), times, began).await;
-                obligation.land(Landing::validated(&asked, own, shared.as_ref()));
+                count(&request.tenant.counters.origin_validated);
+                let Renewed { own, shared } = self.renew(&request, basis, response.headers(), times, began).await;
+                obligation.fulfil(Outcome::validated(&request, own, shared.as_ref()));
                 Step::Came(Came::ToAnEnd)
             }
             (status, Some(basis))
                 if is_error(status)
-                    && may_serve_on_error(basis.stored(), &asked.head(), times.received, basis.soft_purged()) =>
+                    && may_serve_on_error(basis.stored(), &request.head(), times.received, basis.soft_purged()) =>
             {
-                asked.tenant.counters.withheld(NotStored::StaleIfError);
+                request.tenant.counters.withheld(NotStored::StaleIfError);
                 let unshared = Unshared::new(fetched.response.into_response(), NotStored::StaleIfError);
-                obligation.land(Landing::error_status(&asked, unshared));
+                obligation.fulfil(Outcome::error_status(&request, unshared));
                 Step::Came(Came::ToAnEnd)
             }
             _ => Step::Came(self.take_in(fill, fetched, began, obligation).await),
@@ -103,13 +103,13 @@ impl Fills {
 }
 
 /// The origin gave no response.
-fn failed(fill: &Fill, error: OriginError, obligation: Obligation<Landing>) -> Came {
-    let asked: &Arc<Asked> = &fill.asked;
-    asked.tell_of(&error);
+fn failed(fill: &Fill, error: OriginError, obligation: Obligation<Outcome>) -> Came {
+    let request: &Arc<CacheRequest> = &fill.request;
+    request.tell_of(&error);
     // A refresh that was not even sent is no failure of those who have come to wait for it: the obligation, dropped, goes
     // to one of them.
     if fill.purpose != Purpose::Refresh || !error.is_refusal() {
-        obligation.land(Landing::failed(asked, error));
+        obligation.fulfil(Outcome::failed(request, error));
     }
     Came::ToAnEnd
 }

@@ -9,32 +9,32 @@ use sandbar_http::semantics::refresh_early;
 use sandbar_policy::freshness::EarlyRefresh;
 
 use crate::collapse::Joins;
-use crate::collapse::flight::Boarding;
+use crate::collapse::fetch::LeadOrWait;
 use crate::fill::{Fill, Fills};
-use crate::request::{Asked, Purpose};
+use crate::request::{CacheRequest, Purpose};
 use crate::store::found::Found;
 
 impl Fills {
     /// Starts a refresh if the plan's odds say so.
     pub(crate) fn maybe_refresh_early(
         self: &Arc<Self>,
-        asked: &Arc<Asked>,
+        request: &Arc<CacheRequest>,
         key: &CacheKey,
         found: &Found,
         now: Timestamp,
     ) {
         let stored = found.stored();
         if stored.plan.early_refresh != EarlyRefresh::Never && refresh_early(stored, now, 1.0 - fastrand::f64()) {
-            self.refresh_behind(asked, key, found);
+            self.refresh_behind(request, key, found);
         }
     }
 
     /// Starts a fetch that no client waits for, unless one is under way.
-    pub(crate) fn refresh_behind(self: &Arc<Self>, asked: &Arc<Asked>, key: &CacheKey, found: &Found) {
-        if let Boarding::Lead(obligation) = self.board(asked, key, Joins::default()) {
-            let (asked, basis) = (Arc::clone(asked), Some(found.clone()));
+    pub(crate) fn refresh_behind(self: &Arc<Self>, request: &Arc<CacheRequest>, key: &CacheKey, found: &Found) {
+        if let LeadOrWait::Lead(obligation) = self.join_or_lead(request, key, Joins::default()) {
+            let (request, basis) = (Arc::clone(request), Some(found.clone()));
             let (key, purpose) = (key.clone(), Purpose::Refresh);
-            self.start(Fill { asked, key, basis, validates: true, purpose, alone: false }, obligation);
+            self.start(Fill { request, key, basis, validates: true, purpose, alone: false }, obligation);
         }
     }
 }

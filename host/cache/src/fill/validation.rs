@@ -12,9 +12,9 @@ use sandbar_http::semantics::{Times, freshen};
 
 use crate::cached::Began;
 use crate::fill::{Fill, Fills};
-use crate::judgement::{Judged, Received, Withheld};
 use crate::not_stored::NotStored;
-use crate::request::{Asked, Purpose};
+use crate::request::{CacheRequest, Purpose};
+use crate::storability::{Received, Storability, Withheld};
 use crate::store::found::{Found, L1};
 
 /// A stored response that has been confirmed.
@@ -34,7 +34,7 @@ impl Fills {
     /// empty the cache by asking for a validation.
     pub(crate) async fn renew(
         &self,
-        asked: &Arc<Asked>,
+        request: &Arc<CacheRequest>,
         basis: &Found,
         update: &HeaderMap,
         times: Times,
@@ -43,33 +43,33 @@ impl Fills {
         let stored = basis.stored();
         let freshened = freshen(stored, update, times);
         let received = received_again(stored, &freshened, times);
-        if !update.contains_key(SET_COOKIE) || !asked.has_a_cookie_of_its_own(&received) {
-            let judged = judge_again(asked, stored, &received, began.sequence);
-            return self.keep(asked, basis, judged, began).await;
+        if !update.contains_key(SET_COOKIE) || !request.has_a_cookie_of_its_own(&received) {
+            let judged = storability_again(request, stored, &received, began.sequence);
+            return self.keep(request, basis, judged, began).await;
         }
         let mut others = update.clone();
         others.remove(SET_COOKIE);
         let others = freshen(stored, &others, times);
-        let judged = judge_again(asked, stored, &received_again(stored, &others, times), began.sequence);
-        let kept = self.keep(asked, basis, judged, began).await.own;
-        let own = StoredResponse { fields: asked.stored_fields(&received), ..kept.stored().clone() };
+        let judged = storability_again(request, stored, &received_again(stored, &others, times), began.sequence);
+        let kept = self.keep(request, basis, judged, began).await.own;
+        let own = StoredResponse { fields: request.stored_fields(&received), ..kept.stored().clone() };
         Renewed { own: self.store.unstored(own, began), shared: None }
     }
 
     /// Stores what may be stored. What the response now forbids to share ends what is stored; what only this request forbids
     /// leaves it as it was: no client can empty the cache so.
-    async fn keep(&self, asked: &Arc<Asked>, basis: &Found, judged: Judged, began: Began) -> Renewed {
+    async fn keep(&self, request: &Arc<CacheRequest>, basis: &Found, judged: Storability, began: Began) -> Renewed {
         match judged {
             Ok(shareable) => {
-                self.learn_shared(asked, &CacheKey::stored_as(&basis.stored().key));
-                let found = self.store.put(asked, shareable, began).await;
+                self.learn_shared(request, &CacheKey::stored_as(&basis.stored().key));
+                let found = self.store.put(request, shareable, began).await;
                 Renewed { own: found.clone(), shared: Some(found) }
             }
             Err(Withheld { stored, why }) => {
-                asked.tenant.counters.withheld(why);
+                request.tenant.counters.withheld(why);
                 let standing = if why.is_of_the_request() { Standing::Stands } else { Standing::Ended };
-                self.learn_if_unshared(asked, why, Some(standing));
-                self.hold_to(asked, basis, standing).await;
+                self.learn_if_unshared(request, why, Some(standing));
+                self.hold_to(request, basis, standing).await;
                 Renewed { own: self.store.unstored(*stored, began), shared: None }
             }
         }
@@ -77,16 +77,16 @@ impl Fills {
 
     /// What an answer that is not stored means for what was stored when its fill began, if anything was.
     pub(crate) async fn settle(&self, fill: &Fill, status: StatusCode, why: NotStored) -> Option<Standing> {
-        let asked = &fill.asked;
-        let standing = standing(&asked.fields, status, why.is_of_the_request());
+        let request = &fill.request;
+        let standing = standing(&request.fields, status, why.is_of_the_request());
         match &fill.basis {
             Some(basis) => {
-                self.hold_to(asked, basis, standing).await;
+                self.hold_to(request, basis, standing).await;
                 return Some(standing);
             }
             // It was asked for a range that is not stored: others may be.
             None if fill.purpose == Purpose::Part && standing == Standing::Ended => {
-                self.store.forget(asked, &fill.key).await
+                self.store.forget(request, &fill.key).await
             }
             None => {}
         }
@@ -94,42 +94,42 @@ impl Fills {
     }
 
     /// Does with a stored response as the origin's answer has it.
-    pub(crate) async fn hold_to(&self, asked: &Asked, basis: &Found, standing: Standing) {
+    pub(crate) async fn hold_to(&self, request: &CacheRequest, basis: &Found, standing: Standing) {
         match standing {
             Standing::Stands => {}
-            Standing::Ended => self.end(asked, basis).await,
-            Standing::Doubtful => self.doubt(asked, basis),
+            Standing::Ended => self.end(request, basis).await,
+            Standing::Doubtful => self.doubt(request, basis),
         }
     }
 
     /// Forgets what the origin no longer has. Those who hold it already can still have it confirmed.
-    async fn end(&self, asked: &Asked, basis: &Found) {
+    async fn end(&self, request: &CacheRequest, basis: &Found) {
         basis.cached().end();
-        self.store.forget(asked, &CacheKey::stored_as(&basis.stored().key)).await;
+        self.store.forget(request, &CacheKey::stored_as(&basis.stored().key)).await;
     }
 
     /// Has it validated before it is next used. Where L2 had it, it is taken into L1, which is looked into first.
-    fn doubt(&self, asked: &Asked, basis: &Found) {
+    fn doubt(&self, request: &CacheRequest, basis: &Found) {
         basis.cached().doubt();
         if basis.tier() != L1 {
-            self.store.promote(asked, basis);
+            self.store.promote(request, basis);
         }
     }
 
     /// Nobody waits for another's fetch of this key for a while, where its responses are for one request each; answers whether
     /// they are.
-    pub(crate) fn learn_if_unshared(&self, asked: &Asked, why: NotStored, standing: Option<Standing>) -> bool {
-        tracing::debug!(tenant = &*asked.tenant.name, target = asked.target, reason = why.as_str(), "not stored");
+    pub(crate) fn learn_if_unshared(&self, request: &CacheRequest, why: NotStored, standing: Option<Standing>) -> bool {
+        tracing::debug!(tenant = &*request.tenant.name, target = request.target, reason = why.as_str(), "not stored");
         let parts_others = why.parts_others(standing);
         if parts_others {
-            self.collapse.learned.note(asked);
+            self.collapse.learned.note(request);
         }
         parts_others
     }
 
     /// From now on others wait for the fetch of this key again.
-    pub(crate) fn learn_shared(&self, asked: &Asked, key: &CacheKey) {
-        if self.collapse.learned.forget(asked) {
+    pub(crate) fn learn_shared(&self, request: &CacheRequest, key: &CacheKey) {
+        if self.collapse.learned.forget(request) {
             let (peers, key) = (Arc::clone(&self.peers), key.clone());
             self.tasks.spawn(async move {
                 if let Some(fleet) = peers.fleet() {
@@ -141,10 +141,15 @@ impl Fills {
 }
 
 /// Judges a stored response with other fields.
-fn judge_again(asked: &Asked, basis: &StoredResponse, received: &Received<'_>, sequence: u64) -> Judged {
+fn storability_again(
+    request: &CacheRequest,
+    basis: &StoredResponse,
+    received: &Received<'_>,
+    sequence: u64,
+) -> Storability {
     let (body, parts) = (basis.body.clone(), basis.parts.clone());
     let whole = |stored: StoredResponse| StoredResponse { body, parts, ..stored };
-    match asked.judge(received, sequence) {
+    match request.storability(received, sequence) {
         Ok(shareable) => Ok(shareable.with(whole)),
         Err(Withheld { stored, why }) => Err(Withheld { stored: Box::new(whole(*stored)), why }),
     }

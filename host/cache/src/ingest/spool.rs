@@ -5,11 +5,16 @@ use http_body_util::BodyExt;
 use super::tail::{Appended, Tail};
 use crate::body::Body;
 use crate::origin::ClientFault;
-use crate::request::Asked;
+use crate::request::CacheRequest;
 use crate::tenant::counters::count;
 
 /// Moves a body into the tail; true where all of it came and all of it is kept.
-pub(super) async fn spool(mut content: Body, tail: &Tail, mut on_passing: impl FnMut(), asked: &Asked) -> bool {
+pub(super) async fn spool(
+    mut content: Body,
+    tail: &Tail,
+    mut on_passing: impl FnMut(),
+    request: &CacheRequest,
+) -> bool {
     let mut passing = false;
     while let Some(frame) = content.frame().await {
         let chunk = match frame.map(http_body::Frame::into_data) {
@@ -17,13 +22,13 @@ pub(super) async fn spool(mut content: Body, tail: &Tail, mut on_passing: impl F
             // Trailers may be dropped (RFC 9110 section 6.5.1), and mean that the content has ended.
             Ok(Err(_trailers)) => continue,
             Err(error) if ClientFault::ended(&error) => {
-                tracing::debug!(tenant = &*asked.tenant.name, target = asked.target, %error, "the body was let go");
+                tracing::debug!(tenant = &*request.tenant.name, target = request.target, %error, "the body was let go");
                 tail.broken();
                 return false;
             }
             Err(error) => {
-                tracing::warn!(tenant = &*asked.tenant.name, target = asked.target, %error, "the body broke off");
-                count(&asked.tenant.counters.bodies_broken);
+                tracing::warn!(tenant = &*request.tenant.name, target = request.target, %error, "the body broke off");
+                count(&request.tenant.counters.bodies_broken);
                 tail.broken();
                 return false;
             }
@@ -34,7 +39,7 @@ pub(super) async fn spool(mut content: Body, tail: &Tail, mut on_passing: impl F
             Appended::Passing => {
                 passing = true;
                 if let Some(why) = tail.passes() {
-                    asked.tenant.counters.withheld(why.into());
+                    request.tenant.counters.withheld(why.into());
                 }
                 on_passing();
             }

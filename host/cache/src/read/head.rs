@@ -13,25 +13,25 @@ use super::{Miss, Reader};
 use crate::body;
 use crate::cached::Began;
 use crate::fill::lease::newer;
-use crate::request::Asked;
+use crate::request::CacheRequest;
 use crate::respond::{self, Answer, Answered};
 use crate::store::found::Found;
 use crate::tenant::counters::{Source, count};
 
 impl Reader {
     /// Answers a HEAD that a stored response may answer.
-    pub(crate) async fn read_head(&self, asked: Arc<Asked>) -> Answer {
-        let miss = match self.hit(&asked) {
+    pub(crate) async fn read_head(&self, request: Arc<CacheRequest>) -> Answer {
+        let miss = match self.hit(&request) {
             Ok(answer) => return answer,
             Err(miss) => miss,
         };
-        count(&asked.tenant.counters.misses_l1);
-        let below = match self.hit_or_found_in_l2(&asked, miss.basis.as_ref()).await {
+        count(&request.tenant.counters.misses_l1);
+        let below = match self.hit_or_found_in_l2(&request, miss.basis.as_ref()).await {
             Ok(answer) => return answer,
             Err(found) => found,
         };
-        if asked.directives.only_if_cached {
-            return respond::not_cached(&asked, self.clock.now());
+        if request.directives.only_if_cached {
+            return respond::not_cached(&request, self.clock.now());
         }
         let basis = match below {
             Some(found) => newer(miss.basis, found),
@@ -39,21 +39,22 @@ impl Reader {
         };
         let miss = Miss { basis, ..miss };
         let requested = self.clock.now();
-        match self.exchanges.pass(&asked, body::empty()).await {
+        match self.exchanges.pass(&request, body::empty()).await {
             Ok(response) => {
                 let times = Times { requested, received: self.clock.now() };
-                self.update_from_head(&asked, miss.basis.as_ref(), response.status(), response.headers(), times).await;
+                self.update_from_head(&request, miss.basis.as_ref(), response.status(), response.headers(), times)
+                    .await;
                 let answered = Answered::forwarded(miss.reason);
-                respond::forwarded(&asked, response.into_response(), answered, Source::Fetched, self.clock.now())
+                respond::forwarded(&request, response.into_response(), answered, Source::Fetched, self.clock.now())
             }
-            Err(error) => self.without_origin(&asked, &miss, &error),
+            Err(error) => self.without_origin(&request, &miss, &error),
         }
     }
 
     /// RFC 9111 section 4.3.5: what a HEAD says of the stored response to GET.
     async fn update_from_head(
         &self,
-        asked: &Arc<Asked>,
+        request: &Arc<CacheRequest>,
         basis: Option<&Found>,
         status: StatusCode,
         fields: &HeaderMap,
@@ -63,18 +64,18 @@ impl Reader {
         let stored = found.stored();
         if status != stored.status {
             // What a success or a redirection would bring instead is not known by its head: GET is asked for it.
-            return self.fills.hold_to(asked, found, standing(&asked.fields, status, true)).await;
+            return self.fills.hold_to(request, found, standing(&request.fields, status, true)).await;
         }
         match freshen_from_head(stored, fields, times) {
             HeadUpdate::Freshened(_) => {
                 let began = Began { sequence: stored.sequence, ..found.cached().began };
-                self.fills.renew(asked, found, fields, times, began).await;
+                self.fills.renew(request, found, fields, times, began).await;
             }
             HeadUpdate::Outdated => {
                 // Section 4.3.5: "the cache SHOULD consider the stored response to be stale": in every tier, for fills
                 // under way, and on other nodes as their class promises.
-                let purge = Purge { scope: Scope::Target(asked.purged_as()), mode: PurgeMode::Soft };
-                self.purges.purge(&asked.tenant, &[purge]).await;
+                let purge = Purge { scope: Scope::Target(request.purged_as()), mode: PurgeMode::Soft };
+                self.purges.purge(&request.tenant, &[purge]).await;
             }
         }
     }

@@ -8,7 +8,7 @@ use sandbar_http::semantics::leave::{Ground, Holds, to_reuse};
 use sandbar_http::semantics::{FwdReason, StaleReason, lacking, lacks_what_is_asked};
 
 use super::Reader;
-use crate::request::Asked;
+use crate::request::CacheRequest;
 use crate::respond::{self, Answer, Answered};
 use crate::store::found::Found;
 use crate::store::lookup::Looked;
@@ -23,9 +23,9 @@ pub(crate) struct Miss {
 
 impl Reader {
     /// Answers from L1, or says why not.
-    pub(super) fn hit(&self, asked: &Arc<Asked>) -> Result<Answer, Miss> {
+    pub(super) fn hit(&self, request: &Arc<CacheRequest>) -> Result<Answer, Miss> {
         let now = self.clock.now();
-        let Looked { key, found, varies } = self.store.look_in_l1(asked, now);
+        let Looked { key, found, varies } = self.store.look_in_l1(request, now);
         let Some(found) = found else {
             let reason = if varies { FwdReason::VaryMiss } else { FwdReason::UriMiss };
             return Err(Miss { reason, key, basis: None });
@@ -33,58 +33,58 @@ impl Reader {
         if found.cached().is_doubtful() {
             return Err(Miss { reason: FwdReason::Stale, key, basis: Some(found) });
         }
-        let found = self.store.replan(asked, found);
+        let found = self.store.replan(request, found);
         let stored = found.stored();
-        if lacks_what_is_asked(stored, &asked.head()) {
+        if lacks_what_is_asked(stored, &request.head()) {
             // A request for the whole may get what is lacking, and have it added; so may one for a range.
-            let adds = !asked.fields.contains_key(RANGE) || lacking(stored, Some(&asked.head())).is_some();
+            let adds = !request.fields.contains_key(RANGE) || lacking(stored, Some(&request.head())).is_some();
             let basis = adds.then_some(found);
             return Err(Miss { reason: FwdReason::Partial, key, basis });
         }
         let soft_purged = found.soft_purged();
-        let leave = match to_reuse(found, &asked.head(), now, soft_purged) {
+        let leave = match to_reuse(found, &request.head(), now, soft_purged) {
             Ok(leave) => leave,
             Err((found, reason)) => return Err(Miss { reason, key, basis: Some(found) }),
         };
         let found = leave.what();
         match leave.ground() {
-            Ground::Stale(StaleReason::WhileRevalidate) => self.fills.refresh_behind(asked, &key, found),
+            Ground::Stale(StaleReason::WhileRevalidate) => self.fills.refresh_behind(request, &key, found),
             Ground::Stale(_) => {}
-            _ => self.fills.maybe_refresh_early(asked, &key, found, now),
+            _ => self.fills.maybe_refresh_early(request, &key, found, now),
         }
-        asked.record(found.cached(), now);
+        request.record(found.cached(), now);
         let source = Source::L1 { stale: matches!(leave.ground(), Ground::Stale(_)) };
-        Ok(respond::found(asked, &leave, Answered::hit(found.tier()), source, now))
+        Ok(respond::found(request, &leave, Answered::hit(found.tier()), source, now))
     }
 
     /// RFC 9111 section 5.2.1.7: from a tier, or 504.
-    pub(super) async fn only_if_cached(&self, asked: &Arc<Asked>, basis: Option<&Found>) -> Answer {
-        let hit = self.hit_or_found_in_l2(asked, basis).await;
-        hit.unwrap_or_else(|_| respond::not_cached(asked, self.clock.now()))
+    pub(super) async fn only_if_cached(&self, request: &Arc<CacheRequest>, basis: Option<&Found>) -> Answer {
+        let hit = self.hit_or_found_in_l2(request, basis).await;
+        hit.unwrap_or_else(|_| respond::not_cached(request, self.clock.now()))
     }
 
     /// Answers from L2, without a fetch, or says what is there all the same. `basis` is what L1 has, and may not serve as it
     /// is.
     pub(super) async fn hit_or_found_in_l2(
         &self,
-        asked: &Arc<Asked>,
+        request: &Arc<CacheRequest>,
         basis: Option<&Found>,
     ) -> Result<Answer, Option<Found>> {
         if self.store.l2.is_none() {
             return Err(None);
         }
-        let found = self.store.look_in_l2(asked).await.filter(|found| found.is_not_in_doubt_with(basis));
+        let found = self.store.look_in_l2(request).await.filter(|found| found.is_not_in_doubt_with(basis));
         let now = self.clock.now();
         let leave = found.ok_or(None).and_then(|found| {
             let soft_purged = found.soft_purged();
-            to_reuse(found, &asked.head(), now, soft_purged).map_err(|(found, _)| Some(found))
+            to_reuse(found, &request.head(), now, soft_purged).map_err(|(found, _)| Some(found))
         });
         if leave.is_err() {
-            count(&asked.tenant.counters.misses_l2);
+            count(&request.tenant.counters.misses_l2);
         }
         let leave = leave?;
-        self.store.promote(asked, leave.what());
-        asked.record(leave.what().cached(), now);
-        Ok(respond::found(asked, &leave, Answered::hit(leave.what().tier()), Source::L2, now))
+        self.store.promote(request, leave.what());
+        request.record(leave.what().cached(), now);
+        Ok(respond::found(request, &leave, Answered::hit(leave.what().tier()), Source::L2, now))
     }
 }

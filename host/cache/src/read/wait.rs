@@ -13,9 +13,9 @@ use sandbar_http::semantics::FwdReason;
 use sandbar_http::semantics::cache_status::Outcome;
 
 use super::Reader;
-use crate::collapse::flight::{Abandoned, Waiter};
-use crate::collapse::landing::Landing;
-use crate::request::Asked;
+use crate::collapse::fetch::{Abandoned, Waiter};
+use crate::collapse::outcome::Outcome;
+use crate::request::CacheRequest;
 use crate::respond::{self, Answer};
 use crate::store::found::Found;
 use crate::tenant::counters::{Source, count};
@@ -42,7 +42,7 @@ impl Deadline {
 /// What waiting came to.
 pub(super) enum Waited {
     /// The fetch came to something.
-    Landed(Result<Landing, Abandoned>),
+    Fulfilled(Result<Outcome, Abandoned>),
     /// The request is answered without it.
     Answered(Answer),
     /// Somebody else should try.
@@ -50,42 +50,42 @@ pub(super) enum Waited {
 }
 
 impl Reader {
-    /// Waits for a flight, at most `until` (on the monotonic clock).
-    pub(super) async fn await_flight(
+    /// Waits for a fetch, at most `until` (on the monotonic clock).
+    pub(super) async fn await_fetch(
         &self,
-        asked: &Arc<Asked>,
+        request: &Arc<CacheRequest>,
         basis: Option<&Found>,
         leads: bool,
-        waiter: &mut Waiter<Landing>,
+        waiter: &mut Waiter<Outcome>,
         until: Duration,
     ) -> Waited {
         let clock = &*self.clock;
-        let settings = &asked.tenant.settings;
+        let settings = &request.tenant.settings;
         let began = clock.monotonic();
         let hard = until.saturating_sub(began);
         let last = if leads { hard } else { hard.min(settings.waiter_deadline) };
         let soft = settings.fetch_soft_deadline.min(last);
-        if let Ok(landing) = timeout(clock, soft, waiter.landing()).await {
-            return Waited::Landed(landing);
+        if let Ok(outcome) = timeout(clock, soft, waiter.outcome()).await {
+            return Waited::Fulfilled(outcome);
         }
-        if let Some(answer) = self.stale(asked, basis, Deadline::Soft.as_str(), clock.now()) {
+        if let Some(answer) = self.stale(request, basis, Deadline::Soft.as_str(), clock.now()) {
             return Waited::Answered(answer.counted_as(Source::StaleInTime));
         }
         let spent = clock.monotonic().saturating_sub(began);
-        match timeout(clock, last.saturating_sub(spent), waiter.landing()).await {
-            Ok(landing) => Waited::Landed(landing),
+        match timeout(clock, last.saturating_sub(spent), waiter.outcome()).await {
+            Ok(outcome) => Waited::Fulfilled(outcome),
             Err(Elapsed) if clock.monotonic() < until => {
-                count(&asked.tenant.counters.waiters_overdue);
+                count(&request.tenant.counters.waiters_overdue);
                 Waited::InVain
             }
-            Err(Elapsed) => Waited::Answered(self.overdue(asked, basis)),
+            Err(Elapsed) => Waited::Answered(self.overdue(request, basis)),
         }
     }
 
-    fn overdue(&self, asked: &Asked, basis: Option<&Found>) -> Answer {
+    fn overdue(&self, request: &CacheRequest, basis: Option<&Found>) -> Answer {
         let (word, now) = (Deadline::Hard.as_str(), self.clock.now());
         let failed =
-            || respond::synthesized(asked, StatusCode::GATEWAY_TIMEOUT, Outcome::fwd(FwdReason::Miss), word, now);
-        self.stale(asked, basis, word, now).unwrap_or_else(failed)
+            || respond::synthesized(request, StatusCode::GATEWAY_TIMEOUT, Outcome::fwd(FwdReason::Miss), word, now);
+        self.stale(request, basis, word, now).unwrap_or_else(failed)
     }
 }

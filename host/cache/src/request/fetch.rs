@@ -5,7 +5,7 @@ use http::{Method, Request, StatusCode};
 use sandbar_http::entry::StoredResponse;
 use sandbar_http::semantics::{Lacking, completion_fields, validation_fields};
 
-use super::Asked;
+use super::CacheRequest;
 use crate::body::{self, Body};
 use crate::origin::Urgency;
 
@@ -20,7 +20,7 @@ pub(crate) enum Purpose {
     Refresh,
 }
 
-impl Asked {
+impl CacheRequest {
     /// The request that gets a whole response that may be stored: without the client's own conditions and ranges, with
     /// those that validate what is stored (RFC 9111 section 4.3.1), or with the range that stored parts are `lacking`. Where
     /// a range is wanted and nothing is known to be lacking, that range goes on as it came.

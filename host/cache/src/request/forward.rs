@@ -4,11 +4,11 @@ use http::Request;
 use http::header::MAX_FORWARDS;
 use sandbar_http::semantics::request::{Forwards, forwards};
 
-use super::Asked;
+use super::CacheRequest;
 use crate::body::Body;
 use crate::origin::{Fault, OriginError};
 
-impl Asked {
+impl CacheRequest {
     /// The request as it is sent on.
     pub(crate) fn passing(&self, content: Body) -> Request<Body> {
         let mut request = Request::new(content);

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderValue, request};
 use hyper::upgrade::OnUpgrade;
 use sandbar_http::semantics::upgrade;
 
-use super::Asked;
+use super::CacheRequest;
 
 /// What a client offers to switch to, and its connection once it has.
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ impl Offer {
     }
 }
 
-impl Asked {
+impl CacheRequest {
     /// What to ask the origin to switch to: what the client offers and the class of the target allows.
     pub(crate) fn switches_to(&self) -> Option<HeaderValue> {
         let offer = self.offer.as_ref()?;

@@ -4,10 +4,10 @@ use sandbar_base::clock::Timestamp;
 use sandbar_http::entry::Entry;
 use sandbar_http::key::KeyHash;
 
-use super::Asked;
+use super::CacheRequest;
 use crate::cached::Cached;
 
-impl Asked {
+impl CacheRequest {
     /// A request that this stored response answered.
     #[inline]
     pub(crate) fn record(&self, cached: &Cached, now: Timestamp) {

@@ -8,7 +8,7 @@ use sandbar_http::semantics::leave::Holds;
 use sandbar_http::semantics::{Vary, vary};
 
 use crate::cached::Cached;
-use crate::request::{Asked, key_for};
+use crate::request::{CacheRequest, key_for};
 
 /// The name of the memory tier in `Cache-Status`, logs and metrics.
 pub(crate) const L1: &str = "l1";
@@ -32,9 +32,9 @@ impl Found {
         is_it.then_some(Self { cached, soft_purged, tier })
     }
 
-    /// As [`Self::under`], by the response's own `Vary`: none where `asked` does not select it (RFC 9111 section 4.1).
-    pub(crate) fn selected_by(asked: &Asked, cached: Arc<Cached>, tier: &'static str) -> Option<Self> {
-        let key = key_for(asked, &selecting_names(cached.response()?));
+    /// As [`Self::under`], by the response's own `Vary`: none where `request` does not select it (RFC 9111 section 4.1).
+    pub(crate) fn selected_by(request: &CacheRequest, cached: Arc<Cached>, tier: &'static str) -> Option<Self> {
+        let key = key_for(request, &selecting_names(cached.response()?));
         Self::under(&key, cached, tier)
     }
 

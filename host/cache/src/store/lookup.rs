@@ -11,7 +11,7 @@ use sandbar_memory::Departure;
 use super::Store;
 use crate::barrier::Verdict;
 use crate::cached::{Began, Cached};
-use crate::request::{Asked, variant_keys};
+use crate::request::{CacheRequest, variant_keys};
 use crate::store::found::{Found, L1};
 use crate::tenant::Tenant;
 use crate::tenant::counters::count;
@@ -29,21 +29,21 @@ pub(crate) struct Looked {
 
 impl Store {
     /// Looks into L1.
-    pub(crate) fn look_in_l1(&self, asked: &Asked, now: Timestamp) -> Looked {
-        let primary = self.visible_in_l1(&asked.tenant, &asked.key, now);
+    pub(crate) fn look_in_l1(&self, request: &CacheRequest, now: Timestamp) -> Looked {
+        let primary = self.visible_in_l1(&request.tenant, &request.key, now);
         let Some(Cached { entry: Entry::Variants(variants), .. }) = primary.as_deref() else {
-            let found = primary.and_then(|cached| Found::under(&asked.key, cached, L1));
-            return Looked { key: asked.key.clone(), found, varies: false };
+            let found = primary.and_then(|cached| Found::under(&request.key, cached, L1));
+            return Looked { key: request.key.clone(), found, varies: false };
         };
-        let keys = variant_keys(asked, variants);
+        let keys = variant_keys(request, variants);
         for key in &keys {
-            if let Some(cached) = self.visible_in_l1(&asked.tenant, key, now)
+            if let Some(cached) = self.visible_in_l1(&request.tenant, key, now)
                 && let Some(found) = Found::under(key, cached, L1)
             {
                 return Looked { key: key.clone(), found: Some(found), varies: true };
             }
         }
-        Looked { key: keys.into_iter().next().unwrap_or_else(|| asked.key.clone()), found: None, varies: true }
+        Looked { key: keys.into_iter().next().unwrap_or_else(|| request.key.clone()), found: None, varies: true }
     }
 
     fn visible_in_l1(&self, tenant: &Arc<Tenant>, key: &CacheKey, now: Timestamp) -> Option<Arc<Cached>> {
@@ -68,14 +68,15 @@ impl Store {
     }
 
     /// Looks into L2. What is found there is not in L1 yet.
-    pub(crate) async fn look_in_l2(&self, asked: &Asked) -> Option<Found> {
-        let l2 = self.l2.as_deref().filter(|_| !self.peers.is_fenced(asked))?;
-        let began = self.begin(asked);
-        let primary = self.visible_in_l2(l2, asked, began, std::slice::from_ref(&asked.key)).await.pop().flatten()?;
-        let Entry::Variants(variants) = &primary.entry else { return Found::under(&asked.key, primary, l2.name()) };
-        let keys = variant_keys(asked, variants);
-        let variants = self.visible_in_l2(l2, asked, began, &keys).await;
-        self.remember_variants(asked, primary);
+    pub(crate) async fn look_in_l2(&self, request: &CacheRequest) -> Option<Found> {
+        let l2 = self.l2.as_deref().filter(|_| !self.peers.is_fenced(request))?;
+        let began = self.begin(request);
+        let primary =
+            self.visible_in_l2(l2, request, began, std::slice::from_ref(&request.key)).await.pop().flatten()?;
+        let Entry::Variants(variants) = &primary.entry else { return Found::under(&request.key, primary, l2.name()) };
+        let keys = variant_keys(request, variants);
+        let variants = self.visible_in_l2(l2, request, began, &keys).await;
+        self.remember_variants(request, primary);
         let found = |(key, cached): (&CacheKey, Option<Arc<Cached>>)| Found::under(key, cached?, l2.name());
         keys.iter().zip(variants).find_map(found)
     }
@@ -83,28 +84,28 @@ impl Store {
     async fn visible_in_l2(
         &self,
         l2: &dyn Tier,
-        asked: &Asked,
+        request: &CacheRequest,
         began: Began,
         keys: &[CacheKey],
     ) -> Vec<Option<Arc<Cached>>> {
-        let Some(entries) = self.read_l2(l2, &asked.tenant, keys).await else {
-            count(&asked.tenant.counters.l2_errors);
+        let Some(entries) = self.read_l2(l2, &request.tenant, keys).await else {
+            count(&request.tenant.counters.l2_errors);
             return Vec::new();
         };
-        let epoch = asked.tenant.plan_epoch.load(Ordering::Acquire);
-        let consistency = asked.consistency();
+        let epoch = request.tenant.plan_epoch.load(Ordering::Acquire);
+        let consistency = request.consistency();
         let visible = |entry: Entry| {
             // Its number says nothing beside a purge that has only this node's own.
-            if asked.tenant.unrecorded.reaches(&entry) {
+            if request.tenant.unrecorded.reaches(&entry) {
                 return None;
             }
             // A server that has gone back may still have what was replaced.
-            if matches!(&entry, Entry::Response(stored) if self.is_outdated(&asked.tenant, stored)) {
+            if matches!(&entry, Entry::Response(stored) if self.is_outdated(&request.tenant, stored)) {
                 return None;
             }
-            let epoch = self.epoch_of(&asked.tenant, &entry, epoch);
+            let epoch = self.epoch_of(&request.tenant, &entry, epoch);
             let cached = Cached::new(entry, epoch, began, consistency, &self.budget);
-            (cached.verdict(&asked.tenant.barriers) != Verdict::Gone).then(|| Arc::new(cached))
+            (cached.verdict(&request.tenant.barriers) != Verdict::Gone).then(|| Arc::new(cached))
         };
         entries.into_iter().map(|entry| entry.and_then(visible)).collect()
     }

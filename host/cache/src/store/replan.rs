@@ -10,18 +10,18 @@ use sandbar_http::semantics::leave::Holds;
 use super::Store;
 use super::found::Found;
 use crate::cached::Cached;
-use crate::judgement::Received;
-use crate::request::Asked;
+use crate::request::CacheRequest;
+use crate::storability::Received;
 
 impl Store {
     /// Asks the bound policy again for an entry that an older one planned, where that is wanted, and keeps the answer.
-    pub(crate) fn replan(&self, asked: &Asked, found: Found) -> Found {
-        let epoch = asked.tenant.plan_epoch.load(Ordering::Acquire);
+    pub(crate) fn replan(&self, request: &CacheRequest, found: Found) -> Found {
+        let epoch = request.tenant.plan_epoch.load(Ordering::Acquire);
         if found.cached().plan_epoch >= epoch {
             return found;
         }
         let stored = found.stored();
-        let (_, planned) = asked.planned(&Received {
+        let (_, planned) = request.planned(&Received {
             status: stored.status,
             fields: &stored.fields,
             body_bytes: Some(stored.body_bytes()),
@@ -36,7 +36,7 @@ impl Store {
             return found;
         }
         let renewed = found.renewed(cached);
-        self.promote(asked, &renewed);
+        self.promote(request, &renewed);
         renewed
     }
 }

@@ -8,7 +8,7 @@ use super::Store;
 use crate::barrier::Barriers;
 use crate::cached::{Began, Cached};
 use crate::consistency::Consistency;
-use crate::request::Asked;
+use crate::request::CacheRequest;
 use crate::tenant::Tenant;
 use crate::tenant::counters::count;
 use crate::tenant::versions::Known;
@@ -16,12 +16,12 @@ use crate::tier::VersionTerms;
 
 impl Store {
     /// The version of a response, where its class keeps any.
-    pub(crate) fn version_of(&self, asked: &Asked, stored: &StoredResponse, began: &Began) -> Option<Version> {
-        if asked.consistency() != Consistency::Versioned {
+    pub(crate) fn version_of(&self, request: &CacheRequest, stored: &StoredResponse, began: &Began) -> Option<Version> {
+        if request.consistency() != Consistency::Versioned {
             return None;
         }
-        let kind = &asked.class().version_kind;
-        let versions = &asked.tenant.versions;
+        let kind = &request.class().version_kind;
+        let versions = &request.tenant.versions;
         // A lease's token is the server's clock, the same for all nodes. Without one the node's own has to do.
         let clock_us = began.token.unwrap_or(began.clock_us).max(began.floor_us);
         Some(kind.of(&stored.fields, clock_us)).inspect(|version| versions.saw(version.clock_us))

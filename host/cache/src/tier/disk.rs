@@ -32,11 +32,11 @@ use tokio::sync::Semaphore;
 use self::barriers::BarrierBook;
 use self::home::Home;
 use self::index::{Index, Place};
-use self::log::{Gauges, Limits, Log};
+use self::log::{Gauges, Log, LogLimits};
 use self::segment::Segment;
 use self::writer::{NotDone, QueueLimits, Writer};
 use super::codec::{self, Encoding, Unreadable};
-use super::{Found, Tier, TierError, TierHealth};
+use super::{Tier, TierError, TierHealth, TierRead};
 use crate::barrier::{Barrier, Purge};
 use crate::tier::BarrierStore;
 
@@ -288,10 +288,10 @@ impl Tier for DiskTier {
         &'a self,
         tenant: &'a str,
         keys: &'a [CacheKey],
-    ) -> BoxFuture<'a, Result<Found, TierError>> {
+    ) -> BoxFuture<'a, Result<TierRead, TierError>> {
         async move {
             let entries = self.count(self.read(keys).await)?;
-            Ok(Found { entries, sequence: Some(self.book.sequence(tenant)) })
+            Ok(TierRead { entries, sequence: Some(self.book.sequence(tenant)) })
         }
         .boxed()
     }
@@ -382,10 +382,10 @@ const INDEX_DIVISOR: u64 = 16;
 /// The part of the capacity that one entry takes on average, at the least: with smaller ones not all of it is used.
 const ENTRY_BYTES_MEAN: u64 = 2 << 10;
 
-fn limits(config: &DiskConfig) -> Limits {
+fn limits(config: &DiskConfig) -> LogLimits {
     let in_memory = config.budget.total_bytes() / INDEX_DIVISOR / INDEX_ENTRY_BYTES;
     let entries = usize::try_from(in_memory.min(config.capacity_bytes / ENTRY_BYTES_MEAN)).unwrap_or(usize::MAX);
-    Limits {
+    LogLimits {
         dir: config.path.clone(),
         capacity_bytes: config.capacity_bytes,
         segment_bytes: (config.capacity_bytes / 16).min(SEGMENT_BYTES_MAX),

@@ -33,7 +33,7 @@ use self::link::{Link, LinkConfig};
 pub use self::raising::Raising;
 use self::reads::Reads;
 use self::target::Target;
-use super::{Found, Stored, Terms, Tier, TierError, TierHealth};
+use super::{Stored, Terms, Tier, TierError, TierHealth, TierRead};
 
 const NAME: &str = "redis";
 
@@ -121,7 +121,7 @@ impl Tier for RedisTier {
         &'a self,
         tenant: &'a str,
         keys: &'a [CacheKey],
-    ) -> BoxFuture<'a, Result<Found, TierError>> {
+    ) -> BoxFuture<'a, Result<TierRead, TierError>> {
         self.read(self.config.keeps_barriers.then_some(tenant), keys).boxed()
     }
 

@@ -13,10 +13,10 @@ use sandbar_policy::freshness::Obstacle;
 
 use super::Writer;
 use crate::errand;
-use crate::judgement::Received;
 use crate::not_stored::NotStored;
 use crate::purge::PurgeReport;
-use crate::request::Asked;
+use crate::request::CacheRequest;
+use crate::storability::Received;
 use crate::tenant::Tenant;
 
 impl Writer {
@@ -28,15 +28,19 @@ impl Writer {
         target: &str,
         response: Response<Content>,
     ) -> Result<PurgeReport, PutError> {
-        let (asked, writer) = (asked_for(tenant, site, target)?, Arc::clone(self));
-        let putting = async move { writer.put_whole(&asked, response).await };
+        let (request, writer) = (asked_for(tenant, site, target)?, Arc::clone(self));
+        let putting = async move { writer.put_whole(&request, response).await };
         errand::done(&self.tasks, putting, || Err(PutError::Stopped)).await
     }
 
-    async fn put_whole(&self, asked: &Arc<Asked>, response: Response<Content>) -> Result<PurgeReport, PutError> {
+    async fn put_whole(
+        &self,
+        request: &Arc<CacheRequest>,
+        response: Response<Content>,
+    ) -> Result<PurgeReport, PutError> {
         let (head, content) = response.into_parts();
         let (now, body_bytes) = (self.clock.now(), content.len() as u64);
-        let body_bytes_max = asked.tenant.settings.body_bytes_max;
+        let body_bytes_max = request.tenant.settings.body_bytes_max;
         if body_bytes > body_bytes_max {
             return Err(PutError::TooLarge { body_bytes, body_bytes_max });
         }
@@ -47,17 +51,17 @@ impl Writer {
             times: Times { requested: now, received: now },
             fetch_time: Duration::ZERO,
         };
-        let judged = asked.judge(&received, self.store.begin(asked).sequence);
+        let judged = request.storability(&received, self.store.begin(request).sequence);
         let shareable = judged.map_err(|withheld| match withheld.why {
             NotStored::Obstacle(obstacle) => PutError::NotStorable(Some(obstacle)),
             _ => PutError::NotStorable(None),
         })?;
-        let scope = Scope::Target(asked.purged_as());
-        let report = self.purges.purge_whole(&asked.tenant, &[Purge { scope, mode: PurgeMode::Hard }]).await;
+        let scope = Scope::Target(request.purged_as());
+        let report = self.purges.purge_whole(&request.tenant, &[Purge { scope, mode: PurgeMode::Hard }]).await;
         // Begun after the purge, or that would hide it.
-        let began = self.store.begin(asked);
+        let began = self.store.begin(request);
         let whole = shareable.with(|stored| StoredResponse { body: content, sequence: began.sequence, ..stored });
-        self.store.put(asked, whole, began).await;
+        self.store.put(request, whole, began).await;
         Ok(report)
     }
 
@@ -68,11 +72,11 @@ impl Writer {
     }
 }
 
-fn asked_for(tenant: &Arc<Tenant>, site: &str, target: &str) -> Result<Arc<Asked>, PutError> {
+fn asked_for(tenant: &Arc<Tenant>, site: &str, target: &str) -> Result<Arc<CacheRequest>, PutError> {
     let url = format!("{site}{target}");
     let no_key = |reason| PutError::NoKey(url.clone(), reason);
     let request = http::Request::get(&url).body(()).map_err(|_| no_key(NoKey::BadTarget))?;
-    Asked::new(tenant, request.into_parts().0, true).map_err(no_key)
+    CacheRequest::new(tenant, request.into_parts().0, true).map_err(no_key)
 }
 
 /// Why something put into the cache was not stored.

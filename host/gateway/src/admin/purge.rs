@@ -20,7 +20,7 @@ const PURGES_MAX: usize = 1000;
 /// One purge as it is written in JSON.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "scope", rename_all = "kebab-case", deny_unknown_fields)]
-enum Asked {
+enum PurgeBody {
     /// One URL with all its variants.
     Key {
         url: String,
@@ -87,20 +87,20 @@ fn purges(body: &[u8], scheme: Scheme, rules: &KeyRules) -> Result<Vec<Purge>, R
     asked.into_iter().map(|asked| to_purge(serde_json::from_value(asked).map_err(wrong)?, scheme, rules)).collect()
 }
 
-fn to_purge(asked: Asked, scheme: Scheme, rules: &KeyRules) -> Result<Purge, Refused> {
+fn to_purge(asked: PurgeBody, scheme: Scheme, rules: &KeyRules) -> Result<Purge, Refused> {
     let (scope, mode) = match asked {
-        Asked::Everything { mode } => (Scope::Everything, mode),
+        PurgeBody::Everything { mode } => (Scope::Everything, mode),
         // Those of responses are read without the white space around them.
-        Asked::SurrogateKey { key, .. } if key.trim().is_empty() => {
+        PurgeBody::SurrogateKey { key, .. } if key.trim().is_empty() => {
             return Err(Refused::bad("the surrogate key is empty"));
         }
-        Asked::SurrogateKey { key, mode } => (Scope::SurrogateKey(key.trim().to_owned()), mode),
-        Asked::Prefix { prefix, mode } if prefix.starts_with('/') => (prefix_on(None, &prefix)?, mode),
-        Asked::Prefix { prefix, mode } => {
+        PurgeBody::SurrogateKey { key, mode } => (Scope::SurrogateKey(key.trim().to_owned()), mode),
+        PurgeBody::Prefix { prefix, mode } if prefix.starts_with('/') => (prefix_on(None, &prefix)?, mode),
+        PurgeBody::Prefix { prefix, mode } => {
             let (site, prefix) = site_and_target(&prefix, scheme)?;
             (prefix_on(Some(&site), &prefix)?, mode)
         }
-        Asked::Key { url, mode } => {
+        PurgeBody::Key { url, mode } => {
             let (site, target) = site_and_target(&url, scheme)?;
             (Scope::Target(Target::on_site(rules, &site, &target).map_err(|_| no_url(&url))?), mode)
         }

@@ -7,7 +7,9 @@ use anyhow::{Context, anyhow};
 use bytes::Bytes;
 use clap::{Args, Subcommand};
 use http::Method;
-use sandbar_policy::{BIND_DEADLINE, BindError, BoundBy, BoundInfo, Engine, EngineConfig, FaultReport, Role, State};
+use sandbar_policy::{
+    BIND_DEADLINE, BindError, BindingState, BoundBy, BoundInfo, Engine, EngineConfig, FaultReport, Role,
+};
 use serde_json::{Value, json};
 
 use super::admin_client::{AdminArgs, AdminClient, NoAnswer, segment};
@@ -188,8 +190,8 @@ fn line(tenant: &str, bound: &BoundInfo) -> String {
     };
     let digest = bound.digest.map_or("native".into(), |digest| digest.to_string()[..12].to_owned());
     let state = match bound.state {
-        State::Active => "active".into(),
-        State::Quarantined { until } => format!("quarantined until {until}"),
+        BindingState::Active => "active".into(),
+        BindingState::Quarantined { until } => format!("quarantined until {until}"),
     };
     let since = httpdate::fmt_http_date(bound.since.into());
     format!(

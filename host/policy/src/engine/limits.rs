@@ -17,7 +17,7 @@ const MAP_COUNT_DEFAULT: u64 = 65_530;
 /// Counts the places that instances take in the pool against their bound. Each instance holds a [`Permit`] for as long as
 /// it lives.
 #[derive(Debug)]
-pub(super) struct Limits {
+pub(super) struct InstanceLimits {
     instances_max: u32,
     live: Arc<AtomicU32>,
     /// Bytes of address space that the process may have; none where that is not limited.
@@ -31,7 +31,7 @@ pub(crate) struct Permit {
     places: u32,
 }
 
-impl Limits {
+impl InstanceLimits {
     /// At most `wanted` instances, fewer where the kernel allows the process fewer mappings: past that limit it could
     /// not even unmap.
     pub(super) fn of_this_machine(wanted: u32) -> Self {
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn past_the_bound_there_is_no_instance_until_one_goes() {
-        let limits = Limits { instances_max: 3, live: Arc::default(), address_space_bytes: None };
+        let limits = InstanceLimits { instances_max: 3, live: Arc::default(), address_space_bytes: None };
         let first = limits.permit(1).unwrap();
         let second = limits.permit(2).unwrap();
         assert_eq!(limits.instances(), 3);

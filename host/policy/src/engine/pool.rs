@@ -3,7 +3,7 @@
 use wasmtime::{Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, WasmBacktraceDetails};
 
 use super::EngineConfig;
-use super::limits::Limits;
+use super::limits::InstanceLimits;
 
 /// Core modules of a component: the policy's own, those that link it to the log, and, where it is composed of several
 /// components (an interpreter and its script), theirs and those that link them.
@@ -24,7 +24,7 @@ const INSTANCE_BYTES: usize = 256 << 10;
 const WIDE_BYTES: u64 = 4 << 30;
 
 /// An engine whose instances come from a pool, or, where no pool can be reserved, are made on demand.
-pub(super) fn engine(config: &EngineConfig, limits: &Limits) -> wasmtime::Result<wasmtime::Engine> {
+pub(super) fn engine(config: &EngineConfig, limits: &InstanceLimits) -> wasmtime::Result<wasmtime::Engine> {
     let instances = limits.instances_max();
     let wide = WIDE_BYTES.saturating_mul(instances.into());
     if limits.has_address_space(wide) {

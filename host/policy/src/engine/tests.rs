@@ -68,6 +68,6 @@ fn idle_instances_are_looked_for() {
 
 #[test]
 fn an_address_space_that_is_limited_gets_no_pool() {
-    let limits = limits::Limits::of_this_machine(4);
+    let limits = limits::InstanceLimits::of_this_machine(4);
     assert!(pool::engine(&EngineConfig::default(), &limits.with_address_space(1 << 30)).is_ok());
 }

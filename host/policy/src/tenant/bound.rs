@@ -8,12 +8,12 @@ use sandbar_base::clock::{Clock, Timestamp};
 use sandbar_memory::eviction::EvictionFactory;
 use sandbar_memory::native::{DEFAULT_EVICTION, NativeEviction};
 
+use crate::cpu_share::CpuShare;
 use crate::freshness::FreshnessPolicy;
 use crate::invalidation::InvalidationPolicy;
 use crate::kept::ToKeep;
 use crate::ledger::{Ledger, Names};
 use crate::quarantine::Rules;
-use crate::share::Share;
 use crate::{Binding, BoundBy, BoundInfo, Digest, Disinherited, EngineConfig, Role};
 
 /// Who answers a role.
@@ -48,7 +48,7 @@ impl Bound {
         let since = clock.now();
         let rules = rules(&EngineConfig::default());
         let names = Names { tenant: Arc::clone(tenant), policy: name.into(), role };
-        let ledger = Arc::new(Ledger::new(names, rules, Arc::new(Share::new(0)), clock));
+        let ledger = Arc::new(Ledger::new(names, rules, Arc::new(CpuShare::new(0)), clock));
         let settings = serde_json::Value::Null;
         Self {
             role,

@@ -14,10 +14,10 @@ use sandbar_memory::native::NativeEviction;
 
 use super::TenantPolicies;
 use super::bound::{Answer, Bound, Prepared, rules};
+use crate::cpu_share::CpuShare;
 use crate::freshness::Grant;
-use crate::kept::{Found, Kept};
+use crate::kept::{Kept, Restored};
 use crate::ledger::{Ledger, Names};
-use crate::share::Share;
 use crate::{BindError, Binding, BoundBy, Digest, Engine, OpenError, Role, Source};
 
 impl TenantPolicies {
@@ -60,7 +60,7 @@ impl TenantPolicies {
         let bound =
             Role::ALL.map(|role| ArcSwap::from_pointee(Bound::native_default(&tenant, role, Arc::clone(&clock))));
         let percent = engine.as_ref().map_or(0, |engine| engine.config().core_share_percent);
-        let share = Arc::new(Share::new(percent));
+        let share = Arc::new(CpuShare::new(percent));
         Self {
             tenant,
             engine,
@@ -91,7 +91,7 @@ impl TenantPolicies {
 
     fn kept_binding(&self, role: Role) -> Result<Option<Prepared>, String> {
         let found = self.kept.as_ref().map_or(Ok(None), |kept| kept.find(role))?;
-        let prepare = |found: Found| {
+        let prepare = |found: Restored| {
             let binding = found.binding.clone();
             self.prepare_as(binding, BoundBy::Api, Some(found)).map_err(|error| error.to_string())
         };
@@ -103,7 +103,7 @@ impl TenantPolicies {
         &self,
         binding: Binding,
         by: BoundBy,
-        found: Option<Found>,
+        found: Option<Restored>,
     ) -> Result<Prepared, BindError> {
         if !binding.role.is_served() {
             return Err(BindError::NotServed(binding.role));

@@ -30,12 +30,12 @@ enum Does {
 #[derive(Default)]
 struct Script {
     does: Mutex<VecDeque<Does>>,
-    asked: AtomicUsize,
+    request: AtomicUsize,
 }
 
 impl Origin for Script {
     fn fetch(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, OriginError>> {
-        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.request.fetch_add(1, Ordering::SeqCst);
         let does = self.does.lock().pop_front().unwrap_or(Does::Answers(200));
         Box::pin(async move {
             match does {
@@ -89,8 +89,8 @@ impl Scene {
         Self { shield: Arc::new(shield), script, clock }
     }
 
-    fn asked(&self) -> usize {
-        self.script.asked.load(Ordering::SeqCst)
+    fn request(&self) -> usize {
+        self.script.request.load(Ordering::SeqCst)
     }
 
     /// The head of the response at once; the body is held.
@@ -158,11 +158,11 @@ async fn a_body_counts_until_it_has_ended() {
     let waiting = scene.start(get());
     settle().await;
     let stats = scene.shield.stats();
-    assert_eq!((stats.running, stats.waiting, scene.asked()), (1, 1, 1));
+    assert_eq!((stats.running, stats.waiting, scene.request()), (1, 1, 1));
     assert_eq!(scene.refusal(get()), Refusal::QueueFull);
     assert_eq!(held.into_body().collect().await.expect("a body").to_bytes(), "body");
     assert_eq!(waiting.await.expect("no panic"), Ok(200));
-    assert_eq!((scene.shield.stats().running, scene.asked()), (0, 2));
+    assert_eq!((scene.shield.stats().running, scene.request()), (0, 2));
 }
 
 #[tokio::test]
@@ -217,7 +217,7 @@ async fn only_what_may_be_repeated_is_sent_again() {
         if let Ok(response) = answer {
             let _ = response.into_body().collect().await;
         }
-        assert_eq!(scene.asked(), expected, "{case}");
+        assert_eq!(scene.request(), expected, "{case}");
         assert_eq!(
             scene.shield.counters.requests.load(std::sync::atomic::Ordering::Relaxed),
             expected as u64,
@@ -235,13 +235,13 @@ async fn a_retry_waits_a_moment_and_gives_up_after_as_many_as_it_may() {
     );
     let asking = scene.start(get());
     settle().await;
-    assert_eq!(scene.asked(), 1, "it pauses");
+    assert_eq!(scene.request(), 1, "it pauses");
     for _ in 0..2 {
         scene.clock.advance(2 * SECOND);
         settle().await;
     }
     assert_eq!(asking.await.expect("no panic"), Err("origin-broken"));
-    assert_eq!((scene.asked(), scene.shield.stats().retries), (3, 2));
+    assert_eq!((scene.request(), scene.shield.stats().retries), (3, 2));
 }
 
 #[tokio::test]
@@ -251,7 +251,7 @@ async fn an_origin_that_is_down_is_asked_a_tenth_more_at_most() {
     let config = ProtectConfig { retry, breaker, ..ProtectConfig::default() };
     let scene = Scene::new(config, (0..2000).map(|_| Does::Fails(unreachable)));
     (0..1000).for_each(|_| drop(scene.now(get())));
-    assert!((1100..=1101).contains(&scene.asked()), "{}", scene.asked());
+    assert!((1100..=1101).contains(&scene.request()), "{}", scene.request());
     let stats = scene.shield.stats();
     assert_eq!(stats.retries + stats.retries_denied, 1000);
 }
@@ -264,7 +264,7 @@ async fn an_origin_that_fails_is_left_alone_and_tried_again() {
     (0..4).for_each(|_| drop(scene.now(get())));
     assert_eq!(scene.shield.stats().breaker, "open");
     let Err(error) = scene.now(get()) else { panic!("it is open") };
-    assert_eq!((error.reason(), scene.asked()), ("origin-open", 4));
+    assert_eq!((error.reason(), scene.request()), ("origin-open", 4));
     let after = error.retry_after().expect("it knows when");
     assert!((SECOND / 2..=SECOND).contains(&after), "{after:?}");
 
@@ -275,7 +275,7 @@ async fn an_origin_that_fails_is_left_alone_and_tried_again() {
     let probes = [scene.start(get()), scene.start(get())];
     settle().await;
     assert_eq!((scene.shield.stats().breaker, scene.refusal(get())), ("half-open", Refusal::BreakerOpen));
-    assert_eq!(scene.asked(), 6, "two probes");
+    assert_eq!(scene.request(), 6, "two probes");
     let _ = (first.send(()), second.send(()));
     for probe in probes {
         assert_eq!(probe.await.expect("no panic"), Ok(200));

@@ -25,7 +25,7 @@ const SLACK_BYTES: u64 = 64 << 10;
 
 /// What a log may use.
 #[derive(Clone, Debug)]
-pub(super) struct Limits {
+pub(super) struct LogLimits {
     pub(super) dir: PathBuf,
     /// All files in the directory together, as `du` counts.
     pub(super) capacity_bytes: u64,
@@ -46,7 +46,7 @@ pub(super) struct Gauges {
 
 #[derive(Debug)]
 pub(super) struct Log {
-    limits: Limits,
+    limits: LogLimits,
     index: Arc<Index>,
     gauges: Arc<Gauges>,
     /// Oldest first; the last one is written to.
@@ -64,7 +64,7 @@ struct Written {
 
 impl Log {
     /// Opens what is there. Where a segment ends in a torn record it is cut off; one that can't be read is dropped.
-    pub(super) fn open(limits: Limits, index: Arc<Index>, gauges: Arc<Gauges>, now: Timestamp) -> io::Result<Self> {
+    pub(super) fn open(limits: LogLimits, index: Arc<Index>, gauges: Arc<Gauges>, now: Timestamp) -> io::Result<Self> {
         let mut ids: Vec<u64> =
             std::fs::read_dir(&limits.dir)?.filter_map(|file| Segment::id_of(&file.ok()?.path())).collect();
         ids.sort_unstable();

@@ -11,7 +11,7 @@ use sandbar_http::key::CacheKey;
 use super::reads::{Answered, ask_each};
 use super::{RedisTier, barriers, keys};
 use crate::tier::codec::Unreadable;
-use crate::tier::{Found, TierError, codec};
+use crate::tier::{TierError, TierRead, codec};
 
 /// What a command with a key in it takes, about.
 const COMMAND_BYTES: usize = 96;
@@ -21,7 +21,7 @@ const COMMAND_BYTES: usize = 96;
 const FIRST_BYTES_MAX: usize = 128 << 10;
 
 impl RedisTier {
-    pub(super) async fn read(&self, tenant: Option<&str>, keys: &[CacheKey]) -> Result<Found, TierError> {
+    pub(super) async fn read(&self, tenant: Option<&str>, keys: &[CacheKey]) -> Result<TierRead, TierError> {
         let found = self.read_up_to(FIRST_BYTES_MAX.min(self.config.value_max_bytes), tenant, keys).await?;
         match found {
             Some(found) => Ok(found),
@@ -36,14 +36,14 @@ impl RedisTier {
         bytes_max: usize,
         tenant: Option<&str>,
         keys: &[CacheKey],
-    ) -> Result<Option<Found>, TierError> {
-        let nothing = || Found { entries: keys.iter().map(|_| None).collect(), sequence: None };
+    ) -> Result<Option<TierRead>, TierError> {
+        let nothing = || TierRead { entries: keys.iter().map(|_| None).collect(), sequence: None };
         let Some(mut room) = self.config.budget.reserve(Use::L2Reads, (keys.len() * (bytes_max + 1)) as u64) else {
             return Ok(Some(nothing()));
         };
         let commands = self.commands(keys, bytes_max);
         if commands.is_empty() && tenant.is_none() {
-            return Ok(Some(Found::default()));
+            return Ok(Some(TierRead::default()));
         }
         let Answered { values, sequence } = match &self.reads {
             Some(reads) => reads.ask(&self.link, commands, tenant).await?,
@@ -58,7 +58,7 @@ impl RedisTier {
         let shift_ms = self.link.correction_ms();
         let values = keys.iter().zip(values);
         let entries = values.map(|(key, value)| self.decode(key, value, shift_ms, &mut room)).collect();
-        Ok(Some(Found { entries, sequence }))
+        Ok(Some(TierRead { entries, sequence }))
     }
 
     /// One bounded read per key.

@@ -13,7 +13,7 @@ const CAPACITY_BYTES: u64 = 1 << 20;
 
 fn open(dir: &Path, now: Timestamp) -> (Log, Arc<Index>) {
     let index = Arc::new(Index::default());
-    let limits = Limits {
+    let limits = LogLimits {
         dir: dir.to_owned(),
         capacity_bytes: CAPACITY_BYTES,
         segment_bytes: SEGMENT_BYTES,

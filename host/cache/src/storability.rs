@@ -15,7 +15,7 @@ use sandbar_policy::freshness::{Fill, Obstacle, Planned, Standard};
 use self::detach::detached_fields;
 use self::jitter::jittered;
 use crate::not_stored::NotStored;
-use crate::request::{Asked, key_for};
+use crate::request::{CacheRequest, key_for};
 
 /// A response as it was received, without its body.
 #[derive(Clone, Copy, Debug)]
@@ -80,7 +80,7 @@ pub(crate) struct Withheld {
 }
 
 /// What became of a judgement.
-pub(crate) type Judged = Result<Shareable, Withheld>;
+pub(crate) type Storability = Result<Shareable, Withheld>;
 
 fn obstacle(standard: &Standard, stored: &StoredResponse, too_large: bool) -> Option<NotStored> {
     if too_large {
@@ -96,7 +96,7 @@ fn obstacle(standard: &Standard, stored: &StoredResponse, too_large: bool) -> Op
     }
 }
 
-impl Asked {
+impl CacheRequest {
     /// What RFC 9111 says of a response to this request, and what the tenant's policy makes of that. What is stored
     /// answers a GET, so it is judged as the response to one (RFC 9111 section 4.3.5).
     pub(crate) fn planned(&self, received: &Received<'_>) -> (Standard, Planned) {
@@ -123,7 +123,7 @@ impl Asked {
     }
 
     /// Judges a response. Only what this returns can be stored, or shared with those who wait.
-    pub(crate) fn judge(&self, received: &Received<'_>, sequence: u64) -> Judged {
+    pub(crate) fn storability(&self, received: &Received<'_>, sequence: u64) -> Storability {
         let Composed { stored, vary, standard } = self.composed(received, sequence);
         let too_large = received.body_bytes.is_some_and(|bytes| bytes > self.tenant.settings.body_bytes_max);
         match obstacle(&standard, &stored, too_large) {

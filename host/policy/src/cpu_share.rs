@@ -9,7 +9,7 @@ const BURST: Duration = Duration::from_secs(1);
 /// One tenant's share. What is used is paid off at the rate of the share; whoever owes more than a burst is not asked
 /// until it is paid.
 #[derive(Debug)]
-pub(crate) struct Share {
+pub(crate) struct CpuShare {
     /// In per cent of a core; 0 where there is no limit.
     percent: u32,
     /// When everything that was used is paid, on the monotonic clock.
@@ -18,7 +18,7 @@ pub(crate) struct Share {
     over_until_ns: AtomicU64,
 }
 
-impl Share {
+impl CpuShare {
     pub(crate) const fn new(percent: u32) -> Self {
         Self { percent, paid_ns: AtomicU64::new(0), over_until_ns: AtomicU64::new(0) }
     }
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn a_burst_is_free_and_what_exceeds_it_is_paid_off_at_the_rate_of_the_share() {
-        let share = Share::new(25);
+        let share = CpuShare::new(25);
         share.used(secs(1), secs(100));
         assert!(!share.is_over(|| secs(100)));
         share.used(Duration::from_millis(1), secs(100));
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn who_stays_below_it_is_never_stopped() {
-        let share = Share::new(50);
+        let share = CpuShare::new(50);
         for second in 0..1_000 {
             share.used(Duration::from_millis(499), secs(second));
             assert!(!share.is_over(|| secs(second)));
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn without_a_limit_nothing_stops_anyone() {
-        let share = Share::new(0);
+        let share = CpuShare::new(0);
         share.used(secs(1_000_000), secs(1));
         assert!(!share.is_over(|| secs(1)));
     }

@@ -10,14 +10,14 @@ pub(super) const SHARDS_MAX: usize = 64;
 /// All keys, in units.
 const UNITS: usize = 256;
 
-/// The shares of a tier's shards.
+/// How keys and capacity are split among the shards of a tier.
 #[derive(Debug)]
-pub(super) struct Shares {
+pub(super) struct Split {
     /// The shard of each unit.
     shard_of: [u8; UNITS],
 }
 
-impl Shares {
+impl Split {
     /// Of so many shards, at least one and at most [`SHARDS_MAX`].
     pub(super) fn new(shards: usize) -> Self {
         // Shares that grow by the same factor, and together by 2, end where an exponential does.
@@ -48,7 +48,7 @@ impl Shares {
 /// ```
 pub fn shards_of_at_least(part: u64, capacity: u64) -> usize {
     let numbers = std::iter::successors(Some(1), |shards| Some(2 * shards)).take_while(|shards| *shards <= SHARDS_MAX);
-    numbers.take_while(|shards| *shards == 1 || Shares::new(*shards).part(0, capacity) >= part).last().unwrap_or(1)
+    numbers.take_while(|shards| *shards == 1 || Split::new(*shards).part(0, capacity) >= part).last().unwrap_or(1)
 }
 
 #[cfg(test)]
@@ -58,16 +58,16 @@ mod tests {
     #[test]
     fn each_shard_has_the_keys_that_its_part_of_the_capacity_is_for() {
         for shards in 1..=64 {
-            let shares = Shares::new(shards);
+            let split = Split::new(shards);
             let mut keys = vec![0_u64; shards];
-            (0..UNITS as u128).for_each(|key| keys[shares.shard_of(key)] += 1);
-            let parts: Vec<u64> = (0..shards).map(|shard| shares.part(shard, 1 << 40)).collect();
+            (0..UNITS as u128).for_each(|key| keys[split.shard_of(key)] += 1);
+            let parts: Vec<u64> = (0..shards).map(|shard| split.part(shard, 1 << 40)).collect();
             assert_eq!(parts.iter().sum::<u64>(), 1 << 40);
             assert!(parts.iter().zip(&keys).all(|(part, keys)| *keys > 0 && *part == keys << 32));
             assert!(keys[shards - 1] <= 3 * keys[0], "{keys:?}");
         }
-        assert_eq!(Shares::new(1).part(0, u64::MAX), u64::MAX);
-        let two = Shares::new(2);
+        assert_eq!(Split::new(1).part(0, u64::MAX), u64::MAX);
+        let two = Split::new(2);
         assert_eq!([two.part(0, 256), two.part(0, 256) + two.part(1, 256)], [106, 256]);
     }
 

@@ -13,18 +13,18 @@ use super::Store;
 use crate::barrier::Verdict;
 use crate::cached::{Began, Cached};
 use crate::faults::switched_on;
-use crate::request::Asked;
+use crate::request::CacheRequest;
 use crate::tenant::counters::count;
 use crate::tier::{Stored, Terms, Tier};
 
 /// How often an entry is judged anew because purges came in between. Past it, it is stored by the next fill.
-const JUDGEMENTS_MAX: usize = 4;
+const OFFERS_MAX: usize = 4;
 
 impl Store {
     /// Stores an entry in L2, and before it the list of the variants that it belongs to.
-    pub(crate) async fn share(
+    pub(crate) async fn put_in_l2(
         &self,
-        asked: &Asked,
+        request: &CacheRequest,
         key: &CacheKey,
         cached: &Arc<Cached>,
         marker: Option<Variants>,
@@ -37,36 +37,43 @@ impl Store {
         if let Some(marker) = marker {
             let began = Began { token: None, ..cached.began };
             let marker = Cached::new(Entry::Variants(marker), 0, began, cached.consistency, &self.budget);
-            self.offer(l2, asked, &asked.key, &Arc::new(marker), until).await;
+            self.offer(l2, request, &request.key, &Arc::new(marker), until).await;
         }
-        self.offer(l2, asked, key, cached, until).await;
+        self.offer(l2, request, key, cached, until).await;
     }
 
     /// Offers an entry until it is judged by every purge there is.
-    async fn offer(&self, l2: &dyn Tier, asked: &Asked, key: &CacheKey, cached: &Arc<Cached>, until: Timestamp) {
+    async fn offer(
+        &self,
+        l2: &dyn Tier,
+        request: &CacheRequest,
+        key: &CacheKey,
+        cached: &Arc<Cached>,
+        until: Timestamp,
+    ) {
         let entry = Arc::new(cached.entry.clone());
-        for _ in 0..JUDGEMENTS_MAX {
+        for _ in 0..OFFERS_MAX {
             // Known before it is judged: what comes in between makes it be offered again.
-            let known = asked.tenant.barriers_read.load(Ordering::Acquire).saturating_sub(1);
-            if cached.verdict(&asked.tenant.barriers) == Verdict::Gone {
-                count(&asked.tenant.counters.fills_purged);
+            let known = request.tenant.barriers_read.load(Ordering::Acquire).saturating_sub(1);
+            if cached.verdict(&request.tenant.barriers) == Verdict::Gone {
+                count(&request.tenant.counters.fills_purged);
                 return;
             }
-            let version = Self::version_terms(&asked.tenant.barriers, cached);
+            let version = Self::version_terms(&request.tenant.barriers, cached);
             let terms =
                 Terms { judged_at: Some(known), token: cached.began.token.filter(|_| self.peers.fences()), version };
             match l2.put_on(terms, key, Arc::clone(&entry), until).await {
                 Ok(Stored::Yes) => return,
-                Ok(Stored::Replaced) => return self.peers.announce(&asked.tenant, key, cached).await,
+                Ok(Stored::Replaced) => return self.peers.announce(&request.tenant, key, cached).await,
                 Ok(Stored::Behind(_)) => {
-                    if !self.hear_of_barriers(&asked.tenant).await {
-                        return count(&asked.tenant.counters.l2_errors);
+                    if !self.hear_of_barriers(&request.tenant).await {
+                        return count(&request.tenant.counters.l2_errors);
                     }
                 }
-                Ok(Stored::Fenced | Stored::Older) => return self.step_aside(asked, key, cached),
+                Ok(Stored::Fenced | Stored::Older) => return self.step_aside(request, key, cached),
                 Err(error) => {
-                    count(&asked.tenant.counters.l2_errors);
-                    tracing::debug!(tenant = &*asked.tenant.name, %error, "not stored in L2");
+                    count(&request.tenant.counters.l2_errors);
+                    tracing::debug!(tenant = &*request.tenant.name, %error, "not stored in L2");
                     return;
                 }
             }
@@ -74,18 +81,23 @@ impl Store {
     }
 
     /// Another node's later fill was faster, or brought something newer: the next lookup finds its answer in L2 instead of this one in memory.
-    fn step_aside(&self, asked: &Asked, key: &CacheKey, cached: &Arc<Cached>) {
-        count(&asked.tenant.counters.fills_fenced);
+    fn step_aside(&self, request: &CacheRequest, key: &CacheKey, cached: &Arc<Cached>) {
+        count(&request.tenant.counters.fills_fenced);
         let now = self.clock.now();
-        asked.tenant.memory.remove_if(key.hash(), Departure::Purged, now, |held| Arc::ptr_eq(held, cached));
+        request.tenant.memory.remove_if(key.hash(), Departure::Purged, now, |held| Arc::ptr_eq(held, cached));
     }
 
     /// What a fill brings, as of its beginning. (A test may have it taken as of its end, to see that this matters.)
-    pub(crate) fn as_of(&self, asked: &Asked, stored: StoredResponse, began: Began) -> (StoredResponse, Began) {
+    pub(crate) fn as_of(
+        &self,
+        request: &CacheRequest,
+        stored: StoredResponse,
+        began: Began,
+    ) -> (StoredResponse, Began) {
         if !switched_on().no_barriers {
             return (stored, began);
         }
-        let now = Began { token: began.token, ..self.begin(asked) };
+        let now = Began { token: began.token, ..self.begin(request) };
         (StoredResponse { sequence: now.sequence, ..stored }, now)
     }
 }
