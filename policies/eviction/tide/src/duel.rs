@@ -2,9 +2,9 @@
 
 use sandbar_guest::eviction::knowledge::{Reader, Writer};
 
-use crate::view::VIEWS;
+use crate::view::ViewName;
 
-const VIEWS_LEN: usize = VIEWS.len();
+const VIEWS_LEN: usize = ViewName::ALL.len();
 /// Sums are scaled down before they lose their precision.
 const WEIGHT_MAX: f32 = 1e12;
 

@@ -9,8 +9,8 @@ use hashbrown::HashTable;
 use sandbar_guest::eviction::knowledge;
 use sandbar_guest::eviction::table::{make_room, spread};
 
+use crate::constants::MEMORY_MAX;
 use crate::pools::Evicted;
-use crate::view::MEMORY_MAX;
 
 /// Ghosts that are allocated together.
 const CHUNK: u32 = 256;

@@ -92,9 +92,9 @@ impl Tide {
         let settings = &self.settings;
         let switches = [settings.cost, settings.size, settings.adapt, settings.ghosts, settings.luck];
         switches.into_iter().for_each(|switch| own.byte(switch.into()));
-        let numbers = view::numbers(settings);
-        own.number(numbers.len() as u64);
-        numbers.iter().for_each(|number| own.number(*number as u64));
+        let names = view::names(settings);
+        own.number(names.len() as u64);
+        names.iter().for_each(|name| own.number(*name as u64));
     }
 
     /// None where the settings were other ones.

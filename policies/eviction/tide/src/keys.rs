@@ -3,6 +3,8 @@
 use sandbar_guest::eviction::ghosts::Ghosts;
 use sandbar_guest::eviction::knowledge::{Reader, Writer};
 
+use crate::constants::ROUNDS_MAX;
+
 /// Numbers for keys, given again when a key is forgotten.
 #[derive(Debug)]
 pub(crate) struct Keys {
@@ -22,9 +24,6 @@ pub(crate) struct Numbered {
     /// The same number where another key had it until now.
     pub forgotten: Option<u32>,
 }
-
-/// Keys that are in use and get another round before one is forgotten all the same.
-const ROUNDS_MAX: u32 = 8;
 
 impl Keys {
     pub(crate) fn new(keys_max: u32) -> Self {

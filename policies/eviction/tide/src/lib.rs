@@ -23,6 +23,7 @@ use sandbar_guest::eviction::random::Random;
 use sandbar_guest::eviction::{Arrival, Departure, Eviction, Knowledge};
 use serde::Deserialize;
 
+mod constants;
 mod duel;
 mod ghosts;
 mod heirloom;
@@ -32,10 +33,12 @@ mod trial;
 mod view;
 mod worth;
 
+use constants::{READ_SHARE_MIN, TRIAL_ENTRIES, UNPROVED_SHARE};
 use ghosts::{Ghost, Ghosts};
 use pools::{Entry, Heirloom, Newcomer, Pools};
 use trial::Trials;
 use view::View;
+pub use view::ViewName;
 use worth::Worth;
 
 /// What to leave out; the defaults suit all traffic.
@@ -52,9 +55,9 @@ pub struct Settings {
     pub ghosts: bool,
     /// Whether newcomers may stay by luck, under the views for loops.
     pub luck: bool,
-    /// Numbers of the views to try, for experiments: the first one rules until another has done better. All of them where
-    /// this is not set.
-    pub views: Option<Vec<usize>>,
+    /// The views to try, for experiments: the first one rules until another has done better. All of them where this is not
+    /// set.
+    pub views: Option<Vec<ViewName>>,
 }
 
 impl Default for Settings {
@@ -82,17 +85,12 @@ pub struct Tide {
     heirlooms: Heirlooms<Heirloom>,
 }
 
-/// Trials begin with so many entries, or with the first eviction.
-const TRIAL_ENTRIES: u32 = 64;
-/// Of what a policy of another kind hands over, the share that begins as newcomers.
-const UNPROVED_SHARE: f64 = 0.3;
-
-/// If fewer of the requests than this share were reads when the cache is full for the first time, recency has failed.
-const READ_SHARE_MIN: f64 = 0.03;
-
 impl Tide {
     fn evict_down_to(&mut self, bytes: u64, victims: &mut Vec<u32>) {
-        if self.entries.evicted_bytes() == 0 && self.entries.bytes() > bytes {
+        if self.entries.bytes() <= bytes {
+            return;
+        }
+        if self.entries.evicted_bytes() == 0 {
             self.begin_evicting();
         }
         while self.entries.bytes() > bytes {
@@ -114,6 +112,8 @@ impl Tide {
     /// Where hardly anything was read before the cache was full, keys come back later than recency could keep them, if they do.
     /// So what came first is held on to, as if it were a loop, until trials know better. Not where some entries are worth more
     /// than others: worth is a better guess than order.
+    #[cold]
+    #[inline(never)]
     fn begin_evicting(&mut self) {
         let is_decided = self.first > 0 || self.trials.as_ref().is_some_and(|trials| !trials.follows(self.first));
         let hardly_read = self.entries.read_share() < READ_SHARE_MIN;

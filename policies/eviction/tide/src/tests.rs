@@ -143,13 +143,17 @@ fn the_order_is_that_in_which_entries_would_leave() {
 
 #[test]
 fn a_view_that_does_not_exist_is_refused() {
-    for settings in
-        [r#"{"views": [13]}"#, r#"{"views": [1, 1]}"#, r#"{"views": []}"#, r#"{"views": 3}"#, r#"{"view": 3}"#]
-    {
+    for settings in [
+        r#"{"views": ["no-such"]}"#,
+        r#"{"views": ["loop", "loop"]}"#,
+        r#"{"views": []}"#,
+        r#"{"views": 3}"#,
+        r#"{"view": 3}"#,
+    ] {
         let error = Tide::configure(settings, 100, 0).unwrap_err();
         assert!(error.contains("view"), "{error}");
     }
-    assert!(Tide::configure(r#"{"views": [3, 0]}"#, 100, 0).is_ok());
+    assert!(Tide::configure(r#"{"views": ["recency", "greedy-dual-size"]}"#, 100, 0).is_ok());
 }
 
 /// What `views` miss of the second half.
@@ -174,7 +178,8 @@ fn a_loop_that_changes_is_held_without_what_dropped_out() {
         })
         .collect();
     // Half of it fits; 4 % are new in each round.
-    let [without, with] = ["[8]", "[11]"].map(|views| misses_of_second_half(views, 100, &rounds));
+    let [without, with] =
+        [r#"["loop"]"#, r#"["changing-loop"]"#].map(|views| misses_of_second_half(views, 100, &rounds));
     assert!(with < 12_500 && without > 14_000, "the best possible is a little over 10,000: {with}, {without}");
 }
 
@@ -183,7 +188,8 @@ fn what_is_read_once_makes_room_for_what_has_still_to_be_read() {
     // Each key is read once, when 40 others have come, and from a third of the way on when 90 have.
     let after = |key: u32| 40 + (key / 140).min(50);
     let keys: Vec<u32> = (100..20_100).flat_map(|key| [key, key - after(key)]).collect();
-    let [without, with] = ["[0]", "[12]"].map(|views| misses_of_second_half(views, 100, &keys));
+    let [without, with] =
+        [r#"["greedy-dual-size"]"#, r#"["read-once"]"#].map(|views| misses_of_second_half(views, 100, &keys));
     assert!(with < 10_500 && without > 15_000, "the best possible is 10,000: {with}, {without}");
 }
 
@@ -192,7 +198,8 @@ fn what_is_read_once_makes_room_for_what_has_still_to_be_read() {
 fn views_that_look_best_in_turns_are_judged_by_the_whole_round() {
     for (capacity_bytes, round) in [(1_000, 8_000), (3_000, 24_000), (700, 4_000), (2_000, 12_000)] {
         let keys: Vec<u32> = (0..20 * round).map(|at| (at % round).min(round - 1 - at % round)).collect();
-        let [all, recency] = ["null", "[0]"].map(|views| misses_of_second_half(views, capacity_bytes, &keys));
+        let [all, recency] =
+            ["null", r#"["greedy-dual-size"]"#].map(|views| misses_of_second_half(views, capacity_bytes, &keys));
         assert!(all as f64 <= 1.05 * recency as f64, "{capacity_bytes}, {round}: {all}, {recency}");
     }
 }
@@ -212,7 +219,7 @@ fn a_loop_that_an_empty_cache_meets_is_held_from_its_second_round_on() {
 
 #[test]
 fn after_a_switch_the_cache_takes_in_what_the_miniature_has_held_all_along() {
-    let mut shard = Shard::new(r#"{"views": [3, 1]}"#, 100);
+    let mut shard = Shard::new(r#"{"views": ["recency", "quick-demotion"]}"#, 100);
     // Fifty keys are read while recency holds them, and then so seldom that a newcomer would have to wait too long.
     let mut new = 1_000..;
     (0..5).for_each(|_| _ = shard.misses((0..50).chain(new.by_ref().take(30))));
@@ -231,9 +238,9 @@ fn after_a_switch_the_cache_takes_in_what_the_miniature_has_held_all_along() {
 
 #[test]
 fn it_begins_with_worth_where_some_is_worth_more() {
-    for (sizes, view) in [([10, 10], 8), ([10, 90], 0)] {
+    for (sizes, view) in [([10, 10], ViewName::Loop), ([10, 90], ViewName::GreedyDualSize)] {
         let mut shard = Shard::new("", 1_000);
         (0..200).for_each(|key| _ = shard.request(key, sizes[key as usize % 2], 0));
-        assert_eq!(shard.policy.first, view);
+        assert_eq!(ViewName::ALL[shard.policy.first], view);
     }
 }

@@ -3,6 +3,10 @@
 //! A cache of 1/n of the size that sees 1/n of the keys hits about as often as the whole. Which n it is for these keys,
 //! the whole says: the share of it that they have.
 
+use crate::constants::{
+    ENTRIES_MAX, HALF_LIFE, HALF_LIFE_REQUESTS_MIN, HELD_READS_MIN, KEPT_BY_SWITCH, KEYS_MAX, LATELY, MARGIN, PATIENCE,
+    PERIOD, SWITCH_HALF_LIVES, SWITCHES_MAX,
+};
 use crate::duel::Duel;
 use crate::keys::{Keys, Numbered};
 use crate::pools::{Newcomer, Pools};
@@ -17,33 +21,6 @@ mod share;
 use sample::Sample;
 use settled::Settled;
 use share::Share;
-
-/// Entries that a miniature cache has at most; there are half as many after the sample was halved.
-const ENTRIES_MAX: u32 = 1536;
-/// Keys that are known to the trials at most: resident or lately gone in one of them.
-const KEYS_MAX: u32 = 3 * ENTRIES_MAX;
-/// What was won counts half after this many requests per entry of a miniature cache, but not after fewer than 500.
-const HALF_LIFE: f32 = 8.0;
-const HALF_LIFE_REQUESTS_MIN: f32 = 500.0;
-/// Verdicts are this many requests apart.
-const PERIOD: u32 = 16;
-/// How much better the next view has to be, in standard deviations.
-const MARGIN: f32 = 1.5;
-/// What a miniature holds the cache takes in again if it was read so often there: twice, as one part of a loop is as good as
-/// another.
-const HELD_READS_MIN: u8 = 2;
-/// What all miniatures hold is shown to them again after so many requests per entry of one of them: a key that is read all the
-/// time would cost much and say nothing.
-const LATELY: f32 = 1.0 / 48.0;
-/// What was won before a switch counts less after it, so that a wrong one is soon undone.
-const KEPT_BY_SWITCH: f32 = 0.25;
-/// With each switch lately the next one keeps more, all of it after so many ...
-const SWITCHES_MAX: f32 = 6.0;
-/// ... and what was won counts for longer, by this part of its half-life: where parts of the traffic that take turns look best
-/// under another view each, and each is over when its view is followed, all of them together are to judge.
-const PATIENCE: f32 = 0.5;
-/// A switch counts half after so many half-lives.
-const SWITCH_HALF_LIVES: f32 = 4.0;
 
 /// The trials of all views.
 #[derive(Debug)]

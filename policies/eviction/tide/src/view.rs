@@ -1,8 +1,10 @@
 //! Views: how long entries of each experience and worth may wait for the next read, in proportion to each other.
 
+use serde::Deserialize;
+
 use crate::Settings;
+use crate::constants::{HOLD_MAX, LEVEL_OCTAVES};
 use crate::pools::{ByPool, EXPERIENCES, LEVELS, LUCKY, LUCKY_RETURNED, NEW, READ, RETURNED};
-use crate::worth::LEVEL_OCTAVES;
 
 /// A table of reaches, by its parameters. An entry that was read once and is worth 1 has a reach of 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,12 +33,6 @@ pub(crate) struct View {
     pub proof: bool,
 }
 
-/// No view remembers for longer, in capacities.
-pub(crate) const MEMORY_MAX: f64 = 2.0;
-
-/// Even where nothing else is let in, what was read once leaves after so many times the entries were evicted.
-const HOLD_MAX: f32 = 16.0;
-
 /// Newcomers leave quickly, experience and worth count.
 const BASE: View = View {
     newcomer: 0.03,
@@ -51,86 +47,141 @@ const BASE: View = View {
     proof: false,
 };
 
-/// The views that are tried; the first one rules until another has done better. That is one which never throws away what
-/// is about to be read again: traffic whose reads are far apart says late that it is such.
-pub(crate) const VIEWS: [View; 13] = [
-    // Recency and worth: GreedyDual-Size.
-    View { newcomer: 1.0, growth: 0.0, thrift: 1.25, memory: 2.0, ..BASE },
-    // Good on most traffic.
-    BASE,
-    // The same with more patience for newcomers.
-    View { newcomer: 0.3, growth: 0.5, memory: 2.0, ..BASE },
-    // Least recently used.
-    View { newcomer: 1.0, growth: 0.0, thrift: 0.0, memory: 2.0, ..BASE },
-    // Reads are rare: hold on to what came back.
-    View { newcomer: 0.02, returned: 2.0, growth: 1.0, memory: 1.0, ..BASE },
-    // Popularity moves on: one read is as good as many.
-    View { newcomer: 0.02, growth: 0.0, thrift: 1.25, memory: 2.0, ..BASE },
-    // Patience, and one read is as good as many.
-    View { newcomer: 0.3, growth: 0.0, thrift: 1.25, memory: 2.0, ..BASE },
-    // Reads in quick succession are one: 2Q.
-    View { newcomer: 0.1, growth: 0.5, quiet: 0.1, refresh: false, memory: 1.0, ..BASE },
-    // Loops that don't fit: hold on to a part of them.
-    View { newcomer: 0.0, returned: 0.0, luck: true, growth: 1.0, thrift: 1.0, memory: 2.0, ..BASE },
-    // Loops among keys that are read in bursts: the same, but newcomers have a chance.
-    View { newcomer: 0.03, returned: 0.03, luck: true, growth: 1.0, thrift: 1.0, memory: 2.0, quiet: 0.1, ..BASE },
-    // Only what was read while it was resident counts.
-    View { newcomer: 0.02, returned: 0.02, growth: 2.0, thrift: 1.0, memory: 2.0, credit: false, ..BASE },
-    // Loops that change: hold on to a part of them, but let go what has dropped out. LIRS.
-    View {
-        newcomer: 0.01,
-        returned: 0.01,
-        luck: true,
-        growth: 0.0,
-        thrift: 1.0,
-        memory: 2.0,
-        credit: false,
-        proof: true,
-        ..BASE
-    },
-    // What is read once is done with, as in a queue: newcomers wait for their read as long as they can.
-    View { newcomer: 32.0, returned: 32.0, growth: 1.0, thrift: 1.25, memory: 2.0, ..BASE },
-];
+/// The views, in settings by names like `greedy-dual-size`. A policy that takes over is told of them in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ViewName {
+    /// Recency and worth: GreedyDual-Size (Cao and Irani 1997). The first to rule.
+    GreedyDualSize,
+    /// Newcomers leave quickly, experience and worth count (S3-FIFO, Yang et al. 2023): good on most traffic.
+    QuickDemotion,
+    /// The same with more patience for newcomers.
+    Patience,
+    /// Least recently used.
+    Recency,
+    /// Reads are rare: hold on to what came back.
+    RareReads,
+    /// Popularity moves on: one read is as good as many.
+    Drift,
+    /// Patience, and one read is as good as many.
+    PatientDrift,
+    /// Reads in quick succession are one: 2Q (Johnson and Shasha 1994).
+    CorrelatedReads,
+    /// Loops that don't fit: hold on to a part of them.
+    Loop,
+    /// Loops among keys that are read in bursts: the same, but newcomers have a chance.
+    BurstyLoop,
+    /// Only what was read while it was resident counts.
+    ResidentReads,
+    /// Loops that change: hold on to a part of them, but let go what has dropped out: LIRS (Jiang and Zhang 2002).
+    ChangingLoop,
+    /// What is read once is done with, as in a queue: newcomers wait for their read as long as they can.
+    ReadOnce,
+}
+
+impl ViewName {
+    /// All of them. The first one rules until another has done better: one which never throws away what is about to be read
+    /// again, as traffic whose reads are far apart says late that it is such.
+    pub(crate) const ALL: [Self; 13] = [
+        Self::GreedyDualSize,
+        Self::QuickDemotion,
+        Self::Patience,
+        Self::Recency,
+        Self::RareReads,
+        Self::Drift,
+        Self::PatientDrift,
+        Self::CorrelatedReads,
+        Self::Loop,
+        Self::BurstyLoop,
+        Self::ResidentReads,
+        Self::ChangingLoop,
+        Self::ReadOnce,
+    ];
+
+    /// Its parameters. They were chosen on the patterns made by code, those of the last two views on what was held out.
+    const fn view(self) -> View {
+        match self {
+            Self::GreedyDualSize => View { newcomer: 1.0, growth: 0.0, thrift: 1.25, memory: 2.0, ..BASE },
+            Self::QuickDemotion => BASE,
+            Self::Patience => View { newcomer: 0.3, growth: 0.5, memory: 2.0, ..BASE },
+            Self::Recency => View { newcomer: 1.0, growth: 0.0, thrift: 0.0, memory: 2.0, ..BASE },
+            Self::RareReads => View { newcomer: 0.02, returned: 2.0, growth: 1.0, memory: 1.0, ..BASE },
+            Self::Drift => View { newcomer: 0.02, growth: 0.0, thrift: 1.25, memory: 2.0, ..BASE },
+            Self::PatientDrift => View { newcomer: 0.3, growth: 0.0, thrift: 1.25, memory: 2.0, ..BASE },
+            Self::CorrelatedReads => {
+                View { newcomer: 0.1, growth: 0.5, quiet: 0.1, refresh: false, memory: 1.0, ..BASE }
+            }
+            Self::Loop => {
+                View { newcomer: 0.0, returned: 0.0, luck: true, growth: 1.0, thrift: 1.0, memory: 2.0, ..BASE }
+            }
+            Self::BurstyLoop => View {
+                newcomer: 0.03,
+                returned: 0.03,
+                luck: true,
+                growth: 1.0,
+                thrift: 1.0,
+                memory: 2.0,
+                quiet: 0.1,
+                ..BASE
+            },
+            Self::ResidentReads => {
+                View { newcomer: 0.02, returned: 0.02, growth: 2.0, thrift: 1.0, memory: 2.0, credit: false, ..BASE }
+            }
+            Self::ChangingLoop => View {
+                newcomer: 0.01,
+                returned: 0.01,
+                luck: true,
+                growth: 0.0,
+                thrift: 1.0,
+                memory: 2.0,
+                credit: false,
+                proof: true,
+                ..BASE
+            },
+            Self::ReadOnce => View { newcomer: 32.0, returned: 32.0, growth: 1.0, thrift: 1.25, memory: 2.0, ..BASE },
+        }
+    }
+}
 
 /// The views that are to be tried, the one to begin with first.
 ///
 /// # Errors
-/// When the settings ask for none, or for one that does not exist or twice.
+/// When the settings ask for none, or for one twice.
 pub(crate) fn chosen(settings: &Settings) -> Result<Vec<View>, String> {
-    let numbers = numbers(settings);
-    let is_twice = |at: usize| numbers[..at].contains(&numbers[at]);
-    let is_wrong = |at| numbers[at] >= VIEWS.len() || is_twice(at);
-    if numbers.is_empty() || (0..numbers.len()).any(is_wrong) {
-        return Err(format!("setting `views`: some of 0 to {}, each once", VIEWS.len() - 1));
+    let names = names(settings);
+    let is_twice = |at: usize| names[..at].contains(&names[at]);
+    if names.is_empty() || (0..names.len()).any(is_twice) {
+        return Err("setting `views`: at least one, and each once".to_owned());
     }
-    let view = |number: &usize| View {
-        thrift: if settings.size { VIEWS[*number].thrift } else { 0.0 },
-        memory: if settings.ghosts { VIEWS[*number].memory } else { 0.0 },
-        luck: settings.luck && VIEWS[*number].luck,
-        ..VIEWS[*number]
+    let view = |name: &ViewName| {
+        let view = name.view();
+        View {
+            thrift: if settings.size { view.thrift } else { 0.0 },
+            memory: if settings.ghosts { view.memory } else { 0.0 },
+            luck: settings.luck && view.luck,
+            ..view
+        }
     };
-    Ok(numbers.iter().map(view).collect())
+    Ok(names.iter().map(view).collect())
 }
 
-/// The numbers of the views that are to be tried.
-pub(crate) fn numbers(settings: &Settings) -> Vec<usize> {
-    settings.views.clone().unwrap_or_else(|| (0..VIEWS.len()).collect())
+/// The names of the views that are to be tried.
+pub(crate) fn names(settings: &Settings) -> &[ViewName] {
+    settings.views.as_deref().unwrap_or(&ViewName::ALL)
 }
 
 /// Which of them to begin with where entries are handed over: the one that is good on most traffic.
 pub(crate) fn first_when_full(settings: &Settings) -> usize {
-    const GOOD_ON_MOST: usize = 1;
-    place(GOOD_ON_MOST, settings).unwrap_or(0)
+    place(ViewName::QuickDemotion, settings).unwrap_or(0)
 }
 
 /// Which of them holds on to a part of a loop.
 pub(crate) fn for_loops(settings: &Settings) -> Option<usize> {
-    const HOLDS_ON: usize = 8;
-    place(HOLDS_ON, settings)
+    place(ViewName::Loop, settings)
 }
 
-fn place(number: usize, settings: &Settings) -> Option<usize> {
-    numbers(settings).iter().position(|chosen| *chosen == number)
+fn place(name: ViewName, settings: &Settings) -> Option<usize> {
+    names(settings).iter().position(|chosen| *chosen == name)
 }
 
 impl View {

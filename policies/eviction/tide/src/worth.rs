@@ -2,16 +2,8 @@
 
 use sandbar_guest::eviction::knowledge::{Reader, Writer};
 
+use crate::constants::{COST_OCTAVES_MAX, FIRST_OCTAVE, LEARN, LEVEL_OCTAVES};
 use crate::pools::LEVELS;
-
-/// Levels are this far apart, in octaves of worth.
-pub(crate) const LEVEL_OCTAVES: f32 = 0.75;
-/// What is worth more per byte than a usual entry of 2^4 bytes is level 0.
-const FIRST_OCTAVE: f32 = 4.0;
-/// A fetch counts as at most 2^5 times as dear or as cheap as the usual one.
-const COST_OCTAVES_MAX: f32 = 5.0;
-/// Share of a new cost in what is usual.
-const LEARN: f32 = 1.0 / 64.0;
 
 /// Knows what a fetch usually costs.
 #[derive(Debug)]

@@ -2,7 +2,8 @@
 
 use sandbar_guest::eviction::knowledge::{Reader, Writer};
 
-use super::{Ghost, KEYS_MAX, Keys, PERIOD, Run, Settled, Share, Trials};
+use super::{Ghost, Keys, Run, Settled, Share, Trials};
+use crate::constants::{KEYS_MAX, PERIOD};
 use crate::duel::Duel;
 use crate::pools::Pools;
 use crate::view::View;

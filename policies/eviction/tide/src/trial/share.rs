@@ -3,6 +3,8 @@
 //! A part of all hashes is not quite the same part of the keys, and still less of the bytes. A loop that just fits, or just
 //! doesn't, is told apart only by a miniature of the size that these keys have in the cache.
 
+use crate::constants::{FOLLOW, RATIO_MAX};
+
 /// Follows the share that the cache shows from the one that the hashes promise.
 #[derive(Debug)]
 pub(super) struct Share {
@@ -13,12 +15,6 @@ pub(super) struct Share {
     expected: f64,
     share: f64,
 }
-
-/// Part of the difference that a request makes good.
-const FOLLOW: f64 = 1.0 / 64.0;
-/// The share is at most so many times what the hashes promise, or what they promise so many times the share: one large entry
-/// should not make all others of the sample fit.
-const RATIO_MAX: f64 = 4.0;
 
 impl Share {
     /// Of a cache of which nothing is known; the hashes promise this.
