@@ -1,46 +1,46 @@
-//! The clients' side: from a request to its tenant, and from there into the cache.
+//! The clients' side of the gateway: checks a request, finds its tenant, and has the cache answer it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::uri::{PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use sandbar::body::{self, Body, Whole};
 use sandbar::cache::{CACHE, Cache};
 use sandbar::not_stored::NotStored;
 use sandbar::tenant::Tenant;
 use sandbar_http::client::{Client, TrustedProxies};
-use sandbar_http::key;
+use sandbar_http::key::{self, Site};
 use sandbar_http::semantics::CacheStatus;
 use sandbar_http::semantics::cache_status::Outcome;
 use sandbar_http::semantics::request::{Ambiguous, check_framing};
 
-use super::first_chunk::{NoBeginning, begun};
+use super::first_chunk::{NoFirstChunk, begun};
 use super::hosts::Hosts;
 use super::listen::Peer;
-use super::room::{RequestRoom, Sending};
+use super::room::{RequestCharge, Sending};
 
-/// Answers clients.
+/// Answers the requests of clients.
 pub(super) struct Front {
     pub(super) cache: Cache,
     pub(super) hosts: Hosts<Arc<Tenant>>,
     pub(super) scheme: Scheme,
-    /// What a request that names no host is taken to ask for.
+    /// The host that an HTTP/1.0 request without one is taken to ask for.
     pub(super) default_host: String,
     pub(super) access: bool,
-    /// How long a body that is announced may take to begin.
+    /// How long the first part of an announced body may take to arrive.
     pub(super) begin_deadline: Duration,
-    /// Who is believed whom it speaks for.
+    /// Proxies that are believed about the client's address.
     pub(super) trusted_proxies: TrustedProxies,
 }
 
 impl Front {
-    /// Answers a request for which there is room, and says that there is none otherwise.
+    /// Answers a request for which `room` was found, else with 503. The room is held until the response is sent.
     pub(super) async fn answer_within(
         &self,
         request: Request<Whole>,
         peer: Peer,
-        room: Option<RequestRoom>,
+        room: Option<RequestCharge>,
     ) -> Response<Sending<Body>> {
         let Some(mut room) = room else { return no_room().map(|content| Sending { content, room: None }) };
         let response = self.answer(request, peer).await;
@@ -48,7 +48,7 @@ impl Front {
         response.map(|content| Sending { content, room: Some(room) })
     }
 
-    /// A request always gets an answer.
+    /// Answers a request: from the cache, or with the reason why it is refused.
     pub(super) async fn answer(&self, mut request: Request<Whole>, peer: Peer) -> Response<Body> {
         let client = Client::seen(peer.connection, peer.address.ip(), request.headers(), &self.trusted_proxies);
         request.extensions_mut().insert(client);
@@ -64,11 +64,11 @@ impl Front {
         response
     }
 
-    /// Whose request it is. Its URI becomes absolute, with the scheme that clients use: no client can choose another
-    /// key for the same thing.
+    /// Finds the tenant of a request, and makes the request's URI absolute, with the scheme that clients use: no client
+    /// can choose another key for the same target.
     async fn route(&self, request: Request<Whole>) -> Result<(&Arc<Tenant>, Request<Body>), Refusal> {
         if request.method() == Method::CONNECT {
-            // What the client has sent into the tunnel that it hoped for is no request.
+            // The client may have sent bytes for the tunnel already, which must not be read as a request: so it closes.
             let closes = request.version() <= Version::HTTP_11;
             let text = "this gateway opens no tunnels";
             return Err(Refusal { closes, ..Refusal::new(StatusCode::NOT_IMPLEMENTED, "tunnel", text) });
@@ -87,24 +87,22 @@ impl Front {
             return Err(no_url());
         }
         self.name_host(&mut head);
-        head.uri =
-            rebuilt(&head.uri, head.uri.authority().map(ToString::to_string), &self.scheme).ok_or_else(no_url)?;
-        let scheme = self.scheme.as_str();
-        let site = key::site(&head.uri, &head.headers, scheme).map_err(unclear)?;
-        let host = site.split_once("://").map_or(site.as_str(), |(_, host)| host);
+        let site = Site::under(self.scheme.as_str(), &head.uri, &head.headers).map_err(unclear)?;
+        let host = site.authority();
         let Some(tenant) = self.hosts.find(host) else {
             // RFC 9110 section 15.5.20: this server can't answer for that authority.
             let text = format!("no tenant of this gateway answers for the host {host:?}");
             return Err(Refusal::new(StatusCode::MISDIRECTED_REQUEST, "unknown-host", text));
         };
-        head.uri = rebuilt(&head.uri, Some(host.to_owned()), &self.scheme).ok_or_else(no_url)?;
+        head.uri = key::uri_at(site.as_str(), &key::sent_target(&head.uri)).map_err(|_| no_url())?;
+        head.extensions.insert(site);
         let content = self.content(&head.headers, incoming).await;
         let content = content.map_err(|reason| Refusal { closes, ..Refusal::from(&reason) })?;
         Ok((tenant, Request::from_parts(head, content)))
     }
 
-    /// RFC 9112 section 3.2 asks for `Host` from HTTP/1.1 on. Who sends none before that is answered by whoever answers for
-    /// all hosts, if somebody does, under a name that is nobody's.
+    /// Gives an HTTP/1.0 request without `Host` the default host, a name that no tenant has: the tenant of all other
+    /// hosts (`*`) answers it, if there is one. From HTTP/1.1 on `Host` is required (RFC 9112 section 3.2).
     fn name_host(&self, head: &mut http::request::Parts) {
         let is_named = head.uri.authority().is_some() || head.headers.contains_key(header::HOST);
         if head.version <= Version::HTTP_10 && !is_named && self.hosts.find(&self.default_host).is_some() {
@@ -113,8 +111,8 @@ impl Front {
         }
     }
 
-    async fn content(&self, fields: &HeaderMap, incoming: Whole) -> Result<Body, NoBeginning> {
-        // Over HTTP/2 content may follow that nothing announces, after the response has begun: that is not waited for.
+    async fn content(&self, fields: &HeaderMap, incoming: Whole) -> Result<Body, NoFirstChunk> {
+        // Over HTTP/2 content may come unannounced, after the response has begun: such content is not waited for.
         let is_announced =
             fields.contains_key(header::TRANSFER_ENCODING) || fields.contains_key(header::CONTENT_LENGTH);
         if is_announced && !http_body::Body::is_end_stream(&incoming) {
@@ -125,7 +123,7 @@ impl Front {
     }
 }
 
-/// What a request is answered that there is no memory for: without content, which would wait for the stream's window.
+/// The answer to a request for which there is no memory. It has no content, as that would wait for the stream's window.
 fn no_room() -> Response<Body> {
     let response = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, NotStored::NoRoom.as_str(), "").into_response();
     let mut response = response.map(|_| body::empty());
@@ -133,29 +131,22 @@ fn no_room() -> Response<Body> {
     response
 }
 
-/// The same target on this authority, with this scheme; unchanged where there is no authority.
-fn rebuilt(uri: &Uri, authority: Option<String>, scheme: &Scheme) -> Option<Uri> {
-    match authority {
-        Some(authority) => key::uri_at(&format!("{scheme}://{authority}"), &key::sent_target(uri)).ok(),
-        None => Some(uri.clone()),
-    }
-}
-
-/// Why a request is nobody's.
+/// Why a request reaches no tenant, and the response that says so.
 struct Refusal {
     status: StatusCode,
-    /// In one word, for `Cache-Status`.
+    /// The reason in one word, for `Cache-Status`.
     detail: &'static str,
     reason: String,
-    /// RFC 9112 section 6.3: after a request that was not clear nobody knows where the next one begins.
+    /// Whether the connection is closed: after an ambiguous request it is not known where the next one begins (RFC 9112
+    /// section 6.3).
     closes: bool,
 }
 
-impl From<&NoBeginning> for Refusal {
-    fn from(reason: &NoBeginning) -> Self {
+impl From<&NoFirstChunk> for Refusal {
+    fn from(reason: &NoFirstChunk) -> Self {
         let (status, detail) = match reason {
-            NoBeginning::Bad => (StatusCode::BAD_REQUEST, "bad-body"),
-            NoBeginning::Late => (StatusCode::REQUEST_TIMEOUT, "late-body"),
+            NoFirstChunk::Bad => (StatusCode::BAD_REQUEST, "bad-body"),
+            NoFirstChunk::Late => (StatusCode::REQUEST_TIMEOUT, "late-body"),
         };
         Self::new(status, detail, reason.to_string())
     }
@@ -181,7 +172,7 @@ impl Refusal {
     }
 }
 
-/// What the access log tells of a request.
+/// What the access log tells of a request, taken before the request is consumed.
 struct Access {
     method: Method,
     host: String,

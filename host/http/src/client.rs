@@ -1,7 +1,7 @@
-//! Who asks: the connection that a request came on, and the address of whoever made it.
+//! The client of a request: the connection that the request came on, and the client's address.
 //!
-//! What clients share (places at an origin, windows, spools) is divided among them by this. The gateway sets it on each
-//! request; an embedder may set it too, as an extension, and without it a request counts for nobody:
+//! Bounded resources (places at an origin, windows, spools) are divided among clients by the [`Client`]. The gateway
+//! sets it on each request as an extension; an embedder may do so too. A request without it is charged to no client:
 //!
 //! ```
 //! use sandbar_http::client::Client;
@@ -24,7 +24,7 @@ use http::HeaderMap;
 
 pub use self::network::{BadNetwork, Network, TrustedProxies};
 
-/// Who asks: an extension of a request.
+/// The client that sent a request: an extension of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Client {
     connection: u64,
@@ -32,14 +32,14 @@ pub struct Client {
     share: ShareKey,
 }
 
-/// What a client's part of something shared is counted by. It is fair between addresses first, and then between the
-/// connections of one address.
+/// The key by which a client's share of a resource is counted. A resource is divided fairly between addresses first,
+/// and then between the connections of one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ShareKey {
-    /// The connection.
+    /// The number of the connection, unique in the process.
     pub connection: u64,
-    /// The address; of an IPv6 address its first 64 bits, as whoever has one has all of these (RFC 6177). None where
-    /// several clients stand behind a proxy that did not say which of them asks.
+    /// The address; of an IPv6 address the first 64 bits, as a client that has one address of a /64 has all of them
+    /// (RFC 6177). None where several clients are behind a proxy that did not say which of them sent the request.
     pub address: Option<IpAddr>,
 }
 
@@ -50,15 +50,16 @@ impl Client {
         Self { connection, address, share: ShareKey { connection, address: Some(shared_prefix(address)) } }
     }
 
-    /// One of several that stand behind a proxy, which did not say which of them it is.
+    /// One of several clients behind a proxy that did not say which of them sent the request.
     pub fn behind(connection: u64, proxy: IpAddr) -> Self {
         Self { share: ShareKey { connection, address: None }, ..Self::new(connection, proxy) }
     }
 
-    /// Who a request comes from: the peer of its connection or, where that is a proxy to be trusted, whom the proxy names
-    /// in `Forwarded` (RFC 7239) or `X-Forwarded-For`: the right-most address that is not a trusted proxy's as well.
+    /// The client that a request comes from: the peer of its connection or, where the peer is a trusted proxy, the
+    /// address that `Forwarded` (RFC 7239) or `X-Forwarded-For` names: the right-most one that is not a trusted proxy
+    /// too.
     ///
-    /// Where these fields are malformed, or contradict each other, nobody knows who it is, and it is the peer.
+    /// Where these fields are malformed, or contradict each other, the peer itself counts as the client.
     pub fn seen(connection: u64, peer: IpAddr, fields: &HeaderMap, trusted: &TrustedProxies) -> Self {
         use forwarded::Told;
         if !trusted.contains(peer) {
@@ -71,30 +72,30 @@ impl Client {
         }
     }
 
-    /// A number that no other connection of this process has been given.
+    /// The number for a new connection: no other connection of this process has it.
     pub fn next_connection() -> u64 {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         NEXT.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The connection that the request came on.
+    /// The number of the connection that the request came on.
     pub const fn connection(&self) -> u64 {
         self.connection
     }
 
-    /// The address of the client, or of the proxy in front of it where that does not name it. An IPv4 address is never
-    /// written as an IPv6 one.
+    /// The address of the client, or of the proxy in front of it where the proxy does not name the client. An
+    /// IPv4-mapped IPv6 address is given as the IPv4 address.
     pub const fn address(&self) -> IpAddr {
         self.address
     }
 
-    /// What its part of something shared is counted by.
+    /// The key by which this client's share of a resource is counted.
     pub const fn share_key(&self) -> ShareKey {
         self.share
     }
 }
 
-/// An IPv4 address, or the /64 of an IPv6 address.
+/// An IPv4 address as it is, or the /64 of an IPv6 address.
 fn shared_prefix(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
@@ -116,7 +117,7 @@ mod tests {
         ["10.0.0.0/8", "fd00::/8"].map(|network| network.parse().expect("a network")).into_iter().collect()
     }
 
-    /// Who it is by these fields, in lines, and whether its address counts.
+    /// The address of the client of a request with these field lines, and whether its share is counted by that address.
     fn seen(peer: &str, lines: &[(&'static str, &str)]) -> (String, bool) {
         let mut fields = HeaderMap::new();
         for (name, value) in lines {

@@ -5,12 +5,13 @@ use http::{HeaderMap, HeaderName};
 
 use crate::twin::twin;
 
-/// The lines of a field combined, as a character for each byte; none where it selects nothing.
+/// The lines of a field combined, with a character for each byte; none where [`combined`] gives none.
 pub(crate) fn joined_lines(name: &str, request: &HeaderMap) -> Option<String> {
     combined(name, request).map(|value| value.into_iter().map(char::from).collect())
 }
 
-/// The lines of a field; none where there are none, and of what this cache answers itself and keeps from the origin.
+/// The lines of a field, looked up by its twin's name and combined; none where there are none, and for the fields that
+/// this cache answers itself and keeps from the origin.
 pub(crate) fn combined(name: &str, request: &HeaderMap) -> Option<Vec<u8>> {
     let name = twin(name);
     let mut lines = request.get_all(&*name).iter().peekable();
@@ -22,12 +23,12 @@ pub(crate) fn combined(name: &str, request: &HeaderMap) -> Option<Vec<u8>> {
     Some(lines.join(&b", "[..]))
 }
 
-/// Conditions and ranges: what is stored was fetched without those of the request (RFC 9111 section 4.3.1), so it does not
-/// depend on them.
+/// Conditions and ranges: a stored response was fetched without those of the request (RFC 9111 section 4.3.1), so it
+/// does not depend on them.
 const ANSWERED_HERE: [HeaderName; 6] =
     [IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE];
 
-/// Whether this cache answers what a field says itself.
+/// Whether this cache acts on a field itself and does not pass it on.
 pub(crate) fn is_answered_here(name: &HeaderName) -> bool {
     ANSWERED_HERE.contains(name)
 }

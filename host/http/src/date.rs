@@ -13,15 +13,15 @@ const IMF_FIXDATE_LEN: usize = "Sun, 06 Nov 1994 08:49:37 GMT".len();
 
 const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
-/// Longer than any date in any of the three forms: what is longer is none, and is not looked at.
+/// More than the length of any date in any of the three forms: longer values are rejected unread.
 const DATE_BYTES_MAX: usize = 64;
 
 const SECONDS_PER_YEAR: u64 = 31_556_952;
 
-/// The date in `value`; none where it is not one of the three forms, or a day that never was. Names are read in any
-/// case, and the wrong day of the week does not matter.
+/// The date in `value`; none where it has none of the three forms, or is a day that does not exist. Names are read in
+/// any case, and a wrong day of the week does not matter.
 ///
-/// `now` settles the century of the obsolete RFC 850 form.
+/// `now` settles the century of the obsolete RFC 850 form, whose years have two digits.
 pub fn parse(value: &HeaderValue, now: Timestamp) -> Option<Timestamp> {
     let text = value.to_str().ok()?.trim();
     if text.len() > DATE_BYTES_MAX {
@@ -36,7 +36,7 @@ pub fn parse(value: &HeaderValue, now: Timestamp) -> Option<Timestamp> {
     let text = in_its_own_case(text);
     let text = four_digit_year(&text, now).unwrap_or(text);
     let (day, rest) = text.split_at_checked(3)?;
-    // The day of the week says nothing that the date does not: it has to be one, and need not be the right one.
+    // The date determines the day of the week: it has to be the name of some day, and need not be the right one.
     if !DAYS.contains(&day) {
         return None;
     }
@@ -48,13 +48,13 @@ pub fn field(fields: &HeaderMap, name: &HeaderName, now: Timestamp) -> Option<Ti
     parse(fields.get(name)?, now)
 }
 
-/// `time` as an IMF-fixdate, the only form that is generated.
+/// `time` as an IMF-fixdate, the only form that this cache generates; at most the last second of the year 9999.
 pub fn format(time: Timestamp) -> HeaderValue {
     let text = httpdate::fmt_http_date(SystemTime::from(time.min(LAST)));
     HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT"))
 }
 
-/// The names of days and months as they should have been written.
+/// `text` with the names of days and months, and `GMT`, in the case that the date forms prescribe.
 ///
 /// RFC 9111 section 4.2: "Although all date formats are specified to be case-sensitive, a cache recipient SHOULD match
 /// the field value case-insensitively", and "SHOULD consider a date with a zone abbreviation other than "GMT" to be

@@ -1,5 +1,5 @@
-//! Interim responses (RFC 9110 section 15.2), such as `103 Early Hints`: from the origin to the client whose request it
-//! was. They are never stored, and nobody who waits for the same response sees them.
+//! Interim responses (RFC 9110 section 15.2), such as `103 Early Hints`: passed from the origin to the client whose
+//! request was forwarded. They are never stored, and waiters for the same response don't see them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use super::semantics::fields::strip_hop_by_hop;
 
 type Send1xx = dyn Fn(StatusCode, &HeaderMap) + Send + Sync;
 
-/// Where the interim responses to a request go. Whoever can send them puts one into the extensions of the request that
-/// the cache gets; an origin finds it in the extensions of the request that it gets.
+/// Where the interim responses to one request go. A caller that can send them to its client puts an [`Interim`] into
+/// the extensions of the request to the cache; an origin finds it in the extensions of the request that it gets.
 ///
 /// RFC 9110 section 15.2: "A proxy MUST forward 1xx responses unless the proxy itself requested the generation of the
 /// 1xx response."
@@ -22,20 +22,20 @@ pub struct Interim {
 }
 
 impl Interim {
-    /// `send` is called with each of them, in their order, and must not block.
+    /// `send` is called with each interim response, in their order, and must not block.
     pub fn new(send: impl Fn(StatusCode, &HeaderMap) + Send + Sync + 'static) -> Self {
         Self { send: Arc::new(send) }
     }
 
-    /// Passes one on, without what belongs to the origin's connection. A 100 and a 101 do as a whole: the cache answers
-    /// `Expect` itself and never asks for another protocol.
+    /// Passes an interim response on, without the fields of the origin's connection. A 100 and a 101 belong to that
+    /// connection as a whole and are dropped: the cache answers `Expect` itself and never asks for another protocol.
     pub fn pass(&self, status: StatusCode, fields: &HeaderMap) {
         if !matches!(status.as_u16(), 102..=199) {
             return;
         }
         let mut fields = fields.clone();
         strip_hop_by_hop(&mut fields);
-        // Section 15.2: it has no content.
+        // Section 15.2: an interim response has no content.
         fields.remove(CONTENT_LENGTH);
         (self.send)(status, &fields);
     }

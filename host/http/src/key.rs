@@ -1,5 +1,5 @@
-//! From a request to its cache key (RFC 9111 section 2). The fields that join it are those that the origin sees
-//! ([`origin_view`](super::origin_view)), and the target is the one that the origin is asked for.
+//! From a request to its cache key (RFC 9111 section 2). The key is made from the fields that the origin sees
+//! ([`origin_view`](super::origin_view)) and from the target that the origin is asked for.
 
 mod cache_key;
 mod dot_segments;
@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use http::header::COOKIE;
-use http::uri::{Authority, PathAndQuery};
+use http::uri::PathAndQuery;
 use http::{HeaderMap, Uri};
 use serde::{Deserialize, Serialize};
 
@@ -20,18 +20,18 @@ use crate::twin::twin;
 pub use cache_key::CacheKey;
 pub(crate) use dot_segments::without_dots;
 pub use sandbar_base::KeyHash;
-pub use site::{check_form, site, site_of};
+pub use site::{Site, check_form, site_of};
 pub use target::{Target, TargetPrefix, equivalent, spelled};
 
-/// What joins the key beyond tenant, scheme, authority, path and query.
+/// What joins the key besides tenant, scheme, authority, path and query; by default nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct KeyRules {
     /// Whether query parameters are sorted by name: `?b=1&a=2` becomes `?a=2&b=1`.
     pub sort_query: bool,
-    /// Query parameters that are dropped; a name may end in `*`: `utm_*`.
+    /// Query parameters that are left out of the key; a name may end in `*`: `utm_*`.
     pub ignore_params: Vec<String>,
-    /// If not empty, the only query parameters that are kept.
+    /// If not empty, the only query parameters that join the key; names may end in `*`.
     pub keep_params: Vec<String>,
     /// Header fields whose value joins the key.
     pub fields: Vec<String>,
@@ -39,36 +39,36 @@ pub struct KeyRules {
     pub cookies: Vec<String>,
 }
 
-/// A request's key, and what the key says of it.
+/// A request's cache key, with the site and the target that are parts of the key.
 #[derive(Clone, Debug)]
 pub struct Keyed {
-    /// The primary key.
+    /// The cache key: tenant, site and target, and the fields and cookies that the [`KeyRules`] name.
     pub key: CacheKey,
-    /// Scheme and authority, in lower case, without the scheme's own port.
+    /// Scheme and authority, in lower case, without the scheme's default port.
     pub site: String,
     /// Path and query, as they stand in the key.
     pub target: String,
 }
 
-/// Why a request has no key.
+/// Why no cache key can be made for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoKey {
     /// RFC 9110 section 7.2: a server must know the host.
     #[error("the request names no host")]
     NoHost,
-    /// RFC 9112 section 3.2: more than one `Host` field, or a host and port that are none.
+    /// RFC 9112 section 3.2: more than one `Host` field, or a malformed host or port.
     #[error("the request's host is not a single host name or address, with a port or without")]
     BadHost,
     /// RFC 9112 section 3.2.2: the target's authority and `Host` differ.
     #[error("the request's target and its Host field name different hosts")]
     HostMismatch,
-    /// RFC 9112 section 3.2: a form of target that is for another method, or what makes no URL.
+    /// RFC 9112 section 3.2: the target's form is not allowed for the method, or the target makes no valid URL.
     #[error("the request's target is none for its method")]
     BadTarget,
 }
 
 impl NoKey {
-    /// The stable word for it in `Cache-Status`, logs and metrics.
+    /// The stable word for this reason in `Cache-Status`, logs and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::NoHost => "no-host",
@@ -79,7 +79,7 @@ impl NoKey {
     }
 }
 
-/// The key of a request for `uri` on `site`; `fields` are those that the origin sees.
+/// The key of a request for `uri` on `site`; `fields` are the request fields that the origin sees.
 pub(super) fn keyed(tenant: &str, rules: &KeyRules, site: String, uri: &Uri, fields: &HeaderMap) -> Keyed {
     let target = path_and_query(rules, uri);
     let primary = CacheKey::new(tenant, &site, &target);
@@ -92,25 +92,22 @@ pub(super) fn keyed(tenant: &str, rules: &KeyRules, site: String, uri: &Uri, fie
     Keyed { key, site, target }
 }
 
-/// The same request's URI, absolute and on `site`.
+/// `uri` made absolute: on `site`.
 ///
 /// # Errors
-/// When they make none.
-pub(super) fn absolute(uri: Uri, site: &str) -> Result<Uri, NoKey> {
-    let is_on = |(scheme, authority)| {
-        uri.scheme_str() == Some(scheme) && uri.authority().map(Authority::as_str) == Some(authority)
-    };
+/// When `site` and the target make no URI.
+pub(super) fn absolute(uri: Uri, site: &Site) -> Result<Uri, NoKey> {
     let target = sent_target(&uri);
-    if site.split_once("://").is_some_and(is_on) && matches!(target, Cow::Borrowed(_)) {
+    if site.has(&uri) && matches!(target, Cow::Borrowed(_)) {
         return Ok(uri);
     }
-    uri_at(site, &target)
+    uri_at(site.as_str(), &target)
 }
 
 /// The URI of `target` (path and query, or `*`) on `site` (scheme and authority).
 ///
 /// # Errors
-/// When they make none.
+/// When `site` and `target` make no URI.
 pub fn uri_at(site: &str, target: &str) -> Result<Uri, NoKey> {
     let (scheme, authority) = site.split_once("://").ok_or(NoKey::NoHost)?;
     let parts = Uri::builder().scheme(scheme).authority(authority).path_and_query(target);
@@ -143,14 +140,14 @@ fn normal_query<'a>(rules: &KeyRules, query: &'a str) -> Cow<'a, str> {
     let mut params: Vec<_> =
         query.split('&').filter(|param| !param.is_empty() && rules.keeps(&name_of(param))).collect();
     if rules.sort_query {
-        // A stable sort: the order of values of one name can matter to an origin. The end of a name is looked for once,
-        // not in each comparison.
+        // A stable sort: the order of values of one name can matter to an origin. Each parameter's name is computed
+        // once, not in each comparison.
         params.sort_by_cached_key(|param| name_of(param));
     }
     params.join("&").into()
 }
 
-/// The name of a parameter, in the spelling that all equivalent ones have in common.
+/// The name of a query parameter, its percent-encoding normalised.
 fn name_of(param: &str) -> Cow<'_, str> {
     spelled(param.split_once('=').map_or(param, |(name, _)| name))
 }
@@ -171,7 +168,8 @@ impl KeyRules {
     }
 }
 
-/// The configured fields and cookies with their values. Absent and empty are told apart.
+/// The configured fields and cookies with their values. An absent field is left out, an empty one is not: the keys
+/// differ.
 fn extras(rules: &KeyRules, fields: &HeaderMap) -> Vec<(String, String)> {
     let names: BTreeSet<_> = rules.fields.iter().map(|name| name.to_ascii_lowercase()).collect();
     let mut extras = Vec::with_capacity(names.len() + rules.cookies.len());
@@ -188,8 +186,9 @@ fn extras(rules: &KeyRules, fields: &HeaderMap) -> Vec<(String, String)> {
     extras
 }
 
-/// All values of a cookie: of several by one name origins take the first, or the last. Names that an origin could take for
-/// it count too (PHP decodes them and takes `.` for `_`), and are told apart from it.
+/// All values of the cookie `name`: where it occurs several times, some origins take the first, others the last.
+/// Cookies whose names an origin could take for `name` count too (PHP decodes names and takes `.` for `_`), with their
+/// own names.
 fn cookie(fields: &HeaderMap, name: &str) -> Option<String> {
     let same = |other: &str| twin(&spelled(other)) == twin(name);
     let line = joined_lines(COOKIE.as_str(), fields)?;
@@ -202,7 +201,7 @@ fn cookie(fields: &HeaderMap, name: &str) -> Option<String> {
 }
 
 impl KeyRules {
-    /// Whether a field joins the key, by this name or by one that an origin may not tell from it.
+    /// Whether a field joins the key under `name`, or under a name that an origin may not tell from `name`.
     pub(crate) fn has_field(&self, name: &str) -> bool {
         let name = twin(name);
         self.fields.iter().any(|keyed| twin(keyed) == name)
@@ -219,7 +218,7 @@ mod tests {
         for (name, value) in fields {
             map.append(*name, HeaderValue::from_static(value));
         }
-        let site = site(&uri.parse().unwrap(), &map, "http")?;
+        let site = Site::of(&uri.parse().unwrap(), &map, "http")?.into_string();
         Ok(keyed("t", rules, site, &uri.parse().unwrap(), &map).key.text().to_owned())
     }
 

@@ -1,7 +1,7 @@
 //! HTTP caching as values and pure functions: the rules of RFC 9111 ([`semantics`]), the request as the origin sees it
-//! ([`origin_view`]) and what of it joins the cache key ([`key`]), who asks ([`client`]), a stored response ([`entry`])
-//! with its plan ([`plan`]), what a purge names ([`purge`]), and what comes before a response ([`interim`]). What several of
-//! these read is beneath them: dates ([`date`]) and names that an origin may take for each other ([`twin`]).
+//! ([`origin_view`]), the cache key made from that ([`key`]), the client of a request ([`client`]), a stored response
+//! ([`entry`]) with its plan ([`plan`]), the scope of a purge ([`purge`]), and interim responses ([`interim`]). Several
+//! of these modules use dates ([`date`]) and field names that an origin may take for each other ([`twin`]).
 
 pub mod client;
 mod combined;

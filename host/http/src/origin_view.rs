@@ -1,10 +1,10 @@
-//! The request as the origin sees it. It is made once, before anything else is asked of a request, and everything that
-//! follows is made of it: the cache key, the variant that is selected (RFC 9111 section 4.1), what policies are shown, and
-//! whatever is sent to the origin. What the origin does not see, the cache does not see either.
+//! The request as the origin sees it. This view is made once, first of all, and everything else is made from it: the
+//! cache key, the variant that is selected (RFC 9111 section 4.1), the request that policies are shown, and every
+//! request that is sent to the origin. What the origin does not see, the cache does not see either.
 //!
-//! So no client can change what others get by what is not in the key: not by a field that `Connection` takes away on the
-//! way, not by one by which origins are talked into another host, scheme, path or method (CVE-2026-2836 and its many
-//! relatives), and not by another spelling of its name.
+//! So no client can change the responses of others by anything that is not in the key: not by a field that `Connection`
+//! removes on the way, not by a field that makes origins take another host, scheme, path or method (CVE-2026-2836 and
+//! its many relatives), and not by another spelling of such a field's name.
 
 mod names;
 mod told;
@@ -16,21 +16,21 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 
 use self::names::Kind;
-use super::key::{KeyRules, Keyed, NoKey, absolute, check_form, keyed, site};
+use super::key::{KeyRules, Keyed, NoKey, Site, absolute, check_form, keyed};
 use super::semantics::fields::{append_via, connection_named, is_hop_by_hop, times_through};
 use super::twin::{has_twin, twin_name};
 use crate::client::Client;
 
 pub use told::{ForwardRules, ToldBy};
 
-/// What a tenant says of its requests.
+/// A tenant's settings for the view of its requests.
 #[derive(Clone, Copy, Debug)]
 pub struct ViewRules<'a> {
-    /// Its name.
+    /// Name of the tenant: the first part of its cache keys.
     pub tenant: &'a str,
-    /// What joins its keys.
+    /// Which fields, cookies and query parameters join its keys.
     pub key: &'a KeyRules,
-    /// What is passed on.
+    /// Which fields are passed on to the origin, and by which the origin is told of the client.
     pub forward: &'a ForwardRules,
     /// The name of this hop in `Via`.
     pub pseudonym: &'a str,
@@ -39,32 +39,35 @@ pub struct ViewRules<'a> {
 /// A request as the origin sees it.
 #[derive(Clone, Debug)]
 pub struct OriginView {
-    /// Its method.
+    /// The method, unchanged.
     pub method: Method,
-    /// Its absolute URI, path and query as the client sent them.
+    /// The absolute URI, path and query as the client sent them.
     pub uri: Uri,
-    /// Its fields.
+    /// The fields that are sent to the origin.
     pub fields: HeaderMap,
-    /// The same under the names that no origin takes for others; none where they have such names anyway.
+    /// The same fields under their twins' names ([`twin`](crate::twin)); none where all names are their own twins.
     pub folded: Option<Box<HeaderMap>>,
-    /// Its key.
+    /// The cache key.
     pub keyed: Keyed,
-    /// Whether what is stored may answer it, or its response may be stored as one to GET.
+    /// Whether a stored response may answer the request, or its response may be stored as one to GET.
     pub is_answerable: bool,
-    /// Whether it asks the origin for another method or target than its own. One that is answerable never does.
+    /// Whether a field asks the origin for another method or target. Never true where the request is answerable.
     pub is_overridden: bool,
-    /// How often it has come through a cache of this name before.
+    /// How often the request has come through a cache of this name before.
     pub times_through: usize,
 }
 
-/// The view of a request; `is_plain` where it has no content. The scheme is the target's, else `http`.
+/// The view of a request; `is_plain` where the request has no content. The scheme is the target's, else `http`.
 ///
 /// # Errors
-/// When it does not say clearly what it is for.
+/// When no cache key can be made: host or target are missing, malformed or contradictory.
 pub fn origin_view(rules: ViewRules<'_>, head: Parts, is_plain: bool) -> Result<OriginView, NoKey> {
     let Parts { method, uri, headers: mut fields, extensions, .. } = head;
     check_form(&method, &uri)?;
-    let site = site(&uri, &fields, "http")?;
+    let site = match extensions.get::<Site>() {
+        Some(site) if site.has(&uri) => site.clone(),
+        _ => Site::of(&uri, &fields, "http")?,
+    };
     let uri = absolute(uri, &site)?;
     strip_connection(&mut fields);
     // Content of a GET has no meaning that could join the key (RFC 9110 section 9.3.1).
@@ -77,12 +80,12 @@ pub fn origin_view(rules: ViewRules<'_>, head: Parts, is_plain: bool) -> Result<
     rules.forward.tell(&uri, extensions.get().map(Client::address), &mut fields);
     append_via(&mut fields, Version::HTTP_11, rules.pseudonym);
     let folded = folded(&fields);
-    let keyed = keyed(rules.tenant, rules.key, site, &uri, folded.as_deref().unwrap_or(&fields));
+    let keyed = keyed(rules.tenant, rules.key, site.into_string(), &uri, folded.as_deref().unwrap_or(&fields));
     Ok(OriginView { method, uri, fields, folded, keyed, is_answerable, is_overridden, times_through })
 }
 
 impl OriginView {
-    /// The fields that select and join keys, under the names that they are looked up by.
+    /// The fields that select variants and join keys, under their twins' names, by which they are looked up.
     pub fn selecting(&self) -> &HeaderMap {
         self.folded.as_deref().unwrap_or(&self.fields)
     }
@@ -93,13 +96,13 @@ fn is_for_origin(fields: &HeaderMap) -> bool {
     fields.contains_key(IF_MATCH) || fields.contains_key(IF_UNMODIFIED_SINCE)
 }
 
-/// Removes what belongs to the client's connection (RFC 9110 section 7.6.1). `Expect` is answered here: the content is passed
-/// on as it comes.
+/// Removes the fields of the client's connection (RFC 9110 section 7.6.1), and `Expect`: this cache answers it itself,
+/// and passes the content on as it comes.
 fn strip_connection(fields: &mut HeaderMap) {
     let named: HashSet<_> = connection_named(fields).iter().map(|name| twin_name(name).into_owned()).collect();
     remove_where(fields, |name| {
         let plain = twin_name(name);
-        // What could be taken for the length is not told by another name.
+        // A twin of `Content-Length` could be taken for the length of the content.
         *plain != *name && *plain == CONTENT_LENGTH
             || *plain == EXPECT
             || is_hop_by_hop(&plain)
@@ -107,9 +110,9 @@ fn strip_connection(fields: &mut HeaderMap) {
     });
 }
 
-/// Removes the fields by which a client could tell the origin what only the gateway knows, or what is not in the key. Those
-/// that ask for another method or target stay where nothing is stored: the origin would do something else without them.
-/// Whether there are any.
+/// Removes the fields by which a client could tell the origin what only the gateway knows, or what is not in the key.
+/// Fields that ask for another method or target stay where the request is not answerable, as the origin would do
+/// something else without them; true if any of them stays.
 fn strip_told(rules: ViewRules<'_>, fields: &mut HeaderMap, is_answerable: bool) -> bool {
     let mut is_overridden = false;
     remove_where(fields, |name| {
@@ -121,7 +124,7 @@ fn strip_told(rules: ViewRules<'_>, fields: &mut HeaderMap, is_answerable: bool)
         let plain = twin_name(name);
         match Kind::of(plain.as_str()) {
             Kind::Ordinary => false,
-            // Nobody but the gateway says that.
+            // The gateway sets these fields itself.
             _ if rules.forward.told_by.tells(&plain) => true,
             Kind::Client | Kind::Setting => !is_keyed() && !passes(),
             Kind::Place => !is_keyed(),
@@ -142,13 +145,13 @@ fn remove_where(fields: &mut HeaderMap, mut is_unwanted: impl FnMut(&HeaderName)
     }
 }
 
-/// Several lines of a name become one: an origin that reads the first of them alone would see another request than the
-/// cache, which compares all of them.
+/// Joins several lines of a name into one: an origin that reads only the first of them would see another request than
+/// the cache, which compares all of them.
 ///
 /// RFC 9110 section 5.3: a recipient "MAY combine multiple field lines within a field section that have the same field name
 /// into one field line, without changing the semantics of the message". Cookies "MUST be concatenated into a single octet
 /// string using the two-octet delimiter of 0x3b, 0x20 (the ASCII string "; ") before being passed into a non-HTTP/2 context"
-/// (RFC 9113 section 8.2.3), whatever is asked.
+/// (RFC 9113 section 8.2.3): this is done even where the request is not answerable.
 fn join_lines(fields: &mut HeaderMap, is_answerable: bool) {
     let several = |name: &&HeaderName| fields.get_all(*name).iter().nth(1).is_some();
     let is_joined = |name: &&HeaderName| is_answerable || **name == COOKIE;
@@ -157,18 +160,18 @@ fn join_lines(fields: &mut HeaderMap, is_answerable: bool) {
         let delimiter: &[u8] = if name == COOKIE { b"; " } else { b", " };
         let mut lines: Vec<_> = fields.get_all(&name).iter().map(HeaderValue::as_bytes).collect();
         if name == CONTENT_LENGTH {
-            // They are the same, or the request would have been refused.
+            // All lines are the same, or the request would have been refused.
             lines.truncate(1);
         }
-        // What was allowed in each of the lines is allowed in all of them together.
+        // Bytes that are allowed in each line are allowed in the joined line too.
         if let Ok(joined) = HeaderValue::from_bytes(&lines.join(delimiter)) {
             fields.insert(name, joined);
         }
     }
 }
 
-/// All fields under their twins' names, where that makes a difference: those that have such a name first, as lines of
-/// different names come in no order.
+/// All fields under their twins' names; none where no name differs from its twin. Lines that had the twin's name
+/// already come first, then the renamed ones sorted by their old names, as a map has no order between names.
 fn folded(fields: &HeaderMap) -> Option<Box<HeaderMap>> {
     let mut odd: Vec<_> = fields.keys().filter(|name| has_twin(name.as_str())).collect();
     if odd.is_empty() {

@@ -1,32 +1,34 @@
-//! The plan of a stored response: in which tiers it is kept, how long it is fresh, when it may be refreshed early and how
-//! long it may be served stale; what its origin insists on, what RFC 9111 says of it by itself, and what stands in the way of
-//! storing it.
+//! The plan of a stored response: in which tiers it is kept, how long it is fresh, when it may be refreshed early and
+//! how long it may be served stale. Beside it: the origin's directives that no plan overrides, the plan that RFC 9111
+//! alone would make, and the obstacles to storing.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// What becomes of a response: plain numbers that the host executes. All times in milliseconds.
+/// Where and how long a response is kept and served: plain numbers that the host executes. All times are in
+/// milliseconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
-    /// Whether L1 may store it.
+    /// Whether L1 may store the response.
     pub l1: bool,
-    /// Whether L2 may store it.
+    /// Whether L2 may store the response.
     pub l2: bool,
     /// Freshness lifetime (RFC 9111 section 4.2.1), compared with the age.
     pub freshness_lifetime_ms: u64,
-    /// How long after that it may be served while it is validated behind the answer (RFC 5861 section 3).
+    /// How long after its lifetime the response may be served while it is validated in the background (RFC 5861 section
+    /// 3).
     pub stale_while_revalidate_ms: u64,
-    /// How long after that it may be served when the origin fails (RFC 5861 section 4).
+    /// How long after its lifetime the response may be served when the origin fails (RFC 5861 section 4).
     pub stale_if_error_ms: u64,
-    /// When it may be refreshed before it is stale.
+    /// Whether and when hits refresh the response while it is still fresh.
     pub early_refresh: EarlyRefresh,
-    /// Its surrogate keys.
+    /// Surrogate keys, by which the response can be purged.
     pub surrogate_keys: Vec<String>,
 }
 
 impl Plan {
-    /// Whether any tier may store it.
+    /// Whether any tier may store the response.
     pub const fn stores(&self) -> bool {
         self.l1 || self.l2
     }
@@ -35,21 +37,21 @@ impl Plan {
 /// When a fresh entry may be refreshed before it is stale.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EarlyRefresh {
-    /// Never.
+    /// Not before it is stale.
     #[default]
     Never,
     /// In the last `window_ms` of the freshness lifetime a hit refreshes with probability `odds_ppm` / 1,000,000.
     Window {
-        /// Length of the window.
+        /// Length of the window in milliseconds.
         window_ms: u64,
-        /// Odds in millionths.
+        /// Probability in millionths.
         odds_ppm: u32,
     },
     /// XFetch (Vattani, Chierichetti, Lowenstein, "Optimal Probabilistic Cache Stampede Prevention", VLDB 2015).
     Xfetch {
-        /// What a fetch takes.
+        /// Delta: how long a fetch takes, in milliseconds.
         fetch_ms: u32,
-        /// Beta in thousandths.
+        /// Beta in thousandths: the larger, the earlier a refresh.
         beta_milli: u32,
     },
 }
@@ -61,20 +63,21 @@ pub struct Directives {
     pub no_cache: bool,
     /// `must-revalidate`, `proxy-revalidate` or `s-maxage`: never reused stale, not even when the origin fails.
     pub must_revalidate: bool,
-    /// `immutable` (RFC 8246).
+    /// `immutable` (RFC 8246): never refreshed early.
     pub immutable: bool,
 }
 
-/// What RFC 9111 says of a response, before any policy is asked: produced by `http::semantics`, amended by a policy.
+/// What RFC 9111 alone makes of a response, before any policy is asked: produced by `http::semantics`, amended by a
+/// policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standard {
-    /// What RFC 9111 would do. It stores nothing where there is an obstacle.
+    /// The plan by RFC 9111 alone. It stores nothing where there is an obstacle.
     pub plan: Plan,
-    /// What the origin insists on.
+    /// The response directives that hold on every reuse, whatever a policy plans.
     pub directives: Directives,
     /// `corrected_initial_age` (RFC 9111 section 4.2.3).
     pub initial_age: Duration,
-    /// Where the lifetime comes from.
+    /// Where the plan's freshness lifetime comes from.
     pub lifetime: LifetimeSource,
     /// Everything that forbids storing it; empty where it may be stored.
     pub obstacles: Vec<Obstacle>,
@@ -83,11 +86,11 @@ pub struct Standard {
 /// Where a freshness lifetime comes from (RFC 9111 section 4.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LifetimeSource {
-    /// A directive or `Expires`: not to be exceeded.
+    /// From a directive or `Expires`: not to be exceeded.
     Explicit,
-    /// Section 4.2.2.
+    /// Guessed from `Last-Modified` (section 4.2.2).
     Heuristic,
-    /// The origin gave none and none may be guessed.
+    /// The origin gave no lifetime and none may be guessed.
     Missing,
 }
 
@@ -106,18 +109,18 @@ pub enum Obstacle {
     Private,
     /// The request had `Authorization` and the response does not allow sharing (RFC 9111 section 3.5).
     Authorization,
-    /// It sets a cookie, and the class does not store those.
+    /// The response sets a cookie, and the class does not store such responses.
     SetCookie,
-    /// `Vary: *`: it would never be selected.
+    /// `Vary: *`: the response would never be selected.
     VaryAny,
-    /// Nothing makes it fresh and nothing could validate it: storing it is of no use.
+    /// The response is never fresh, nor of use when stale, and can't be validated: storing it is of no use.
     NoLifetime,
-    /// It is a part that can't be combined: no or bad `Content-Range`.
+    /// The response is a part (206) without a usable `Content-Range`, so that it can't be combined with others.
     Partial,
 }
 
 impl Obstacle {
-    /// All of them.
+    /// All obstacles, in the order of their declaration.
     pub const ALL: [Self; 10] = [
         Self::Method,
         Self::Status,
@@ -131,7 +134,7 @@ impl Obstacle {
         Self::Partial,
     ];
 
-    /// The stable word for it in `Cache-Status`, logs and metrics.
+    /// The stable word for this obstacle in `Cache-Status`, logs and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Method => "method",
@@ -147,7 +150,7 @@ impl Obstacle {
         }
     }
 
-    /// The grant with which a policy may store it all the same; none where nothing can allow it.
+    /// The grant with which a policy may store a response despite this obstacle; none where nothing can allow it.
     pub const fn grant(self) -> Option<Grant> {
         match self {
             Self::NoStore => Some(Grant::NoStore),
@@ -170,9 +173,9 @@ pub enum Grant {
     NoStore,
     /// Storing despite `private`.
     Private,
-    /// Storing what sets a cookie.
+    /// Storing responses that set a cookie.
     SetCookie,
-    /// Storing what was asked for with `Authorization`.
+    /// Storing responses to requests with `Authorization`.
     Authorization,
     /// Longer stale windows than the origin gave, where it does not forbid stale responses: the out-of-band contract of
     /// RFC 9111 section 4.2.4.

@@ -1,16 +1,16 @@
-//! What a purge reaches, and how hard.
+//! A purge: its scope, and whether it is hard or soft.
 
 use serde::{Deserialize, Serialize};
 
 use crate::key::{Target, TargetPrefix};
 
-/// What a purge reaches. It never leaves its tenant.
+/// Which entries a purge reaches: always entries of one tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scope {
-    /// One target on one site, with all its variants, however it is spelled.
+    /// One target on one site, with all its variants and all its equivalent spellings.
     Target(Target),
-    /// Every target on one site that begins so; on every site where none is named.
+    /// Every target that begins with a prefix, on one site or on all.
     Prefix(TargetPrefix),
     /// Every entry with this surrogate key.
     SurrogateKey(String),
@@ -18,22 +18,22 @@ pub enum Scope {
     Everything,
 }
 
-/// What becomes of what a purge reaches.
+/// What a purge does to the entries that it reaches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PurgeMode {
-    /// It is gone.
+    /// They are gone.
     #[default]
     Hard,
-    /// It is stale from now on: it can still be served while it is validated, or when the origin fails.
+    /// They are stale from now on: they can still be served while they are validated, or when the origin fails.
     Soft,
 }
 
-/// One thing to purge.
+/// One purge: a scope and a mode.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Purge {
-    /// What it reaches.
+    /// Which entries the purge reaches.
     pub scope: Scope,
-    /// How hard.
+    /// Whether they are removed or made stale.
     pub mode: PurgeMode,
 }

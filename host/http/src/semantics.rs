@@ -1,8 +1,8 @@
-//! What HTTP says about caching, as pure functions: RFC 9111 (caching), 9110 (semantics), 5861 (stale controls), 8246
-//! (`immutable`), 9211 (`Cache-Status`), 9213 (targeted cache control) and 9875 (cache groups).
+//! The rules of HTTP about caching, as pure functions: RFC 9111 (caching), 9110 (semantics), 5861 (stale controls),
+//! 8246 (`immutable`), 9211 (`Cache-Status`), 9213 (targeted cache control) and 9875 (cache groups).
 //!
-//! Nothing here does I/O or reads a clock: `now` is an argument. Whatever bytes a field holds, no function panics; what
-//! can't be understood is read in the way that reuses least.
+//! Nothing here does I/O or reads a clock: `now` is an argument. Whatever bytes a field holds, no function panics; a
+//! field that can't be understood is read in the way that reuses least.
 //!
 //! ```
 //! use http::{HeaderMap, Method, StatusCode, Uri, header};
@@ -79,26 +79,26 @@ pub use useless::useless_after;
 pub use validate::{HeadUpdate, freshen, freshen_from_head, selected_by_304, validation_fields};
 pub use vary::{Vary, selecting_values, vary};
 
-/// The head of a request. What it says to caches has been read by the time that there is one: no question that is asked of
-/// it reads `Cache-Control` again.
+/// The head of a request. Its cache directives are parsed once, when the head is made: no rule reads `Cache-Control`
+/// again.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestHead<'a> {
-    /// Its method.
+    /// The request's method.
     pub method: &'a Method,
-    /// Its target; only path and query are looked at.
+    /// The request's target, absolute or not.
     pub uri: &'a Uri,
-    /// Its fields.
+    /// The request's fields, from which the directives were read.
     pub fields: &'a HeaderMap,
     directives: RequestDirectives,
 }
 
 impl<'a> RequestHead<'a> {
-    /// Reads the directives among the fields.
+    /// A head whose directives are read from the fields.
     pub fn new(method: &'a Method, uri: &'a Uri, fields: &'a HeaderMap) -> Self {
         Self::with_directives(method, uri, fields, RequestDirectives::of(fields))
     }
 
-    /// With the directives that were read from these very fields before.
+    /// A head with directives that were read from these very fields before.
     pub const fn with_directives(
         method: &'a Method,
         uri: &'a Uri,
@@ -108,7 +108,7 @@ impl<'a> RequestHead<'a> {
         Self { method, uri, fields, directives }
     }
 
-    /// What it says to caches.
+    /// What the request says to caches in `Cache-Control` or `Pragma`.
     pub const fn directives(&self) -> &RequestDirectives {
         &self.directives
     }
@@ -117,9 +117,9 @@ impl<'a> RequestHead<'a> {
 /// The head of a response.
 #[derive(Clone, Copy, Debug)]
 pub struct ResponseHead<'a> {
-    /// Its status code.
+    /// The response's status code.
     pub status: StatusCode,
-    /// Its fields.
+    /// The response's fields.
     pub fields: &'a HeaderMap,
 }
 
@@ -132,7 +132,7 @@ pub struct Times {
     pub received: Timestamp,
 }
 
-/// What an operator decides where RFC 9111 leaves a choice.
+/// An operator's choices where RFC 9111 leaves one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreRules {
     /// Targeted fields (RFC 9213 section 2.2), the most specific first: the first valid one replaces `Cache-Control`
@@ -140,7 +140,8 @@ pub struct StoreRules {
     pub targets: Vec<HeaderName>,
     /// Whether a response that sets a cookie may be stored, cookie and all. Off by default.
     pub store_set_cookie: bool,
-    /// The longest lifetime that is guessed (RFC 9111 section 4.2.2). A day by default; zero guesses none.
+    /// The longest heuristic freshness lifetime (RFC 9111 section 4.2.2). A day by default; with zero no lifetime is
+    /// guessed.
     pub heuristic_max: Duration,
     /// Whether every response is treated as if it said `must-understand`: one with a status code that this cache does
     /// not know is not stored, even where it carries explicit freshness. Off by default.

@@ -1,18 +1,18 @@
-//! Field names that an origin may not tell apart. CGI (RFC 3875 section 4.1.18), and with it FastCGI, WSGI, Rack and PHP,
-//! hand a field to the program as `HTTP_` and its name, every `-` made a `_`; some make a `_` of anything that is neither
-//! a letter nor a digit. So `X_Forwarded_Host` arrives as `X-Forwarded-Host` does.
+//! Twins: field names that an origin may not tell apart. CGI (RFC 3875 section 4.1.18), and with it FastCGI, WSGI, Rack
+//! and PHP, hand a field to the program as `HTTP_` and its name, with every `-` replaced by `_`; some replace every
+//! character that is neither a letter nor a digit. So `X_Forwarded_Host` arrives as `X-Forwarded-Host` does.
 
 use std::borrow::Cow;
 
 use http::HeaderName;
 
-/// Whether a name may arrive as another one.
+/// Whether an origin may take `name` for another name: whether it holds anything but letters, digits and `-`.
 pub fn has_twin(name: &str) -> bool {
     name.bytes().any(|byte| !is_plain(byte))
 }
 
-/// The name of letters, digits and `-` that a name may arrive as, in lower case: `x-forwarded-host` for `X_Forwarded_Host`
-/// and for itself.
+/// The twin of a name: the name of lower-case letters, digits and `-` that an origin may take it for.
+/// `x-forwarded-host` is the twin of `X_Forwarded_Host`, and its own.
 pub fn twin(name: &str) -> Cow<'_, str> {
     if name.bytes().all(|byte| is_plain(byte) && !byte.is_ascii_uppercase()) {
         return name.into();
@@ -21,7 +21,7 @@ pub fn twin(name: &str) -> Cow<'_, str> {
     name.chars().map(plain).collect::<String>().into()
 }
 
-/// [`twin`] as a name.
+/// The [`twin`] of a parsed field name.
 pub fn twin_name(name: &HeaderName) -> Cow<'_, HeaderName> {
     match twin(name.as_str()) {
         Cow::Borrowed(_) => Cow::Borrowed(name),

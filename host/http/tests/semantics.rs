@@ -1,5 +1,5 @@
-//! What `sandbar_http::semantics` decides, one table per question, each case with the section that decides it. Time is
-//! stepped.
+//! Tests of `sandbar_http::semantics`, one table per rule, each case with the section that decides it. No test reads a
+//! clock.
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 

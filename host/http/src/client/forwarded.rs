@@ -1,7 +1,8 @@
-//! Whom proxies name: `Forwarded` (RFC 7239) and `X-Forwarded-For`.
+//! The client that proxies name in `Forwarded` (RFC 7239) and `X-Forwarded-For`.
 //!
-//! Each proxy appends whom it was asked by, so only the right end of the list is known to be true: what stands left of an
-//! untrusted address was written by that address. Reading costs time in proportion to the fields' length.
+//! Each proxy appends the address that it got the request from, so only the right end of the list is known to be true:
+//! the elements left of an untrusted address were written by that address. Reading takes time linear in the fields'
+//! length.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,19 +10,19 @@ use http::{HeaderMap, HeaderValue, header};
 
 use super::TrustedProxies;
 
-/// What the fields of a request say of its client.
+/// What `Forwarded` and `X-Forwarded-For` say of a request's client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Told {
-    /// Its address.
+    /// The client's address.
     Address(IpAddr),
-    /// A proxy did not name it, or hides it (RFC 7239 section 6).
+    /// The proxy did not name the client, or hides it (RFC 7239 section 6).
     Nothing,
-    /// They are malformed, or contradict each other.
+    /// The fields are malformed, or contradict each other.
     Nonsense,
 }
 
-/// Whom the fields name. A proxy may know one of the two fields and pass the other one on as the client wrote it, so where
-/// both are there they must name the same.
+/// The client that the fields name. A proxy may know only one of the two fields and pass the other one on as the client
+/// wrote it, so where both are present they must name the same address.
 pub(super) fn told(fields: &HeaderMap, trusted: &TrustedProxies) -> Told {
     let forwarded = fields.get_all(header::FORWARDED);
     let x_forwarded_for = fields.get_all("x-forwarded-for");
@@ -38,7 +39,7 @@ pub(super) fn told(fields: &HeaderMap, trusted: &TrustedProxies) -> Told {
     }
 }
 
-/// The first that is not a trusted proxy; where all are, the last.
+/// The first element that is not a trusted proxy; where all are trusted, the last one, which is the left-most.
 fn right_most(from_the_right: impl Iterator<Item = Told>, trusted: &TrustedProxies) -> Told {
     let mut told = Told::Nothing;
     for node in from_the_right {
@@ -68,7 +69,8 @@ fn forwarded_nodes(line: &HeaderValue) -> impl Iterator<Item = Told> + use<> {
     elements.into_iter().rev()
 }
 
-/// RFC 7239 section 6: `IPv4address`, `"[" IPv6address "]"`, "unknown" or an obfuscated name, with a port or without.
+/// Reads a node (RFC 7239 section 6): `IPv4address`, `"[" IPv6address "]"`, "unknown" or an obfuscated name, with a
+/// port or without.
 fn node(text: &str) -> Told {
     let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<std::net::Ipv6Addr>().ok();
     if let Ok(address) = text.parse::<std::net::Ipv4Addr>() {
@@ -88,13 +90,14 @@ fn node(text: &str) -> Told {
     }
 }
 
-/// RFC 7239 section 4: `forwarded-element = [ forwarded-pair ] *( ";" [ forwarded-pair ] )`.
+/// A parser of the elements of a line. RFC 7239 section 4:
+/// `forwarded-element = [ forwarded-pair ] *( ";" [ forwarded-pair ] )`.
 struct Elements<'a> {
     rest: &'a str,
 }
 
 impl<'a> Elements<'a> {
-    /// What each element of a line says; none where the line is malformed.
+    /// What each element of a line says, from the left, empty elements left out; none where the line is malformed.
     fn all(line: &'a str) -> Option<Vec<Told>> {
         let mut elements = Self { rest: line };
         let mut all = Vec::new();
@@ -108,7 +111,7 @@ impl<'a> Elements<'a> {
         }
     }
 
-    /// One element: none inside where it is empty.
+    /// Reads one element: `Some(None)` where it is empty, `None` where it is malformed.
     fn element(&mut self) -> Option<Option<Told>> {
         let (mut told, mut is_empty) = (None, true);
         loop {

@@ -1,4 +1,4 @@
-//! Networks, and the proxies that are trusted to say whom they speak for.
+//! Networks, and the proxies that are trusted to name their clients.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -13,7 +13,7 @@ pub struct Network {
     prefix: u8,
 }
 
-/// Why a text is no network.
+/// Why a text can't be read as a network.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{text:?} is no network: {reason}; write an IP address such as 192.0.2.7, or a network such as 10.0.0.0/8 or fd00::/8"
@@ -24,7 +24,7 @@ pub struct BadNetwork {
 }
 
 impl Network {
-    /// Whether an address belongs to it. An IPv4 address that is written as an IPv6 one is an IPv4 address.
+    /// Whether `address` belongs to this network. An IPv4-mapped IPv6 address counts as the IPv4 address.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
             (IpAddr::V4(own), IpAddr::V4(address)) => {
@@ -38,7 +38,7 @@ impl Network {
     }
 }
 
-/// Whether two addresses differ in their last `ignored` bits alone.
+/// Whether two addresses are equal apart from their last `ignored` bits.
 fn same_bits(one: u128, other: u128, ignored: u32) -> bool {
     (one ^ other).checked_shr(ignored).unwrap_or(0) == 0
 }
@@ -61,7 +61,7 @@ impl FromStr for Network {
             Some(_) => return Err(bad("its prefix is no number")),
         };
         let network = match (address.to_canonical(), address) {
-            // The first 96 bits are those that say that it is an IPv4 address.
+            // The first 96 bits of an IPv4-mapped address are the mapping prefix (`::ffff:0:0/96`).
             (canonical @ IpAddr::V4(_), IpAddr::V6(_)) => {
                 let prefix = prefix.checked_sub(96).ok_or_else(|| bad("it holds more than IPv4 addresses"))?;
                 Self { address: canonical, prefix }
@@ -90,7 +90,7 @@ impl<'de> Deserialize<'de> for Network {
     }
 }
 
-/// Proxies whose word on whom they speak for is taken. By default there are none.
+/// Networks of the proxies that are trusted to name their clients. By default there are none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TrustedProxies(Vec<Network>);

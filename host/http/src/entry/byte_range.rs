@@ -12,7 +12,7 @@ pub struct ByteRange {
 }
 
 impl ByteRange {
-    /// How many bytes it has.
+    /// How many bytes the range has; at least one.
     pub const fn len(self) -> u64 {
         self.last - self.first + 1
     }
@@ -22,7 +22,7 @@ impl ByteRange {
         false
     }
 
-    /// The value of `Content-Range` for this part of `complete` bytes (RFC 9110 section 14.4).
+    /// The value of `Content-Range` for this range of a representation of `complete` bytes (RFC 9110 section 14.4).
     pub fn content_range(self, complete: u64) -> HeaderValue {
         let text = format!("bytes {}-{}/{complete}", self.first, self.last);
         HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("bytes */*"))

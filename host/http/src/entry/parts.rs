@@ -1,9 +1,9 @@
-//! The parts that are stored of a representation: runs of its bytes, with a gap between any two of them (RFC 9110 section
+//! The stored parts of a representation: runs of its bytes, with a gap between any two of them (RFC 9110 section
 //! 15.3.7.3, RFC 9111 section 3.4).
 //!
-//! A run is a list of chunks. What comes is put beside what is there, and nothing is copied but chunks that are many and
-//! small: a file that is read piece by piece costs time in proportion to its pieces and its length. No chunk holds on to a
-//! larger buffer than it has bytes.
+//! A run is a list of chunks. A new part is put beside the stored chunks, and bytes are copied only where many small
+//! chunks lie side by side: a file that is read piece by piece costs time linear in the number of pieces and its
+//! length. No chunk keeps a larger buffer alive than it has bytes.
 
 use std::ops::Range;
 
@@ -15,11 +15,11 @@ use super::byte_range::ByteRange;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parts {
     complete: Option<u64>,
-    /// In their order. At least one, at most [`Parts::RUNS_MAX`].
+    /// The runs, sorted by position. At least one, at most [`Parts::RUNS_MAX`].
     runs: Vec<Run>,
 }
 
-/// Bytes without a gap.
+/// Consecutive bytes, from position `first` on.
 #[derive(Clone, Debug)]
 struct Run {
     first: u64,
@@ -27,22 +27,23 @@ struct Run {
     chunks: Vec<Bytes>,
 }
 
-/// A chunk of so many bytes is never copied again.
+/// A chunk of at least so many bytes is never copied again.
 const BLOCK_BYTES: usize = 64 << 10;
 
-/// How many chunks of less than [`BLOCK_BYTES`] may lie side by side: one more, and they are made one. So joining a part
-/// copies no more than a kibibyte beside it on average, or no byte more than once.
+/// How many chunks of less than [`BLOCK_BYTES`] may lie side by side: one more, and they are joined into one. So adding
+/// a part copies on average no more than a kibibyte besides it, or no byte more than once.
 const SMALL_CHUNKS_MAX: usize = 64;
 
-/// What a chunk takes in memory beside its bytes: its place in the list, and what counts its holders.
+/// What a chunk takes in memory besides its bytes: its place in the list, and its reference count.
 const CHUNK_OVERHEAD_BYTES: usize = size_of::<Bytes>() + 112;
 
 impl Parts {
-    /// How many runs there may be: a player's, for instance, that reads an index at the end of a file and jumps.
+    /// How many runs are kept: enough for a player, for instance, that reads an index at the end of a file and seeks.
     pub const RUNS_MAX: usize = 8;
 
-    /// These runs, each with the position of its first byte, of a representation of `complete` bytes where that is known.
-    /// None where they are none, or too many, empty, out of order, not apart, or beyond the end.
+    /// Parts made of these runs, each with the position of its first byte; `complete` is the length of the
+    /// representation, where it is known. None where there are no runs, or too many, or one is empty, out of order, not
+    /// apart from the run before, or beyond the end.
     pub fn of(runs: impl IntoIterator<Item = (u64, Bytes)>, complete: Option<u64>) -> Option<Self> {
         let mut parts = Self { complete, runs: Vec::new() };
         for (first, content) in runs {
@@ -62,18 +63,18 @@ impl Parts {
         self.complete
     }
 
-    /// How many bytes are there.
+    /// How many bytes are stored.
     pub fn bytes(&self) -> u64 {
         self.runs.iter().map(|run| run.bytes).sum()
     }
 
-    /// What they take in memory.
+    /// What the parts take in memory, in bytes.
     pub fn weight_bytes(&self) -> usize {
         let runs = size_of::<Self>() + self.runs.len() * size_of::<Run>();
         self.chunks().fold(runs, |sum, chunk| sum + chunk.len() + CHUNK_OVERHEAD_BYTES)
     }
 
-    /// Which bytes are there.
+    /// The ranges of bytes that are stored, sorted by position.
     pub fn ranges(&self) -> impl Iterator<Item = ByteRange> {
         self.runs.iter().map(Run::range)
     }
@@ -83,17 +84,17 @@ impl Parts {
         self.runs.iter().flat_map(|run| &run.chunks)
     }
 
-    /// Whether all bytes of a range are there.
+    /// Whether all bytes of a range are stored.
     pub fn hold(&self, range: ByteRange) -> bool {
         self.run_with(range).is_some()
     }
 
-    /// The bytes of a range; none where one of them is not there.
+    /// The bytes of a range, in chunks; none where one of them is not stored.
     pub fn slice(&self, range: ByteRange) -> Option<Vec<Bytes>> {
         self.run_with(range).map(|run| run.slice(range))
     }
 
-    /// The run that a range lies in.
+    /// The range of the run that holds all of `range`; none where no run does.
     pub fn around(&self, range: ByteRange) -> Option<ByteRange> {
         self.run_with(range).map(Run::range)
     }
@@ -102,7 +103,7 @@ impl Parts {
         self.runs.iter().find(|run| run.first <= range.first && range.last < run.end())
     }
 
-    /// What is missing of a range of which something is there, if that is one gap.
+    /// The one gap in a wanted range; none where nothing of it is missing, everything is, or there are several gaps.
     pub fn gap(&self, wanted: ByteRange) -> Option<ByteRange> {
         let (mut next, mut gap) = (wanted.first, None);
         for run in self.runs.iter().filter(|run| wanted.first < run.end() && run.first <= wanted.last) {
@@ -117,7 +118,7 @@ impl Parts {
         gap.filter(|gap| *gap != wanted)
     }
 
-    /// All of the representation, where no byte of it is missing.
+    /// The whole representation, where no byte of it is missing.
     pub fn whole(&self) -> Option<Bytes> {
         match self.runs.as_slice() {
             [run] if run.first == 0 && self.complete == Some(run.bytes) => Some(joined(&run.chunks)),
@@ -125,12 +126,12 @@ impl Parts {
         }
     }
 
-    /// The same with one part more, of a representation of the same length where that is known. None where a byte would lie
-    /// beyond its end.
+    /// These parts with one part more, whose representation has `complete` bytes where that is known. None where the
+    /// lengths differ, or a byte would lie beyond the end.
     ///
-    /// What is there stays, and of the part what is lacking is taken: they are of one representation. Where that makes one run
-    /// too many, the smallest goes that the part is not in: so the least has to be fetched again, and clients that read a few
-    /// bytes here and there don't take the place of what was read at length.
+    /// Stored bytes stay, and of the new part only missing bytes are taken: they are of one representation. Where that
+    /// makes one run too many, the smallest run other than the part's is dropped: so the least has to be fetched again,
+    /// and clients that read a few bytes here and there don't displace long runs.
     pub fn with(&self, first: u64, content: &Bytes, complete: Option<u64>) -> Option<Self> {
         let added = Self::of([(first, content.clone())], self.complete.or(complete))?.runs.pop()?;
         if let Some(complete) = complete
@@ -149,7 +150,7 @@ impl Parts {
         Some(Self { complete: self.complete.or(complete), runs })
     }
 
-    /// How many bytes there would be with this part.
+    /// How many bytes [`Self::with`] would store with a part of this range.
     pub fn bytes_with(&self, part: ByteRange) -> u64 {
         let touched = self.touched(part);
         let (mut first, mut last) = (part.first, part.last);
@@ -173,7 +174,7 @@ impl Parts {
     }
 }
 
-/// Which of so many runs has to go, other than the one at `kept`.
+/// Where there are more than [`Parts::RUNS_MAX`] runs, the index of the shortest one other than `kept`.
 fn one_too_many(lengths: impl ExactSizeIterator<Item = u64>, kept: usize) -> Option<usize> {
     if lengths.len() <= Parts::RUNS_MAX {
         return None;
@@ -190,7 +191,7 @@ impl Run {
         ByteRange { first: self.first, last: self.end() - 1 }
     }
 
-    /// The bytes of a range that lies in it.
+    /// The bytes of a range that lies in this run.
     fn slice(&self, range: ByteRange) -> Vec<Bytes> {
         let (mut start, mut slices) = (self.first, Vec::new());
         for chunk in &self.chunks {
@@ -205,13 +206,13 @@ impl Run {
         slices
     }
 
-    /// A part of one chunk, and the runs that it overlaps or touches, as one.
+    /// Joins a part of one chunk and the runs that it overlaps or touches into one run.
     fn joined(touched: &[Self], added: Self) -> Self {
         let (first, end) = (added.first, added.end());
         if let Some(around) = touched.iter().find(|run| run.first <= first && end <= run.end()) {
             return around.clone();
         }
-        // Runs in between are within the part, which is in one chunk.
+        // Runs between the first and the last lie within the part, which has all their bytes in one chunk.
         let before = touched.first().filter(|run| run.first < first);
         let after = touched.last().filter(|run| run.end() > end);
         let (from, to) = (before.map_or(first, Self::end), after.map_or(end, |run| run.first));
@@ -226,7 +227,7 @@ impl Run {
         run
     }
 
-    /// Makes one of the small chunks around one that has come, where they are too many.
+    /// Joins the small chunks around the new one at `at` into one, where there are more than [`SMALL_CHUNKS_MAX`].
     fn settle(&mut self, at: usize) {
         let is_block = |chunk: &Bytes| chunk.len() >= BLOCK_BYTES;
         let from = self.chunks[..at].iter().rposition(is_block).map_or(0, |block| block + 1);
@@ -238,7 +239,7 @@ impl Run {
     }
 }
 
-/// Runs are equal where their bytes are, in whatever chunks.
+/// Runs are equal where position and bytes are, however these are divided into chunks.
 impl PartialEq for Run {
     fn eq(&self, other: &Self) -> bool {
         let bytes = |run: &Self| run.chunks.iter().flat_map(|chunk| chunk.iter().copied()).collect::<Vec<u8>>();
@@ -246,7 +247,7 @@ impl PartialEq for Run {
     }
 }
 
-/// Some bytes of a chunk, which is kept only where they are all of it.
+/// Some bytes of a chunk: copied, unless they are the whole chunk, so that they don't keep a larger buffer alive.
 fn cut(chunk: &Bytes, range: Range<usize>) -> Bytes {
     if range.len() == chunk.len() { chunk.clone() } else { Bytes::copy_from_slice(&chunk[range]) }
 }
@@ -260,7 +261,7 @@ fn joined(chunks: &[Bytes]) -> Bytes {
     one.freeze()
 }
 
-/// A place within what is in memory.
+/// A position within content that is in memory, as an index.
 fn index(bytes: u64) -> usize {
     usize::try_from(bytes).expect("it lies within content that is in memory")
 }

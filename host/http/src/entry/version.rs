@@ -1,4 +1,4 @@
-//! Which of two responses to the same key is the newer, where their class keeps versions.
+//! Versions: which of two responses for the same key is the newer one, where their class keeps versions.
 
 use http::{HeaderMap, HeaderName, header};
 use sandbar_base::Timestamp;
@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::date;
 
-/// A response's version. Only versions of one kind are compared: a class has one.
+/// A response's version. Only versions of the same kind are compared: a class has one [`VersionKind`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Version {
-    /// What the origin said: the field's number, or the second of `Last-Modified`; 0 where it said nothing, which is older
-    /// than anything it may have said.
+    /// The origin's number: that of the field, or the second of `Last-Modified`; 0, older than any other, where the
+    /// origin gave none.
     pub number: u64,
-    /// When the fill began, in microseconds of a hybrid logical clock (Kulkarni et al. 2014): it orders what has the same
-    /// number.
+    /// When the fill began, in microseconds of a hybrid logical clock (Kulkarni et al. 2014): it orders versions with
+    /// the same number.
     pub clock_us: u64,
 }
 
@@ -21,19 +21,19 @@ pub struct Version {
 /// the same, never which one is newer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VersionKind {
-    /// When the fill began.
+    /// When the fill began, alone.
     Clock,
-    /// `Last-Modified`, and within a second the clock.
+    /// `Last-Modified`, and within the same second when the fill began.
     LastModified,
-    /// A field whose number never falls, and for the same number the clock.
+    /// A field whose number never falls, and for the same number when the fill began.
     Field(HeaderName),
 }
 
 impl VersionKind {
-    /// What a class says: the name of a field, or nothing.
+    /// The kind that a class's setting names: a field, or the clock where it names none.
     ///
     /// # Errors
-    /// When it is no field name.
+    /// When `field` is no field name.
     pub fn parse(field: Option<&str>) -> Result<Self, String> {
         let Some(field) = field else { return Ok(Self::Clock) };
         let name =

@@ -1,5 +1,5 @@
-//! Cache keys (RFC 9111 section 2): tenant, scheme, authority, path and query always, and what else the tenant's
-//! settings join to them.
+//! Cache keys (RFC 9111 section 2): always tenant, scheme, authority, path and query, and the fields and cookies that
+//! the tenant's settings add.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use sandbar_base::KeyHash;
 /// A cache key: its canonical text and the hash of it.
 ///
 /// The text is `tenant\nscheme://authority\n/path?query` and, for a variant, `\nname: value` for each selecting field.
-/// Tenant, site and target hold no line feed: none of them can reach into the next part.
+/// Tenant, site and target hold no line feed, so none of them can be read as the beginning of the next part.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CacheKey {
     hash: KeyHash,
@@ -23,7 +23,7 @@ impl CacheKey {
         Self::from_text(format!("{}\n{}\n{}", clean(tenant), clean(site), clean(target)))
     }
 
-    /// The key of the variant of this one that `selecting` (lower-case name, value) selects.
+    /// The key of the variant that `selecting` (lower-case field names with values) selects under this primary key.
     #[must_use]
     pub fn variant<'a>(&self, selecting: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let mut text = self.text.to_string();
@@ -36,7 +36,7 @@ impl CacheKey {
         Self::from_text(text)
     }
 
-    /// The key of an entry that carries this text.
+    /// The key of a stored entry, made from the key text that the entry carries.
     pub fn stored_as(text: &Arc<str>) -> Self {
         Self { hash: KeyHash::of(text), text: Arc::clone(text) }
     }
@@ -45,32 +45,32 @@ impl CacheKey {
         Self { hash: KeyHash::of(&text), text: text.into() }
     }
 
-    /// The hash of the text.
+    /// The hash of [`Self::text`], computed once when the key is made.
     pub const fn hash(&self) -> KeyHash {
         self.hash
     }
 
-    /// The canonical text.
+    /// The canonical text: the parts, each on a line of its own.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The canonical text, shared.
+    /// The canonical text as an `Arc`, without a copy.
     pub fn shared_text(&self) -> Arc<str> {
         Arc::clone(&self.text)
     }
 
-    /// The tenant's name.
+    /// The name of the tenant that the key belongs to.
     pub fn tenant(&self) -> &str {
         self.part(0)
     }
 
-    /// Scheme and authority.
+    /// Scheme and authority, as in `http://a.test:81`.
     pub fn site(&self) -> &str {
         self.part(1)
     }
 
-    /// Path and query.
+    /// Path and query, without the query parameters that the tenant's rules leave out.
     pub fn target(&self) -> &str {
         self.part(2)
     }

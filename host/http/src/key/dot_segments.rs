@@ -1,6 +1,6 @@
 //! Dot segments of a path (RFC 3986 section 5.2.4).
 
-/// A path that begins with a slash, without them.
+/// `path`, which begins with a slash, without its dot segments.
 pub(crate) fn without_dots(path: &str) -> String {
     let mut kept: Vec<&str> = Vec::new();
     for segment in path.split('/').skip(1) {

@@ -1,33 +1,72 @@
-//! Scheme and authority in one spelling (RFC 9110 section 4.2.3, RFC 3986 section 6.2).
+//! The site of a request: scheme and authority, parsed once and normalised to one spelling (RFC 9110 section 4.2.3, RFC
+//! 3986 section 6.2).
 
 use std::net::Ipv6Addr;
 
 use http::header::HOST;
+use http::uri::Authority;
 use http::{HeaderMap, Method, Uri};
 
 use super::NoKey;
 
-/// Scheme and authority of a request, in lower case, without the scheme's own port.
+/// Scheme and authority of a request, in lower case, without the scheme's default port, such as `https://shop.example`.
 ///
-/// # Errors
-/// When the request does not say clearly which host it is for.
-pub fn site(uri: &Uri, fields: &HeaderMap, scheme: &str) -> Result<String, NoKey> {
-    let scheme = uri.scheme_str().unwrap_or(scheme).to_ascii_lowercase();
-    let normal = |authority: &str| authority_of(authority, &scheme);
-    let target = uri.authority().map(|authority| normal(authority.as_str())).transpose()?;
-    let host = host(fields)?.map(normal).transpose()?;
-    let authority = match (target, host) {
-        (Some(target), Some(host)) if target != host => return Err(NoKey::HostMismatch),
-        (Some(authority), _) | (None, Some(authority)) => authority,
-        (None, None) => return Err(NoKey::NoHost),
-    };
-    Ok(format!("{scheme}://{authority}"))
+/// The code that routes a request has to know its site. It can leave the `Site` among the request's extensions: where
+/// the request's URI is on that site, the cache takes it from there and parses nothing again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site(String);
+
+impl Site {
+    /// The site of a request. `scheme` counts where the URI has none.
+    ///
+    /// # Errors
+    /// When the target and `Host` name no host, a malformed one, or different ones.
+    pub fn of(uri: &Uri, fields: &HeaderMap, scheme: &str) -> Result<Self, NoKey> {
+        Self::under(uri.scheme_str().unwrap_or(scheme), uri, fields)
+    }
+
+    /// The site of a request that came under `scheme`, whatever its URI says.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub fn under(scheme: &str, uri: &Uri, fields: &HeaderMap) -> Result<Self, NoKey> {
+        let scheme = scheme.to_ascii_lowercase();
+        let normal = |authority: &str| authority_of(authority, &scheme);
+        let target = uri.authority().map(|authority| normal(authority.as_str())).transpose()?;
+        let host = host(fields)?.map(normal).transpose()?;
+        let authority = match (target, host) {
+            (Some(target), Some(host)) if target != host => return Err(NoKey::HostMismatch),
+            (Some(authority), _) | (None, Some(authority)) => authority,
+            (None, None) => return Err(NoKey::NoHost),
+        };
+        Ok(Self(format!("{scheme}://{authority}")))
+    }
+
+    /// Scheme and authority as they stand in the key.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The authority: host, and the port where it is not the scheme's default.
+    pub fn authority(&self) -> &str {
+        self.0.split_once("://").map_or("", |(_, authority)| authority)
+    }
+
+    /// Whether an absolute URI names this site in the same spelling.
+    pub fn has(&self, uri: &Uri) -> bool {
+        uri.authority().map(Authority::as_str) == Some(self.authority())
+            && self.0.split_once("://").map(|(scheme, _)| scheme) == uri.scheme_str()
+    }
+
+    pub(crate) fn into_string(self) -> String {
+        self.0
+    }
 }
 
-/// `http://Example.COM:080` and the like in the one spelling that keys have.
+/// A scheme with an authority, such as `http://Example.COM:080`, normalised as in keys.
 ///
 /// # Errors
-/// When it is no scheme with an authority.
+/// When `text` is no scheme with a valid authority.
 pub fn site_of(text: &str) -> Result<String, NoKey> {
     let (scheme, authority) = text.split_once("://").ok_or(NoKey::NoHost)?;
     let scheme = scheme.to_ascii_lowercase();
@@ -38,7 +77,7 @@ pub fn site_of(text: &str) -> Result<String, NoKey> {
 /// 9112 section 3.2.3), "asterisk-form is only used for a server-wide OPTIONS request" (section 3.2.4).
 ///
 /// # Errors
-/// When it has not.
+/// When the method may not have a target of this form.
 pub fn check_form(method: &Method, uri: &Uri) -> Result<(), NoKey> {
     let is_authority = uri.scheme().is_none() && uri.authority().is_some();
     match uri.path() {
@@ -59,8 +98,8 @@ fn host(fields: &HeaderMap) -> Result<Option<&str>, NoKey> {
     first.to_str().map(Some).map_err(|_| NoKey::BadHost)
 }
 
-/// Host and port. RFC 9110 section 4.2.3: host names are case-insensitive, and the scheme's own port is as good as none;
-/// section 4.2.4: user information is treated "as an error".
+/// Host and port, normalised. RFC 9110 section 4.2.3: host names are case-insensitive, and the scheme's default port is
+/// equivalent to none; section 4.2.4: user information is treated "as an error".
 fn authority_of(text: &str, scheme: &str) -> Result<String, NoKey> {
     let (host, port) = match text.find(']') {
         Some(end) => text.split_at(end + 1),
@@ -74,7 +113,7 @@ fn authority_of(text: &str, scheme: &str) -> Result<String, NoKey> {
     }
 }
 
-/// RFC 3986 section 3.2.3: a port is a colon and any number of digits, none of them too. `u16::from_str` would take a sign.
+/// RFC 3986 section 3.2.3: a port is a colon and any number of digits, even zero. `u16::from_str` would accept a sign.
 fn port_of(text: &str) -> Result<Option<u16>, NoKey> {
     let Some(digits) = text.strip_prefix(':') else {
         return if text.is_empty() { Ok(None) } else { Err(NoKey::BadHost) };
@@ -85,14 +124,14 @@ fn port_of(text: &str) -> Result<Option<u16>, NoKey> {
     if digits.is_empty() { Ok(None) } else { digits.parse().map(Some).map_err(|_| NoKey::BadHost) }
 }
 
-/// A name or an address. What RFC 3986 section 3.2.2 would allow beyond that (`%41`, `!`, `,` and the like) is in no host
-/// name, and two recipients could read it differently.
+/// A host name or address, normalised. Other characters that RFC 3986 section 3.2.2 would allow (`%41`, `!`, `,` and
+/// the like) occur in no host name, and two recipients could read them differently.
 fn normal_host(host: &str) -> Result<String, NoKey> {
     if let Some(inner) = host.strip_prefix('[') {
         let address: Ipv6Addr = inner.strip_suffix(']').and_then(|inner| inner.parse().ok()).ok_or(NoKey::BadHost)?;
         return Ok(format!("[{address}]"));
     }
-    // A fully qualified name may end in a dot; this cache takes it for the same.
+    // A fully qualified name may end in a dot; this cache takes the name with and without the dot for the same.
     let name = host.strip_suffix('.').unwrap_or(host);
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     if name.is_empty() || name.ends_with('.') || !name.bytes().all(is_allowed) {

@@ -1,8 +1,10 @@
-//! Targets: what purges, writes and HEAD updates name, in the spelling that all spellings of one resource have in common.
+//! Targets: the resources that purges, unsafe methods and HEAD updates name, with all spellings of one resource
+//! normalised to one.
 //!
-//! A key holds path and query as the origin is asked for them; whoever writes `/%7Eme` has another entry than who writes
-//! `/~me`, and the origin may tell them apart. What makes one of them invalid makes all of them so (RFC 9110 section
-//! 4.2.3: they are equivalent). Only this module makes a [`Target`] or a [`TargetPrefix`], so that none is compared raw.
+//! A cache key holds path and query as the origin is asked for them: `/%7Eme` and `/~me` have two entries, and the
+//! origin may tell them apart. An invalidation of one of them reaches both (RFC 9110 section 4.2.3: they are
+//! equivalent). Only this module makes a [`Target`] or a [`TargetPrefix`], so that none is compared before it is
+//! normalised.
 
 use std::borrow::Cow;
 
@@ -10,10 +12,10 @@ use http::{HeaderMap, Uri};
 use serde::{Deserialize, Serialize};
 
 use super::dot_segments::without_dots;
-use super::site::{site, site_of};
+use super::site::{Site, site_of};
 use super::{KeyRules, NoKey, path_and_query};
 
-/// A resource: site, path and query.
+/// A resource: site, path and query, normalised.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "Recorded")]
 pub struct Target {
@@ -21,7 +23,7 @@ pub struct Target {
     target: Box<str>,
 }
 
-/// A target as it was recorded: by another version, perhaps, that spelled it as it came.
+/// A target as it was serialised, perhaps by another version of this program, which did not normalise it.
 #[derive(Deserialize)]
 struct Recorded {
     site: Box<str>,
@@ -35,27 +37,27 @@ impl From<Recorded> for Target {
 }
 
 impl Target {
-    /// The resource that an absolute URL names, by the rules of the tenant whose it is.
+    /// The resource that an absolute URL names, by the key rules of its tenant.
     ///
     /// # Errors
-    /// When it is no such URL.
+    /// When `url` is no absolute URL with a valid host.
     pub fn of_url(rules: &KeyRules, url: &str) -> Result<Self, NoKey> {
         let uri: Uri = url.parse().map_err(|_| NoKey::BadTarget)?;
         // `a.test` alone would be an authority.
         uri.scheme().ok_or(NoKey::BadTarget)?;
-        let site = site(&uri, &HeaderMap::new(), "http")?;
+        let site = Site::of(&uri, &HeaderMap::new(), "http")?.into_string();
         Ok(Self::equivalent(&site, &path_and_query(rules, &uri)))
     }
 
-    /// The resource of `target` (path and query) on `site` (scheme and authority).
+    /// The resource of `target` (path and query) on `site` (scheme and authority), by the key rules of its tenant.
     ///
     /// # Errors
-    /// When they make no URL.
+    /// When `site` and `target` make no URL.
     pub fn on_site(rules: &KeyRules, site: &str, target: &str) -> Result<Self, NoKey> {
         Self::of_url(rules, &format!("{site}{}", escaped(target)))
     }
 
-    /// The resource that a key is about.
+    /// The resource of a cache key, given the key's own site and target.
     pub fn of_key(site: &str, target: &str) -> Self {
         Self::equivalent(site, target)
     }
@@ -64,18 +66,18 @@ impl Target {
         Self { site: site.into(), target: escaped(&equivalent(target)).into() }
     }
 
-    /// Scheme and authority.
+    /// Scheme and authority, in the one spelling that keys have.
     pub fn site(&self) -> &str {
         &self.site
     }
 
-    /// Path and query.
+    /// Path and query, normalised.
     pub fn path_and_query(&self) -> &str {
         &self.target
     }
 }
 
-/// All resources whose path and query begin alike: on one site, or on all.
+/// All resources whose path and query begin with a prefix, on one site or on all.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "RecordedPrefix")]
 pub struct TargetPrefix {
@@ -83,7 +85,7 @@ pub struct TargetPrefix {
     prefix: Box<str>,
 }
 
-/// As [`Recorded`].
+/// A prefix as it was serialised, like [`Recorded`].
 #[derive(Deserialize)]
 struct RecordedPrefix {
     site: Option<Box<str>>,
@@ -92,38 +94,38 @@ struct RecordedPrefix {
 
 impl From<RecordedPrefix> for TargetPrefix {
     fn from(recorded: RecordedPrefix) -> Self {
-        // A site was never recorded in another spelling than that of keys.
+        // A site has always been serialised in the spelling that keys have.
         Self { site: recorded.site, prefix: normal_prefix(&recorded.prefix).into() }
     }
 }
 
 impl TargetPrefix {
-    /// What begins with `prefix` on `site` (scheme and authority), or on every site.
+    /// The resources whose path and query begin with `prefix`, on `site` (scheme and authority) or else on every site.
     ///
     /// # Errors
-    /// When the site is none.
+    /// When `site` is no scheme with a valid authority.
     pub fn new(site: Option<&str>, prefix: &str) -> Result<Self, NoKey> {
         let site = site.map(site_of).transpose()?.map(Into::into);
         Ok(Self { site, prefix: normal_prefix(prefix).into() })
     }
 
-    /// The site, where it is about one alone.
+    /// The site; absent where the prefix holds for every site.
     pub fn site(&self) -> Option<&str> {
         self.site.as_deref()
     }
 
-    /// The beginning of path and query.
+    /// The beginning of path and query, normalised.
     pub fn as_str(&self) -> &str {
         &self.prefix
     }
 
-    /// Whether it is about this resource.
+    /// Whether `target` is one of these resources.
     pub fn covers(&self, target: &Target) -> bool {
         self.site.as_deref().is_none_or(|of| of == &*target.site) && target.target.starts_with(&*self.prefix)
     }
 }
 
-/// [`equivalent`] of what may go on. The dots of the last segment may belong to a longer name.
+/// [`equivalent`] for a prefix. Dots in the last segment of a path are kept, as they may begin a longer name.
 fn normal_prefix(prefix: &str) -> String {
     let (path, query) = prefix.split_once('?').map_or((prefix, None), |(path, query)| (path, Some(query)));
     let whole = path.rfind('/').map_or(0, |slash| slash + 1);
@@ -132,7 +134,7 @@ fn normal_prefix(prefix: &str) -> String {
     escaped(&format!("{}{}{query}", equivalent(whole), spelled(begun))).into()
 }
 
-/// The spelling that all equivalent spellings of path and query have in common (RFC 3986 sections 6.2.2 and 6.2.3).
+/// Path and query, normalised: all equivalent spellings become the same (RFC 3986 sections 6.2.2 and 6.2.3).
 pub fn equivalent(target: &str) -> Cow<'_, str> {
     if !target.contains('%') && !target.contains("/.") {
         return target.into();
@@ -142,8 +144,9 @@ pub fn equivalent(target: &str) -> Cow<'_, str> {
     query.map_or(path.clone(), |query| format!("{path}?{}", spelled(query))).into()
 }
 
-/// RFC 3986 section 6.2.2.2: "percent-encoded octets that correspond to unreserved characters [...] should be normalized
-/// by decoding"; section 6.2.2.1: the digits of the others "should be normalized to use uppercase letters".
+/// `text` with its percent-encoding normalised. RFC 3986 section 6.2.2.2: "percent-encoded octets that correspond to
+/// unreserved characters [...] should be normalized by decoding"; section 6.2.2.1: the digits of the others "should be
+/// normalized to use uppercase letters".
 pub fn spelled(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return text.into();
@@ -171,7 +174,8 @@ pub fn spelled(text: &str) -> Cow<'_, str> {
     normal.into()
 }
 
-/// What no URI can hold, in per cent: clients send it either way (RFC 3986 section 2.1, RFC 3987 section 3.1).
+/// `text` with the bytes that no URI can hold percent-encoded: clients send them either way (RFC 3986 section 2.1, RFC
+/// 3987 section 3.1).
 fn escaped(text: &str) -> Cow<'_, str> {
     let is_foreign = |byte: u8| !byte.is_ascii_graphic() || b"\"<>\\^`{|}".contains(&byte);
     if !text.bytes().any(is_foreign) {

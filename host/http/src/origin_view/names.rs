@@ -1,25 +1,25 @@
-//! Names of request fields that origins believe more than they should.
+//! Names of request fields by which a client could mislead origins that trust them.
 
 /// What a field tells an origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Nothing that the gateway knows better.
+    /// Nothing by which a client could mislead the origin.
     Ordinary,
     /// Who the client is.
     Client,
-    /// By which host, scheme or port it was asked.
+    /// By which host, scheme or port the client asked.
     Place,
     /// Which method or target to take instead of the request's own.
     Override,
-    /// What a program takes for a setting of its own: CGI makes `HTTP_PROXY` of `Proxy` (CVE-2016-5385, "httpoxy"), and Rack
-    /// asks the client how files are sent.
+    /// A value that a program takes for a setting of its own: CGI makes `HTTP_PROXY` of `Proxy` (CVE-2016-5385,
+    /// "httpoxy"), and Rack lets the client say how files are sent.
     Setting,
 }
 
 impl Kind {
-    /// Of a name in lower case that is its own twin.
+    /// The kind of a field; `name` is in lower case and its own twin.
     pub(super) fn of(name: &str) -> Self {
-        // All of them but a few begin so: most names are passed over by one comparison.
+        // Nearly all of the listed names begin with "x-": a look at the first byte settles most other names.
         match name.as_bytes() {
             [b'x', b'-', ..] => Self::of_extension(name),
             [b'f' | b'c' | b't' | b'b' | b'w' | b'p' | b'h', ..] => Self::of_other(name),

@@ -22,7 +22,7 @@ fn seen(head: &str, fields: &str) -> OriginView {
     view(&KeyRules::default(), &ForwardRules::default(), head, fields).expect("a view")
 }
 
-/// All lines but those that the gateway adds to every request.
+/// All lines apart from those that the gateway adds to every request, sorted.
 fn shown(fields: &HeaderMap) -> Vec<String> {
     let own = ["host", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
     let lines = fields.iter().filter(|(name, _)| !own.contains(&name.as_str()));
@@ -203,4 +203,26 @@ fn the_target_is_the_one_of_the_key() {
         let refused = view(&KeyRules::default(), &ForwardRules::default(), head, &format!("Host: {host}"));
         assert_eq!(refused.map(|_| ()), Err(reason), "{head} {host}");
     }
+}
+
+#[test]
+fn a_site_that_is_known_already_is_taken_where_the_target_is_on_it() {
+    let of = |target: &str, known: &str| {
+        let mut head = Request::get(target).header("host", "h").body(()).expect("a request").into_parts().0;
+        let known = known.parse().expect("a URI");
+        head.extensions.insert(Site::of(&known, &HeaderMap::new(), "http").expect("a site"));
+        let rules = ViewRules {
+            tenant: "t",
+            key: &KeyRules::default(),
+            forward: &ForwardRules::default(),
+            pseudonym: "sandbar",
+        };
+        origin_view(rules, head, true).map(|view| view.keyed.site)
+    };
+    assert_eq!(of("http://h/a", "http://H:80/"), Ok("http://h".to_owned()));
+    for elsewhere in ["http://other/", "https://h/", "http://h:81/"] {
+        assert_eq!(of("http://h/a", elsewhere), Ok("http://h".to_owned()), "{elsewhere} is another's");
+        assert_eq!(of("/a", elsewhere), Ok("http://h".to_owned()), "{elsewhere} is not what Host says");
+    }
+    assert_eq!(of("http://x/a", "http://h/"), Err(NoKey::HostMismatch));
 }

@@ -1,4 +1,4 @@
-//! What the gateway tells the origin of the client, the host and the scheme.
+//! The fields by which the gateway tells the origin of the client, the host and the scheme.
 
 use std::net::IpAddr;
 
@@ -15,14 +15,14 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// What a tenant's origin is told beside what clients say.
+/// A tenant's settings for what its origin is told: by the gateway, and by clients' fields that are removed otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ForwardRules {
-    /// The fields in which it is told of client, host and scheme.
+    /// The fields in which the gateway tells the origin of client, host and scheme.
     pub told_by: ToldBy,
-    /// Names of request fields that are passed on although they hold a `_`, or name a client's address as something in
-    /// front of the gateway may do.
+    /// Names of request fields that are passed on although they hold a `_`, name a client's address (as a proxy in
+    /// front of the gateway may do), or could be taken for a program's setting.
     pub pass: Vec<String>,
 }
 
@@ -35,12 +35,12 @@ pub enum ToldBy {
     XForwarded,
     /// `Forwarded` (RFC 7239).
     Forwarded,
-    /// None: nothing is told.
+    /// No field: the origin is told nothing.
     Nothing,
 }
 
 impl ToldBy {
-    /// Whether this is one of them.
+    /// Whether `name` is one of these fields.
     pub(super) fn tells(self, name: &HeaderName) -> bool {
         match self {
             Self::XForwarded => [X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO].contains(name),
@@ -51,7 +51,7 @@ impl ToldBy {
 }
 
 impl ForwardRules {
-    /// Why a name in `pass` can't be there; none where all can.
+    /// The first name in `pass` that is not allowed there, with the reason; none where all are allowed.
     pub fn wrong_name(&self) -> Option<(&str, &'static str)> {
         self.pass.iter().find_map(|name| {
             let Ok(parsed) = HeaderName::from_bytes(name.as_bytes()) else {
@@ -75,12 +75,13 @@ impl ForwardRules {
         })
     }
 
-    /// Whether a field is listed by this very name.
+    /// Whether `pass` lists this very name, not only a twin of it.
     pub(super) fn passes(&self, name: &str) -> bool {
         self.pass.iter().any(|listed| listed.eq_ignore_ascii_case(name))
     }
 
-    /// Tells of a request for this absolute URI. `client` is whoever caused it; unknown where no gateway has taken it in.
+    /// Sets the fields for a request for this absolute URI. `client` is the address of the client that caused the
+    /// request; none where the request did not come through a gateway.
     pub(super) fn tell(&self, uri: &Uri, client: Option<IpAddr>, fields: &mut HeaderMap) {
         let (host, scheme) = (uri.authority().map_or("", |it| it.as_str()), uri.scheme_str().unwrap_or("http"));
         match self.told_by {
@@ -95,7 +96,7 @@ impl ForwardRules {
     }
 }
 
-/// One element (RFC 7239 section 4).
+/// One element of `Forwarded` (RFC 7239 section 4).
 fn forwarded(client: Option<IpAddr>, host: &str, scheme: &str) -> String {
     let client = client.map_or(String::new(), |client| match client {
         IpAddr::V4(address) => format!("for={address};"),
@@ -105,7 +106,7 @@ fn forwarded(client: Option<IpAddr>, host: &str, scheme: &str) -> String {
     format!("{client}host=\"{host}\";proto={scheme}")
 }
 
-/// The only line of its name; none without a value.
+/// Replaces all lines of `name` by one with this value; removes them where there is none.
 fn put(fields: &mut HeaderMap, name: &HeaderName, value: Option<&str>) {
     match value.and_then(|value| HeaderValue::from_str(value).ok()) {
         Some(value) => drop(fields.insert(name, value)),

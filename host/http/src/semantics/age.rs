@@ -1,4 +1,4 @@
-//! Age (RFC 9111 sections 4.2.3 and 5.1).
+//! The age of a response when it is received (RFC 9111 sections 4.2.3 and 5.1).
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::directive::delta_seconds;
 use super::list::{Members, Quotes};
 use super::{Times, date};
 
-/// `age_value`: what the response says of its age; zero where it says nothing sensible.
+/// `age_value`: the age that the response's `Age` field gives; zero where it is missing or invalid.
 ///
 /// Section 5.1: "a cache encountering a message with a list-based Age field value SHOULD use the first member of the
 /// field value, discarding subsequent ones. If the field value (after discarding additional members, as per above) is
@@ -29,7 +29,7 @@ pub fn age_value(fields: &HeaderMap) -> Duration {
 /// corrected_age_value = age_value + response_delay;
 /// corrected_initial_age = max(apparent_age, corrected_age_value);
 /// ```
-/// `Date` has whole seconds: what was made and received within the same second has no apparent age.
+/// `Date` has whole seconds: a response that was made and received within the same second has no apparent age.
 pub fn initial_age(fields: &HeaderMap, times: Times) -> Duration {
     let received_secs = times.received.as_secs();
     // RFC 9110 section 6.6.1: a recipient of a response without a (valid) Date takes the time it was received.

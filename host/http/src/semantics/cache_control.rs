@@ -1,4 +1,4 @@
-//! `Cache-Control` (RFC 9111 section 5.2), read strictly: what is malformed never makes a response more reusable.
+//! `Cache-Control` (RFC 9111 section 5.2), read strictly: a malformed directive never makes a response more reusable.
 
 use http::header::{CACHE_CONTROL, PRAGMA};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -7,7 +7,7 @@ use super::directive::{DELTA_SECONDS_MAX, Delta, each_directive};
 use super::for_all::is_for_all;
 use super::list::{Members, Quotes};
 
-/// What a response says to caches (RFC 9111 section 5.2.2).
+/// The cache directives of a response (RFC 9111 section 5.2.2).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResponseDirectives {
     /// `max-age`.
@@ -34,7 +34,7 @@ pub struct ResponseDirectives {
     pub must_understand: bool,
     /// `immutable` (RFC 8246).
     pub immutable: bool,
-    /// The fields of `no-cache="..."` and `private="..."`: they are left out of what is stored.
+    /// The fields that `no-cache="..."` and `private="..."` name: they are not stored.
     pub withheld: Vec<HeaderName>,
 }
 
@@ -83,9 +83,9 @@ impl ResponseDirectives {
         }
     }
 
-    /// Notes the field names of a qualified directive; false where there are none that make sense, and the directive
-    /// holds for the whole response. It does too where a field is named without which what is stored would be another
-    /// response: for other requests (`Vary`), or with other content (`Content-Encoding`).
+    /// Notes the field names of a qualified directive; false where the directive holds for the whole response: where it
+    /// has no valid field names, or names a field without which the stored response would be another one: for other
+    /// requests (`Vary`), or with other content (`Content-Encoding`).
     fn withhold(&mut self, argument: Option<&[u8]>) -> bool {
         let names: Option<Vec<HeaderName>> = Members::of(argument.unwrap_or_default(), Quotes::None)
             .filter(|name| !name.is_empty())
@@ -100,9 +100,9 @@ impl ResponseDirectives {
         }
     }
 
-    /// After a quote that never ends nobody knows what was meant: whatever permits counts for nothing, whatever restricts
-    /// stays. RFC 9111 section 4.2.1: "Caches are encouraged to consider responses that have invalid freshness information
-    /// [...] to be stale."
+    /// Called where a quote never ends, so that the meaning is unknown: directives that permit are dropped, directives
+    /// that restrict stay. RFC 9111 section 4.2.1: "Caches are encouraged to consider responses that have invalid
+    /// freshness information [...] to be stale."
     fn distrust(&mut self) {
         for delta in [&mut self.max_age, &mut self.s_maxage] {
             if delta.is_present() {
@@ -113,12 +113,12 @@ impl ResponseDirectives {
         self.stale_if_error = Delta::Absent;
         self.public = false;
         self.immutable = false;
-        // Section 5.2.2.3: it would lift `no-store`.
+        // Section 5.2.2.3: `must-understand` would lift `no-store`.
         self.must_understand &= !self.no_store;
     }
 }
 
-/// What a client says to caches (RFC 9111 section 5.2.1).
+/// The cache directives of a request (RFC 9111 section 5.2.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RequestDirectives {
     /// `max-age`.
@@ -133,7 +133,7 @@ pub struct RequestDirectives {
     pub no_cache: bool,
     /// `no-store`: the answer may not be stored (section 5.2.1.5).
     pub no_store: bool,
-    /// `only-if-cached`: nothing but a stored response, and 504 where there is none (section 5.2.1.7).
+    /// `only-if-cached`: the client wants a stored response, or 504 where there is none (section 5.2.1.7).
     pub only_if_cached: bool,
 }
 
@@ -150,7 +150,7 @@ impl RequestDirectives {
             is_sound &= each_directive(line.as_bytes(), |name, argument| directives.take(name, argument));
         }
         if !is_sound {
-            // Nobody knows whether the client meant to accept what is stale.
+            // It is unknown whether the client meant to accept stale responses.
             directives.max_stale = Delta::Absent;
             directives.stale_if_error = Delta::Absent;
         }
@@ -179,8 +179,8 @@ impl RequestDirectives {
     }
 }
 
-/// RFC 9111 section 5.4 deprecates `Pragma`: it counts in a request without `Cache-Control` only, and in a response
-/// never did.
+/// Whether a line of `Pragma` says `no-cache`. RFC 9111 section 5.4 deprecates `Pragma`: it counts only in a request
+/// without `Cache-Control`, and never counted in a response.
 fn pragma_no_cache(line: &HeaderValue) -> bool {
     let mut found = false;
     each_directive(line.as_bytes(), |name, _| found |= name.eq_ignore_ascii_case(b"no-cache"));

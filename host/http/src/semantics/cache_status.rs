@@ -3,32 +3,32 @@
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use sfv::{Integer, ItemSerializer, TokenRef, key_ref, string_ref, token_ref};
 
-/// The field.
+/// The name of the response field.
 pub const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// Why a request went on to the origin (section 2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FwdReason {
-    /// The cache is configured not to answer it.
+    /// The cache is configured not to answer the request.
     Bypass,
-    /// The method's semantics ask for it.
+    /// The method's semantics require forwarding.
     Method,
     /// Nothing is stored for the target.
     UriMiss,
     /// Something is stored for the target, for other values of the selecting fields.
     VaryMiss,
-    /// Nothing that could answer is stored, and it is not told why.
+    /// No stored response could answer, for a reason that is not distinguished further.
     Miss,
-    /// What is stored was fresh, and the client's directives ask for more.
+    /// The stored response was fresh, but the client's directives did not allow its use.
     Request,
-    /// What is stored was stale.
+    /// The stored response was stale.
     Stale,
-    /// What is stored is a part, and not the part that was asked for.
+    /// The stored response is a part without the range that was asked for.
     Partial,
 }
 
 impl FwdReason {
-    /// All of them.
+    /// All reasons, in the order of their declaration.
     pub const ALL: [Self; 8] = [
         Self::Bypass,
         Self::Method,
@@ -40,7 +40,7 @@ impl FwdReason {
         Self::Partial,
     ];
 
-    /// The stable word for it in `Cache-Status`, logs and metrics.
+    /// The stable word for this reason in `Cache-Status`, logs and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Bypass => "bypass",
@@ -62,30 +62,31 @@ impl FwdReason {
 /// How a request was answered. `hit` and `fwd` exclude each other (section 2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// From what is stored, without asking the origin.
+    /// From a stored response, without asking the origin.
     Hit,
-    /// By the cache itself: there was nothing to serve, and the origin was not to be asked. Neither `hit` nor `fwd`.
+    /// By a response of the cache's own: it had nothing to serve, and was not to ask the origin. Neither `hit` nor
+    /// `fwd`.
     Refused,
     /// The origin was asked.
     Fwd {
-        /// Why.
+        /// Why the request was forwarded.
         reason: FwdReason,
         /// The origin's status code, where it answered and the client was not sent the same one (section 2.3).
         status: Option<StatusCode>,
         /// Whether the response was stored (section 2.5).
         stored: bool,
-        /// Whether the request shared another one's fetch (section 2.6).
+        /// Whether the request was collapsed with another one's fetch (section 2.6).
         collapsed: bool,
     },
 }
 
 impl Outcome {
-    /// A forwarded request of which nothing else is known yet.
+    /// The outcome of a forwarded request whose response is not known yet: not stored, not collapsed.
     pub const fn fwd(reason: FwdReason) -> Self {
         Self::Fwd { reason, status: None, stored: false, collapsed: false }
     }
 
-    /// The stable word for it in logs and metrics: `hit`, `refused`, or the reason.
+    /// The stable word for the outcome in logs and metrics: `hit`, `refused`, or the reason for forwarding.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Hit => "hit",
@@ -98,30 +99,30 @@ impl Outcome {
 /// One cache's member of the field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheStatus<'a> {
-    /// Name of the cache.
+    /// Name of the cache, which begins the member.
     pub cache: &'a str,
-    /// What it did.
+    /// How the cache answered: the `hit` or `fwd` parameters.
     pub outcome: Outcome,
     /// Freshness lifetime left in seconds, negative when stale (section 2.4).
     pub ttl_secs: Option<i64>,
     /// The cache key (section 2.7).
     pub key: Option<&'a str>,
-    /// More, in one word where possible (section 2.8).
+    /// Further information, in one word where possible (section 2.8).
     pub detail: Option<&'a str>,
 }
 
 impl<'a> CacheStatus<'a> {
-    /// The member of `cache` with nothing but the outcome.
+    /// A member for `cache` with the outcome alone.
     pub const fn new(cache: &'a str, outcome: Outcome) -> Self {
         Self { cache, outcome, ttl_secs: None, key: None, detail: None }
     }
 
-    /// The member as a structured item. What can't be in one is replaced by `?`.
+    /// The member as a structured item. Characters that an item can't hold are replaced by `?`.
     pub fn to_value(&self) -> HeaderValue {
         HeaderValue::try_from(self.text()).unwrap_or_else(|_| HeaderValue::from_static("sandbar"))
     }
 
-    /// Adds the member behind those of the caches nearer to the origin (section 2).
+    /// Appends the member to the field, after those of the caches nearer to the origin (section 2).
     pub fn append_to(&self, fields: &mut HeaderMap) {
         fields.append(CACHE_STATUS, self.to_value());
     }
@@ -164,8 +165,8 @@ impl<'a> CacheStatus<'a> {
     }
 }
 
-/// `text` as an sf-string, which is ASCII without control characters: a line feed of a cache key becomes a space, any
-/// other character outside becomes `?`.
+/// `text` as an sf-string, which is ASCII without control characters: a line feed (in a cache key) becomes a space, any
+/// other character becomes `?`.
 fn printable(text: &str) -> sfv::String {
     let shown = |c: char| match c {
         ' '..='~' => c,

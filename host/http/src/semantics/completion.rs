@@ -1,4 +1,5 @@
-//! Completing stored parts (RFC 9111 section 3.4): what they lack for an answer is asked for, and what comes fills the gap.
+//! Completing stored parts (RFC 9111 section 3.4): the origin is asked for the bytes that they lack for an answer, and
+//! its 206 fills the gap.
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, IF_RANGE, RANGE};
@@ -13,34 +14,35 @@ use super::validate::validation_fields;
 use super::validator::{same_strong_validator, strong_validator};
 use crate::entry::{Parts, StoredResponse};
 
-/// The one gap that stored parts have in what is wanted of them.
+/// The one gap that stored parts have in the range or the whole that a request wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lacking {
-    /// The range that is wanted; none where that is the whole.
+    /// The range that is wanted; none where the whole is.
     ranged: Option<ByteRange>,
-    /// Position of the first byte that is not there.
+    /// Position of the first byte that is missing.
     first: u64,
-    /// Position of the last one; none where the gap goes to an end that need not be known.
+    /// Position of the last byte that is missing; none where everything to the end is, wherever that is.
     last: Option<u64>,
 }
 
-/// An answer that the origin has sent the lacking bytes of.
+/// An answer made of stored parts and a 206 whose content, being received, fills the gap between them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Completion {
-    /// 200 where it is the whole, else 206.
+    /// 200 where the answer is the whole representation, else 206.
     pub status: StatusCode,
-    /// The fields of the answer.
+    /// The stored fields updated with those of the 206, with `Content-Length` and `Content-Range` of the answer.
     pub fields: HeaderMap,
-    /// Its length in bytes.
+    /// Length of the answer's content in bytes.
     pub bytes: u64,
-    /// Stored content before what has come.
+    /// Stored content before the gap.
     pub before: Vec<Bytes>,
-    /// Stored content behind it.
+    /// Stored content after the gap.
     pub after: Vec<Bytes>,
 }
 
-/// What stored parts lack of the range that a request is for, or of the whole where there is none; none where that is
-/// nothing, everything, or more than one gap, or where they have no strong validator (section 3.4).
+/// The gap that stored parts have in the range that `ranged` asks for, or in the whole where that is none. None where
+/// nothing is missing, everything is, or there is more than one gap, or where the parts have no strong validator
+/// (section 3.4).
 pub fn lacking(stored: &StoredResponse, ranged: Option<&RequestHead<'_>>) -> Option<Lacking> {
     let held = parts(stored)?;
     strong_validator(stored)?;
@@ -55,7 +57,7 @@ pub fn lacking(stored: &StoredResponse, ranged: Option<&RequestHead<'_>>) -> Opt
             let last = (gap.last + 1 < complete).then_some(gap.last);
             Some(Lacking { ranged: None, first: gap.first, last })
         }
-        // Of an unknown length only the end may be lacking.
+        // Where the length is not known, only the end may be missing.
         (None, None) => {
             let mut runs = held.ranges();
             let only = runs.next().filter(|run| run.first == 0)?;
@@ -65,14 +67,14 @@ pub fn lacking(stored: &StoredResponse, ranged: Option<&RequestHead<'_>>) -> Opt
 }
 
 impl Lacking {
-    /// How many bytes are lacking, where that is known.
+    /// How many bytes are missing; none where the gap goes to the end.
     pub fn bytes(&self) -> Option<u64> {
         self.last.map(|last| last - self.first + 1)
     }
 }
 
-/// Makes a request for what stored parts lack: `Range` with `If-Range`. False, and nothing changed, where they can't be
-/// completed so.
+/// Makes `fields` those of a request for the missing bytes: `Range` with `If-Range`. False, with `fields` unchanged,
+/// where the parts can't be completed in this way.
 pub fn completion_fields(stored: &StoredResponse, lacking: &Lacking, fields: &mut HeaderMap) -> bool {
     let Some(validator) = strong_validator(stored) else { return false };
     let last = lacking.last.map(|last| last.to_string()).unwrap_or_default();
@@ -83,8 +85,8 @@ pub fn completion_fields(stored: &StoredResponse, lacking: &Lacking, fields: &mu
     true
 }
 
-/// What stored parts and a 206 that answers [`completion_fields`] are together; none where they are not what was wanted of
-/// one representation: another validator, another range, another length.
+/// The answer that stored parts and a 206 to the request of [`completion_fields`] make together; none where the 206 has
+/// another validator, range or length, so that they are not of one representation or do not fill the gap.
 ///
 /// Section 3.4: "A cache MAY combine these ranges into a single stored response [...] if they all share the same strong
 /// validator", and then it "MUST update the stored response header fields using the header fields provided in the new

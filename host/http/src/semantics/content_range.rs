@@ -5,17 +5,17 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::entry::ByteRange;
 
-/// Which part of what a 206 holds.
+/// The value of `Content-Range` with a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ContentRange {
-    /// The part.
+    /// The bytes that the 206 holds, as positions in the whole representation.
     pub range: ByteRange,
     /// Length of the whole in bytes, where it is known.
     pub complete: Option<u64>,
 }
 
 impl ContentRange {
-    /// Whether it is all there is.
+    /// Whether the range is the whole representation.
     pub fn is_whole(self) -> bool {
         self.range.first == 0 && self.complete == Some(self.range.last + 1)
     }
@@ -48,7 +48,7 @@ pub(super) fn number(text: &str) -> Option<u64> {
     if digits { text.parse().ok() } else { None }
 }
 
-/// The value that says so.
+/// The field value of a `Content-Range`.
 pub(super) fn label(held: ContentRange) -> Option<HeaderValue> {
     let complete = held.complete.map_or_else(|| "*".to_owned(), |complete| complete.to_string());
     HeaderValue::from_str(&format!("bytes {}-{}/{complete}", held.range.first, held.range.last)).ok()

@@ -14,14 +14,14 @@ pub enum Delta {
     /// The directive is not there.
     #[default]
     Absent,
-    /// So many seconds.
+    /// The argument, at most [`DELTA_SECONDS_MAX`].
     Seconds(u32),
-    /// It is there, and it makes no sense.
+    /// The directive is there, but its argument is missing or no number.
     Invalid,
 }
 
 impl Delta {
-    /// The seconds, where they were given and make sense.
+    /// The seconds; none where the directive is absent or invalid.
     pub const fn seconds(self) -> Option<u32> {
         match self {
             Self::Seconds(seconds) => Some(seconds),
@@ -29,16 +29,16 @@ impl Delta {
         }
     }
 
-    /// Whether the directive is there, sensible or not.
+    /// Whether the directive is there, valid or not.
     pub const fn is_present(self) -> bool {
         !matches!(self, Self::Absent)
     }
 
-    /// Takes in one more occurrence: the smaller value wins, nonsense wins over any value.
+    /// Takes in one more occurrence of the directive: the smaller value wins, and an invalid one wins over any value.
     ///
     /// RFC 9111 section 4.2.1: "When there is more than one value present for a given directive [...] either the first
-    /// occurrence should be used or the response should be considered stale." The smallest is as fresh as neither
-    /// reading exceeds.
+    /// occurrence should be used or the response should be considered stale." The smallest value is never longer than
+    /// the first.
     pub(super) fn join(&mut self, other: Self) {
         *self = match (*self, other) {
             (Self::Absent, other) => other,
@@ -47,13 +47,13 @@ impl Delta {
         };
     }
 
-    /// Reads an argument; without one it is invalid.
+    /// Reads the argument of a directive; a missing one is invalid.
     pub(super) fn parse(argument: Option<&[u8]>) -> Self {
         argument.and_then(delta_seconds).map_or(Self::Invalid, Self::Seconds)
     }
 }
 
-/// Seconds of `1*DIGIT`, at most [`DELTA_SECONDS_MAX`]; none where it is anything else.
+/// Reads delta-seconds (`1*DIGIT`), at most [`DELTA_SECONDS_MAX`]; none where `text` is anything else.
 pub fn delta_seconds(text: &[u8]) -> Option<u32> {
     if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
         return None;
@@ -63,7 +63,7 @@ pub fn delta_seconds(text: &[u8]) -> Option<u32> {
 }
 
 /// Calls `take` with the name and the unquoted argument of each element of a line; false where a quoted string never
-/// ends (what follows it is then read as if it were not quoted, so that no restriction is lost).
+/// ends (the rest of the line is then read as if it were not quoted, so that no restriction is lost).
 pub fn each_directive(line: &[u8], mut take: impl FnMut(&[u8], Option<&[u8]>)) -> bool {
     let mut members = Members::of(line, Quotes::Strings);
     members.by_ref().filter(|member| !member.is_empty()).for_each(|member| one_directive(member, &mut take));
@@ -75,7 +75,8 @@ fn one_directive(element: &[u8], take: &mut impl FnMut(&[u8], Option<&[u8]>)) {
         return take(element, None);
     };
     let (name, argument) = (&element[..equals], &element[equals + 1..]);
-    // RFC 9111 section 5.2 allows no space around "=": the name is recognised all the same, its argument is not.
+    // RFC 9111 section 5.2 allows no space around "=": the name is recognised all the same, the argument is made
+    // invalid.
     let spaced =
         name.ends_with(b" ") || name.ends_with(b"\t") || argument.starts_with(b" ") || argument.starts_with(b"\t");
     let unquoted = argument.strip_prefix(b"\"").and_then(|inner| inner.strip_suffix(b"\""));

@@ -1,4 +1,5 @@
-//! Should a hit refresh an entry that is still fresh, so that nobody waits when it is stale?
+//! Early refresh: whether a hit refreshes an entry that is still fresh, so that no request has to wait once it is
+//! stale.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Which fields travel on: to the origin, into storage, to the client (RFC 9110 section 7.6, RFC 9111 section 3.1).
+//! Which fields are passed on: to the origin, into storage, to the client (RFC 9110 section 7.6, RFC 9111 section 3.1).
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ use super::list::{Members, Quotes};
 use super::targeted::effective;
 use super::{StoreRules, date};
 
-/// Fields of one connection, whatever `Connection` names (RFC 9110 section 7.6.1), and those of a proxy that RFC 9111
-/// section 3.1 forbids to store.
+/// Fields that belong to one connection even where `Connection` does not name them (RFC 9110 section 7.6.1), and those
+/// of proxies that RFC 9111 section 3.1 forbids to store.
 const HOP_BY_HOP: [HeaderName; 11] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
@@ -31,7 +31,7 @@ const HOP_BY_HOP: [HeaderName; 11] = [
     HeaderName::from_static("http2-settings"),
 ];
 
-/// Removes what belongs to one connection: the well-known fields, and those that `Connection` names.
+/// Removes the fields of one connection: the well-known ones, and those that `Connection` names.
 pub fn strip_hop_by_hop(fields: &mut HeaderMap) {
     for name in connection_named(fields) {
         fields.remove(name);
@@ -41,12 +41,12 @@ pub fn strip_hop_by_hop(fields: &mut HeaderMap) {
     }
 }
 
-/// Whether a field belongs to one connection whatever `Connection` says.
+/// Whether a field belongs to one connection even where `Connection` does not name it.
 pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
     HOP_BY_HOP.contains(name)
 }
 
-/// The fields that `Connection` makes ones of the connection.
+/// The fields that `Connection` names, apart from those that are for all recipients whatever it says.
 pub(crate) fn connection_named(fields: &HeaderMap) -> Vec<HeaderName> {
     let lines = fields.get_all(CONNECTION).iter();
     let members = lines.flat_map(|line| Members::of(line.as_bytes(), Quotes::None));
@@ -54,8 +54,8 @@ pub(crate) fn connection_named(fields: &HeaderMap) -> Vec<HeaderName> {
     names.filter(|name| !is_for_all(name.as_str())).collect()
 }
 
-/// The fields of a response as they are stored: without those of the connection, without `Age` (the entry knows its
-/// age) and without those that `no-cache="..."` or `private="..."` names; with a `Date`.
+/// The fields of a response as they are stored: without those of the connection, without `Age` (the entry has its own
+/// age) and without those that `no-cache="..."` or `private="..."` names; always with a `Date`.
 pub fn stored_fields(fields: &HeaderMap, received: Timestamp, rules: &StoreRules) -> HeaderMap {
     let mut stored = fields.clone();
     strip_hop_by_hop(&mut stored);
@@ -72,11 +72,12 @@ pub fn stored_fields(fields: &HeaderMap, received: Timestamp, rules: &StoreRules
     stored
 }
 
-/// The fields of a response as they go to the client, those of `withheld` (surrogate keys, for instance) left out.
+/// The fields of a response as they are sent to the client, those of `withheld` (surrogate keys, for instance) left
+/// out.
 ///
-/// `age` is the age of a stored response, whose fields were stripped when it was stored: RFC 9111 section 4 has `Age`
-/// generated whenever one "is used to satisfy a request without validation". Without an age the response comes straight
-/// from the origin, which may have given one of its own.
+/// `age` is the age of a stored response, whose connection fields were removed when it was stored: by RFC 9111 section
+/// 4 `Age` is generated whenever one "is used to satisfy a request without validation". Without `age` the response
+/// comes straight from the origin, and an `Age` that the origin sent stays.
 pub fn downstream_fields(fields: &HeaderMap, age: Option<Duration>, withheld: &[HeaderName]) -> HeaderMap {
     let mut sent = fields.clone();
     for name in withheld {
@@ -90,7 +91,8 @@ pub fn downstream_fields(fields: &HeaderMap, age: Option<Duration>, withheld: &[
     sent
 }
 
-/// Makes the fields of a 304 from those of the response that the client has: without what describes its content.
+/// Makes the fields of a 304 from those of the response that the client has: removes the ones that describe its
+/// content.
 ///
 /// RFC 9110 section 15.4.5: "The server generating a 304 response MUST generate any of the following header fields that
 /// would have been sent in a 200 (OK) response to the same request: Content-Location, Date, ETag, and Vary;
@@ -106,7 +108,7 @@ pub fn retain_for_not_modified(fields: &mut HeaderMap) {
     }
 }
 
-/// Appends this hop to `Via` (RFC 9110 section 7.6.3): the version it was received in, and the pseudonym.
+/// Appends this hop to `Via` (RFC 9110 section 7.6.3): the version that the message was received in, and the pseudonym.
 pub fn append_via(fields: &mut HeaderMap, version: Version, pseudonym: &str) {
     let version = match version {
         Version::HTTP_09 => "0.9",
@@ -120,8 +122,8 @@ pub fn append_via(fields: &mut HeaderMap, version: Version, pseudonym: &str) {
     }
 }
 
-/// How often a request has come through `pseudonym` before. Tiers of one fleet have the same name: only what goes on
-/// and on is a loop.
+/// How often `Via` says that a request has come through `pseudonym` before. The caches of one fleet have the same
+/// pseudonym: only a request that comes through many times is in a loop.
 pub fn times_through(fields: &HeaderMap, pseudonym: &str) -> usize {
     let hops = fields.get_all(VIA).iter().flat_map(|line| Members::of(line.as_bytes(), Quotes::None));
     hops.filter(|hop| {

@@ -1,5 +1,5 @@
-//! How long a response is fresh (RFC 9111 section 4.2.1): `s-maxage`, else `max-age`, else `Expires`, else a guess
-//! where section 4.2.2 allows one. Never a default.
+//! The freshness lifetime of a response (RFC 9111 section 4.2.1): `s-maxage`, else `max-age`, else `Expires`, else a
+//! heuristic where section 4.2.2 allows one. There is no default lifetime.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use super::targeted::Effective;
 use super::{ResponseHead, StoreRules, date};
 use crate::plan::LifetimeSource;
 
-/// Part of the time since the last modification that is guessed: section 4.2.2, "A typical setting of this fraction
-/// might be 10%".
+/// The heuristic lifetime is the time since the last modification divided by this: section 4.2.2, "A typical setting of
+/// this fraction might be 10%".
 const HEURISTIC_DIVISOR: u32 = 10;
 
-/// The freshness lifetime of a response, and where it comes from.
+/// The freshness lifetime of a response, and where it comes from; zero where it is missing.
 pub fn lifetime(
     response: &ResponseHead<'_>,
     effective: &Effective,
@@ -32,7 +32,7 @@ pub fn lifetime(
     }
 }
 
-/// Section 4.2.1, in its order: the first match counts.
+/// The explicit lifetime by section 4.2.1, in its order: the first match counts.
 fn explicit(response: &ResponseHead<'_>, effective: &Effective, received: Timestamp) -> Option<Duration> {
     // "If the cache is shared and the s-maxage response directive is present, use its value, or"
     // "If the max-age response directive is present, use its value, or"
@@ -68,7 +68,7 @@ fn heuristic(response: &ResponseHead<'_>, effective: &Effective, received: Times
     Some(date.saturating_since(modified) / HEURISTIC_DIVISOR)
 }
 
-/// RFC 9110 section 15.1.
+/// Whether a response with this status code may be stored on heuristics alone (RFC 9110 section 15.1).
 pub fn heuristically_cacheable(status: StatusCode) -> bool {
     matches!(status.as_u16(), 200 | 203 | 204 | 206 | 300 | 301 | 308 | 404 | 405 | 410 | 414 | 501)
 }

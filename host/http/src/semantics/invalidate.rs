@@ -1,4 +1,4 @@
-//! What a write makes invalid (RFC 9111 section 4.4).
+//! Invalidation by unsafe methods (RFC 9111 section 4.4).
 
 use http::header::{CONTENT_LOCATION, LOCATION};
 
@@ -6,8 +6,8 @@ use super::location::same_origin_target;
 use super::{RequestHead, ResponseHead, request};
 use crate::key::sent_target;
 
-/// The targets (site, path and query) whose stored responses are invalid after this exchange; none where the method is
-/// safe or the response is an error. `site` is the scheme and authority of the request.
+/// The targets (site, path and query) whose stored responses this exchange invalidates; none where the method is safe
+/// or the response is an error. `site` is the scheme and authority of the request.
 ///
 /// "A cache MUST invalidate the target URI (Section 7.1 of HTTP) when it receives a non-error status code in response
 /// to an unsafe request method (including methods whose safety is unknown)", where "a "non-error response" is one with
@@ -21,7 +21,7 @@ pub fn invalidated(request: &RequestHead<'_>, site: &str, response: &ResponseHea
     }
     let mut targets = vec![sent_target(request.uri).into_owned()];
     for name in [LOCATION, CONTENT_LOCATION] {
-        // Many write it as it is shown to people: in UTF-8.
+        // Many origins write the reference as people see it, in UTF-8 instead of percent-encoded.
         let reference = response.fields.get(&name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
         if let Some(target) = reference.and_then(|reference| same_origin_target(reference, site, request.uri))
             && !targets.contains(&target)

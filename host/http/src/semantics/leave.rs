@@ -1,9 +1,10 @@
-//! Leave to give a stored response to one request: the value that every answer of the cache is made from.
+//! Leave, that is permission, to answer one request with a stored response: every answer of the cache is made from a
+//! [`Leave`].
 //!
-//! A response reaches a request in many ways: it lay in a tier, another request's fetch brought it, a 304 renewed it, the
-//! origin failed. Each way has a question of its own that must be asked of *this* request (RFC 9111 sections 3.5, 4, 4.1,
-//! 4.3.4 and 5.2.2), and the functions here are those questions. A [`Leave`] is their answer. Its fields are private, so
-//! that no path can give a response without having asked:
+//! A response reaches a request in many ways: from a tier, from another request's fetch, freshened by a 304, or because
+//! the origin failed. Each way has its own conditions, which must be checked for *this* request (RFC 9111 sections 3.5,
+//! 4, 4.1, 4.3.4 and 5.2.2). The functions here check them and return a [`Leave`]. Its fields are private, so that no
+//! code path can serve a response unchecked:
 //!
 //! ```compile_fail
 //! use sandbar_http::semantics::leave::{Ground, Leave};
@@ -11,7 +12,7 @@
 //!     Leave { what: stored, ground: Ground::Fresh }
 //! }
 //! ```
-//! Asked, it compiles:
+//! With the check it compiles:
 //! ```
 //! use sandbar_base::Timestamp;
 //! use sandbar_http::entry::StoredResponse;
@@ -33,9 +34,9 @@ use super::stale::may_serve_on_error;
 use super::{FwdReason, RequestHead};
 use crate::entry::StoredResponse;
 
-/// Something that holds a stored response, its body included or not.
+/// A value that holds a stored response, with its body or without.
 pub trait Holds {
-    /// The response.
+    /// The stored response that is held.
     fn stored(&self) -> &StoredResponse;
 }
 
@@ -51,7 +52,7 @@ impl<T: Holds> Holds for Arc<T> {
     }
 }
 
-/// A response that one request may be given, and why.
+/// A response that may answer one request, with the ground for it.
 #[derive(Debug)]
 #[must_use]
 pub struct Leave<T> {
@@ -59,61 +60,61 @@ pub struct Leave<T> {
     ground: Ground,
 }
 
-/// Why a request may be given a response.
+/// Why a response may answer a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ground {
-    /// It is fresh (RFC 9111 section 4.2).
+    /// The response is fresh (RFC 9111 section 4.2).
     Fresh,
-    /// It is stale, and that is allowed (section 4.2.4).
+    /// The response is stale, and may be served so (section 4.2.4).
     Stale(StaleReason),
-    /// The origin has just sent or confirmed it, to a request that this one had come to wait for (section 4: a cache can
-    /// "use a response that is stored or storable to satisfy multiple requests").
+    /// The origin has just sent or confirmed the response for another request, whose fetch this one waited for (section
+    /// 4: a cache can "use a response that is stored or storable to satisfy multiple requests").
     Collapsed,
-    /// It was sent for this very request.
+    /// The origin sent the response for this very request.
     Own,
-    /// The origin failed (RFC 5861 section 4).
+    /// The origin failed, and the response may be served in that case (RFC 5861 section 4).
     OnError,
 }
 
 impl<T> Leave<T> {
-    /// What may be given.
+    /// The response that may be served, or the value that holds it.
     pub const fn what(&self) -> &T {
         &self.what
     }
 
-    /// Why it may.
+    /// Why the response may be served.
     pub const fn ground(&self) -> Ground {
         self.ground
     }
 }
 
-/// Why a request may not be given a response.
+/// Why a response may not answer a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoLeave {
-    /// It has to be validated first, or is not what was asked for.
+    /// The response has to be validated first, or does not hold the range that is asked for.
     Validate(FwdReason),
-    /// The request insists on an answer that the origin gives after it, or the origin insists on being asked for every
-    /// request; the fetch was on its way before.
+    /// The fetch had been sent before the request came, and the request insists on a newer answer of the origin, or the
+    /// origin on being asked for every request.
     Insists,
 }
 
-/// When a request came to wait for another one's fetch, the earliest first.
+/// When a request began to wait for another request's fetch; the variants are in the order of time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Joined {
-    /// Before that was sent: it is as if both had been forwarded.
+    /// Before the fetch was sent: it is as if both requests had been forwarded.
     BeforeSent,
-    /// While the origin was at it.
+    /// After the fetch was sent, before the answer began to arrive.
     WhileAsked,
-    /// When the answer had begun to arrive.
+    /// After the answer had begun to arrive.
     #[default]
     AfterAnswered,
 }
 
-/// Leave to reuse what lies in a tier (section 4).
+/// Leave to reuse a response that is stored in a tier (section 4).
 ///
 /// # Errors
-/// When it has to be validated first, or is not what the request asks for: it comes back with the reason to show in
-/// `Cache-Status`.
+/// When the response has to be validated first, or does not hold the range that is asked for: `what` is returned with
+/// the reason to show in `Cache-Status`.
 pub fn to_reuse<T: Holds>(
     what: T,
     request: &RequestHead<'_>,
@@ -127,15 +128,16 @@ pub fn to_reuse<T: Holds>(
     }
 }
 
-/// Leave to share what the origin has just sent for, or confirmed to, another request. The caller has made sure that this
-/// request selects it (section 4.1) and that it may be shared (sections 3.5, 5.2.2.5 and 5.2.2.7: it is stored).
+/// Leave to answer a waiter with a response that the origin has just sent or confirmed for the leader's request. The
+/// caller has made sure that the waiter's request selects the response (section 4.1) and that the response may answer
+/// several requests (sections 3.5, 5.2.2.5 and 5.2.2.7: it is stored).
 ///
-/// A request that came before the other was sent is answered as if it had been forwarded too. One that came while the origin
-/// was at it is answered by what is stale as soon as it arrives (`max-age=0`), as that has been validated since the request
-/// was there; not where the origin said `no-cache`, which "MUST NOT be used to satisfy any other request without forwarding
-/// it for validation" (section 5.2.2.4), nor where the request insists on it itself (section 5.2.1). One that came later
-/// still is answered as from a tier, and so is one with `Authorization`: what is not fresh is validated with each request's
-/// own credentials (section 3.5).
+/// A request that came before the fetch was sent is answered as if it had been forwarded too. A request that came while
+/// the origin was being asked may get a response that is stale on arrival (`max-age=0`), as the origin validated it
+/// after the request came; not where the origin said `no-cache`, which "MUST NOT be used to satisfy any other request
+/// without forwarding it for validation" (section 5.2.2.4), nor where the request insists on validation itself (section
+/// 5.2.1). A request that came later is answered as from a tier, and so is a request with `Authorization`: a response
+/// that is not fresh is validated with each request's own credentials (section 3.5).
 ///
 /// # Errors
 /// When the request has to be forwarded itself.
@@ -150,7 +152,7 @@ pub fn to_share<T: Holds>(
     if lacks_what_is_asked(stored, request) {
         return Err(NoLeave::Validate(FwdReason::Partial));
     }
-    // What has been purged since it was asked for proves nothing about what there is now.
+    // A response that was purged after it was requested proves nothing about what the origin has now.
     if soft_purged || joined == Joined::AfterAnswered || request.fields.contains_key(AUTHORIZATION) {
         return to_reuse(what, request, now, soft_purged).map_err(|(_, reason)| NoLeave::Validate(reason));
     }
@@ -161,33 +163,33 @@ pub fn to_share<T: Holds>(
         return Err(NoLeave::Insists);
     }
     match reuse(stored, request, now, soft_purged) {
-        // Stale though it has only just come: validated all the same.
+        // The response is stale on arrival, but the origin has just validated it.
         Reuse::Validate(FwdReason::Stale) if !is_particular(request) => Ok(Leave { what, ground: Ground::Collapsed }),
         Reuse::Validate(reason) => Err(NoLeave::Validate(reason)),
         Reuse::Fresh | Reuse::Stale(_) => Ok(Leave { what, ground: Ground::Collapsed }),
     }
 }
 
-/// Leave to serve what is stored although the origin failed, or takes too long.
+/// Leave to serve a stored response although the origin failed, or takes too long; none where that is not allowed.
 pub fn on_error<T: Holds>(what: T, request: &RequestHead<'_>, now: Timestamp, soft_purged: bool) -> Option<Leave<T>> {
     let may = may_serve_on_error(what.stored(), request, now, soft_purged);
     may.then_some(Leave { what, ground: Ground::OnError })
 }
 
-/// Whether a request wants an answer that the origin gives after it was made: `no-cache` or `max-age=0` (sections 5.2.1.4
-/// and 5.2.1.1).
+/// Whether a request insists on an answer that the origin gives after the request was made: `no-cache` or `max-age=0`
+/// (sections 5.2.1.4 and 5.2.1.1).
 pub fn insists(request: &RequestHead<'_>) -> bool {
     let asked = request.directives();
     asked.no_cache || asked.max_age.is_present() && asked.max_age.seconds().is_none_or(|seconds| seconds == 0)
 }
 
-/// Whether a request says how old, or how fresh, its answer is to be.
+/// Whether a request limits the age of its answer, or asks for a minimum of freshness.
 fn is_particular(request: &RequestHead<'_>) -> bool {
     let asked = request.directives();
     asked.max_age.is_present() || asked.min_fresh.is_present()
 }
 
-/// What belongs to the request that caused a fetch, and to no other: `C` is a request.
+/// A fetch's result that only the request that caused the fetch may have. `C` is the type of the request.
 #[derive(Debug)]
 pub struct Own<C, T> {
     cause: Arc<C>,
@@ -201,7 +203,7 @@ impl<C, T: Clone> Clone for Own<C, T> {
 }
 
 impl<C, T> Own<C, T> {
-    /// What was fetched for `cause`.
+    /// The result `what` of the fetch that `cause` caused.
     pub const fn new(cause: Arc<C>, what: T) -> Self {
         Self { cause, what }
     }
@@ -211,7 +213,7 @@ impl<C, T> Own<C, T> {
         Arc::ptr_eq(&self.cause, request)
     }
 
-    /// Leave for the request that was forwarded; none for any other.
+    /// Leave to answer the request that was forwarded; none for any other request.
     pub fn claimed_by(&self, request: &Arc<C>) -> Option<Leave<T>>
     where
         T: Clone,
@@ -233,7 +235,7 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
-    /// A response that has just come, with this lifetime.
+    /// A response that was received just now, with this freshness lifetime.
     fn stored(lifetime_secs: u64, directives: Directives) -> StoredResponse {
         StoredResponse {
             key: Arc::from("k"),

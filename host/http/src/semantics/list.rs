@@ -1,12 +1,12 @@
-//! The members of a list-based field (RFC 9110 section 5.6.1), in one walk over its bytes.
+//! The members of a list-based field (RFC 9110 section 5.6.1), in one pass over its bytes.
 //!
-//! Every parser of a list is built on this one, so that no list can cost more than its length: however a line is
+//! Every parser of a list is built on this one, so that parsing takes time linear in the length: however a line is
 //! malformed, each of its bytes is looked at twice at most.
 
-/// What may hold a comma that ends no member.
+/// Which quoted forms a list may hold: a comma within them ends no member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Quotes {
-    /// Nothing: the members are tokens.
+    /// None: the members are tokens, and every comma ends one.
     None,
     /// Quoted strings, in which a backslash escapes the byte behind it (RFC 9110 section 5.6.4).
     Strings,
@@ -14,13 +14,12 @@ pub(crate) enum Quotes {
     Tags,
 }
 
-/// The members of a line without the white space around them, empty ones too.
+/// An iterator over the members of a line, without the white space around them, including empty ones.
 ///
-/// A quote that never ends hides nothing: from there on the line is cut at each of its commas, and [`Self::is_sound`] says
-/// so.
+/// Where a quote never ends, the rest of the line is split at each comma, and [`Self::is_sound`] becomes false.
 #[derive(Clone, Debug)]
 pub(crate) struct Members<'a> {
-    /// What has not been walked over; none behind the last member.
+    /// The rest of the line, from the next member on; none after the last member.
     rest: Option<&'a [u8]>,
     quotes: Quotes,
     is_sound: bool,
@@ -32,7 +31,7 @@ impl<'a> Members<'a> {
         Self { rest: Some(line), quotes, is_sound: true }
     }
 
-    /// Whether every quote that was met so far has come to its end.
+    /// Whether every quote so far was closed.
     pub(crate) const fn is_sound(&self) -> bool {
         self.is_sound
     }
@@ -45,8 +44,8 @@ impl<'a> Members<'a> {
             Quotes::Strings => behind_strings(rest),
         };
         let from = quoted.unwrap_or_else(|Unclosed { at }| {
-            // There is no second quote behind it that could be paired: nobody looks for one again. Without this each
-            // member would begin a search of its own to the end of the line.
+            // No closing quote follows, so quotes are ignored from here on. Otherwise each member would begin a search
+            // of its own to the end of the line.
             self.is_sound = false;
             self.quotes = Quotes::None;
             at
@@ -68,11 +67,11 @@ impl<'a> Iterator for Members<'a> {
 
 /// A quote that never ends.
 struct Unclosed {
-    /// Where it is.
+    /// Where to go on: a place at or after the quote.
     at: usize,
 }
 
-/// How far the search for the comma may skip: to the first one outside of quotes, or to the end.
+/// Where the search for the comma may begin: at the first one outside of quoted strings, or at the end of the line.
 fn behind_strings(rest: &[u8]) -> Result<usize, Unclosed> {
     let mut opened = None;
     let mut escaped = false;
@@ -89,7 +88,7 @@ fn behind_strings(rest: &[u8]) -> Result<usize, Unclosed> {
     opened.map_or(Ok(rest.len()), |at| Err(Unclosed { at }))
 }
 
-/// The same where the member is an entity tag.
+/// Where the search for the comma may begin in a list of entity tags: behind the tag, where the member begins with one.
 fn behind_tag(rest: &[u8]) -> Result<usize, Unclosed> {
     let member = rest.trim_ascii_start();
     let Some(inner) = member.strip_prefix(b"W/").unwrap_or(member).strip_prefix(b"\"") else { return Ok(0) };

@@ -5,8 +5,8 @@ use http::Uri;
 
 use crate::key::{site_of, without_dots};
 
-/// Path and query of a reference, where it leads to the origin `site` (scheme and authority); none where it leads to
-/// another.
+/// Path and query that a reference names on the origin `site` (scheme and authority); none where it names another
+/// origin. `base` is the target that a relative reference is resolved against.
 pub fn same_origin_target(reference: &str, site: &str, base: &Uri) -> Option<String> {
     let reference = reference.trim().split('#').next().unwrap_or_default();
     let local = match reference.split_once("://") {
@@ -21,7 +21,7 @@ pub fn same_origin_target(reference: &str, site: &str, base: &Uri) -> Option<Str
     Some(resolve(base, &local))
 }
 
-/// What follows the authority in `rest`, where `scheme` and authority are those of `site`.
+/// The path and query that follow the authority in `rest`; none where `scheme` and authority are not those of `site`.
 fn after_authority(rest: &str, scheme: &str, site: &str) -> Option<String> {
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, local) = rest.split_at(end);
@@ -39,7 +39,7 @@ fn is_scheme(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
 }
 
-/// Path and query of a relative reference, dot segments removed.
+/// Path and query of a relative reference, resolved against `base`, dot segments removed.
 fn resolve(base: &Uri, reference: &str) -> String {
     let (path, query) = match reference.split_once('?') {
         Some((path, query)) => (path, Some(query)),

@@ -1,4 +1,4 @@
-//! The body of a 206 with several parts (RFC 9110 sections 14.6 and 15.3.7.2).
+//! `multipart/byteranges`: the body of a 206 with several parts (RFC 9110 sections 14.6 and 15.3.7.2).
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -8,18 +8,18 @@ use super::ranges::ByteRange;
 use crate::entry::StoredResponse;
 use crate::key::KeyHash;
 
-/// A `multipart/byteranges` body. The parts share the stored content; nothing of it is copied.
+/// A `multipart/byteranges` body. Its parts are slices of the stored content, which is not copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Multipart {
-    /// The value of `Content-Type`.
+    /// The value of `Content-Type`, with the boundary.
     pub content_type: HeaderValue,
-    /// The body in pieces.
+    /// The body in chunks: heads of parts and slices of content in turn, then the closing boundary.
     pub chunks: Vec<Bytes>,
     /// Length of the body in bytes.
     pub length: u64,
 }
 
-/// The ranges of a complete stored response as one body. A range that reaches beyond the content is left out.
+/// The body with these ranges of a complete stored response. A range that reaches beyond the content is left out.
 pub fn multipart(stored: &StoredResponse, ranges: &[ByteRange]) -> Multipart {
     let boundary = boundary(stored);
     let complete = stored.body.len() as u64;
@@ -56,7 +56,7 @@ fn part_head(stored: &StoredResponse, boundary: &str, content_range: HeaderValue
     head.into()
 }
 
-/// 128 bits that depend on the moment the response was received: its author can't have written them into it.
+/// 128 bits that depend on when the response was received: its author can't have written the boundary into the content.
 fn boundary(stored: &StoredResponse) -> String {
     format!("{:?}", KeyHash::of(&format!("{}\n{}\n{}", stored.key, stored.received, stored.requested)))
 }

@@ -1,5 +1,5 @@
-//! Storing and combining parts (RFC 9111 sections 3.3 and 3.4). Of what has status 206 one part is stored as it came, and
-//! `Content-Range` says which; several of one representation are [`Parts`].
+//! Storing and combining parts (RFC 9111 sections 3.3 and 3.4). A stored response with status 206 is either one part as
+//! it came, with its `Content-Range`, or several parts of one representation, as [`Parts`].
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -17,35 +17,36 @@ use super::short_part::{is_one_byte_short, short_answers, short_label};
 use super::validator::same_representation;
 use crate::entry::{Parts, StoredResponse};
 
-/// What became of two parts.
+/// The result of combining a stored response with a newer part.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Combined {
-    /// They are the whole: a response with status 200.
+    /// Together they are the whole: a response with status 200.
     Complete(StoredResponse),
-    /// They are stored as parts of one representation.
+    /// Together they are parts of one representation, with a gap: a response with status 206.
     Part(StoredResponse),
-    /// They do not belong together; the newer one replaces the older.
+    /// They can't be combined; the newer part replaces the stored response.
     Apart,
 }
 
-/// Whether a 206 can be stored: it is one part, says which, and announces no other length, or one byte less.
+/// Whether a 206 can be stored: it is one part with a valid `Content-Range`, and announces no other length, apart from
+/// the one byte less of a short part.
 pub fn is_storable(fields: &HeaderMap) -> bool {
     let length = fields.get(CONTENT_LENGTH).and_then(|length| number(length.to_str().ok()?));
     let fits = |label: ContentRange, length| length == label.range.len() || is_one_byte_short(label, length, fields);
     content_range(fields).is_some_and(|label| length.is_none_or(|length| fits(label, length)))
 }
 
-/// What stored parts have for a request.
+/// The content of stored parts that answers a request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
-    /// The content, in chunks that are shared with what is stored.
+    /// The content, in chunks that are slices of the stored ones, without a copy.
     pub chunks: Vec<Bytes>,
     /// The `Content-Range` to send with it.
     pub content_range: HeaderValue,
 }
 
-/// What stored parts have for a request with `Range`; none where the request asks for all, for several ranges, or for bytes
-/// that are not there.
+/// The content of stored parts that answers a request with `Range`; none where the request asks for the whole, for
+/// several ranges, or for bytes that are not stored.
 ///
 /// Section 3.3: a cache "MUST NOT use an incomplete response to answer requests unless the response has been made
 /// complete, or the request is partial and specifies a range wholly within the incomplete response."
@@ -60,7 +61,7 @@ pub fn part_answers(stored: &StoredResponse, request: &RequestHead<'_>) -> Optio
     Some(Answer { chunks: held.slice(range)?, content_range })
 }
 
-/// Whether it is a part, or several, and does not hold what answers the request.
+/// Whether `stored` is one or several parts (206) that do not hold the bytes that the request asks for.
 pub fn lacks_what_is_asked(stored: &StoredResponse, request: &RequestHead<'_>) -> bool {
     let answers = || {
         if let Some(label) = short_label(stored) {
@@ -72,8 +73,8 @@ pub fn lacks_what_is_asked(stored: &StoredResponse, request: &RequestHead<'_>) -
     stored.status == StatusCode::PARTIAL_CONTENT && answers() != Some(true)
 }
 
-/// The one range that a request wants of a stored representation of `complete` bytes. Where that length is not known, only
-/// a range with both ends is.
+/// The one range that a request wants of a stored representation of `complete` bytes. Where that length is not known,
+/// it is known only for a range with both ends.
 pub(super) fn wanted(stored: &StoredResponse, request: &RequestHead<'_>, complete: Option<u64>) -> Option<ByteRange> {
     match (asked_for_one(stored, request)?, complete) {
         (spec, Some(complete)) => spec.of(complete),
@@ -82,9 +83,11 @@ pub(super) fn wanted(stored: &StoredResponse, request: &RequestHead<'_>, complet
     }
 }
 
-/// What is stored of a part that was just received, beside what is stored already: the whole where it holds all bytes or
-/// makes the other whole, both where they are of one representation, and else the part alone. None where nothing of it is:
-/// it is not as long as its label (a short one takes the place of nothing), or what is stored would have more than `bytes_max` bytes with it, and stays as it is.
+/// What to store when `part` was just received and `stored` is stored already: the whole, where the part holds all
+/// bytes or completes the stored ones; both combined, where they are of one representation; else the part alone.
+///
+/// None where the stored response stays as it is: the part's content is not as long as its label (a short part never
+/// replaces other parts or the whole), or both together would have more than `bytes_max` bytes.
 pub fn taken_in(stored: Option<&StoredResponse>, part: StoredResponse, bytes_max: u64) -> Option<StoredResponse> {
     if short_label(&part).is_some() {
         return stored.is_none_or(|stored| held(stored).is_none()).then_some(part);
@@ -101,8 +104,8 @@ pub fn taken_in(stored: Option<&StoredResponse>, part: StoredResponse, bytes_max
     }
 }
 
-/// Whether what is stored would have more than `bytes_max` bytes with a part of the same representation, of which the head
-/// has just come.
+/// Whether the stored response, combined with a part of the same representation, would have more than `bytes_max`
+/// bytes. Of `part` only the head is looked at.
 pub fn outgrows(stored: &StoredResponse, part: &StoredResponse, bytes_max: u64) -> bool {
     let (Some(held), Some(label)) = (held(stored), content_range(&part.fields)) else { return false };
     let of_one = same_representation(stored, part) && same_length(held.complete(), label.complete);
@@ -113,7 +116,7 @@ pub fn outgrows(stored: &StoredResponse, part: &StoredResponse, bytes_max: u64) 
 ///
 /// Section 3.4: "A cache MAY combine these ranges into a single stored response [...] if they all share the same strong
 /// validator", and then it "MUST update the stored response header fields using the header fields provided in the new
-/// response, as per Section 3.2." RFC 9110 section 15.3.7.3 has the ranges need not touch.
+/// response, as per Section 3.2." By RFC 9110 section 15.3.7.3 the ranges need not touch.
 pub fn combine(stored: &StoredResponse, part: &StoredResponse) -> Combined {
     let (Some(old), Some(new)) = (held(stored), sound_part(part)) else { return Combined::Apart };
     if !same_representation(stored, part) {
@@ -141,7 +144,8 @@ fn labelled(stored: &StoredResponse, part: &StoredResponse, new: ContentRange, a
     Some(Combined::Part(StoredResponse { fields, body: Content::default(), parts, ..part.clone() }))
 }
 
-/// The stored fields with those of a newer part, which says nothing of the range that they are about any more.
+/// The stored fields, updated with those of a newer part, without `Content-Range`: the part's no longer describes the
+/// result.
 pub(super) fn updated(stored: &HeaderMap, newer: &HeaderMap) -> HeaderMap {
     let mut fields = stored.clone();
     for name in newer.keys() {
@@ -152,7 +156,7 @@ pub(super) fn updated(stored: &HeaderMap, newer: &HeaderMap) -> HeaderMap {
     fields
 }
 
-/// What a stored response holds: a whole one everything.
+/// The parts that a stored response holds; a complete one (200) counts as one part.
 fn held(stored: &StoredResponse) -> Option<Cow<'_, Parts>> {
     if stored.status == StatusCode::OK {
         let complete = Some(stored.body.len() as u64);
@@ -161,7 +165,7 @@ fn held(stored: &StoredResponse) -> Option<Cow<'_, Parts>> {
     parts(stored)
 }
 
-/// The parts that are stored with status 206.
+/// The parts of a stored response with status 206; none for any other, and for a short part.
 pub(super) fn parts(stored: &StoredResponse) -> Option<Cow<'_, Parts>> {
     if let Some(parts) = stored.parts.as_deref() {
         return Some(Cow::Borrowed(parts));
@@ -170,7 +174,7 @@ pub(super) fn parts(stored: &StoredResponse) -> Option<Cow<'_, Parts>> {
     Parts::of([(range.first, Bytes::clone(&stored.body))], complete).map(Cow::Owned)
 }
 
-/// The range of a part whose content is as long as it says.
+/// The `Content-Range` of a stored part whose content is as long as its label says.
 fn sound_part(stored: &StoredResponse) -> Option<ContentRange> {
     let is_part = stored.status == StatusCode::PARTIAL_CONTENT;
     content_range(&stored.fields).filter(|held| is_part && held.range.len() == stored.body.len() as u64)

@@ -7,12 +7,12 @@ use super::validator::{opaque, tags};
 use super::{RequestHead, date, request};
 use crate::entry::StoredResponse;
 
-/// What a client's preconditions make of a stored response that could answer.
+/// What a client's preconditions mean for a stored response that could answer the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precondition {
-    /// It answers.
+    /// The stored response is served.
     Serve,
-    /// The client has it already: 304.
+    /// The client has the response already: 304.
     NotModified,
     /// Only the origin can tell: `If-Match` and `If-Unmodified-Since` "are not applicable to a cache" (RFC 9111 section
     /// 4.3.2), which "MUST NOT evaluate conditional header fields that only apply to an origin server".
@@ -29,8 +29,8 @@ pub fn precondition(stored: &StoredResponse, request: &RequestHead<'_>) -> Preco
     if !request::is_cacheable(request.method) || !stored.status.is_success() {
         return Precondition::Serve;
     }
-    // Section 13.2.2: "When If-None-Match is present, evaluate the If-None-Match precondition"; only else
-    // If-Modified-Since.
+    // Section 13.2.2: "When If-None-Match is present, evaluate the If-None-Match precondition"; If-Modified-Since
+    // counts only where it is absent.
     let unmodified = if fields.contains_key(IF_NONE_MATCH) {
         let tag = stored.fields.get(ETAG).and_then(|tag| opaque(tag.as_bytes()));
         fields.get_all(IF_NONE_MATCH).iter().any(|line| names(line, tag))
@@ -40,8 +40,9 @@ pub fn precondition(stored: &StoredResponse, request: &RequestHead<'_>) -> Preco
     if unmodified { Precondition::NotModified } else { Precondition::Serve }
 }
 
-/// Section 13.1.3: "A recipient MUST ignore the If-Modified-Since header field if the received field value is not a
-/// valid HTTP-date, the field value has more than one member".
+/// The `If-Modified-Since` line, where there is only one. Section 13.1.3: "A recipient MUST ignore the
+/// If-Modified-Since header field if the received field value is not a valid HTTP-date, the field value has more than
+/// one member".
 fn only_line(fields: &HeaderMap) -> Option<&HeaderValue> {
     let mut lines = fields.get_all(IF_MODIFIED_SINCE).iter();
     lines.next().filter(|_| lines.next().is_none())

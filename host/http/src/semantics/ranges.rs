@@ -9,29 +9,30 @@ use super::{RequestHead, date};
 pub use crate::entry::ByteRange;
 use crate::entry::StoredResponse;
 
-/// With more ranges than this the whole is sent: RFC 9110 section 17.15, servers "ought to ignore, coalesce, or reject
-/// egregious range requests".
+/// How many ranges a request may have before the whole is sent instead: RFC 9110 section 17.15, servers "ought to
+/// ignore, coalesce, or reject egregious range requests".
 pub const RANGES_MAX: usize = 16;
 
-/// The value of `Content-Range` in a 416 (RFC 9110 section 15.5.17).
+/// The value of `Content-Range` in a 416 for a representation of `complete` bytes (RFC 9110 section 15.5.17).
 pub fn unsatisfied_range(complete: u64) -> HeaderValue {
     HeaderValue::from_str(&format!("bytes */{complete}")).unwrap_or_else(|_| HeaderValue::from_static("bytes */*"))
 }
 
-/// What of a complete stored response answers a request.
+/// The ranges of a complete stored response that answer a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ranges {
-    /// All of it: 200.
+    /// The whole content: 200.
     Full,
-    /// One part: 206 with `Content-Range`.
+    /// One range: 206 with `Content-Range`.
     Single(ByteRange),
-    /// Several: 206 as `multipart/byteranges`. At most [`RANGES_MAX`], none of which overlap.
+    /// Several ranges: 206 as `multipart/byteranges`. At most [`RANGES_MAX`], none of which overlap.
     Multi(Vec<ByteRange>),
-    /// No range begins within it: 416.
+    /// No requested range begins within the content: 416.
     Unsatisfiable,
 }
 
-/// What of a complete stored response answers a request; preconditions come first (RFC 9110 section 13.2.2).
+/// Selects the ranges of a complete stored response that answer a request; preconditions are evaluated before (RFC 9110
+/// section 13.2.2).
 pub fn ranges(stored: &StoredResponse, request: &RequestHead<'_>) -> Ranges {
     // Section 14.2: "A server MUST ignore a Range header field received with a request method that is unrecognized or
     // for which range handling is not defined. For this specification, GET is the only method for which range handling
@@ -55,15 +56,16 @@ pub enum RangeSpec {
         /// Position of the last byte, where it was given.
         last: Option<u64>,
     },
-    /// `-length`: so many bytes from the end.
+    /// `-length`: the last `length` bytes.
     Suffix {
-        /// How many.
+        /// How many bytes.
         length: u64,
     },
 }
 
 impl RangeSpec {
-    /// The bytes it means of `complete`; none where it can't be satisfied (section 14.1.2).
+    /// The range that it means of a representation of `complete` bytes; none where it can't be satisfied (section
+    /// 14.1.2).
     pub fn of(self, complete: u64) -> Option<ByteRange> {
         let end = complete.checked_sub(1)?;
         match self {
@@ -75,9 +77,9 @@ impl RangeSpec {
     }
 }
 
-/// The ranges a request asks for; none where it asks for none, or not in a way that is understood: section 14.2, "A
-/// server that supports range requests MAY ignore or reject a Range header field that contains an invalid
-/// ranges-specifier".
+/// The ranges that a request asks for; none where it has no `Range`, an invalid one, another unit than bytes or more
+/// than [`RANGES_MAX`] ranges: section 14.2, "A server that supports range requests MAY ignore or reject a Range header
+/// field that contains an invalid ranges-specifier".
 pub fn asked(fields: &HeaderMap) -> Option<Vec<RangeSpec>> {
     let mut lines = fields.get_all(RANGE).iter();
     let line = lines.next()?;
@@ -90,7 +92,7 @@ pub fn asked(fields: &HeaderMap) -> Option<Vec<RangeSpec>> {
         return None;
     }
     let members = Members::of(set.as_bytes(), Quotes::None).filter(|member| !member.is_empty());
-    // One more than may be there, to see that there are too many.
+    // One more than is allowed is read, to notice that there are too many.
     let specs: Option<Vec<RangeSpec>> = members.take(RANGES_MAX + 1).map(spec).collect();
     specs.filter(|specs| !specs.is_empty() && specs.len() <= RANGES_MAX)
 }
@@ -108,7 +110,7 @@ fn spec(text: &[u8]) -> Option<RangeSpec> {
     }
 }
 
-/// `1*DIGIT`; what is too large for any content is as large as can be.
+/// Reads a position or length (`1*DIGIT`); a number that does not fit becomes `u64::MAX`.
 fn position(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().unwrap_or(u64::MAX))
@@ -117,7 +119,7 @@ fn position(text: &str) -> Option<u64> {
 fn select(specs: &[RangeSpec], complete: u64) -> Ranges {
     let satisfiable: Vec<ByteRange> = specs.iter().filter_map(|spec| spec.of(complete)).collect();
     match coalesced(satisfiable).as_slice() {
-        // Nothing can be said of a part of nothing but that it is all there.
+        // A suffix range of empty content is satisfiable, but has no `Content-Range`: the (empty) whole is sent.
         [] if complete == 0 && specs.iter().any(|spec| matches!(spec, RangeSpec::Suffix { length: 1.. })) => {
             Ranges::Full
         }
@@ -127,8 +129,8 @@ fn select(specs: &[RangeSpec], complete: u64) -> Ranges {
     }
 }
 
-/// Section 15.3.7.2: "When multiple ranges are requested, a server MAY coalesce any of the ranges that overlap": then
-/// they come in their own order, else in the client's.
+/// Section 15.3.7.2: "When multiple ranges are requested, a server MAY coalesce any of the ranges that overlap".
+/// Coalesced ranges are sorted by position; where none overlap or touch, they stay in the client's order.
 fn coalesced(ranges: Vec<ByteRange>) -> Vec<ByteRange> {
     let mut sorted = ranges.clone();
     sorted.sort_unstable_by_key(|range| (range.first, range.last));
@@ -142,7 +144,7 @@ fn coalesced(ranges: Vec<ByteRange>) -> Vec<ByteRange> {
     if merged.len() == ranges.len() { ranges } else { merged }
 }
 
-/// The one range that a request asks for of what is stored.
+/// The one range that a GET asks for of a stored response; none where it asks for several, or `If-Range` does not hold.
 pub(super) fn asked_for_one(stored: &StoredResponse, request: &RequestHead<'_>) -> Option<RangeSpec> {
     let is_get = *request.method == Method::GET;
     let specs = asked(request.fields).filter(|_| is_get && if_range_holds(stored, request.fields))?;
@@ -150,7 +152,7 @@ pub(super) fn asked_for_one(stored: &StoredResponse, request: &RequestHead<'_>) 
     Some(*spec)
 }
 
-/// RFC 9110 section 13.1.5: `Range` counts only where `If-Range` is absent or names the very representation.
+/// RFC 9110 section 13.1.5: `Range` counts only where `If-Range` is absent or names the stored representation itself.
 fn if_range_holds(stored: &StoredResponse, fields: &HeaderMap) -> bool {
     let mut conditions = fields.get_all(IF_RANGE).iter();
     let Some(condition) = conditions.next() else { return true };

@@ -1,12 +1,13 @@
-//! What is asked of a request before it meets the cache: is it framed soundly, is its method safe, may it be sent on?
+//! Checks of a request before the cache handles it: whether its framing is sound, its method safe, and whether it may
+//! be forwarded.
 
 use http::header::{CONTENT_LENGTH, HOST, MAX_FORWARDS, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Version};
 
 use super::RequestHead;
 
-/// Whether the method is safe (RFC 9110 section 9.2.1): it asks for no change of state. One that is not registered as safe
-/// (section 16.1.1) is not.
+/// Whether the method is safe (RFC 9110 section 9.2.1): it asks for no change of state. A method that is not registered
+/// as safe (section 16.1.1) counts as unsafe.
 pub fn is_safe(method: &Method) -> bool {
     matches!(method.as_str(), "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PROPFIND" | "REPORT" | "SEARCH" | "QUERY")
 }
@@ -19,18 +20,18 @@ pub fn is_cacheable(method: &Method) -> bool {
 /// How many more recipients a request may be forwarded to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Forwards {
-    /// As many as it takes.
+    /// There is no limit.
     Any,
-    /// So many after this one: what to send on in `Max-Forwards`.
+    /// So many after the next one: the value of `Max-Forwards` in the forwarded request.
     Left(u64),
-    /// None: this recipient answers.
+    /// None: this recipient answers itself.
     Last,
 }
 
-/// RFC 9110 section 7.6.2: "Each intermediary that receives a TRACE or OPTIONS request containing a Max-Forwards header
-/// field MUST check and update its value prior to forwarding the request. If the received value is zero (0), the
-/// intermediary MUST NOT forward the request"; "A recipient MAY ignore a Max-Forwards header field received with any
-/// other request methods."
+/// Reads `Max-Forwards`. RFC 9110 section 7.6.2: "Each intermediary that receives a TRACE or OPTIONS request containing
+/// a Max-Forwards header field MUST check and update its value prior to forwarding the request. If the received value
+/// is zero (0), the intermediary MUST NOT forward the request"; "A recipient MAY ignore a Max-Forwards header field
+/// received with any other request methods."
 pub fn forwards(method: &Method, fields: &HeaderMap) -> Forwards {
     if !matches!(*method, Method::TRACE | Method::OPTIONS) {
         return Forwards::Any;
@@ -43,15 +44,15 @@ pub fn forwards(method: &Method, fields: &HeaderMap) -> Forwards {
     }
 }
 
-/// The authority a request is for: that of its target, else `Host`; empty where there is neither.
+/// The authority that a request is for, in lower case: that of its target, else `Host`; empty where there is neither.
 pub fn host(request: &RequestHead<'_>) -> String {
     let of_target = request.uri.authority().map(|authority| authority.as_str().to_ascii_lowercase());
     let named = || request.fields.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_ascii_lowercase);
     of_target.or_else(named).unwrap_or_default()
 }
 
-/// Why a request is answered with 400 and never forwarded: two recipients could disagree on where it ends, or on whom
-/// it is for.
+/// Why a request is answered with 400 and never forwarded: two recipients could disagree on where it ends, or on its
+/// host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Ambiguous {
     /// RFC 9112 section 6.1: "A server MAY reject a request that contains both Content-Length and Transfer-Encoding".
@@ -71,7 +72,7 @@ pub enum Ambiguous {
 }
 
 impl Ambiguous {
-    /// The stable word for it in `Cache-Status`, logs and metrics.
+    /// The stable word for this ambiguity in `Cache-Status`, logs and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::BothLengths => "both-lengths",

@@ -1,4 +1,4 @@
-//! May a stored response answer this request (RFC 9111 section 4)?
+//! Reuse: whether a stored response may answer a request without validation (RFC 9111 section 4).
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use super::partial::lacks_what_is_asked;
 use super::stale::{forbids, staleness};
 use crate::entry::StoredResponse;
 
-/// What becomes of a stored response that a request has selected.
+/// Whether a stored response that a request has selected may answer it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reuse {
-    /// It answers.
+    /// It may: it is fresh.
     Fresh,
-    /// It answers although it is stale.
+    /// It may, although it is stale.
     Stale(StaleReason),
     /// It must be validated first; the reason is the one to show in `Cache-Status`.
     Validate(FwdReason),
@@ -25,14 +25,14 @@ pub enum Reuse {
 /// Why a stale response may answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StaleReason {
-    /// `stale-while-revalidate` (RFC 5861 section 3): it is validated behind the answer.
+    /// `stale-while-revalidate` (RFC 5861 section 3): it is validated in the background.
     WhileRevalidate,
     /// `max-stale` in the request (RFC 9111 section 5.2.1.2).
     MaxStale,
 }
 
-/// Whether the stored response may answer now. A part that is not what is asked for comes back as
-/// [`FwdReason::Partial`]: there is nothing to validate, the request goes on as it is.
+/// Whether the stored response may answer the request now. For a part that lacks the bytes that are asked for the
+/// reason is [`FwdReason::Partial`]: there is nothing to validate, the request is forwarded as it is.
 pub fn reuse(stored: &StoredResponse, request: &RequestHead<'_>, now: Timestamp, soft_purged: bool) -> Reuse {
     // Section 3.3: a part answers nothing but a range "wholly within" it, least of all a request for the whole.
     if lacks_what_is_asked(stored, request) {

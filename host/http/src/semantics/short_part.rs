@@ -1,9 +1,10 @@
-//! Parts that have one byte less than their label says.
+//! Short parts: 206 responses with one byte less of content than their label (`Content-Range`) says.
 //!
-//! Some origins count so. A part that goes to the end of the whole may have been counted from there, and where it has no
-//! validator nobody could tell what it is a part of. Such a one is taken at its word at the end that a request counts from,
-//! and never joined to anything; every other part that is not as long as its label is refused. A public suite of tests for
-//! caches has such parts and wants them reused.
+//! Some origins count so. Only a part is accepted that goes to the end of the whole, as it may have been counted from
+//! there, and that has no validator, so that it could not be combined anyway. A short part is never combined; where it
+//! answers a request, its bytes count from the last one for a suffix range, else from the first one. Every other part
+//! whose length differs from its label is refused. A public suite of tests for caches has such parts and expects them
+//! to be reused.
 
 use bytes::Bytes;
 use http::header::{ETAG, LAST_MODIFIED};
@@ -14,20 +15,20 @@ use super::content_range::{ContentRange, content_range};
 use super::ranges::{RangeSpec, asked_for_one};
 use crate::entry::{ByteRange, StoredResponse};
 
-/// Whether a part with so many bytes under this label is one of them.
+/// Whether a part with `length` bytes of content under this label is a short part.
 pub(super) fn is_one_byte_short(label: ContentRange, length: u64, fields: &HeaderMap) -> bool {
     let to_the_end = label.complete.is_some_and(|complete| label.range.last + 1 == complete);
     let unvalidated = !fields.contains_key(ETAG) && !fields.contains_key(LAST_MODIFIED);
     to_the_end && unvalidated && length > 0 && length.checked_add(1) == Some(label.range.len())
 }
 
-/// The label of a stored part that is one of them.
+/// The label of a stored response that is a short part; none for all others.
 pub(super) fn short_label(stored: &StoredResponse) -> Option<ContentRange> {
     let label = content_range(&stored.fields).filter(|_| stored.status == StatusCode::PARTIAL_CONTENT)?;
     is_one_byte_short(label, stored.body.len() as u64, &stored.fields).then_some(label)
 }
 
-/// What one of them, under this label, has for a request with `Range`: the part, and its content.
+/// The part of a stored short part with label `held` that answers a request with `Range`, and its content.
 pub(super) fn short_answers(
     held: ContentRange,
     stored: &StoredResponse,
@@ -38,7 +39,7 @@ pub(super) fn short_answers(
     Some((ContentRange { range, ..held }, stored.body.slice(first..=last)))
 }
 
-/// The bytes that a request means, and where they are in the `length` bytes that there are.
+/// The range that a request means, and where its bytes are in the `length` bytes of stored content.
 fn meant(held: ContentRange, spec: RangeSpec, length: u64) -> Option<(ByteRange, ByteRange)> {
     let complete = held.complete?;
     match spec {

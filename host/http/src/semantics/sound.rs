@@ -1,8 +1,9 @@
-//! What a response must be before anything else looks at it: framed in one way only, an answer to what was asked, and a
-//! part that says which (RFC 9112 section 6, RFC 9110 sections 8.6, 14.4, 15.2, 15.3.7 and 15.4.5).
+//! Soundness of a response, checked before anything else looks at it: its framing is unambiguous, it answers what was
+//! asked, and a part says which range it is (RFC 9112 section 6, RFC 9110 sections 8.6, 14.4, 15.2, 15.3.7 and 15.4.5).
 //!
-//! Nobody may believe a length that was said beside the length that is there. So of two lengths one is removed or the
-//! response is refused, and what is left is how many bytes the content must have: whoever reads it counts them.
+//! No code may believe an announced length that differs from the content's. So of two announced lengths one is removed
+//! or the response is refused, and the remaining one says how many bytes the content must have: the reader of the
+//! content counts them.
 
 use http::header::{
     CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE,
@@ -14,12 +15,12 @@ use super::content_range::{ContentRange, content_range};
 use super::ranges::{RangeSpec, asked};
 use super::short_part::is_one_byte_short;
 
-/// What was asked, as far as it decides what may be answered.
+/// The properties of a request that decide which responses may answer it.
 #[derive(Clone, Debug)]
 pub struct Expected {
     method: Method,
     ranged: bool,
-    /// Empty where the ranges are none that this cache understands.
+    /// Empty where there is no `Range`, or none that this cache understands.
     ranges: Vec<RangeSpec>,
     conditional: bool,
     /// The protocols that the origin was asked to switch to.
@@ -29,33 +30,34 @@ pub struct Expected {
 /// The head of a response, to be checked and put right.
 #[derive(Debug)]
 pub struct Received<'a> {
-    /// Its status code; a part that is the whole, and was not asked for, becomes 200.
+    /// The status code; a 206 that holds the whole, and was not asked for, becomes 200.
     pub status: &'a mut StatusCode,
-    /// The version it came in.
+    /// The HTTP version that the response came in.
     pub version: Version,
-    /// Its fields; those that say once more, or wrongly, how it was framed are removed.
+    /// The fields; those that repeat the framing, or contradict it, are removed.
     pub fields: &'a mut HeaderMap,
 }
 
 /// How long the content of a sound response is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Length {
-    /// It has none, whatever comes.
+    /// There is no content, whatever follows.
     None,
-    /// As long as it turns out to be.
+    /// No length was announced: any length is right.
     Any,
-    /// So many bytes.
+    /// Exactly so many bytes.
     Exactly(u64),
-    /// So many bytes, or one less: a part without a validator that answers a suffix range. Then it is not stored.
+    /// So many bytes, or one less: a part without a validator that answers a suffix range. With one less it is not
+    /// stored.
     OrOneLess(u64),
 }
 
-/// Why a response can't be passed on, stored or believed.
+/// Why a response is refused: it can't be believed, and is neither passed on nor stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unsound {
-    /// RFC 9112 section 6.1: this cache asks for no coding (`TE`), so `chunked` is the only one there can be; anything
-    /// else would be stored and passed on as if it were content.
+    /// RFC 9112 section 6.1: this cache asks for no coding (`TE`), so `chunked` is the only one allowed; any other
+    /// coding would be stored and passed on as if it were content.
     #[error("its Transfer-Encoding is not \"chunked\" alone")]
     Coding,
     /// RFC 9112 section 6.1: "A server or client that receives an HTTP/1.0 message containing a Transfer-Encoding header
@@ -73,10 +75,10 @@ pub enum Unsound {
     /// RFC 9110 section 15.2: an interim response is followed by the final one.
     #[error("it is an interim response, and the last")]
     Interim,
-    /// RFC 9110 section 15.2 sets no bound to interim responses; this cache does, or one request could go on for ever.
+    /// RFC 9110 section 15.2 does not limit interim responses; this cache does, or one request could go on for ever.
     #[error("more than {responses} interim responses (1xx) came before it, or than {bytes} bytes of them")]
     Interims {
-        /// How many there may be.
+        /// How many interim responses are allowed.
         responses: usize,
         /// How many bytes their fields may have together.
         bytes: usize,
@@ -97,27 +99,27 @@ pub enum Unsound {
     Mislabelled {
         /// How many bytes the range has.
         labelled: u64,
-        /// How many the content has.
+        /// How many bytes `Content-Length` says.
         length: u64,
     },
-    /// RFC 9110 section 15.3.7: what is transferred is of the ranges that were asked for.
+    /// RFC 9110 section 15.3.7: a 206 transfers parts of the ranges that were asked for.
     #[error("its Content-Range has no byte of the range that was asked for")]
     OtherRange,
     /// RFC 9110 section 15.4.5: a 304 answers "a conditional GET or HEAD request".
     #[error("it is a 304, and the request has no condition")]
     UnaskedNotModified,
-    /// The content does not keep to what its head says.
+    /// The content does not have the length that the head says.
     #[error("its content has {} than the {said} bytes that its head says", if *.longer { "more" } else { "less" })]
     Content {
-        /// What the head says.
+        /// How many bytes the head says.
         said: u64,
-        /// Whether it has more.
+        /// Whether the content has more than that, rather than less.
         longer: bool,
     },
 }
 
 impl Expected {
-    /// What a request with this method and these fields may be answered with.
+    /// The expectations of a request with this method and these fields, as it is sent to the origin.
     pub fn of(method: &Method, fields: &HeaderMap) -> Self {
         let conditions = [IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE];
         Self {
@@ -129,11 +131,11 @@ impl Expected {
         }
     }
 
-    /// Checks the head of a response and puts right what can be: afterwards it says nothing about its framing that is
-    /// not so. What its content must keep to is answered.
+    /// Checks the head of a response and corrects it where possible: afterwards it says nothing wrong about its
+    /// framing. Returns the length that the content must have.
     ///
     /// # Errors
-    /// When it can't be believed.
+    /// When the head can't be believed.
     pub fn check(&self, received: Received<'_>) -> Result<Length, Unsound> {
         let Received { status, version, fields } = received;
         let length = framed(version, fields)?;
@@ -177,7 +179,7 @@ impl Expected {
             };
         }
         let Some(label) = content_range(fields) else {
-            // A range in another unit than bytes is between the client and the origin.
+            // A range in another unit than bytes is understood only by the client and the origin.
             return match self.ranged && self.ranges.is_empty() && is_of_another_unit(fields) {
                 true => Ok(length.map_or(Length::Any, Length::Exactly)),
                 false => Err(Unsound::Unlabelled),
@@ -207,7 +209,8 @@ impl Expected {
         Ok(content)
     }
 
-    /// Whether it was asked for as many bytes from the end as the label has but for one.
+    /// Whether the request was for a suffix range that is one byte shorter than this label, so that the part may be
+    /// short.
     fn may_be_one_byte_short(&self, label: ContentRange, fields: &HeaderMap) -> bool {
         let [RangeSpec::Suffix { length }] = self.ranges.as_slice() else { return false };
         is_one_byte_short(label, *length, fields)
@@ -221,17 +224,18 @@ impl Expected {
     }
 }
 
-/// Whether nobody can know what follows a response on its connection: no other request may be sent there.
+/// Whether it is uncertain which bytes follow a response on its connection: no other request may be sent there.
 ///
-/// RFC 9112 section 6.3 of both lengths: "Such a message might indicate an attempt to perform request smuggling [...] or
-/// response splitting". A 204 that announces content may be followed by it, though it has none.
+/// RFC 9112 section 6.3 on messages with both lengths: "Such a message might indicate an attempt to perform request
+/// smuggling [...] or response splitting". A 204 has no content, but may be followed by the content that it announces.
 pub fn leaves_doubt(status: StatusCode, fields: &HeaderMap) -> bool {
     let (coded, length) = (fields.contains_key(TRANSFER_ENCODING), fields.get(CONTENT_LENGTH));
     let announced = coded || length.is_some_and(|length| length.as_bytes() != b"0");
     coded && length.is_some() || status == StatusCode::NO_CONTENT && announced
 }
 
-/// The length that is announced, where the framing is sound. The fields say it once at most then, and no coding.
+/// The announced length, where the framing is sound. Afterwards `fields` hold at most one `Content-Length`, and no
+/// `Transfer-Encoding`.
 fn framed(version: Version, fields: &mut HeaderMap) -> Result<Option<u64>, Unsound> {
     if fields.contains_key(TRANSFER_ENCODING) {
         if version < Version::HTTP_11 {
@@ -241,8 +245,8 @@ fn framed(version: Version, fields: &mut HeaderMap) -> Result<Option<u64>, Unsou
         if !matches!(codings.as_slice(), [only] if only.eq_ignore_ascii_case(b"chunked")) {
             return Err(Unsound::Coding);
         }
-        // RFC 9112 section 6.3: the coding "overrides the Content-Length", and whoever forwards the message "MUST first
-        // remove the received Content-Length field".
+        // RFC 9112 section 6.3: the coding "overrides the Content-Length", and a recipient that forwards the message
+        // "MUST first remove the received Content-Length field".
         fields.remove(CONTENT_LENGTH);
         fields.remove(TRANSFER_ENCODING);
     }
@@ -255,7 +259,7 @@ fn framed(version: Version, fields: &mut HeaderMap) -> Result<Option<u64>, Unsou
     Ok(Some(length))
 }
 
-/// The one number that all of `Content-Length` says.
+/// The one number on which all members of all `Content-Length` lines agree.
 fn one_length(fields: &HeaderMap) -> Option<u64> {
     let mut lengths = fields.get_all(CONTENT_LENGTH).iter().flat_map(every_member).map(number);
     let length = lengths.next()??;
@@ -267,7 +271,7 @@ fn number(digits: &[u8]) -> Option<u64> {
     all_digits.then(|| std::str::from_utf8(digits).ok()?.parse().ok()).flatten()
 }
 
-/// The members of a list, the empty ones too.
+/// The members of a list, including empty ones.
 fn every_member(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     line.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
 }
@@ -289,7 +293,7 @@ fn is_of_another_unit(fields: &HeaderMap) -> bool {
         .is_some_and(|(unit, _)| !unit.eq_ignore_ascii_case("bytes") && HeaderName::from_bytes(unit.as_bytes()).is_ok())
 }
 
-/// Whether a part has a byte of a range that was asked for; yes where nobody can know.
+/// Whether a part has a byte of a range that was asked for; true where that can't be known.
 fn meets(asked: RangeSpec, label: ContentRange) -> bool {
     match (asked, label.complete) {
         (RangeSpec::From { first, last }, _) => {

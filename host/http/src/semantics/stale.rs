@@ -1,4 +1,4 @@
-//! Stale responses (RFC 9111 section 4.2.4, RFC 5861): for how long one may be served, and what forbids it.
+//! Stale responses (RFC 9111 section 4.2.4, RFC 5861): for how long they may be served, and what forbids serving them.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use super::partial::lacks_what_is_asked;
 use crate::entry::StoredResponse;
 use crate::plan::Directives;
 
-/// The windows of a response after its freshness lifetime.
+/// For how long after its freshness lifetime a stale response may be served.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Windows {
-    /// `stale-while-revalidate`.
+    /// The window of `stale-while-revalidate`; zero where there is none.
     pub while_revalidate: Duration,
-    /// `stale-if-error`.
+    /// The window of `stale-if-error`; zero where there is none.
     pub if_error: Duration,
 }
 
-/// What the origin insists on whenever the response is reused.
+/// The response directives that hold on every reuse.
 pub const fn insistence(response: &ResponseDirectives) -> Directives {
     Directives {
         no_cache: response.no_cache,
@@ -29,7 +29,7 @@ pub const fn insistence(response: &ResponseDirectives) -> Directives {
     }
 }
 
-/// The windows that a response asks for, empty where it forbids stale reuse itself.
+/// The windows that a response's directives give, both empty where the directives forbid stale reuse.
 ///
 /// RFC 9111 section 4.2.4: "A cache MUST NOT generate a stale response if it is prohibited by an explicit in-protocol
 /// directive (e.g., by a no-cache response directive, a must-revalidate response directive, or an applicable s-maxage
@@ -45,13 +45,13 @@ pub fn windows(response: &ResponseDirectives) -> Windows {
     }
 }
 
-/// Whether the origin forbids to serve it stale.
+/// Whether the origin forbids serving a response stale.
 pub const fn forbids(directives: Directives) -> bool {
     directives.no_cache || directives.must_revalidate
 }
 
-/// How long it has been stale; none while it is fresh. What was purged softly is stale whatever its age: for no time,
-/// as long as its lifetime has not passed.
+/// How long a stored response has been stale; none while it is fresh. A soft-purged one is stale whatever its age: for
+/// zero time, as long as its lifetime has not passed.
 pub fn staleness(stored: &StoredResponse, now: Timestamp, soft_purged: bool) -> Option<Duration> {
     let lifetime = Duration::from_millis(stored.plan.freshness_lifetime_ms);
     match stored.age(now).checked_sub(lifetime) {
@@ -62,7 +62,7 @@ pub fn staleness(stored: &StoredResponse, now: Timestamp, soft_purged: bool) -> 
 
 /// Whether the stored response may answer after the origin failed: with a 5xx, not at all, or not in time.
 ///
-/// Being disconnected is no licence of its own here, although section 4.2.4 would make it one: it takes
+/// Being disconnected does not suffice here, although section 4.2.4 would allow it: a stale response needs
 /// `stale-if-error` in the response (RFC 5861 section 4) or in the request, or `max-stale` in the request. A response
 /// that is still fresh (the client asked for a younger one) may answer too, unless the client or the origin insists on
 /// validation.

@@ -1,32 +1,32 @@
-//! What the origin's answer says of the stored response that it was asked about, where it neither confirms nor replaces it
-//! (RFC 9111 section 4.3.3).
+//! Standing: what an answer of the origin means for the stored response that was being validated, where the answer
+//! neither freshens nor replaces that response (RFC 9111 section 4.3.3).
 
 use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderMap, StatusCode};
 
-/// What becomes of a stored response.
+/// What becomes of the stored response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// It goes on as before.
+    /// The stored response is unaffected.
     Stands,
-    /// It is validated before it is next used: the answer was about the request, and proves nothing about the others.
+    /// It is validated before its next use: the answer was about the request, and proves nothing for other requests.
     Doubtful,
-    /// It is no longer what the origin has.
+    /// The origin has replaced or removed it: it must not be used again.
     Ended,
 }
 
-/// What an answer that is not stored leaves of what was stored. `of_the_request` says that it is the request alone that
-/// forbids to store it.
+/// What an answer with this status that is not stored means for the stored response. `of_the_request`: only the request
+/// forbids storing the answer.
 ///
-/// The status decides, not who asked, so that no client can empty the cache by asking oddly: 404, 410 and 451 are about the
-/// resource, and so is a success or a redirection that takes its place. 401 and 403 are, where the request brought nothing
-/// that could have been refused. What is left of the 4xx is about the request. A 500, 502, 503 or 504 says that the origin
-/// is in trouble (RFC 5861 section 4).
+/// The status decides, not the client, so that no client can empty the cache by unusual requests: 404, 410 and 451 are
+/// about the resource, and so is a success or a redirection in its place. 401 and 403 are about the resource where the
+/// request brought no credentials or cookies that could have been refused. All other 4xx are about the request. A 500,
+/// 502, 503 or 504 says that the origin is in trouble (RFC 5861 section 4).
 pub fn standing(request: &HeaderMap, status: StatusCode, of_the_request: bool) -> Standing {
     let names_nobody = !request.contains_key(AUTHORIZATION) && !request.contains_key(COOKIE);
     match status.as_u16() {
         500 | 502 | 503 | 504 => Standing::Stands,
-        // A part that nobody asked for says nothing about the whole.
+        // An unexpected part says nothing about the whole.
         206 => Standing::Doubtful,
         404 | 410 | 451 => Standing::Ended,
         200..=399 if !of_the_request => Standing::Ended,
@@ -35,9 +35,9 @@ pub fn standing(request: &HeaderMap, status: StatusCode, of_the_request: bool) -
     }
 }
 
-/// Whether an error may be about the range, or the condition, that its request was sent with: then it answers no request
-/// without. A 404 or 410 is the same for all; of an error of the server, or of who may see the resource, too little is known
-/// where only a range was asked for.
+/// Whether an error may be about the `Range` or the condition that its request was sent with: then it answers no
+/// request without them. A 404, 410 or 451 does not depend on a condition, and neither does a 5xx; but where a range
+/// was asked for, too little is known of any error.
 pub fn is_particular(status: StatusCode, ranged: bool, conditional: bool) -> bool {
     let is_error = status.is_client_error() || status.is_server_error();
     let about_the_request = status.is_client_error() && !matches!(status.as_u16(), 404 | 410 | 451);

@@ -1,4 +1,4 @@
-//! May a response be stored (RFC 9111 section 3), and what does the standard make of it?
+//! Storability: whether a response may be stored (RFC 9111 section 3), and the plan that the standard makes for it.
 
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ use super::{
 use crate::key::sent_target;
 use crate::plan::{EarlyRefresh, LifetimeSource, Obstacle, Plan, Standard};
 
-/// What RFC 9111 makes of a response, before any policy is asked.
+/// The plan that RFC 9111 makes for a response, with all obstacles to storing it, before any policy is asked.
 ///
-/// A response that is not fresh for a moment is stored where it can be validated: it is validated on every use.
+/// A response that is never fresh is stored too where it can be validated: it is validated on every use.
 pub fn standard(request: &RequestHead<'_>, response: &ResponseHead<'_>, times: Times, rules: &StoreRules) -> Standard {
     let effective = effective(response.fields, &rules.targets);
     let (lifetime, source) = freshness::lifetime(response, &effective, times.received, rules);
@@ -66,8 +66,8 @@ fn obstacles(
     checks.into_iter().filter(|(_, holds)| *holds).map(|(obstacle, _)| obstacle).collect()
 }
 
-/// Whether the response to a POST answers later GETs of its target: then it may be stored as if it were one to GET. A
-/// part, or what is no success, never does.
+/// Whether the response to a POST answers later GETs of its target, so that it may be stored as if it were one to GET.
+/// A part, or a response that is no success, never does.
 pub fn answers_get(request: &RequestHead<'_>, response: &ResponseHead<'_>, rules: &StoreRules) -> bool {
     response.status != StatusCode::PARTIAL_CONTENT
         && is_storable_post(request, response, &effective(response.fields, &rules.targets).directives)
@@ -90,7 +90,7 @@ fn is_storable_post(request: &RequestHead<'_>, response: &ResponseHead<'_>, dire
     response.status.is_success() && (names_target("https") || names_target("http"))
 }
 
-/// Section 3: "the response status code is final", and what each status code says itself.
+/// Whether the status code allows storing: section 3, "the response status code is final", and the rules of each code.
 fn is_storable(request: &RequestHead<'_>, status: StatusCode) -> bool {
     match status.as_u16() {
         // A 304 only freshens what is stored (section 4.3.4).
@@ -99,13 +99,13 @@ fn is_storable(request: &RequestHead<'_>, status: StatusCode) -> bool {
         428 | 429 | 431 | 511 => false,
         // These answer a precondition, a range or an expectation, not the target as such.
         412 | 416 | 417 => false,
-        // A 206 answers a Range, and nobody else.
+        // A 206 answers only a request with Range.
         206 => request.fields.contains_key(http::header::RANGE),
         _ => true,
     }
 }
 
-/// Whether this cache knows what a status code asks of caches: those of RFC 9110 and the registered ones that ask
+/// Whether this cache knows what a status code requires of caches: those of RFC 9110, and registered ones that require
 /// nothing more.
 pub fn understands(status: StatusCode) -> bool {
     matches!(status.as_u16(),
@@ -119,8 +119,8 @@ const fn allows_sharing(directives: &ResponseDirectives) -> bool {
     directives.must_revalidate || directives.public || directives.s_maxage.is_present()
 }
 
-/// Whether nothing would come of storing it: it is never fresh, nor of use when stale, and nothing could validate it;
-/// or section 3 finds no ground to store it at all ("a public response directive", "an Expires header field", "a
+/// Whether storing the response would be of no use: it is never fresh, nor of use when stale, and can't be validated;
+/// or section 3 gives no ground to store it at all ("a public response directive", "an Expires header field", "a
 /// max-age response directive", "an s-maxage response directive", "a status code that is defined as heuristically
 /// cacheable").
 fn is_useless(

@@ -1,4 +1,4 @@
-//! Surrogate keys: what a response can be purged by besides its target.
+//! Surrogate keys: labels by which a response can be purged besides its target.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sfv::{BareItem, List, ListEntry, Parser};
@@ -6,21 +6,21 @@ use sfv::{BareItem, List, ListEntry, Parser};
 use super::list::{Members, Quotes};
 use super::{RequestHead, ResponseHead, request};
 
-/// Keys separated by spaces.
+/// Response field with surrogate keys, separated by spaces.
 pub const SURROGATE_KEY: HeaderName = HeaderName::from_static("surrogate-key");
-/// Keys separated by commas.
+/// Response field with surrogate keys, separated by commas.
 pub const CACHE_TAG: HeaderName = HeaderName::from_static("cache-tag");
-/// Groups of responses of one origin (RFC 9875 section 2).
+/// Response field with the groups that the response belongs to, among those of its origin (RFC 9875 section 2).
 pub const CACHE_GROUPS: HeaderName = HeaderName::from_static("cache-groups");
-/// Groups that a write makes invalid (RFC 9875 section 3).
+/// Response field with the groups that an unsafe request invalidates (RFC 9875 section 3).
 pub const CACHE_GROUP_INVALIDATION: HeaderName = HeaderName::from_static("cache-group-invalidation");
 
-/// How many keys of a response are kept; those that follow are dropped.
+/// How many surrogate keys of a response are kept; the rest are dropped.
 pub const KEYS_MAX: usize = 512;
-/// The longest key that is kept, in bytes.
+/// The longest surrogate key that is kept, in bytes; longer ones are dropped.
 pub const KEY_BYTES_MAX: usize = 1024;
 
-/// The keys of a response, sorted, each once. A group becomes the key [`group_key`] makes of it.
+/// The surrogate keys of a response, sorted, each once. A group becomes the key that [`group_key`] makes of it.
 pub fn surrogate_keys(request: &RequestHead<'_>, response: &HeaderMap) -> Vec<String> {
     let words = lines(response, SURROGATE_KEY).flat_map(|line| line.split(|byte| byte.is_ascii_whitespace()));
     let members = lines(response, CACHE_TAG).flat_map(|line| Members::of(line, Quotes::None));
@@ -36,11 +36,11 @@ fn lines(fields: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &[u8]> {
     fields.get_all(name).iter().map(HeaderValue::as_bytes)
 }
 
-/// The surrogate keys of the groups that a response to a write makes invalid.
+/// The surrogate keys of the groups that a response to an unsafe request invalidates.
 ///
 /// RFC 9875 section 3: "The Cache-Group-Invalidation header field MUST be ignored on responses to requests that have a
 /// safe method"; otherwise a cache "MAY invalidate any stored responses that share groups" with it, those of the same
-/// origin. No response has more groups than [`KEYS_MAX`], and no write makes more invalid.
+/// origin. No response has more groups than [`KEYS_MAX`], and no request invalidates more.
 pub fn group_invalidations(request: &RequestHead<'_>, response: &ResponseHead<'_>) -> Vec<String> {
     if request::is_safe(request.method) {
         return Vec::new();
@@ -48,10 +48,10 @@ pub fn group_invalidations(request: &RequestHead<'_>, response: &ResponseHead<'_
     group_keys(request, response.fields, &CACHE_GROUP_INVALIDATION).take(KEYS_MAX).collect()
 }
 
-/// The surrogate keys of the groups in field `name`; those that are too long for one are left out.
+/// The surrogate keys of the groups in field `name`; keys longer than [`KEY_BYTES_MAX`] are left out.
 fn group_keys(request: &RequestHead<'_>, fields: &HeaderMap, name: &HeaderName) -> impl Iterator<Item = String> {
     let groups = groups(fields, name);
-    // Of a host that is no name there are no groups: each key would carry all of it.
+    // A host that is too long to be a name has no groups: each key would carry all of it.
     let host = (!groups.is_empty()).then(|| request::host(request)).filter(|host| host.len() <= KEY_BYTES_MAX);
     let keys = host.map(|host| groups.into_iter().map(move |group| group_key(&host, &group)));
     keys.into_iter().flatten().filter(|key| key.len() <= KEY_BYTES_MAX)

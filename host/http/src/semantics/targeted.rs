@@ -11,12 +11,13 @@ use super::directive::{DELTA_SECONDS_MAX, Delta};
 /// The field for content delivery networks (RFC 9213 section 3.1).
 pub const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
 
-/// The directives that hold for this cache.
+/// The response directives that hold for this cache.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Effective {
-    /// What they say.
+    /// The directives of a targeted field, else of `Cache-Control`.
     pub directives: ResponseDirectives,
-    /// Whether a targeted field said it: `Cache-Control` and `Expires` are then not looked at (RFC 9213 section 2.2).
+    /// Whether they are those of a targeted field: `Cache-Control` and `Expires` are then ignored (RFC 9213 section
+    /// 2.2).
     pub targeted: bool,
 }
 
@@ -28,9 +29,9 @@ pub fn effective(fields: &HeaderMap, targets: &[HeaderName]) -> Effective {
     }
 }
 
-/// RFC 9213 section 2.1: "If a targeted field in a given response is empty or a parsing error is encountered, that
-/// field MUST be ignored by the cache (i.e., it behaves as if the field were not present, likely falling back to other
-/// cache control mechanisms present)."
+/// The directives of one targeted field. RFC 9213 section 2.1: "If a targeted field in a given response is empty or a
+/// parsing error is encountered, that field MUST be ignored by the cache (i.e., it behaves as if the field were not
+/// present, likely falling back to other cache control mechanisms present)."
 fn targeted(fields: &HeaderMap, target: &HeaderName) -> Option<ResponseDirectives> {
     let mut lines = fields.get_all(target).iter().map(|line| line.as_bytes());
     let mut text = lines.next()?.to_vec();
@@ -41,7 +42,7 @@ fn targeted(fields: &HeaderMap, target: &HeaderName) -> Option<ResponseDirective
     let dictionary = Parser::new(&text).parse::<Dictionary>().ok().filter(|members| !members.is_empty())?;
     let mut directives = ResponseDirectives::default();
     for (key, member) in &dictionary {
-        // Parameters of members are ignored; an inner list is no directive of ours.
+        // Parameters of members are ignored; no known directive is an inner list.
         let ListEntry::Item(item) = member else { continue };
         take(&mut directives, key.as_str(), &item.bare_item)?;
     }
@@ -49,14 +50,14 @@ fn targeted(fields: &HeaderMap, target: &HeaderName) -> Option<ResponseDirective
 }
 
 /// Takes in one member; none where a directive that this cache knows has a value of the wrong type, which "SHOULD NOT"
-/// be consumed (section 2.1): the field as a whole then counts as malformed.
+/// be consumed (section 2.1): the field as a whole then counts as malformed and is ignored.
 fn take(directives: &mut ResponseDirectives, key: &str, value: &BareItem) -> Option<()> {
     match (key, value) {
         ("max-age", value) => directives.max_age = delta(value)?,
         ("s-maxage", value) => directives.s_maxage = delta(value)?,
         ("stale-while-revalidate", value) => directives.stale_while_revalidate = delta(value)?,
         ("stale-if-error", value) => directives.stale_if_error = delta(value)?,
-        // What has no argument is a Boolean; false means that it is not there.
+        // A directive without an argument is a Boolean; false means that it is absent.
         (_, BareItem::Boolean(false)) => {}
         (key, BareItem::Boolean(true)) => directives.take(key.as_bytes(), None),
         ("no-cache" | "private", BareItem::String(names)) => {

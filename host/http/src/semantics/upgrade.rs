@@ -1,27 +1,27 @@
-//! Switching protocols (RFC 9110 section 7.8): which of the protocols that a client offers go on to the origin, and what of
-//! the answer goes back.
+//! Switching protocols (RFC 9110 section 7.8): which of the protocols that a client offers are passed on to the origin,
+//! and which fields of the answer are passed back.
 
 use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
-/// Protocols that no class may allow: whatever is asked in them would be HTTP requests of which the cache knows nothing.
+/// Protocols that no class may allow: requests in them would be HTTP requests that the cache does not see.
 const HTTP: [&str; 4] = ["http", "h2", "h2c", "tls"];
 
-/// Why a protocol can't be allowed.
+/// Why a class may not allow a protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAllowed {
-    /// It is no name of a protocol.
+    /// The text is no name of a protocol.
     #[error("it is no name of a protocol (RFC 9110 section 7.8), such as \"websocket\"")]
     NoName,
-    /// It carries HTTP.
+    /// The protocol carries HTTP, or may: `http`, `h2`, `h2c` and `tls`.
     #[error("requests in it would pass the cache, its keys and its purges by")]
     Http,
 }
 
-/// Whether a class may let clients switch to a protocol.
+/// Checks whether a class may let clients switch to `protocol`.
 ///
 /// # Errors
-/// When it may not: why.
+/// When it may not, with the reason.
 pub fn may_allow(protocol: &str) -> Result<(), NotAllowed> {
     let is_tchar = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     let (name, version) = protocol.split_once('/').unwrap_or((protocol, "1"));
@@ -31,12 +31,12 @@ pub fn may_allow(protocol: &str) -> Result<(), NotAllowed> {
     if HTTP.iter().any(|http| name.eq_ignore_ascii_case(http)) { Err(NotAllowed::Http) } else { Ok(()) }
 }
 
-/// What a client offers to switch to and `allowed` lets it, in the client's order: the value of `Upgrade` for the origin.
-/// None where it offers nothing of that, or asks in a way that can't be answered with 101.
+/// The protocols that a client offers and `allowed` contains, in the client's order: the value of `Upgrade` for the
+/// origin. None where there are none, or the request can't be answered with 101.
 ///
-/// "A sender of Upgrade MUST also send an "Upgrade" connection option in the Connection header field": an `Upgrade` that it
-/// does not name was meant for somebody before this gateway. Only GET opens a WebSocket (RFC 6455 section 4.1), and a
-/// request with content can't be switched before all of it was sent.
+/// "A sender of Upgrade MUST also send an "Upgrade" connection option in the Connection header field": an `Upgrade`
+/// that `Connection` does not name was meant for a recipient before this gateway. Only GET opens a WebSocket (RFC 6455
+/// section 4.1), and a request with content can't be switched before all of its content was sent.
 pub fn offered(method: &Method, fields: &HeaderMap, allowed: &[String]) -> Option<HeaderValue> {
     if allowed.is_empty() || *method != Method::GET || !names_upgrade(fields) {
         return None;
@@ -47,14 +47,15 @@ pub fn offered(method: &Method, fields: &HeaderMap, allowed: &[String]) -> Optio
     if kept.is_empty() { None } else { HeaderValue::from_str(&kept.join(", ")).ok() }
 }
 
-/// Makes a request one to switch to `protocols`.
+/// Makes `fields` those of a request to switch to `protocols`.
 pub fn ask(protocols: HeaderValue, fields: &mut HeaderMap) {
     fields.insert(UPGRADE, protocols);
     fields.insert(CONNECTION, HeaderValue::from_static("upgrade"));
 }
 
-/// What the answer to such a request says of protocols, to be added to what goes to the client: of a 101 the protocol that
-/// is spoken from there on; of a 426, which "MUST" name them (section 15.5.22), those that would do.
+/// The fields of the origin's answer about protocols, to be added to those for the client: in a 101 the protocol that
+/// is spoken from there on; in a 426, which "MUST" name them (section 15.5.22), the acceptable ones. Empty for any
+/// other status.
 pub fn answered(status: StatusCode, fields: &HeaderMap) -> HeaderMap {
     let mut answered = HeaderMap::new();
     if matches!(status, StatusCode::SWITCHING_PROTOCOLS | StatusCode::UPGRADE_REQUIRED) {

@@ -1,4 +1,4 @@
-//! Until when it is of use to keep a stored response.
+//! When a stored response becomes useless: neither fresh nor usable when stale nor worth keeping for validation.
 
 use std::time::Duration;
 
@@ -7,8 +7,9 @@ use sandbar_base::Timestamp;
 use super::validator::can_be_validated;
 use crate::entry::StoredResponse;
 
-/// When a stored response is of no further use: the end of its freshness lifetime and of its longest stale window. Where it
-/// can be validated, at least `keep_for_validation` after its lifetime: a 304 is much cheaper than the whole response.
+/// When a stored response is of no further use: when its freshness lifetime and the longer of its stale windows are
+/// over. Where it can be validated, not before `keep_for_validation` after its lifetime: a 304 is much cheaper than the
+/// whole response.
 pub fn useless_after(stored: &StoredResponse, keep_for_validation: Duration) -> Timestamp {
     let stale_ms = stored.plan.stale_while_revalidate_ms.max(stored.plan.stale_if_error_ms);
     let window = Duration::from_millis(stale_ms);

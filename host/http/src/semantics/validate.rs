@@ -14,12 +14,12 @@ use crate::entry::StoredResponse;
 /// Every field that makes a request depend on a stored response.
 const CONDITIONS: [HeaderName; 6] = [IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_MATCH, IF_UNMODIFIED_SINCE, IF_RANGE, RANGE];
 
-/// Fields that a 304 or a HEAD does not change: section 3.2 excepts Content-Length, and what the stored content was
-/// received with describes that content.
+/// Fields that a 304 or a HEAD does not change: section 3.2 excepts Content-Length, and the others describe the stored
+/// content as it was received.
 const BOUND_TO_CONTENT: [HeaderName; 3] = [CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_RANGE];
 
-/// Fields that name the stored content: where it has such a name, a 304 can't give it another one (section 3.2, "header
-/// fields that the cache's stored response depends upon").
+/// Fields that identify the stored content: where the stored response has one, a 304 does not change it (section 3.2,
+/// "header fields that the cache's stored response depends upon").
 const NAMES_OF_CONTENT: [HeaderName; 4] = [
     ETAG,
     HeaderName::from_static("content-md5"),
@@ -55,8 +55,8 @@ pub fn validation_fields(stored: &[&StoredResponse], fields: &mut HeaderMap) {
     }
 }
 
-/// Which of the stored responses of a key a 304 freshens (section 4.3.4), as indices into `stored`; the newest first in
-/// `stored`.
+/// Which of the stored responses of a key a 304 freshens (section 4.3.4), as indices into `stored`, which has the
+/// newest first.
 pub fn selected_by_304(stored: &[&StoredResponse], response_304: &HeaderMap) -> Vec<usize> {
     let matching = |matches: &dyn Fn(&StoredResponse) -> bool| {
         stored.iter().enumerate().filter(|(_, one)| matches(one)).map(|(index, _)| index).collect::<Vec<_>>()
@@ -71,8 +71,8 @@ pub fn selected_by_304(stored: &[&StoredResponse], response_304: &HeaderMap) -> 
         }
         // "If the new response contains no strong validators but does contain one or more weak validators, and those
         // validators correspond to one of the initial set's stored responses, then the most recent of those matching
-        // stored responses is identified for update." An origin that leaves the quotes off is understood where it says
-        // the same again.
+        // stored responses is identified for update." An entity tag without quotes is no valid one; it matches where
+        // the origin repeats it exactly.
         Some(tag) => {
             first(matching(&|one| one.fields.get(ETAG).is_some_and(|stored| weak_match(stored, tag) || stored == tag)))
         }
@@ -80,8 +80,8 @@ pub fn selected_by_304(stored: &[&StoredResponse], response_304: &HeaderMap) -> 
             Some(modified) => first(matching(&|one| one.fields.get(LAST_MODIFIED) == Some(modified))),
             // "If the new response does not include any form of validator [...], and there is only one stored response
             // in the initial set, and that stored response also lacks a validator, then that stored response is
-            // identified for update." An origin that answers 304 to our validators and repeats none of them is taken at
-            // its word too.
+            // identified for update." A 304 that answers this cache's validators and repeats none of them is accepted
+            // too.
             None if stored.len() == 1 => vec![0],
             None => Vec::new(),
         },
@@ -94,10 +94,10 @@ fn first(mut indices: Vec<usize>) -> Vec<usize> {
 }
 
 /// The fields of a stored response after a 304 (sections 3.2 and 4.3.4): every field of the 304 replaces the stored
-/// lines of its name, other than what belongs to the connection or to the stored content.
+/// lines of its name, apart from the fields of the connection and those that describe the stored content.
 ///
-/// `Age` is that of the 304 alone and `Date` never older than its exchange, so that the age can be worked out anew from
-/// the result (`standard`).
+/// `Age` and `Date` are those of the 304, `Date` the time of its receipt where it has none, so that the age can be
+/// computed anew from the result (`standard`).
 pub fn freshen(stored: &StoredResponse, response_304: &HeaderMap, times: Times) -> HeaderMap {
     let mut update = response_304.clone();
     strip_hop_by_hop(&mut update);
@@ -119,18 +119,18 @@ pub fn freshen(stored: &StoredResponse, response_304: &HeaderMap, times: Times) 
     merged
 }
 
-/// What a 200 to HEAD makes of a stored response to GET (section 4.3.5).
+/// What a 200 to HEAD means for a stored response to GET (section 4.3.5).
 #[derive(Clone, Debug, PartialEq)]
 pub enum HeadUpdate {
-    /// It describes the same content: these are its fields from now on.
+    /// The 200 describes the stored content: these are the stored response's fields from now on.
     Freshened(HeaderMap),
-    /// It describes other content: "the cache SHOULD consider the stored response to be stale".
+    /// The 200 describes other content: "the cache SHOULD consider the stored response to be stale".
     Outdated,
 }
 
-/// The stored response is updated where both "have matching values for any received validator fields (ETag and
-/// Last-Modified) and, if the HEAD response has a Content-Length header field, the value of Content-Length matches that
-/// of the stored response".
+/// Updates a stored response from a 200 to HEAD, where both "have matching values for any received validator fields
+/// (ETag and Last-Modified) and, if the HEAD response has a Content-Length header field, the value of Content-Length
+/// matches that of the stored response".
 pub fn freshen_from_head(stored: &StoredResponse, head: &HeaderMap, times: Times) -> HeadUpdate {
     let same = |name: &HeaderName| head.get(name).is_none_or(|new| stored.fields.get(name) == Some(new));
     let same_length = match head.get(CONTENT_LENGTH) {

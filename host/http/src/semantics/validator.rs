@@ -8,24 +8,24 @@ use super::date;
 use super::list::{Members, Quotes};
 use crate::entry::StoredResponse;
 
-/// Whether a conditional request can find out that a response with this head is still good.
+/// Whether a conditional request can validate a stored response with this head.
 ///
 /// RFC 9110 section 13.2.1: a server ignores preconditions where the answer without them "would have been a status code
-/// other than a 2xx (Successful)": an error or a redirect can't be validated, and a 304 that is the answer of something
-/// that has appeared since would keep it alive.
+/// other than a 2xx (Successful)". So an error or a redirect can't be validated: a 304 could only be about a resource
+/// that has appeared in the meantime, and would wrongly keep the error alive.
 pub fn can_be_validated(status: StatusCode, fields: &HeaderMap, received: Timestamp) -> bool {
     // RFC 9111 section 4.3.2: the entity tag of a part "MUST NOT" be sent unless the request is for a range within it.
     let whole = status.is_success() && status != StatusCode::PARTIAL_CONTENT;
     whole && (fields.contains_key(ETAG) || date::field(fields, &LAST_MODIFIED, received).is_some())
 }
 
-/// The entity tags of a list, without their weakness. A comma within quotes is part of a tag; what is no tag is passed
-/// over.
+/// The opaque tags (quoted, without `W/`) of a list of entity tags. A comma within quotes is part of a tag; members
+/// that are no entity tags are skipped.
 pub fn tags(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     Members::of(line, Quotes::Tags).filter_map(opaque)
 }
 
-/// The quoted part of an entity tag, without its weakness; none where it is not one.
+/// The opaque tag of an entity tag: the quoted part, without `W/`; none where `tag` is no entity tag.
 pub fn opaque(tag: &[u8]) -> Option<&[u8]> {
     let tag = tag.trim_ascii();
     let quoted = tag.strip_prefix(b"W/").unwrap_or(tag);
@@ -39,17 +39,17 @@ pub fn is_strong(tag: &HeaderValue) -> bool {
     !tag.starts_with(b"W/") && opaque(tag).is_some()
 }
 
-/// RFC 9110 section 8.8.3.2: equal, and both strong.
+/// Strong comparison (RFC 9110 section 8.8.3.2): the tags are equal, and both strong.
 pub fn strong_match(one: &HeaderValue, other: &HeaderValue) -> bool {
     is_strong(one) && is_strong(other) && weak_match(one, other)
 }
 
-/// RFC 9110 section 8.8.3.2: equal, weak or not.
+/// Weak comparison (RFC 9110 section 8.8.3.2): the opaque tags are equal, weak or not.
 pub fn weak_match(one: &HeaderValue, other: &HeaderValue) -> bool {
     opaque(one.as_bytes()).is_some_and(|one| opaque(other.as_bytes()) == Some(one))
 }
 
-/// The `Last-Modified` of a stored response where it is a strong validator: where its `Date` is at least a second later
+/// The `Last-Modified` of a stored response where it is a strong validator: where `Date` is at least a second later
 /// (RFC 9110 section 8.8.2.2).
 pub fn strong_last_modified(stored: &StoredResponse) -> Option<Timestamp> {
     let of = |name| date::field(&stored.fields, &name, stored.received);
@@ -77,8 +77,8 @@ pub fn same_strong_validator(stored: &StoredResponse, received: &HeaderMap) -> b
     }
 }
 
-/// Whether two responses share a strong validator: they are parts of, or the whole of, one representation (RFC 9111
-/// section 3.4).
+/// Whether two responses have the same strong validator, so that they are parts or the whole of one representation (RFC
+/// 9111 section 3.4).
 pub fn same_representation(one: &StoredResponse, other: &StoredResponse) -> bool {
     match (one.fields.get(ETAG), other.fields.get(ETAG)) {
         (Some(one), Some(other)) => strong_match(one, other),

@@ -9,27 +9,27 @@ use super::fields::is_hop_by_hop;
 use super::list::{Members, Quotes};
 use crate::combined::{combined, is_answered_here};
 
-/// The value of a selecting field that the request does not have. No field value holds this character.
+/// Stands for the value of a selecting field that the request does not have. No field value holds this character.
 ///
 /// RFC 9111 section 4.1: "If (after any normalization that might take place) a header field is absent from a request,
 /// it can only match another request if it is also absent there."
 pub const ABSENT: &str = "\0";
 
-/// What a response says about which request fields it depends on.
+/// The request fields on which a response depends, by its `Vary`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Vary {
-    /// None.
+    /// No request field: the response matches every request.
     None,
-    /// `*`, or a name that is none: no other request is known to match.
+    /// `*`, a malformed name or more than [`NAMES_MAX`] names: no other request is known to match.
     Any,
-    /// These, in lower case, sorted, each once.
+    /// These fields; names in lower case, sorted, each once.
     Names(Vec<String>),
 }
 
-/// A response that names more fields is taken for one that says `*`: selecting by them would cost more than the fetch.
+/// How many fields `Vary` may name before it is read as `*`: selecting by more would cost more than the fetch.
 pub const NAMES_MAX: usize = 64;
 
-/// Preferences with more members are compared as they were sent, in their own order.
+/// How many members a list of preferences may have to be normalised; a longer one is compared as it was sent.
 const PREFERENCES_MAX: usize = 64;
 
 /// Reads all lines of `Vary`.
@@ -54,11 +54,11 @@ pub fn vary(response: &HeaderMap) -> Vary {
     if names.is_empty() { Vary::None } else { Vary::Names(names) }
 }
 
-/// The values that select a variant, in the order of `names`: repeated lines combined, white space and case normalised
-/// where the field's own grammar says that they mean nothing.
+/// The names and values that select a variant, in the order of `names`: repeated lines are combined, and white space
+/// and case normalised where the field's grammar gives them no meaning.
 ///
-/// `request` has its fields under the names that no origin takes for others ([`twin`](crate::twin)), and so they are looked
-/// up: `Vary: X_Foo` and `Vary: X-Foo` mean the same.
+/// `request` has its fields under their twins' names ([`twin`](crate::twin)), by which they are looked up:
+/// `Vary: X_Foo` and `Vary: X-Foo` mean the same.
 pub fn selecting_values(names: &[String], request: &HeaderMap) -> Vec<(String, String)> {
     names.iter().map(|name| (name.clone(), selecting_value(name, request))).collect()
 }
@@ -73,18 +73,19 @@ fn selecting_value(name: &str, request: &HeaderMap) -> String {
     value.into_iter().map(char::from).collect()
 }
 
-/// Whether no request has a value of this field that could tell it from others: it is not passed on, or is answered here.
+/// Whether this field can't select a variant, as the origin never sees it: it is not passed on, or this cache answers
+/// it.
 pub fn selects_nothing(name: &HeaderName) -> bool {
     is_answered_here(name) || is_hop_by_hop(name) || *name == EXPECT
 }
 
-/// Lists of case-insensitive members whose order says nothing: their weights do (RFC 9110 section 12.4.2).
+/// Lists of case-insensitive members whose order has no meaning, as they have weights (RFC 9110 section 12.4.2).
 const PREFERENCES: [HeaderName; 3] = [ACCEPT_ENCODING, ACCEPT_LANGUAGE, ACCEPT_CHARSET];
 
-/// Fields that are no lists: a comma within them, and the space after it, is part of the value.
+/// Fields that are no lists: a comma within their value, and the space after it, is part of the value.
 const SINGLETONS: [HeaderName; 5] = [AUTHORIZATION, COOKIE, DATE, REFERER, USER_AGENT];
 
-/// The members in lower case, without white space, sorted.
+/// A list of preferences, normalised: the members in lower case, without white space, sorted.
 fn preferences(value: Vec<u8>) -> Vec<u8> {
     let mut bare = value.to_ascii_lowercase();
     bare.retain(|byte| !matches!(byte, b' ' | b'\t'));
@@ -96,9 +97,9 @@ fn preferences(value: Vec<u8>) -> Vec<u8> {
     members.join(&b',')
 }
 
-/// A list without the white space around its commas (RFC 9110 section 5.6.1); what is in quotes stays as it is, and so does
-/// all of it where a quote never ends. A field that nobody knows is taken for a list: its lines may be combined on the way
-/// in any case (section 5.3).
+/// A list without the white space around its commas (RFC 9110 section 5.6.1); quoted strings stay as they are, and so
+/// does the whole value where a quote never ends. An unknown field counts as a list: its lines may be combined on the
+/// way anyway (section 5.3).
 fn list(value: Vec<u8>) -> Vec<u8> {
     let mut members = Members::of(&value, Quotes::Strings);
     let bare = members.by_ref().collect::<Vec<_>>().join(&b',');

@@ -1,4 +1,4 @@
-//! How old is it? RFC 9111 sections 4.2.3 and 5.1.
+//! The age of a response: RFC 9111 sections 4.2.3 and 5.1.
 
 use std::time::Duration;
 

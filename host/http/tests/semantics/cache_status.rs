@@ -1,4 +1,4 @@
-//! What the cache did, in a field: RFC 9211.
+//! The `Cache-Status` field: RFC 9211.
 
 use http::{HeaderMap, StatusCode};
 use sandbar_http::semantics::cache_status::{CACHE_STATUS, CacheStatus, FwdReason, Outcome};
@@ -80,7 +80,7 @@ fn members() {
 
 #[test]
 fn reasons_are_those_of_the_registry_and_never_change() {
-    // RFC 9211 section 2.2, and the word for logs and metrics.
+    // The tokens of RFC 9211 section 2.2, which are also the words for logs and metrics.
     let words: Vec<_> = FwdReason::ALL.iter().map(|reason| reason.as_str()).collect();
     assert_eq!(words, ["bypass", "method", "uri-miss", "vary-miss", "miss", "request", "stale", "partial"]);
     assert_eq!(Outcome::Hit.as_str(), "hit");

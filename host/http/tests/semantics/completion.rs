@@ -9,7 +9,7 @@ fn part(label: &str, extra: &str, body: &str) -> StoredResponse {
     stored_with_body(206, &format!("Date: @0\nContent-Range: bytes {label}\n{extra}"), body)
 }
 
-/// Bytes 2 to 4 and 10 to 14 of twenty.
+/// A stored 206 with bytes 2 to 4 and 10 to 14 of twenty.
 fn two_parts() -> StoredResponse {
     let tag = "ETag: \"a\"";
     match combine(&part("2-4/20", tag, "234"), &part("10-14/20", tag, "abcde")) {
@@ -18,7 +18,7 @@ fn two_parts() -> StoredResponse {
     }
 }
 
-/// What is asked for: `Range` and `If-Range`.
+/// `Range` and `If-Range` of the request that completes `stored`; none where it can't be completed.
 fn asked_for(stored: &StoredResponse, request: Option<&Asked>) -> Option<(String, String)> {
     let mut sent = fields("If-None-Match: \"client\"\nRange: bytes=1-2");
     let head = request.map(Asked::head);

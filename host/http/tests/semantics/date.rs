@@ -15,7 +15,7 @@ fn two_digit_years_are_within_fifty_years() {
         (1_767_225_600, "Thursday, 01-Jan-26 00:00:00 GMT", Some(1_767_225_600)),
         (1_767_225_600, "Wednesday, 01-Jan-76 00:00:00 GMT", Some(3_345_062_400)),
         (1_767_225_600, "Saturday, 01-Jan-77 00:00:00 GMT", Some(220_924_800)),
-        // In 2080, "94" is 2094; "26" is taken for the past, where 2126 would be within 50 years too.
+        // In 2080, "94" is 2094; "26" is read as 2026, although 2126 would be within 50 years too.
         (3_471_292_800, "Saturday, 06-Nov-94 08:49:37 GMT", Some(3_939_871_777)),
         (3_471_292_800, "Thursday, 01-Jan-26 00:00:00 GMT", Some(1_767_225_600)),
         (1_767_225_600, "Sunday, 06-Nov-1994 08:49:37 GMT", None),

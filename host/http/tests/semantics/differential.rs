@@ -1,5 +1,5 @@
-//! A second opinion: `http-cache-semantics` 3 on every pair of response lines, every request for them and five ages.
-//! Each disagreement is one of those listed here, with who is right and why; any other fails the test.
+//! Comparison with `http-cache-semantics` 3 on every pair of response lines, every request for them and six ages. Each
+//! disagreement must be one of those listed here, with which side is right and why; any other fails the test.
 
 use std::time::SystemTime;
 
@@ -11,7 +11,7 @@ use sandbar_http::semantics::{Reuse, StoreRules, Vary, reuse, selecting_values, 
 
 use super::support::{Asked, NOW, at, fields, judge, stored};
 
-/// A response is stored; later a request comes for it.
+/// A case: a response is offered for storing, and later a request comes for the same target.
 #[derive(Clone, Debug)]
 struct Case {
     stored_for: &'static str,
@@ -35,7 +35,7 @@ impl Case {
     }
 }
 
-/// Whether Sandbar answers from what it stored.
+/// Whether Sandbar answers the later request from the stored response.
 fn ours(case: &Case) -> bool {
     let first = Asked::get(case.stored_for);
     let standard = judge(&first, case.status, &case.response, &StoreRules::default());
@@ -57,7 +57,7 @@ fn ours(case: &Case) -> bool {
     !matches!(reuse(&stored, &later.head(), at(case.after_secs * 1000), false), Reuse::Validate(_))
 }
 
-/// Whether `http-cache-semantics` does.
+/// Whether `http-cache-semantics` answers the later request from the stored response.
 fn theirs(case: &Case) -> bool {
     let request = |headers: HeaderMap| {
         let mut request = Request::new(());
@@ -77,7 +77,7 @@ fn theirs(case: &Case) -> bool {
     policy.is_storable() && policy.before_request(&later, now).satisfies_without_revalidation()
 }
 
-/// Who serves the stored response where the other does not.
+/// Which of the two serves the stored response where the other one does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Serves {
     Sandbar,
@@ -86,7 +86,7 @@ enum Serves {
 
 struct Disagreement {
     serves: Serves,
-    /// Who is right, by which section.
+    /// Which of the two is right, and by which section.
     why: &'static str,
     applies: fn(&Case) -> bool,
 }
@@ -261,7 +261,7 @@ const LISTED: &[Disagreement] = &[
     },
 ];
 
-/// Whether Sandbar did not store it because it was of no use.
+/// Whether Sandbar did not store the response only because storing it is of no use.
 fn stored_by_nobody(case: &Case) -> bool {
     let standard = judge(&Asked::get(case.stored_for), case.status, &case.response, &StoreRules::default());
     standard.obstacles == [sandbar_http::plan::Obstacle::NoLifetime]

@@ -1,4 +1,4 @@
-//! Does a hit refresh before it is stale? XFetch (VLDB 2015), RFC 8246 section 2.
+//! Early refresh of fresh entries by hits: XFetch (VLDB 2015), RFC 8246 section 2.
 
 use sandbar_http::entry::StoredResponse;
 use sandbar_http::plan::EarlyRefresh::{self, Never, Window, Xfetch};
@@ -6,7 +6,7 @@ use sandbar_http::semantics::refresh_early;
 
 use super::support::{at, stored};
 
-/// Fresh for 60 seconds.
+/// A stored response that is fresh for 60 seconds, with this early refresh.
 fn planned(early_refresh: EarlyRefresh) -> StoredResponse {
     let mut stored = stored(200, "Date: @0\nCache-Control: max-age=60");
     stored.plan.early_refresh = early_refresh;

@@ -1,4 +1,4 @@
-//! Which fields travel on? RFC 9110 sections 6.6.1 and 7.6, RFC 9111 section 3.1.
+//! Which fields are passed on and stored: RFC 9110 sections 6.6.1 and 7.6, RFC 9111 section 3.1.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! How long is it fresh? RFC 9111 section 4.2.
+//! The freshness lifetime of a response: RFC 9111 section 4.2.
 
 use std::time::Duration;
 
@@ -71,7 +71,7 @@ fn invalid_lifetimes_are_stale() {
     }
     // An invalid max-age does not matter beside a valid s-maxage.
     check("9111 4.2.1", 200, "Cache-Control: max-age=x, s-maxage=60", (60, Explicit));
-    // What follows a quote that never ends is not to be trusted.
+    // On a line with a quote that never ends no lifetime is trusted.
     check("9111 4.2.1", 200, "Cache-Control: x=\"a, max-age=60", (0, Explicit));
     check("9111 4.2.1", 200, "Cache-Control: max-age=60, x=\"a", (0, Explicit));
 }

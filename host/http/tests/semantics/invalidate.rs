@@ -1,4 +1,4 @@
-//! What does a write make invalid? RFC 9111 section 4.4.
+//! Invalidation by unsafe methods: RFC 9111 section 4.4.
 
 use http::{Method, StatusCode, Uri};
 use sandbar_http::semantics::{RequestHead, ResponseHead, invalidated};

@@ -110,7 +110,8 @@ fn a_part_is_reused_for_nothing_else() {
     }
 }
 
-/// Status, the label that is stored, and each run with its content; `-` where nothing is to be stored.
+/// Status and `Content-Range` of what is to be stored, and each run with its content; `-` where nothing is to be
+/// stored.
 fn runs(stored: Option<&StoredResponse>) -> String {
     let Some(stored) = stored else { return "-".to_owned() };
     let (status, label) = (stored.status.as_u16(), text(&stored.fields, "content-range"));
@@ -183,7 +184,7 @@ fn parts_answer_what_lies_within_one_of_them() {
     }
 }
 
-/// As [`runs`], and `-` where nothing was combined.
+/// The combined response as text, like [`runs`]; `-` where nothing was combined.
 fn shown(combined: &Combined) -> String {
     match combined {
         Combined::Complete(whole) => {

@@ -1,4 +1,4 @@
-//! Has the client got it already? RFC 9110 section 13, RFC 9111 section 4.3.2.
+//! Preconditions against a stored response: RFC 9110 section 13, RFC 9111 section 4.3.2.
 
 use sandbar_http::semantics::Precondition::{self, Forward, NotModified, Serve};
 use sandbar_http::semantics::precondition;

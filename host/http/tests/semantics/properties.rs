@@ -1,4 +1,4 @@
-//! What holds for any input.
+//! Properties of the rules that hold for any input.
 
 use std::time::Duration;
 
@@ -79,7 +79,7 @@ proptest! {
             max_age.map(i128::from), s_maxage.map(i128::from), seconds(expires), seconds(date_value),
             i128::from(age_value.unwrap_or(0)), times,
         );
-        // In whole seconds both say the same.
+        // In whole seconds both agree.
         prop_assert_eq!(fresh, letter, "{:?}", response);
     }
 
@@ -109,7 +109,7 @@ proptest! {
             prop_assert!(stored.age(now) >= before);
             before = stored.age(now);
         }
-        // Before it was received it was no younger than it came.
+        // At a time before it was received, a response has its initial age.
         prop_assert!(stored.age(Timestamp::default()) == initial);
     }
 
@@ -131,8 +131,8 @@ proptest! {
         seconds in 0_u32..1000,
         before in any::<bool>(),
     ) {
-        // Whatever else is on the line, a response is not fresh for longer than the one lifetime in it says, unless the
-        // garbage itself holds one.
+        // Whatever else is on the line, a response is not fresh for longer than the one lifetime on it says, unless the
+        // garbage itself holds another lifetime.
         prop_assume!(!garbage.contains("max"));
         let line = if before { format!("{garbage}, max-age={seconds}") } else { format!("max-age={seconds}, {garbage}") };
         if let Ok(value) = HeaderValue::try_from(line) {

@@ -1,4 +1,4 @@
-//! Which part of a complete response? RFC 9110 sections 13.1.5 and 14.
+//! Ranges of a complete stored response: RFC 9110 sections 13.1.5 and 14.
 
 use sandbar_http::semantics::Ranges::{self, Full, Multi, Single, Unsatisfiable};
 use sandbar_http::semantics::multipart::{multipart, slice};
@@ -11,7 +11,7 @@ const fn range(first: u64, last: u64) -> ByteRange {
     ByteRange { first, last }
 }
 
-/// Of the ten bytes `0123456789`.
+/// Checks which ranges of the ten bytes `0123456789` answer a request.
 fn check(section: &str, request: &str, expected: Ranges) {
     let stored = stored(200, "Date: @0\nETag: \"a\"\nLast-Modified: @-3600");
     assert_eq!(ranges(&stored, &Asked::get(request).head()), expected, "{section}: {request:?}");

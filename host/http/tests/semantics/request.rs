@@ -1,5 +1,4 @@
-//! Is the request framed in one way only, and what is its method? RFC 9110 sections 8.6 and 9.2, RFC 9112 sections 3.2
-//! and 6.
+//! Framing and method of a request: RFC 9110 sections 8.6 and 9.2, RFC 9112 sections 3.2 and 6.
 
 use http::{Method, Version};
 use sandbar_http::semantics::request::Ambiguous::{BothLengths, ContentLength, Host, TransferEncoding};

@@ -1,4 +1,4 @@
-//! May a stored response answer this request? RFC 9111 sections 4 and 5.2.1.
+//! Whether a stored response may answer a request: RFC 9111 sections 4 and 5.2.1.
 
 use sandbar_http::semantics::FwdReason::{Request, Stale as WasStale};
 use sandbar_http::semantics::Reuse::{self, Fresh, Stale, Validate};

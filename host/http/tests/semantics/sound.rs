@@ -1,12 +1,12 @@
-//! What a response of the origin must be to be believed: RFC 9112 section 6, RFC 9110 sections 8.6, 14.4, 15.2, 15.3.7 and
-//! 15.4.5.
+//! Soundness of the origin's responses: RFC 9112 section 6, RFC 9110 sections 8.6, 14.4, 15.2, 15.3.7 and 15.4.5.
 
 use http::{Method, StatusCode, Version};
 use sandbar_http::semantics::sound::{Expected, Length, Received, leaves_doubt};
 
 use super::support::{fields, text};
 
-/// What is left of a response: how long its content is, its status, its length as it goes on; or why it is refused.
+/// A response after the check: its status, the length that its content must have, `[Content-Length]`, and `part` where
+/// a `Content-Range` is left; or why it is refused.
 fn checked(method: &str, asked: &str, version: Version, status: u16, response: &str) -> Result<String, String> {
     let expected = Expected::of(&Method::from_bytes(method.as_bytes()).unwrap(), &fields(asked));
     let (mut status, mut fields) = (StatusCode::from_u16(status).unwrap(), fields(response));
@@ -29,7 +29,7 @@ fn checked(method: &str, asked: &str, version: Version, status: u16, response: &
     ))
 }
 
-/// Section, method, fields of the request, status and fields of the response; what is left of it, or why it is refused.
+/// Section, method, fields of the request, status and fields of the response, and the expected result of [`checked`].
 type Case = (&'static str, &'static str, &'static str, u16, &'static str, Result<&'static str, &'static str>);
 
 fn check(cases: &[Case]) {

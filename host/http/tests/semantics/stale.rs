@@ -1,4 +1,4 @@
-//! For how long may it be served stale, and when not? RFC 5861, RFC 9111 section 4.2.4.
+//! For how long a response may be served stale, and when it may not: RFC 5861, RFC 9111 section 4.2.4.
 
 use sandbar_http::semantics::{FwdReason, Reuse, StaleReason, StoreRules, may_serve_on_error, reuse};
 

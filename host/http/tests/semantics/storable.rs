@@ -1,4 +1,4 @@
-//! May it be stored? RFC 9111 section 3.
+//! Whether a response may be stored: RFC 9111 section 3.
 
 use sandbar_http::plan::Obstacle::{self, *};
 use sandbar_http::semantics::StoreRules;
@@ -48,13 +48,13 @@ fn method_decides() {
 fn any_final_status_with_explicit_freshness_is_stored() {
     for status in (200..=599).chain([600, 799, 999]) {
         let expected: &[Obstacle] = match status {
-            // 9111 4.3.4: freshens only.
+            // 9111 4.3.4: a 304 only freshens.
             304 => &[Status],
-            // They answer a precondition, a range, an expectation.
+            // They answer a precondition, a range or an expectation, not the target as such.
             412 | 416 | 417 => &[Status],
             // 6585 3-6: "MUST NOT be stored by a cache".
             428 | 429 | 431 | 511 => &[Status],
-            // 9111 3.3: nobody asked for a part, and it does not say which.
+            // 9111 3.3: the request has no Range, and the part no Content-Range.
             206 => &[Status, Partial],
             _ => &[],
         };

@@ -13,7 +13,7 @@ use sandbar_http::semantics::{self, RequestHead, ResponseHead, StoreRules, Times
 /// 2026-01-01T00:00:00Z, a Thursday.
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
-/// [`NOW`] and so many milliseconds.
+/// The instant so many milliseconds after [`NOW`].
 pub(crate) fn at(ms: u64) -> Timestamp {
     NOW.saturating_add(Duration::from_millis(ms))
 }
@@ -42,7 +42,7 @@ pub(crate) fn date_from_now(seconds: i64) -> HeaderValue {
     date::format(Timestamp::from_millis(u64::try_from(ms).expect("after 1970")))
 }
 
-/// The head of a request, owned.
+/// The head of a request, with its parts owned.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
     pub(crate) method: Method,
@@ -67,12 +67,12 @@ impl Asked {
     }
 }
 
-/// What the standard makes of a response that took no time.
+/// What the standard makes of a response that was requested and received at [`NOW`].
 pub(crate) fn judge(asked: &Asked, status: u16, response: &str, rules: &StoreRules) -> Standard {
     judge_at(asked, status, response, rules, INSTANT)
 }
 
-/// What the standard makes of a response.
+/// What the standard makes of a response that was requested and received at these times.
 pub(crate) fn judge_at(asked: &Asked, status: u16, response: &str, rules: &StoreRules, times: Times) -> Standard {
     let status = StatusCode::from_u16(status).expect("a status code");
     semantics::standard(&asked.head(), &ResponseHead { status, fields: &fields(response) }, times, rules)

@@ -1,4 +1,4 @@
-//! By what else can it be purged? RFC 9875, and the fields operators use.
+//! Surrogate keys of a response: RFC 9875, and the fields that operators use.
 
 use sandbar_http::semantics::surrogate::{KEY_BYTES_MAX, KEYS_MAX, group_key};
 use sandbar_http::semantics::{ResponseHead, group_invalidations, surrogate_keys};

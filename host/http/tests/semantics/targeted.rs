@@ -1,4 +1,4 @@
-//! What a targeted field says: RFC 9213.
+//! Targeted cache control: RFC 9213.
 
 use http::HeaderName;
 use sandbar_http::plan::Obstacle::{self, NoLifetime, NoStore, Private};

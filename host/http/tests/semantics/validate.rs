@@ -1,4 +1,4 @@
-//! Is it still good? RFC 9111 sections 4.3.1, 4.3.4, 4.3.5 and 3.2.
+//! Validating and freshening stored responses: RFC 9111 sections 4.3.1, 4.3.4, 4.3.5 and 3.2.
 
 use http::HeaderMap;
 use http::header::{AGE, DATE};
@@ -149,7 +149,7 @@ fn head_freshens_what_it_describes() {
             HeadUpdate::Outdated => assert!(!same, "{section}: {head:?}"),
         }
     }
-    // The stored response may come without a Content-Length: its body has one.
+    // A stored response without Content-Length is compared by the length of its body.
     let chunked = stored(200, "ETag: \"a\"\nX: 1");
     assert!(matches!(freshen_from_head(&chunked, &fields("Content-Length: 10"), INSTANT), HeadUpdate::Freshened(_)));
     assert_eq!(freshen_from_head(&chunked, &fields("Content-Length: 9"), INSTANT), HeadUpdate::Outdated);

@@ -1,4 +1,4 @@
-//! Which variant? RFC 9110 section 12.5.5, RFC 9111 section 4.1.
+//! The selection of variants: RFC 9110 section 12.5.5, RFC 9111 section 4.1.
 
 use sandbar_http::key::CacheKey;
 use sandbar_http::semantics::vary::NAMES_MAX;
@@ -85,7 +85,7 @@ fn several_names() {
     ] {
         check(section, names, one, other, same);
     }
-    // Different sets of names never meet in one key, not even where the request has none of the fields.
+    // Different sets of names never give the same key, not even where the request has none of the fields.
     let one = selecting_values(&["a".to_owned()], &fields(""));
     let other = selecting_values(&["b".to_owned()], &fields(""));
     assert_ne!(one, other);

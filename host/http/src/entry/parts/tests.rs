@@ -121,14 +121,14 @@ fn what_are_no_runs_are_refused() {
     assert_eq!(of(&nine, None), None, "too many");
 }
 
-/// The bytes that were copied to make `after` of `before` and `content`: those in chunks that are in neither.
+/// How many bytes were copied to make `after` of `before` and `content`: those in chunks that are in neither.
 fn copied(before: Option<&Parts>, content: &Bytes, after: &Parts) -> usize {
     let kept: HashSet<*const u8> =
         before.into_iter().flat_map(Parts::chunks).chain([content]).map(|chunk| chunk.as_ptr()).collect();
     after.chunks().filter(|chunk| !kept.contains(&chunk.as_ptr())).map(|chunk| chunk.len()).sum()
 }
 
-/// Joins so many pieces, and answers with the bytes copied, and the most chunks there were.
+/// Joins so many pieces; returns how many bytes were copied, and the largest number of chunks on the way.
 fn read_in_pieces(pieces: impl Iterator<Item = u64>, piece_bytes: u64) -> (usize, usize) {
     let (mut held, mut bytes, mut most): (Option<Parts>, _, _) = (None, 0, 0);
     for first in pieces.map(|piece| piece * piece_bytes) {
@@ -159,7 +159,7 @@ fn joining_pieces_costs_in_proportion_to_them() {
     assert!(large <= 1000 * 2000 * 3 / 2, "{large} bytes for 2,000,000 in pieces of 2,000");
     let backwards = read_in_pieces((0..5000).rev(), 4).0;
     assert!(backwards <= 5000 * 1024, "{backwards} bytes backwards");
-    // Every other one first, as far as there are runs for them.
+    // First every other piece, as many as may be separate runs.
     let there_and_back = (0..5000).map(|piece: u64| piece / 8 * 8 + (piece % 8 * 2) % 8 + piece % 8 / 4);
     let there_and_back = read_in_pieces(there_and_back, 4).0;
     assert!(there_and_back <= 5000 * 1024, "{there_and_back} bytes there and back");
@@ -200,7 +200,7 @@ proptest! {
                 None => Parts::of([(part.start, bytes)], Some(LENGTH)),
             }.expect("it fits");
             part.clone().for_each(|at| model[at as usize] = Some(byte(at)));
-            // What had to go is gone from the model too; it was the smallest run, and not the new one.
+            // A run that was dropped is removed from the model too; it was the smallest one, and not the new one.
             let runs: Vec<Range<u64>> = runs_of(&model);
             if runs.len() > Parts::RUNS_MAX {
                 let others = runs.iter().filter(|run| !run.contains(&part.start));
