@@ -1,4 +1,4 @@
-//! What a tenant binds to a role, and what is said about it afterwards.
+//! A binding: the policy and settings that a tenant gives a role, and what is reported about it afterwards.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -13,11 +13,11 @@ use super::{Digest, Fault, FaultReport, Role};
 /// A policy and its settings, to be bound to a role.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Binding {
-    /// The role it shall take.
+    /// The role that the policy is to answer for.
     pub role: Role,
     /// Where the policy comes from.
     pub source: Source,
-    /// Its settings; `null` where there are none. A guest is given them as JSON text.
+    /// The policy's settings; `null` where there are none. A guest is given them as JSON text.
     pub settings: serde_json::Value,
     /// Whether a stock policy runs compiled in, at native speed, rather than as a guest. Only for [`Source::Stock`].
     pub native: bool,
@@ -34,14 +34,14 @@ impl Binding {
         Self { role, source: Source::Component(bytes.into()), settings: serde_json::Value::Null, native: false }
     }
 
-    /// The same with these settings.
+    /// This binding with other settings.
     #[must_use]
     pub fn with_settings(mut self, settings: serde_json::Value) -> Self {
         self.settings = settings;
         self
     }
 
-    /// The same, compiled in.
+    /// This binding with the stock policy that is compiled in, instead of a guest.
     #[must_use]
     pub const fn native(mut self) -> Self {
         self.native = true;
@@ -54,7 +54,7 @@ impl Binding {
 pub enum Source {
     /// A stock policy by its name.
     Stock(String),
-    /// A component.
+    /// The bytes of a component.
     Component(Bytes),
     /// A file that holds a component.
     File(PathBuf),
@@ -81,7 +81,7 @@ pub struct Choice {
     /// Path of a component. Either this or `stock`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<PathBuf>,
-    /// The policy's settings.
+    /// The policy's settings; `null` where there are none.
     #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
     pub settings: serde_json::Value,
     /// Whether a stock policy runs compiled in.
@@ -90,10 +90,10 @@ pub struct Choice {
 }
 
 impl Choice {
-    /// The binding it describes.
+    /// The binding that this choice describes, for the given role.
     ///
     /// # Errors
-    /// With a sentence, unless exactly one of `stock` and `file` is given.
+    /// With a sentence for whoever wrote the choice, unless exactly one of `stock` and `file` is given.
     pub fn into_binding(self, role: Role) -> Result<Binding, String> {
         let source = match (self.stock, self.file) {
             (Some(name), None) => Source::Stock(name),
@@ -116,64 +116,64 @@ pub enum BoundBy {
     Api,
 }
 
-/// Whether a policy is asked.
+/// Whether the host asks a bound policy at present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "state")]
 pub enum BindingState {
-    /// It is.
+    /// The host asks it.
     Active,
-    /// It failed too often; the native default answers until then, and it is tried again after.
+    /// The policy failed too often: until the quarantine ends, the native default answers.
     Quarantined {
-        /// When it is tried again.
+        /// When the quarantine ends and the policy is asked again.
         until: Timestamp,
     },
 }
 
-/// A policy that took over nothing but entries from the one before it.
+/// Why an eviction policy took over only the entries of its predecessor, and nothing that the predecessor had learnt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disinherited {
-    /// The name of the one before it, which is to blame.
+    /// Name of the predecessor, whose hand-over caused the fault.
     pub from: String,
-    /// What the policy failed with when it was told what that one handed over.
+    /// The policy's fault when it was given what the predecessor had learnt.
     #[serde(flatten)]
     pub fault: Fault,
 }
 
-/// What is bound to a role.
+/// A report on the policy that is bound to a role.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BoundInfo {
-    /// The role.
+    /// The role that the policy answers for.
     pub role: Role,
     /// Name of the policy: a stock policy's, the file's stem, or the beginning of the digest.
     pub name: Arc<str>,
-    /// Digest of the component; none where it is native.
+    /// Digest of the component; none where the policy is native.
     pub digest: Option<Digest>,
-    /// Who bound it.
+    /// Who bound the policy.
     pub by: BoundBy,
-    /// When it was bound.
+    /// When the policy was bound.
     pub since: Timestamp,
-    /// Its settings.
+    /// The policy's settings; `null` where there are none.
     pub settings: serde_json::Value,
-    /// Calls into it.
+    /// Calls into the policy, those that failed included.
     pub calls: u64,
-    /// Calls that it failed; the native default answered.
+    /// The policy's faults; each time the native default answered instead.
     pub faults: u64,
-    /// Answers that the host had to narrow, and parts of answers that it dropped.
+    /// Parts of plans that the host had to narrow, and parts of answers that it dropped.
     pub clamped: u64,
-    /// Times it was not asked for want of an instance; the native default answered.
+    /// How often the policy was not asked for want of an instance; the native default answered.
     pub no_instance: u64,
-    /// Times it was not asked because its tenant's guests had used up their share of the processor.
+    /// How often the policy was not asked because its tenant's guests had used up their share of the processor.
     #[serde(default)]
     pub over_share: u64,
-    /// Lines it logged that were dropped or cut.
+    /// Lines that the policy logged and the host dropped or cut.
     pub log_dropped: u64,
-    /// Its last faults that differ, the last one first; at most eight.
+    /// The policy's last faults, each that differs once, the last one first; at most eight.
     #[serde(default)]
     pub last_faults: Vec<FaultReport>,
-    /// Why it has nothing of what the policy before it had learnt, where that would have made it fail.
+    /// Why the policy took over nothing that its predecessor had learnt; none where it did not fail on that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disinherited: Option<Disinherited>,
-    /// Whether it is asked.
+    /// Whether the host asks the policy at present.
     #[serde(flatten)]
     pub state: BindingState,
 }

@@ -2,37 +2,35 @@
 
 use wasmparser::{ComponentExternalKind, Encoding, Parser, Payload, Validator, WasmFeatures};
 
-use super::{BindError, COMPONENT_BYTES_MAX, Digest, GuestText, Role};
+use super::{BindError, COMPONENT_BYTES_MAX, ContractVersion, Digest, GuestText, Role};
+use crate::contract::{known_versions, unknown_version};
 
-/// The one interface that a policy may import.
-pub const LOG_INTERFACE: &str = "sandbar:policy/log@0.1.0";
-
-/// A component that may be a policy. That the functions of its roles have the right types is seen when it is bound.
+/// A component that may be a policy. Whether the functions of its roles have the right types shows when it is bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checked {
-    /// The roles it has; at least one.
+    /// The roles that the component has; at least one.
     pub roles: Vec<Role>,
-    /// Its digest.
+    contracts: Vec<(Role, ContractVersion)>,
+    /// Digest of the component's bytes.
     pub digest: Digest,
-    /// Its size in bytes.
+    /// Size of the component in bytes.
     pub size_bytes: u64,
 }
 
-/// The interface that a component exports to have a role.
-pub(crate) const fn interface(role: Role) -> &'static str {
-    match role {
-        Role::Freshness => "sandbar:policy/freshness@0.1.0",
-        Role::Eviction => "sandbar:policy/eviction@0.1.0",
-        Role::Invalidation => "sandbar:policy/invalidation@0.1.0",
-        Role::Warming => "sandbar:policy/warming@0.1.0",
+impl Checked {
+    /// The version of the contract against which the component's interface of a role was built: the newest one, where
+    /// it exports the role in several versions. None where the component does not have the role.
+    pub fn contract(&self, role: Role) -> Option<ContractVersion> {
+        self.contracts.iter().find(|(of, _)| *of == role).map(|(_, version)| *version)
     }
 }
 
-/// Validates a component and reads which roles it has. That it can be compiled and answers is seen when it is bound, or
-/// tried with [`try_component`](super::try_component).
+/// Validates a component and reads which roles it has. Whether it can be compiled and answers shows when it is bound,
+/// or when it is tried with [`try_component`](super::try_component).
 ///
 /// # Errors
-/// When it is too large, no valid component, imports what no policy may, or has no role.
+/// When the component is too large, is not valid, is built against a version of the contract that the host does not
+/// speak, imports what no policy may, or has no role.
 pub fn check(bytes: &[u8]) -> Result<Checked, BindError> {
     check_within(bytes, COMPONENT_BYTES_MAX)
 }
@@ -48,22 +46,31 @@ pub(super) fn check_within(bytes: &[u8], limit_bytes: u64) -> Result<Checked, Bi
     let invalid = |error: wasmparser::BinaryReaderError| BindError::Invalid(error.to_string().into());
     Validator::new_with_features(features()).validate_all(bytes).map_err(invalid)?;
     let (imports, exports) = names(bytes).map_err(invalid)?;
-    if let Some(import) = imports.into_iter().find(|import| import != LOG_INTERFACE) {
-        return Err(BindError::ForbiddenImport(GuestText::within(&import, NAME_BYTES_MAX)));
+    if let Some(version) = exports.iter().chain(&imports).find_map(|name| unknown_version(name)) {
+        let version = GuestText::within(version, NAME_BYTES_MAX);
+        return Err(BindError::UnknownContract { version, known: known_versions() });
     }
-    let roles: Vec<Role> =
-        Role::ALL.into_iter().filter(|role| exports.iter().any(|export| export == interface(*role))).collect();
-    if roles.is_empty() {
+    let is_log = |import: &String| ContractVersion::ALL.iter().any(|version| *import == version.log_interface());
+    if let Some(import) = imports.iter().find(|import| !is_log(import)) {
+        return Err(BindError::ForbiddenImport(GuestText::within(import, NAME_BYTES_MAX)));
+    }
+    let built_against = |role| {
+        let exported = |version: &&ContractVersion| exports.contains(&version.interface(role));
+        ContractVersion::ALL.iter().find(exported).map(|version| (role, *version))
+    };
+    let contracts: Vec<_> = Role::ALL.into_iter().filter_map(built_against).collect();
+    if contracts.is_empty() {
         return Err(BindError::NoRole);
     }
-    Ok(Checked { roles, digest: Digest::of(bytes), size_bytes })
+    let roles = contracts.iter().map(|(role, _)| *role).collect();
+    Ok(Checked { roles, contracts, digest: Digest::of(bytes), size_bytes })
 }
 
-/// Bytes of a name that are shown.
+/// Bytes of an import's name, or of a version, that an error shows.
 const NAME_BYTES_MAX: usize = 128;
 
-/// The proposals that a policy may use: what current toolchains emit. No threads, no garbage collection, no 64-bit
-/// memories: nothing whose bounds the engine does not set.
+/// The WebAssembly proposals that a policy may use: what current toolchains emit. No threads, no garbage collection, no
+/// 64-bit memories: nothing whose bounds the engine does not set.
 fn features() -> WasmFeatures {
     WasmFeatures::WASM2
         | WasmFeatures::EXTENDED_CONST
@@ -72,7 +79,7 @@ fn features() -> WasmFeatures {
         | WasmFeatures::COMPONENT_MODEL
 }
 
-/// Names of what the outermost component imports, and of the instances that it exports.
+/// Names of the outermost component's imports, and of the instances that it exports.
 fn names(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>), wasmparser::BinaryReaderError> {
     let (mut imports, mut exports) = (Vec::new(), Vec::new());
     let mut depth = 0_usize;

@@ -1,11 +1,11 @@
-//! What a freshness policy may do. A plan may be narrower than RFC 9111 in every respect; where it is wider, the
-//! operator must have granted just that to the tenant, else it is clamped here, and counted.
+//! The bounds of a freshness policy. A plan may be narrower than RFC 9111 in every respect; where it is wider, the
+//! operator must have granted just that to the tenant, else the plan is clamped here, and the clamping is counted.
 
 use std::collections::BTreeSet;
 
 use super::freshness::{EarlyRefresh, Grant, LifetimeSource, Plan, Standard};
 
-/// Surrogate keys of an entry.
+/// Surrogate keys of one entry.
 const SURROGATE_KEYS_MAX: usize = 128;
 /// Bytes of a surrogate key.
 const SURROGATE_KEY_BYTES_MAX: usize = 256;
@@ -15,13 +15,13 @@ const MILLION: u32 = 1_000_000;
 /// A larger beta would refresh on every hit.
 const BETA_MILLI_MAX: u32 = 1_000_000;
 
-/// Whether a policy is to be asked at all: nothing forbids storing the response, or the operator has granted all that
-/// does.
+/// Whether a policy is to be asked at all: nothing forbids storing the response, or the operator has granted the tenant
+/// to store despite each obstacle.
 pub(super) fn may_store(standard: &Standard, grants: &BTreeSet<Grant>) -> bool {
     standard.obstacles.iter().all(|obstacle| obstacle.grant().is_some_and(|grant| grants.contains(&grant)))
 }
 
-/// The plan that the host will execute, and how many parts of what was asked for it is narrower.
+/// The plan that the host will execute, and the number of parts in which it is narrower than the policy's plan.
 pub(super) fn clamp(standard: &Standard, asked: Plan, grants: &BTreeSet<Grant>) -> (Plan, u64) {
     let mut clamps = Clamps(0);
     let (l1, l2) = storable(standard, &asked, grants, &mut clamps);
@@ -39,7 +39,7 @@ pub(super) fn clamp(standard: &Standard, asked: Plan, grants: &BTreeSet<Grant>) 
     (plan, clamps.0)
 }
 
-/// Counts what is clamped.
+/// Counts the parts of a plan that are clamped.
 struct Clamps(u64);
 
 impl Clamps {
@@ -53,7 +53,7 @@ impl Clamps {
     }
 }
 
-/// The tiers that may store it: those of the standard plan or, where a granted obstacle kept it out of all, any.
+/// Whether L1 and L2 may store the response: as in the standard plan or, where there are obstacles, if all are granted.
 fn storable(standard: &Standard, asked: &Plan, grants: &BTreeSet<Grant>, clamps: &mut Clamps) -> (bool, bool) {
     let may = match standard.obstacles.is_empty() {
         true => (standard.plan.l1, standard.plan.l2),
@@ -62,7 +62,7 @@ fn storable(standard: &Standard, asked: &Plan, grants: &BTreeSet<Grant>, clamps:
     (clamps.at_most(asked.l1, may.0), clamps.at_most(asked.l2, may.1))
 }
 
-/// An explicit lifetime is the origin's word. Where it gave none, a grant lets the policy make one up.
+/// An explicit lifetime is the upper bound. Where the origin gave none, a grant lets the policy make one up.
 fn longest_lifetime(standard: &Standard, grants: &BTreeSet<Grant>) -> u64 {
     let is_open = match standard.lifetime {
         LifetimeSource::Explicit => false,
@@ -71,8 +71,9 @@ fn longest_lifetime(standard: &Standard, grants: &BTreeSet<Grant>) -> u64 {
     if is_open { LONGEST_MS } else { standard.plan.freshness_lifetime_ms }
 }
 
-/// `must-revalidate` forbids serving it stale (RFC 9111 section 5.2.2.2), `no-cache` serving it unvalidated (section
-/// 5.2.2.4), whatever is granted: so neither window may be longer than the standard's own.
+/// The longest windows of stale-while-revalidate and stale-if-error. Whatever is granted, `must-revalidate` forbids
+/// serving a stale response (RFC 9111 section 5.2.2.2): no window; `no-cache` forbids serving one unvalidated (section
+/// 5.2.2.4): no window that is longer than in the standard plan.
 fn longest_stale(standard: &Standard, grants: &BTreeSet<Grant>) -> (u64, u64) {
     let plan = &standard.plan;
     if standard.directives.must_revalidate {
@@ -87,7 +88,7 @@ fn longest_stale(standard: &Standard, grants: &BTreeSet<Grant>) -> (u64, u64) {
 fn early_refresh(asked: EarlyRefresh, lifetime_ms: u64, clamps: &mut Clamps) -> EarlyRefresh {
     match asked {
         EarlyRefresh::Never => EarlyRefresh::Never,
-        // A window that is longer than the lifetime is all of it: that widens nothing and is not counted.
+        // A window that is longer than the lifetime means the whole lifetime: that widens nothing and is not counted.
         EarlyRefresh::Window { window_ms, odds_ppm } => {
             EarlyRefresh::Window { window_ms: window_ms.min(lifetime_ms), odds_ppm: clamps.at_most(odds_ppm, MILLION) }
         }
@@ -97,7 +98,7 @@ fn early_refresh(asked: EarlyRefresh, lifetime_ms: u64, clamps: &mut Clamps) -> 
     }
 }
 
-/// Each at most once; those that can't be keys, and those too many, are dropped.
+/// Each key at most once. Texts that can't be keys, and keys beyond the limit, are dropped and counted.
 fn surrogate_keys(asked: Vec<String>, clamps: &mut Clamps) -> Vec<String> {
     let mut keys: Vec<String> = Vec::with_capacity(asked.len().min(SURROGATE_KEYS_MAX));
     for key in asked {

@@ -1,16 +1,16 @@
-//! Whether something that is being prepared is still wanted when it could be done.
+//! Whether a binding that is being prepared is still wanted once it is ready.
 //!
-//! Compiling a policy can't be interrupted, and whoever asked for it may give up or go away meanwhile. What comes of it is
-//! then thrown away: nothing is bound that somebody was told is not.
+//! Compiling a policy can't be interrupted, and the caller who asked for the binding may give up or go away meanwhile.
+//! The compiled policy is then thrown away: nothing is bound after the caller was told that it is not.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// The right to do it: taken by who does it, or withdrawn by who wanted it, whichever comes first.
+/// The right to bind: taken by the task that binds, or withdrawn by the caller who asked for it, whichever comes first.
 #[derive(Clone, Debug, Default)]
 pub struct Consent(Arc<AtomicU8>);
 
-/// Who wants it; withdraws the consent when it is dropped.
+/// The caller's side of a [`Consent`]: withdraws it when it is dropped.
 #[derive(Debug)]
 pub struct Asker(Consent);
 
@@ -19,13 +19,13 @@ const TAKEN: u8 = 1;
 const WITHDRAWN: u8 = 2;
 
 impl Consent {
-    /// A consent, and who can withdraw it.
+    /// A consent that is neither taken nor withdrawn, and the caller's side of it.
     pub fn new() -> (Self, Asker) {
         let consent = Self::default();
         (consent.clone(), Asker(consent))
     }
 
-    /// Takes it, once: from now on it can't be withdrawn. False where it was withdrawn.
+    /// Takes the consent, once: from now on it can't be withdrawn. False where it was withdrawn, or taken before.
     pub fn take(&self) -> bool {
         self.settle(TAKEN)
     }
@@ -36,7 +36,7 @@ impl Consent {
 }
 
 impl Asker {
-    /// Withdraws it. False where it was taken.
+    /// Withdraws the consent. False where it was taken, or withdrawn before.
     pub fn withdraw(&self) -> bool {
         self.0.settle(WITHDRAWN)
     }

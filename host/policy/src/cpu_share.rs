@@ -1,18 +1,18 @@
-//! How much of a processor core a tenant's guests may use: so that a tenant with a slow policy slows down itself.
+//! The share of a processor core that a tenant's guests may use: a tenant with a slow policy slows down only itself.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Processor time of a core that may be used at once, before the share counts.
+/// Processor time that the guests may use at once, whatever their share.
 const BURST: Duration = Duration::from_secs(1);
 
-/// One tenant's share. What is used is paid off at the rate of the share; whoever owes more than a burst is not asked
-/// until it is paid.
+/// One tenant's share. Processor time that was used is a debt, which is paid off at the rate of the share. Guests of a
+/// tenant that owes more than a burst are not asked until the debt is paid.
 #[derive(Debug)]
 pub(crate) struct CpuShare {
-    /// In per cent of a core; 0 where there is no limit.
+    /// The share in per cent of a core; 0 for no limit.
     percent: u32,
-    /// When everything that was used is paid, on the monotonic clock.
+    /// When the debt will be paid, on the monotonic clock.
     paid_ns: AtomicU64,
     /// When the tenant's guests are asked again, on the monotonic clock.
     over_until_ns: AtomicU64,
@@ -23,7 +23,7 @@ impl CpuShare {
         Self { percent, paid_ns: AtomicU64::new(0), over_until_ns: AtomicU64::new(0) }
     }
 
-    /// Takes in that processor time was used.
+    /// Adds processor time that guests of the tenant have used.
     pub(crate) fn used(&self, time: Duration, now: Duration) {
         if self.percent == 0 {
             return;
@@ -37,14 +37,14 @@ impl CpuShare {
         }
     }
 
-    /// Whether it is used up.
+    /// Whether the share is used up.
     pub(crate) fn is_over(&self, now: impl FnOnce() -> Duration) -> bool {
-        // The clock is read only where it was used up at least once.
+        // The clock is read only where the share was used up at least once.
         let until_ns = self.over_until_ns.load(Ordering::Relaxed);
         until_ns != 0 && ns(now()) < until_ns
     }
 
-    /// The wall time in which so much processor time may be used.
+    /// The wall time, in nanoseconds, in which the tenant may use this much processor time.
     fn wall_ns(&self, time: Duration) -> u64 {
         ns(time).saturating_mul(100) / u64::from(self.percent.max(1))
     }

@@ -1,4 +1,4 @@
-//! The engine that runs guests: one per process, shared by all tenants.
+//! The engine that runs guests: one per process, for all tenants.
 //!
 //! It compiles a component once per digest, sizes the pool of instances at start, and lets a ticker interrupt calls, so
 //! that none runs for longer than its budget.
@@ -25,12 +25,12 @@ use self::compiled::Library;
 use self::ticker::Ticker;
 use super::{BindError, Checked, EngineConfig, Role, check_within};
 
-/// Why there is no engine.
+/// Why the engine could not be made.
 #[derive(Debug, thiserror::Error)]
 #[error("can't start the policy engine: {0}")]
 pub struct EngineError(String);
 
-/// Compiles and runs guests.
+/// Compiles the guests of all tenants and runs them.
 pub struct Engine {
     config: EngineConfig,
     wasm: wasmtime::Engine,
@@ -42,17 +42,17 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine. Where the pool of instances can't be reserved, instances are made on demand, which is slower, and a
-    /// warning says so.
+    /// Makes an engine. Where the pool of instances can't be reserved, instances are made on demand, which is slower,
+    /// and a warning says so.
     ///
     /// # Errors
-    /// Where the machine can't run one.
+    /// Where guests can't be run on this machine.
     pub fn new(config: &EngineConfig) -> Result<Arc<Self>, EngineError> {
         Self::within(config, MemoryBudget::unbounded())
     }
 
-    /// The same, with the guests' memories charged to a node's. A guest that needs more than is left is not asked; its
-    /// native default answers, and it is no fault.
+    /// As [`Engine::new`], with the guests' memories charged to the node's `budget`. Where a guest needs more than is
+    /// left, the native default answers, and that is no fault of the policy.
     ///
     /// # Errors
     /// As [`Engine::new`].
@@ -61,18 +61,19 @@ impl Engine {
         let limits = limits::InstanceLimits::of_this_machine(config.instances_max);
         let wasm = pool::engine(config, &limits).map_err(failed)?;
         let mut linker = Linker::new(&wasm);
-        wit::v0_1_0::link_log(&mut linker).map_err(failed)?;
+        wit::link_log(&mut linker).map_err(failed)?;
         let library = Library::new(config.compiled_bytes_max);
         let ticker = Ticker::new(wasm.clone());
         Ok(Arc::new(Self { config: config.clone(), wasm, linker, library, limits, budget, ticker }))
     }
 
-    /// How it runs guests.
+    /// The bounds within which the engine runs guests.
     pub fn config(&self) -> &EngineConfig {
         &self.config
     }
 
-    /// Instances that live now, of all tenants.
+    /// Places of the pool that are taken now, by instances of all tenants: one each, but several where an instance has
+    /// several memories or many tables.
     pub fn instances(&self) -> u32 {
         self.limits.instances()
     }
@@ -82,15 +83,15 @@ impl Engine {
         self.library.len()
     }
 
-    /// Looks whether bytes are a component that could be bound, without compiling it.
+    /// Checks whether bytes are a component that could be bound, without compiling it.
     ///
     /// # Errors
-    /// When it could not.
+    /// When the component could not be bound.
     pub fn check(&self, bytes: &[u8]) -> Result<Checked, BindError> {
         check_within(bytes, self.config.component_bytes_max)
     }
 
-    /// Compiles a component that has a role, or finds it compiled already.
+    /// Compiles a component for a role that it has, or finds it compiled already.
     pub(crate) fn compile(&self, bytes: &[u8], role: Role) -> Result<Arc<Compiled>, BindError> {
         let checked = self.check(bytes)?;
         if !checked.roles.contains(&role) {
@@ -104,12 +105,13 @@ impl Engine {
         self.ticker.start();
     }
 
-    /// Releases the instances that nobody asks just now.
+    /// Releases the freshness and invalidation instances that no call uses at present. Eviction instances stay: they
+    /// belong to their shards.
     pub fn release_idle(&self) {
         self.ticker.release_all();
     }
 
-    /// Has idle instances released from now on.
+    /// From now on the ticker tells `instances` to release those that are idle.
     pub(crate) fn watch_idle(&self, instances: Weak<dyn Idle>) {
         self.ticker.watch(instances);
     }

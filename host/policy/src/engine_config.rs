@@ -1,11 +1,11 @@
-//! What bounds guests.
+//! The bounds within which guests run.
 
 use std::time::Duration;
 
 /// Largest component that is read, in bytes.
 pub const COMPONENT_BYTES_MAX: u64 = 8 << 20;
 
-/// How guests are run.
+/// Bounds of guests in time, memory and number, and what happens to those that fail.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
     /// Processor time that one call may take.
@@ -16,21 +16,22 @@ pub struct EngineConfig {
     pub core_share_percent: u32,
     /// Faults within [`EngineConfig::fault_window`] after which a policy is quarantined.
     pub faults_max: u32,
-    /// See [`EngineConfig::faults_max`].
+    /// The time within which [`EngineConfig::faults_max`] faults lead to a quarantine.
     pub fault_window: Duration,
-    /// Length of a policy's first quarantine; each further one is twice as long.
+    /// Length of a policy's first quarantine; each one that follows soon is twice as long.
     pub quarantine: Duration,
-    /// Upper bound of a quarantine.
+    /// Upper bound of a quarantine's length.
     pub quarantine_max: Duration,
-    /// Instances that may live at once. Fewer where the machine's address space or map count does not allow as many.
+    /// Instances that may exist at once, of all tenants; fewer where `vm.max_map_count` of the machine is too low.
     pub instances_max: u32,
-    /// Memory of one instance in bytes. An eviction instance may have more, in proportion to its shard's capacity.
+    /// Memory of one instance in bytes, at most. An eviction instance may have more, in proportion to its shard's
+    /// capacity.
     pub memory_bytes: u64,
     /// Upper bound of an eviction instance's memory in bytes, whatever its shard's capacity.
     pub eviction_memory_bytes_max: u64,
-    /// Size of a component in bytes.
+    /// Largest component that may be bound, in bytes.
     pub component_bytes_max: u64,
-    /// Compiled policies that are kept although nobody is bound to them, in bytes of machine code.
+    /// Machine code of compiled policies that is kept for policies used lately, though not bound any more, in bytes.
     pub compiled_bytes_max: u64,
     /// How long an instance may be idle before it is released.
     pub idle: Duration,

@@ -1,4 +1,4 @@
-//! Why a policy can't be bound: always the tenant's to mend, so always a sentence for the tenant.
+//! Why a policy can't be bound: a sentence for the tenant, who can mend most of the causes.
 
 use std::path::PathBuf;
 
@@ -8,35 +8,45 @@ use super::{GuestText, Role};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BindError {
-    /// It is too large.
+    /// The component is too large.
     #[error("the component has {bytes} bytes, the limit is {limit_bytes}")]
     TooLarge {
-        /// Its size.
+        /// Size of the component.
         bytes: u64,
-        /// The limit.
+        /// The largest size that the engine takes.
         limit_bytes: u64,
     },
-    /// It is no valid component.
+    /// The bytes are not a valid component, or not one that the engine can run.
     #[error("it is not a valid component: {0}")]
     Invalid(GuestText),
-    /// It wants to call what no policy may.
+    /// The component imports something else than the log.
     #[error("it imports `{0}`; a policy may import nothing but `sandbar:policy/log@0.1.0`")]
     ForbiddenImport(GuestText),
-    /// It has no role.
+    /// The component was built against a version of the contract that this host does not speak.
+    #[error(
+        "it is built against `sandbar:policy@{version}`; this host speaks {known}: build it with the SDK of one of these, or upgrade the host"
+    )]
+    UnknownContract {
+        /// The version in the names of the component's interfaces.
+        version: GuestText,
+        /// The versions that this host speaks.
+        known: String,
+    },
+    /// The component has no role.
     #[error("it has no role: it exports none of the interfaces of `sandbar:policy@0.1.0`")]
     NoRole,
-    /// It has not the role, but others.
+    /// The component has roles, but not the one that it was to be bound to.
     #[error("it has not the role {role}; it has {}", has(.roles))]
     LacksRole {
         /// The role asked for.
         role: Role,
-        /// Those it has.
+        /// The roles that the component has.
         roles: Vec<Role>,
     },
-    /// It refused its settings.
+    /// The policy refused its settings.
     #[error("it refuses its settings: {0}")]
     Settings(GuestText),
-    /// It failed while it was asked whether it takes its settings.
+    /// The policy failed while it was given its settings.
     #[error("it failed while it was configured: {0}")]
     Faulted(super::Fault),
     /// There is no such stock policy.
@@ -46,10 +56,10 @@ pub enum BindError {
         role: Role,
         /// The name asked for.
         name: String,
-        /// The names there are.
+        /// The names of the role's stock policies, separated by commas.
         known: String,
     },
-    /// It is not compiled in.
+    /// The stock policy exists as a component only: it is not compiled in.
     #[error("the {role} policy `{name}` is not compiled in; bind it as a guest (without `native`)")]
     NotNative {
         /// The role asked for.
@@ -57,38 +67,38 @@ pub enum BindError {
         /// The name asked for.
         name: String,
     },
-    /// The file can't be read.
+    /// The file of the component can't be read.
     #[error("can't read the component {}: {error}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// What the system said.
         error: std::io::Error,
     },
     /// There is no engine: this process runs native policies only.
     #[error("this process runs no guests: only native policies can be bound")]
     NoEngine,
-    /// Nothing asks a policy of the role yet: bound, it would never be called.
+    /// The host does not ask policies of this role yet: once bound, the policy would never be called.
     #[error("nothing asks a {0} policy yet, so none can be bound; it could only seem to be at work")]
     NotServed(Role),
-    /// The host failed while it compiled it, made an instance of it or bound it.
+    /// The host panicked while it compiled the component, made an instance of it or bound it.
     #[error("the host failed on it: {0}")]
     Panicked(GuestText),
-    /// It could not be prepared in time. It is not bound, and will not be.
+    /// The policy could not be prepared in time. It is not bound, and will not be.
     #[error("it is not bound: to compile and to try it took longer than {limit_s} s; nothing has changed")]
     TooSlow {
         /// The limit in seconds.
         limit_s: u64,
     },
-    /// Whoever wanted it bound has gone away before it was. It is not bound, and will not be.
+    /// The caller who asked for the binding went away before it was made. The policy is not bound, and will not be.
     #[error("it is not bound: whoever asked for it went away meanwhile; nothing has changed")]
     Withdrawn,
-    /// It could not be kept for the next start. The host's trouble, not the tenant's.
+    /// The binding could not be saved for the next start, which is not the tenant's to mend.
     #[error("can't keep the binding in {}: {error}", path.display())]
     NotKept {
-        /// The directory.
+        /// The directory in which the tenant's bindings are kept.
         path: PathBuf,
-        /// Why not.
+        /// What the system said.
         error: std::io::Error,
     },
 }
@@ -100,7 +110,7 @@ impl From<super::Fault> for BindError {
 }
 
 impl BindError {
-    /// Whether the tenant can mend it (a 4xx status), rather than the operator (a 5xx status).
+    /// Whether the tenant can mend the cause (a 4xx status), rather than the operator (a 5xx status).
     pub const fn is_tenants(&self) -> bool {
         match self {
             Self::NoEngine | Self::NotKept { .. } | Self::NotServed(_) | Self::TooSlow { .. } | Self::Withdrawn => {
@@ -112,15 +122,15 @@ impl BindError {
     }
 }
 
-/// Why the policies of a tenant can't be opened: one that the settings name can't be bound.
+/// Why the policies of a tenant can't be opened: a policy that its configuration names can't be bound.
 #[derive(Debug, thiserror::Error)]
 #[error("its {role} policy ({named}): {reason}")]
 pub struct OpenError {
-    /// The role it was to take.
+    /// The role that the policy was configured for.
     pub role: Role,
-    /// The policy as the settings name it: a stock policy, or a file.
+    /// The policy as the configuration names it: a stock policy, or a file.
     pub named: String,
-    /// Why it can't be bound.
+    /// Why the policy can't be bound.
     pub reason: BindError,
 }
 

@@ -1,4 +1,4 @@
-//! What an operator is shown of a policy's faults: the last ones, each once, with how often and since when.
+//! The last faults of a policy, as an operator is shown them: each once, with how often and since when it happened.
 
 use std::collections::VecDeque;
 
@@ -10,14 +10,14 @@ use crate::Fault;
 /// A fault that a policy has had, once or several times.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FaultReport {
-    /// What it was.
+    /// The fault: its kind, where it happened, and what the guest said.
     #[serde(flatten)]
     pub fault: Fault,
-    /// How often it happened since it was first noted.
+    /// How often the fault happened since `first`.
     pub times: u64,
-    /// When it first happened.
+    /// When the fault happened first, as far back as the report was kept.
     pub first: Timestamp,
-    /// When it last happened.
+    /// When the fault happened last.
     pub last: Timestamp,
 }
 
@@ -25,11 +25,11 @@ pub struct FaultReport {
 #[derive(Debug, Default)]
 pub(crate) struct LastFaults(VecDeque<FaultReport>);
 
-/// Faults that are kept of a policy.
+/// Distinct faults that are kept of a policy.
 const FAULTS_KEPT_MAX: usize = 8;
 
 impl LastFaults {
-    /// Notes one. Where it is like one that is kept, that one happened again.
+    /// Notes a fault. Where an equal one is kept, that one is counted once more.
     pub(crate) fn note(&mut self, fault: &Fault, now: Timestamp) {
         let again = self.0.iter().position(|known| known.fault == *fault).and_then(|at| self.0.remove(at));
         let report = match again {
@@ -40,7 +40,7 @@ impl LastFaults {
         self.0.push_front(report);
     }
 
-    /// Those that are kept.
+    /// The faults that are kept, the last one first.
     pub(crate) fn reports(&self) -> Vec<FaultReport> {
         self.0.iter().cloned().collect()
     }

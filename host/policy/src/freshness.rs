@@ -6,16 +6,16 @@ use std::time::Duration;
 use sandbar_base::clock::Timestamp;
 pub use sandbar_http::plan::{EarlyRefresh, Grant, LifetimeSource, Obstacle, Plan, Standard};
 
-/// A response that was just received, and the request that it answers: what a policy is shown.
+/// A response that was just received, and the request that it answers, as a freshness policy sees them.
 #[derive(Clone, Copy, Debug)]
 pub struct Fill<'a> {
     /// The request's method.
     pub method: &'a http::Method,
-    /// Scheme and authority.
+    /// Scheme and authority of the request: `https://shop.example`.
     pub site: &'a str,
-    /// Path and query.
+    /// Path and query of the request: `/a/b?page=2`.
     pub target: &'a str,
-    /// Name of the class of the target; empty where there is none.
+    /// Name of the class that the configuration puts the target in; empty where there is none.
     pub class: &'a str,
     /// The request's fields.
     pub request: &'a http::HeaderMap,
@@ -23,7 +23,7 @@ pub struct Fill<'a> {
     pub status: http::StatusCode,
     /// The response's fields.
     pub response: &'a http::HeaderMap,
-    /// Length of the body in bytes where it was announced.
+    /// Length of the response's body in bytes, where the origin announced it.
     pub body_bytes: Option<u64>,
     /// The time the origin took to its first byte.
     pub fetch_time: Duration,
@@ -32,14 +32,14 @@ pub struct Fill<'a> {
 /// The plan that the host will execute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Planned {
-    /// The checked plan.
+    /// The plan, after it was clamped.
     pub plan: Plan,
-    /// Digest of the policy that made it; none where it is the native default's (or the fallback after a fault).
+    /// Digest of the policy that made the plan; none where the native default did, after a fault of the policy too.
     pub policy: Option<crate::Digest>,
 }
 
-/// Who is asked for a plan.
+/// A policy that answers the role `freshness`.
 pub(crate) trait FreshnessPolicy: Send + Sync {
-    /// The plan for a response that was just received, given what RFC 9111 says of it.
+    /// The plan for a response that was just received, not clamped yet. `standard` is the plan of RFC 9111.
     fn plan(&self, now: Timestamp, fill: &Fill<'_>, standard: &Plan) -> Result<Plan, crate::Fault>;
 }

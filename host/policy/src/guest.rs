@@ -1,5 +1,5 @@
-//! Guests that answer a role: each takes its settings once per instance, is asked on the caller's thread, and whatever
-//! goes wrong is a [`Fault`](super::Fault) that the caller answers with the native default.
+//! Guests that answer a role. A guest takes its settings once per instance and is asked on the caller's thread; any
+//! failure is a [`Fault`](super::Fault), and the caller falls back to the native default.
 
 mod ask;
 mod eviction;

@@ -5,16 +5,16 @@ use sandbar_base::clock::Timestamp;
 use sandbar_http::key::KeyRules;
 use sandbar_http::purge::Purge;
 
-/// A write that the origin accepted.
+/// A write that the origin answered with a 2xx or 3xx status.
 #[derive(Clone, Copy, Debug)]
 pub struct Written<'a> {
     /// The method of the request.
     pub method: &'a Method,
-    /// Scheme and authority.
+    /// Scheme and authority of the request: `https://shop.example`.
     pub site: &'a str,
-    /// Path and query.
+    /// Path and query of the request: `/a/b?page=2`.
     pub target: &'a str,
-    /// What of the site's targets joins their keys.
+    /// The tenant's rules for cache keys: by them a target that the policy names becomes a key.
     pub key: &'a KeyRules,
     /// Status code of the response.
     pub status: StatusCode,
@@ -24,8 +24,9 @@ pub struct Written<'a> {
     pub response: &'a HeaderMap,
 }
 
-/// Who is asked what a write makes invalid.
+/// A policy that answers the role `invalidation`.
 pub(crate) trait InvalidationPolicy: Send + Sync {
-    /// What is to be purged, and how many of the purges that were named make no sense.
+    /// The purges that the policy asks for, and how many others it named that were dropped: those that make no sense,
+    /// and those beyond the limit.
     fn purges(&self, now: Timestamp, written: &Written<'_>) -> Result<(Vec<Purge>, u64), crate::Fault>;
 }

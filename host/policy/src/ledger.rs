@@ -1,4 +1,4 @@
-//! What is counted of a binding: calls, faults, what was clamped, what it logged; and whether it is still trusted.
+//! The ledger of a binding: counts of calls, faults, clamped answers and log lines, and whether the policy is trusted.
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -14,21 +14,21 @@ use super::fault_report::{FaultReport, LastFaults};
 use super::quarantine::{Quarantine, Rules};
 use super::{BindingState, Fault, FaultKind, GuestText, Role};
 
-/// At most so many lines a second are logged, each of at most [`GuestText::BYTES_MAX`] bytes.
+/// Lines that a policy may log in a second, each of at most [`GuestText::BYTES_MAX`] bytes.
 const LOG_LINES_PER_SECOND: u64 = 100;
 
-/// One call in so many is measured. A power of two.
+/// The processor time of one call in so many is measured. A power of two.
 pub(crate) const SAMPLED_ONE_IN: u32 = 16;
 
-/// The ledger of one binding. All instances of it write here.
+/// The ledger of one binding, for all instances of its policy.
 pub(crate) struct Ledger {
     names: Names,
     share: Arc<CpuShare>,
-    /// Processor time in nanoseconds that was used before the policy was bound: its tenant's share pays it once it is, and
-    /// never where it could not be bound.
+    /// Processor time in nanoseconds that was used before the policy was bound: it is charged to the tenant's share
+    /// once the policy is bound, and never where it is not.
     on_trial_ns: AtomicU64,
     is_bound: AtomicBool,
-    /// Which calls are measured; unknown to the guest.
+    /// A random number that selects the calls that are measured, so that the guest can't know them.
     sample: u64,
     clock: Arc<dyn Clock>,
     calls: AtomicU64,
@@ -37,14 +37,14 @@ pub(crate) struct Ledger {
     no_instance: AtomicU64,
     over_share: AtomicU64,
     log_dropped: AtomicU64,
-    /// When it is trusted again, in milliseconds since 1970; 0 where it is trusted.
+    /// When the policy's quarantine ends, in milliseconds since 1970; 0 where it is in none.
     until_ms: AtomicU64,
     quarantine: Mutex<Quarantine>,
     last_faults: Mutex<LastFaults>,
     lines: Mutex<Lines>,
 }
 
-/// Whose ledger it is.
+/// The binding that a ledger belongs to.
 #[derive(Clone, Debug)]
 pub(crate) struct Names {
     pub(crate) tenant: Arc<str>,
@@ -52,14 +52,14 @@ pub(crate) struct Names {
     pub(crate) role: Role,
 }
 
-/// Lines that were logged in a second.
+/// The number of lines that were logged in one second of the monotonic clock.
 #[derive(Default)]
 struct Lines {
     second: u64,
     count: u64,
 }
 
-/// The numbers of a ledger.
+/// The counts of a ledger at one moment; [`BoundInfo`](crate::BoundInfo) says what each of them means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) calls: u64,
@@ -98,7 +98,7 @@ impl Ledger {
         &self.names.policy
     }
 
-    /// A clock that never goes back.
+    /// The monotonic clock, which never goes back.
     pub(crate) fn monotonic(&self) -> Duration {
         self.clock.monotonic()
     }
@@ -110,7 +110,7 @@ impl Ledger {
         call.wrapping_mul(self.sample) >> (u64::BITS - SAMPLED_ONE_IN.ilog2()) == 0
     }
 
-    /// Charges the tenant's share of the processor; before the policy is bound, the policy's own account.
+    /// Charges processor time to the tenant's share; before the policy is bound, to an account of the policy's own.
     pub(crate) fn used(&self, time: Duration) {
         if self.is_bound.load(Ordering::Acquire) {
             self.share.used(time, self.clock.monotonic());
@@ -127,18 +127,18 @@ impl Ledger {
         self.share.used(used, self.clock.monotonic());
     }
 
-    /// Counts what had to be clamped.
+    /// Counts parts of an answer that were clamped or dropped.
     pub(crate) fn clamped(&self, parts: u64) {
         if parts > 0 {
             self.clamped.fetch_add(parts, Ordering::Relaxed);
         }
     }
 
-    /// Counts a fault, and puts the policy into quarantine where it was one too many. That no instance was to be had is
-    /// not the policy's fault.
+    /// Counts a fault, and quarantines the policy where it was one too many. Want of an instance and a share that is
+    /// used up are counted apart: they are not the policy's doing.
     pub(crate) fn faulted(&self, fault: &Fault) {
         let (tenant, policy, role) = (&*self.names.tenant, &*self.names.policy, self.names.role.name());
-        // As a value it is quoted: what a guest said can't be read as the name of another field.
+        // The text is logged as a quoted value: what a guest said can't be read as the name of another field.
         let shown = &*fault.to_string();
         if let FaultKind::OverShare = fault.kind {
             self.over_share.fetch_add(1, Ordering::Relaxed);
@@ -160,8 +160,8 @@ impl Ledger {
         }
     }
 
-    /// Whether the policy may be asked: it is trusted and its tenant has some of its share left. Counts where that is
-    /// used up.
+    /// Whether the policy may be asked: it is trusted, and its tenant's share of the processor is not used up. Where
+    /// that is used up, counts the question that is not asked.
     pub(crate) fn may_ask(&self) -> bool {
         let is_over = self.is_over_share();
         if is_over {
@@ -170,13 +170,13 @@ impl Ledger {
         !is_over && self.is_trusted()
     }
 
-    /// Whether its tenant's guests have used up their share of the processor. That keeps no policy from being bound: it may
-    /// be the one that uses less.
+    /// Whether the guests of the policy's tenant have used up their share of the processor. Never so before the policy
+    /// is bound: a used-up share must not keep out a new policy, which may be the one that uses less.
     pub(crate) fn is_over_share(&self) -> bool {
         self.is_bound.load(Ordering::Acquire) && self.share.is_over(|| self.clock.monotonic())
     }
 
-    /// Whether the policy has not failed too often.
+    /// Whether the policy is not quarantined.
     pub(crate) fn is_trusted(&self) -> bool {
         match self.until_ms.load(Ordering::Relaxed) {
             0 => true,
@@ -189,12 +189,12 @@ impl Ledger {
         }
     }
 
-    /// Its last faults that differ, the last one first.
+    /// The policy's last faults, each that differs once, the last one first.
     pub(crate) fn last_faults(&self) -> Vec<FaultReport> {
         self.last_faults.lock().reports()
     }
 
-    /// Whether it is asked, as shown.
+    /// Whether the policy is asked at present, as a report shows it.
     pub(crate) fn state(&self) -> BindingState {
         let until = Timestamp::from_millis(self.until_ms.load(Ordering::Relaxed));
         if until > self.clock.now() { BindingState::Quarantined { until } } else { BindingState::Active }
@@ -223,8 +223,8 @@ impl Ledger {
             self.log_dropped.fetch_add(1, Ordering::Relaxed);
         }
         let (tenant, policy, role) = (&*self.names.tenant, &*self.names.policy, self.names.role.name());
-        // As a value it is quoted: it can't be read as the names above. The level of a tracing event is part of its call
-        // site.
+        // The line is logged as a quoted value: it can't be read as the names above. The level of a tracing event is
+        // part of its call site.
         let line = &*text;
         match level {
             tracing::Level::ERROR => tracing::error!(target: "guest", tenant, policy, role, line, "a policy says"),
@@ -346,8 +346,9 @@ mod tests {
         assert_eq!((fault.times, fault.first.as_millis(), fault.last.as_millis()), (2, 1_000_000, 1_001_000));
     }
 
-    /// What this test, run again in a process of its own, writes to the log within `log`; nothing in the process that asks for it.
-    /// Tests beside it call the same lines of code without a subscriber, and `tracing` may then hold that nobody listens to them.
+    /// Runs `test` again in a process of its own and answers with what `log` writes to the log there; in that process
+    /// runs `log` and answers with nothing. In one process with other tests, which log from the same call sites without
+    /// a subscriber, `tracing` might have noted that nobody listens to these.
     fn logged_alone(test: &str, log: impl FnOnce()) -> Option<String> {
         const ALONE: &str = "SANDBAR_TEST_ALONE";
         if std::env::var_os(ALONE).is_some() {

@@ -12,6 +12,7 @@ mod binding;
 mod check;
 mod clamp;
 mod consent;
+mod contract;
 mod cpu_share;
 #[cfg(feature = "wasm")]
 mod engine;
@@ -22,20 +23,21 @@ pub mod freshness;
 #[cfg(feature = "wasm")]
 mod guest;
 pub mod invalidation;
-mod kept;
 mod ledger;
 #[cfg(not(feature = "wasm"))]
 mod no_engine;
 mod quarantine;
+mod saved;
 mod tenant;
 #[cfg(feature = "wasm")]
 mod trial;
 
 pub use consent::Consent;
+pub use contract::ContractVersion;
 
 pub use binding::{Binding, BindingState, BoundBy, BoundInfo, Choice, Disinherited, Source};
 #[cfg(feature = "wasm")]
-pub use check::{Checked, LOG_INTERFACE, check};
+pub use check::{Checked, check};
 #[cfg(feature = "wasm")]
 pub use engine::{Engine, EngineError};
 pub use engine_config::{COMPONENT_BYTES_MAX, EngineConfig};
@@ -57,33 +59,33 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// How long a policy may take to be compiled and tried before it is bound. What takes longer is not bound.
+/// How long a policy may take to be compiled and tried before it is bound. A policy that takes longer is not bound.
 pub const BIND_DEADLINE: Duration = Duration::from_secs(300);
 
-/// A question that a policy answers.
+/// A role of policies: the question that they answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// What may be stored and for how long.
+    /// What may be stored and for how long it is fresh.
     Freshness,
-    /// What leaves when memory is full.
+    /// Which entries leave when memory is full.
     Eviction,
     /// What a write makes invalid.
     Invalidation,
-    /// What to fetch before anyone asks. Nothing asks it yet: see [`Role::is_served`].
+    /// What to fetch before a client asks for it. The host asks no policy of this role yet: see [`Role::is_served`].
     Warming,
 }
 
 impl Role {
-    /// All of them.
+    /// All roles, those that are not served included.
     pub const ALL: [Self; 4] = [Self::Freshness, Self::Eviction, Self::Invalidation, Self::Warming];
 
-    /// Whether anything asks it. What nothing asks can't be bound.
+    /// Whether the host asks policies of this role. For another role no policy can be bound.
     pub const fn is_served(self) -> bool {
         !matches!(self, Self::Warming)
     }
 
-    /// Its name, as in WIT, configuration and API.
+    /// The role's name, as in WIT, configuration and API.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Freshness => "freshness",

@@ -1,4 +1,4 @@
-//! What stands for the engine where none is compiled in (without the feature `wasm`): a value that nobody can have.
+//! The type that stands for the engine where none is compiled in (without the feature `wasm`): it has no values.
 
 use super::EngineConfig;
 
@@ -7,12 +7,12 @@ use super::EngineConfig;
 pub enum Engine {}
 
 impl Engine {
-    /// Never comes to it.
+    /// Can't be called: there is no engine.
     pub const fn config(&self) -> &EngineConfig {
         match *self {}
     }
 
-    /// Never comes to it.
+    /// Can't be called: there is no engine.
     pub const fn release_idle(&self) {
         match *self {}
     }

@@ -5,31 +5,31 @@ use std::time::Duration;
 
 use sandbar_base::clock::Timestamp;
 
-/// What is too often, and for how long it counts.
+/// When a policy is quarantined, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rules {
     /// Faults within the window after which a policy is quarantined.
     pub(crate) faults_max: u32,
-    /// The window.
+    /// How long a fault counts.
     pub(crate) window: Duration,
-    /// The first quarantine.
+    /// Length of the first quarantine.
     pub(crate) first: Duration,
-    /// The longest one.
+    /// Upper bound of a quarantine's length.
     pub(crate) longest: Duration,
 }
 
-/// The faults of one policy. After a quarantine the policy is on probation: one more fault within the window, and it is
-/// quarantined again for twice as long. Once it has gone without a fault for as long as its last quarantine and the
-/// window, it starts afresh.
+/// The faults of one policy. After a quarantine the policy is on probation: at one more fault within the window, it is
+/// quarantined again, for twice as long. Once it has gone without a fault for the length of its last quarantine plus
+/// the window, that quarantine is forgotten.
 #[derive(Debug)]
 pub(crate) struct Quarantine {
     rules: Rules,
-    /// The last faults, at most `faults_max`.
+    /// The faults within the window since the last quarantine; at most `faults_max`.
     faults: VecDeque<Timestamp>,
     last: Option<Served>,
 }
 
-/// A quarantine.
+/// A quarantine that has begun.
 #[derive(Clone, Copy, Debug)]
 struct Served {
     until: Timestamp,
@@ -41,7 +41,7 @@ impl Quarantine {
         Self { rules, faults: VecDeque::new(), last: None }
     }
 
-    /// Notes a fault. Answers with the end of the quarantine that it brings, if it does.
+    /// Notes a fault. Answers with the end of the quarantine that begins with it; none where none begins.
     pub(crate) fn fault(&mut self, now: Timestamp) -> Option<Timestamp> {
         let Rules { faults_max, window, first, longest } = self.rules;
         if let Some(last) = self.last {

@@ -1,5 +1,5 @@
-//! Bindings that were made over the API, kept on disk so that they survive a restart: for each tenant a directory with a
-//! record per role, and the components that the records name by digest.
+//! Bindings that were made over the API, kept on disk so that they survive a restart: for each tenant a directory with
+//! a file per role, and the components that these files name by digest.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -12,21 +12,21 @@ use serde::{Deserialize, Serialize};
 
 use super::{BindError, Binding, Digest, Role, Source};
 
-/// The bindings of one tenant.
+/// The bindings of one tenant that are kept on disk.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct SavedBindings {
     dir: PathBuf,
     trouble: DiskTrouble,
 }
 
-/// A binding, as it is kept.
+/// A binding as its file holds it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct KeptBinding {
-    /// Version of this format.
+struct SavedBinding {
+    /// Version of the file's format.
     format: u32,
     role: Role,
-    policy: Policy,
+    policy: SavedSource,
     #[serde(default)]
     settings: serde_json::Value,
     #[serde(default)]
@@ -36,25 +36,25 @@ struct KeptBinding {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Policy {
+enum SavedSource {
     /// A stock policy by its name.
     Stock(String),
-    /// A component, by its digest, and the name it was bound under.
+    /// A component by its digest, and the name under which it was bound.
     Component { digest: Digest, name: String },
 }
 
-/// A binding that was kept.
+/// A binding that was read from its file.
 #[derive(Debug)]
 pub(super) struct Restored {
     pub(super) binding: Binding,
-    /// The name it was bound under; none for a stock policy, whose name is in the binding.
+    /// The name under which the policy was bound; none for a stock policy, whose name is in the binding.
     pub(super) name: Option<String>,
     pub(super) since: Timestamp,
 }
 
 /// What to keep of a binding that is being made.
 #[derive(Debug)]
-pub(super) struct ToKeep<'a> {
+pub(super) struct ToSave<'a> {
     pub(super) binding: &'a Binding,
     /// The component's bytes; none where it is a stock policy.
     pub(super) component: Option<&'a [u8]>,
@@ -64,15 +64,15 @@ pub(super) struct ToKeep<'a> {
 
 const FORMAT: u32 = 1;
 
-impl Kept {
-    /// What is kept for `tenant` below `data_dir`. Nothing is made until something is to be kept.
+impl SavedBindings {
+    /// The bindings of `tenant` below `data_dir`. No directory is made until a binding is to be kept.
     pub(super) fn new(data_dir: &Path, tenant: &str) -> Self {
         let dir = data_dir.join("policies").join(file_name(tenant));
         let trouble = DiskTrouble::new("bound policies", &dir, "what is bound over the API is refused");
         Self { dir, trouble }
     }
 
-    /// What the disk refused.
+    /// Bindings that the disk refused to keep.
     pub(super) fn disk_report(&self) -> DiskReport {
         self.trouble.report(SystemClock.now())
     }
@@ -80,7 +80,7 @@ impl Kept {
     /// The binding that is kept for a role, if there is one.
     ///
     /// # Errors
-    /// With a sentence, where there is one that can't be read.
+    /// With a sentence, where the kept binding can't be read.
     pub(super) fn find(&self, role: Role) -> Result<Option<Restored>, String> {
         let path = self.record(role);
         let shown = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
@@ -89,38 +89,38 @@ impl Kept {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(shown(&error)),
         };
-        let record: KeptBinding = serde_json::from_slice(&bytes).map_err(|error| shown(&error))?;
+        let record: SavedBinding = serde_json::from_slice(&bytes).map_err(|error| shown(&error))?;
         if record.format != FORMAT || record.role != role {
             return Err(shown(&format!("format {} for the role {}", record.format, record.role)));
         }
         let (source, name) = match record.policy {
-            Policy::Stock(name) => (Source::Stock(name), None),
-            Policy::Component { digest, name } => (Source::Component(self.component(digest)?.into()), Some(name)),
+            SavedSource::Stock(name) => (Source::Stock(name), None),
+            SavedSource::Component { digest, name } => (Source::Component(self.component(digest)?.into()), Some(name)),
         };
         let binding = Binding { role, source, settings: record.settings, native: record.native };
         Ok(Some(Restored { binding, name, since: record.since }))
     }
 
-    /// Keeps a binding in the place of the one that is kept for its role. Answers with what undoes that.
-    pub(super) fn put(&self, keep: &ToKeep<'_>) -> Result<Undo<'_>, BindError> {
+    /// Keeps a binding in the place of the one that is kept for its role. The answer can undo that.
+    pub(super) fn put(&self, keep: &ToSave<'_>) -> Result<Undo<'_>, BindError> {
         let role = keep.binding.role;
         let policy = match (&keep.binding.source, keep.component) {
-            (_, Some(bytes)) => Policy::Component { digest: Digest::of(bytes), name: keep.name.to_owned() },
-            (Source::Stock(name), None) => Policy::Stock(name.clone()),
+            (_, Some(bytes)) => SavedSource::Component { digest: Digest::of(bytes), name: keep.name.to_owned() },
+            (Source::Stock(name), None) => SavedSource::Stock(name.clone()),
             (Source::Component(_) | Source::File(_), None) => {
                 return Err(self.failed(io::Error::other("the component is gone")));
             }
         };
         let settings = keep.binding.settings.clone();
         let record =
-            KeptBinding { format: FORMAT, role, policy, settings, native: keep.binding.native, since: keep.since };
+            SavedBinding { format: FORMAT, role, policy, settings, native: keep.binding.native, since: keep.since };
         let text = serde_json::to_vec_pretty(&record).map_err(|error| self.failed(error.into()))?;
         let undo = self.undo(role)?;
         self.write(&record, keep.component, &text).map_err(|error| self.failed(error))?;
         Ok(undo)
     }
 
-    /// Forgets the binding that is kept for a role, if there is one. Answers with what undoes that.
+    /// Removes the binding that is kept for a role, if there is one. The answer can undo that.
     pub(super) fn remove(&self, role: Role) -> Result<Undo<'_>, BindError> {
         let undo = self.undo(role)?;
         match fs::remove_file(self.record(role)) {
@@ -130,30 +130,32 @@ impl Kept {
         }
     }
 
-    /// Removes the components that no record names.
+    /// Removes the components that no kept binding names.
     pub(super) fn tidy(&self) {
         let mut named = Vec::new();
         for role in Role::ALL {
-            match fs::read(self.record(role)).map(|bytes| serde_json::from_slice::<KeptBinding>(&bytes)) {
-                Ok(Ok(KeptBinding { policy: Policy::Component { digest, .. }, .. })) => named.push(self.path(digest)),
+            match fs::read(self.record(role)).map(|bytes| serde_json::from_slice::<SavedBinding>(&bytes)) {
+                Ok(Ok(SavedBinding { policy: SavedSource::Component { digest, .. }, .. })) => {
+                    named.push(self.path(digest))
+                }
                 Ok(Ok(_)) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                // Not knowing what a record names, nothing is removed.
+                // A file that can't be read may name any of the components: none is removed.
                 Ok(Err(_)) | Err(_) => return,
             }
         }
         let Ok(entries) = fs::read_dir(&self.dir) else { return };
         for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
             if path.extension().is_some_and(|kind| kind == "wasm") && !named.contains(&path) {
-                // It takes room on the disk and does no other harm.
+                // A component that stays takes room on the disk and does no other harm.
                 let _ = fs::remove_file(path);
             }
         }
     }
 
-    fn write(&self, record: &KeptBinding, component: Option<&[u8]>, text: &[u8]) -> io::Result<()> {
+    fn write(&self, record: &SavedBinding, component: Option<&[u8]>, text: &[u8]) -> io::Result<()> {
         fs::create_dir_all(&self.dir)?;
-        if let (Policy::Component { digest, .. }, Some(bytes)) = (&record.policy, component) {
+        if let (SavedSource::Component { digest, .. }, Some(bytes)) = (&record.policy, component) {
             replace(&self.path(*digest), bytes)?;
         }
         replace(&self.record(record.role), text)
@@ -187,16 +189,16 @@ impl Kept {
     }
 }
 
-/// What brings the record of a role back to what it was.
+/// Can bring the file of a role back to what it was before a change.
 #[derive(Debug)]
 pub(super) struct Undo<'a> {
-    kept: &'a Kept,
+    kept: &'a SavedBindings,
     role: Role,
     before: Option<Vec<u8>>,
 }
 
 impl Undo<'_> {
-    /// Brings it back.
+    /// Brings the file back, or removes it where there was none.
     pub(super) fn undo(self) {
         let path = self.kept.record(self.role);
         let undone = match &self.before {
@@ -210,7 +212,7 @@ impl Undo<'_> {
     }
 }
 
-/// Replaces a file so that after a crash it is the old one or the new one.
+/// Replaces a file so that after a crash it has either the old content or the new one.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(dir)?;
@@ -224,13 +226,13 @@ fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
-/// A name that is safe as a file's and different for each tenant.
+/// The name of a tenant's directory: safe as a file name, and different for each tenant.
 fn file_name(tenant: &str) -> String {
     let mut name = String::with_capacity(tenant.len());
     for byte in tenant.bytes() {
         match byte {
             b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => name.push(char::from(byte)),
-            // Upper case too: some file systems do not tell it from lower case.
+            // Upper case is escaped too: some file systems do not tell it from lower case.
             byte => write!(name, "%{byte:02x}").expect("a string takes everything"),
         }
     }
@@ -241,33 +243,33 @@ fn file_name(tenant: &str) -> String {
 mod tests {
     use super::*;
 
-    fn keep<'a>(binding: &'a Binding, component: Option<&'a [u8]>) -> ToKeep<'a> {
-        ToKeep { binding, component, name: "mine", since: Timestamp::from_millis(7) }
+    fn keep<'a>(binding: &'a Binding, component: Option<&'a [u8]>) -> ToSave<'a> {
+        ToSave { binding, component, name: "mine", since: Timestamp::from_millis(7) }
     }
 
-    fn files(kept: &Kept) -> usize {
+    fn files(kept: &SavedBindings) -> usize {
         fs::read_dir(&kept.dir).map_or(0, Iterator::count)
     }
 
     #[test]
     fn what_is_kept_is_found() {
         let dir = tempfile::tempdir().unwrap();
-        let kept = Kept::new(dir.path(), "shop");
+        let kept = SavedBindings::new(dir.path(), "shop");
         assert!(kept.find(Role::Eviction).unwrap().is_none());
         let stock = Binding::stock(Role::Eviction, "lru").with_settings(serde_json::json!({ "a": 1 })).native();
         kept.put(&keep(&stock, None)).unwrap();
         let component = Binding::component(Role::Freshness, &b"component"[..]);
         kept.put(&keep(&component, Some(b"component"))).unwrap();
-        let found = Kept::new(dir.path(), "shop").find(Role::Eviction).unwrap().unwrap();
+        let found = SavedBindings::new(dir.path(), "shop").find(Role::Eviction).unwrap().unwrap();
         assert_eq!((found.binding, found.name, found.since.as_millis()), (stock, None, 7));
-        let found = Kept::new(dir.path(), "shop").find(Role::Freshness).unwrap().unwrap();
+        let found = SavedBindings::new(dir.path(), "shop").find(Role::Freshness).unwrap().unwrap();
         assert_eq!((found.binding, found.name.as_deref()), (component, Some("mine")));
     }
 
     #[test]
     fn what_was_altered_is_not_found_but_said() {
         let dir = tempfile::tempdir().unwrap();
-        let kept = Kept::new(dir.path(), "shop");
+        let kept = SavedBindings::new(dir.path(), "shop");
         let component = Binding::component(Role::Freshness, &b"component"[..]);
         kept.put(&keep(&component, Some(b"component"))).unwrap();
         fs::write(kept.path(Digest::of(b"component")), b"other").unwrap();
@@ -279,7 +281,7 @@ mod tests {
     #[test]
     fn a_change_can_be_undone() {
         let dir = tempfile::tempdir().unwrap();
-        let kept = Kept::new(dir.path(), "shop");
+        let kept = SavedBindings::new(dir.path(), "shop");
         let (lru, fifo) = (Binding::stock(Role::Eviction, "lru"), Binding::stock(Role::Eviction, "fifo"));
         let first = kept.put(&keep(&lru, None)).unwrap();
         kept.put(&keep(&fifo, None)).unwrap().undo();
@@ -293,7 +295,7 @@ mod tests {
     #[test]
     fn components_that_nobody_names_are_removed() {
         let dir = tempfile::tempdir().unwrap();
-        let kept = Kept::new(dir.path(), "shop");
+        let kept = SavedBindings::new(dir.path(), "shop");
         for bytes in [b"one", b"two"] {
             let component = Binding::component(Role::Freshness, &bytes[..]);
             kept.put(&keep(&component, Some(bytes))).unwrap();

@@ -1,4 +1,4 @@
-//! The policies of one tenant: who answers which role, now.
+//! The policies of one tenant: which policy answers each role at present.
 
 mod bound;
 #[cfg(feature = "wasm")]
@@ -22,11 +22,11 @@ use super::clamp::{clamp, may_store};
 use super::cpu_share::CpuShare;
 use super::freshness::{Fill, Grant, Planned, Standard};
 use super::invalidation::Written;
-use super::kept::Kept;
+use super::saved::SavedBindings;
 use super::{BindError, Binding, BoundBy, BoundInfo, Digest, Disinherited, Engine, Role};
 
-/// Everything that is bound for one tenant. Reading takes no lock, and calls that are under way while a policy is
-/// replaced end on the old one.
+/// The policies that are bound for one tenant. Asking one takes no lock, and calls that are under way while a policy is
+/// replaced end on the old policy.
 ///
 /// Nothing here fails a request: where a policy has no answer, or none that is allowed, the native default is the answer.
 pub struct TenantPolicies {
@@ -36,16 +36,16 @@ pub struct TenantPolicies {
     grants: BTreeSet<Grant>,
     clock: Arc<dyn Clock>,
     configured: BTreeMap<Role, Binding>,
-    kept: Option<Kept>,
+    kept: Option<SavedBindings>,
     bound: [ArcSwap<Bound>; Role::ALL.len()],
     /// Held while a binding changes.
     changing: Mutex<()>,
 }
 
 impl TenantPolicies {
-    /// What the disk refused to keep of what was bound over the API; none where nothing is kept.
+    /// Bindings made over the API that the disk refused to keep; none where bindings are not kept on disk.
     pub fn disk_report(&self) -> Option<sandbar_base::disk_trouble::DiskReport> {
-        self.kept.as_ref().map(Kept::disk_report)
+        self.kept.as_ref().map(SavedBindings::disk_report)
     }
 
     /// The tenant's name.
@@ -53,7 +53,7 @@ impl TenantPolicies {
         &self.tenant
     }
 
-    /// What becomes of a response. Never fails: the standard plan is the answer when a policy has none.
+    /// The plan for a response. Never fails: where the policy has no answer, the standard plan is the answer.
     pub fn plan(&self, fill: &Fill<'_>, standard: &Standard) -> Planned {
         let native = || Planned { plan: standard.plan.clone(), policy: None };
         let bound = self.bound(Role::Freshness);
@@ -67,7 +67,7 @@ impl TenantPolicies {
         Planned { plan, policy: Some(*digest) }
     }
 
-    /// What to purge because of a write, beyond what RFC 9111 section 4.4 says. Never fails.
+    /// What to purge because of a write, beyond RFC 9111 section 4.4. Never fails: without an answer, it is nothing.
     pub fn purges(&self, written: &Written<'_>) -> Vec<Purge> {
         let bound = self.bound(Role::Invalidation);
         let Answer::Invalidation(guest) = &bound.answer else { return Vec::new() };
@@ -79,12 +79,12 @@ impl TenantPolicies {
         purges
     }
 
-    /// Makes the eviction policies of the tenant's shards.
+    /// The factory that makes the eviction policies of the tenant's shards.
     pub fn eviction(&self) -> Arc<dyn EvictionFactory> {
         self.bound(Role::Eviction).eviction()
     }
 
-    /// What is bound to each role.
+    /// A report on each role's policy, in the order of [`Role::ALL`].
     pub fn list(&self) -> Vec<BoundInfo> {
         Role::ALL.into_iter().map(|role| self.bound(role).info()).collect()
     }
@@ -95,19 +95,19 @@ impl TenantPolicies {
     }
 
     /// Compiles a policy, validates it and has it take its settings. Changes nothing. Takes tens of milliseconds:
-    /// call it where blocking is allowed.
+    /// call this where blocking is allowed.
     ///
     /// # Errors
-    /// When it can't be bound.
+    /// When the policy can't be bound.
     pub fn prepare(&self, binding: Binding) -> Result<Prepared, BindError> {
         self.prepare_as(binding, BoundBy::Api, None)
     }
 
-    /// The same for what would rule once nothing is bound over the API: the configured policy or, where none is
-    /// configured or the configured one rules already, the native default.
+    /// Prepares the policy that takes the role once the present one is unbound: the configured policy or, where none is
+    /// configured or the configured one is the present one, the native default.
     ///
     /// # Errors
-    /// When that can't be bound.
+    /// When the configured policy can't be bound.
     pub fn prepare_unbind(&self, role: Role) -> Result<Prepared, BindError> {
         let rules = self.bound(role).by;
         match self.configured.get(&role) {
@@ -116,16 +116,16 @@ impl TenantPolicies {
         }
     }
 
-    /// Binds it. Calls that are under way end on the old policy. A binding made over the API is kept and survives a
-    /// restart. Blocks on the disk.
+    /// Binds a prepared policy. Calls that are under way end on the old policy. A binding made over the API is kept and
+    /// survives a restart. Blocks on the disk.
     ///
-    /// In between something is done that may fail: `hand_over` is given the eviction policy that is bound now, if it is
-    /// one, and has the memory tier hand its entries over to it; it answers why the policy has nothing else from the one
-    /// before it, where it has not. Changes of one tenant's bindings happen one after the other, and each altogether or not
-    /// at all.
+    /// After the binding was kept and before it takes effect, `hand_over` is called, which may fail. It is given the
+    /// new eviction policy (none for another role) and has the memory tier hand its entries over to that policy. It
+    /// answers why the policy took over nothing but the entries, where that is so. Changes of one tenant's bindings
+    /// happen one after the other, and each altogether or not at all.
     ///
     /// # Errors
-    /// When it can't be kept or handed over; nothing was changed then.
+    /// When the binding can't be kept or `hand_over` fails; nothing was changed then.
     pub fn commit(
         &self,
         prepared: Prepared,

@@ -1,4 +1,4 @@
-//! Trying a component before anyone binds it: all that a binding does, with the engine that would run it.
+//! Trying a component before anyone binds it: all the steps of a binding, with the engine that would run it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,16 +10,17 @@ use super::{BindError, Binding, Checked, Engine, GuestText, Role, TenantPolicies
 /// A component that can be bound.
 #[derive(Clone, Debug)]
 pub struct Tried {
-    /// What it is.
+    /// Roles, digest and size of the component.
     pub checked: Checked,
-    /// The roles that refuse to go without settings, and what they say. Only where none were given.
+    /// The roles whose policies refuse to run without settings, and what they say; empty where settings were given.
     pub wants_settings: Vec<(Role, GuestText)>,
 }
 
-/// Tries a component in each of its roles: compiles it, makes an instance and has it take `settings`, as a binding does.
+/// Tries a component in each of its roles that is served: compiles it, makes an instance and has it take `settings`, as
+/// a binding does.
 ///
 /// # Errors
-/// When it could not be bound to one of its roles, or when nothing asks any of them.
+/// When the component could not be bound to one of these roles, or its only role is not served.
 pub fn try_component(
     engine: &Arc<Engine>,
     bytes: &[u8],

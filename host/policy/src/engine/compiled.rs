@@ -1,4 +1,4 @@
-//! Compiled policies: each digest once, for as long as someone is bound to it, and a little longer.
+//! Compiled policies, each digest once: for as long as one is bound, and after that while there is room to keep it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -12,13 +12,13 @@ use crate::{BindError, Checked, Digest};
 
 /// A compiled component, linked and ready to be instantiated.
 pub(crate) struct Compiled {
-    /// What it is.
+    /// Roles and digest of the component.
     pub(crate) checked: Checked,
-    /// Its compiled form.
+    /// The machine code.
     pub(crate) component: Component,
-    /// It and what it imports.
+    /// The component, linked with what it imports.
     pub(crate) pre: InstancePre<GuestState>,
-    /// Places of the pool that an instance of it takes.
+    /// Places of the pool that one instance takes.
     pub(super) places: u32,
     code_bytes: u64,
 }
@@ -40,8 +40,8 @@ impl Compiled {
     }
 }
 
-/// Refuses what could never be instantiated, or only at another policy's expense. Answers the places that an instance
-/// takes.
+/// Refuses a component that could never be instantiated, or only at another policy's expense. Answers with the places
+/// that an instance takes.
 fn fits(component: &Component) -> Result<u32, BindError> {
     let invalid = |reason: String| BindError::Invalid(reason.into());
     let Some(needs) = component.resources_required() else {
@@ -60,13 +60,13 @@ fn fits(component: &Component) -> Result<u32, BindError> {
     Ok(pool::places(needs.num_memories, needs.num_tables))
 }
 
-/// Finds compiled policies by digest.
+/// The compiled policies, by digest.
 pub(super) struct Library {
-    /// Those that are in use.
+    /// The policies in use.
     live: Mutex<HashMap<Digest, Weak<Compiled>>>,
-    /// Those that were used lately, weighed by their machine code.
+    /// The policies that were used lately, weighed by their machine code.
     kept: Cache<Digest, Arc<Compiled>>,
-    /// Held while one is compiled, which uses all cores anyway: nobody compiles the same one meanwhile.
+    /// Held while a policy is compiled, so that none is compiled twice; compiling one uses all cores anyway.
     compiling: Mutex<()>,
 }
 

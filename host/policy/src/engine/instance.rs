@@ -14,30 +14,31 @@ use super::{Compiled, Engine};
 use crate::ledger::{Ledger, SAMPLED_ONE_IN};
 use crate::{Fault, FaultKind, GuestText};
 
-/// What the host keeps of an instance.
+/// The host's state of an instance.
 pub(crate) struct GuestState {
-    /// Whose it is: where its log lines go.
+    /// The ledger of the instance's binding: it takes log lines and processor time.
     pub(crate) ledger: Arc<Ledger>,
-    /// What all of its memories together may have.
+    /// Bytes that all of the instance's memories together may have.
     memory_bytes_max: u64,
-    /// What they have.
+    /// Bytes that these memories have.
     memory_bytes: u64,
-    /// By how much the growth that was allowed last makes it more: it may still fail.
+    /// The part of `memory_bytes` that was added last: that growth was allowed, but may still fail.
     growth_bytes: u64,
-    /// What it has, of the node's.
+    /// The memory that is charged to the node's budget for the instance.
     memory: Reserved,
-    /// The node had no more for it.
+    /// In the call under way the node had no more memory for the instance.
     is_short: bool,
-    /// It asked for more memory than it may have.
+    /// In the call under way the guest asked for more memory than it may have.
     was_refused_memory: bool,
-    /// The last line at level `error` of the call under way: a panic's message, where it is one.
+    /// The last line at level `error` of the call under way: the message of its panic, where it panicked.
     said: Option<GuestText>,
+    /// Processor time that the call under way may take.
     budget: Duration,
     /// The thread's processor time at the first tick of the call under way.
     first_tick: Option<Duration>,
 }
 
-/// An instance, and its functions.
+/// An instance, and the functions of its role.
 pub(crate) struct Instance<F> {
     store: Store<GuestState>,
     functions: F,
@@ -55,14 +56,14 @@ pub(crate) struct Maker {
 /// Bytes that a guest may hand to the host in one call.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
 
-/// What interrupts a guest that has used up its budget.
+/// The error that interrupts a guest which has used up its budget.
 #[derive(Debug, thiserror::Error)]
 #[error("the call has used up its budget")]
 struct UsedUp;
 
 impl Maker {
-    /// An instance with at most `memory_bytes_max` of memory. `find` looks its functions up, `configure` hands it its
-    /// settings.
+    /// Makes an instance with at most `memory_bytes_max` of memory. `find` looks up its functions, `configure` gives it
+    /// its settings.
     pub(crate) fn make<F, R>(
         &self,
         memory_bytes_max: u64,
@@ -112,7 +113,7 @@ impl Maker {
 }
 
 impl<F> Instance<F> {
-    /// Calls it. After a fault it must not be called again.
+    /// Calls the guest. After a fault the instance must not be called again.
     pub(crate) fn call<R>(
         &mut self,
         engine: &Engine,
@@ -121,7 +122,8 @@ impl<F> Instance<F> {
         self.call_within(engine, engine.config.call_budget, ask)
     }
 
-    /// Calls it for what may take as long as taking its settings does. After a fault it must not be called again.
+    /// Calls the guest for work that may take as long as taking the settings. After a fault the instance must not be
+    /// called again.
     pub(crate) fn set_up<R>(
         &mut self,
         engine: &Engine,
@@ -158,8 +160,8 @@ fn begin(store: &mut Store<GuestState>, budget: Duration) {
 }
 
 /// Decides at each tick whether the guest may go on. Ticks measure wall time, and on a busy machine a call may be off
-/// the processor for any time: only the thread's own processor time counts. Reading it is a system call, so it is read
-/// first at the first tick, which few calls live to see; a call therefore gets up to one tick more than its budget.
+/// the processor for any time: only the thread's own processor time counts. Reading it is a system call, so it is not
+/// read before the first tick, which few calls reach; a call therefore gets up to one tick more than its budget.
 fn interrupt(mut store: StoreContextMut<'_, GuestState>) -> wasmtime::Result<UpdateDeadline> {
     let state = store.data_mut();
     let now = thread_cpu_time();
@@ -167,7 +169,7 @@ fn interrupt(mut store: StoreContextMut<'_, GuestState>) -> wasmtime::Result<Upd
     if used >= state.budget { Err(UsedUp.into()) } else { Ok(UpdateDeadline::Continue(1)) }
 }
 
-/// What a failed call was, where, and what the guest said of it.
+/// The fault of a failed call: its kind, where in the guest it happened, and what the guest said.
 fn fault(error: &wasmtime::Error, state: &GuestState) -> Fault {
     Fault { kind: kind(error, state), place: place(error), said: state.said.clone() }
 }
@@ -189,11 +191,11 @@ fn kind(error: &wasmtime::Error, state: &GuestState) -> FaultKind {
     }
 }
 
-/// Faults are kept and logged: they have a bound, too.
+/// Bytes of a fault's reason. Faults are kept and logged, so they have a bound, too.
 const FAULT_BYTES_MAX: usize = 512;
 
 impl GuestState {
-    /// Takes in a line that the guest logs.
+    /// Logs a line of the guest's, and keeps it for a fault if it is an error.
     pub(crate) fn log(&mut self, level: tracing::Level, line: &str) {
         if level == tracing::Level::ERROR {
             self.said = Some(GuestText::new(line));
@@ -203,7 +205,7 @@ impl GuestState {
 }
 
 impl ResourceLimiter for GuestState {
-    /// Several memories count as one: what they have together is bounded, and charged to the node's.
+    /// Several memories count as one: their sum is bounded, and charged to the node's budget.
     fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
         let growth_bytes = desired.saturating_sub(current) as u64;
         let wanted_bytes = self.memory_bytes.saturating_add(growth_bytes);

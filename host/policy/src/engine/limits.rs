@@ -11,11 +11,11 @@ const MAPPINGS_PER_INSTANCE: u64 = 6;
 /// Mappings that the rest of the process is left with, in per cent of the machine's limit.
 const MAPPINGS_LEFT_PERCENT: u64 = 50;
 
-/// What the kernel allows where it does not say.
+/// The kernel's default for `vm.max_map_count`, where that can't be read.
 const MAP_COUNT_DEFAULT: u64 = 65_530;
 
-/// Counts the places that instances take in the pool against their bound. Each instance holds a [`Permit`] for as long as
-/// it lives.
+/// Counts the places that instances take in the pool against their bound. Each instance holds a [`Permit`] while it
+/// exists.
 #[derive(Debug)]
 pub(super) struct InstanceLimits {
     instances_max: u32,
@@ -24,7 +24,7 @@ pub(super) struct InstanceLimits {
     address_space_bytes: Option<u64>,
 }
 
-/// The right to an instance that takes so many places.
+/// The right to one instance; its places are free again when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Permit {
     live: Arc<AtomicU32>,
@@ -32,8 +32,8 @@ pub(crate) struct Permit {
 }
 
 impl InstanceLimits {
-    /// At most `wanted` instances, fewer where the kernel allows the process fewer mappings: past that limit it could
-    /// not even unmap.
+    /// At most `wanted` instances, fewer where the kernel allows the process too few mappings for them: past that limit
+    /// the process could not even unmap.
     pub(super) fn of_this_machine(wanted: u32) -> Self {
         let map_count = std::fs::read_to_string("/proc/sys/vm/max_map_count")
             .ok()
@@ -59,12 +59,12 @@ impl InstanceLimits {
         self.live.load(Ordering::Relaxed)
     }
 
-    /// Whether that much address space can be reserved, with as much left for everything else.
+    /// Whether this much address space can be reserved, with as much left for everything else.
     pub(super) fn has_address_space(&self, bytes: u64) -> bool {
         self.address_space_bytes.is_none_or(|limit| bytes <= limit / 2)
     }
 
-    /// The right to one more instance, which takes so many places; none past the bound.
+    /// The right to one more instance, which takes `places` places; none past the bound.
     pub(super) fn permit(&self, places: u32) -> Option<Permit> {
         let more = |live: u32| live.checked_add(places).filter(|live| *live <= self.instances_max);
         self.live.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;

@@ -7,8 +7,8 @@ use crate::GuestText;
 /// Bytes of a function's name that are shown.
 const NAME_BYTES_MAX: usize = 256;
 
-/// The innermost function that says something: the frames of a panic itself say less than what led to it. None where the
-/// guest was not running.
+/// The innermost function that has a name and is not part of the panic itself, which says less than the function that
+/// led to it; else the innermost function's number. None where the guest was not running.
 pub(super) fn place(error: &wasmtime::Error) -> Option<GuestText> {
     let frames = error.downcast_ref::<WasmBacktrace>()?.frames();
     let telling = frames.iter().filter_map(named).find(|name| !is_of_a_panic(name));
@@ -19,7 +19,7 @@ fn named(frame: &FrameInfo) -> Option<String> {
     frame.func_name().map(|name| format!("{:#}", rustc_demangle::demangle(name)))
 }
 
-/// A function without a name, as tools that read the component count it.
+/// What stands for a function without a name: its number and offset, as tools that read the component count them.
 fn numbered(frame: &FrameInfo) -> String {
     match frame.module_offset() {
         Some(offset) => format!("function {} at offset {offset:#x} of its module", frame.func_index()),

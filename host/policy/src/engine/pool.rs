@@ -1,4 +1,4 @@
-//! How the engine is configured, and the pool that instances are taken from.
+//! The settings of the WebAssembly engine, and of the pool that instances are taken from.
 
 use wasmtime::{Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, WasmBacktraceDetails};
 
@@ -6,9 +6,9 @@ use super::EngineConfig;
 use super::limits::InstanceLimits;
 
 /// Core modules of a component: the policy's own, those that link it to the log, and, where it is composed of several
-/// components (an interpreter and its script), theirs and those that link them.
+/// components (an interpreter and its script), the modules of each and those that link them.
 pub(super) const CORE_INSTANCES: u32 = 32;
-/// Linear memories of a component. Against its bound they count as one.
+/// Linear memories of a component. Against the bound of an instance's memory they count as one.
 pub(super) const MEMORIES: u32 = 4;
 /// Tables of a component: of its modules, and of the links between them.
 pub(super) const TABLES: u32 = 8;
@@ -17,7 +17,7 @@ const TABLES_PER_PLACE: u32 = 2;
 /// Elements of a table: functions that may be called indirectly.
 pub(super) const TABLE_ELEMENTS: usize = 8_192;
 
-/// Bytes that an engine's structures for one instance may have.
+/// Bytes that the engine's own structures for one instance may take.
 const INSTANCE_BYTES: usize = 256 << 10;
 
 /// Address space of one memory: all that 32 bits can address, so that generated code needs no bounds checks.
@@ -64,8 +64,8 @@ fn base() -> Config {
     config
 }
 
-/// The places of the pool that an instance with so many memories and tables takes. Each has one memory, so that the pool
-/// reserves no more address space than instances of one memory need.
+/// The places of the pool that an instance with this many memories and tables takes. A place has one memory, so that
+/// the pool reserves no more address space than instances of one memory need.
 pub(super) const fn places(memories: u32, tables: u32) -> u32 {
     let (memories, tables) = (if memories > 0 { memories } else { 1 }, tables.div_ceil(TABLES_PER_PLACE));
     if memories > tables { memories } else { tables }

@@ -10,25 +10,26 @@ use parking_lot::Mutex;
 /// How often the epoch advances while guests are called.
 pub(super) const TICK: Duration = Duration::from_millis(1);
 
-/// How often it does while none was called for [`CALM_AFTER`] ticks. A guest that hangs is noticed that much later, once.
+/// How often the epoch advances after [`CALM_AFTER`] ticks without a call of a guest. Only in the first call after that
+/// is a guest that hangs noticed as much later.
 const SLOW_TICK: Duration = Duration::from_millis(10);
 const CALM_AFTER: u32 = 100;
 
-/// How often idle instances are looked for, in ticks of either kind.
+/// Ticks, of either length, after which idle instances are looked for again.
 const SWEEP_AFTER: u32 = 100;
 
-/// Something that holds instances and can let go of those that were not used for long.
+/// A holder of instances that can release those that were not used for long.
 pub(crate) trait IdleInstances: Send + Sync {
-    /// Releases them.
+    /// Releases the instances that were not used for long.
     fn release_idle(&self);
 
-    /// Releases all that are not asked just now.
+    /// Releases all instances that no call uses at present.
     fn release_all(&self) {
         self.release_idle();
     }
 }
 
-/// A thread that is started at first need and stops when this is dropped.
+/// The ticker's thread, which starts with the first call of a guest and stops when this is dropped.
 pub(super) struct Ticker {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -51,7 +52,7 @@ impl Ticker {
 
     /// To be called before each call of a guest: costs two loads while the ticker runs.
     pub(super) fn start(&self) {
-        // A store to a line that every core reads is not free: it is only written when it says something new.
+        // A store to a cache line that every core reads is not free: the flag is only written where that changes it.
         if !self.shared.called.load(Ordering::Relaxed) {
             self.shared.called.store(true, Ordering::Relaxed);
         }
@@ -91,7 +92,8 @@ impl Drop for Ticker {
         self.shared.stop.store(true, Ordering::Relaxed);
         let Some(thread) = self.thread.get_mut().take() else { return };
         thread.thread().unpark();
-        // Releasing idle instances may drop the last owner of the engine, on the ticker's own thread.
+        // Releasing idle instances may drop the last owner of the engine on the ticker's thread: that can't join
+        // itself.
         if thread.thread().id() != std::thread::current().id() && thread.join().is_err() {
             tracing::error!("the policy ticker has panicked");
         }

@@ -1,4 +1,4 @@
-//! The roles that are asked single questions: freshness and invalidation.
+//! Guests of the roles freshness and invalidation: each question stands alone, so that any instance can answer it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,32 +9,31 @@ use sandbar_http::purge::{Purge, Scope};
 
 use super::instances::Instances;
 use crate::clamp::is_surrogate_key;
-use crate::engine::Maker;
-use crate::engine::wit::v0_1_0 as wit;
+use crate::engine::{Maker, wit};
 use crate::freshness::{Fill, FreshnessPolicy, Plan};
 use crate::invalidation::{InvalidationPolicy, Written};
 use crate::{BindError, Fault, GuestText};
 
 /// Header fields that a policy may ask for.
 const FIELDS_MAX: usize = 32;
-/// Purges of one write.
+/// Purges that a policy may name for one write.
 const PURGES_MAX: usize = 256;
 /// Bytes of a target or a prefix that a guest names.
 const TARGET_BYTES_MAX: usize = 8 << 10;
 
-/// A freshness policy.
+/// A freshness policy that is a guest.
 pub(crate) struct FreshnessGuest {
-    instances: Arc<Instances<wit::Freshness, Vec<String>>>,
+    instances: Arc<Instances<Box<dyn wit::Freshness>, Vec<String>>>,
     fields: Vec<HeaderName>,
 }
 
 impl FreshnessGuest {
-    /// A guest that has taken its settings once.
+    /// Opens a guest: its first instance is made and has taken the settings.
     pub(crate) fn open(maker: Maker, settings: String, seed: u64) -> Result<Self, BindError> {
         let (instances, wishes) = Instances::open(maker, move |maker| {
             maker.make(
                 maker.engine.config().memory_bytes,
-                |store, instance| wit::Freshness::find(&maker.compiled, store, instance),
+                |store, instance| wit::freshness(&maker.compiled, store, instance),
                 |store, guest| guest.configure(store, &settings, seed),
             )
         })?;
@@ -52,19 +51,19 @@ impl FreshnessPolicy for FreshnessGuest {
     }
 }
 
-/// An invalidation policy.
+/// An invalidation policy that is a guest.
 pub(crate) struct InvalidationGuest {
-    instances: Arc<Instances<wit::Invalidation, Vec<String>>>,
+    instances: Arc<Instances<Box<dyn wit::Invalidation>, Vec<String>>>,
     fields: Vec<HeaderName>,
 }
 
 impl InvalidationGuest {
-    /// A guest that has taken its settings once.
+    /// Opens a guest: its first instance is made and has taken the settings.
     pub(crate) fn open(maker: Maker, settings: String, seed: u64) -> Result<Self, BindError> {
         let (instances, wishes) = Instances::open(maker, move |maker| {
             maker.make(
                 maker.engine.config().memory_bytes,
-                |store, instance| wit::Invalidation::find(&maker.compiled, store, instance),
+                |store, instance| wit::invalidation(&maker.compiled, store, instance),
                 |store, guest| guest.configure(store, &settings, seed),
             )
         })?;
@@ -86,7 +85,7 @@ impl InvalidationPolicy for InvalidationGuest {
     }
 }
 
-/// The names that a guest asked for, each once.
+/// The names of header fields that a guest asked for, each once.
 fn field_names(wishes: Vec<String>) -> Result<Vec<HeaderName>, BindError> {
     let nonsense = |sentence: String| BindError::Faulted(Fault::nonsense(sentence));
     if wishes.len() > FIELDS_MAX {
@@ -102,7 +101,7 @@ fn field_names(wishes: Vec<String>) -> Result<Vec<HeaderName>, BindError> {
     Ok(names.iter().filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok()).collect())
 }
 
-/// The lines of the wanted fields. A value that is not text can't cross, and is left out.
+/// The lines of the wanted fields. A value that is not text can't be passed to a guest, and is left out.
 fn lines<'a>(wanted: &'a [HeaderName], fields: &[&'a HeaderMap]) -> Vec<(&'a str, &'a str)> {
     let lines_of = |fields: &'a HeaderMap| {
         wanted.iter().flat_map(move |name| {
@@ -121,8 +120,8 @@ fn makes_sense(scope: &Scope) -> bool {
     }
 }
 
-/// A path, with or without a query. What no request target can hold (RFC 9112 section 3.2) matches none, and would only
-/// spoil a log.
+/// Whether a text is a path, with or without a query. One that no request target can hold (RFC 9112 section 3.2) would
+/// match nothing, and only spoil a log.
 fn is_target(target: &str) -> bool {
     target.starts_with('/') && target.len() <= TARGET_BYTES_MAX && target.bytes().all(|byte| byte.is_ascii_graphic())
 }

@@ -7,17 +7,17 @@ use sandbar_guest::eviction::Knowledge;
 use sandbar_memory::eviction::{EvictionFactory, EvictionPolicy};
 use sandbar_memory::native::NativeEviction;
 
-use crate::engine::wit::v0_1_0 as wit;
+use crate::engine::wit;
 use crate::engine::{Instance, Maker};
 use crate::{BindError, Digest, Fault, FaultKind};
 
 /// Capacity of the shard that a policy is tried for when it is bound.
 const TRIAL_CAPACITY_BYTES: u64 = 64 << 20;
-/// A guest may use one byte for so many that its shard holds, beyond what every guest may use: a stored response of
-/// 1 KiB leaves it 128 bytes.
+/// Bytes of its shard's capacity for which an eviction guest may use one byte of memory more than other guests: for a
+/// stored response of 1 KiB, 128 bytes.
 const CAPACITY_PER_MEMORY: u64 = 8;
 
-/// Makes the instances of an eviction policy.
+/// An eviction policy that is a guest: it makes an instance for each shard.
 pub(crate) struct EvictionGuest {
     maker: Maker,
     settings: String,
@@ -25,7 +25,7 @@ pub(crate) struct EvictionGuest {
 }
 
 impl EvictionGuest {
-    /// A guest that has taken its settings once.
+    /// Opens a guest, after an instance for a trial shard has taken the settings.
     pub(crate) fn open(maker: Maker, settings: String, is_stock: bool) -> Result<Self, BindError> {
         let guest = Self { maker, settings, is_stock };
         let (_, taken) = guest.instance(TRIAL_CAPACITY_BYTES, 0)?;
@@ -33,12 +33,16 @@ impl EvictionGuest {
         Ok(guest)
     }
 
-    fn instance(&self, capacity_bytes: u64, seed: u64) -> Result<(Instance<wit::Eviction>, wit::Taken<()>), Fault> {
+    fn instance(
+        &self,
+        capacity_bytes: u64,
+        seed: u64,
+    ) -> Result<(Instance<Box<dyn wit::Eviction>>, wit::Configured<()>), Fault> {
         let config = self.maker.engine.config();
         let memory_bytes = config.memory_bytes.saturating_add(capacity_bytes / CAPACITY_PER_MEMORY);
         self.maker.make(
             memory_bytes.min(config.eviction_memory_bytes_max.max(config.memory_bytes)),
-            |store, instance| wit::Eviction::find(&self.maker.compiled, store, instance),
+            |store, instance| wit::eviction(&self.maker.compiled, store, instance),
             |store, guest| guest.configure(store, &self.settings, capacity_bytes, seed),
         )
     }
@@ -85,10 +89,10 @@ impl fmt::Debug for EvictionGuest {
     }
 }
 
-/// The guest of one shard.
+/// The instance of one shard.
 struct ShardGuest {
     maker: Maker,
-    instance: Instance<wit::Eviction>,
+    instance: Instance<Box<dyn wit::Eviction>>,
 }
 
 impl EvictionPolicy for ShardGuest {

@@ -1,33 +1,33 @@
-//! The instances of a guest that is asked now and then, from any thread: made at need, kept for the next call, released
-//! when they were not used for long.
+//! The instances of a guest that any thread may ask at any time: made at need, kept for the next call, released when
+//! they were not used for long.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::engine::wit::v0_1_0::Taken;
+use crate::engine::wit::Configured;
 use crate::engine::{Engine, Idle, Instance, Maker};
 use crate::{BindError, Fault};
 
-/// Instances that wait for the next call. More than this many calls at once are made, but not kept.
+/// Idle instances that are kept for the next call. Where more calls run at once, more instances are made, but not kept.
 const KEPT_MAX: usize = 4;
 
 /// Makes an instance and hands it its settings.
-type Make<F, C> = Box<dyn Fn(&Maker) -> Result<(Instance<F>, Taken<C>), Fault> + Send + Sync>;
+type Make<F, C> = Box<dyn Fn(&Maker) -> Result<(Instance<F>, Configured<C>), Fault> + Send + Sync>;
 
 pub(super) struct Instances<F, C> {
     maker: Maker,
     make: Make<F, C>,
-    /// Those that wait and when each was last used, the last used last.
+    /// Idle instances and when each was last used, in that order.
     kept: Mutex<Vec<(Duration, Instance<F>)>>,
 }
 
 impl<F: Send + 'static, C: 'static> Instances<F, C> {
-    /// The first instance, and what it answered when it took its settings.
+    /// Makes the first instance. Answers with what that instance said when it took its settings.
     pub(super) fn open(
         maker: Maker,
-        make: impl Fn(&Maker) -> Result<(Instance<F>, Taken<C>), Fault> + Send + Sync + 'static,
+        make: impl Fn(&Maker) -> Result<(Instance<F>, Configured<C>), Fault> + Send + Sync + 'static,
     ) -> Result<(Arc<Self>, C), BindError> {
         let (first, taken) = make(&maker)?;
         let taken = taken.map_err(|sentence| BindError::Settings(sentence.into()))?;
@@ -38,7 +38,7 @@ impl<F: Send + 'static, C: 'static> Instances<F, C> {
         Ok((instances, taken))
     }
 
-    /// Has an instance answer, and counts. An instance that fails is dropped.
+    /// Has an instance answer, and counts a fault. An instance that fails is dropped.
     pub(super) fn ask<R>(&self, ask: impl FnOnce(&Engine, &mut Instance<F>) -> Result<R, Fault>) -> Result<R, Fault> {
         let answer = self.take().and_then(|mut instance| {
             let answer = ask(&self.maker.engine, &mut instance)?;
@@ -73,7 +73,7 @@ impl<F: Send + 'static, C: 'static> Idle for Instances<F, C> {
         let mut kept = self.kept.lock();
         let old = kept.iter().take_while(|(used, _)| now.saturating_sub(*used) >= idle).count();
         let released: Vec<_> = kept.drain(..old).collect();
-        // Unmapping takes a while: not under the lock.
+        // Unmapping takes a while, so it is not done under the lock.
         drop(kept);
         drop(released);
     }

@@ -11,12 +11,12 @@ use sandbar_memory::native::{DEFAULT_EVICTION, NativeEviction};
 use crate::cpu_share::CpuShare;
 use crate::freshness::FreshnessPolicy;
 use crate::invalidation::InvalidationPolicy;
-use crate::kept::ToKeep;
 use crate::ledger::{Ledger, Names};
 use crate::quarantine::Rules;
+use crate::saved::ToSave;
 use crate::{Binding, BoundBy, BoundInfo, Digest, Disinherited, EngineConfig, Role};
 
-/// Who answers a role.
+/// The policy that answers a role.
 pub(super) struct Bound {
     pub(super) role: Role,
     pub(super) answer: Answer,
@@ -25,24 +25,24 @@ pub(super) struct Bound {
     pub(super) since: Timestamp,
     pub(super) settings: serde_json::Value,
     pub(super) ledger: Arc<Ledger>,
-    /// Set when it takes over.
+    /// Set when the policy is bound.
     pub(super) disinherited: OnceLock<Disinherited>,
 }
 
-/// How it is answered.
+/// The source of a role's answers.
 pub(super) enum Answer {
-    /// By the native default.
+    /// The native default of the role.
     Native,
-    /// By an eviction policy, guest or native.
+    /// An eviction policy, guest or native.
     Eviction(Arc<dyn EvictionFactory>),
-    /// By a guest with this digest.
+    /// A guest with this digest.
     Freshness(Box<dyn FreshnessPolicy>, Digest),
-    /// By a guest.
+    /// A guest.
     Invalidation(Box<dyn InvalidationPolicy>),
 }
 
 impl Bound {
-    /// Nobody but the native default.
+    /// The native default, which no one has bound.
     pub(super) fn native_default(tenant: &Arc<str>, role: Role, clock: Arc<dyn Clock>) -> Self {
         let name = if role == Role::Eviction { DEFAULT_EVICTION } else { "native" };
         let since = clock.now();
@@ -91,7 +91,7 @@ impl Bound {
     }
 }
 
-/// When a policy is quarantined.
+/// The configured rules of quarantine.
 pub(super) fn rules(config: &EngineConfig) -> Rules {
     Rules {
         faults_max: config.faults_max,
@@ -101,12 +101,12 @@ pub(super) fn rules(config: &EngineConfig) -> Rules {
     }
 }
 
-/// A policy that could be bound: compiled, validated, its settings taken. Nothing has changed yet.
+/// A policy that is ready to be bound: compiled and validated, its settings taken. Nothing has changed yet.
 pub struct Prepared {
     pub(super) bound: Arc<Bound>,
-    /// What it was made from; none for the native default.
+    /// The binding that it was prepared from; none for the native default.
     pub(super) binding: Option<Binding>,
-    /// The component, where it is not a stock policy's.
+    /// The bytes of the component; none for a stock policy.
     pub(super) component: Option<Bytes>,
 }
 
@@ -115,7 +115,7 @@ impl Prepared {
         Self { bound: Arc::new(Bound::native_default(tenant, role, clock)), binding: None, component: None }
     }
 
-    /// The role it would take.
+    /// The role that the policy would answer.
     pub fn role(&self) -> Role {
         self.bound.role
     }
@@ -125,14 +125,14 @@ impl Prepared {
         (self.role() == Role::Eviction).then(|| self.bound.eviction())
     }
 
-    /// What is to be kept of it: only what the API has bound outlives the process.
-    pub(super) fn to_keep(&self) -> Option<ToKeep<'_>> {
+    /// The binding as it is to be kept on disk; none unless it is made over the API: no other one outlives the process.
+    pub(super) fn to_keep(&self) -> Option<ToSave<'_>> {
         let binding = self.binding.as_ref().filter(|_| self.bound.by == BoundBy::Api)?;
         let name = self.bound.ledger.policy();
-        Some(ToKeep { binding, component: self.component.as_deref(), name, since: self.bound.since })
+        Some(ToSave { binding, component: self.component.as_deref(), name, since: self.bound.since })
     }
 
-    /// It answers from now on, and what it uses of the processor is charged.
+    /// Turns it into the bound policy, whose processor time, past and future, is charged to the tenant's share.
     pub(super) fn into_bound(self, disinherited: Option<Disinherited>) -> Arc<Bound> {
         self.bound.ledger.bound();
         if let Some(disinherited) = disinherited {

@@ -1,4 +1,4 @@
-//! From a component to a policy that answers.
+//! Compiles a component and opens it as a policy of its role.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -36,20 +36,20 @@ impl TenantPolicies {
     }
 }
 
-/// Does all that a component can break by what it is: it goes through the compiler, the linker and the first instance here.
-/// A panic in them is a refusal of the component, and nothing else comes of it: what they have made is dropped.
+/// Runs the work in which a component alone can make the host panic: compiling, linking and the first instance. A panic
+/// there is a refusal of the component, and has no other effect: what the work has made until then is dropped.
 fn caught<T>(work: impl FnOnce() -> Result<T, BindError>) -> Result<T, BindError> {
     let done = std::panic::catch_unwind(AssertUnwindSafe(work));
     done.unwrap_or_else(|panic| Err(BindError::Panicked(panicked(&*panic))))
 }
 
-/// What a panic said.
+/// The message of a panic.
 fn panicked(panic: &(dyn Any + Send)) -> GuestText {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("it panicked").into()
 }
 
-/// The same each time the same tenant binds the same role.
+/// The seed of a guest: the same each time a policy is bound to this role of this tenant.
 fn seed(tenant: &str, role: Role) -> u64 {
     let digest = Digest::of(format!("{tenant}\0{role}").as_bytes());
     digest.0.iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte))

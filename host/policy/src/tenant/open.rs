@@ -1,4 +1,4 @@
-//! From a binding to a policy that answers.
+//! Opens the policies of a tenant: makes policies that answer from bindings, configured and kept.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -16,18 +16,19 @@ use super::TenantPolicies;
 use super::bound::{Answer, Bound, Prepared, rules};
 use crate::cpu_share::CpuShare;
 use crate::freshness::Grant;
-use crate::kept::{Kept, Restored};
 use crate::ledger::{Ledger, Names};
+use crate::saved::{Restored, SavedBindings};
 use crate::{BindError, Binding, BoundBy, Digest, Engine, OpenError, Role, Source};
 
 impl TenantPolicies {
-    /// Native policies only, and no engine: nothing can be bound but native policies.
+    /// The native defaults, without an engine: no policy can be bound but native ones.
     pub fn native(tenant: &str) -> Self {
         Self::unbound(None, tenant, BTreeSet::new(), None, Arc::new(SystemClock))
     }
 
-    /// The policies that `configured` names, or those that were bound over the API before and kept under `kept`. One
-    /// that was kept but can't be bound any more is warned of, and the configured one rules.
+    /// Opens the policies that `configured` names; for a role that was bound over the API, the binding that was kept
+    /// below `kept` comes first. Where that can't be bound any more, a warning says so and the configured policy
+    /// answers.
     ///
     /// # Errors
     /// When a configured policy can't be bound.
@@ -39,7 +40,8 @@ impl TenantPolicies {
         kept: Option<&Path>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenError> {
-        let mut policies = Self::unbound(Some(engine), tenant, grants, kept.map(|dir| Kept::new(dir, tenant)), clock);
+        let mut policies =
+            Self::unbound(Some(engine), tenant, grants, kept.map(|dir| SavedBindings::new(dir, tenant)), clock);
         policies.configured = configured.iter().map(|binding| (binding.role, binding.clone())).collect();
         for role in Role::ALL {
             if let Some(prepared) = policies.at_start(role)? {
@@ -53,7 +55,7 @@ impl TenantPolicies {
         engine: Option<Arc<Engine>>,
         tenant: &str,
         grants: BTreeSet<Grant>,
-        kept: Option<Kept>,
+        kept: Option<SavedBindings>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let tenant: Arc<str> = tenant.into();
@@ -74,7 +76,7 @@ impl TenantPolicies {
         }
     }
 
-    /// What rules a role after a start.
+    /// The policy that answers a role after a start; none for the native default.
     fn at_start(&self, role: Role) -> Result<Option<Prepared>, OpenError> {
         match self.kept_binding(role) {
             Ok(Some(prepared)) => return Ok(Some(prepared)),
@@ -90,26 +92,27 @@ impl TenantPolicies {
     }
 
     fn kept_binding(&self, role: Role) -> Result<Option<Prepared>, String> {
-        let found = self.kept.as_ref().map_or(Ok(None), |kept| kept.find(role))?;
-        let prepare = |found: Restored| {
-            let binding = found.binding.clone();
-            self.prepare_as(binding, BoundBy::Api, Some(found)).map_err(|error| error.to_string())
+        let restored = self.kept.as_ref().map_or(Ok(None), |kept| kept.find(role))?;
+        let prepare = |restored: Restored| {
+            let binding = restored.binding.clone();
+            self.prepare_as(binding, BoundBy::Api, Some(restored)).map_err(|error| error.to_string())
         };
-        found.map(prepare).transpose()
+        restored.map(prepare).transpose()
     }
 
-    /// Compiles a policy and has it take its settings. `found` says what is known of it where it was kept.
+    /// Compiles a policy and has it take its settings. `restored` is the kept binding, where it comes from the disk.
     pub(super) fn prepare_as(
         &self,
         binding: Binding,
         by: BoundBy,
-        found: Option<Restored>,
+        restored: Option<Restored>,
     ) -> Result<Prepared, BindError> {
         if !binding.role.is_served() {
             return Err(BindError::NotServed(binding.role));
         }
         let policy = Policy::of(&binding)?;
-        let name = found.as_ref().and_then(|found| found.name.clone()).unwrap_or_else(|| policy.name(&binding));
+        let name =
+            restored.as_ref().and_then(|restored| restored.name.clone()).unwrap_or_else(|| policy.name(&binding));
         let ledger = self.ledger(name.into(), binding.role);
         let settings = settings_text(&binding.settings);
         let (answer, digest) = match &policy {
@@ -119,7 +122,7 @@ impl TenantPolicies {
                 (answer, Some(digest))
             }
         };
-        let since = found.map_or_else(|| self.clock.now(), |found| found.since);
+        let since = restored.map_or_else(|| self.clock.now(), |restored| restored.since);
         let role = binding.role;
         let settings = binding.settings.clone();
         let disinherited = OnceLock::new();
@@ -145,11 +148,11 @@ impl TenantPolicies {
     }
 }
 
-/// Where the answers come from.
+/// A policy that a binding names.
 enum Policy {
-    /// Compiled in, under this name.
+    /// A stock policy that is compiled in, by its name.
     Native(String),
-    /// A component.
+    /// A guest, as the bytes of its component.
     Guest { bytes: Bytes, is_stock: bool },
 }
 
@@ -158,8 +161,8 @@ impl Policy {
         match &binding.source {
             Source::Stock(name) if binding.native => Ok(Self::Native(name.clone())),
             Source::Stock(name) => {
-                let found = sandbar_policies::find(binding.role.name(), name);
-                let stock = found.ok_or_else(|| unknown(binding.role, name))?;
+                let restored = sandbar_policies::find(binding.role.name(), name);
+                let stock = restored.ok_or_else(|| unknown(binding.role, name))?;
                 Ok(Self::Guest { bytes: Bytes::from_static(stock.component), is_stock: true })
             }
             Source::Component(bytes) => Ok(Self::Guest { bytes: bytes.clone(), is_stock: false }),
@@ -190,17 +193,17 @@ impl Policy {
     }
 }
 
-/// A file, or so much of it that it is seen to be too large for a component.
+/// The bytes of a file, or so many of them that the file shows to be too large for a component.
 fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// More than any engine takes.
+/// Bytes of a file that are read: more than any engine takes.
 const FILE_BYTES_MAX: u64 = 1 << 30;
 
-/// A policy that is compiled in. Of the freshness policies only `standard` is: it is the native default.
+/// A policy that is compiled in. Of the freshness policies that is only `standard`, the native default.
 fn native(name: &str, role: Role, settings: &str) -> Result<Answer, BindError> {
     let not_native = || match sandbar_policies::find(role.name(), name) {
         Some(_) => BindError::NotNative { role, name: name.to_owned() },
@@ -222,7 +225,7 @@ fn unknown(role: Role, name: &str) -> BindError {
     BindError::UnknownStock { role, name: name.to_owned(), known }
 }
 
-/// Settings as a guest takes them.
+/// Settings as the text that a policy takes: JSON, or an empty text where there are none.
 fn settings_text(settings: &serde_json::Value) -> String {
     if settings.is_null() { String::new() } else { settings.to_string() }
 }

@@ -1,14 +1,29 @@
-//! `sandbar:policy@0.1.0`, but for the role `warming`, which nothing asks yet.
+//! `sandbar:policy@0.1.0`, the first release of the contract, but for the role `warming`, which is not served yet.
 
 use sandbar_base::clock::Timestamp;
 use sandbar_guest::eviction::Knowledge;
 use sandbar_http::key::{Target, TargetPrefix};
 use sandbar_http::purge::{Purge, PurgeMode, Scope};
-use wasmtime::component::{HasSelf, Instance, Linker};
+use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Result, Store};
 
-use super::super::{Compiled, GuestState};
+use super::super::GuestState;
+use super::{Configured, Contract, Eviction, Fields, Freshness, Invalidation};
 use crate::{freshness, invalidation};
+
+/// How the functions of this version are found.
+pub(super) const CONTRACT: Contract = Contract {
+    link_log,
+    freshness: Some(|compiled, store, instance| {
+        Ok(Box::new(FreshnessPolicyIndices::new(&compiled.pre)?.load(store, instance)?))
+    }),
+    invalidation: Some(|compiled, store, instance| {
+        Ok(Box::new(InvalidationPolicyIndices::new(&compiled.pre)?.load(store, instance)?))
+    }),
+    eviction: Some(|compiled, store, instance| {
+        Ok(Box::new(EvictionPolicyIndices::new(&compiled.pre)?.load(store, instance)?))
+    }),
+};
 
 mod freshness_world {
     wasmtime::component::bindgen!({
@@ -44,13 +59,8 @@ use freshness_world::{FreshnessPolicy, FreshnessPolicyIndices};
 use invalidation_world::exports::sandbar::policy::invalidation as i;
 use invalidation_world::{InvalidationPolicy, InvalidationPolicyIndices};
 
-/// What a guest answers when it is handed its settings: itself, or a sentence.
-pub(crate) type Taken<T> = std::result::Result<T, String>;
-/// Header fields, names in lower case.
-pub(crate) type Fields<'a> = [(&'a str, &'a str)];
-
 /// Makes the log callable.
-pub(crate) fn link_log(linker: &mut Linker<GuestState>) -> Result<()> {
+fn link_log(linker: &mut Linker<GuestState>) -> Result<()> {
     log::add_to_linker::<_, HasSelf<_>>(linker, |state| state)
 }
 
@@ -66,69 +76,50 @@ impl log::Host for GuestState {
     }
 }
 
-/// The functions of the role `eviction`.
-pub(crate) struct Eviction(EvictionPolicy);
-
-impl Eviction {
-    pub(crate) fn find(compiled: &Compiled, store: &mut Store<GuestState>, instance: &Instance) -> Result<Self> {
-        EvictionPolicyIndices::new(&compiled.pre)?.load(store, instance).map(Self)
-    }
-
-    pub(crate) fn configure(
+impl Eviction for EvictionPolicy {
+    fn configure(
         &self,
         store: &mut Store<GuestState>,
         settings: &str,
         capacity_bytes: u64,
         seed: u64,
-    ) -> Result<Taken<()>> {
-        self.0.sandbar_policy_eviction().call_configure(store, settings, capacity_bytes, seed)
+    ) -> Result<Configured<()>> {
+        self.sandbar_policy_eviction().call_configure(store, settings, capacity_bytes, seed)
     }
 
-    pub(crate) fn advance(
+    fn advance(
         &self,
         store: &mut Store<GuestState>,
         now_ms: u64,
         events: &[u64],
         reclaim_bytes: u64,
     ) -> Result<Vec<u32>> {
-        self.0.sandbar_policy_eviction().call_advance(store, now_ms, events, reclaim_bytes)
+        self.sandbar_policy_eviction().call_advance(store, now_ms, events, reclaim_bytes)
     }
 
-    pub(crate) fn order(&self, store: &mut Store<GuestState>, after: Option<u32>, limit: u32) -> Result<Vec<u32>> {
-        self.0.sandbar_policy_eviction().call_order(store, after.unwrap_or(u32::MAX), limit)
+    fn order(&self, store: &mut Store<GuestState>, after: Option<u32>, limit: u32) -> Result<Vec<u32>> {
+        self.sandbar_policy_eviction().call_order(store, after.unwrap_or(u32::MAX), limit)
     }
 
-    pub(crate) fn hand_over(&self, store: &mut Store<GuestState>) -> Result<Knowledge> {
-        let e::KnowledgeResult { reads, ghosts, private } = self.0.sandbar_policy_eviction().call_hand_over(store)?;
+    fn hand_over(&self, store: &mut Store<GuestState>) -> Result<Knowledge> {
+        let e::KnowledgeResult { reads, ghosts, private } = self.sandbar_policy_eviction().call_hand_over(store)?;
         Ok(Knowledge::unpack(reads, &ghosts, private))
     }
 
-    pub(crate) fn take_over(&self, store: &mut Store<GuestState>, predecessor: &Knowledge) -> Result<()> {
+    fn take_over(&self, store: &mut Store<GuestState>, predecessor: &Knowledge) -> Result<()> {
         let (reads, private) = (predecessor.reads.as_slice(), predecessor.private.as_slice());
         let ghosts = predecessor.packed_ghosts();
         let predecessor = e::KnowledgeParam { reads, ghosts: &ghosts, private };
-        self.0.sandbar_policy_eviction().call_take_over(store, predecessor)
+        self.sandbar_policy_eviction().call_take_over(store, predecessor)
     }
 }
 
-/// The functions of the role `freshness`.
-pub(crate) struct Freshness(FreshnessPolicy);
-
-impl Freshness {
-    pub(crate) fn find(compiled: &Compiled, store: &mut Store<GuestState>, instance: &Instance) -> Result<Self> {
-        FreshnessPolicyIndices::new(&compiled.pre)?.load(store, instance).map(Self)
+impl Freshness for FreshnessPolicy {
+    fn configure(&self, store: &mut Store<GuestState>, settings: &str, seed: u64) -> Result<Configured<Vec<String>>> {
+        self.sandbar_policy_freshness().call_configure(store, settings, seed)
     }
 
-    pub(crate) fn configure(
-        &self,
-        store: &mut Store<GuestState>,
-        settings: &str,
-        seed: u64,
-    ) -> Result<Taken<Vec<String>>> {
-        self.0.sandbar_policy_freshness().call_configure(store, settings, seed)
-    }
-
-    pub(crate) fn plan(
+    fn plan(
         &self,
         store: &mut Store<GuestState>,
         now: Timestamp,
@@ -158,7 +149,7 @@ impl Freshness {
             early_refresh: lowered(standard.early_refresh),
             surrogate_keys: &keys,
         };
-        let plan = self.0.sandbar_policy_freshness().call_amend(store, now.as_millis(), request, response, standard)?;
+        let plan = self.sandbar_policy_freshness().call_amend(store, now.as_millis(), request, response, standard)?;
         Ok(freshness::Plan {
             l1: plan.tiers.contains(f::Tiers::L1),
             l2: plan.tiers.contains(f::Tiers::L2),
@@ -200,24 +191,12 @@ fn lifted(early_refresh: f::EarlyRefresh) -> freshness::EarlyRefresh {
     }
 }
 
-/// The functions of the role `invalidation`.
-pub(crate) struct Invalidation(InvalidationPolicy);
-
-impl Invalidation {
-    pub(crate) fn find(compiled: &Compiled, store: &mut Store<GuestState>, instance: &Instance) -> Result<Self> {
-        InvalidationPolicyIndices::new(&compiled.pre)?.load(store, instance).map(Self)
+impl Invalidation for InvalidationPolicy {
+    fn configure(&self, store: &mut Store<GuestState>, settings: &str, seed: u64) -> Result<Configured<Vec<String>>> {
+        self.sandbar_policy_invalidation().call_configure(store, settings, seed)
     }
 
-    pub(crate) fn configure(
-        &self,
-        store: &mut Store<GuestState>,
-        settings: &str,
-        seed: u64,
-    ) -> Result<Taken<Vec<String>>> {
-        self.0.sandbar_policy_invalidation().call_configure(store, settings, seed)
-    }
-
-    pub(crate) fn purges(
+    fn purges(
         &self,
         store: &mut Store<GuestState>,
         now: Timestamp,
@@ -232,12 +211,12 @@ impl Invalidation {
             status: written.status.as_u16(),
             fields,
         };
-        let purges = self.0.sandbar_policy_invalidation().call_purges(store, now.as_millis(), written)?;
+        let purges = self.sandbar_policy_invalidation().call_purges(store, now.as_millis(), written)?;
         Ok(purges.into_iter().map(named).collect())
     }
 }
 
-/// What a guest has named; none where it is no target.
+/// The purge that a guest named; none where its text is no target.
 fn purge_of(purge: i::Purge, written: &invalidation::Written<'_>) -> Option<Purge> {
     let scope = match purge.scope {
         i::Scope::Target(target) => Scope::Target(Target::on_site(written.key, written.site, &target).ok()?),
