@@ -1,4 +1,4 @@
-//! What the component model wants: generated from the contract, and translated here into the traits of the roles.
+//! The exports of a component, generated from the contract, and their translation into the traits of the roles.
 #![allow(unsafe_code, missing_docs, unreachable_pub, reason = "generated")]
 
 use std::marker::PhantomData;

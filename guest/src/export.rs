@@ -9,8 +9,8 @@ macro_rules! export_freshness {
     };
 }
 
-/// Exports a type as the component's eviction policy: `Shard<P>` of a [`Replacement`](crate::eviction::Replacement), or what
-/// has [`Eviction`](crate::eviction::Eviction) itself.
+/// Exports a type as the component's eviction policy: `Shard<P>` of a [`Replacement`](crate::eviction::Replacement), or
+/// a type that implements [`Eviction`](crate::eviction::Eviction) itself.
 #[macro_export]
 macro_rules! export_eviction {
     ($policy:ty) => {
@@ -34,7 +34,7 @@ macro_rules! export_warming {
     };
 }
 
-/// What the four macros have in common: the instance's home, and the exports that lead to it.
+/// What the four macros have in common: where the policy's instance is kept, and the exports that call it.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export {

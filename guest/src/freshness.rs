@@ -16,7 +16,7 @@ pub trait Freshness: Sized {
         Vec::new()
     }
 
-    /// Amends what RFC 9111 would do. Giving `standard` back unchanged is always right, and a plan may always be
+    /// Amends `standard`, the plan of RFC 9111. Giving it back unchanged is always right, and a plan may always be
     /// narrower; where it is wider, the host clamps it unless the operator granted just that. `now_ms` is the wall
     /// clock in milliseconds since 1970.
     fn plan(&mut self, now_ms: u64, request: &Request, response: &Response, standard: Plan) -> Plan;
@@ -69,32 +69,33 @@ impl Response {
     }
 }
 
-/// What becomes of a response: plain numbers that the host executes.
+/// In which tiers a response is stored, how long it is fresh, when it may be served stale or refreshed early: plain
+/// numbers that the host executes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// Whether the node's memory may store it.
+    /// Whether the node's memory may store the response.
     pub l1: bool,
-    /// Whether the shared tier may store it.
+    /// Whether the shared tier may store the response.
     pub l2: bool,
     /// Freshness lifetime in milliseconds (RFC 9111 section 4.2.1), compared with the age.
     pub freshness_lifetime_ms: u64,
-    /// For how long after that it may be served while it is validated behind the answer (RFC 5861 section 3).
+    /// For how long after that lifetime it may be served while it is validated behind the answer (RFC 5861 section 3).
     pub stale_while_revalidate_ms: u64,
-    /// For how long after that it may be served when the origin fails (RFC 5861 section 4).
+    /// For how long after that lifetime it may be served when the origin fails (RFC 5861 section 4).
     pub stale_if_error_ms: u64,
     /// When it may be refreshed before it is stale.
     pub early_refresh: EarlyRefresh,
-    /// Its surrogate keys: at most 128, each 1 to 256 bytes of visible ASCII. Others are dropped and counted.
+    /// The entry's surrogate keys: at most 128, each 1 to 256 bytes of visible ASCII. Others are dropped and counted.
     pub surrogate_keys: Vec<String>,
 }
 
 impl Plan {
-    /// Whether any tier may store it.
+    /// Whether any tier may store the response.
     pub const fn stores(&self) -> bool {
         self.l1 || self.l2
     }
 
-    /// The same, but stored nowhere.
+    /// This plan, but with the response stored in no tier.
     #[must_use]
     pub fn not_stored(self) -> Self {
         Self { l1: false, l2: false, ..self }
@@ -104,7 +105,7 @@ impl Plan {
 /// When a fresh entry may be refreshed before it is stale.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EarlyRefresh {
-    /// Never.
+    /// The entry is not refreshed before it is stale.
     #[default]
     Never,
     /// In the last `window_ms` of the freshness lifetime each hit starts a refresh behind it with probability

@@ -1,7 +1,7 @@
 //! The role `invalidation`: this was written, what must be purged?
 //!
-//! It is asked about writes that go through the gateway. Events of other systems don't reach it yet: those purge over the
-//! admin API.
+//! A policy is asked about writes that go through the gateway. Events of other systems don't reach it yet: those
+//! systems purge over the admin API.
 
 use crate::field;
 
@@ -50,12 +50,12 @@ impl Written {
     }
 }
 
-/// What a purge reaches. It never leaves its tenant.
+/// The entries that a purge reaches; always those of its own tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Scope {
     /// One target of the written site, with all its variants: `/a/b?page=2`.
     Target(String),
-    /// Every target of the written site that begins so: `/a/`.
+    /// Every target of the written site that begins with this text: `/a/`.
     Prefix(String),
     /// Every entry with this surrogate key.
     SurrogateKey(String),
@@ -64,12 +64,12 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// Its purge, after which what it reaches is gone.
+    /// A hard purge of this scope: the entries are gone.
     pub const fn hard(self) -> Purge {
         Purge { scope: self, soft: false }
     }
 
-    /// Its purge, after which what it reaches is stale and can still be served while it is validated.
+    /// A soft purge of this scope: the entries are stale then, and can still be served while they are validated.
     pub const fn soft(self) -> Purge {
         Purge { scope: self, soft: true }
     }
@@ -78,8 +78,8 @@ impl Scope {
 /// One thing to purge.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Purge {
-    /// What it reaches.
+    /// The entries to purge.
     pub scope: Scope,
-    /// Whether what it reaches stays, but stale, rather than going.
+    /// Whether the entries stay and are stale, rather than gone.
     pub soft: bool,
 }

@@ -40,7 +40,7 @@
 //! It has no clock, no randomness and no I/O: the time is an argument, a seed comes with `configure`, and the only thing
 //! it can call is the [`log`](mod@log). So it gives the same answers in replay, in a trial and in production. A call that
 //! takes too long, wants too much memory, panics or answers nonsense is answered by the host's built-in default instead.
-//! What it was, the function in which it happened, and the message of a panic are in `sandbar policy list`.
+//! `sandbar policy list` shows the fault, the function in which it happened, and the message of a panic.
 //!
 //! # Testing
 //! The macros expand to nothing but a type check when they are not compiled to WebAssembly, so a policy is tested with

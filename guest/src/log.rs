@@ -2,8 +2,8 @@
 //!
 //! A line appears under the tenant's and the policy's name. The host keeps at most 1,024 bytes of a line and 100 lines
 //! a second, and counts what it drops; line breaks and other control characters it writes as escapes. The last line at
-//! level `Error` of a call that fails is shown with the fault: the message of a panic is logged so by itself. Natively, in
-//! tests, lines go to standard error.
+//! level `Error` of a call that fails is shown with the fault; the message of a panic is logged as such a line.
+//! Natively, in tests, lines go to standard error.
 //!
 //! ```
 //! sandbar_guest::log!(Warn, "no price for {}", "/a/b");
@@ -12,9 +12,9 @@
 /// How much a line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Only while looking for something.
+    /// Details, of use only while a mistake is looked for.
     Debug,
-    /// Worth a line.
+    /// What an operator may want to know.
     Info,
     /// Somebody should look at it.
     Warn,

@@ -1,6 +1,6 @@
 //! The role `warming`: this is what was used, when, and at what cost; what should be fetched before anyone asks?
 //!
-//! Nothing asks it yet: the host refuses to bind a warming policy, with the status 501 over its API.
+//! The host asks no policy of this role yet: it refuses to bind one, with the status 501 over its API.
 
 /// A warming policy. Export it with [`export_warming!`](crate::export_warming!).
 pub trait Warming: Sized {
@@ -24,21 +24,21 @@ pub struct Used {
     pub target: String,
     /// Requests in the period.
     pub requests: u32,
-    /// When it was last asked for, in milliseconds since 1970.
+    /// When the target was last asked for, in milliseconds since 1970.
     pub last_ms: u64,
-    /// What its last fetch cost, in microseconds.
+    /// How long the last fetch took, in microseconds.
     pub fetch_cost_us: u64,
-    /// Size of its body in bytes.
+    /// Size of the body in bytes.
     pub body_bytes: u64,
-    /// When its freshness ends, in milliseconds since 1970; 0 where nothing is stored.
+    /// End of the freshness lifetime in milliseconds since 1970; 0 where nothing is stored.
     pub expires_ms: u64,
 }
 
 /// One target to fetch.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Wanted {
-    /// Scheme and authority.
+    /// Scheme and authority: `https://shop.example:8443`.
     pub site: String,
-    /// Path and query.
+    /// Path and query: `/a/b?page=2`.
     pub target: String,
 }

@@ -2,7 +2,7 @@
 
 use sandbar_guest::eviction::{Eviction, Knowledge, Shard, advance};
 
-/// A stock policy of one shard, whichever it is. Events are packed as `sandbar_guest::eviction` packs them.
+/// Any of the stock policies, for one shard. Events are packed as `sandbar_guest::eviction` packs them.
 pub trait NativeEviction: Send {
     /// Takes in a batch of events and pushes the victims, coldest first.
     fn advance(&mut self, now_ms: u64, events: &[u64], reclaim_bytes: u64, victims: &mut Vec<u32>);
@@ -10,7 +10,7 @@ pub trait NativeEviction: Send {
     /// Up to `limit` slots in eviction order, from behind `after` or from the coldest.
     fn order(&self, after: Option<u32>, limit: u32) -> Vec<u32>;
 
-    /// What it has learnt beside that, within the bound of what is handed on.
+    /// What the policy has learnt beside that order, within the bound of a hand-over.
     fn hand_over(&self) -> Knowledge;
 
     /// Takes in what the policy that it replaces has learnt.
@@ -38,27 +38,27 @@ impl<E: Eviction + Send> NativeEviction for E {
 /// A policy, or what is wrong with its settings.
 pub type Made = Result<Box<dyn NativeEviction>, String>;
 
-/// A policy that can be compiled in.
+/// A stock policy that is compiled in.
 #[derive(Clone, Copy)]
 pub struct Native {
-    /// Its name.
+    /// The name under which the policy is bound.
     pub name: &'static str,
-    /// What it does, in a sentence.
+    /// What the policy does, in a sentence.
     pub summary: &'static str,
     make: fn(&str, u64, u64) -> Made,
 }
 
 impl Native {
-    /// The policy for one shard.
+    /// Makes the policy of one shard.
     ///
     /// # Errors
-    /// When the settings (JSON, or an empty text) are wrong; says which.
+    /// When the settings (JSON, or an empty text) are wrong; the sentence says which.
     pub fn make(&self, settings: &str, capacity_bytes: u64, seed: u64) -> Made {
         (self.make)(settings, capacity_bytes, seed)
     }
 }
 
-/// All of them.
+/// All stock eviction policies, by name.
 pub const NATIVE: &[Native] = &[
     entry::<sandbar_policy_2q::TwoQ>(
         "2q",

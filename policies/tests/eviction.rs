@@ -1,4 +1,4 @@
-//! What every eviction policy has to keep, whatever it decides.
+//! What every eviction policy has to keep to, whatever it decides.
 
 use std::collections::HashMap;
 

@@ -64,7 +64,7 @@ impl Shard {
         self.advance(&words)
     }
 
-    /// Another policy takes over, which is told this.
+    /// Replaces the policy by another one, which is told of `knowledge`.
     fn replace(&mut self, native: &Native, capacity_bytes: u64, knowledge: &Knowledge) {
         let order = self.policy.order(None, u32::MAX);
         self.capacity_bytes = capacity_bytes;
@@ -85,7 +85,7 @@ impl Shard {
     }
 }
 
-/// Those that do not go on exactly where the other one was: `random` has another seed, and `clock` another queue.
+/// Policies that do not go on exactly where their predecessor was: `random` has another seed, `clock` another queue.
 const NOT_EXACT: [&str; 2] = ["random", "clock"];
 
 #[test]
@@ -135,7 +135,7 @@ fn nonsense_in_what_is_handed_over_breaks_nothing() {
     }
 }
 
-/// Bytes that are other ones, bytes that are missing, ghosts that can't be.
+/// Spoils knowledge: changes bytes, cuts bytes off, puts in ghosts that can't be.
 fn spoil(shard: &mut Shard, knowledge: &mut Knowledge) {
     let form = 1 + knowledge.private.first().map_or(0, |len| usize::from(*len));
     for _ in 0..shard.draw(20) {

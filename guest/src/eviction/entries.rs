@@ -1,4 +1,4 @@
-//! Structures that hold a shard's resident entries: what a [`Shard`](super::Shard) has to know of them.
+//! What a [`Shard`](super::Shard) has to know of the structure that holds its resident entries.
 
 use super::list::Lists;
 
@@ -23,7 +23,7 @@ pub trait Entries {
     fn order(&self, after: Option<u32>, limit: u32) -> Vec<u32>;
 }
 
-/// In the order of the lists' numbers, each from its cold end.
+/// The order is list by list, as they are numbered, each list from its cold end.
 impl<T: Copy + Default> Entries for Lists<T> {
     #[inline]
     fn contains(&self, slot: u32) -> bool {

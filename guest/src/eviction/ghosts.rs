@@ -1,4 +1,4 @@
-//! What left a short while ago: the keys' hashes and weights, without the entries.
+//! Ghosts: key hashes and weights of entries that left a short while ago.
 //!
 //! A ghost costs 24 bytes, what the policy keeps with it, and 6 to 11 for its place in the index. Everything is O(1).
 
@@ -10,11 +10,11 @@ use super::table::{make_room, spread};
 
 const NIL: u32 = u32::MAX;
 
-/// A queue of ghosts, oldest first, bounded in bytes of the entries that they stand for, with a `T` for each.
+/// A queue of ghosts, oldest first, with a `T` for each. Its bound is the sum of the weights that the entries had.
 #[derive(Clone, Debug)]
 pub struct Ghosts<T = ()> {
     nodes: Vec<Node<T>>,
-    /// Numbers of nodes by their hashes.
+    /// Numbers of nodes, by key hash.
     index: HashTable<u32>,
     oldest: u32,
     newest: u32,
@@ -34,12 +34,12 @@ struct Node<T> {
 }
 
 impl<T: Copy> Ghosts<T> {
-    /// No ghosts yet; the oldest go when they stand for more than `capacity_bytes`.
+    /// An empty queue. The oldest ghosts go when the entries of all weighed more than `capacity_bytes`.
     pub fn new(capacity_bytes: u64) -> Self {
         Self { nodes: vec![], index: HashTable::new(), oldest: NIL, newest: NIL, free: NIL, bytes: 0, capacity_bytes }
     }
 
-    /// Remembers an entry as the newest; one that is heavier than all ghosts may be together is not.
+    /// Remembers an entry as the newest ghost. An entry that is heavier than the queue's bound is not remembered.
     pub fn push(&mut self, key_hash: u64, weight_bytes: u64, value: T) {
         self.take(key_hash);
         if weight_bytes > self.capacity_bytes {
@@ -56,7 +56,7 @@ impl<T: Copy> Ghosts<T> {
         self.index.insert_unique(spread(key_hash), number, hash);
     }
 
-    /// Forgets an entry and answers with what was kept with it, if it was remembered.
+    /// Forgets a ghost and answers with what was kept with it; none where there is no such ghost.
     #[inline]
     pub fn take(&mut self, key_hash: u64) -> Option<T> {
         let Self { index, nodes, .. } = self;
@@ -64,7 +64,7 @@ impl<T: Copy> Ghosts<T> {
         Some(self.free(number))
     }
 
-    /// Makes an entry the newest and answers with what is kept with it, if it is remembered.
+    /// Makes a ghost the newest and answers with what is kept with it; none where there is no such ghost.
     #[inline]
     pub fn renew(&mut self, key_hash: u64) -> Option<T> {
         let number = *self.index.find(spread(key_hash), is_of(&self.nodes, key_hash))?;
@@ -75,13 +75,13 @@ impl<T: Copy> Ghosts<T> {
         Some(self.nodes[number as usize].value)
     }
 
-    /// Whether the entry is remembered.
+    /// Whether there is a ghost of the key.
     #[inline]
     pub fn contains(&self, key_hash: u64) -> bool {
         self.index.find(spread(key_hash), is_of(&self.nodes, key_hash)).is_some()
     }
 
-    /// Forgets the oldest.
+    /// Forgets the oldest ghost and answers with what was kept with it.
     pub fn pop(&mut self) -> Option<T> {
         let oldest = self.nodes.get(self.oldest as usize)?;
         let number =
@@ -89,7 +89,7 @@ impl<T: Copy> Ghosts<T> {
         Some(self.free(number))
     }
 
-    /// Hashes, weights and values, the oldest first.
+    /// Key hash, weight and value of each ghost, the oldest first.
     pub fn iter(&self) -> impl Iterator<Item = (u64, u64, T)> {
         let mut at = self.oldest;
         std::iter::from_fn(move || {
@@ -99,19 +99,19 @@ impl<T: Copy> Ghosts<T> {
         })
     }
 
-    /// What the entries that are remembered weighed together.
+    /// What the entries of all ghosts weighed together.
     #[inline]
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// How many are remembered.
+    /// The number of ghosts.
     #[inline]
     pub fn len(&self) -> u32 {
         self.index.len() as u32
     }
 
-    /// Whether none is remembered.
+    /// Whether there is no ghost.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.index.is_empty()
@@ -157,7 +157,7 @@ impl<T: Copy> Ghosts<T> {
         }
     }
 
-    /// Takes a node out of the queue for good.
+    /// Takes a node out of the queue and leaves it to be used again.
     fn free(&mut self, number: u32) -> T {
         self.unlink(number);
         let node = &mut self.nodes[number as usize];
@@ -179,13 +179,13 @@ fn forget(entry: OccupiedEntry<'_, u32>) -> u32 {
 }
 
 impl Ghosts<()> {
-    /// All of them as they are handed over, the oldest first.
+    /// All ghosts in the form in which they are handed over, the oldest first.
     pub fn to_hand_over(&self) -> Vec<knowledge::Ghost> {
         let ghost = |(key_hash, weight_bytes, ())| knowledge::Ghost { key_hash, weight_bytes, reads: 0 };
         self.iter().map(ghost).collect()
     }
 
-    /// Takes in those that are handed over.
+    /// Takes in ghosts that another policy hands over, as newer than those that are here.
     pub fn take_over(&mut self, ghosts: &[knowledge::Ghost]) {
         ghosts.iter().for_each(|ghost| self.push(ghost.key_hash, ghost.weight_bytes, ()));
     }

@@ -39,7 +39,7 @@ impl<K: Ord + Copy> Heap<K> {
         self.sift_down(place);
     }
 
-    /// Takes a slot out.
+    /// Takes a slot out and answers with its key; none where it is not resident.
     pub fn remove(&mut self, slot: u32) -> Option<K> {
         let place = self.place(slot)?;
         let (key, _) = self.entries.swap_remove(place);

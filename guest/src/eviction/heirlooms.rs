@@ -1,15 +1,15 @@
-//! What a policy's own kind knew of the entries that are handed over, for as long as they arrive.
+//! What a predecessor of the same kind knew of each entry that it hands over, kept until these entries have arrived.
 
 use super::Arrival;
 
-/// By slot, until the first entry arrives that is new.
+/// A predecessor's values by slot, kept until the first new entry arrives.
 #[derive(Clone, Debug)]
 pub struct Heirlooms<T> {
     by_slot: Vec<Option<T>>,
 }
 
 impl<T: Copy> Heirlooms<T> {
-    /// What was known of an entry. With the first one that is new, all is forgotten.
+    /// What the predecessor knew of an entry that arrives. With the first new entry, everything is forgotten.
     #[inline]
     pub fn of(&mut self, arrival: &Arrival) -> Option<T> {
         if self.by_slot.is_empty() {

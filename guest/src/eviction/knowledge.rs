@@ -1,7 +1,7 @@
 //! What a policy has learnt beside the order of its entries, for the one that replaces it.
 //!
-//! Three parts: how often entries were read and which keys left lately are words that every policy understands; the third
-//! is the policy's own and begins with the name of its form, so that others leave it alone.
+//! It has three parts. Two of them every policy understands: how often entries were read, and which keys left lately.
+//! The third is the policy's own and begins with the name of its form, so that other policies leave it alone.
 //!
 //! ```
 //! use sandbar_guest::eviction::knowledge::{Ghost, Knowledge, Reader, Writer};
@@ -18,39 +18,40 @@
 /// What a policy has learnt.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Knowledge {
-    /// How often each resident entry was read, by slot, up to 255; as far as the policy counts that at all. The successor
-    /// finds it in [`Arrival::reads`](super::Arrival::reads).
+    /// How often each resident entry was read, by slot, up to 255, as far as the policy counts that. The successor is
+    /// given these numbers in [`Arrival::reads`](super::Arrival::reads).
     pub reads: Vec<u8>,
     /// Keys that left lately, the one that left first first.
     pub ghosts: Vec<Ghost>,
-    /// Whatever else it has learnt, for a policy of its own kind.
+    /// Whatever else the policy has learnt, for a successor of the same kind.
     pub private: Vec<u8>,
 }
 
 /// A key that left lately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ghost {
-    /// As in the arrival.
+    /// Hash of the cache key, as in the entry's arrival.
     pub key_hash: u64,
     /// What the entry weighed; at most 2^56 - 1.
     pub weight_bytes: u64,
-    /// How often it was read, up to 255, as far as the policy counts that.
+    /// How often the entry was read, up to 255, as far as the policy counts that.
     pub reads: u8,
 }
 
-/// What the host hands on of a shard's policy, in bytes; a ghost is 16 of them.
+/// The bytes of knowledge that the host hands on for a shard, at most; a ghost counts as 16.
 pub const KNOWLEDGE_BYTES_MAX: usize = 2 << 20;
 
 const GHOST_BYTES: usize = 16;
 const WEIGHT_MAX: u64 = (1 << 56) - 1;
 
 impl Knowledge {
-    /// How much it is, as [`KNOWLEDGE_BYTES_MAX`] counts.
+    /// The size of the knowledge in bytes, as [`KNOWLEDGE_BYTES_MAX`] counts.
     pub fn bytes(&self) -> usize {
         self.reads.len() + self.ghosts.len() * GHOST_BYTES + self.private.len()
     }
 
-    /// The same within the bound: the ghosts that left first are left out, then reads, then all that is the policy's own.
+    /// The knowledge, cut to [`KNOWLEDGE_BYTES_MAX`]: the ghosts that left first are left out, then the reads of the
+    /// highest slots, then the whole private part.
     #[must_use]
     pub fn bounded(mut self) -> Self {
         let beyond = self.bytes().saturating_sub(KNOWLEDGE_BYTES_MAX);
@@ -63,14 +64,14 @@ impl Knowledge {
         self
     }
 
-    /// The ghosts as they cross the boundary: for each its key hash, and a word with its reads in the low 8 bits and its
-    /// weight in the others.
+    /// The ghosts as they cross the boundary between host and guest: for each its key hash, and a word with its reads
+    /// in the low 8 bits and its weight in the others.
     pub fn packed_ghosts(&self) -> Vec<u64> {
         let words = |ghost: &Ghost| [ghost.key_hash, ghost.weight_bytes.min(WEIGHT_MAX) << 8 | u64::from(ghost.reads)];
         self.ghosts.iter().flat_map(words).collect()
     }
 
-    /// Knowledge that has crossed the boundary.
+    /// Knowledge that has crossed the boundary, with the ghosts as [`Knowledge::packed_ghosts`] packs them.
     pub fn unpack(reads: Vec<u8>, ghosts: &[u64], private: Vec<u8>) -> Self {
         let (pairs, _) = ghosts.as_chunks::<2>();
         let ghost =
@@ -79,23 +80,23 @@ impl Knowledge {
     }
 }
 
-/// Writes what is a policy's own.
+/// Writes the private part of [`Knowledge`].
 #[derive(Debug)]
 pub struct Writer(Vec<u8>);
 
 impl Writer {
-    /// Begins with the name of the form, at most 255 bytes: that of the policy and a version.
+    /// Begins with the name of the form: the policy's name and a version, at most 255 bytes.
     pub fn new(form: &str) -> Self {
         let form = &form.as_bytes()[..form.len().min(255)];
         Self([&[form.len() as u8], form].concat())
     }
 
-    /// A byte.
+    /// Appends a byte.
     pub fn byte(&mut self, byte: u8) {
         self.0.push(byte);
     }
 
-    /// A number, seven bits to a byte: small ones are short.
+    /// Appends a number, seven bits to a byte: small ones are short.
     pub fn number(&mut self, number: impl Into<u64>) {
         let mut rest = number.into();
         while rest > 0x7f {
@@ -105,17 +106,17 @@ impl Writer {
         self.0.push(rest as u8);
     }
 
-    /// A hash or another number that is seldom small.
+    /// Appends eight bytes: a hash or another number that is seldom small.
     pub fn word(&mut self, word: u64) {
         self.0.extend_from_slice(&word.to_le_bytes());
     }
 
-    /// A float.
+    /// Appends a float.
     pub fn float(&mut self, float: f64) {
         self.word(float.to_bits());
     }
 
-    /// How many bytes it is by now.
+    /// The number of bytes written so far, the name of the form included.
     pub fn bytes(&self) -> usize {
         self.0.len()
     }
@@ -126,26 +127,26 @@ impl Writer {
     }
 }
 
-/// Reads it again. Nobody vouches for what is in it: nothing where the bytes have come to an end, and the values are to be
-/// checked.
+/// Reads the private part of [`Knowledge`]. Nobody vouches for its content: where the bytes have come to an end, the
+/// answer is none, and the values are to be checked.
 #[derive(Clone, Debug)]
 pub struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    /// None where it is of another form.
+    /// A reader behind the name of the form; none where the private part is of another form.
     pub fn new(private: &'a [u8], form: &str) -> Option<Self> {
         let rest = private.strip_prefix(&[form.len() as u8])?.strip_prefix(form.as_bytes())?;
         Some(Self(rest))
     }
 
-    /// A byte.
+    /// Reads a byte.
     pub fn byte(&mut self) -> Option<u8> {
         let (byte, rest) = self.0.split_first()?;
         self.0 = rest;
         Some(*byte)
     }
 
-    /// A number.
+    /// Reads what [`Writer::number`] wrote.
     pub fn number(&mut self) -> Option<u64> {
         let mut number = 0;
         for shift in (0..64).step_by(7) {
@@ -158,25 +159,25 @@ impl<'a> Reader<'a> {
         None
     }
 
-    /// A number of 32 bits.
+    /// Reads a number; none where it has more than 32 bits.
     pub fn short(&mut self) -> Option<u32> {
         self.number()?.try_into().ok()
     }
 
-    /// The number of elements of at least a byte each that follow: no more than there are bytes.
+    /// Reads the number of elements that follow, each of at least a byte; none where fewer bytes follow.
     pub fn count(&mut self) -> Option<usize> {
         let count = usize::try_from(self.number()?).ok()?;
         (count <= self.0.len()).then_some(count)
     }
 
-    /// What [`Writer::word`] wrote.
+    /// Reads what [`Writer::word`] wrote.
     pub fn word(&mut self) -> Option<u64> {
         let (word, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
         Some(u64::from_le_bytes(*word))
     }
 
-    /// A float that is finite.
+    /// Reads a float; none where it is not finite.
     pub fn float(&mut self) -> Option<f64> {
         Some(f64::from_bits(self.word()?)).filter(|float| float.is_finite())
     }

@@ -7,7 +7,7 @@
 const NIL: u32 = u32::MAX;
 /// The list number of a slot that is not resident.
 const ABSENT: u8 = u8::MAX;
-/// A weight, at most 256 TiB, shares a word with the list number and the mark.
+/// Bits of a weight, which is at most 256 TiB. The rest of its word holds the list number and the mark.
 const WEIGHT_BITS: u32 = 48;
 const WEIGHT_MAX: u64 = (1 << WEIGHT_BITS) - 1;
 
@@ -40,11 +40,11 @@ struct List {
 /// What is known of an entry that left its list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Removed<T> {
-    /// The list that it was in.
+    /// The list that the entry was in.
     pub list: u8,
-    /// Its weight.
+    /// The entry's weight.
     pub weight_bytes: u64,
-    /// What the policy kept with it.
+    /// What the policy kept with the entry.
     pub value: T,
 }
 
@@ -59,7 +59,7 @@ impl<T: Copy + Default> Lists<T> {
         Self { nodes: Vec::new(), lists: vec![list; usize::from(count)].into(), total_len: 0, total_bytes: 0 }
     }
 
-    /// Takes a new entry in at the hot end of `list`, with its mark at 0. One that was in the slot is forgotten.
+    /// Takes a new entry in at the hot end of `list`, with its mark at 0. An entry that was in the slot is forgotten.
     #[inline]
     pub fn push(&mut self, list: u8, slot: u32, weight_bytes: u64, value: T) {
         if slot as usize >= self.nodes.len() {
@@ -83,7 +83,7 @@ impl<T: Copy + Default> Lists<T> {
         self.nodes.resize(slot as usize + 1, absent);
     }
 
-    /// Takes an entry out.
+    /// Takes an entry out and answers with what is known of it; none where it is not resident.
     #[inline]
     pub fn remove(&mut self, slot: u32) -> Option<Removed<T>> {
         let list = self.list(slot)?;
@@ -262,8 +262,8 @@ impl<T: Copy + Default> Lists<T> {
         slots
     }
 
-    /// As [`Self::order`], but those of rank 0 first, then those of rank 1, and so on up to `rank_max`. The rank is made
-    /// of an entry's list and mark.
+    /// As [`Self::order`], but entries of rank 0 come first, then those of rank 1, and so on up to `rank_max`. `rank`
+    /// makes an entry's rank of its list and mark.
     pub fn order_by(&self, after: Option<u32>, limit: u32, rank_max: u8, rank: impl Fn(u8, u8) -> u8) -> Vec<u32> {
         const SLICE: u32 = 256;
         let rank_of = |slot: u32| self.list(slot).map(|list| rank(list, self.mark(slot)));

@@ -5,27 +5,27 @@ use super::{Arrival, Departure};
 /// What happened to an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// It was read.
+    /// The entry was read.
     Touched {
-        /// The entry.
+        /// The entry's slot.
         slot: u32,
     },
-    /// It is new.
+    /// The entry is new.
     Arrived(Arrival),
-    /// Its weight or expiry is another one now.
+    /// The entry has another weight or expiry now.
     Changed {
-        /// The entry.
+        /// The entry's slot.
         slot: u32,
-        /// What it weighs now.
+        /// The new weight.
         weight_bytes: u64,
-        /// When its lifetime ends now, in milliseconds since 1970.
+        /// The new end of the freshness lifetime, in milliseconds since 1970.
         expires_ms: u64,
     },
-    /// The host removed it.
+    /// The host removed the entry.
     Departed {
-        /// The entry.
+        /// The entry's slot.
         slot: u32,
-        /// Why.
+        /// Why the host removed it.
         reason: Departure,
     },
 }
@@ -38,7 +38,7 @@ const ARRIVED: u64 = 1;
 const CHANGED: u64 = 2;
 const DEPARTED: u64 = 3;
 
-/// Appends an event to a batch. Most callers know which kind of event it is.
+/// Appends an event to a batch. Inlined, because most callers know which kind of event it is.
 #[inline(always)]
 pub fn pack(event: Event, words: &mut Vec<u64>) {
     let head = |code: u64, slot: u32| code | u64::from(slot) << 32;
@@ -132,7 +132,7 @@ fn code_of(reason: Departure) -> u64 {
     }
 }
 
-/// A reason added later still means that the entry is gone.
+/// A reason that is unknown, as it was added later, still means that the entry is gone.
 fn reason_of(bits: u64) -> Departure {
     match bits & 0xff {
         0 => Departure::Expired,

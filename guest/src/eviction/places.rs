@@ -1,29 +1,30 @@
-//! Where entries were in the lists of the policy that leaves, for a successor that has the same lists.
+//! Where entries were in the lists of the replaced policy, for a successor that has the same lists.
 //!
-//! As the entries are handed over in the order of [`Lists::order`], each list gets its old order by pushing them.
+//! The entries are handed over in the order of [`Lists::order`]; pushed one by one, they give each list its old order.
 
 use super::heirlooms::Heirlooms;
 use super::knowledge::{Knowledge, Reader, Writer};
 use super::list::Lists;
 
-/// The list and the mark of each entry.
+/// The list and the mark of an entry.
 pub type Place = (u8, u8);
 
 /// The places of the entries that are handed over.
 pub type Places = Heirlooms<Place>;
 
-/// Slots of which they are written: a quarter of what is handed on.
+/// Slots whose places are written: with two bytes each, a quarter of what may be handed on.
 const SLOTS_MAX: usize = super::knowledge::KNOWLEDGE_BYTES_MAX / 8;
 
 impl Places {
-    /// Those that another one of the same `form` has written down behind it and nothing else; none in any other case.
+    /// The places in private knowledge that begins with them, behind the name of the `form`; empty where that is of
+    /// another form or can't be read.
     pub fn handed_over(knowledge: &Knowledge, form: &str, lists: u8) -> Self {
         let places = Reader::new(&knowledge.private, form).and_then(|mut own| Self::read(&mut own, lists));
         places.unwrap_or_default()
     }
 
-    /// Writes down where entries are: two bytes for each slot, a list's number plus one (0 where the slot is unknown) and a
-    /// mark. Those in very high slots are left out.
+    /// Writes where entries are: two bytes for each slot, a list's number plus one (0 where no entry is in the slot)
+    /// and a mark. Entries in very high slots are left out.
     pub fn write<T: Copy + Default>(lists: &Lists<T>, own: &mut Writer) {
         let len = (lists.slots() as usize).min(SLOTS_MAX);
         own.number(len as u64);
@@ -34,7 +35,7 @@ impl Places {
         }
     }
 
-    /// Reads it again. A place in a list that does not exist is none.
+    /// Reads places that were written. A place in a list that does not exist is none.
     pub fn read(own: &mut Reader<'_>, lists: u8) -> Option<Self> {
         let count = own.count()?;
         let place = |own: &mut Reader<'_>| {

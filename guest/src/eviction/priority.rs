@@ -10,7 +10,7 @@ use super::heap::Heap;
 #[derive(Clone, Debug)]
 pub struct PriorityQueue<K> {
     order: Heap<K>,
-    /// By slot.
+    /// Weights in bytes, by slot.
     weights: Vec<u64>,
     total_bytes: u64,
 }
@@ -22,7 +22,7 @@ impl<K: Ord + Copy> Default for PriorityQueue<K> {
 }
 
 impl<K: Ord + Copy> PriorityQueue<K> {
-    /// Takes a new entry in. One that was in the slot is forgotten.
+    /// Takes a new entry in. An entry that was in the slot is forgotten.
     pub fn push(&mut self, slot: u32, weight_bytes: u64, key: K) {
         self.remove(slot);
         if slot as usize >= self.weights.len() {
@@ -53,7 +53,7 @@ impl<K: Ord + Copy> PriorityQueue<K> {
     }
 }
 
-/// Smallest keys first.
+/// The order is that of the keys, the smallest first.
 impl<K: Ord + Copy> Entries for PriorityQueue<K> {
     #[inline]
     fn contains(&self, slot: u32) -> bool {

@@ -1,4 +1,4 @@
-//! Chance, from the seed that a policy is configured with: the same seed, the same decisions.
+//! Random numbers from the seed that a policy is configured with: the same seed gives the same decisions.
 
 /// A xorshift64* generator. S. Vigna: An experimental exploration of Marsaglia's xorshift generators, scrambled. ACM
 /// Transactions on Mathematical Software 42(4), 2016.
@@ -8,7 +8,7 @@ pub struct Random {
 }
 
 impl Random {
-    /// Different seeds, 0 included, give different numbers.
+    /// A generator. Different seeds, 0 included, give different numbers.
     pub fn new(seed: u64) -> Self {
         let mut state = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
         state = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -25,7 +25,7 @@ impl Random {
         self.state.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
-    /// A number from 0 to `bound - 1`, 0 where that is none.
+    /// A random number from 0 to `bound - 1`; 0 where `bound` is 0.
     #[inline]
     pub fn below(&mut self, bound: u64) -> u64 {
         ((u128::from(self.bits()) * u128::from(bound)) >> 64) as u64

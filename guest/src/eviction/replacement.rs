@@ -1,4 +1,4 @@
-//! The short way to write an eviction policy: what a hit does, where an arrival goes, and who is the victim.
+//! The short way to write an eviction policy: what a hit does, where an arrival goes, and which entry is the victim.
 
 use serde::de::DeserializeOwned;
 
@@ -16,10 +16,10 @@ use super::{Arrival, Knowledge};
 /// A policy implements [`Eviction`](super::Eviction) itself where it has to do more than that: to look something up before
 /// room is made, to weigh an arrival against its victims, to know the time.
 pub trait Replacement: Sized {
-    /// What can be set; [`NoSettings`](crate::settings::NoSettings) where nothing can.
+    /// The type of the settings; [`NoSettings`](crate::settings::NoSettings) where there is nothing to set.
     type Settings: DeserializeOwned + Default;
 
-    /// What the entries are kept in.
+    /// The structure that holds the resident entries.
     type Entries: Entries;
 
     /// The policy of an empty shard, and the structure for its entries. The seed is for everything random.
@@ -35,29 +35,32 @@ pub trait Replacement: Sized {
     #[inline]
     fn hit(&mut self, _entries: &mut Self::Entries, _slot: u32) {}
 
-    /// The resident entry that leaves next; it does, so this may count as its eviction. Where the answer is none or is not
-    /// resident, the shard stays as full as it is and the host makes room itself.
+    /// The resident entry that leaves next. The shard always evicts it, so the policy may take this call for the
+    /// eviction. Where there is none, or it is not resident, the shard stays as full as it is and the host makes room
+    /// itself.
     fn victim(&mut self, entries: &mut Self::Entries) -> Option<u32>;
 
-    /// A resident entry is about to be taken out, whether as a victim, by the host, or for another one in its slot.
+    /// A resident entry is about to be taken out: as a victim, by the host, or for another entry that arrives in its
+    /// slot.
     #[inline]
     fn leaving(&mut self, _entries: &mut Self::Entries, _slot: u32) {}
 
-    /// A resident entry has got another weight, which `entries` know by now, and this expiry, in milliseconds since 1970 or
-    /// [`NEVER_MS`](super::NEVER_MS).
+    /// A resident entry has got another weight, which is set in `entries` already, and this expiry, in milliseconds
+    /// since 1970 or [`NEVER_MS`](super::NEVER_MS).
     #[inline]
     fn changed(&mut self, _entries: &mut Self::Entries, _slot: u32, _expires_ms: u64) {}
 
-    /// As [`Eviction::order`](super::Eviction::order): the order of the entries, unless victims are found in another one.
+    /// As [`Eviction::order`](super::Eviction::order). The default is the order of `entries`; a policy that finds its
+    /// victims in another order gives that one.
     fn order(&self, entries: &Self::Entries, after: Option<u32>, limit: u32) -> Vec<u32> {
         entries.order(after, limit)
     }
 
-    /// As [`Eviction::hand_over`](super::Eviction::hand_over): nothing.
+    /// As [`Eviction::hand_over`](super::Eviction::hand_over). By default nothing is handed over.
     fn hand_over(&self, _entries: &Self::Entries) -> Knowledge {
         Knowledge::default()
     }
 
-    /// As [`Eviction::take_over`](super::Eviction::take_over): nothing.
+    /// As [`Eviction::take_over`](super::Eviction::take_over). By default nothing is taken over.
     fn take_over(&mut self, _knowledge: &Knowledge) {}
 }

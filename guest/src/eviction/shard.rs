@@ -24,7 +24,7 @@ impl<P: Replacement> Shard<P> {
     fn evict_down_to(&mut self, bytes: u64, victims: &mut Vec<u32>) {
         while self.entries.total_bytes() > bytes {
             let Some(slot) = self.policy.victim(&mut self.entries) else { break };
-            // A policy that names what is not there would do so for ever.
+            // A policy that names an entry that is not resident might do so for ever.
             if !self.remove(slot) {
                 break;
             }

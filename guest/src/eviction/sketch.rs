@@ -1,4 +1,5 @@
-//! How often was a key asked for lately? A count-min sketch with 4-bit counters that are halved now and then.
+//! Approximate counts of how often keys were asked for lately: a count-min sketch with 4-bit counters that are halved
+//! now and then.
 //!
 //! G. Cormode, S. Muthukrishnan: An improved data stream summary: the count-min sketch and its applications. Journal of
 //! Algorithms 55(1), 2005. Halving: G. Einziger, R. Friedman, B. Manes: TinyLFU. ACM Transactions on Storage 13(4), 2017.
@@ -12,11 +13,11 @@ use super::random::Random;
 /// Approximate counts of keys.
 #[derive(Clone, Debug)]
 pub struct Sketch {
-    /// 16 counters a word; a power of two of words.
+    /// 16 counters in a word; the number of words is a power of two.
     table: Vec<u64>,
     salt: u64,
     additions: u64,
-    /// Halved after this many additions.
+    /// The number of additions after which counts are halved.
     sample: u64,
 }
 
@@ -25,21 +26,21 @@ const COUNT_MAX: u64 = 15;
 const ENTRIES_MIN: u64 = 64;
 
 impl Sketch {
-    /// All counts are 0. They are halved after `sample` additions.
+    /// A sketch for so many entries, all counts 0. Counts are halved after `sample` additions.
     pub fn new(entries: u64, sample: u64, seed: u64) -> Self {
         let table = vec![0; entries.max(ENTRIES_MIN).next_power_of_two() as usize];
         Self { table, salt: Random::new(seed).bits(), additions: 0, sample }
     }
 
-    /// Makes it large enough for so many entries; counts stay what they are.
+    /// Makes the sketch large enough for so many entries; counts stay what they are.
     pub fn grow(&mut self, entries: u64) {
         while (self.table.len() as u64) < entries {
             self.table.extend_from_within(..);
         }
     }
 
-    /// Writes it down for a policy that takes over. Of a large one only as many counters as half of what is handed on has
-    /// room for: what keys count together then is more.
+    /// Writes the sketch for a policy that takes over. The table of a large one is folded until it fits half of what
+    /// may be handed on: more keys then have the same counters, so counts may be higher.
     pub fn write(&self, own: &mut Writer) {
         let mut table = self.table.clone();
         while table.len() * size_of::<u64>() > KNOWLEDGE_BYTES_MAX / 2 {
@@ -53,7 +54,7 @@ impl Sketch {
         table.iter().for_each(|word| own.word(*word));
     }
 
-    /// Reads it again.
+    /// Reads a sketch that was written; none where it can't be one.
     pub fn read(own: &mut Reader<'_>) -> Option<Self> {
         let (salt, additions, sample, words) = (own.word()?, own.number()?, own.number()?, own.count()?);
         let table: Vec<u64> = (0..words).map(|_| own.word()).collect::<Option<_>>()?;
@@ -66,7 +67,7 @@ impl Sketch {
         self.sample = sample;
     }
 
-    /// Counts a key once more. Says whether that made all counts be halved.
+    /// Counts a key once more. Answers whether all counts were halved after that.
     #[inline]
     pub fn add(&mut self, key_hash: u64) -> bool {
         let mut added = false;
@@ -85,7 +86,8 @@ impl Sketch {
         is_full
     }
 
-    /// At least how often the key was counted, up to 15 and less what halving took.
+    /// How often the key was counted, or more where other keys use its counters: up to 15, and less what halving
+    /// took.
     #[inline]
     pub fn count(&self, key_hash: u64) -> u64 {
         let count = |row| {
@@ -95,8 +97,8 @@ impl Sketch {
         (0..ROWS).map(count).min().unwrap_or(0)
     }
 
-    /// Each row has four of a word's counters. The low bits pick the word, so that doubling the table keeps what is in
-    /// it.
+    /// A key's counter in a row: its word and its shift in there. Each row has four of a word's counters. The low bits
+    /// of the hash pick the word, so that doubling the table keeps the counts.
     #[inline]
     fn counter(&self, key_hash: u64, row: usize) -> (usize, u32) {
         const SEEDS: [u64; ROWS] =
@@ -116,7 +118,7 @@ impl Sketch {
     }
 }
 
-/// The greater of each two counters.
+/// For each counter of two words, the greater count.
 fn greater_counts(one: u64, other: u64) -> u64 {
     let count = |word: u64, shift: u32| word >> shift & COUNT_MAX;
     (0..64).step_by(4).fold(0, |word, shift| word | count(one, shift).max(count(other, shift)) << shift)

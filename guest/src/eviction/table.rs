@@ -1,4 +1,4 @@
-//! For policies with hash tables of their own: hashes to trust, and tables that stay small.
+//! For policies with hash tables of their own: well-mixed hashes, and tables that stay small.
 
 use hashbrown::HashTable;
 
@@ -9,10 +9,10 @@ pub const fn spread(key_hash: u64) -> u64 {
     product ^ product >> 32
 }
 
-/// Sees to it, before something is put into a table, that it isn't doubled without need.
+/// To be called before something is put into a table, so that the table isn't doubled without need.
 ///
-/// What leaves a table leaves a mark where others were put past it. A table that has run out of unmarked places would be
-/// doubled, though it is little more than half full; this makes it anew in the same size.
+/// An element that is removed leaves a mark in its place where others were put past it. A table that has run out of
+/// unmarked places would be doubled, though it may be little more than half full; this makes it anew in the same size.
 #[inline]
 pub fn make_room<T>(table: &mut HashTable<T>, hash: impl Fn(&T) -> u64) {
     if table.len() == table.capacity() {
@@ -20,8 +20,8 @@ pub fn make_room<T>(table: &mut HashTable<T>, hash: impl Fn(&T) -> u64) {
     }
 }
 
-/// Makes the table anew if it is full of marks and not of entries: one that is nearly full of those would soon be due again,
-/// and is left to grow.
+/// Makes the table anew if it is full of marks and not of elements: one that is nearly full of elements would soon run
+/// out of places again, and is left to grow.
 #[cold]
 fn forget_marks<T>(table: &mut HashTable<T>, hash: impl Fn(&T) -> u64) {
     let full = table.num_buckets() / 8 * 7;
@@ -43,7 +43,7 @@ mod tests {
         spread(*number)
     }
 
-    /// Of so many entries, the oldest leaves for each that comes.
+    /// A table of so many entries in which, many times over, the oldest has left and a new one has come.
     fn churned(entries: u64) -> HashTable<u64> {
         let mut table = HashTable::new();
         for number in 0..entries * 20 {
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn it_stays_small_while_entries_come_and_go() {
-        // 880 would leave hardly a place for marks.
+        // 880 entries would leave hardly a place for marks in 1024 buckets.
         for (entries, buckets) in [(500, 1024), (700, 1024), (800, 1024), (880, 2048), (3_100, 4096)] {
             let table = churned(entries);
             assert_eq!((table.len(), table.num_buckets()), (entries as usize, buckets));

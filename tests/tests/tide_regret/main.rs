@@ -127,17 +127,17 @@ fn regret_on_whole_traces() {
     assert_worst(&table, 0.04);
 }
 
-/// `tide` alone, as it was compiled: what a constant of it is worth shows beside the same with another value
-/// (`policies/eviction/tide/src/constants.rs`).
+/// `tide` alone, as it was compiled, with the constants that the environment says where it was compiled with `tuning`
+/// (`policies/eviction/tide/src/constants.rs`): a measurement of what a constant is worth, beside the bounds above.
 #[test]
 #[ignore = "takes minutes"]
 fn regret_of_tide_as_built() {
-    let held_out = on_patterns(&workloads::held_out(), FRACTIONS_HELD_OUT, &["tide"]);
-    let tables = on_whole_traces(&["tide"]).map(|table| ("six whole traces", table));
-    for (traffic, table) in tables.into_iter().chain([("held out", held_out)]) {
+    let whole = on_whole_traces(&["tide"]).map(|table| ("six whole traces", table));
+    let by_code = ("made by code", on_patterns(&workloads::all(), FRACTIONS, &["tide"]));
+    let held_out = ("held out", on_patterns(&workloads::held_out(), FRACTIONS_HELD_OUT, &["tide"]));
+    for (traffic, table) in whole.into_iter().chain([by_code, held_out]) {
         let [entries, bytes] = [false, true].map(|in_bytes| table.summary("tide", in_bytes));
         println!("{traffic}: entries {entries}, bytes {bytes}");
-        assert!(entries.mean <= 0.002 && bytes.mean <= -0.013, "worse than it is shipped");
     }
 }
 

@@ -1,4 +1,4 @@
-//! `2q`: new entries pass through a queue; what is asked for again after it left that queue is kept by recency.
+//! `2q`: new entries go through a queue; an entry that is asked for again after it left that queue is kept by recency.
 //!
 //! T. Johnson, D. Shasha: 2Q: a low overhead high performance buffer management replacement algorithm. VLDB 1994.
 //!
@@ -11,15 +11,15 @@ use sandbar_guest::eviction::places::Places;
 use sandbar_guest::eviction::{Arrival, Departure, Eviction, Knowledge};
 use serde::Deserialize;
 
-/// Shares are of the capacity.
+/// Settings of the policy. Shares are parts of the capacity, from 0 to 1.
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Share of the queue of new entries (`Kin` in the paper).
     pub recent: f64,
-    /// Share that the ghosts of those stand for (`Kout`).
+    /// Share that the ghosts of that queue stand for (`Kout`).
     pub ghosts: f64,
-    /// Whether an entry that is larger than the queue of new entries may come in at all.
+    /// Whether an entry that is larger than the queue of new entries is admitted.
     pub admit_large: bool,
 }
 
@@ -39,16 +39,16 @@ pub struct TwoQ {
     recent: f64,
     recent_bytes: u64,
     admit_large: bool,
-    /// Of the entries that are handed over.
+    /// Places of the entries that are handed over.
     places: Places,
 }
 
-/// What is written for a policy that takes over; another name wherever that changes.
+/// The form in which private knowledge is handed over: a new name whenever what is written changes.
 const FORM: &str = "2q 1";
 
-/// First in, first out (`A1in`).
+/// The list of new entries: first in, first out (`A1in`).
 const RECENT: u8 = 0;
-/// By recency (`Am`).
+/// The list of entries that were asked for again: by recency (`Am`).
 const FREQUENT: u8 = 1;
 
 impl TwoQ {
@@ -69,7 +69,7 @@ impl TwoQ {
         victims.push(slot);
     }
 
-    /// The frequent entries alone leave room for the queue.
+    /// Makes room for one more among the frequent entries, which never take the room of the queue of new ones.
     fn make_room_among_frequent(&mut self, weight_bytes: u64, victims: &mut Vec<u32>) {
         let frequent_bytes = self.capacity_bytes - self.recent_bytes;
         while self.entries.bytes(FREQUENT) + weight_bytes > frequent_bytes && !self.entries.is_empty(FREQUENT) {

@@ -31,22 +31,22 @@ impl Default for Settings {
 pub struct Arc {
     /// Values are key hashes.
     entries: Lists<u64>,
-    /// What was evicted from each list (`B1`, `B2`).
+    /// Ghosts of the entries that were evicted from each list (`B1`, `B2`).
     ghosts: [Ghosts; 2],
     /// How much of the capacity the list of recent entries should have (`p`).
     recent_target_bytes: f64,
     capacity_bytes: u64,
     step_by_weight: bool,
-    /// Of the entries that are handed over.
+    /// Places of the entries that are handed over.
     places: Places,
 }
 
-/// What is written for a policy that takes over; another name wherever that changes.
+/// The form in which private knowledge is handed over: a new name whenever what is written changes.
 const FORM: &str = "arc 1";
 
-/// Seen once (`T1`).
+/// The list of entries that were asked for once (`T1`).
 const RECENT: u8 = 0;
-/// Seen more than once (`T2`).
+/// The list of entries that were asked for more than once (`T2`).
 const FREQUENT: u8 = 1;
 
 impl Arc {
@@ -58,7 +58,7 @@ impl Arc {
         &mut self.ghosts[usize::from(FREQUENT)]
     }
 
-    /// Moves the target if the entry was evicted too early; answers with the list whose ghost it was.
+    /// Moves the target if the entry was evicted too early; answers with the list that it was evicted from.
     fn learn(&mut self, key_hash: u64, weight_bytes: u64) -> Option<u8> {
         let [recent, frequent] = [self.ghosts[0].bytes() as f64, self.ghosts[1].bytes() as f64];
         let unit = if self.step_by_weight { weight_bytes as f64 } else { 1.0 };
@@ -88,7 +88,7 @@ impl Arc {
         victims.push(slot);
     }
 
-    /// Makes room for an entry that has no ghost, which keeps the ghosts bounded as well.
+    /// Makes room for an entry that has no ghost, and keeps the ghosts within their bound.
     fn make_room_for_new(&mut self, weight_bytes: u64, victims: &mut Vec<u32>) {
         let seen_once_bytes = self.entries.bytes(RECENT) + self.recent_ghosts().bytes();
         if seen_once_bytes + weight_bytes <= self.capacity_bytes {
@@ -120,14 +120,14 @@ impl Arc {
     fn take_on(&mut self, own: &mut Reader<'_>) -> Option<()> {
         let (target_bytes, of_bytes) = (own.float()?, own.number()?);
         let places = Places::read(own, 2)?;
-        // Exactly the same where the capacity is.
+        // Exactly 1 where the capacity is the same.
         let scale = self.capacity_bytes as f64 / of_bytes.max(1) as f64;
         self.recent_target_bytes = (target_bytes * scale).clamp(0.0, self.capacity_bytes as f64);
         self.places = places;
         Some(())
     }
 
-    /// What leaves other than by an arrival must not pile up ghosts.
+    /// Drops ghosts beyond their bound: entries that leave without an arrival must not pile them up.
     fn bound_ghosts(&mut self) {
         let bound_bytes = self.capacity_bytes.saturating_mul(2);
         let bytes = |policy: &Self| policy.entries.total_bytes() + policy.ghosts[0].bytes() + policy.ghosts[1].bytes();
@@ -203,7 +203,7 @@ impl Eviction for Arc {
         own.float(self.recent_target_bytes);
         own.number(self.capacity_bytes);
         Places::write(&self.entries, &mut own);
-        // Which of them left first is not known; those that were seen once are missed least.
+        // Which ghosts left first is not known; those of entries that were seen once come first: they are missed least.
         let ghosts = ghosts(RECENT).chain(ghosts(FREQUENT)).collect();
         Knowledge { ghosts, private: own.finish(), ..Knowledge::default() }
     }

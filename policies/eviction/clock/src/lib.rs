@@ -1,4 +1,4 @@
-//! `clock`: first in, first out, but what was read gets another round.
+//! `clock`: first in, first out, but an entry that was read gets another round.
 //!
 //! F. J. Corbató: A paging experiment with the Multics system. MIT Project MAC, 1968.
 //!

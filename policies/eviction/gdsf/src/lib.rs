@@ -1,4 +1,4 @@
-//! `gdsf`: what is read often, costs much to fetch and is small stays.
+//! `gdsf`: entries that are read often, cost much to fetch and are small stay.
 //!
 //! L. Cherkasova: Improving WWW proxies performance with Greedy-Dual-Size-Frequency caching policy. HP Labs technical
 //! report HPL-98-69R1, 1998.
@@ -12,32 +12,32 @@ use sandbar_guest::eviction::knowledge::{KNOWLEDGE_BYTES_MAX, Reader, Writer};
 use sandbar_guest::eviction::{Arrival, Departure, Eviction, Knowledge};
 use serde::Deserialize;
 
-/// What an entry is worth, and to whom.
+/// What makes an entry worth keeping, and whether its worth decides on its admission.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Whether an entry that takes longer to fetch is worth more.
     pub cost: Cost,
-    /// Whether an entry comes in that is worth less than all it would replace.
+    /// Whether an entry is admitted that is worth less than all entries that it would replace.
     pub admission: Admission,
 }
 
-/// `fetch` or `off`.
+/// The cost of an entry: `fetch` or `off`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Cost {
     /// In proportion to the time that the fetch took.
     #[default]
     Fetch,
-    /// All cost the same, which makes the misses few rather than cheap.
+    /// All entries cost the same, which makes the misses few rather than cheap.
     Off,
 }
 
-/// `worth` or `all`.
+/// Which arrivals are admitted: `worth` or `all`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Admission {
-    /// A poor arrival is its own victim.
+    /// An arrival that is worth less than all others is its own victim.
     #[default]
     Worth,
     /// Room is made for every arrival.
@@ -47,9 +47,9 @@ pub enum Admission {
 /// The policy of one shard.
 #[derive(Debug)]
 pub struct Gdsf {
-    /// By priority, then by the last read.
+    /// Slots by priority, then by the last read.
     order: Heap<(Priority, u64)>,
-    /// By slot.
+    /// Entries by slot.
     entries: Vec<Entry>,
     bytes: u64,
     last_victim: f64,
@@ -60,9 +60,9 @@ pub struct Gdsf {
     heirlooms: Heirlooms<(u32, f64)>,
 }
 
-/// What is written for a policy that takes over; another name wherever that changes.
+/// The form in which private knowledge is handed over: a new name whenever what is written changes.
 const FORM: &str = "gdsf 1";
-/// Slots of which that is written, at most 13 bytes each.
+/// Slots whose reads and priorities are written, at most 13 bytes each.
 const SLOTS_MAX: usize = KNOWLEDGE_BYTES_MAX / 16;
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -72,11 +72,11 @@ struct Entry {
     reads: u32,
 }
 
-/// The usual order of floats, made a total one.
+/// A float in a total order ([`f64::total_cmp`]).
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Priority(f64);
 
-/// What an entry costs where costs are off.
+/// The cost of every entry where costs are off.
 const COST_OFF: f32 = 1e6;
 
 impl Gdsf {
@@ -157,7 +157,7 @@ impl Eviction for Gdsf {
             Cost::Fetch => fetch_cost_us.max(1) as f32,
             Cost::Off => COST_OFF,
         };
-        // What another policy kept has been read, or was as good.
+        // An entry that another policy ranked above its coldest ones counts as read once at least.
         let reads_before = arrival.reads.max(arrival.is_hotter_than(Arrival::COLD_SHARE).into());
         let entry = Entry { weight_bytes, cost, reads: 1 + u32::from(reads_before) };
         if let Some((reads, priority)) = self.heirlooms.of(&arrival) {

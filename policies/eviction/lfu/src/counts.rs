@@ -11,9 +11,9 @@ pub(crate) struct Counts {
 #[derive(Clone, Copy, Debug)]
 struct Node {
     count: u64,
-    /// How many entries have it.
+    /// How many entries have this count.
     entries: u32,
-    /// The one that came to it last.
+    /// The entry that came to this count last.
     last_slot: u32,
     lower: u32,
     higher: u32,
@@ -56,7 +56,8 @@ impl Counts {
         highest
     }
 
-    /// Gives an entry the next higher count than `number`'s; the caller takes it out of that afterwards.
+    /// Gives an entry one count more than that of `number`; the caller takes it out of the old count afterwards.
+    /// Answers with the number of the new count and the entry behind which this one belongs.
     pub(crate) fn enter_next(&mut self, number: u32, slot: u32) -> (u32, u32) {
         let Node { count, higher, last_slot, .. } = self.nodes[number as usize];
         let has_next = higher != NIL && self.count(higher) == count + 1;

@@ -25,7 +25,7 @@ pub struct Settings {
     pub ageing: Ageing,
 }
 
-/// `on` or `off`.
+/// Whether counts age: `on` or `off`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Ageing {
@@ -46,15 +46,15 @@ pub struct Lfu {
     heirlooms: Heirlooms<u64>,
 }
 
-/// One list by count, and by the time at which an entry came to its count; values are numbers in `counts`.
+/// One list, by count, then by the time at which an entry came to its count; values are numbers in `counts`.
 type Entries = Lists<u32>;
 
-/// What is written for a policy that takes over; another name wherever that changes.
+/// The form in which private knowledge is handed over: a new name whenever what is written changes.
 const FORM: &str = "lfu 1";
-/// Slots of which that is written, at most 10 bytes each.
+/// Slots whose counts are written, at most 10 bytes each.
 const SLOTS_MAX: u32 = KNOWLEDGE_BYTES_MAX as u32 / 16;
 
-/// No count that is handed over is higher: there is room for as many reads as there will be.
+/// Upper bound of a count that is taken over: above it there is room for all reads that are to come.
 const COUNT_MAX: u64 = 1 << 48;
 
 /// The only list.
@@ -65,7 +65,8 @@ impl Lfu {
         self.counts.count(*entries.value(slot))
     }
 
-    /// Gives an entry a count that is not lower than any other: they are handed over in that order.
+    /// Gives an entry that is handed over its old count, but none below the highest so far: entries are handed over in
+    /// the order of their counts.
     fn enter_last(&mut self, entries: &Entries, count: u64, slot: u32) -> (u32, Option<u32>) {
         let hottest = entries.hottest(ALL);
         let highest = hottest.map(|hottest| *entries.value(hottest));

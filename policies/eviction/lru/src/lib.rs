@@ -3,8 +3,8 @@
 //! R. L. Mattson, J. Gecsei, D. R. Slutz, I. L. Traiger: Evaluation techniques for storage hierarchies. IBM Systems
 //! Journal 9(2), 1970.
 //!
-//! Exact, and yet without a list: a read stamps its slot, and the order is made when somebody has to leave. 14 bytes per
-//! slot. What it decides is easier to see in `readable.rs`.
+//! Exact, and yet without a list: a read stamps its slot, and the order is made when an entry has to leave. 14 bytes
+//! per slot. `readable.rs` has a version that is easier to read and decides alike.
 
 #[cfg(test)]
 mod readable;
@@ -25,7 +25,7 @@ pub struct Settings {}
 #[derive(Debug)]
 pub struct Lru {
     recency: Recency,
-    /// By slot.
+    /// Weights by slot.
     weights: Vec<Weight>,
     bytes: u64,
     capacity_bytes: u64,

@@ -1,8 +1,8 @@
 //! Which entry was used longest ago, exactly, at one store per use.
 //!
-//! A use stamps the slot with the next number of a clock, and that is all: neighbours in a list would be three random
-//! places in memory. The order is made when it is needed. Once everything that was there then has left or was used again,
-//! it is made anew, so that a use and an arrival together pay for one slot to be sorted.
+//! A use stamps the slot with the next number of a clock, and that is all: moving it in a linked list would touch three
+//! random places in memory. The order is made when it is needed. Once every slot that was resident then has left or was
+//! used again, it is made anew, so that a use and an arrival together pay for one slot to be sorted.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -12,7 +12,7 @@ use super::sorted::Sorted;
 /// The stamp of a slot that is not resident.
 const ABSENT: u32 = 0;
 
-/// Arrivals in a row that may have left again without having been evicted.
+/// Arrivals that a [`Run`] may hold beyond two for each resident slot: they may have left again without being evicted.
 const RUN_SLACK: usize = 1024;
 
 /// The resident slots, from the one used longest ago on. 8 bytes a slot.
@@ -23,9 +23,9 @@ pub(crate) struct Recency {
     /// The last stamp.
     clock: u32,
     len: usize,
-    /// Those that were resident when it was made.
+    /// The order of the slots that were resident when it was made.
     sorted: Sorted,
-    /// Those that arrived after it was made, up to the first use: they are in order by themselves.
+    /// The slots that arrived after `sorted` was made, up to the first use: they are in order by themselves.
     run: Run,
     walk: RefCell<Walk>,
 }
@@ -34,11 +34,11 @@ pub(crate) struct Recency {
 #[derive(Debug, Default)]
 struct Run {
     slots: VecDeque<u32>,
-    /// The stamp of the last one, whether it is still here or not.
+    /// The stamp of the last arrival, whether its slot is still resident or not.
     last: u32,
 }
 
-/// An order that is read in slices.
+/// Where [`Recency::order`] is in an order that is read in slices.
 #[derive(Debug, Default)]
 struct Walk {
     sorted: Sorted,
@@ -53,7 +53,8 @@ impl Recency {
         self.stamps.get(slot as usize).is_some_and(|stamp| *stamp != ABSENT)
     }
 
-    /// Notes that slots were used one after the other, those of them that are resident. Looks at the clock once for all.
+    /// Notes that slots were used one after the other; those that are not resident are ignored. Checks once for all of
+    /// them that the clock does not run out.
     #[inline]
     pub(crate) fn touch(&mut self, slots: impl ExactSizeIterator<Item = u32>) {
         if slots.len() >= (u32::MAX - self.clock) as usize {
@@ -112,7 +113,7 @@ impl Recency {
         self.sorted.pop(&self.stamps).or_else(|| self.run.pop(&self.stamps)).or_else(|| self.coldest_of_all())
     }
 
-    /// Makes the order anew.
+    /// Makes the order anew and takes its coldest slot.
     #[cold]
     fn coldest_of_all(&mut self) -> Option<u32> {
         self.sorted.rebuild(&self.stamps, ABSENT, self.clock);
@@ -120,8 +121,8 @@ impl Recency {
         self.sorted.pop(&self.stamps)
     }
 
-    /// Up to `limit` slots from behind `after`, or from the one used longest ago. Slices that follow each other cost as
-    /// much as they are long; another one that it be looked for.
+    /// Up to `limit` slots from behind `after`, or from the one used longest ago. A slice that follows the last one
+    /// costs as much as it is long; for any other one the order is made anew.
     pub(crate) fn order(&self, after: Option<u32>, limit: u32) -> Vec<u32> {
         if after.is_some_and(|after| !self.contains(after)) {
             return Vec::new();
@@ -182,7 +183,7 @@ pub(crate) fn grow<T: Copy + Default>(by_slot: &mut Vec<T>, len: usize) {
 mod tests {
     use super::*;
 
-    /// The same, by a vector that is searched.
+    /// What [`Recency`] does, by a vector that is searched.
     #[derive(Default)]
     struct Plain(Vec<u32>);
 

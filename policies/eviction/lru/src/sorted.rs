@@ -1,8 +1,8 @@
 //! Slots in the order of their stamps, sorted no further than they are asked for.
 //!
-//! A radix sort from the highest bits on, of which only the coldest part is ever finished: what is read meanwhile gets a
-//! later stamp, drops out, and is not sorted at all. Each slot is moved at most four times, and a step that is asked for
-//! works on one 256th of what the step before it worked on.
+//! A radix sort from the highest bits on, of which only the coldest part is ever finished: a slot that is read
+//! meanwhile gets a later stamp, drops out, and is not sorted at all. Each slot is moved at most four times, and each
+//! step works on one 256th of what the step before it worked on.
 
 use std::ops::Range;
 
@@ -12,19 +12,19 @@ const PARTS: usize = 256;
 /// Segments up to this length are sorted by comparing.
 const SHORT: usize = 64;
 
-/// The slots whose stamps lay in a range, coldest first. Those whose stamps have left the range are passed over.
+/// The slots whose stamps lay in a range, coldest first. Slots whose stamps have left the range since are skipped.
 #[derive(Debug, Default)]
 pub(crate) struct Sorted {
     slots: Vec<u32>,
-    /// What is not sorted yet, in the order of stamps from the last one on.
+    /// The slots that are not sorted yet; the last segment has the lowest stamps.
     segments: Vec<Segment>,
-    /// Where in `slots` the sorted part begins and ends. The unsorted ones follow.
+    /// Where in `slots` the sorted part begins and ends. The unsorted slots follow.
     sorted: Range<usize>,
     after: u32,
     up_to: u32,
 }
 
-/// Slots with stamps from `cut.first` on.
+/// Slots that are not sorted yet, with stamps from `cut.first` on.
 #[derive(Clone, Copy, Debug)]
 struct Segment {
     end: usize,

@@ -31,7 +31,7 @@ impl Bag {
         self.entries.len() as u64
     }
 
-    /// None where there are not so many.
+    /// The entry at a place; none where there are not so many entries.
     #[inline]
     pub(crate) fn slot_at(&self, place: usize) -> Option<u32> {
         self.entries.get(place).map(|(slot, _)| *slot)
@@ -44,7 +44,7 @@ impl Bag {
     }
 }
 
-/// Any order is as good as another.
+/// The order is that of the places: any order is as good as another.
 impl Entries for Bag {
     #[inline]
     fn contains(&self, slot: u32) -> bool {

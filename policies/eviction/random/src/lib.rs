@@ -2,7 +2,7 @@
 //!
 //! L. A. Belady: A study of replacement algorithms for a virtual-storage computer. IBM Systems Journal 5(2), 1966.
 //!
-//! The yardstick of what knowing nothing costs. 20 bytes per entry.
+//! A yardstick: it shows what it costs to know nothing of the entries. 20 bytes per entry.
 
 mod bag;
 

@@ -1,4 +1,5 @@
-//! `s3-fifo`: a small queue on probation, a main queue for what was read there, and ghosts of what was not.
+//! `s3-fifo`: a small queue for entries on probation, a main queue for those that were read there, ghosts of the
+//! others.
 //!
 //! J. Yang, Y. Zhang, Z. Qiu, Y. Yue, K. V. Rashmi: FIFO queues are all you need for cache eviction. SOSP 2023.
 //!
@@ -11,7 +12,7 @@ use sandbar_guest::eviction::places::Places;
 use sandbar_guest::eviction::{Arrival, Departure, Eviction, Knowledge};
 use serde::Deserialize;
 
-/// Shares are of the capacity.
+/// Settings of the policy. Shares are parts of the capacity, from 0 to 1.
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
@@ -21,8 +22,8 @@ pub struct Settings {
     pub ghosts: f64,
     /// How often an entry must be read in the small queue to get into the main one.
     pub promote_after: u8,
-    /// Whether an entry that is as large as the small queue, or larger, may come in at all. Refusing it favours small
-    /// entries, as the paper's own simulator does.
+    /// Whether an entry that is as large as the small queue, or larger, is admitted. Refusing it favours small entries,
+    /// as the paper's own simulator does.
     pub admit_large: bool,
 }
 
@@ -41,11 +42,11 @@ pub struct S3Fifo {
     capacity_bytes: u64,
     small_bytes: u64,
     settings: Settings,
-    /// Of the entries that are handed over.
+    /// Places of the entries that are handed over.
     places: Places,
 }
 
-/// What is written for a policy that takes over; another name wherever that changes.
+/// The form in which private knowledge is handed over: a new name whenever what is written changes.
 const FORM: &str = "s3-fifo 1";
 
 const SMALL: u8 = 0;
@@ -64,7 +65,7 @@ impl S3Fifo {
         }
     }
 
-    /// None where all of them moved to the main queue.
+    /// Evicts an entry of the small queue; none where all of its entries moved to the main one.
     fn evict_from_small(&mut self) -> Option<u32> {
         while let Some(slot) = self.entries.coldest(SMALL) {
             if self.entries.mark(slot) < self.settings.promote_after {

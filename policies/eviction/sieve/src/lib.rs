@@ -1,4 +1,4 @@
-//! `sieve`: a hand moves over the queue and takes what was not read; nothing is ever moved.
+//! `sieve`: a hand moves over the queue and evicts entries that were not read; no entry is ever moved.
 //!
 //! Y. Zhang, J. Yang, Y. Yue, Y. Vigfusson, K. V. Rashmi: SIEVE is simpler than LRU. NSDI 2024.
 //!
@@ -18,23 +18,23 @@ pub struct Settings {}
 /// The policy of one shard.
 #[derive(Debug)]
 pub struct Sieve {
-    /// In order of arrival; the mark says that an entry was read since the hand passed.
+    /// Entries in order of arrival; the mark says that an entry was read since the hand passed.
     entries: Lists,
-    /// Where the hand is; at the entry that arrived first where it is nowhere.
+    /// The entry at which the hand is; with none, the hand is at the entry that arrived first.
     hand: Option<u32>,
     capacity_bytes: u64,
     /// Marks of the entries that are handed over.
     places: Places,
-    /// The order of arrival of those entries, until something has to leave: they are handed over in another one.
+    /// The order in which those entries arrived once, until an entry has to leave: they are handed over in another one.
     queue: Vec<u32>,
-    /// Where the hand is in it.
+    /// The entry of `queue` at which the predecessor's hand was.
     hand_at: Option<u32>,
 }
 
-/// What is written for a policy that takes over; another name wherever that changes.
+/// The form in which private knowledge is handed over: a new name whenever what is written changes.
 const FORM: &str = "sieve 1";
 
-/// Of what a policy of another kind hands over, the share that counts as not read.
+/// The coldest share of the entries handed over by a policy of another kind, which counts as not read.
 const UNREAD_SHARE: f64 = 0.3;
 
 /// The only list.
@@ -71,12 +71,12 @@ impl Sieve {
         self.hand.or(self.entries.coldest(ALL))
     }
 
-    /// What comes next in a round of the hand, up to where it began.
+    /// The entry that comes next in a round of the hand; none where the round is over.
     fn next(&self, slot: u32) -> Option<u32> {
         self.entries.hotter(slot).or(self.entries.coldest(ALL)).filter(|next| Some(*next) != self.first())
     }
 
-    /// As many entries as it pays to write down.
+    /// The entries in order of arrival, as many as may be written for a successor.
     fn in_order_of_arrival(&self) -> Vec<u32> {
         let mut is_queued = vec![false; self.entries.slots() as usize];
         let mut all = self.queue.clone();
@@ -88,7 +88,7 @@ impl Sieve {
         all
     }
 
-    /// The hand steps aside.
+    /// Takes an entry out. A hand that is at it moves on.
     fn remove(&mut self, slot: u32) {
         let Some(removed_hand) = self.entries.contains(slot).then(|| self.entries.hotter(slot)) else { return };
         let is_next = self.hand.is_none() && self.entries.coldest(ALL) == Some(slot);

@@ -4,26 +4,29 @@
 //! cost. `tests/tests/tide_regret` finds it out:
 //!
 //! ```sh
-//! TIDE_MARGIN=0.5 cargo test --release --workspace --features sandbar-policy-tide/tuning --test tide_regret \
-//!   as_built -- --ignored --nocapture
+//! cargo test --release --workspace --features sandbar-policy-tide/tuning --test tide_regret --no-run
+//! TIDE_MARGIN=0.5 target/release/deps/tide_regret-* as_built --ignored --nocapture
 //! ```
 
 #[cfg(feature = "tuning")]
 mod tuned;
 
-/// Constants; with the feature `tuning`, the variable `TIDE_` and the name says another value while this crate is
-/// compiled.
+/// A function for each constant. With the feature `tuning`, the variable `TIDE_` and its name in capitals says another value.
 macro_rules! constants {
     ($($(#[$doc:meta])* $name:ident: $type:ty = $value:expr;)*) => {$(
         $(#[$doc])*
-        #[cfg(not(feature = "tuning"))]
-        pub(crate) const $name: $type = $value;
-        $(#[$doc])*
-        #[cfg(feature = "tuning")]
-        pub(crate) const $name: $type = match option_env!(concat!("TIDE_", stringify!($name))) {
-            Some(text) => tuned::number(text) as $type,
-            None => $value,
-        };
+        #[inline]
+        pub(crate) fn $name() -> $type {
+            #[cfg(feature = "tuning")]
+            {
+                static TUNED: std::sync::OnceLock<$type> = std::sync::OnceLock::new();
+                *TUNED.get_or_init(|| tuned::or(stringify!($name), $value))
+            }
+            #[cfg(not(feature = "tuning"))]
+            {
+                $value
+            }
+        }
     )*};
 }
 
@@ -32,90 +35,90 @@ constants! {
 
     /// Entries that a miniature cache has at most; there are half as many after the sample was halved. By the six whole
     /// traces: half as many cost 0.0015 there (-0.0036 instead of -0.0051, five samples), and half of the time.
-    ENTRIES_MAX: u32 = 1536;
+    entries_max: u32 = 1536;
     /// Keys that are known to the trials at most: resident or lately gone in one of them. No view remembers for more
     /// than two capacities.
-    KEYS_MAX: u32 = 3 * ENTRIES_MAX;
+    keys_max: u32 = 3 * entries_max();
     /// Keys that are in use and get another round before one is forgotten all the same: a bound of the time that it
     /// takes.
-    ROUNDS_MAX: u32 = 8;
+    rounds_max: u32 = 8;
     /// Trials begin with so many entries, or with the first eviction: an idle shard should cost next to nothing.
-    TRIAL_ENTRIES: u32 = 64;
+    trial_entries: u32 = 64;
     /// What was won counts half after this many requests per entry of a miniature cache ... By patterns and the six
     /// whole traces.
-    HALF_LIFE: f32 = 8.0;
+    half_life: f32 = 8.0;
     /// ... but not after fewer requests than this. By patterns.
-    HALF_LIFE_REQUESTS_MIN: f32 = 500.0;
+    half_life_requests_min: f32 = 500.0;
     /// Verdicts are this many requests apart, which saves time. By patterns.
-    PERIOD: u32 = 16;
+    period: u32 = 16;
     /// How much better the next view has to be, in standard deviations of chance. By patterns and the six whole traces.
-    MARGIN: f32 = 1.5;
+    margin: f32 = 1.5;
     /// What a miniature holds the cache takes in again if it was read so often there: twice, as one part of a loop is
     /// as good as another. By patterns.
-    HELD_READS_MIN: u8 = 2;
+    held_reads_min: u8 = 2;
     /// What all miniatures hold is shown to them again after so many requests per entry of one of them: a key that is
     /// read all the time would cost much and say nothing. By what batches cost: at most 0.1 points in each case of the
     /// six whole traces, and 0.12 with a 32nd. Misses are the same to 0.03 points between never and a 32nd; a 16th
     /// misses more.
-    LATELY: f32 = 1.0 / 48.0;
+    lately: f32 = 1.0 / 48.0;
     /// What was won before a switch counts less after it, so that a wrong one is soon undone. By patterns.
-    KEPT_BY_SWITCH: f32 = 0.25;
+    kept_by_switch: f32 = 0.25;
     /// With each switch lately the next one keeps more, all of it after so many ... By the six traces recorded here
     /// among others, as are the next two: without the three, -0.0044 and not -0.0039 in entries of the six whole
     /// traces, but at worst +2.8 % and not +1.8 %; in bytes of what was held out -0.0152 and not -0.0163, at worst
     /// +16.8 % and not +13.2 %.
-    SWITCHES_MAX: f32 = 6.0;
+    switches_max: f32 = 6.0;
     /// ... and what was won counts for longer, by this part of its half-life: where parts of the traffic that take
     /// turns look best under another view each, and each is over when its view is followed, all of them together are to
     /// judge.
-    PATIENCE: f32 = 0.5;
+    patience: f32 = 0.5;
     /// A switch counts half after so many half-lives.
-    SWITCH_HALF_LIVES: f32 = 4.0;
+    switch_half_lives: f32 = 4.0;
 
     // --- How large a miniature is (`trial::share`).
 
     /// Part of the difference between the share of the sample's keys and what the cache shows that a request makes
     /// good. By patterns.
-    FOLLOW: f64 = 1.0 / 64.0;
+    follow: f64 = 1.0 / 64.0;
     /// The share is at most so many times what the hashes promise, or what they promise so many times the share: one
     /// large entry should not make all others of the sample fit. By patterns.
-    RATIO_MAX: f64 = 4.0;
+    ratio_max: f64 = 4.0;
 
     // --- Which view comes first (`lib`).
 
     /// If fewer of the requests than this share were reads when the cache is full for the first time, recency has
-    /// failed. By `glimpse`: with [`STRANGER_PART`] it took the seven traces from elsewhere from +0.0026 in entries, at
+    /// failed. By `glimpse`: with [`stranger_part`] it took the seven traces from elsewhere from +0.0026 in entries, at
     /// worst +9.5 %, to -0.0027 and +6.2 %.
-    READ_SHARE_MIN: f64 = 0.03;
+    read_share_min: f64 = 0.03;
     /// Of what a policy of another kind hands over, the share that begins as newcomers. By the table of swaps.
-    UNPROVED_SHARE: f64 = 0.3;
+    unproved_share: f64 = 0.3;
 
     // --- What views have in common (`view`, `pools`).
 
     /// No view remembers for longer, in capacities that were evicted. Without ghosts +0.0034 and not -0.0046 in entries
     /// of the six whole traces, and at worst +259 % of what was held out.
-    MEMORY_MAX: f64 = 2.0;
+    memory_max: f64 = 2.0;
     /// Even where nothing else is let in, what was read once leaves after so many times the entries were evicted. By
     /// patterns.
-    HOLD_MAX: f32 = 16.0;
+    hold_max: f32 = 16.0;
     /// One newcomer in two to this power is lucky (Qureshi et al., Adaptive insertion policies, ISCA 2007: one in 32
     /// and one in 64). Without luck +0.0093 and not +0.0005 in entries of what was held out, at worst +70.7 % and not
     /// +10.2 %.
-    LUCKY_BITS: u32 = 5;
+    lucky_bits: u32 = 5;
     /// All newcomers are lucky while more than this part of the cache is on probation, so that a loop takes the place
     /// of what other views let in. By patterns.
-    PROBATION_PART: u64 = 32;
+    probation_part: u64 = 32;
     /// What comes back is lucky while more than this part of the cache came once and was not read since. By `glimpse`.
-    STRANGER_PART: u64 = 2;
+    stranger_part: u64 = 2;
 
     // --- Worth (`worth`).
 
     /// Levels of worth are this far apart, in octaves: 25 of them span 2^4 to 2^22 bytes. By patterns.
-    LEVEL_OCTAVES: f32 = 0.75;
+    level_octaves: f32 = 0.75;
     /// What is worth more per byte than a usual entry of 2^4 bytes is level 0.
-    FIRST_OCTAVE: f32 = 4.0;
+    first_octave: f32 = 4.0;
     /// A fetch counts as at most 2^5 times as dear or as cheap as the usual one. By patterns.
-    COST_OCTAVES_MAX: f32 = 5.0;
+    cost_octaves_max: f32 = 5.0;
     /// Share of a new cost in what is usual. By patterns.
-    LEARN: f32 = 1.0 / 64.0;
+    learn: f32 = 1.0 / 64.0;
 }

@@ -9,7 +9,7 @@ use hashbrown::HashTable;
 use sandbar_guest::eviction::knowledge;
 use sandbar_guest::eviction::table::{make_room, spread};
 
-use crate::constants::MEMORY_MAX;
+use crate::constants::memory_max;
 use crate::pools::Evicted;
 
 /// Ghosts that are allocated together.
@@ -81,7 +81,7 @@ impl Ghosts {
             oldest: 0,
             next: 0,
             unit_bytes,
-            window_units: (capacity_bytes as f64 * MEMORY_MAX / unit_bytes as f64) as u32,
+            window_units: (capacity_bytes as f64 * memory_max() / unit_bytes as f64) as u32,
         }
     }
 

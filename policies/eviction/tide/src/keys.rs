@@ -3,7 +3,7 @@
 use sandbar_guest::eviction::ghosts::Ghosts;
 use sandbar_guest::eviction::knowledge::{Reader, Writer};
 
-use crate::constants::ROUNDS_MAX;
+use crate::constants::rounds_max;
 
 /// Numbers for keys, given again when a key is forgotten.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ impl Keys {
             return Numbered { number, forgotten: None };
         }
         let mut number = self.numbers.pop().unwrap_or(0);
-        for _ in 0..ROUNDS_MAX {
+        for _ in 0..rounds_max() {
             if !is_in_use(number) {
                 break;
             }

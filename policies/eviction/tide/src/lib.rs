@@ -33,7 +33,7 @@ mod trial;
 mod view;
 mod worth;
 
-use constants::{READ_SHARE_MIN, TRIAL_ENTRIES, UNPROVED_SHARE};
+use constants::{read_share_min, trial_entries, unproved_share};
 use ghosts::{Ghost, Ghosts};
 use pools::{Entry, Heirloom, Newcomer, Pools};
 use trial::Trials;
@@ -116,7 +116,7 @@ impl Tide {
     #[inline(never)]
     fn begin_evicting(&mut self) {
         let is_decided = self.first > 0 || self.trials.as_ref().is_some_and(|trials| !trials.follows(self.first));
-        let hardly_read = self.entries.read_share() < READ_SHARE_MIN;
+        let hardly_read = self.entries.read_share() < read_share_min();
         let Some(loops) = view::for_loops(&self.settings) else { return };
         if is_decided || !hardly_read || !self.entries.are_of_one_level() || !self.settings.adapt {
             return;
@@ -181,7 +181,7 @@ impl Tide {
     /// The trials, where there are to be any and it is time.
     #[cold]
     fn begin_trials(&self) -> Option<Trials> {
-        let is_time = self.entries.len() >= TRIAL_ENTRIES || self.entries.evicted_bytes() > 0;
+        let is_time = self.entries.len() >= trial_entries() || self.entries.evicted_bytes() > 0;
         (self.settings.adapt && is_time).then(|| {
             let views = view::chosen(&self.settings).expect("they were chosen before");
             let mut trials = Trials::new(self.capacity_bytes, &views, self.settings.cost, self.first, self.salt);
@@ -212,7 +212,7 @@ impl Tide {
 /// How an entry begins that a policy of another kind hands over; none where it is new. What was kept there has been read, or
 /// was as good: under views that demote newcomers quickly all of it would leave at once.
 fn handed_over(arrival: &Arrival) -> Option<Newcomer> {
-    let was_kept = arrival.reads > 0 || arrival.is_hotter_than(UNPROVED_SHARE);
+    let was_kept = arrival.reads > 0 || arrival.is_hotter_than(unproved_share());
     let newcomer = if was_kept { Newcomer::Known { reads: arrival.reads.max(1) } } else { Newcomer::Unknown };
     (arrival.rank > 0).then_some(newcomer)
 }

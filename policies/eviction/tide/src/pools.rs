@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use sandbar_guest::eviction::list::Lists;
 
-use crate::constants::{LUCKY_BITS, PROBATION_PART, STRANGER_PART};
+use crate::constants::{lucky_bits, probation_part, stranger_part};
 use crate::view::View;
 
 mod fronts;
@@ -358,14 +358,14 @@ impl<K: Copy + Default> Pools<K> {
 
     /// One newcomer in 32; another one each time, so that a loop's entries get their chance one after the other.
     fn is_lucky(&self) -> bool {
-        self.requests.wrapping_mul(0x9e37_79b1) >> (u32::BITS - LUCKY_BITS) == 0
-            || self.unread.probation_bytes > self.lists.total_bytes() / PROBATION_PART
+        self.requests.wrapping_mul(0x9e37_79b1) >> (u32::BITS - lucky_bits()) == 0
+            || self.unread.probation_bytes > self.lists.total_bytes() / probation_part()
     }
 
     /// Whether more than half of the cache came for the first time and was not read since: what a loop let in that is over,
     /// or a scan. What came back is worth more.
     fn is_among_strangers(&self) -> bool {
-        self.unread.stranger_bytes > self.lists.total_bytes() / STRANGER_PART
+        self.unread.stranger_bytes > self.lists.total_bytes() / stranger_part()
     }
 
     /// Whether an entry that was read at that time, and left, would still be there if another had left in its place: one

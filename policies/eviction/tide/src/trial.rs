@@ -4,8 +4,8 @@
 //! the whole says: the share of it that they have.
 
 use crate::constants::{
-    ENTRIES_MAX, HALF_LIFE, HALF_LIFE_REQUESTS_MIN, HELD_READS_MIN, KEPT_BY_SWITCH, KEYS_MAX, LATELY, MARGIN, PATIENCE,
-    PERIOD, SWITCH_HALF_LIVES, SWITCHES_MAX,
+    entries_max, half_life, half_life_requests_min, held_reads_min, kept_by_switch, keys_max, lately, margin, patience,
+    period, switch_half_lives, switches_max,
 };
 use crate::duel::Duel;
 use crate::keys::{Keys, Numbered};
@@ -82,14 +82,14 @@ impl Trials {
             sample: Sample::all(salt),
             whole_bytes: capacity_bytes,
             share: Share::new(1.0),
-            keys: Keys::new(KEYS_MAX),
+            keys: Keys::new(keys_max()),
             settled: Settled::new(runs.len()),
             duel: Duel::new(runs.len()),
             runs,
             followed: first,
             followed_for: 0,
             switches: 0.0,
-            wait: PERIOD,
+            wait: period(),
             by_cost,
         }
     }
@@ -97,13 +97,13 @@ impl Trials {
     /// Halves the sample where a miniature has become too large, doubles it where all have become small; whether it did.
     fn fit_sample(&mut self) -> bool {
         let len = self.runs.iter().map(|run| run.entries.len()).max().unwrap_or(0);
-        if len > ENTRIES_MAX {
+        if len > entries_max() {
             self.sample.halve();
             let sample = self.sample;
             for number in self.keys.retain(|key_hash| sample.has(key_hash)) {
                 self.forget(number);
             }
-        } else if !self.sample.has_all() && len < ENTRIES_MAX / 4 {
+        } else if !self.sample.has_all() && len < entries_max() / 4 {
             self.sample.double();
         } else {
             return false;
@@ -181,7 +181,7 @@ impl Trials {
         if let Some(forgotten) = forgotten {
             self.forget(forgotten);
         }
-        let lately = (self.runs[0].entries.len() as f32 * LATELY) as u32;
+        let lately = (self.runs[0].entries.len() as f32 * lately()) as u32;
         if self.settled.skips(number, lately) {
             return Answer::default();
         }
@@ -198,13 +198,13 @@ impl Trials {
         let by_cost = has_cost && self.by_cost;
         self.duel.note(hits, || if by_cost { worth::cost_factor(weight_bytes, level) } else { 1.0 });
         let reads = was_held.then(|| self.runs[self.followed].entries.reads_of(number));
-        let held = reads.filter(|reads| *reads >= HELD_READS_MIN);
+        let held = reads.filter(|reads| *reads >= held_reads_min());
         self.share.follow();
         self.wait -= 1;
         if self.wait > 0 {
             return Answer { held, ..Answer::default() };
         }
-        self.wait = PERIOD;
+        self.wait = period();
         Answer { is_resampled: self.fit_sample(), view: self.verdict(), held }
     }
 
@@ -227,13 +227,13 @@ impl Trials {
     }
 
     fn verdict(&mut self) -> Option<View> {
-        let better = self.duel.better(self.followed, MARGIN);
-        let half_life = (HALF_LIFE * self.runs[0].entries.len() as f32).max(HALF_LIFE_REQUESTS_MIN);
-        let half_lives = PERIOD as f32 / half_life;
-        self.duel.age((-half_lives / (1.0 + PATIENCE * self.switches)).exp2());
-        self.switches *= (-half_lives / SWITCH_HALF_LIVES).exp2();
+        let better = self.duel.better(self.followed, margin());
+        let half_life = (half_life() * self.runs[0].entries.len() as f32).max(half_life_requests_min());
+        let half_lives = period() as f32 / half_life;
+        self.duel.age((-half_lives / (1.0 + patience() * self.switches)).exp2());
+        self.switches *= (-half_lives / switch_half_lives()).exp2();
         self.follow(better?);
-        self.duel.forget(KEPT_BY_SWITCH + (1.0 - KEPT_BY_SWITCH) * (self.switches / SWITCHES_MAX).min(1.0));
+        self.duel.forget(kept_by_switch() + (1.0 - kept_by_switch()) * (self.switches / switches_max()).min(1.0));
         self.switches += 1.0;
         Some(self.followed())
     }

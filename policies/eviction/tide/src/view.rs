@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::Settings;
-use crate::constants::{HOLD_MAX, LEVEL_OCTAVES};
+use crate::constants::{hold_max, level_octaves};
 use crate::pools::{ByPool, EXPERIENCES, LEVELS, LUCKY, LUCKY_RETURNED, NEW, READ, RETURNED};
 
 /// A table of reaches, by its parameters. An entry that was read once and is worth 1 has a reach of 1.
@@ -188,7 +188,7 @@ impl View {
     /// One over the reach of each pool, for a cache of `len` entries.
     pub(crate) fn haste(&self, len: u32) -> ByPool<f32> {
         let mut haste = [0.0; 256];
-        let reach_min = 1.0 / (HOLD_MAX * len.max(1) as f32);
+        let reach_min = 1.0 / (hold_max() * len.max(1) as f32);
         for experience in 0..EXPERIENCES {
             let reach = match experience {
                 LUCKY | LUCKY_RETURNED if self.luck => 1.0,
@@ -197,7 +197,7 @@ impl View {
                 read => (self.growth * f32::from(read - READ)).exp2(),
             };
             for level in 0..LEVELS {
-                let worth = (-self.thrift * LEVEL_OCTAVES * f32::from(level)).exp2();
+                let worth = (-self.thrift * level_octaves() * f32::from(level)).exp2();
                 haste[usize::from(experience) * usize::from(LEVELS) + usize::from(level)] =
                     1.0 / (reach.max(reach_min) * worth);
             }

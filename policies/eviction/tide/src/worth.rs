@@ -2,7 +2,7 @@
 
 use sandbar_guest::eviction::knowledge::{Reader, Writer};
 
-use crate::constants::{COST_OCTAVES_MAX, FIRST_OCTAVE, LEARN, LEVEL_OCTAVES};
+use crate::constants::{cost_octaves_max, first_octave, learn, level_octaves};
 use crate::pools::LEVELS;
 
 /// Knows what a fetch usually costs.
@@ -32,9 +32,9 @@ impl Worth {
 
     /// The level of an entry; a cost of 0 is an unknown one, and taken to be usual.
     pub(crate) fn level(&mut self, weight_bytes: u64, fetch_cost_us: u64) -> u8 {
-        let octaves = (weight_bytes.max(1) as f32).log2() - self.cost_octaves(fetch_cost_us) - FIRST_OCTAVE;
+        let octaves = (weight_bytes.max(1) as f32).log2() - self.cost_octaves(fetch_cost_us) - first_octave();
         // As a cast saturates, what is out of range is at the end of it.
-        ((octaves / LEVEL_OCTAVES) as u8).min(LEVELS - 1)
+        ((octaves / level_octaves()) as u8).min(LEVELS - 1)
     }
 
     /// Whether any cost is known.
@@ -48,15 +48,15 @@ impl Worth {
         }
         let octaves = (fetch_cost_us as f32).log2();
         let usual = self.usual_octaves.get_or_insert(octaves);
-        *usual += (octaves - *usual) * LEARN;
-        (octaves - *usual).clamp(-COST_OCTAVES_MAX, COST_OCTAVES_MAX)
+        *usual += (octaves - *usual) * learn();
+        (octaves - *usual).clamp(-cost_octaves_max(), cost_octaves_max())
     }
 }
 
 /// What the fetch of an entry costs, in proportion to a usual one, as its weight and level say.
 pub(crate) fn cost_factor(weight_bytes: u64, level: u8) -> f32 {
-    let octaves = (weight_bytes.max(1) as f32).log2() - FIRST_OCTAVE - LEVEL_OCTAVES * f32::from(level);
-    octaves.clamp(-COST_OCTAVES_MAX, COST_OCTAVES_MAX).exp2()
+    let octaves = (weight_bytes.max(1) as f32).log2() - first_octave() - level_octaves() * f32::from(level);
+    octaves.clamp(-cost_octaves_max(), cost_octaves_max()).exp2()
 }
 
 #[cfg(test)]

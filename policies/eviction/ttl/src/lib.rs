@@ -10,11 +10,11 @@ use sandbar_guest::settings::NoSettings;
 /// The policy of one shard.
 #[derive(Debug)]
 pub struct Ttl {
-    /// How often an expiry was told.
+    /// How often the policy was told of an expiry.
     told: u64,
 }
 
-/// By expiry in milliseconds, then in the order in which that was told.
+/// By expiry in milliseconds since 1970, then in the order in which the policy was told of it.
 type ByExpiry = PriorityQueue<(u64, u64)>;
 
 impl Ttl {

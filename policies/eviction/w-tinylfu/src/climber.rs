@@ -31,13 +31,13 @@ impl Climber {
         self.share
     }
 
-    /// Writes it down for a policy that takes over.
+    /// Writes the climber for a policy that takes over.
     pub(crate) fn write(&self, own: &mut Writer) {
         [self.share, self.step, self.last_hit_ratio].into_iter().for_each(|float| own.float(float));
         [self.hits, self.requests].into_iter().for_each(|count| own.number(count));
     }
 
-    /// Reads it again.
+    /// Reads a climber that was written; none where it can't be one.
     pub(crate) fn read(own: &mut Reader<'_>) -> Option<Self> {
         let (share, step, last_hit_ratio) = (own.float()?, own.float()?, own.float()?);
         let (hits, requests) = (own.short()?.into(), own.short()?.into());

@@ -1,5 +1,5 @@
-//! `w-tinylfu`: a small window for what is new; it gets into the main part if it was asked for more often than what it
-//! would replace there. The window's size is found by hill climbing.
+//! `w-tinylfu`: a small window for new entries; an entry gets from there into the main part if it was asked for more
+//! often than the entry that it would replace. The window's size is found by hill climbing.
 //!
 //! G. Einziger, R. Friedman, B. Manes: TinyLFU: a highly efficient cache admission policy. ACM Transactions on Storage
 //! 13(4), 2017. G. Einziger, O. Eytan, R. Friedman, B. Manes: Adaptive software cache management. Middleware 2018.
@@ -29,11 +29,11 @@ pub struct Settings {
     pub climber: Switch,
 }
 
-/// `on` or `off`.
+/// Whether the window's share is adapted: `on` or `off`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Switch {
-    /// The default.
+    /// The share is adapted by hill climbing.
     #[default]
     On,
     /// The share stays what it is.
@@ -53,23 +53,23 @@ pub struct WTinyLfu {
     entries: Lists<u64>,
     sketch: Sketch,
     climber: Option<Climber>,
-    /// The share that the settings ask for.
+    /// The window's share that the settings ask for.
     window: f64,
     window_bytes: u64,
     protected_share: f64,
     capacity_bytes: u64,
-    /// Of the entries that are handed over.
+    /// Places of the entries that are handed over.
     places: Places,
 }
 
-/// What is written for a policy that takes over; another name wherever that changes.
+/// The form in which private knowledge is handed over: a new name whenever what is written changes.
 const FORM: &str = "w-tinylfu 2";
 
-/// New in the main part, by recency.
+/// The list of entries that are new in the main part, by recency.
 const PROBATION: u8 = 0;
-/// New in the cache, by recency.
+/// The list of entries that are new in the cache, by recency.
 const WINDOW: u8 = 1;
-/// Read in the main part, by recency.
+/// The list of entries that were read in the main part, by recency.
 const PROTECTED: u8 = 2;
 /// Counts are halved after this many reads per entry.
 const SAMPLE_FACTOR: u64 = 10;
@@ -78,8 +78,8 @@ const SAMPLE_FACTOR: u64 = 10;
 const WINDOW_WHEN_FULL: f64 = 0.1;
 
 impl WTinyLfu {
-    /// What is too much for the window goes on into the main part; while that makes too much of all, the one that was
-    /// asked for less of the candidate and the coldest on probation leaves.
+    /// Entries that are too much for the window move into the main part. While all entries together are too much, such
+    /// a candidate is compared with the coldest entry on probation, and the one that was asked for less leaves.
     fn evict_down_to(&mut self, bytes: u64, victims: &mut Vec<u32>) {
         self.pass_on(victims, bytes);
         while self.entries.total_bytes() > bytes {
@@ -106,7 +106,7 @@ impl WTinyLfu {
         }
     }
 
-    /// The table is made for what is resident; the sample is as long as if the capacity were used up.
+    /// Sizes the sketch: its table for the entries that are resident, its sample as if the capacity were used up.
     fn size_sketch(&mut self) {
         let (len, bytes) = (u64::from(self.entries.total_len()), self.entries.total_bytes());
         self.sketch.grow(len);
@@ -145,7 +145,7 @@ impl WTinyLfu {
         Some(())
     }
 
-    /// Takes over from a policy of another kind. What left lately is known to have been asked for.
+    /// Takes over from a policy of another kind. Of a ghost it is known that its key was asked for.
     fn begin_full(&mut self, knowledge: &Knowledge) {
         self.sketch.grow(knowledge.ghosts.len() as u64);
         for ghost in &knowledge.ghosts {
@@ -158,7 +158,7 @@ impl WTinyLfu {
         }
     }
 
-    /// Reads of any age. The sketch would have halved the old ones by now, so it is told their logarithm.
+    /// Counts reads of any age. The sketch would have halved old ones by now, so it is given their logarithm.
     fn count_reads(&mut self, key_hash: u64, reads: u8) {
         (0..(u16::from(reads) + 1).ilog2()).for_each(|_| _ = self.sketch.add(key_hash));
     }
@@ -169,7 +169,7 @@ impl WTinyLfu {
         if let Some(window_share) = climber.note(is_hit, u64::from(self.entries.total_len())) {
             self.window_bytes = share(self.capacity_bytes, window_share);
             self.demote();
-            // What is too much for the window moves on with the next arrival; what is missing comes by arrivals.
+            // Entries that are too much for the window move on with the next arrival; room in it is filled by arrivals.
         }
     }
 }
@@ -261,7 +261,7 @@ impl Eviction for WTinyLfu {
     }
 }
 
-/// At least 1, so that there is a window at all.
+/// A share of the capacity in bytes; at least 1, so that there is a window at all.
 fn share(capacity_bytes: u64, share: f64) -> u64 {
     ((capacity_bytes as f64 * share) as u64).clamp(1, capacity_bytes.max(1)).min(capacity_bytes)
 }

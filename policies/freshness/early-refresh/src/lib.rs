@@ -1,13 +1,13 @@
-//! Refreshes what is in use before it is stale, so that no client waits for it.
+//! Refreshes entries that are in use before they are stale, so that no client waits for the origin.
 //!
-//! With the defaults, each hit in the last 20 % of the freshness lifetime refreshes behind itself with a probability of
-//! 10 %. With `"method": "xfetch"` the odds follow from the time a fetch takes and grow towards the end of the lifetime
-//! (Vattani, Chierichetti, Lowenstein, "Optimal Probabilistic Cache Stampede Prevention", VLDB 2015).
+//! With the defaults, each hit in the last 20 % of the freshness lifetime starts a refresh behind it with a probability
+//! of 10 %. With `"method": "xfetch"` the odds follow from the time a fetch takes and grow towards the end of the
+//! lifetime (Vattani, Chierichetti, Lowenstein, "Optimal Probabilistic Cache Stampede Prevention", VLDB 2015).
 
 use sandbar_guest::freshness::{EarlyRefresh, Freshness, Plan, Request, Response};
 use serde::Deserialize;
 
-/// Sets the early refresh of whatever is stored.
+/// Sets the early refresh of each response that is stored.
 #[derive(Debug)]
 pub struct EarlyRefreshing {
     settings: Settings,
@@ -23,13 +23,13 @@ enum Method {
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Settings {
-    /// How it is decided whether a hit refreshes.
+    /// How it is decided whether a hit starts a refresh.
     method: Method,
     /// `window`: the part of the freshness lifetime, at its end, in which hits refresh.
     window_percent: f64,
-    /// `window`: the probability that a hit in it refreshes.
+    /// `window`: the probability that a hit in that part refreshes.
     odds_percent: f64,
-    /// `xfetch`: above 1, earlier refreshes; below 1, later ones.
+    /// `xfetch`: above 1, refreshes come earlier; below 1, later.
     beta: f64,
 }
 

@@ -1,4 +1,4 @@
-//! The floor: it adds nothing to RFC 9111. A good place to start a policy of one's own.
+//! The policy that adds nothing to RFC 9111. A good place to start a policy of one's own.
 
 use sandbar_guest::freshness::{Freshness, Plan, Request, Response};
 

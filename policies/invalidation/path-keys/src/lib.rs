@@ -1,4 +1,4 @@
-//! A write to a path purges that path, and the surrogate keys that its settings map the path to.
+//! A write to a path purges that path, and the surrogate keys that the settings map the path to.
 //!
 //! ```json
 //! {
@@ -27,9 +27,9 @@ pub struct PathKeys {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Settings {
-    /// Pattern of a path to the keys to purge.
+    /// Patterns of paths, each with the keys to purge.
     keys: BTreeMap<String, Vec<String>>,
-    /// Whether what is purged stays, but stale.
+    /// Whether the purges are soft: entries stay, but stale.
     soft: bool,
 }
 

@@ -3,7 +3,7 @@
 use sandbar_guest::eviction::knowledge::{Reader, Writer};
 
 use super::{Ghost, Keys, Run, Settled, Share, Trials};
-use crate::constants::{KEYS_MAX, PERIOD};
+use crate::constants::{keys_max, period};
 use crate::duel::Duel;
 use crate::pools::Pools;
 use crate::view::View;
@@ -31,12 +31,12 @@ impl Trials {
         trials.followed = usize::try_from(own.number()?).ok().filter(|followed| *followed < views.len())?;
         trials.followed_for = own.short()?;
         trials.switches = Some(own.float()? as f32).filter(|switches| (0.0..=f32::MAX).contains(switches))?;
-        trials.wait = own.short()?.clamp(1, PERIOD);
-        trials.keys = Keys::read(KEYS_MAX, own)?;
+        trials.wait = own.short()?.clamp(1, period());
+        trials.keys = Keys::read(keys_max(), own)?;
         trials.duel = Duel::read(views.len(), own)?;
         trials.runs = views.iter().map(|view| Run::read(*view, own)).collect::<Option<_>>()?;
         let held_by = |number| trials.held_by(number);
-        trials.settled = Settled::read(views.len(), KEYS_MAX, held_by, own)?;
+        trials.settled = Settled::read(views.len(), keys_max(), held_by, own)?;
         Some(trials)
     }
 }
@@ -57,7 +57,7 @@ impl Run {
     fn read(view: View, own: &mut Reader<'_>) -> Option<Self> {
         let mut entries = Pools::read_under(&view, own)?;
         for _ in 0..own.count()? {
-            let number = own.short().filter(|number| *number < KEYS_MAX)?;
+            let number = own.short().filter(|number| *number < keys_max())?;
             let weight_bytes = own.number()?;
             let heirloom = entries.read_entry(own)??;
             entries.remove(number);

@@ -3,7 +3,7 @@
 //! A part of all hashes is not quite the same part of the keys, and still less of the bytes. A loop that just fits, or just
 //! doesn't, is told apart only by a miniature of the size that these keys have in the cache.
 
-use crate::constants::{FOLLOW, RATIO_MAX};
+use crate::constants::{follow, ratio_max};
 
 /// Follows the share that the cache shows from the one that the hashes promise.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl Share {
     pub(super) fn follow(&mut self) {
         if self.bytes > 0 {
             let shown = self.bounded(self.sampled_bytes as f64 / self.bytes as f64);
-            self.share += (shown - self.share) * FOLLOW;
+            self.share += (shown - self.share) * follow();
         }
     }
 
@@ -62,7 +62,7 @@ impl Share {
 
     #[inline]
     fn bounded(&self, share: f64) -> f64 {
-        share.clamp(self.expected / RATIO_MAX, (self.expected * RATIO_MAX).min(1.0))
+        share.clamp(self.expected / ratio_max(), (self.expected * ratio_max()).min(1.0))
     }
 }
 
