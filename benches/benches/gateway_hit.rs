@@ -47,7 +47,7 @@ async fn hits(mut client: Client, target: String, count: u64) {
     }
 }
 
-/// Time for `count` hits in all, shared among connections.
+/// Time for `count` hits in all, divided among the connections.
 async fn timed(gateway: &TestGateway, target: &str, connections: u64, count: u64) -> Duration {
     let mut clients = Vec::new();
     for _ in 0..connections {

@@ -1,5 +1,5 @@
-//! What does a call of a guest cost, for each role, beside the same policy compiled in? And making an instance, and
-//! compiling a component?
+//! What does a call of a guest cost, for each role, beside the same policy compiled in? And what does it cost to make
+//! an instance, and to compile a component?
 
 use std::collections::BTreeSet;
 use std::hint::black_box;
@@ -31,7 +31,7 @@ fn bound(engine: &Arc<Engine>, binding: Binding) -> TenantPolicies {
     TenantPolicies::open(Arc::clone(engine), "bench", &[binding], BTreeSet::new(), None, clock).expect("it binds")
 }
 
-/// A full shard, and batches of reads of what it holds.
+/// The policy of a shard that is full.
 fn shard(policies: &TenantPolicies) -> Box<dyn EvictionPolicy> {
     let mut shard = policies.eviction().make(u64::from(RESIDENT), 1).expect("there are instances");
     let mut events = Vec::new();

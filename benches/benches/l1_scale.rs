@@ -1,17 +1,17 @@
-//! How does L1 scale? What a hit and an insert cost from a thousand to ten million entries, what an entry costs in memory
-//! beside its key and value, and what a tenant costs of which nobody asks anything.
+//! How does L1 scale? What a hit and an insert cost from a thousand to ten million entries, what an entry costs in
+//! memory beside its key and value, and what an idle tenant costs.
 //!
 //! ```sh
 //! cargo bench -p sandbar-benches --bench l1_scale -- [--entries 1000,1000000] [--policy tide|lru|...] [--tenants 10000]
 //! ```
 //! Each row is measured in a process of its own, in the production layout (read buffers and shards by size).
 //! Reads draw their keys evenly, which is the worst case: nothing is found in a processor's cache that did not fit into
-//! it. Inserts are measured while the tier fills, and when it is full and each drives another entry out. One thread, in
+//! it. Inserts are measured while the tier fills, and when it is full and each insert evicts an entry. One thread, in
 //! processor time; the tables and the values are warm.
 //!
 //! Bytes are resident memory as the kernel counts it, before and after the tier was filled. A value is an `Arc` of the
-//! key's text, 32 bytes; what the allocator takes for it is subtracted. What is left is the tables, the slots and the policy:
-//! once filled, and once two million more entries have each driven another one out, which is when a policy has ghosts.
+//! key's text, 32 bytes; what the allocator takes for it is subtracted. The tables, the slots and the policy are left:
+//! once the tier is filled, and once two million more inserts have each evicted an entry: then a policy has ghosts.
 
 use std::hint::black_box;
 use std::process::Command;
@@ -30,7 +30,7 @@ use sandbar::tenant::config::TenantConfig;
 
 const SIZES: &str = "1000,10000,100000,1000000,3000000,10000000";
 
-/// Reads and inserts that are measured: enough that a small tier is gone over often.
+/// Reads and inserts that are measured: enough to go over a small tier many times.
 const OPERATIONS: u64 = 2_000_000;
 
 /// A key's text and nothing more.
@@ -65,8 +65,8 @@ fn main() {
     in_a_process(&["--idle", value("--tenants").as_deref().unwrap_or("10000")]);
 }
 
-/// A process of its own has no memory that another row left behind. Tables that are done with go back to the system at once,
-/// as they do sooner or later with the allocator that the program has.
+/// Measures a row in a process of its own, which has no memory that another row left behind. Freed tables go back to
+/// the system at once there, as they do sooner or later with the allocator of the program.
 fn in_a_process(words: &[&str]) {
     let own = std::env::current_exe().expect("a path of its own");
     let mut process = Command::new(own);
@@ -118,7 +118,7 @@ fn per(time: Duration, turns: u64) -> f64 {
     time.as_nanos() as f64 / turns as f64
 }
 
-/// Tenants with the default settings: as they are made, and when each holds an entry that was read.
+/// Measures tenants with the default settings: as they are made, and when each holds an entry that was read.
 fn idle(tenants: u64) {
     let origin = Arc::new(Loader::new("none", async |_| Err::<http::Response<Body>, BoxError>("none".into())));
     let clock = Arc::new(SystemClock);

@@ -101,7 +101,7 @@ fn disk_hit(criterion: &mut Criterion, runtime: &Runtime, keys: &Arc<Vec<CacheKe
     group.finish();
 }
 
-/// Prints what one of each costs, measured in turn: on the clock, and of this process's processor time.
+/// Prints what a bare read and a hit cost, measured in turn: in elapsed time, and in processor time of this process.
 fn in_turn(how: &str, bare: impl Fn() -> Duration, hit: impl Fn() -> Duration) {
     let rounds: Vec<[Duration; 4]> = (0..15)
         .map(|_| {
@@ -199,7 +199,7 @@ where
     began.elapsed()
 }
 
-/// Some key, another one each time.
+/// The index of a key, another one for each `n`.
 fn place(n: u64) -> usize {
     usize::try_from(n.wrapping_mul(2_654_435_761) % KEYS).expect("small")
 }

@@ -1,10 +1,11 @@
-//! How long until every other node has forgotten what one has purged? Three nodes, each a process of its own, on one Redis
-//! and one machine; clients keep all of them busy. A page changes at the origin and is purged at node 0, by its surrogate
-//! key; meanwhile the page is asked for at the other two, over and over.
+//! How long until no other node serves a page that one node has purged? Three nodes, each a process of its own, on one
+//! Redis and one machine; clients keep all of them busy. A page changes at the origin and is purged at node 0, by its
+//! surrogate key; meanwhile the page is asked for at the other two, over and over.
 //!
-//! Printed are the times from before the purge was sent until its acknowledgement had come, and until the slower of the
-//! others was asked the first time that it did not show the old page any more (so the time of a request, and the rest between
-//! two, are part of it), and how busy the machine was: where its processors have nothing left, the times are mostly those of waiting for one.
+//! Two times are printed, both from before the purge was sent: until its acknowledgement had come, and until the slower
+//! of the other nodes was sent the first request that it did not answer with the old page (so the time of a request,
+//! and the rest between two, are part of that time). How busy the machine was is printed too: where no processor is
+//! free, the times are mostly spent waiting for one.
 //!
 //! `cargo build --release && cargo bench -p sandbar-benches --bench purge_fanout`
 
@@ -23,13 +24,13 @@ const PURGES: usize = 1000;
 const REST: Duration = Duration::from_millis(3);
 const PAGE: &str = "/purged/k1";
 
-/// What else goes on.
+/// The load beside the purges.
 struct Load {
     name: &'static str,
     /// Clients that ask for other pages all the time, and how long they rest in between.
     clients: usize,
     rest: Duration,
-    /// How long those who watch the page rest in between.
+    /// How long the clients that watch the page rest in between.
     watch_rest: Duration,
 }
 
@@ -52,7 +53,7 @@ async fn main() -> anyhow::Result<()> {
 
 async fn under(load: &Load, nodes: &Nodes) -> anyhow::Result<()> {
     let addresses = nodes.addresses();
-    // Numbers of another surrogate key than the page's: what is measured purges nothing of the load.
+    // Pages whose numbers give them another surrogate key than the purged page's: the purges reach nothing of the load.
     let clients =
         Steady::start(&addresses, load.clients, load.rest, |client, n| format!("/load{client}/k{}", n % 500 * 3));
     let admin = nodes[0].admin_address();
@@ -91,7 +92,7 @@ async fn under(load: &Load, nodes: &Nodes) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Asks for the page until it is shown at this version, and answers with when it was asked that time.
+/// Asks for the page until it is shown at this version; answers with the time from `began` to that last request.
 async fn watch(node: SocketAddr, version: u64, began: Instant, rest: Duration) -> anyhow::Result<Duration> {
     let mut client = Client::new(node, HOST);
     client.connect().await?;

@@ -1,1 +1,1 @@
-//! Placeholder.
+//! Empty: this crate consists of its benches.

@@ -1,4 +1,4 @@
-//! Any pattern, repeated: what it costs grows with its length, not with the square of it.
+//! Any pattern, repeated: the cost of reading it grows with its length, not with the square of the length.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Any two requests: neither is given what the origin said to the other because of what is not in the key.
+//! Any two requests: neither is given what the origin said to the other because of something that is not in the key.
 
 #![no_main]
 

@@ -1,5 +1,6 @@
-//! Patterns, repeated until they fill every field that is parsed and the target: what it costs must grow in proportion to the
-//! length. The fuzz target runs it on what the fuzzer makes up, an ordinary test on the saved corpus.
+//! Patterns, repeated until they fill every field that is parsed and the target: the cost of answering a request with
+//! them must grow in proportion to their length. The fuzz target runs this on what the fuzzer makes up, an ordinary
+//! test on the saved corpus.
 
 use std::convert::Infallible;
 
@@ -21,12 +22,12 @@ const LENGTH: usize = 480;
 /// Lines of each field in the shorter input, where each repetition is a line.
 const LINES: usize = 16;
 
-/// Fields that have so many lines at the same time: with more of them the processor's caches would be what is measured.
+/// Fields that have these lines at the same time: with more of them the processor's caches would be measured.
 const NAMES: usize = 4;
 
-/// Takes bytes, parted by NUL, for what is there once and what is repeated in turn, and checks what it costs to have that in
-/// every field at once, and on as many lines of each field. In what is repeated `#` stands for the number of the repetition.
-/// Without any bytes it is the number of fields that grows.
+/// Takes bytes, separated by NUL, as texts that are there once and patterns that are repeated, in turn, and checks what
+/// it costs to have these in every field at once, and to have each repetition of a pattern on a line of its own. In a
+/// pattern `#` stands for the number of the repetition. Without any bytes the number of fields grows instead.
 ///
 /// # Panics
 /// When 64 times the length costs more than 128 times the processor time.
@@ -77,13 +78,13 @@ fn grows_with_fields() {
 
 /// What an input is made of.
 struct Shape<'a> {
-    /// What is there once, and what is repeated behind it.
+    /// Texts that are there once, each with the pattern that is repeated behind it.
     parts: Vec<(&'a [u8], &'a [u8])>,
     end: &'a [u8],
 }
 
 impl<'a> Shape<'a> {
-    /// None where nothing would be repeated often enough to tell.
+    /// Reads a shape; none where a pattern would not be repeated often enough to tell how the cost grows.
     fn read(bytes: &'a [u8]) -> Option<Self> {
         let parts: Vec<&[u8]> = bytes.split(|byte| *byte == 0).collect();
         let (pairs, end) = parts.as_chunks::<2>();
@@ -114,7 +115,7 @@ impl<'a> Shape<'a> {
     }
 }
 
-/// The pattern with its number for `#`, as long as with any other number.
+/// The pattern with the number of a repetition for `#`; it is as long with each number.
 fn numbered(repeated: &[u8], number: usize) -> Vec<u8> {
     let number = format!("{number:04x}");
     repeated
@@ -139,7 +140,7 @@ fn on_lines(names: &[&'static str], lines: &[HeaderValue]) -> HeaderMap {
     fields
 }
 
-/// The whole request path of a tenant whose settings look at all that a request has.
+/// The whole request path of a tenant whose settings make it look at every part of a request.
 struct Path {
     runtime: tokio::runtime::Runtime,
 }
@@ -150,8 +151,7 @@ impl Path {
         Self { runtime }
     }
 
-    /// A client that asks with these bytes in its target and in each of its fields, of an origin that answers with them in
-    /// each of its own.
+    /// A client sends these bytes in its target and in each field, and the origin answers with them in each field.
     fn exchange(&self, value: &[u8]) {
         let mut fields = everywhere(value);
         // A request for no host, or with a body of another length, would be refused before anything is looked at.
@@ -160,8 +160,8 @@ impl Path {
         self.converse(&target(value), &fields);
     }
 
-    /// Requests with these fields, answered with the same: by a method that is stored, by the same again, and by one that
-    /// invalidates.
+    /// Requests with these fields, answered with the same fields: twice with a method whose responses are stored, with
+    /// HEAD, and with a method that invalidates.
     fn converse(&self, target: &Uri, fields: &HeaderMap) {
         let said = fields.clone();
         self.runtime.block_on(async move {
@@ -186,7 +186,7 @@ async fn ask(mut service: CacheService, method: Method, target: &Uri, fields: &H
     let _ = response.into_body().collect().await;
 }
 
-/// The bytes as path and query, those left out that no target holds.
+/// The bytes as path and query, without those that no target can hold.
 fn target(value: &[u8]) -> Uri {
     let held = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%".contains(byte);
     let text: String = value.iter().filter(|byte| held(byte)).map(|byte| char::from(*byte)).collect();

@@ -9,7 +9,7 @@ use sandbar_base::Timestamp;
 use sandbar_http::entry::StoredResponse;
 use sandbar_http::semantics::{self, CacheStatus, Ranges, RequestHead, ResponseHead, Reuse, StoreRules, Times, Vary};
 
-/// Fields from bytes, a line each; lines that are none are passed over.
+/// Fields from bytes, a line each; lines that are no fields are skipped.
 pub(crate) fn fields_of(bytes: &[u8]) -> HeaderMap {
     let mut fields = HeaderMap::new();
     for line in bytes.split(|byte| *byte == b'\n').take(64) {
@@ -26,10 +26,10 @@ pub(crate) fn fields_of(bytes: &[u8]) -> HeaderMap {
 /// Has every parser read the same bytes, as the request and as the response, and checks what must hold of any answer.
 ///
 /// # Panics
-/// When it does not.
+/// When an answer can't be right.
 pub(crate) fn parse_everything(bytes: &[u8]) {
     let mut fields = fields_of(bytes);
-    // The bytes as such, in each of the fields that is parsed.
+    // Where the bytes hold no field, all of them go into each of the fields that are parsed.
     if fields.is_empty()
         && let Ok(value) = HeaderValue::from_bytes(bytes)
     {
@@ -40,8 +40,7 @@ pub(crate) fn parse_everything(bytes: &[u8]) {
     ask_everything(&fields, bytes);
 }
 
-/// Asks every question there is of these fields, as those of the request and of the response. `named` is what the cache
-/// is called.
+/// Asks all that can be asked of these fields, as those of request and response. `named` is the name of the cache.
 ///
 /// # Panics
 /// When an answer can't be right.
@@ -131,7 +130,7 @@ fn questions(stored: &StoredResponse, request: &RequestHead<'_>, fields: &Header
 /// A lifetime is at most 2^31 seconds, or the span of the date forms.
 const MILLIS_MAX: u64 = 253_402_300_800_000;
 
-/// Fields by which variants are selected: preferences, a list, and one that is none.
+/// Fields by which variants are selected: a list of preferences, another list, and one that is no list.
 const SELECTING: [&str; 3] = ["accept-language", "x-device", "cookie"];
 
 /// The fields that are parsed.

@@ -1,7 +1,7 @@
-//! Two requests, one after the other: what the second is answered with must be what the origin says to it, in all that the
-//! response depends on by its own word (`Vary`) and in all by which an origin lets itself be talked into something else. So
-//! the key, the variant and the request that is sent on are made of the same fields. The fuzz target runs it on what the
-//! fuzzer makes up, an ordinary test on the saved corpus.
+//! Two requests, one after the other: the second must be answered with what the origin says to it, as far as the
+//! response depends on fields that its `Vary` names, and on fields that make some origins answer another request. That
+//! holds where the key, the variant and the request that is forwarded are made of the same fields. The fuzz target runs
+//! this on what the fuzzer makes up, an ordinary test on the saved corpus.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -19,7 +19,8 @@ use tower::{Layer, Service, service_fn};
 /// Lines of a head at most.
 const LINES_MAX: usize = 16;
 
-/// Takes `Vary`, one request and another from bytes, parted by NUL: a request is a target on the first line, and fields.
+/// Takes the value of `Vary` and two requests from bytes, separated by NUL: a request is a target on the first line,
+/// and fields.
 ///
 /// # Panics
 /// When the second request is given what the origin has said to the first, and would not have said to it.
@@ -38,7 +39,7 @@ pub(crate) fn answers_belong_to_their_requests(bytes: &[u8]) {
     });
 }
 
-/// Settings that look at more than the target.
+/// Rules by which more than the target is part of the key.
 fn rules() -> KeyRules {
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     KeyRules {
@@ -50,7 +51,7 @@ fn rules() -> KeyRules {
     }
 }
 
-/// A cache in front of an origin that says what it has seen.
+/// A cache in front of an origin that answers with what it has seen of the request.
 fn cache(key: &KeyRules, vary: &HeaderValue) -> CacheService {
     let config = TenantConfig { key: key.clone(), ..TenantConfig::default() };
     let vary = Arc::new(vary.clone());
@@ -84,8 +85,8 @@ fn variable(name: &str) -> String {
     name.replace(|c: char| !c.is_ascii_alphanumeric(), "_").to_ascii_uppercase()
 }
 
-/// The members of a value in lower case and in order, without white space: a cache may take for the same what differs in no
-/// more than that (RFC 9111 section 4.1).
+/// The members of a value in lower case and in order, without white space: a cache may take values for the same that
+/// differ in no more than that (RFC 9111 section 4.1).
 fn plain(value: &[u8]) -> String {
     let text = String::from_utf8_lossy(value).to_lowercase();
     let mut members: Vec<String> = text.split([',', ';']).map(|member| member.replace([' ', '\t'], "")).collect();
@@ -109,7 +110,7 @@ async fn ask(service: &CacheService, head: &[u8]) -> (StatusCode, String) {
     (head.status, String::from_utf8_lossy(&received).into_owned())
 }
 
-/// Fields, a line each; those are passed over that have a request answered in another way than by what the origin says.
+/// Fields, a line each, without those that have a request answered in another way than with what the origin says.
 fn fields<'a>(lines: impl Iterator<Item = &'a [u8]>) -> HeaderMap {
     let mut fields = HeaderMap::new();
     for line in lines.take(LINES_MAX) {
@@ -129,7 +130,7 @@ fn fields<'a>(lines: impl Iterator<Item = &'a [u8]>) -> HeaderMap {
 const PASSED_OVER: [&str; 7] =
     ["cache-control", "content-length", "expect", "max-forwards", "pragma", "range", "transfer-encoding"];
 
-/// Fields that origins believe, and that no response names in `Vary`.
+/// Fields that some origins act on, and that no response names in `Vary`.
 const BELIEVED: [&str; 40] = [
     "base-url",
     "cf-visitor",

@@ -8,8 +8,8 @@ use sandbar::clock::thread_cpu_time;
 /// How much longer the longer input is.
 pub(crate) const TIMES_AS_LONG: usize = 64;
 
-/// How much more it may cost: what a sort adds, or a cache of the processor that has become too small. The square of the
-/// length would cost 4096 times as much.
+/// How much more the longer input may cost: a sort adds to it, or a cache of the processor that has become too small.
+/// The square of the length would cost 4096 times as much.
 const COST_TIMES_MAX: u32 = 128;
 
 /// A disturbance only ever adds to what is measured, so the least of several counts is taken.

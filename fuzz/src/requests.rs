@@ -17,7 +17,7 @@ use tower::{Layer, Service, service_fn};
 /// Exchanges in one conversation at most.
 const EXCHANGES_MAX: usize = 24;
 
-/// One exchange: what the client asks, what the origin would say, how long it is until then.
+/// One exchange: what the client asks, what the origin would say, and the pause before it.
 struct Exchange {
     method: Method,
     target: String,
@@ -28,15 +28,15 @@ struct Exchange {
     pause: Duration,
 }
 
-/// What has been said so far, by what every body names: the number of its exchange.
+/// What the origin would say next, and the targets of the bodies that it gave so far: each has its exchange's number.
 #[derive(Default)]
 struct Said {
     next: VecDeque<(usize, StatusCode, HeaderMap, Vec<u8>)>,
     bodies: HashMap<Vec<u8>, String>,
 }
 
-/// Has the conversation and checks what must hold of any: every request is answered, with an outcome, and counted once, and
-/// a whole body is one that the origin gave for this very target.
+/// Has a conversation and checks what must hold of each: every request is answered, with an outcome, and counted once,
+/// and a whole body is one that the origin gave for this very target.
 ///
 /// # Panics
 /// When it does not hold.
@@ -108,7 +108,7 @@ async fn check(service: &CacheService, said: &Arc<Mutex<Said>>, number: usize, e
     }
 }
 
-/// Exchanges are parted by a NUL byte, what is asked and what is said by an empty line.
+/// Exchanges are separated by a NUL byte, what is asked and what is said by an empty line.
 fn exchanges(bytes: &[u8]) -> Vec<Exchange> {
     bytes
         .split(|byte| *byte == 0)
@@ -137,7 +137,7 @@ fn exchange(number: usize, bytes: &[u8]) -> Exchange {
     }
 }
 
-/// Fields from bytes, a line each; lines that are none are passed over, and those that would belie the body.
+/// Fields from bytes, a line each; lines that are no fields are skipped, and fields that would contradict the body.
 fn fields(bytes: &[u8]) -> HeaderMap {
     let mut fields = HeaderMap::new();
     for line in bytes.split(|byte| *byte == b'\n').take(32) {

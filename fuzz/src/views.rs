@@ -7,14 +7,14 @@ use sandbar::http::key::{KeyRules, Target};
 use sandbar::http::origin_view::{ForwardRules, OriginView, ViewRules, origin_view};
 use sandbar::http::semantics::{selecting_values, twin};
 
-/// Fields that no client's word may decide.
+/// Fields whose value no client may decide.
 const OWN: [&str; 4] = ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "forwarded"];
 
-/// What an origin could be talked into by, if it got there; the first of the list at least, there are more.
+/// Fields that make some origins answer another request, if they reach them; only some of all that there are.
 const OVERRIDES: [&str; 6] =
     ["x-original-url", "x-rewrite-url", "x-http-method-override", "x-method-override", "x-host", "front-end-https"];
 
-/// Looks at a request: a line with method and target, then its fields, a line each.
+/// Checks a request: a line with method and target, then its fields, a line each.
 ///
 /// # Panics
 /// When what is forwarded and what is looked up differ.

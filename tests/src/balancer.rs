@@ -1,5 +1,5 @@
-//! A client that goes through a load balancer: node after node in turn, and where one gives no answer, the next. That is
-//! what a real one does for requests that may be repeated.
+//! A client behind a load balancer: it asks one node after the other in turn, and where a node gives no answer, the
+//! next one. A real load balancer does so for requests that may be repeated.
 
 use std::net::SocketAddr;
 
@@ -7,7 +7,7 @@ use anyhow::Context;
 
 use crate::client::{Answer, Client};
 
-/// Nodes as one.
+/// Clients of all nodes, asked in turn.
 #[derive(Debug)]
 pub struct Balancer {
     clients: Vec<Client>,
@@ -15,7 +15,8 @@ pub struct Balancer {
 }
 
 impl Balancer {
-    /// Over these nodes, which are called `host`; the first request goes to the `first` of them, counted round.
+    /// A balancer over these nodes, whose requests name `host`; the first request goes to node `first` (modulo their
+    /// number).
     pub fn new(nodes: &[SocketAddr], host: &str, first: usize) -> Self {
         let clients: Vec<Client> = nodes.iter().map(|node| Client::new(*node, host)).collect();
         Self { turn: first % clients.len().max(1), clients }

@@ -1,4 +1,4 @@
-//! A client: one keep-alive connection, and what tests want to know of an answer.
+//! An HTTP client: one keep-alive connection, and answers in the form that tests check.
 
 use std::net::SocketAddr;
 
@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Fields of an answer at most.
+/// How many fields an answer may have.
 const FIELDS_MAX: usize = 1024;
 
 /// A client of one server.
@@ -36,7 +36,7 @@ pub struct Answer {
 }
 
 impl Client {
-    /// A client of the server at `address`, which it calls `host`. It connects with its first request.
+    /// A client of the server at `address`; its requests name `host`. It connects with its first request.
     pub fn new(address: SocketAddr, host: &str) -> Self {
         Self { address, host: host.to_owned(), connection: None }
     }
@@ -73,7 +73,8 @@ impl Client {
         Ok(Answer { status: parts.status, fields: parts.headers, body: body.to_bytes() })
     }
 
-    /// Sends a request and answers with the head of the answer; its content can be read bit by bit, or not.
+    /// Sends a request and returns when the head of the answer is there; the content can be read bit by bit, or not at
+    /// all.
     ///
     /// # Errors
     /// When no answer came.
@@ -104,8 +105,8 @@ impl Client {
         self.connection().await.map(|_| ())
     }
 
-    /// Forgets the connection: the next request opens another. It is closed as soon as an answer that is still being read
-    /// is dropped too.
+    /// Forgets the connection: the next request opens another. It is closed as soon as an answer that is still being
+    /// read is dropped too.
     pub fn hang_up(&mut self) {
         self.connection = None;
     }
@@ -146,7 +147,7 @@ impl Answer {
         CacheStatus(text.to_owned())
     }
 
-    /// Whether it was answered without asking the origin.
+    /// Whether the cache answered without asking the origin.
     pub fn is_hit(&self) -> bool {
         self.cache_status().has("hit")
     }
@@ -167,7 +168,7 @@ impl CacheStatus {
         self.parameters().find(|(key, _)| *key == name)?.1
     }
 
-    /// All of it.
+    /// The whole member as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! Many clients at the same moment, and many that go on.
+//! Many clients that ask at the same moment, and many that go on asking.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,19 +15,19 @@ use crate::nodes::HOST;
 use crate::versions::version_shown;
 use crate::wait::eventually;
 
-/// What became of one request.
+/// One request and its answer.
 #[derive(Debug)]
 pub struct Asked {
-    /// Which client asked.
+    /// Number of the client that asked.
     pub client: usize,
-    /// Which node was asked.
+    /// Number of the node that was asked.
     pub node: usize,
-    /// What it answered.
+    /// The node's answer.
     pub answer: anyhow::Result<Answer>,
 }
 
-/// Asks for a page with so many clients at once, each on a connection of its own that is there already, spread evenly
-/// over the nodes.
+/// Asks for a page with so many clients at once, spread evenly over the nodes; each has a connection of its own, made
+/// before.
 ///
 /// # Errors
 /// When a client can't connect.
@@ -35,7 +35,7 @@ pub async fn at_once(nodes: &[SocketAddr], clients: usize, page: &str) -> anyhow
     at_once_as(nodes, clients, page, |_| Vec::new()).await
 }
 
-/// The same, client `n` with the fields `fields(n)`.
+/// Like [`at_once`], client `n` with the fields `fields(n)`.
 ///
 /// # Errors
 /// As [`at_once`].
@@ -62,10 +62,10 @@ pub async fn at_once_as(
     Ok(asking.join_all().await)
 }
 
-/// Clients that ask for one page after the other, each as a load balancer would have it, until they are told to stop.
+/// Clients that ask for one page after the other, each through a [`Balancer`], until they are told to stop.
 pub struct Steady {
     stop: Arc<AtomicBool>,
-    /// By client: how many requests are over.
+    /// By client, how many requests have ended.
     asked: Arc<[AtomicU64]>,
     clients: JoinSet<Seen>,
 }
@@ -73,16 +73,17 @@ pub struct Steady {
 /// What steady clients saw.
 #[derive(Debug, Default)]
 pub struct Seen {
-    /// True copies of pages.
+    /// Answers that were true copies of their pages.
     pub answers: u64,
-    /// Of these, the ones from the shared tier.
+    /// Those of these answers that came from the shared tier.
     pub from_l2: u64,
-    /// Anything else.
+    /// What was wrong with all other answers; twenty for each client at most.
     pub errors: Vec<String>,
 }
 
 impl Steady {
-    /// Lets so many clients begin. Client `c` asks for page `page(c, n)` in its `n`-th request, and rests in between.
+    /// Starts so many clients. Client `c` asks for page `page(c, n)` in its `n`-th request, and waits for `rest` in
+    /// between.
     pub fn start(
         nodes: &[SocketAddr],
         clients: usize,
@@ -109,18 +110,18 @@ impl Steady {
         Self { stop, asked, clients: asking }
     }
 
-    /// Waits until each of them has asked so many times more, and has been answered: nobody is held up.
+    /// Waits until each client has asked so many times more and has been answered, so that no client is held up.
     ///
     /// # Panics
-    /// When somebody is.
+    /// When a client is.
     pub async fn each_is_answered(&self, times: u64) {
         let asked = || self.asked.iter().map(|asked| asked.load(Ordering::Relaxed));
-        // What is answered next may have been asked for before.
+        // The next answer may be to a request from before this call, so one more is waited for.
         let enough: Vec<u64> = asked().map(|before| before + 1 + times).collect();
         eventually("each client is answered", async || asked().zip(&enough).all(|(now, enough)| now >= *enough)).await;
     }
 
-    /// Ends it, and answers with what they saw.
+    /// Stops the clients, and returns what they saw.
     pub async fn end(self) -> Seen {
         self.stop.store(true, Ordering::Relaxed);
         self.clients.join_all().await.into_iter().fold(Seen::default(), Seen::with)

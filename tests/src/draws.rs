@@ -1,6 +1,6 @@
-//! Means over seeds: what depends on a draw is judged by several.
+//! Means over seeds, for results that depend on a random draw.
 
-/// The mean of what the seeds from 1 to `draws` give, each number for itself.
+/// The means of the numbers that `draw` gives for the seeds from 1 to `draws`.
 ///
 /// ```
 /// assert_eq!(sandbar_tests::draws::mean(3, |seed| [seed as f64, 1.0]), [2.0, 1.0]);

@@ -14,7 +14,7 @@ pub fn key(tenant: &str, n: u64) -> CacheKey {
     CacheKey::new(tenant, "https://example.org", &format!("/products/{n}"))
 }
 
-/// A body of `bytes` bytes that only `seed` gives and that no compressor makes smaller.
+/// A body of `bytes` bytes that follows from `seed` and can't be compressed.
 pub fn body(seed: u64, bytes: usize) -> Vec<u8> {
     let mut body = vec![0; bytes];
     blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut body);

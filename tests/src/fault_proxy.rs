@@ -1,4 +1,4 @@
-//! A TCP proxy that misbehaves on demand: between a node and a server, so that one node alone is cut off.
+//! A TCP proxy that misbehaves on demand. It stands between one node and a server, so that this node alone is cut off.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -22,9 +22,9 @@ pub enum Fault {
     Delay(Duration),
     /// Ends connections, and takes no new ones.
     Cut,
-    /// Connections stay open, new ones are taken, and nothing comes through: the peer has vanished without a word.
+    /// Connections stay open, new ones are taken, and no byte comes through, as if the peer had vanished.
     HalfOpen,
-    /// Answers with bytes that are nobody's protocol.
+    /// Replaces answers by bytes that are no protocol's.
     Garbage,
 }
 
@@ -39,7 +39,8 @@ pub struct FaultProxy {
 #[derive(Debug)]
 struct Shared {
     fault: watch::Sender<Fault>,
-    /// Held while bytes are passed on or the fault is changed: none that were read before slip through after it.
+    /// Held while bytes are passed on or the fault is changed, so that no byte read before a change is passed on after
+    /// it.
     passing: Mutex<()>,
     called: AtomicU64,
     struck: AtomicU64,
@@ -64,18 +65,18 @@ impl FaultProxy {
         self.addr
     }
 
-    /// When this returns it does that, with each byte that it has not passed on yet.
+    /// Changes the fault. From its return on the fault holds for every byte that has not been passed on yet.
     pub fn set(&self, fault: Fault) {
         let _nothing_passes = self.shared.passing.lock();
         self.shared.fault.send_replace(fault);
     }
 
-    /// How often somebody has called, and was let in or not.
+    /// How many connections were made to the proxy, those included that it closed at once.
     pub fn called(&self) -> u64 {
         self.shared.called.load(Ordering::SeqCst)
     }
 
-    /// How often somebody has run into a fault: what they sent or were sent did not come as it was, or not at all.
+    /// How often a fault has had an effect: bytes or a connection were delayed, changed or held back.
     pub fn struck(&self) -> u64 {
         self.shared.struck.load(Ordering::SeqCst)
     }
@@ -135,7 +136,7 @@ impl Shared {
         self.struck.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Passes a piece on, by what the fault is until its last byte has gone; false where the connection ends.
+    /// Passes bytes on, under the fault of each moment until the last byte is written; false where the connection ends.
     async fn deliver(
         &self,
         to: &OwnedWriteHalf,
@@ -180,7 +181,7 @@ impl Shared {
         true
     }
 
-    /// Writes what there is room for, unless the fault has changed.
+    /// Writes as many bytes as the socket takes, unless the fault has changed.
     fn write(&self, to: &OwnedWriteHalf, bytes: &[u8], fault: &watch::Receiver<Fault>) -> std::io::Result<usize> {
         let _passing = self.passing.lock();
         if fault.has_changed().unwrap_or(true) {

@@ -1,4 +1,4 @@
-//! A gateway of the test's own: on free ports, with its data in a directory that goes away with it.
+//! A gateway in the test's process: on free ports, with its data in a directory that is removed with it.
 //!
 //! ```no_run
 //! # async fn example() -> anyhow::Result<()> {
@@ -49,7 +49,7 @@ pub fn one_tenant_over(l2: &str, origin_url: &str, more: &str) -> String {
 }
 
 impl TestGateway {
-    /// Starts one with these settings (`sandbar.toml` without `data_dir` and addresses).
+    /// Starts a gateway with these settings (`sandbar.toml` without `data_dir` and addresses).
     ///
     /// # Errors
     /// When it does not start.
@@ -59,7 +59,7 @@ impl TestGateway {
         Ok(Self { gateway, settings: settings.to_owned(), data_dir })
     }
 
-    /// Shuts it down as an operator would, and starts another on the same data, on other ports.
+    /// Shuts the gateway down as an operator would, and starts another with the same data, on other ports.
     ///
     /// # Errors
     /// When it does not start again.
@@ -70,17 +70,17 @@ impl TestGateway {
         Ok(Self { gateway, settings, data_dir })
     }
 
-    /// A client that calls it `host`.
+    /// A client whose requests name `host`.
     pub fn client(&self, host: &str) -> Client {
         Client::new(self.gateway.listen_addr(), host)
     }
 
-    /// Where clients are listened to.
+    /// The gateway's address for clients.
     pub const fn address(&self) -> SocketAddr {
         self.gateway.listen_addr()
     }
 
-    /// Where operators are.
+    /// The gateway's address for operators.
     ///
     /// # Panics
     /// Where the settings turn the admin API off.
@@ -88,7 +88,7 @@ impl TestGateway {
         self.gateway.admin_addr().expect("an admin listener")
     }
 
-    /// The gateway alone, to be shut down; its directory goes away.
+    /// The gateway alone, to be shut down; its directory is removed now.
     pub fn into_gateway(self) -> Gateway {
         self.gateway
     }
@@ -98,12 +98,12 @@ impl TestGateway {
         &self.gateway
     }
 
-    /// The cache behind it.
+    /// The gateway's cache.
     pub const fn cache(&self) -> &Cache {
         self.gateway.cache()
     }
 
-    /// A tenant.
+    /// The tenant of this name.
     ///
     /// # Panics
     /// When there is none of that name.
@@ -116,7 +116,7 @@ impl TestGateway {
         self.tenant(TENANT).clear_memory();
     }
 
-    /// Whether L1 of the tenant [`TENANT`] holds something for a target on `host`.
+    /// Whether L1 of the tenant [`TENANT`] has an entry for a target on `host`.
     pub fn is_in_l1(&self, host: &str, target: &str) -> bool {
         let key = CacheKey::new(TENANT, &format!("http://{host}"), target);
         self.tenant(TENANT).held(key.hash()).is_some()

@@ -1,5 +1,5 @@
-//! Policies written by hand in WebAssembly text, to do what no compiler would: core modules that export a role's
-//! functions under the names of the canonical ABI, made components with the contract's types.
+//! Policies written by hand in WebAssembly text, so that they can do what no compiler would make: core modules that
+//! export a role's functions under the names of the canonical ABI, turned into components with the contract's types.
 //!
 //! ```
 //! let guest = sandbar_tests::guests::eviction("(i32.const 0)", "unreachable");
@@ -22,8 +22,8 @@ pub fn eviction(configure: &str, advance: &str) -> Vec<u8> {
     eviction_with(configure, advance, ZERO, "")
 }
 
-/// The same with bodies of `hand-over`, which leaves a pointer to three lists (each a pointer and a length), and of
-/// `take-over`, which leaves nothing; the order of its entries is empty.
+/// Like [`eviction`], with bodies of `hand-over`, which leaves a pointer to three lists (each a pointer and a length),
+/// and of `take-over`, which leaves nothing. The function `order` returns no entries.
 pub fn eviction_with(configure: &str, advance: &str, hand_over: &str, take_over: &str) -> Vec<u8> {
     let functions = format!(
         r#"(func (export "sandbar:policy/eviction@0.1.0#configure")
@@ -40,8 +40,8 @@ pub fn eviction_with(configure: &str, advance: &str, hand_over: &str, take_over:
     component(Role::Eviction, &functions)
 }
 
-/// A freshness policy: `configure` and `plan` are the bodies of these functions. In `plan` the local `$arguments` points
-/// at the arguments.
+/// A freshness policy: `configure` and `plan` are the bodies of these functions. In `plan` the local `$arguments`
+/// points at the arguments.
 pub fn freshness(configure: &str, plan: &str) -> Vec<u8> {
     freshness_with("", configure, plan)
 }
@@ -66,7 +66,7 @@ pub const REFUSE: &str = r#"
     (i32.store (i32.const 2056) (i32.const 2))
     (i32.const 2048)"#;
 
-/// A freshness policy whose `plan` logs this line as an error and then traps: what a panic comes to.
+/// A freshness policy whose `plan` logs this line as an error and then traps, as a panic does.
 pub fn freshness_that_says(line: &str) -> Vec<u8> {
     let bytes: String = line.bytes().map(|byte| format!("\\{byte:02x}")).collect();
     let plan = format!("(call $write (i32.const 3) (i32.const 4096) (i32.const {})) unreachable", line.len());
@@ -80,14 +80,14 @@ pub fn freshness_that_says(line: &str) -> Vec<u8> {
     component_with(Role::Freshness, write, &functions)
 }
 
-/// The same component, and within it two others, each with a memory of its own, of which one hands the other a text when
-/// it starts: what an interpreter and its script are to each other.
+/// The component `policy` with two others inside, each with a memory of its own, of which one passes the other a text
+/// when it starts, like an interpreter and its script.
 ///
 /// # Panics
-/// Where that is no component any more.
+/// Where the result is no valid component.
 pub fn composed(policy: &[u8]) -> Vec<u8> {
     let pair = wat::parse_str(PAIR).expect("the text is a component");
-    // Component number so and so, instantiated with nothing: the pair is the last one.
+    // Instantiates a component by its number, without arguments. The pair is the last one, whose number is not known.
     let instantiated = |number: u8| {
         let section = |id: u8, content: &[u8]| [&[id][..], &leb(content.len()), content].concat();
         [policy, &section(4, &pair), &section(5, &[1, 0, number, 0])].concat()
@@ -138,12 +138,12 @@ pub const HOARD: &str = r#"
 /// The body of a function that never ends.
 pub const LOOP: &str = "(loop $again (br $again)) unreachable";
 
-/// The body of a function that does the same in a second memory, which is declared as [`SECOND_MEMORY`].
+/// Like [`HOARD`], in a second memory, which is declared as [`SECOND_MEMORY`].
 pub const HOARD_SECOND: &str = r#"
     (loop $more (br_if $more (i32.ne (memory.grow $second (i32.const 16)) (i32.const -1))))
     unreachable"#;
 
-/// A second memory of a module.
+/// The declaration of a second memory of a module.
 pub const SECOND_MEMORY: &str = "(memory $second 1)";
 
 /// A freshness policy with these declarations in its module.
@@ -169,12 +169,12 @@ pub fn warming() -> Vec<u8> {
 }
 
 /// The component of a module with these functions. From offset 8 its memory holds `\0\0..`, at 16 `no`; arguments are
-/// put where nothing else is and never freed.
+/// allocated from offset 65,536 on and never freed.
 fn component(role: Role, functions: &str) -> Vec<u8> {
     component_with(role, "", functions)
 }
 
-/// The same with imports.
+/// Like [`component`], with imports.
 fn component_with(role: Role, imports: &str, functions: &str) -> Vec<u8> {
     let text = format!(
         r#"(module

@@ -1,13 +1,14 @@
-//! What clients of a fleet saw, and whether it keeps its promises.
+//! Histories: what clients of a fleet saw, and a check whether the fleet kept its promises.
 //!
-//! A *promise* is an acknowledgement: of a write, or of a purge. From then on (here at once, elsewhere within the bound of
-//! the consistency mode) nobody who asks may be shown an older version of the page than the one there was when it was
-//! given. A *read* is what somebody was shown, when they asked, and as whom: what was made for another is nobody's to see,
-//! and who insists on what is new is shown nothing older than there was when they asked. [`check()`] is a pure function of
-//! both; how they come about is [`traffic`]'s and [`faults`]' business.
+//! A *promise* is an acknowledgement of a write or of a purge. From then on (on the node that gave it at once, on
+//! others within the bound of the consistency mode) no request may be shown an older version of the page than the one
+//! of that time. A
+//! *read* is what a visitor was shown, when, and to what request: no visitor may see what was made for another, and one
+//! that insists on new content is shown nothing older than what there was when it asked. [`check()`] is a pure function
+//! of promises and reads; [`traffic`] and [`faults`] bring them about.
 //!
-//! All times are on one clock, that of the process which is all the clients: a promise counts from when its
-//! acknowledgement had arrived, a read from before it was sent. So no true history is called a violation.
+//! All times are on one clock, as all clients are in one process: a promise counts from when its acknowledgement had
+//! arrived, a read from before its request was sent. So no history of a correct fleet is called a violation.
 
 mod askers;
 mod check;
@@ -22,58 +23,58 @@ use crate::versions::Variant;
 pub use check::{Rules, Tally, Violation, check};
 pub use clock::HistoryClock;
 
-/// A page of the origin, by its place in a list.
+/// A page of the origin, by its index in the list of pages.
 pub type Page = usize;
 
-/// A node from one start to its end.
+/// One run of a node: from a start to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Run {
-    /// Which node.
+    /// The node's number.
     pub node: usize,
-    /// Which of its starts.
+    /// The number of the start.
     pub start: u32,
 }
 
-/// What somebody was shown.
+/// What a visitor was shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Read {
     /// The page.
     pub page: Page,
-    /// Its version.
+    /// The version that was shown.
     pub version: u64,
-    /// Who showed it.
+    /// The node that showed it.
     pub by: Run,
-    /// From where it had it.
+    /// Where that node had it from.
     pub source: Source,
-    /// When it was about to be asked for.
+    /// When the request was about to be sent.
     pub asked: Duration,
-    /// When it had come.
+    /// When the answer had arrived.
     pub answered: Duration,
-    /// Who asked, and whose it is.
+    /// Who asked, and for whom the answer was made.
     pub seen: Seen,
 }
 
-/// Who asked for what, and for whom it was made; by default it is for all alike.
+/// Who asked, and for whom the answer was made; the default is an answer that is the same for all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     /// The visitor.
     pub visitor: String,
-    /// The variant that their request selects; empty where the page is the same for all.
+    /// The variant that the visitor's request selects; empty where the page is the same for all.
     pub selects: Variant,
-    /// The variant they were shown; empty where that is for all alike.
+    /// The variant that was shown; empty where it is the same for all.
     pub shows: Variant,
-    /// The visitor whose request brought it, where it says so.
+    /// The visitor whose request brought the answer, where the answer says so.
     pub made_for: Option<String>,
-    /// The visitor whom its cookie names.
+    /// The visitor whom the answer's cookie names.
     pub cookie_of: Option<String>,
-    /// The version that there was when they asked, where they insisted on what is new (RFC 9111 section 5.2.1.4).
+    /// The version at the time of the request, where the visitor insisted on new content (RFC 9111 section 5.2.1.4).
     pub insists_on: Option<u64>,
 }
 
-/// From where a node had what it showed.
+/// Where a node had from what it showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// Its memory.
+    /// The node's memory.
     L1,
     /// The shared tier.
     L2,
@@ -86,22 +87,22 @@ pub enum Source {
 pub struct Promise {
     /// The page.
     pub page: Page,
-    /// Its version when the write was done, or the purge sent.
+    /// The page's version when the write was done, or the purge sent.
     pub version: u64,
-    /// Who gave it.
+    /// The node that gave the acknowledgement.
     pub by: Run,
-    /// Whose promise it is.
+    /// The nodes that are bound by it.
     pub reach: Reach,
     /// When the acknowledgement had arrived.
     pub acknowledged: Duration,
 }
 
-/// For whom a promise holds.
+/// The nodes that a promise binds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
-    /// For all nodes.
+    /// All nodes.
     Everywhere,
-    /// For the node that gave it, until it ends (202: not yet recorded).
+    /// The node that gave it, until that run ends (202: not yet recorded).
     Here,
 }
 
@@ -112,12 +113,12 @@ pub struct History {
     pub reads: Vec<Read>,
     /// What was promised.
     pub promises: Vec<Promise>,
-    /// When the shared tier may have lost what it had: from, until.
+    /// Spans of time in which the shared tier may have lost its content: from, until.
     pub emptied: Vec<(Duration, Duration)>,
 }
 
 impl History {
-    /// Adds what another saw.
+    /// Adds the history of other clients.
     pub fn merge(&mut self, other: Self) {
         self.reads.extend(other.reads);
         self.promises.extend(other.promises);

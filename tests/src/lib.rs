@@ -1,9 +1,10 @@
-//! The harness of the tests that need more than one module: an origin that does as it is told ([`origin`], [`versions`]),
-//! clients ([`client`], [`balancer`], [`crowd`]), a gateway in this process ([`gateway`]) and nodes in processes of their
-//! own ([`nodes`]), a Redis ([`redis_server`], [`redis_cluster`], [`redis_sentinel`], [`redis_tls`]), what is stored in tiers
-//! ([`entries`]) and purged ([`scope`]), a network that fails ([`fault_proxy`]), traffic, recorded ([`traces`], [`truth`]) and made by code
-//! ([`workloads`]), means over seeds ([`draws`]), what clients saw, with a checker ([`history`]), and visitors who are told
-//! apart, with a judge of each answer ([`visitors`]).
+//! The harness of the tests that need more than one module: an origin that does what a test says ([`origin`],
+//! [`versions`]), clients ([`client`], [`balancer`], [`crowd`]), a gateway in this process ([`gateway`]) and nodes in
+//! processes of their own ([`nodes`]), a Redis ([`redis_server`], [`redis_cluster`], [`redis_sentinel`],
+//! [`redis_tls`]), what is stored in tiers ([`entries`]) and purged ([`scope`]), a network that fails
+//! ([`fault_proxy`]), traffic, recorded ([`traces`], [`truth`]) and made by code ([`workloads`]), means over seeds
+//! ([`draws`]), histories of what clients saw, with a checker ([`history`]), and visitors whose answers may differ,
+//! with a check of each answer ([`visitors`]).
 
 pub mod balancer;
 pub mod client;

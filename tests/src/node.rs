@@ -25,10 +25,10 @@ use crate::origin::Gate;
 use crate::scope;
 use crate::wait::PATIENCE;
 
-/// After how long hasty nodes are deaf.
+/// After how long without a message the nodes of [`hasty_fleet_config`] count as deaf.
 pub const SILENCE: Duration = Duration::from_millis(500);
 
-/// The machine's clock, and the steps that it has been put forward by.
+/// The machine's clock, which tests can put forward.
 #[derive(Debug, Default)]
 pub struct SteppedClock {
     ahead_ms: AtomicU64,
@@ -36,12 +36,13 @@ pub struct SteppedClock {
 }
 
 impl SteppedClock {
-    /// Puts it forward: what is stored is so much older.
+    /// Puts the time of day forward, so that stored responses are so much older.
     pub fn step(&self, step: Duration) {
         self.ahead_ms.fetch_add(millis(step), Ordering::SeqCst);
     }
 
-    /// Lets so much time pass by what silences and deadlines are measured with, as for a process that stood still.
+    /// Puts the monotonic clock forward, by which silence and deadlines are measured, as for a process that stood
+    /// still.
     pub fn stand_still(&self, time: Duration) {
         self.passed_ms.fetch_add(millis(time), Ordering::SeqCst);
     }
@@ -65,10 +66,10 @@ impl Clock for SteppedClock {
     }
 }
 
-/// An origin that numbers what it answers, for all nodes.
+/// The origin of all nodes, which numbers its answers.
 #[derive(Debug)]
 pub struct Source {
-    /// Of all nodes in front of it.
+    /// The clock of all nodes in front of this origin.
     pub clock: Arc<SteppedClock>,
     fetches: AtomicUsize,
     cache_control: Mutex<&'static str>,
@@ -78,7 +79,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// Its responses say this of caching.
+    /// An origin whose responses have this `Cache-Control`.
     pub fn new(cache_control: &'static str) -> Arc<Self> {
         let (gate_of_next, gate_of_all, version) = (Mutex::new(None), Mutex::new(Gate::closed()), Mutex::new(None));
         gate_of_all.lock().open();
@@ -86,24 +87,24 @@ impl Source {
         Arc::new(Self { clock, fetches, cache_control, gate_of_next, gate_of_all, version })
     }
 
-    /// From now on responses say this of caching.
+    /// From now on responses have this `Cache-Control`.
     pub fn says(&self, cache_control: &'static str) {
         *self.cache_control.lock() = cache_control;
     }
 
-    /// From now on `x-version` says this; before, the number of the answer.
+    /// From now on responses have this `x-version`; before, it is the number of the answer.
     pub fn version(&self, version: u64) {
         *self.version.lock() = Some(version);
     }
 
-    /// The next request waits for the gate that this answers with; those after it don't.
+    /// Makes the next request wait for the gate that is returned; later ones don't.
     pub fn hold_next(&self) -> Gate {
         let gate = Gate::closed();
         *self.gate_of_next.lock() = Some(gate.clone());
         gate
     }
 
-    /// All requests from now on wait for the gate that this answers with.
+    /// Makes all requests from now on wait for the gate that is returned.
     pub fn hold_all(&self) -> Gate {
         let gate = Gate::closed();
         *self.gate_of_all.lock() = gate.clone();
@@ -131,9 +132,9 @@ impl Source {
 /// A node.
 #[derive(Clone)]
 pub struct Node {
-    /// Its cache.
+    /// The node's cache.
     pub cache: Cache,
-    /// Its only tenant.
+    /// The node's only tenant.
     pub tenant: Arc<Tenant>,
 }
 
@@ -142,14 +143,13 @@ pub struct Node {
 pub struct Got {
     /// The number of the origin's answer, or an error.
     pub body: String,
-    /// Its status code.
+    /// The status code.
     pub status: u16,
-    /// What it says of itself.
+    /// The field `Cache-Status`.
     pub cache_status: String,
 }
 
-/// The fleet settings of nodes whose deadlines are not what a test is about: none that a machine with other things to do
-/// would miss.
+/// Fleet settings for tests that are not about deadlines: no deadline is so short that a busy machine would miss it.
 pub fn fleet_config(url: &str) -> FleetConfig {
     FleetConfig {
         silence_max: PATIENCE,
@@ -163,7 +163,7 @@ pub fn fleet_config(url: &str) -> FleetConfig {
     }
 }
 
-/// Those of nodes that are to notice trouble soon, or that lose their network.
+/// Fleet settings for nodes that are to notice trouble soon, or that lose their network.
 pub fn hasty_fleet_config(url: &str) -> FleetConfig {
     FleetConfig {
         heartbeat: Duration::from_millis(50),
@@ -188,7 +188,7 @@ pub fn tenant(consistency: Consistency) -> TenantConfig {
 }
 
 impl Node {
-    /// Starts one on the Redis at `url` and waits until it hears the others.
+    /// Starts a node on the Redis at `url` and waits until it hears the others.
     ///
     /// # Errors
     /// When it can't be started, or does not hear.
@@ -196,7 +196,7 @@ impl Node {
         Self::start_with(fleet_config(url), tenant(consistency), source).await
     }
 
-    /// Starts one with these settings.
+    /// Starts a node with these settings.
     ///
     /// # Errors
     /// As [`Self::start`].
@@ -207,7 +207,7 @@ impl Node {
         Ok(node)
     }
 
-    /// Starts one and does not wait for anything.
+    /// Starts a node, and does not wait until it hears the others.
     ///
     /// # Errors
     /// When it can't be started.

@@ -1,5 +1,6 @@
-//! Nodes that share a Redis: real processes, each behind a network of its own that can fail, in front of one origin that
-//! counts. Or nodes that share nothing, each with its own disk or its memory alone ([`Shares`]).
+//! Nodes of a fleet on one Redis: real processes, each with a network of its own that can fail, in front of one origin
+//! that counts requests. Or nodes that have nothing in common, each with its own disk or with memory alone
+//! ([`SecondTier`]).
 //!
 //! ```no_run
 //! # async fn example() -> anyhow::Result<()> {
@@ -30,12 +31,12 @@ use crate::wait::eventually;
 
 pub use node::Node;
 
-/// The name that clients call a node by.
+/// The host that clients name in their requests.
 pub const HOST: &str = "shop.test";
-/// The variable that says what a node that breaks its promises leaves out.
+/// The environment variable that names the protections that a faulty node leaves out.
 pub const FAULTS: &str = "NODE_FAULTS";
 
-/// What is to be started.
+/// How nodes are to be started.
 #[derive(Clone, Debug)]
 pub struct Setup {
     /// How many nodes.
@@ -54,11 +55,11 @@ pub struct Setup {
     pub redis: Vec<String>,
     /// Whether Redis runs when the nodes start.
     pub redis_up: bool,
-    /// What they share.
-    pub shares: Shares,
-    /// Masters of the Cluster that they share instead of one server, with a replica each; 0 for none.
+    /// What the nodes have in common.
+    pub second_tier: SecondTier,
+    /// Masters of a Cluster that takes the place of one server, with a replica each; 0 for no Cluster.
     pub cluster_masters: usize,
-    /// Whether there is a network that can fail between the nodes and Redis; without one they are as quick as can be.
+    /// Whether there is a proxy that can fail between each node and Redis; without proxies the nodes are faster.
     pub links: bool,
 }
 
@@ -69,21 +70,21 @@ impl Default for Setup {
             serving: Serving::default(),
             sections: String::new(),
             tenant: String::new(),
-            // On a machine with other things to do, the default of 100 ms would be trouble by itself.
+            // On a busy machine calls would exceed the default of 100 ms without any fault.
             deadline: Duration::from_millis(500),
             env: Vec::new(),
             redis: Vec::new(),
             redis_up: true,
-            shares: Shares::Redis,
+            second_tier: SecondTier::Redis,
             cluster_masters: 0,
             links: true,
         }
     }
 }
 
-/// What nodes share, or what they have in its place.
+/// The second tier that nodes have in common, or what each has in its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shares {
+pub enum SecondTier {
     /// A Redis.
     Redis,
     /// Nothing: each has the embedded disk tier.
@@ -97,11 +98,11 @@ pub struct Nodes {
     nodes: Vec<Node>,
     links: Vec<FaultProxy>,
     shared: Shared,
-    /// Where their pages come from.
+    /// The origin of their pages.
     pub origin: Arc<Versions>,
 }
 
-/// What the nodes share.
+/// The Redis that the nodes have in common, if any.
 enum Shared {
     Server(RedisServer),
     Cluster(RedisCluster),
@@ -109,7 +110,7 @@ enum Shared {
 }
 
 impl Nodes {
-    /// Starts all of it, and waits until every node answers.
+    /// Starts the Redis, the origin and the nodes, and waits until every node answers.
     ///
     /// # Errors
     /// When something does not start.
@@ -134,28 +135,28 @@ impl Nodes {
         Ok(Self { nodes, links, shared, origin })
     }
 
-    /// The server that they share.
+    /// The single Redis server of the nodes.
     ///
     /// # Panics
-    /// Where it is a Cluster, or nothing.
+    /// Where they have a Cluster, or no Redis.
     pub fn redis(&self) -> &RedisServer {
         let Shared::Server(redis) = &self.shared else { panic!("they share no single server") };
         redis
     }
 
-    /// The same, to be killed.
+    /// Like [`Self::redis`], to be killed.
     ///
     /// # Panics
-    /// Where it is a Cluster, or nothing.
+    /// Where they have a Cluster, or no Redis.
     pub fn redis_mut(&mut self) -> &mut RedisServer {
         let Shared::Server(redis) = &mut self.shared else { panic!("they share no single server") };
         redis
     }
 
-    /// The Cluster that they share.
+    /// The Cluster of the nodes.
     ///
     /// # Panics
-    /// Where it is one server, or nothing.
+    /// Where they have a single server, or no Redis.
     pub fn cluster_mut(&mut self) -> &mut RedisCluster {
         let Shared::Cluster(cluster) = &mut self.shared else { panic!("they share no Cluster") };
         cluster
@@ -168,15 +169,15 @@ impl Nodes {
         }
     }
 
-    /// What lies between a node and Redis.
+    /// The proxy between a node and Redis.
     ///
     /// # Panics
-    /// Where nothing does.
+    /// Where there is none.
     pub fn link(&self, node: usize) -> &FaultProxy {
         &self.links[node]
     }
 
-    /// Where the nodes listen.
+    /// The nodes' addresses for clients.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.nodes.iter().map(Node::address).collect()
     }
@@ -186,7 +187,7 @@ impl Nodes {
         &self.nodes
     }
 
-    /// Their logs, for a failure's sake.
+    /// The logs of all nodes, to explain a failure.
     pub fn logs(&self) -> String {
         let logs = self.nodes.iter().enumerate().map(|(n, node)| format!("--- node {n}\n{}\n", node.log()));
         logs.collect()
@@ -200,7 +201,7 @@ impl Setup {
     }
 
     async fn shared(&self) -> anyhow::Result<Shared> {
-        if self.shares != Shares::Redis {
+        if self.second_tier != SecondTier::Redis {
             return Ok(Shared::Nothing);
         }
         if self.cluster_masters > 0 {
@@ -215,12 +216,12 @@ impl Setup {
     /// Settings of node `n` on a Redis at `url`.
     fn settings(&self, url: &str, origin_url: &str, n: usize) -> String {
         let deadline_ms = self.deadline.as_millis();
-        let l2 = match self.shares {
-            Shares::Redis => {
+        let l2 = match self.second_tier {
+            SecondTier::Redis => {
                 format!("[l2]\nkind = \"redis\"\n[l2.redis]\nurl = \"{url}\"\ndeadline = \"{deadline_ms}ms\"\n")
             }
-            Shares::Disk => "[l2]\nkind = \"disk\"\n".to_owned(),
-            Shares::Nothing => "[l2]\nkind = \"none\"\n".to_owned(),
+            SecondTier::Disk => "[l2]\nkind = \"disk\"\n".to_owned(),
+            SecondTier::Nothing => "[l2]\nkind = \"none\"\n".to_owned(),
         };
         let sections = self.sections.replace("{n}", &n.to_string()).replace("{redis}", url);
         one_tenant_over(&format!("{l2}{sections}"), origin_url, &self.tenant)

@@ -1,4 +1,4 @@
-//! An origin that does as a test says, over real sockets: it answers, waits, holds back, breaks off, and counts.
+//! An origin that does what a test says, over real sockets: it answers, waits, holds back, breaks off, and counts.
 //!
 //! ```
 //! use sandbar_tests::origin::{Origin, Reply};
@@ -35,7 +35,7 @@ use tokio::task::JoinSet;
 
 pub use reply::{Gate, Reply};
 
-/// Requests that are remembered.
+/// How many requests are remembered.
 const SEEN_MAX: usize = 10_000;
 
 /// A running origin. Dropping it closes its socket and all connections.
@@ -55,7 +55,7 @@ struct Script {
 /// A request as it reached the origin, its content read to the end.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// Its number, from 0 on.
+    /// The request's number, from 0 on.
     pub number: u64,
     /// Its method.
     pub method: Method,
@@ -80,7 +80,7 @@ impl Seen {
 }
 
 impl Origin {
-    /// Starts one on a free port of the loopback interface.
+    /// Starts an origin on a free port of the loopback interface.
     ///
     /// # Errors
     /// When no port can be had.
@@ -147,7 +147,7 @@ impl Origin {
                 let connection =
                     server.timer(TokioTimer::new()).half_close(true).serve_connection(TokioIo::new(stream), service);
                 connections.spawn(async move {
-                    // Ends with an error where a reply breaks off: that was the wish.
+                    // A reply that is told to break off ends the connection with an error.
                     let _ = connection.await;
                 });
                 while connections.try_join_next().is_some() {}

@@ -1,5 +1,5 @@
-//! Ports that a server keeps while it is down. One that the kernel gave out could meanwhile become the near end of
-//! somebody's outgoing connection, and the server could not come back to it; these lie below the range it takes from.
+//! Ports that a server can come back to after it was down. A port from the kernel's ephemeral range could meanwhile
+//! become the local end of an outgoing connection; these ports lie below that range.
 
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -13,12 +13,12 @@ const COUNT: u16 = 22_000;
 /// How many have been tried by this process.
 static TRIED: AtomicU16 = AtomicU16::new(0);
 
-/// A port of the loopback interface that nobody listens on, and that the kernel gives to nobody by itself.
+/// A port of the loopback interface on which nothing listens, and that the kernel does not choose by itself.
 ///
 /// # Errors
 /// When there is none.
 pub fn free_port() -> anyhow::Result<u16> {
-    // Processes that look at the same time begin at different places.
+    // Processes that search at the same time begin at different places.
     let start = u16::try_from(u64::from(std::process::id()) * 7919 % u64::from(COUNT))?;
     for _ in 0..COUNT {
         let port = FIRST

@@ -1,4 +1,4 @@
-//! A process of the test's own that can be killed, stopped in its tracks, and looked at; it ends with its owner.
+//! A child process of a test, which can be signalled and measured; it is killed when its owner is dropped.
 
 use std::process::{Child, ExitStatus};
 use std::time::Duration;
@@ -13,17 +13,17 @@ use crate::wait::found;
 pub struct Process(Child);
 
 impl Process {
-    /// Takes charge of a child.
+    /// Takes ownership of a child.
     pub const fn new(child: Child) -> Self {
         Self(child)
     }
 
-    /// Its id.
+    /// The process id.
     pub fn id(&self) -> u32 {
         self.0.id()
     }
 
-    /// How it ended, if it has.
+    /// The exit status, if the process has ended.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.0.try_wait().ok().flatten()
     }

@@ -1,4 +1,4 @@
-//! A Redis Cluster of the test's own: masters with a replica each, which take over for one another.
+//! A Redis Cluster of the test's own: masters with one replica each, which take over for one another.
 
 use anyhow::Context;
 
@@ -6,9 +6,9 @@ use crate::ports::free_port;
 use crate::redis_server::RedisServer;
 use crate::wait::eventually;
 
-/// Slots of a Cluster.
+/// Number of slots of a Cluster.
 const SLOTS: usize = 16_384;
-/// After how long a server that says nothing is taken for dead.
+/// After how long a silent server is taken for dead, in milliseconds.
 const NODE_TIMEOUT_MS: &str = "1000";
 
 /// A running Cluster.
@@ -43,7 +43,7 @@ impl RedisCluster {
         }
         for master in 0..masters {
             let id = cluster.ask(master, &["CLUSTER", "MYID"])?;
-            // It has to have heard of its master first.
+            // This succeeds only once the replica has heard of its master.
             let follows = async || cluster.ask(masters + master, &["CLUSTER", "REPLICATE", &id]).is_ok();
             eventually("a replica follows", follows).await;
         }
@@ -51,7 +51,7 @@ impl RedisCluster {
         Ok(cluster)
     }
 
-    /// Its URL: all its servers.
+    /// The Cluster's URL, with all its servers.
     pub fn url(&self) -> String {
         let hosts: Vec<String> = self.servers.iter().map(|server| server.addr().to_string()).collect();
         format!("redis-cluster://{}", hosts.join(","))
@@ -67,7 +67,7 @@ impl RedisCluster {
         .await;
     }
 
-    /// Kills the present master of the slots that the first masters' number `slots` had.
+    /// Kills the present master of the slots that first master number `slots` was started with.
     ///
     /// # Errors
     /// When there is none.
@@ -77,7 +77,7 @@ impl RedisCluster {
         Ok(())
     }
 
-    /// Lets it stand still (SIGSTOP).
+    /// Pauses the present master of these slots (SIGSTOP).
     ///
     /// # Errors
     /// When there is none.
@@ -85,11 +85,11 @@ impl RedisCluster {
         self.servers[self.present_master(slots)?].pause()
     }
 
-    /// Lets whatever stands still go on, waits until all slots are served, starts again what was killed, and waits until
-    /// all are up to date.
+    /// Resumes paused servers, waits until all slots are served, starts killed servers again, and waits until all are
+    /// up to date.
     ///
     /// # Errors
-    /// When what was killed does not start again.
+    /// When a killed server does not start again.
     pub async fn heal(&mut self) -> anyhow::Result<()> {
         for server in self.servers.iter().filter(|server| server.pid().is_some()) {
             server.resume()?;
@@ -111,7 +111,7 @@ impl RedisCluster {
         either.into_iter().find(|server| self.is_master(*server)).context("none of the two is a master")
     }
 
-    /// Which of the first masters a key is on.
+    /// The number of the first master whose slots a key belongs to.
     ///
     /// # Errors
     /// When it can't be asked.
@@ -128,7 +128,7 @@ impl RedisCluster {
         self.ask(server, &["CONFIG", "SET", setting, value]).map(drop)
     }
 
-    /// Keys on all masters together.
+    /// Number of keys on all masters together.
     ///
     /// # Errors
     /// When none of them answers.
@@ -143,12 +143,12 @@ impl RedisCluster {
         self.ask(server, &["ROLE"]).is_ok_and(|role| role.starts_with("master"))
     }
 
-    /// Whether a server takes the Cluster for able to serve.
+    /// Whether a server reports that the Cluster can serve.
     fn is_served(&self, server: usize) -> bool {
         self.ask(server, &["CLUSTER", "INFO"]).is_ok_and(|info| info.contains("cluster_state:ok"))
     }
 
-    /// Whether all take it for able to serve, and all replicas are up to date.
+    /// Whether all servers report that the Cluster can serve, and all replicas are up to date.
     fn is_whole(&self) -> bool {
         let linked = |info: String| info.contains("role:master") || info.contains("master_link_status:up");
         let follows = |server| self.ask(server, &["INFO", "replication"]).is_ok_and(linked);

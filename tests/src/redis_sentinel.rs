@@ -11,11 +11,11 @@ use crate::process::Process;
 use crate::redis_server::RedisServer;
 use crate::wait::eventually;
 
-/// What the Sentinels call the master.
+/// The name of the master at the Sentinels.
 const SERVICE: &str = "cache";
 const SENTINELS: usize = 3;
 
-/// Servers and Sentinels that run.
+/// The running servers and Sentinels.
 #[derive(Debug)]
 pub struct RedisSentinel {
     /// First the master, then its replica.
@@ -50,7 +50,7 @@ impl RedisSentinel {
         Ok(all)
     }
 
-    /// The URL of whoever is the master.
+    /// The URL of the present master, by way of the Sentinels.
     pub fn url(&self) -> String {
         let hosts: Vec<String> = self.sentinels.iter().map(|sentinel| format!("127.0.0.1:{}", sentinel.port)).collect();
         format!("redis-sentinel://{}/{SERVICE}", hosts.join(","))

@@ -25,7 +25,7 @@ use tempfile::TempDir;
 use crate::ports::free_port;
 use crate::wait::found_by_thread;
 
-/// How long one question whether it has started may take.
+/// How long the server may take to connect, and to answer a PING.
 const ANSWER_MAX: Duration = Duration::from_millis(500);
 
 /// A running, paused or dead Redis. Dropping it kills it.
@@ -38,7 +38,7 @@ pub struct RedisServer {
 }
 
 impl RedisServer {
-    /// Starts one with the program's defaults, but without snapshots.
+    /// Starts a server with the program's defaults, but without snapshots.
     ///
     /// # Errors
     /// When `redis-server` is not installed or does not come up.
@@ -46,7 +46,7 @@ impl RedisServer {
         Self::start_with(&[])
     }
 
-    /// Starts one with more arguments, as on its command line: `["--maxmemory", "10mb"]`.
+    /// Starts a server with more arguments, as on its command line: `["--maxmemory", "10mb"]`.
     ///
     /// # Errors
     /// As [`Self::start`].
@@ -63,7 +63,7 @@ impl RedisServer {
         Err(last.unwrap_or_else(|| anyhow::anyhow!("no try was made")))
     }
 
-    /// One that is not running yet: the port is known and nothing listens on it.
+    /// A server that is not running yet: its port is known and nothing listens on it.
     ///
     /// # Errors
     /// When no directory or port can be had.
@@ -104,10 +104,10 @@ impl RedisServer {
         self.child.as_ref().map(Child::id)
     }
 
-    /// Starts it, again if need be, on the same port; what it had saved is there again. Waits until it answers.
+    /// Starts it, again if need be, on the same port and with the data that it had saved. Waits until it answers.
     ///
     /// # Errors
-    /// When it does not come up; its own words are in the error.
+    /// When it does not come up; the error has its log.
     pub fn restart(&mut self) -> anyhow::Result<()> {
         self.kill();
         let log = std::fs::File::create(self.dir.path().join("redis.log"))?;
@@ -155,8 +155,8 @@ impl RedisServer {
         }
     }
 
-    /// Stops it with SIGSTOP: its sockets stay open, the kernel goes on accepting, and nothing answers. When this returns, all
-    /// of its threads stand still.
+    /// Stops it with SIGSTOP: its sockets stay open, the kernel goes on accepting, and nothing answers. When this
+    /// returns, all of its threads stand still.
     ///
     /// # Errors
     /// When it does not run.
@@ -167,7 +167,7 @@ impl RedisServer {
         found_by_thread(stands_still).context("redis-server does not stop")?
     }
 
-    /// Whether the kernel says of all of its threads that they are stopped.
+    /// Whether all of its threads are stopped, as the kernel tells.
     fn stands_still(&self) -> anyhow::Result<bool> {
         let id = self.pid().context("redis-server does not run")?;
         for thread in std::fs::read_dir(format!("/proc/{id}/task"))? {
@@ -188,7 +188,7 @@ impl RedisServer {
         self.signal(Signal::CONT)
     }
 
-    /// A plain blocking connection, to look behind the scenes.
+    /// A plain blocking connection, to look at keys directly.
     ///
     /// # Errors
     /// When it does not answer.

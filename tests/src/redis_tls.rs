@@ -1,4 +1,4 @@
-//! A Redis that talks TLS alone, with a certificate that an authority of the test's own has signed.
+//! A Redis whose clients connect with TLS, with a certificate that an authority of the test's own has signed.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::ports::free_port;
 use crate::redis_server::RedisServer;
 
-/// A running one.
+/// A running server.
 #[derive(Debug)]
 pub struct RedisTls {
     port: u16,
@@ -17,7 +17,7 @@ pub struct RedisTls {
 }
 
 impl RedisTls {
-    /// Starts one with more arguments.
+    /// Starts a server with more arguments.
     ///
     /// # Errors
     /// When no certificate can be made, or the server does not come up.
@@ -33,12 +33,12 @@ impl RedisTls {
         Ok(Self { port, dir, _server: server })
     }
 
-    /// Its URL, with a user and a password.
+    /// The server's URL; `user` is a user and a password, as `name:password`.
     pub fn url(&self, user: &str) -> String {
         format!("rediss://{user}@127.0.0.1:{}/", self.port)
     }
 
-    /// The certificate of the authority.
+    /// The file with the certificate of the authority.
     pub fn authority(&self) -> PathBuf {
         self.dir.path().join("ca.pem")
     }

@@ -1,4 +1,5 @@
-//! Recorded traffic to test eviction policies with: the excerpts that are shipped, and the whole traces where they are.
+//! Recorded traffic to test eviction policies with: the excerpts that are shipped, and the whole traces where
+//! they are available.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +14,7 @@ pub const EXCERPTS: [&str; 4] = ["orm_busy", "epa_http", "scarab_recs", "arc_olt
 /// The names of the whole traces.
 pub const WHOLE: [&str; 6] = ["w92_block", "web_proxy", "epa_http", "arc_oltp", "scarab_recs", "orm_busy"];
 
-/// A shipped excerpt.
+/// Reads a shipped excerpt.
 ///
 /// # Panics
 /// If it can't be read.
@@ -27,7 +28,7 @@ pub fn excerpts() -> PathBuf {
 }
 
 /// The folder of the whole traces and `truth.csv`: `SANDBAR_TRACES`, or `shared/traces` beside the repository. None
-/// where there is none; says so.
+/// where there is no such folder; this is told on standard error.
 pub fn whole() -> Option<PathBuf> {
     let root = std::env::var_os("SANDBAR_TRACES").map(PathBuf::from);
     let root = root.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/traces"));
@@ -38,7 +39,7 @@ pub fn whole() -> Option<PathBuf> {
     None
 }
 
-/// A whole trace.
+/// Reads a trace.
 ///
 /// # Panics
 /// If it can't be read.

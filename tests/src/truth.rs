@@ -1,30 +1,30 @@
-//! `truth.csv`: what other simulators missed over the whole traces.
+//! `truth.csv`: the miss ratios of other simulators over the whole traces.
 
 use std::path::Path;
 
 use sandbar_gateway::replay::Unit;
 
-/// One of its rows.
+/// A row of `truth.csv`.
 #[derive(Clone, Debug)]
 pub struct Truth {
     /// The trace.
     pub trace: String,
     /// What the capacity is counted in.
     pub unit: Unit,
-    /// The policy, by its name there.
+    /// The policy, by its name in that file.
     pub policy: String,
     /// The capacity as a part of the keys or of the working set.
     pub fraction: String,
     /// The capacity, in that unit.
     pub capacity: u64,
-    /// Requests.
+    /// Number of requests of the trace.
     pub requests: u64,
-    /// The part of them that missed.
+    /// The part of the requests that missed.
     pub miss_ratio: f64,
 }
 
 impl Truth {
-    /// The rows that say something: a ratio of 1 is the reference giving up.
+    /// Reads the rows, without those whose ratio is 1: there the reference has given up.
     ///
     /// # Panics
     /// If the folder has no such file, or it is another one.

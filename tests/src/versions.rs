@@ -1,6 +1,6 @@
-//! An origin whose pages have versions: a write makes the next one, every reply names the one it shows, and fetches are
-//! counted by page and by who asked. Pages may differ by visitor ([`Kind`]). A page's version is read when the request comes
-//! in, and the reply takes its time: so a fetch that was begun before a write brings what was before it.
+//! An origin whose pages have versions: a write makes the next version, every reply names its version, and fetches are
+//! counted by page and by node. Pages may differ by visitor ([`Kind`]). A page's version is read when the request comes
+//! in, before the reply is delayed: so a fetch that began before a write brings the version from before it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ mod page;
 
 pub use page::{Kind, MADE_FOR, Shown, VISITOR, Variant, shown, version_shown};
 
-/// The field that names the version; a class may take it for its order.
+/// The field that names the version; a class may use it as its `version_field`.
 pub const VERSION: &str = "x-version";
 
 /// How pages are served.
 #[derive(Clone, Copy, Debug)]
 pub struct Serving {
-    /// Time until a reply.
+    /// Time from a request to its reply.
     pub latency: Duration,
     /// `Cache-Control: max-age`, in seconds.
     pub max_age_s: u64,
@@ -35,7 +35,7 @@ impl Default for Serving {
     }
 }
 
-/// The origin. Each node asks it under a URL of its own.
+/// The origin. Each node asks it at a door (a URL) of its own.
 pub struct Versions {
     state: Arc<Mutex<State>>,
     doors: Vec<Origin>,
@@ -46,18 +46,18 @@ struct State {
     usual: Serving,
     serving: HashMap<String, Serving>,
     versions: HashMap<String, u64>,
-    /// By page: how often each door was asked for it.
+    /// By page, how often it was fetched at each door.
     fetches: HashMap<String, Vec<u64>>,
-    /// Latencies of the coming fetches are spread up to this by a counter, where it is set.
+    /// The longest latency of fetches, and a counter by which they are spread below it; none where all are `usual`.
     spread: Option<(Duration, u64)>,
-    /// By page: what its replies wait for.
+    /// By page, the gate that its replies wait for.
     gates: HashMap<String, Gate>,
-    /// Whether pages that differ by whoever asks say nothing of it.
+    /// Whether pages that differ by visitor are sent without `Vary`.
     silent: bool,
 }
 
 impl Versions {
-    /// Starts one that serves so, under as many URLs as are wanted.
+    /// Starts an origin with so many doors that serves all pages as `usual` says.
     ///
     /// # Errors
     /// When no port can be had.
@@ -76,24 +76,24 @@ impl Versions {
         self.doors[door].url()
     }
 
-    /// From now on this page is served so.
+    /// From now on this page is served as `serving` says.
     pub fn serve(&self, page: &str, serving: Serving) {
         self.state.lock().serving.insert(page.to_owned(), serving);
     }
 
-    /// From now on replies with this page wait for the gate that this answers with.
+    /// Makes replies with this page wait for the gate that is returned, from now on.
     pub fn hold(&self, page: &str) -> Gate {
         let gate = Gate::closed();
         self.state.lock().gates.insert(page.to_owned(), gate.clone());
         gate
     }
 
-    /// From now on all pages without a serving of their own take up to so long, some less and some more.
+    /// From now on replies with pages without a serving of their own take up to `most`, each another time.
     pub fn spread_latency(&self, most: Duration) {
         self.state.lock().spread = Some((most, 0));
     }
 
-    /// From now on no page says by what it was selected, though they differ as before: no cache can get that right.
+    /// From now on no page has `Vary`, though pages differ as before: no cache can handle that correctly.
     pub fn say_no_vary(&self) {
         self.state.lock().silent = true;
     }
@@ -103,7 +103,7 @@ impl Versions {
         self.state.lock().version(page)
     }
 
-    /// Makes the next version of a page, without anybody being told.
+    /// Makes the next version of a page directly, unknown to any cache.
     pub fn change(&self, page: &str) -> u64 {
         self.state.lock().change(page)
     }
@@ -118,7 +118,7 @@ impl Versions {
         self.state.lock().fetches.get(page).cloned().unwrap_or_else(|| vec![0; self.doors.len()])
     }
 
-    /// How often anything was fetched.
+    /// How many fetches there were of all pages.
     pub fn fetches_of_all(&self) -> u64 {
         self.state.lock().fetches.values().flatten().sum()
     }
@@ -142,7 +142,7 @@ impl State {
         Reply::ok("written").field(VERSION, version.to_string())
     }
 
-    /// The page as it is now, for whoever asks: all of it, a range, or that it is still the one they have.
+    /// The reply with a page as it is now: all of it, a range, or a 304.
     fn page(&self, page: &str, serving: Serving, seen: &Seen) -> Reply {
         let (kind, version, variant) = (Kind::of(page), self.version(page), page::selected(page, seen));
         let (tag, visitor) = (page::tag(version, &variant), seen.field(VISITOR).unwrap_or_default());
@@ -175,7 +175,7 @@ impl State {
     fn usual_latency(&mut self) -> Duration {
         let Some((most, count)) = &mut self.spread else { return self.usual.latency };
         *count += 1;
-        // Mostly short, at times all of it: fetches of one page overtake each other.
+        // Mostly short, at times the longest, so that fetches of one page overtake each other.
         let share = [0, 1, 2, 0, 10, 1, 0, 4][usize::try_from(*count % 8).expect("less than eight")];
         *most * share / 10
     }
@@ -191,14 +191,14 @@ impl State {
     }
 }
 
-/// First and last byte of a range within so many bytes.
+/// First and last byte of a range of a page with so many bytes.
 fn part(range: &str, bytes: usize) -> Option<(usize, usize)> {
     let (first, last) = range.strip_prefix("bytes=")?.split_once('-')?;
     let (first, last) = (first.parse().ok()?, last.parse().unwrap_or(bytes).min(bytes.checked_sub(1)?));
     (first <= last).then_some((first, last))
 }
 
-/// The surrogate key of a page: one for every third page, by the number that its name ends with.
+/// The surrogate key of a page, one of three, by the number at the end of the page's name modulo 3.
 pub fn surrogate_key(page: &str) -> String {
     let name_bytes = page.trim_end_matches(|c: char| c.is_ascii_digit()).len();
     let number: u64 = page[name_bytes..].parse().unwrap_or(0);

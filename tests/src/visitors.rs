@@ -1,7 +1,7 @@
-//! Visitors who ask for the same pages and are told apart: by cookie, authorization, language, coding, range or condition.
-//! Each answer of the origin has a number and names the visitor whose request brought it, and the origin remembers for whom
-//! else it may be ([`Audience`]). So of everything that a visitor is shown it can be said whether it was theirs to see
-//! ([`judge()`]), whatever way it took through the tiers ([`Stage`]).
+//! Visitors who ask for the same pages and differ: by cookie, authorization, language, coding, range or condition. Each
+//! answer of the origin has a number and names the visitor whose request brought it, and the origin remembers for whom
+//! else the answer may be ([`Audience`]). So [`judge()`] can tell of every answer whether its visitor was allowed to
+//! see it, whatever way the answer took through the tiers ([`Stage`]).
 //!
 //! ```no_run
 //! # async fn example() -> anyhow::Result<()> {
@@ -28,12 +28,12 @@ pub use says::{Audience, Heard, Says};
 pub use script::{Exchange, Script};
 pub use stage::{Got, Stage, Tiers};
 
-/// The field by which a visitor's requests are known at the origin. No response varies on it.
+/// The field by which the origin knows a visitor. No response varies on it.
 pub const VISITOR: &str = "x-visitor";
 /// The field that numbers the origin's answers, 304 included.
 pub const ANSWER: &str = "x-answer";
 
-/// Somebody who asks: a name, a method, and the fields that tell them apart.
+/// A visitor: a name, a method, and the fields that distinguish it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Visitor {
     /// Their name; it is in every answer that was made for them.
@@ -49,7 +49,7 @@ pub fn visitor(name: &str) -> Visitor {
     Visitor { name: name.to_owned(), method: Method::GET, fields: Vec::new() }
 }
 
-/// So many visitors, each with a value of their own in this field: `{who}` in `value` is their name.
+/// So many visitors, each with its own value of this field: `{who}` in `value` stands for the visitor's name.
 pub fn crowd(count: usize, field: &'static str, value: &str) -> Vec<Visitor> {
     let one = |n: usize| {
         let name = format!("visitor{n}");
@@ -73,12 +73,12 @@ impl Visitor {
         Self { method: Method::HEAD, ..self }
     }
 
-    /// The value of a field; empty where they don't send it.
+    /// The value of a field; empty where the visitor doesn't send it.
     pub fn field(&self, name: &str) -> &str {
         self.fields.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map_or("", |(_, value)| value)
     }
 
-    /// Whether they take nothing that was under way before they came (RFC 9111 section 5.2.1.4).
+    /// Whether the visitor accepts no fetch that was under way before it asked (`no-cache`, RFC 9111 section 5.2.1.4).
     pub fn insists(&self) -> bool {
         self.field("cache-control").contains("no-cache")
     }

@@ -1,25 +1,25 @@
-//! Waiting for what happens behind an answer. Whoever waits says for what, and gives up when their patience is at an end; how
-//! long it takes until then is no test's business.
+//! Waiting for work that goes on behind an answer. A test names what it waits for, and gives up after [`PATIENCE`]; no
+//! test depends on how long the work takes within that time.
 
 use std::thread;
 use std::time::Duration;
 
-/// How long anything may take before a test gives up: far longer than any of it takes on a machine with other things to do.
+/// How long anything may take before a test gives up: far longer than it takes on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(30);
-/// How long until it is asked for again.
+/// Pause between two checks.
 const STEP: Duration = Duration::from_millis(5);
-/// How often it is asked for.
+/// How often is checked before a test gives up.
 const TRIES: u128 = PATIENCE.as_millis() / STEP.as_millis();
 
-/// Asks until it is so.
+/// Waits until `is_so` holds.
 ///
 /// # Panics
-/// When patience is at an end; `what` says what was waited for.
+/// After [`PATIENCE`]; `what` says what was waited for.
 pub async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     found(what, async || is_so().await.then_some(())).await;
 }
 
-/// Looks for something until it is there.
+/// Waits until `look` finds something.
 ///
 /// # Panics
 /// As [`eventually`].
@@ -33,7 +33,7 @@ pub async fn found<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T
     panic!("waited in vain: {what}");
 }
 
-/// The same for what holds its thread up while it is looked for; none when patience is at an end.
+/// Like [`found`], for a `look` that blocks its thread; none after [`PATIENCE`].
 pub fn found_by_thread<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
     (0..TRIES).find_map(|_| {
         let found = look();
@@ -44,7 +44,7 @@ pub fn found_by_thread<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
     })
 }
 
-/// Waits for what comes to an end by itself.
+/// Waits for a future.
 ///
 /// # Panics
 /// As [`eventually`].

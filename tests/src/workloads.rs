@@ -1,8 +1,8 @@
-//! Traffic made by code, for judging eviction policies on what nobody tuned them to.
+//! Traffic made by code, to compare eviction policies on.
 //!
-//! Each workload is one pattern that caches are known to meet, or two of them together, in its purest form: that is where
-//! one fixed policy is far better than another, and where one that adapts has the most to lose. The same name always
-//! gives the same requests.
+//! Each workload is one pattern that caches are known to meet, or two of them together, in its purest form: there one
+//! fixed policy is far better than another, and a policy that adapts has the most to lose. The same name always gives
+//! the same requests.
 //!
 //! ```
 //! let workload = sandbar_tests::workloads::all().into_iter().find(|workload| workload.name == "zipf-0.8").unwrap();
@@ -26,16 +26,16 @@ pub type Request = (u64, u64);
 /// A pattern of requests, with sizes for its keys.
 #[derive(Clone, Copy, Debug)]
 pub struct Workload {
-    /// Its name.
+    /// The workload's name, which also seeds its draws.
     pub name: &'static str,
-    /// What it is like, in a few words.
+    /// The pattern, in a few words.
     pub about: &'static str,
     keys: fn(&mut Draw) -> Vec<u64>,
     sizes: Sizes,
 }
 
 impl Workload {
-    /// Its requests. A key has the same size each time.
+    /// The requests, in order. A key has the same size each time.
     pub fn requests(&self) -> Vec<Request> {
         let seed = self
             .name
@@ -46,12 +46,12 @@ impl Workload {
     }
 }
 
-/// Those that `tide` was made with.
+/// The workloads that `tide` was made with.
 pub fn all() -> Vec<Workload> {
     [popular::WORKLOADS, recent::WORKLOADS, looping::WORKLOADS, mixed::WORKLOADS].concat()
 }
 
-/// Those that came after it, for judging it.
+/// The workloads that were written after `tide`, to test it.
 pub fn held_out() -> Vec<Workload> {
     held_out::all()
 }

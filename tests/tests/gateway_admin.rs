@@ -140,7 +140,7 @@ async fn nothing_is_changed_or_begun_by_get() -> anyhow::Result<()> {
             assert_eq!(answer.status, 405, "{method} {target}");
         }
     }
-    assert!(!served.tenant("default").tap.is_open(), "nobody records");
+    assert!(!served.tenant("default").recording_point.is_open(), "nobody records");
     Ok(())
 }
 

@@ -17,7 +17,7 @@ async fn shop() -> anyhow::Result<(Origin, TestGateway)> {
 }
 
 async fn visit(gateway: &TestGateway) -> anyhow::Result<()> {
-    eventually("the recording has begun", async || gateway.tenant(TENANT).tap.is_open()).await;
+    eventually("the recording has begun", async || gateway.tenant(TENANT).recording_point.is_open()).await;
     let mut client = gateway.client("shop.test");
     for round in 0..3 {
         for product in 0..40 - round * 10 {
@@ -49,7 +49,7 @@ async fn what_was_recorded_replays_as_it_was() -> anyhow::Result<()> {
     let row = Replay::default().run(&trace, &lru, Unit::Entries, Capacity::Absolute(1_000), &mut |_| ())?;
     assert_eq!(row.misses, counters.misses_l1 - baskets);
     assert!(trace.requests().iter().all(|request| request.size_bytes > 500 && request.cost_us > 0));
-    assert!(!gateway.tenant(TENANT).tap.is_open(), "the recording is over");
+    assert!(!gateway.tenant(TENANT).recording_point.is_open(), "the recording is over");
     Ok(())
 }
 
@@ -59,7 +59,7 @@ async fn a_sample_and_a_second_recording() -> anyhow::Result<()> {
     let path = format!("/tenants/{TENANT}/record?seconds=4&sample=4");
     let recording = gateway.admin("POST", &path, "text/csv", "");
     let second = async {
-        eventually("the recording has begun", async || gateway.tenant(TENANT).tap.is_open()).await;
+        eventually("the recording has begun", async || gateway.tenant(TENANT).recording_point.is_open()).await;
         let second = gateway.admin("POST", &path, "text/csv", "").await;
         visit(&gateway).await?;
         second

@@ -15,30 +15,28 @@ use crate::{run, timing};
 
 /// A cache under test.
 pub(crate) trait Contender: Send + Sync {
-    /// Reads.
     fn get(&self, key: KeyHash) -> Option<Value>;
 
-    /// Writes.
     fn insert(&self, key: KeyHash, value: Value);
 
-    /// What else is to be known.
+    /// A remark to print below the table.
     fn remark(&self) -> Option<String> {
         None
     }
 }
 
-/// A cache under test whose type is forgotten, so that it is so once per round and not per operation.
+/// A cache under test whose type is erased: dynamic dispatch then costs once per round and not per operation.
 pub(crate) trait Field {
-    /// Its name.
+    /// The name in the table.
     fn name(&self) -> &'static str;
 
-    /// Works the operations off, each thread its own; answers nanoseconds per operation of a thread.
+    /// Runs the operations, one list per thread; answers with nanoseconds per operation of a thread.
     fn race(&self, operations: &[Vec<Operation>]) -> f64;
 
-    /// Works them off on this thread and reads no clock, which valgrind does not survive.
+    /// Runs the operations on this thread and reads no clock, which does not work under valgrind.
     fn work_off(&self, operations: &[Operation]);
 
-    /// What else is to be known.
+    /// A remark to print below the table.
     fn remark(&self) -> Option<String>;
 }
 
@@ -91,7 +89,7 @@ fn shards() -> usize {
     shards.next_power_of_two()
 }
 
-/// The production configuration, but for the number of shards.
+/// L1 in its production configuration, but for the number of shards.
 struct L1 {
     memory: Memory<Value>,
 }
@@ -139,7 +137,7 @@ fn native(name: &str) -> Arc<dyn EvictionFactory> {
     Arc::new(policy.expect("the settings are its own"))
 }
 
-/// Takes the upper half of a key's hash.
+/// A hasher that takes the upper half of a key, which is a hash already.
 #[derive(Clone, Copy, Default)]
 struct AsItIs(u64);
 

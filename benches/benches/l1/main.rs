@@ -1,18 +1,19 @@
 //! What does a request cost in L1, and what in the fastest caches for Rust?
 //!
-//! Side by side in one process on the same operations: a hit, nine reads to one write, and nothing but new entries; with
-//! one thread and with two. Rounds are interleaved, so that a disturbance of the machine hits everyone; the table shows
-//! the median of eleven rounds and their spread, and the ratio to quick_cache as the median of the rounds' ratios.
+//! Side by side in one process on the same operations: a hit, nine reads to one write, and nothing but new entries;
+//! with one thread and with two. Rounds are interleaved, so that a disturbance of the machine hits every cache; the
+//! table shows the median of eleven rounds and their spread, and the ratio to quick_cache as the median of the rounds'
+//! ratios.
 //!
 //! ```sh
 //! cargo bench -p sandbar-benches --bench l1 -- [--quick] [--rounds N] [--only hit|90/10|churn] [--threads N] [--contender NAME]
 //! ```
 //! One thread is measured in processor time, which other processes do not disturb much; several in elapsed time.
 //!
-//! Where the spread straddles a bound, instructions decide. `--contender NAME --count` works one round off on one thread
-//! and reads no clock; what 200,000 operations more add under `valgrind --tool=callgrind` is what they cost:
-//! `--only hit --contender quick_cache --count --operations 200000`, and again with 400000. (Not for the guest: its engine
-//! reads a clock that valgrind takes away.)
+//! Where the spread straddles a bound, instructions decide. `--contender NAME --count` runs one round on one thread and
+//! reads no clock; the instructions that 200,000 operations more add under `valgrind --tool=callgrind` are their cost:
+//! `--only hit --contender quick_cache --count --operations 200000`, and again with 400000. (Not for the guest: its
+//! engine reads a clock that valgrind takes away.)
 
 mod contenders;
 mod guest;
@@ -51,7 +52,7 @@ impl Arguments {
                 "--threads" => arguments.threads = Some(value().parse().expect("a number of threads")),
                 "--count" => arguments.count = true,
                 "--contender" => arguments.contender = Some(value()),
-                // Cargo says it to every bench.
+                // Cargo passes this to every bench.
                 "--bench" => {}
                 other => panic!("{other} is not known"),
             }

@@ -1,6 +1,6 @@
-//! The tables.
+//! Prints the tables of results.
 
-/// What a contender took.
+/// The times of a contender.
 pub(crate) struct Row {
     name: String,
     /// Nanoseconds per operation of each round.
@@ -16,7 +16,7 @@ impl Row {
 /// The peer that the others are compared with.
 const YARDSTICK: &str = "quick_cache";
 
-/// Prints the rows of one question.
+/// Prints the table of one workload and number of threads.
 pub(crate) fn print(workload: &str, threads: usize, rows: &[Row]) {
     println!("\n{workload}, {threads} thread{}", if threads == 1 { "" } else { "s" });
     println!("| | median | min | max | / {YARDSTICK} (min to max) |\n|---|---|---|---|---|");

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use sandbar::clock::{Clock, SystemClock, thread_cpu_time};
 
-/// Nanoseconds that each of `shares` takes to be worked off, all at once: processor time where there is one, elapsed time
-/// where there are several.
+/// Nanoseconds that `work` takes on `shares`, on all at the same time with a thread for each: processor time where
+/// there is one share, elapsed time where there are several.
 ///
 /// # Panics
 /// When the work does: nobody waits for a thread that is gone.

@@ -7,7 +7,7 @@ use sandbar::http::key::KeyHash;
 /// Entries that each cache has room for.
 pub(crate) const ENTRIES: usize = 100_000;
 
-/// How skewed reads are.
+/// Exponent of the Zipf distribution of reads: how skewed they are.
 pub(crate) const EXPONENT: f64 = 0.99;
 
 /// What is cached: an `Arc`, as in production.
@@ -18,7 +18,7 @@ pub(crate) fn value() -> Value {
     Arc::new([7; 64])
 }
 
-/// A question about the cost of a cache.
+/// A mix of operations whose cost is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Workload {
     /// Every read finds its entry.
@@ -30,7 +30,7 @@ pub(crate) enum Workload {
 }
 
 impl Workload {
-    /// Its name on the command line.
+    /// The workload's name, on the command line too.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Hit => "hit",
@@ -39,7 +39,7 @@ impl Workload {
         }
     }
 
-    /// Entries that the cache has room for: in `Hit` twice as many as there are, for no contender may evict.
+    /// Entries that the cache has room for: in `Hit` twice as many as there are, so that no contender evicts any.
     pub(crate) const fn room(self) -> usize {
         match self {
             Self::Hit => 2 * ENTRIES,
@@ -80,13 +80,12 @@ impl Operation {
         Self { key: key(number), is_insert: true }
     }
 
-    /// The key.
     #[inline]
     pub(crate) const fn key(self) -> KeyHash {
         self.key
     }
 
-    /// Whether it writes.
+    /// Whether the operation is a write.
     #[inline]
     pub(crate) const fn is_insert(self) -> bool {
         self.is_insert

@@ -1,5 +1,5 @@
-//! The one module that reads time. Everywhere else a [`Timestamp`] is an argument, so that tests step time instead of
-//! sleeping and the same policy gives the same answers in replay and in production.
+//! Clocks: the one module that reads time. Everywhere else a [`Timestamp`] is an argument, so that tests step time
+//! instead of sleeping and the same policy gives the same answers in replay and in production.
 
 use std::fmt;
 use std::pin::pin;
@@ -11,27 +11,27 @@ use tokio::sync::Notify;
 
 pub use crate::Timestamp;
 
-/// Where time comes from.
+/// A source of time.
 pub trait Clock: Send + Sync + fmt::Debug + 'static {
-    /// The wall clock.
+    /// The time of the wall clock.
     fn now(&self) -> Timestamp;
 
-    /// A clock that never goes back, from an arbitrary start: for measuring how long something took. It goes on while the
-    /// process stands still, and where the system has such a clock, while the machine sleeps.
+    /// Time since an arbitrary start, which never goes back: for measuring how long something took. It advances while
+    /// the process is stopped and, where the system has such a clock (Linux), while the machine is suspended.
     fn monotonic(&self) -> Duration;
 
-    /// Sleeps until so much time has passed on [`Clock::monotonic`].
+    /// Sleeps until `duration` has passed.
     fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()>;
 }
 
-/// A deadline has passed.
+/// The error of [`timeout`]: the deadline has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elapsed;
 
-/// What a future comes to, if it does so before `duration` has passed on `clock`; it is dropped otherwise.
+/// The output of `future`, if it completes before `duration` has passed on `clock`; otherwise `future` is dropped.
 ///
 /// # Errors
-/// When the deadline came first.
+/// When the deadline comes first.
 pub async fn timeout<F: Future>(clock: &dyn Clock, duration: Duration, future: F) -> Result<F::Output, Elapsed> {
     tokio::select! {
         biased;
@@ -64,7 +64,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is told to go on: for tests and replay. Who sleeps by it wakes when it is moved on.
+/// A clock that stands still until it is moved: for tests and replay. Sleepers wake when it is moved past their time.
 #[derive(Debug)]
 pub struct ManualClock {
     now_ms: AtomicU64,
@@ -77,13 +77,13 @@ impl ManualClock {
         Self { now_ms: AtomicU64::new(start.as_millis()), moved: Notify::const_new() }
     }
 
-    /// Moves on by `step`.
+    /// Moves the clock forwards by `step`.
     pub fn advance(&self, step: Duration) {
         self.now_ms.fetch_add(u64::try_from(step.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
         self.moved.notify_waiters();
     }
 
-    /// Jumps to `time`, forwards or back.
+    /// Sets the clock to `time`, forwards or back.
     pub fn set(&self, time: Timestamp) {
         self.now_ms.store(time.as_millis(), Ordering::SeqCst);
         self.moved.notify_waiters();
@@ -104,7 +104,7 @@ impl Clock for ManualClock {
         Box::pin(async move {
             loop {
                 let mut moved = pin!(self.moved.notified());
-                // From here on no step is missed.
+                // From here on no move of the clock is missed.
                 moved.as_mut().enable();
                 if self.monotonic() >= until {
                     return;
@@ -115,7 +115,7 @@ impl Clock for ManualClock {
     }
 }
 
-/// Processor time that the calling thread has used: what tells a guest that runs for long from one that was not run.
+/// Processor time that the calling thread has used: it tells a guest that ran for long from one that was not scheduled.
 pub fn thread_cpu_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))

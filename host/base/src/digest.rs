@@ -1,11 +1,11 @@
-//! The name of a component.
+//! Digests, which name components by their content.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Name of a component: 256 bits of BLAKE3 over its bytes. In text it is hexadecimal.
+/// The digest that names a component: 256 bits of BLAKE3 over its bytes. As text it is hexadecimal.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest(pub [u8; 32]);
 

@@ -1,5 +1,5 @@
-//! What the disk of this node refuses to take: told in the log once a minute, counted, and said to the operator with what to
-//! do, for as long as it goes on.
+//! Writes that this node's disk refuses: logged once a minute, counted, and reported to the operator with a remedy for
+//! as long as they go on.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,9 +11,9 @@ use serde::Serialize;
 
 use crate::Timestamp;
 
-/// One line in the log for all that was refused in so long.
+/// At most one log line in this time, for all writes refused since the last line.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
-/// For so long after the last refusal it is said that something is the matter.
+/// For so long after the last refusal the report says that something is the matter.
 const SHOWN_FOR: Duration = Duration::from_secs(300);
 
 /// Why a disk refuses a write.
@@ -35,7 +35,7 @@ impl Reason {
         }
     }
 
-    /// The stable word for it in metrics.
+    /// The stable word for the reason in metrics.
     const fn as_str(self) -> &'static str {
         match self {
             Self::NoSpace => "no-space",
@@ -57,12 +57,12 @@ impl Reason {
     }
 }
 
-/// What is written to one place, and what was refused.
+/// The refused writes of one kind to one directory.
 #[derive(Debug)]
 pub struct DiskTrouble {
     what: &'static str,
     path: PathBuf,
-    /// What happens instead.
+    /// What happens while writes are refused.
     meanwhile: &'static str,
     state: Mutex<State>,
 }
@@ -75,25 +75,27 @@ struct State {
     untold: u64,
 }
 
-/// What the disk refused, for an operator.
+/// The refused writes of one kind, for an operator.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct DiskReport {
-    /// What was to be written.
+    /// What is written: "stored responses", for instance.
     pub what: &'static str,
-    /// Writes that were refused since the start, by reason.
+    /// Number of writes that were refused since the start, by reason.
     pub refused: BTreeMap<&'static str, u64>,
-    /// Why, what happens meanwhile and what to do; none where nothing was refused in the last minutes.
+    /// Why writes are refused, what happens meanwhile and what to do; none where none was refused in the last five
+    /// minutes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub now: Option<String>,
 }
 
 impl DiskTrouble {
-    /// Nothing has been refused yet. `what` is written below `path`; where it can't be, `meanwhile` happens.
+    /// For a kind of data, `what`, that is written below `path`; `meanwhile` says what happens while writes are
+    /// refused.
     pub fn new(what: &'static str, path: &Path, meanwhile: &'static str) -> Self {
         Self { what, path: path.to_owned(), meanwhile, state: Mutex::default() }
     }
 
-    /// A write was refused.
+    /// Notes a refused write, and logs it unless one was logged in the last minute.
     pub fn refused(&self, error: &io::Error, now: Timestamp) {
         let reason = Reason::of(error);
         let mut state = self.state.lock();
@@ -114,7 +116,7 @@ impl DiskTrouble {
         );
     }
 
-    /// What an operator wants to know of it.
+    /// The report for an operator.
     pub fn report(&self, now: Timestamp) -> DiskReport {
         let state = self.state.lock();
         let recent = state.last.as_ref().filter(|(at, ..)| now < at.saturating_add(SHOWN_FOR));

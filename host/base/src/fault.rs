@@ -1,4 +1,4 @@
-//! What a policy did instead of answering: which kind of failure, where in the guest, and what the guest said of it.
+//! Faults of policies: the kind of failure, where in the guest it happened, and what the guest logged.
 
 use std::fmt;
 
@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::GuestText;
 
-/// What a policy did instead of answering.
+/// A failure of a policy to answer a call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
-    /// What it did.
+    /// The kind of failure.
     #[serde(flatten)]
     pub kind: FaultKind,
-    /// The function of the guest in which it did it, where that is known.
+    /// The function of the guest in which it failed, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<GuestText>,
     /// The last line at level `error` that the guest logged in that call: the message of its panic, where it has one.
@@ -20,39 +20,39 @@ pub struct Fault {
     pub said: Option<GuestText>,
 }
 
-/// How a call can fail.
+/// How a call of a policy can fail.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum FaultKind {
-    /// It trapped.
+    /// The guest trapped.
     #[error("trapped: {trap}")]
     Trap {
         /// Which trap it was.
         trap: GuestText,
     },
-    /// It ran for longer than a call may.
+    /// The guest ran for longer than a call may.
     #[error("ran for more than {budget_us} us of processor time")]
     Deadline {
         /// The budget of one call in microseconds of the thread's processor time.
         budget_us: u64,
     },
-    /// It wanted more memory than it may have.
+    /// The guest wanted more memory than it may have.
     #[error("wanted more than {limit_bytes} bytes of memory")]
     Memory {
         /// The limit in bytes.
         limit_bytes: u64,
     },
-    /// Its answer makes no sense.
+    /// The policy's answer makes no sense.
     #[error("nonsense: {reason}")]
     Nonsense {
-        /// What is wrong with it.
+        /// What is wrong with the answer.
         reason: GuestText,
     },
-    /// It was not asked: its tenant's guests have used up their share of the processor.
+    /// The policy was not called: its tenant's guests have used up their share of the processor.
     #[error("its tenant's guests have used up their share of the processor")]
     OverShare,
-    /// There was no instance for it: the pool is used up.
+    /// There was no instance for the call: the pool is used up.
     #[error("no instance: {reason}")]
     NoInstance {
         /// What is used up.
@@ -61,22 +61,22 @@ pub enum FaultKind {
 }
 
 impl Fault {
-    /// It trapped.
+    /// A fault of kind [`FaultKind::Trap`], without place or log line.
     pub fn trap(trap: impl AsRef<str>) -> Self {
         FaultKind::Trap { trap: trap.as_ref().into() }.into()
     }
 
-    /// Its answer makes no sense.
+    /// A fault of kind [`FaultKind::Nonsense`], without place or log line.
     pub fn nonsense(reason: impl AsRef<str>) -> Self {
         FaultKind::Nonsense { reason: reason.as_ref().into() }.into()
     }
 
-    /// There was no instance for it.
+    /// A fault of kind [`FaultKind::NoInstance`], without place or log line.
     pub fn no_instance(reason: impl AsRef<str>) -> Self {
         FaultKind::NoInstance { reason: reason.as_ref().into() }.into()
     }
 
-    /// Whether the policy did something wrong, rather than that it could not be asked.
+    /// Whether the policy itself did something wrong; false where it could not be called.
     pub const fn is_the_policys(&self) -> bool {
         !matches!(self.kind, FaultKind::OverShare | FaultKind::NoInstance { .. })
     }

@@ -1,17 +1,18 @@
-//! What a guest wrote or named, made safe to show.
+//! Text that a guest wrote, made safe to show.
 //!
-//! A guest chooses the words of its log lines, of its panics, of what it refuses, and the names of its functions, exports
-//! and imports. They reach logs, terminals, the admin API and error texts, where a line break would begin a line that
-//! nobody wrote, and an escape sequence would move a cursor. So they travel as a [`GuestText`], which nothing makes but
-//! [`GuestText::new`] and [`GuestText::within`]: on one line, without anything invisible, and of a bounded length.
+//! A guest chooses the text of its log lines, panics and refusals, and the names of its functions, exports and imports.
+//! They reach logs, terminals, the admin API and error texts, where a line break could forge a line, and an escape
+//! sequence move a cursor. So they are passed on as a [`GuestText`], which only [`GuestText::new`] and
+//! [`GuestText::within`] make: one line, without invisible characters, and of a bounded length.
 
 use std::fmt;
 use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 
-/// Text of a guest's that is safe to show: one line of visible characters, at most [`GuestText::BYTES_MAX`] bytes long.
-/// Control characters and invisible ones are written as escapes (`\n`, `\u{1b}`), and what is too long ends with `…`.
+/// Text of a guest that is safe to show: one line of visible characters, at most [`GuestText::BYTES_MAX`] bytes long.
+/// Control characters and invisible ones are written as escapes (`\n`, `\u{1b}`), and a text that was cut ends with
+/// `…`.
 ///
 /// ```
 /// use sandbar_base::GuestText;
@@ -23,24 +24,24 @@ use serde::{Deserialize, Serialize};
 #[serde(from = "String", into = "String")]
 pub struct GuestText(Box<str>);
 
-/// What stands for the rest of a text that is too long.
+/// Stands for the rest of a text that is too long.
 const ELLIPSIS: char = '…';
 
 impl GuestText {
-    /// Bytes that any of them has at most.
+    /// The most bytes that any guest text has.
     pub const BYTES_MAX: usize = 1_024;
 
-    /// The text, made safe.
+    /// `text` made safe, in at most [`GuestText::BYTES_MAX`] bytes.
     pub fn new(text: &str) -> Self {
         Self::within(text, Self::BYTES_MAX)
     }
 
-    /// The same in at most `bytes_max` bytes, and no more than [`GuestText::BYTES_MAX`]. Time and room are bounded by
-    /// that, however long the text is.
+    /// `text` made safe, in at most `bytes_max` bytes, and no more than [`GuestText::BYTES_MAX`]. The bound limits time
+    /// and memory too, however long the text is.
     pub fn within(text: &str, bytes_max: usize) -> Self {
         let bytes_max = bytes_max.min(Self::BYTES_MAX);
         let mut safe = String::with_capacity(text.len().min(bytes_max));
-        // Where the text could still be ended with an ellipsis.
+        // The last place where the text could be cut with room for an ellipsis.
         let mut end = 0;
         for character in text.chars() {
             if safe.len() + ELLIPSIS.len_utf8() <= bytes_max {
@@ -56,7 +57,7 @@ impl GuestText {
         Self(safe.into())
     }
 
-    /// Whether it says less than `text`, of which it was made.
+    /// Whether it was cut from `text`, of which it was made.
     pub fn is_cut_from(&self, text: &str) -> bool {
         self.0.ends_with(ELLIPSIS) && !text.ends_with(ELLIPSIS)
     }
@@ -70,8 +71,8 @@ fn push(safe: &mut String, character: char) {
     }
 }
 
-/// Characters that take no room, break lines, or turn the direction in which others are read: with them a text shows
-/// something else than it says.
+/// Whether a character takes no room, breaks lines, or changes the direction of others: with such characters a text can
+/// look different from what it says.
 const fn is_invisible(character: char) -> bool {
     matches!(
         character,

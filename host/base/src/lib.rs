@@ -1,6 +1,6 @@
-//! What all parts of the host speak of: moments and clocks ([`clock`]), hashes of keys, digests of components, what a policy
-//! did instead of answering ([`Fault`]), the account of the node's memory ([`memory_budget`]) and what its disk refuses to
-//! take ([`disk_trouble`]).
+//! Types that all parts of the host use: timestamps and clocks ([`clock`]), hashes of cache keys, digests of
+//! components, failures of policies ([`Fault`]), the account of the node's memory ([`memory_budget`]) and refused
+//! writes to its disk ([`disk_trouble`]).
 
 #[cfg(feature = "node")]
 pub mod clock;

@@ -1,14 +1,15 @@
-//! The node's memory: one account of what is kept on behalf of clients, origins and operators, under one bound.
+//! The node's memory budget: one account, with one bound, of the memory that is kept on behalf of clients, origins and
+//! operators.
 //!
-//! Everything that they can make the node keep is charged here in bytes, and charged *before* it is taken: there is no way
-//! to charge what is there already. [`MemoryBudget::reserve`] hands out a [`Reserved`] or says no, and whoever hears no
-//! keeps nothing: a response is passed through unstored, a request is answered with 503, a stream is refused, a connection
-//! waits to be accepted. What is charged by its size (bodies, entries, uploads) is a [`Content`] or lies behind one; what
-//! is charged by the piece (connections, streams, exchanges with an origin) costs a constant that a test measures
-//! ([`Use`] says where each stands).
+//! Everything that they can make the node keep is charged here in bytes, *before* it is allocated: memory that is in
+//! use already can't be charged. [`MemoryBudget::reserve`] returns a [`Reserved`] or none, and a caller that gets none
+//! keeps nothing: a response is passed through unstored, a request is answered with 503, a stream is refused, a
+//! connection waits to be accepted. Things that are charged by size (bodies, entries, uploads) are a [`Content`] or lie
+//! behind one; things that are charged by the piece (connections, streams, exchanges with an origin) cost a constant
+//! that a test measures ([`Use`] says where each constant is).
 //!
-//! Not charged is what does not grow with the traffic: code, the program's own tables, and what the allocator keeps for
-//! later. That is why the bound is by default half of what the machine or its cgroup allows; when that runs
+//! Memory that does not grow with the traffic is not charged: code, the program's own tables, and what the allocator
+//! keeps for later. That is why the bound is by default half of what the machine or its cgroup allows; when that runs
 //! short all the same, the node shrinks (`sandbar::memory_budget`).
 
 mod content;
@@ -20,35 +21,36 @@ use serde::Serialize;
 
 pub use self::content::{Content, SENT_ALONE_BYTES_MAX, sent};
 
-/// What memory is used for.
+/// The uses of memory that are charged, and counted one by one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Use {
     /// Stored responses: in L1, or still being sent.
     Entries,
-    /// Bodies that are arriving to be stored, until the last of their readers is done.
+    /// Bodies that are being received to be stored, until the last of their readers is done.
     Fills,
-    /// Bodies that are passed through: what waiters behind the fastest may still read.
+    /// Bodies that are passed through: the bytes that readers behind the fastest one may still need.
     Windows,
     /// Reads from the L2 that are under way.
     L2Reads,
     /// Writes to the L2 that are under way.
     L2Writes,
-    /// Memories of guests.
+    /// Linear memories of guests.
     Guests,
     /// Connections of clients and operators, a constant each: the gateway's `room`.
     Connections,
-    /// Requests on them, until the last byte of the response is written, a constant each: the gateway's `room`.
+    /// Requests on these connections, until the last byte of the response is written, a constant each: the gateway's
+    /// `room`.
     Streams,
-    /// Requests under way to an origin, and fetches that are waited for, a constant each: `exchange`.
+    /// Requests under way to an origin, and fetches that have waiters, a constant each: `exchange`.
     Exchanges,
-    /// What operators send to the admin API.
+    /// Bodies that operators send to the admin API.
     Uploads,
     /// Tables whose size is settled at the start.
     Tables,
 }
 
 impl Use {
-    /// All of them.
+    /// All uses; the place of each is its discriminant.
     pub const ALL: [Self; 11] = [
         Self::Entries,
         Self::Fills,
@@ -63,12 +65,12 @@ impl Use {
         Self::Tables,
     ];
 
-    /// Whether requests can be answered without it: it saves a later one the way to the origin.
+    /// Whether requests can be answered without this use: it only saves a later request the way to the origin.
     const fn is_for_later(self) -> bool {
         matches!(self, Self::Entries | Self::Fills | Self::Windows | Self::L2Reads | Self::L2Writes)
     }
 
-    /// The stable word for it in metrics.
+    /// The stable word for the use in metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Entries => "entries",
@@ -86,17 +88,18 @@ impl Use {
     }
 }
 
-/// The part of the account that only what requests can not be answered without may take: a tenth. Else what is merely kept for
-/// later (bodies to be stored, above all) would take all there is, and requests be refused.
+/// One part in so many of the account is reserved for uses that requests can't be answered without. Otherwise memory
+/// that is only kept for later (bodies to be stored, above all) would take everything, and requests be refused.
 const ANSWERS_DIVISOR: u64 = 10;
 
-/// The account of a node.
+/// The account of a node's memory.
 #[derive(Debug)]
 pub struct MemoryBudget {
     total_bytes: u64,
-    /// What may be used when something is taken that requests can be answered without.
+    /// The bound for uses that requests can be answered without: they are refused where the total in use would exceed
+    /// it.
     for_later_bytes: u64,
-    /// At most the total; less while the machine has not got that much left.
+    /// The bound at this time: at most the total, less while the machine does not have that much left.
     allowed_bytes: AtomicU64,
     used_bytes: AtomicU64,
     by_use: [Account; Use::ALL.len()],
@@ -111,7 +114,7 @@ struct Account {
 }
 
 impl MemoryBudget {
-    /// An account with this bound.
+    /// An account with this bound, of which nothing is used.
     pub fn new(total_bytes: u64) -> Arc<Self> {
         let answers_bytes = if total_bytes == u64::MAX { 0 } else { total_bytes / ANSWERS_DIVISOR };
         Arc::new(Self {
@@ -135,35 +138,35 @@ impl MemoryBudget {
         self.total_bytes
     }
 
-    /// So many bytes, if they can be had.
+    /// A reservation of so many bytes; none where the bound does not allow them, which is counted as refused.
     pub fn reserve(self: &Arc<Self>, what: Use, bytes: u64) -> Option<Reserved> {
         self.try_add(what, bytes).then(|| Reserved::of(self, what, bytes))
     }
 
-    /// A reservation of nothing yet, to be grown by [`Reserved::cover`].
+    /// A reservation of zero bytes, to be grown by [`Reserved::cover`].
     pub fn nothing(self: &Arc<Self>, what: Use) -> Reserved {
         Reserved::of(self, what, 0)
     }
 
-    /// Whether nothing can be had.
+    /// Whether as much is used as is allowed at this time.
     pub fn is_exhausted(&self) -> bool {
         self.used_bytes.load(Ordering::Relaxed) >= self.allowed_bytes.load(Ordering::Relaxed)
     }
 
-    /// From now on no more can be had than what is used now and `room_bytes`, nor more than the total. The keeper says what
-    /// the machine has left: between two looks the node can't take more than that.
+    /// Allows from now on the bytes that are used now and `room_bytes` more, but at most the total. The keeper calls
+    /// this with what the machine has left: until it looks again, the node can't take more than that.
     pub fn bound_growth(&self, room_bytes: u64) {
         let allowed = self.used_bytes.load(Ordering::Relaxed).saturating_add(room_bytes).min(self.total_bytes);
         self.allowed_bytes.store(allowed, Ordering::Relaxed);
     }
 
-    /// Tells how the machine is doing; the keeper does so.
+    /// Notes the machine's memory use and L1's percentage for [`Self::stats`]; the keeper calls this.
     pub fn note_pressure(&self, used_percent: u64, kept_percent: u64) {
         self.pressure.store(used_percent, Ordering::Relaxed);
         self.kept_percent.store(kept_percent, Ordering::Relaxed);
     }
 
-    /// What there is now.
+    /// The figures of this instant.
     pub fn stats(&self) -> MemoryBudgetStats {
         let uses = Use::ALL.map(|what| {
             let account = &self.by_use[what as usize];
@@ -183,13 +186,13 @@ impl MemoryBudget {
     }
 
     fn try_add(&self, what: Use, bytes: u64) -> bool {
-        // What L1 may weigh is the keeper's to say, who shrinks it when the machine runs short. If its entries were refused
-        // then too, nothing new could take the place of what is old.
+        // The keeper decides what L1 may weigh, and shrinks it when the machine runs short. If entries were refused
+        // here as well, new ones could not replace old ones.
         let allowed = match what {
             Use::Entries => self.for_later_bytes,
             what if what.is_for_later() => self.allowed_bytes.load(Ordering::Relaxed).min(self.for_later_bytes),
-            // Until L1 has shrunk, answers have their tenth beyond what the machine has left: else they would be refused for
-            // what it keeps.
+            // Until L1 has shrunk, answers may take their tenth beyond what the machine has left: otherwise they would
+            // be refused because of the memory that L1 keeps.
             _ => self.allowed_bytes.load(Ordering::Relaxed).saturating_add(self.answers_bytes()).min(self.total_bytes),
         };
         let fits = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= allowed);
@@ -211,11 +214,11 @@ impl MemoryBudget {
     }
 }
 
-/// Bytes that are charged; dropped, they are given back.
+/// A reservation: bytes that are charged until it is dropped.
 #[derive(Debug)]
 pub struct Reserved {
     budget: Arc<MemoryBudget>,
-    /// Its place in [`Use::ALL`].
+    /// Place of its use in [`Use::ALL`].
     what: AtomicU8,
     bytes: u64,
 }
@@ -229,12 +232,12 @@ impl Reserved {
         Use::ALL[usize::from(self.what.load(Ordering::Relaxed))]
     }
 
-    /// Bytes that are charged.
+    /// How many bytes the reservation holds.
     pub const fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Has at least so many bytes charged; false where the rest of them can't be had, and nothing has changed then.
+    /// Grows the reservation to at least so many bytes; false, with nothing changed, where the bound does not allow it.
     pub fn cover(&mut self, bytes: u64) -> bool {
         let more = bytes.saturating_sub(self.bytes);
         let covers = more == 0 || self.budget.try_add(self.what(), more);
@@ -242,30 +245,31 @@ impl Reserved {
         covers
     }
 
-    /// Gives back what it has beyond so many bytes.
+    /// Gives back all but so many bytes.
     pub fn shrink_to(&mut self, bytes: u64) {
         let less = self.bytes.saturating_sub(bytes);
         self.budget.give_back(self.what(), less);
         self.bytes -= less;
     }
 
-    /// So many of its bytes as a reservation of their own; none where it has fewer.
+    /// Splits so many of its bytes off as a reservation of their own; none where it has fewer.
     pub fn split(&mut self, bytes: u64) -> Option<Self> {
         self.bytes = self.bytes.checked_sub(bytes)?;
         Some(Self::of(&self.budget, self.what(), bytes))
     }
 
-    /// More bytes for the same use, as a reservation of their own: out of what this one has, else out of the account.
+    /// A reservation of so many bytes for the same use: split off from this one where it has as many, else from the
+    /// account.
     pub fn draw(&mut self, bytes: u64) -> Option<Self> {
         self.split(bytes).or_else(|| self.budget.reserve(self.what(), bytes))
     }
 
-    /// As many bytes of the same account for another use, as [`MemoryBudget::reserve`].
+    /// Reserves bytes of the same account for another use, like [`MemoryBudget::reserve`].
     pub fn others(&self, what: Use, bytes: u64) -> Option<Self> {
         self.budget.reserve(what, bytes)
     }
 
-    /// From now on its bytes are charged to another use.
+    /// Charges the reserved bytes to another use from now on; the total does not change.
     pub fn turn(&self, what: Use) {
         let by_use = &self.budget.by_use;
         let before = Use::ALL[usize::from(self.what.swap(what as u8, Ordering::Relaxed))];
@@ -287,7 +291,7 @@ pub struct MemoryBudgetStats {
     pub total_bytes: u64,
     /// Bytes that are charged.
     pub used_bytes: u64,
-    /// Memory of the machine or its cgroup that is used, in per cent of what it allows; 0 where that is not looked at.
+    /// Used memory of the machine or its cgroup, in per cent of what is allowed; 0 where it is not watched.
     pub machine_used_percent: u64,
     /// What the tenants' L1 may weigh now, in per cent of their shares: below 100 while the machine runs short.
     pub l1_kept_percent: u64,
@@ -295,14 +299,14 @@ pub struct MemoryBudgetStats {
     pub uses: Vec<UseStats>,
 }
 
-/// What one use of memory comes to.
+/// The figures of one use of memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct UseStats {
-    /// The stable word for it.
+    /// The stable word for the use.
     pub what: &'static str,
     /// Bytes that are charged.
     pub bytes: u64,
-    /// Times that bytes could not be had.
+    /// How often a reservation for this use was refused.
     pub refused: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Moments, to the millisecond. Only the clock makes one of the present.
+//! Timestamps, to the millisecond. Only a clock makes one of the present time.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -28,7 +28,7 @@ impl Timestamp {
         self.0 / 1000
     }
 
-    /// This instant and `duration`, at most the last instant there is.
+    /// The instant `duration` after this one, at most the last instant that can be represented.
     #[inline]
     pub fn saturating_add(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))

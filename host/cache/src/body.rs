@@ -15,12 +15,12 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// A streamed body.
 pub type Body = UnsyncBoxBody<Bytes, BoxError>;
 
-/// A body without a byte.
+/// An empty body.
 pub fn empty() -> Body {
     Empty::new().map_err(|never| match never {}).boxed_unsync()
 }
 
-/// A body that is all there.
+/// A body whose content is in memory already, as one chunk.
 pub fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }

@@ -1,9 +1,9 @@
-//! The cache: what its rooms are, and what can be asked of it.
+//! The cache as its users see it: the components that it is made of, and its public operations.
 //!
-//! [`Cache::respond`] is the whole of it: a request in, a response out, never an error.
+//! The main operation is [`Cache::respond`]: a request in, a response out, never an error.
 
 #[cfg(feature = "redis")]
-mod ear;
+mod listener;
 mod route;
 mod tenants;
 
@@ -40,31 +40,31 @@ use crate::tunnel::Tunnels;
 pub use crate::write::PutError;
 use crate::write::Writer;
 
-/// Lost purges that the log names one by one, per tenant.
+/// How many lost purges of a tenant the log names one by one.
 const LOST_NAMED_MAX: usize = 16;
 
 /// What a cache is made of.
 pub struct CacheParts {
-    /// Its tenants.
+    /// The tenants. Of several with the same name only the first is found by it.
     pub tenants: Vec<Arc<Tenant>>,
-    /// The tier below L1; none for a cache in memory alone.
+    /// The tier below L1; `None` for a cache in memory alone.
     pub l2: Option<Arc<dyn Tier>>,
-    /// Where barriers outlive the process; it belongs to the L2.
+    /// Where barriers are recorded so that they outlive the process; it belongs to the L2. `None` records them nowhere.
     pub barriers: Option<Arc<dyn BarrierStore>>,
-    /// Where time comes from.
+    /// The clock that all of the cache's times are read from.
     pub clock: Arc<dyn Clock>,
-    /// Its bounds.
+    /// Bounds of what the cache keeps beside entries.
     pub limits: CacheLimits,
 }
 
 /// Bounds of a cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CacheLimits {
-    /// Keys that are remembered as not storable, so that nobody waits for another's fetch of them.
+    /// Keys that are remembered as not storable, so that nobody waits for another request's fetch; 65,536 by default.
     pub learned_keys: u64,
-    /// For how long they are.
+    /// How long each of these keys is remembered; 2 minutes by default.
     pub learned_for: Duration,
-    /// Bytes that are kept of a body that has outgrown its bound, for waiters that read it behind the fastest.
+    /// Bytes that are kept of a body that is too large to be stored, for readers behind the fastest; 1 MiB by default.
     pub window_bytes: u64,
 }
 
@@ -80,7 +80,7 @@ pub struct Cache {
     rooms: Arc<Rooms>,
 }
 
-/// The rooms of a cache. Each holds what it needs of the others.
+/// The components of a cache. Each holds those of the others that it needs.
 struct Rooms {
     tenants: Tenants,
     store: Arc<Store>,
@@ -96,12 +96,13 @@ struct Rooms {
 }
 
 impl Cache {
-    /// Puts a cache together. Barriers are read from their store before the first lookup in L2.
+    /// A cache of these parts, without a bound on the node's memory. Barriers are read from their store before the
+    /// first lookup in L2.
     pub fn new(parts: CacheParts) -> Self {
         Self::within(parts, MemoryBudget::unbounded())
     }
 
-    /// The same, with what it keeps charged to a node's memory.
+    /// Like [`Self::new`], with all memory that the cache takes charged to `budget`, the node's account.
     pub fn within(parts: CacheParts, budget: Arc<MemoryBudget>) -> Self {
         let CacheParts { tenants, l2, barriers, clock, limits } = parts;
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
@@ -164,50 +165,50 @@ impl Cache {
         Self { rooms: Arc::new(rooms) }
     }
 
-    /// Its tenants.
+    /// All tenants, in the order of [`CacheParts::tenants`].
     pub fn tenants(&self) -> &[Arc<Tenant>] {
         self.rooms.tenants.all()
     }
 
-    /// The tenant of that name.
+    /// The tenant of that name, if there is one.
     pub fn tenant(&self, name: &str) -> Option<&Arc<Tenant>> {
         self.rooms.tenants.named(name)
     }
 
-    /// Name and health of the L2.
+    /// Name and health of the L2; `None` for a cache in memory alone.
     pub fn l2_health(&self) -> Option<(&'static str, TierHealth)> {
         self.rooms.store.l2.as_ref().map(|l2| (l2.name(), l2.health()))
     }
 
-    /// The memory of its node.
+    /// The account of the node's memory that the cache is charged to.
     pub fn memory_budget(&self) -> &Arc<MemoryBudget> {
         &self.rooms.budget
     }
 
-    /// Where its time comes from.
+    /// The clock that the cache reads its times from.
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.rooms.clock
     }
 
-    /// Fills, refreshes and sweeps under way.
+    /// How many background tasks are under way: fills, refreshes, sweeps, writes, deliveries of purges, tunnels.
     pub fn under_way(&self) -> usize {
         self.rooms.tasks.len()
     }
 
-    /// The fleet it has joined.
+    /// The fleet that this node has joined; `None` before, and without the feature `redis`.
     pub fn fleet(&self) -> Option<&Fleet> {
         self.rooms.peers.fleet()
     }
 
-    /// What an operator wants to know of its part in the fleet.
+    /// The state of the fleet as this node sees it, for operators; `None` where it has joined none.
     pub fn fleet_report(&self) -> Option<FleetReport> {
         self.rooms.peers.report()
     }
 
-    /// Makes entries of a tenant invisible (hard) or stale (soft): on this node before it returns, elsewhere as the
-    /// report says. A fill that has begun before never becomes visible after it.
+    /// Purges entries of a tenant, which makes them invisible (hard) or stale (soft): on this node before the call
+    /// returns, elsewhere as the report says. What a fill that began before the purge brings is purged as well.
     ///
-    /// It goes on where the caller leaves: a purge that has begun is done and delivered whole.
+    /// A purge that has begun is completed and delivered even if the returned future is dropped.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -215,19 +216,20 @@ impl Cache {
         self.rooms.purges.purge(tenant, purges).await
     }
 
-    /// Purges that wait to be delivered.
+    /// Purges of all tenants that have not reached their store or the other nodes yet.
     pub fn purges_pending(&self) -> usize {
         self.tenants().iter().map(|tenant| tenant.outbox.len()).sum()
     }
 
-    /// Stores a response for `target` on `site` as if the origin had just given it to a GET without fields of its own, in
-    /// the place of all that is stored there. What was there is purged first, as by a write: answers with what became of
-    /// that on the other nodes, on which the class's consistency promises something. It is stored here in any case.
+    /// Stores a response for `target` on `site` as if the origin had just sent it for a GET without header fields, in
+    /// place of all variants that are stored there. Those are purged first, as by a write; the report says what became
+    /// of that purge on the other nodes, where the class's consistency promises something. On this node the response is
+    /// stored in any case.
     ///
-    /// It goes on where the caller leaves.
+    /// The call is completed even if the returned future is dropped.
     ///
     /// # Errors
-    /// When it may not be stored: why not; nothing has changed then. When `site` or `target` makes no key.
+    /// When the response may not be stored (nothing has changed then), or when `site` and `target` make no key.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -241,7 +243,7 @@ impl Cache {
         self.rooms.writer.put(tenant, site, target, response.map(Into::into)).await
     }
 
-    /// Forgets what is stored for `target` on `site`, all variants of it.
+    /// Purges what is stored for `target` on `site` (hard), with all its variants.
     ///
     /// # Errors
     /// When `site` and `target` make no key.
@@ -249,14 +251,14 @@ impl Cache {
         self.rooms.writer.delete(tenant, site, target).await
     }
 
-    /// Ends all tunnels when the guard is dropped, and lets no new one begin to copy: whoever stops a node holds it.
+    /// A guard that, when it is dropped, ends all tunnels and lets no new one begin to copy; for shutting a node down.
     pub fn ends_tunnels(&self) -> DropGuard {
         self.rooms.tunnels.ended.clone().drop_guard()
     }
 
-    /// Ends tunnels, and waits for fills, refreshes and sweeps under way, so that what they fetched is stored. Purges that
-    /// wait for their store are tried for a moment longer; which of them are lost is logged, also where nobody waits until
-    /// the end.
+    /// Ends tunnels, and waits for fills, refreshes and sweeps under way, so that what they fetched is stored. Pending
+    /// purges are tried for about three seconds longer. Those that are lost are logged, even if the returned future is
+    /// dropped before its end.
     pub async fn drain(&self) {
         let _lost = TellsOfLostPurges(self);
         self.rooms.stopping.cancel();
@@ -269,7 +271,7 @@ impl Cache {
     }
 }
 
-/// Says which purges other nodes will never hear of, when it is dropped.
+/// When it is dropped, logs the purges that other nodes will never hear of.
 struct TellsOfLostPurges<'a>(&'a Cache);
 
 impl Drop for TellsOfLostPurges<'_> {

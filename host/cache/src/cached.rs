@@ -17,28 +17,30 @@ use crate::consistency::Consistency;
 /// An entry in L1.
 #[derive(Debug)]
 pub struct Cached {
-    /// What is stored.
+    /// The stored response, or the list of a key's variants.
     pub entry: Entry,
-    /// The tenant's plan epoch when its plan was made: an older one is asked for again before it is next used.
+    /// The tenant's plan epoch when the entry was planned; one of an older epoch is planned anew before it is next
+    /// used.
     pub(crate) plan_epoch: u64,
-    /// When it was fetched, or looked up in L2.
+    /// The beginning of the fill, or of the lookup in L2, that brought the entry.
     pub(crate) began: Began,
-    /// What its class promises.
+    /// What the entry's class promises.
     pub(crate) consistency: Consistency,
+    /// The revision of the barriers at the last verdict.
     judged: AtomicU64,
     soft_purged: AtomicBool,
-    /// It is validated before it is next used: the origin has not confirmed it when it was last asked.
+    /// The entry has to be validated before it is next used: the origin did not confirm it when it was last asked.
     doubtful: AtomicBool,
-    /// The origin no longer has it.
+    /// The origin no longer has this response.
     ended: AtomicBool,
     weight_bytes: u64,
-    /// What it weighs without its content, which is charged for itself; none where there was no room for one of them. Then
-    /// it may answer whoever fetched it, and is not kept.
+    /// The reservation for the weight without the content, which is charged on its own; `None` where the node had no
+    /// memory for one of the two. Such an entry may answer the requests that fetched it, and is not kept.
     room: Option<Reserved>,
 }
 
 impl Cached {
-    /// An entry whose plan is of `plan_epoch`, charged to a node's memory where that has room for it.
+    /// An entry that was planned in `plan_epoch`, charged to the node's memory if there is room for it.
     pub(crate) fn new(
         entry: Entry,
         plan_epoch: u64,
@@ -54,17 +56,17 @@ impl Cached {
         Self { entry, plan_epoch, began, consistency, judged, soft_purged, doubtful, ended, weight_bytes, room }
     }
 
-    /// What it costs to keep in memory, in bytes, without the overhead of L1: the entry, and what is noted beside it.
+    /// Bytes that the entry takes in memory, with what is noted beside it and without L1's overhead.
     pub(crate) const fn weight_bytes(&self) -> u64 {
         self.weight_bytes
     }
 
-    /// Whether it is charged to the node's memory: nothing else may be kept in L1.
+    /// Whether the entry is charged to the node's memory. L1 may keep no other ones.
     pub(crate) const fn is_charged(&self) -> bool {
         self.room.is_some()
     }
 
-    /// What the barriers say of it. Looks at them only when something has changed since the last look.
+    /// What the barriers mean for the entry. They are consulted only if something has changed since the last verdict.
     pub(crate) fn verdict(&self, barriers: &Barriers) -> Verdict {
         let revision = barriers.revision();
         if self.judged.load(Ordering::Acquire) < revision {
@@ -81,39 +83,40 @@ impl Cached {
         if self.is_soft_purged() { Verdict::Stale } else { Verdict::Visible }
     }
 
-    /// Whether purges may have been missed since it was fetched.
+    /// Whether purges of the entry may have been missed since its fill began.
     fn is_distrusted(&self, barriers: &Barriers) -> bool {
         let (now, then) = (barriers.losses(), self.began.losses);
         now.all != then.all || self.consistency.reaches_beyond_the_node() && now.strict != then.strict
     }
 
-    /// Whether a barrier has made it stale, as of the last verdict.
+    /// Whether a soft purge has made the entry stale, as of the last verdict.
     pub(crate) fn is_soft_purged(&self) -> bool {
         self.soft_purged.load(Ordering::Acquire)
     }
 
-    /// Has it validated before it is next used.
+    /// Requires the entry to be validated before it is next used.
     pub(crate) fn doubt(&self) {
         self.doubtful.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it is to be validated before it is used.
+    /// Whether the entry has to be validated before it is used.
     pub(crate) fn is_doubtful(&self) -> bool {
         self.doubtful.load(Ordering::Relaxed)
     }
 
-    /// Has it never served again, by whoever still holds it, unless the origin confirms it.
+    /// Notes that the origin no longer has the response: it is not served again, not even by requests that hold it
+    /// already, unless the origin confirms it.
     pub(crate) fn end(&self) {
         self.ended.store(true, Ordering::Relaxed);
         self.doubt();
     }
 
-    /// Whether the origin no longer has it.
+    /// Whether the origin no longer has the response.
     pub(crate) fn is_ended(&self) -> bool {
         self.ended.load(Ordering::Relaxed)
     }
 
-    /// The stored response; none where this is a list of variants.
+    /// The stored response; `None` where the entry is a list of variants.
     pub fn response(&self) -> Option<&StoredResponse> {
         match &self.entry {
             Entry::Response(response) => Some(response),
@@ -122,7 +125,7 @@ impl Cached {
     }
 }
 
-/// The entry with its content charged, and what pays for the rest of its weight; none where one of them finds no room.
+/// Charges an entry's content, and reserves the rest of its weight; `None` where there is no room for one of the two.
 fn charged(entry: Entry, weight_bytes: u64, budget: &Arc<MemoryBudget>) -> (Entry, Option<Reserved>) {
     let reserve = |bytes| budget.reserve(Use::Entries, bytes);
     match entry {
@@ -137,8 +140,8 @@ fn charged(entry: Entry, weight_bytes: u64, budget: &Arc<MemoryBudget>) -> (Entr
     }
 }
 
-/// Chunks of a stored response, to be sent: for as long as a client has not got them, the entry stays charged, although L1
-/// may have let it go.
+/// Chunks of a stored response that are to be sent. They hold on to the entry, which so stays charged until the client
+/// has them, even if L1 has evicted it.
 pub(crate) fn kept_while_sent(cached: &Arc<Cached>, mut chunks: Vec<Bytes>) -> Vec<Bytes> {
     if chunks.iter().map(Bytes::len).sum::<usize>() >= SENT_ALONE_BYTES_MAX {
         for chunk in &mut chunks {

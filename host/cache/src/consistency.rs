@@ -1,25 +1,25 @@
-//! What an acknowledged purge or write promises about the other nodes of a fleet, chosen per class of targets. What each
-//! mode promises where: `docs/consistency.md`.
+//! What an acknowledged purge or write promises about the other nodes of a fleet, chosen per class of targets. What
+//! each mode promises where: `docs/consistency.md`.
 
 use serde::{Deserialize, Serialize};
 
-/// What is promised, the weakest first.
+/// A mode of consistency, the weakest first: where an acknowledged purge has taken effect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Consistency {
-    /// This node at once; the others soon, or when the entry ends.
+    /// On this node at once; on the others soon, or when the entry's lifetime ends.
     #[default]
     Eventual,
-    /// Every node that hears the bus within moments; the others bound the age of what they serve from memory.
+    /// On every node that hears the bus, within moments; the others bound the age of what they serve from memory.
     Bus,
-    /// As `bus`, and no older version takes the place of a newer one, in no tier.
+    /// As with `bus`; besides, no older version of a response replaces a newer one in any tier.
     Versioned,
-    /// Every live node, before it is acknowledged; one that can't say so to the others serves from the origin alone.
+    /// On every live node before it is acknowledged; a node that can't reach the others serves from the origin alone.
     WriteAll,
 }
 
 impl Consistency {
-    /// The word for it in settings.
+    /// The mode's name in settings.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Eventual => "eventual",
@@ -29,7 +29,7 @@ impl Consistency {
         }
     }
 
-    /// Whether it promises anything about other nodes than the one that acknowledges.
+    /// Whether the mode promises anything about nodes other than the one that acknowledges.
     pub const fn reaches_beyond_the_node(self) -> bool {
         !matches!(self, Self::Eventual)
     }

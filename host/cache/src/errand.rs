@@ -1,11 +1,11 @@
-//! Work that goes on where whoever asked for it leaves.
+//! Work that goes on even if its caller stops waiting for it.
 
 use tokio_util::task::TaskTracker;
 
-/// Has work done to its end in a task of its own, and waits for it; `stopped` is the answer where the process ends before.
+/// Runs work to its end in a task of its own, and waits for it; `stopped` gives the result if the process ends before.
 ///
 /// # Panics
-/// Outside of a tokio runtime, and where the work does.
+/// Outside of a tokio runtime, and where the work panics.
 pub(crate) async fn done<T: Send + 'static>(
     tasks: &TaskTracker,
     work: impl Future<Output = T> + Send + 'static,

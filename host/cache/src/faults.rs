@@ -1,11 +1,11 @@
-//! Faults that a test can switch on, to see that it would notice them. Nothing that is released does: no setting, no
-//! variable of the environment and no feature leads here, only a call of [`switch_on`], which the tests' own program makes.
+//! Faults that a test can switch on, to see that it would notice them. No released program does: no setting, no
+//! environment variable and no feature leads here, only a call of [`switch_on`], which the tests' own program makes.
 
 use std::sync::OnceLock;
 
 static SWITCHED_ON: OnceLock<Faults> = OnceLock::new();
 
-/// Has this process break its promises, from the first cache on that it makes.
+/// Makes this process break its promises, from its first cache on.
 ///
 /// # Panics
 /// When faults were switched on before.
@@ -14,20 +14,20 @@ pub fn switch_on(faults: Faults) {
     SWITCHED_ON.set(faults).expect("faults are switched on once");
 }
 
-/// What is switched on: in a process that is no test's, nothing.
+/// The faults that are switched on: none except in the tests' own program.
 #[inline]
 pub(crate) fn switched_on() -> Faults {
     SWITCHED_ON.get().copied().unwrap_or_default()
 }
 
-/// What is left out on purpose.
+/// Which safeguards are left out on purpose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
-    /// `no-barriers`: fills are judged as of their end instead of their beginning.
+    /// `no-barriers`: barriers judge a fill as of its end instead of its beginning.
     pub no_barriers: bool,
     /// `no-fencing`: what a fill stores does not carry the token of its lease.
     pub no_fencing: bool,
-    /// `ignore-gaps`: the node does not mind what it has missed of the bus.
+    /// `ignore-gaps`: the node goes on as if it had missed no message of the bus.
     pub ignore_gaps: bool,
     /// `no-self-fencing`: the node serves what it has, whether it hears the bus or not.
     pub no_self_fencing: bool,
@@ -37,7 +37,7 @@ impl Faults {
     /// Reads a list such as `no-barriers,ignore-gaps`.
     ///
     /// # Errors
-    /// With a sentence, for the first word that is none of them.
+    /// With a sentence about the first word that names no fault.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut faults = Self::default();
         for word in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {

@@ -1,5 +1,5 @@
-//! A fill: one task that looks into L2, asks the origin, and has the response taken in. It belongs to no client and goes
-//! on when all of them are gone.
+//! A fill: one task that looks into L2, asks the origin, and stores the response if it may be stored. It belongs to no
+//! client and goes on when all clients have left.
 
 mod arrival;
 mod completion;
@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::cached::Began;
 use crate::collapse::fetch::{LeadOrWait, Obligation, Waiter};
-use crate::collapse::outcome::Outcome;
+use crate::collapse::outcome::FetchOutcome;
 use crate::collapse::{Collapse, Joins};
 use crate::exchange::Exchanges;
 use crate::fill::lease::Turn;
@@ -31,21 +31,21 @@ use crate::store::Store;
 use crate::store::found::{Found, L1};
 use crate::tenant::counters::count;
 
-/// What is to be fetched.
+/// What a fill fetches, and for which request.
 pub(crate) struct Fill {
     pub(crate) request: Arc<CacheRequest>,
-    /// The key that is fetched, as far as is known: the primary one, or a variant's.
+    /// The key that is fetched, as far as is known: the primary key, or a variant's.
     pub(crate) key: CacheKey,
-    /// What is stored, and may not be served as it is.
+    /// The stored response, which may not be served as it is; `None` where there is none.
     pub(crate) basis: Option<Found>,
-    /// Whether the origin is asked about what is stored, or for all of it.
+    /// Whether the origin is asked to validate or complete the stored response; otherwise it is asked for a whole one.
     pub(crate) validates: bool,
     pub(crate) purpose: Purpose,
-    /// It waits for no other node: nobody waits for it, or those who do insist on what the origin says now.
+    /// Whether the fill waits for no other node: its request fetches alone, or insists on what the origin says now.
     pub(crate) alone: bool,
 }
 
-/// What the origin has answered, and what that took.
+/// The origin's response, and how long it took.
 pub(crate) struct Fetched {
     pub(crate) response: Sound,
     pub(crate) times: Times,
@@ -53,13 +53,13 @@ pub(crate) struct Fetched {
 }
 
 impl Fill {
-    /// What the origin is asked about.
+    /// The stored response that the origin is asked to validate or complete.
     pub(super) fn asked_about(&self) -> Option<&Found> {
         self.basis.as_ref().filter(|_| self.validates)
     }
 
-    /// The one gap that stored parts have in what is wanted: of a range only where they are not outgrown by it, as what has
-    /// come is stored then.
+    /// The one gap that the stored parts have in the wanted response or range. For a range only if the parts do not
+    /// exceed the bound on bodies with it, as they are stored together then.
     pub(super) fn lacking(&self) -> Option<Lacking> {
         let part = self.asked_about()?.stored();
         if self.purpose != Purpose::Part {
@@ -70,14 +70,14 @@ impl Fill {
         lacking(part, Some(&self.request.head())).filter(|lacking| lacking.bytes().is_some_and(|bytes| bytes <= room))
     }
 
-    /// Whether the origin wants to be asked for each request (RFC 9111 section 5.2.2.4): then another node's fetch brings
-    /// nothing.
+    /// Whether the stored response has to be validated for each request (RFC 9111 section 5.2.2.4): then another node's
+    /// fetch is of no use.
     pub(super) fn is_validated_each_time(&self) -> bool {
         self.basis.as_ref().is_some_and(|found| found.stored().directives.no_cache)
     }
 }
 
-/// What fetches: from another node by way of L2, or from the origin.
+/// Runs fills: they get a response from another node by way of L2, or from the origin.
 pub(crate) struct Fills {
     pub(crate) store: Arc<Store>,
     pub(crate) exchanges: Arc<Exchanges>,
@@ -86,44 +86,49 @@ pub(crate) struct Fills {
     pub(crate) peers: Arc<Peers>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tasks: TaskTracker,
-    /// For how long keys are remembered whose responses are for one request each.
+    /// How long a key is remembered whose responses are for one request each.
     pub(crate) learned_for: Duration,
 }
 
 impl Fills {
-    /// Joins the fetch of a key that is under way, or is to start one.
-    pub(crate) fn join_or_lead(&self, request: &CacheRequest, key: &CacheKey, joins: Joins) -> LeadOrWait<Outcome> {
+    /// Joins the fetch of a key that is under way, or gets the obligation to start one.
+    pub(crate) fn join_or_lead(
+        &self,
+        request: &CacheRequest,
+        key: &CacheKey,
+        joins: Joins,
+    ) -> LeadOrWait<FetchOutcome> {
         self.collapse.join_or_lead(request, key, joins, self.store.begin(request))
     }
 
-    /// The same after one was waited for in vain: not that one again.
+    /// Like [`Self::join_or_lead`], for a request that has waited for a fetch in vain and does not join that one again.
     pub(crate) fn relieve(
         &self,
         request: &CacheRequest,
         key: &CacheKey,
         joins: Joins,
-        waited: &Waiter<Outcome>,
-    ) -> LeadOrWait<Outcome> {
+        waited: &Waiter<FetchOutcome>,
+    ) -> LeadOrWait<FetchOutcome> {
         self.collapse.relieve(request, key, joins, waited, self.store.begin(request))
     }
 
     /// Runs a fill in a task of its own.
-    pub(crate) fn start(self: &Arc<Self>, fill: Fill, obligation: Obligation<Outcome>) {
+    pub(crate) fn start(self: &Arc<Self>, fill: Fill, obligation: Obligation<FetchOutcome>) {
         let fills = Arc::clone(self);
         self.tasks.spawn(async move { fills.run(fill, obligation).await });
     }
 
-    async fn run(&self, mut fill: Fill, obligation: Obligation<Outcome>) {
-        // A refresh looks when it has its turn: what L2 has is hardly better than what L1 had.
+    async fn run(&self, mut fill: Fill, obligation: Obligation<FetchOutcome>) {
+        // A refresh looks into L2 only when it has its turn: until then, L2 hardly has anything newer than L1.
         if fill.purpose != Purpose::Refresh
             && let Some(found) = self.first_look(&mut fill).await
         {
-            return obligation.fulfil(Outcome::found(&fill.request, found));
+            return obligation.fulfil(FetchOutcome::found(&fill.request, found));
         }
         self.keep_for_those_who_come(&fill);
         let lease = match self.turn(&mut fill, obligation.progress()).await {
-            Turn::Found(found) => return obligation.fulfil(Outcome::found(&fill.request, found)),
-            Turn::Confirmed(found) => return obligation.fulfil(Outcome::confirmed(&fill.request, found)),
+            Turn::Found(found) => return obligation.fulfil(FetchOutcome::found(&fill.request, found)),
+            Turn::Confirmed(found) => return obligation.fulfil(FetchOutcome::confirmed(&fill.request, found)),
             Turn::Left => return,
             Turn::Mine(lease) => lease,
             Turn::Alone => {
@@ -132,8 +137,8 @@ impl Fills {
                 return;
             }
         };
-        // After L2 was asked, which told of the purges there were before, and before the origin is: a purge from here on
-        // makes invisible what comes.
+        // Noted after L2 was asked, which told of earlier purges, and before the origin is: a purge from here on hides
+        // the response.
         let began = Began { token: Some(lease.token()), ..self.store.begin(&fill.request) };
         let came = lease.during(self.ask_origin(fill, began, obligation)).await;
         self.give_back(lease, came).await;
@@ -148,9 +153,9 @@ impl Fills {
         found
     }
 
-    /// What L2 has and may not be served as it is may still be, when the origin fails or takes long: by all who wait. And
-    /// those who come are told by it whether they may wait at all. Not where L1 has something newer: of several parts that
-    /// came one soon after the other, L2 may not have the last one yet.
+    /// Promotes a basis from L2 to L1, where all waiters find it: it may be served when the origin fails or takes long,
+    /// and by it later requests know whether they may wait at all. This is not done where L1 has something newer: of
+    /// several parts that came in quick succession, L2 may not have the last one yet.
     fn keep_for_those_who_come(&self, fill: &Fill) {
         let known_better = |basis: &Found| {
             let known = self.store.look_in_l1(&fill.request, self.clock.now()).found;

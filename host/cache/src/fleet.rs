@@ -1,7 +1,8 @@
-//! What nodes tell each other: purges over an event bus ([`Bus`]), and who fetches what ([`Leases`]).
+//! How the nodes of a fleet work together: they tell each other of purges over an event bus ([`Bus`]), and agree by
+//! leases which of them fetches a key ([`Leases`]).
 //!
-//! Both run on one Redis, and a node is useful without it: the bus says when it may have missed something, and a lease
-//! that can't be had is an answer like any other. Nothing here fails a request.
+//! Both run on one Redis, and a node is useful without it: the bus says when messages may have been missed, and a node
+//! that can't get a lease fetches for itself. Nothing here fails a request.
 //!
 //! ```no_run
 //! # use std::sync::Arc;
@@ -34,7 +35,7 @@ use serde::Serialize;
 
 pub use bus::{Ack, Bus, BusStats, Listener, Newer};
 pub use hearing::{Hearing, Partition};
-pub use leases::{Attempt, Lease, LeaseStats, Leases, Standing, Waiter, Woken};
+pub use leases::{Attempt, Lease, LeaseStats, LeaseWaiter, Leases, PurgeState, Woken};
 pub use members::Confirmed;
 pub use position::Lost;
 use sandbar_base::clock::Clock;
@@ -49,12 +50,12 @@ pub(crate) const NAME: &str = "fleet";
 /// A fleet's settings; the same on every node, but for the node's name.
 #[derive(Clone)]
 pub struct FleetConfig {
-    /// A URL as for the Redis tier. Where that Redis evicts keys under `allkeys-*`, it must be another one: it would evict
-    /// what nodes rely on.
+    /// The URL of the fleet's Redis, as for the Redis tier. It must not be a server that evicts keys under `allkeys-*`:
+    /// that would evict what nodes rely on.
     pub url: String,
-    /// Certificates (PEM) that the server's may be signed with; the system's by default.
+    /// PEM file with the CA certificates that are trusted; the system's by default.
     pub ca_file: Option<PathBuf>,
-    /// The node's name in logs; a random one by default. Two nodes may have the same.
+    /// The node's name in logs; a random one by default. Two nodes may have the same name.
     pub node: String,
     /// Partitions of the bus; 16 by default. Tenants hash onto them.
     pub partitions: u32,
@@ -62,11 +63,11 @@ pub struct FleetConfig {
     pub messages_max: u64,
     /// How often a node makes sure that it has heard everything; 250 ms by default.
     pub heartbeat: Duration,
-    /// After how long without that it counts as deaf; 2 s by default.
+    /// After how long without an answered heartbeat a node counts as deaf; 2 s by default.
     pub silence_max: Duration,
-    /// How long a call may take; 100 ms by default,
+    /// How long a call may take; 100 ms by default.
     pub deadline: Duration,
-    /// and how long publishing may; 1 s by default.
+    /// How long publishing a message may take; 1 s by default.
     pub publish_deadline: Duration,
     /// How long making a connection may take; 500 ms by default.
     pub connect_deadline: Duration,
@@ -74,27 +75,28 @@ pub struct FleetConfig {
     pub wait_replicas: u32,
     /// Purges a second per tenant, sustained; 1,000 by default. Four seconds' worth may come at once.
     pub purges_per_second: u32,
-    /// Waiters for leases on this node; 65,536 by default. More act alone.
+    /// Leases of other nodes that this node waits for at once; 65,536 by default. With more it acts as if it were
+    /// alone.
     pub waiters_max: usize,
     /// How long a lease lasts unless its holder renews it, which it does while it fetches; 3 s by default. For so long
-    /// others wait for one that has died.
+    /// others wait for a holder that has died.
     pub lease: Duration,
-    /// For how long after its last heartbeat a node counts as live; 5 s by default, at least twice the silence. So long a
-    /// purge that all must confirm waits in vain for one that has died.
+    /// For how long after its last heartbeat a node counts as live; 5 s by default, at least twice `silence_max`. For
+    /// so long a purge that all must confirm waits in vain for a node that has died.
     pub member_timeout: Duration,
-    /// How long such a purge waits for the others; 1 s by default.
+    /// How long a purge that all must confirm waits for the other nodes; 1 s by default.
     pub confirm_deadline: Duration,
-    /// How long what was fetched or looked up is served from memory while the node is deaf, where more is promised than
-    /// the node's own purges; 2 s by default.
+    /// How long a response is served from memory after it was fetched or looked up while the node is deaf, where more
+    /// is promised than the node's own purges; 2 s by default.
     pub deaf_age_max: Duration,
-    /// Whether the server may evict any key all the same: where nothing is promised about other nodes.
+    /// Whether a server is used although it may evict any key: where nothing is promised about other nodes.
     pub tolerates_eviction: bool,
     /// When the server is left alone and when it is tried again.
     pub breaker: BreakerConfig,
 }
 
 impl FleetConfig {
-    /// The defaults for a server.
+    /// The default settings for the server at `url`.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
@@ -128,7 +130,7 @@ impl fmt::Debug for FleetConfig {
     }
 }
 
-/// A node's part in its fleet, for as long as it lives.
+/// A node's part in its fleet, until it is dropped.
 #[derive(Debug)]
 pub struct Fleet {
     bus: Arc<Bus>,
@@ -146,20 +148,20 @@ pub struct FleetReport {
     pub node: String,
     /// Whether the fleet's server is asked at all: false while the breaker is open.
     pub available: bool,
-    /// Why it was last unavailable.
+    /// The most recent error of the connection.
     pub last_error: Option<String>,
-    /// The server's eviction policy, where any key may be evicted under it: purges may be forgotten then.
+    /// The server's eviction policy, if it allows any key to be evicted: purges may be forgotten then.
     pub evicts_any_key: Option<String>,
     /// Partitions of the bus.
     pub partitions: u32,
-    /// The bus.
+    /// Counts of the bus.
     pub bus: BusStats,
-    /// The leases.
+    /// Counts of the leases.
     pub leases: LeaseStats,
 }
 
 impl Fleet {
-    /// Joins, behind the caller's back: a server that is down is found later. Until then the node is deaf.
+    /// Joins in the background: a server that is down is connected later. Until then the node is deaf.
     ///
     /// # Errors
     /// When a setting is wrong, in words for an operator.
@@ -177,7 +179,7 @@ impl Fleet {
                           least twice the silence";
             return Err(failed(reason.to_owned()));
         }
-        // Blocking reads, subscriptions and WAIT each hold up whatever else is on their connection.
+        // Blocking reads, subscriptions and WAIT hold up everything else on a connection, so each has one of its own.
         let [commands, publishing, reading, waking] =
             [target(config)?, target(config)?, target(config)?, target(config)?];
         if commands.is_cluster() && config.wait_replicas > 0 {
@@ -193,30 +195,32 @@ impl Fleet {
         Ok(Self { bus, leases, link, node: config.node.clone(), deaf_age_max, confirm_deadline })
     }
 
-    /// How long a purge waits until all have confirmed it.
+    /// How long a purge waits until all nodes have confirmed it.
     pub const fn confirm_deadline(&self) -> Duration {
         self.confirm_deadline
     }
 
-    /// Waits until the server is there, at most for `deadline`; false if it is not.
+    /// Waits until the server is connected, for `deadline` at most; false if it is not.
     pub async fn ready(&self, deadline: Duration) -> bool {
         let mut state = self.link.watch();
         tokio::time::timeout(deadline, state.wait_for(|state| state.available)).await.is_ok_and(|state| state.is_ok())
     }
 
-    /// The server's `maxmemory-policy`, if under it any key may be evicted: nothing can be promised about other nodes then.
+    /// The server's `maxmemory-policy`, if it allows any key to be evicted: nothing can be promised about other nodes
+    /// then.
     pub fn evicts_any_key(&self) -> Option<String> {
         self.link.evicts_any()
     }
 
-    /// Whether what a tenant fetched or looked up at `since` (monotonic clock) may be served from memory: its purges are
-    /// heard, or that was a moment ago. Compared on the kernel's clock: a process that stood still knows at once.
+    /// Whether a response that was fetched or looked up at `since` (monotonic clock) may be served from memory: the
+    /// tenant's purges are heard, or `since` is no longer ago than `deaf_age_max`. Compared on the kernel's clock: a
+    /// process that stood still knows at once.
     pub fn vouches_for(&self, tenant: &str, since: Duration) -> bool {
         let hearing = self.bus.hearing();
         hearing.hears(tenant) || hearing.now().saturating_sub(since) <= self.deaf_age_max
     }
 
-    /// What an operator wants to know of it.
+    /// The node's state in the fleet, for operators.
     pub fn report(&self) -> FleetReport {
         FleetReport {
             node: self.node.clone(),

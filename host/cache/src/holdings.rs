@@ -1,17 +1,18 @@
-//! How much of something shared each client holds: the account by which it is divided.
+//! How much of a common resource each client holds: the account by which the resource is divided among clients.
 //!
-//! Nobody is limited while there is room. Where it is short, the next piece goes to whoever holds fewest, and a client that
-//! holds more than its part yields. Counted is by address first and by connection within it, so an address gains nothing by
-//! many connections, and the connections of one address (a network behind one router) are told apart.
+//! Nobody is limited while there is enough. Where it is short, the next piece goes to the client that holds fewest, and
+//! one that holds more than its share yields. Holdings are counted by address first and by connection within it, so an
+//! address gains nothing by many connections, and the connections of one address (a network behind one router) are told
+//! apart.
 //!
-//! Only clients that hold something are in it, so it is bounded by what is shared.
+//! Only clients that hold something are in the account, so its size is bounded by that of the resource.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 
 use sandbar_http::client::ShareKey;
 
-/// An account of pieces (or bytes) by client. What belongs to no client counts as one client's.
+/// An account of pieces (or bytes) by client. All that is held for no client counts as one client's.
 #[derive(Debug, Default)]
 pub(crate) struct Holdings {
     by_holder: HashMap<Holder, Held>,
@@ -23,12 +24,12 @@ struct Held {
     by_connection: HashMap<u64, u64>,
 }
 
-/// Who is counted first: an address, or a connection where that stands for nobody's address.
+/// The first level of the account: an address, or a connection whose address says nothing about the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Holder {
     /// No client.
     Nobody,
-    /// A connection of a proxy that does not say whom it speaks for.
+    /// A connection of a proxy that does not say which client it forwards for.
     Connection(u64),
     /// All connections of an address.
     Address(IpAddr),
@@ -44,7 +45,7 @@ impl Holder {
     }
 }
 
-/// What a client holds: by its address, then by its connection. Smaller is whoever is to get the next piece.
+/// What a client's address holds, and of that its connection. The client with the smallest part gets the next piece.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Part {
     pub(crate) address: u64,
@@ -52,21 +53,21 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    /// What is compared with a client's of the same holder, or of another one.
+    /// The amount to compare with another client's: by connection if both have the same holder, else by address.
     pub(crate) const fn against(&self, is_same_holder: bool) -> u64 {
         if is_same_holder { self.connection } else { self.address }
     }
 }
 
 impl Holdings {
-    /// A client takes so much.
+    /// Notes that a client takes `amount`.
     pub(crate) fn take(&mut self, client: Option<ShareKey>, amount: u64) {
         let held = self.by_holder.entry(Holder::of(client)).or_default();
         held.all += amount;
         *held.by_connection.entry(connection(client)).or_default() += amount;
     }
 
-    /// A client gives back so much of what it took.
+    /// Notes that a client gives back `amount` of what it took.
     pub(crate) fn give_back(&mut self, client: Option<ShareKey>, amount: u64) {
         let holder = Holder::of(client);
         let Some(held) = self.by_holder.get_mut(&holder) else { return };

@@ -1,4 +1,4 @@
-//! A response on its way from the origin into the cache: kept while it streams to those who wait for it.
+//! A response on its way from the origin into the cache: its body is kept while it streams to the waiters.
 
 mod spool;
 pub(crate) mod tail;
@@ -18,16 +18,16 @@ use crate::not_stored::NotStored;
 use crate::request::CacheRequest;
 use crate::storability::Shareable;
 
-/// What takes bodies in.
+/// Takes in the bodies of responses that are to be stored.
 pub(crate) struct Ingest {
     pub(crate) budget: Arc<MemoryBudget>,
-    /// Bytes that are kept of a body that has outgrown its bound, for waiters that read it behind the fastest.
+    /// Bytes that are kept of a body that is too large to be stored, for readers behind the fastest.
     pub(crate) window_bytes: u64,
 }
 
 impl Ingest {
-    /// A response that was judged and may be shared, with the fields that it came with and room for its body. One that finds
-    /// no room is passed through.
+    /// A response that may be stored and shared, with the fields that it came with and memory reserved for its body. A
+    /// body that finds no memory is only passed through.
     pub(crate) fn arriving(
         &self,
         request: &CacheRequest,
@@ -38,26 +38,26 @@ impl Ingest {
         let body_bytes_max = request.tenant.settings.body_bytes_max;
         let tail = match self.budget.reserve(Use::Fills, body_bytes.unwrap_or(0)) {
             Some(reserved) => Tail::new(body_bytes_max, self.window_bytes, reserved),
-            None => Tail::passing(self.window_bytes, self.budget.nothing(Use::Windows)),
+            None => Tail::unkept(self.window_bytes, self.budget.nothing(Use::Windows)),
         };
-        let unstored = tail.passes().map(NotStored::from);
+        let unstored = tail.why_unkept().map(NotStored::from);
         Arc::new(Arriving { shareable, received, body_bytes, unstored, tail, recorded_later: AtomicU64::new(0) })
     }
 
-    /// Streams a body to those who wait for it. Answers with it where all of it came, as much as was announced, and all of
-    /// it is kept. `on_passing` is called when it turns out that nobody else may come to it.
+    /// Streams a body to the waiters. Returns it if all of it came, as much as was announced, and all of it is kept.
+    /// `on_unkept` is called when the body turns out to be only passed through, so that no more requests may join.
     pub(crate) async fn stream(
         &self,
         request: &CacheRequest,
         arriving: &Arriving,
         content: Body,
-        on_passing: impl FnMut(),
+        on_unkept: impl FnMut(),
     ) -> Option<Content> {
         let tail = &arriving.tail;
-        let all_came = spool(content, tail, on_passing, request).await;
+        let all_came = spool(content, tail, on_unkept, request).await;
         let whole = if all_came { tail.complete() } else { None };
         if all_came && whole.is_none() {
-            // There was room for its pieces, and none to make one of them.
+            // There was room for the body's pieces, and none to join them to one.
             request.tenant.counters.withheld(NotStored::NoRoom);
         }
         request.tenant.counters.waiters_cut.fetch_add(tail.cut(), Ordering::Relaxed);
@@ -74,10 +74,10 @@ pub(crate) struct Arriving {
     received: HeaderMap,
     /// Length of the body in bytes where the origin announced it.
     pub(crate) body_bytes: Option<u64>,
-    /// Why it will not be stored after all; none as far as is known.
+    /// Why the response will not be stored after all, where that was known at its beginning.
     pub(crate) unstored: Option<NotStored>,
     pub(crate) tail: Arc<Tail>,
-    /// Requests beside the first that it has answered and that are to be recorded when it is stored.
+    /// How many waiters the response has answered that are to be recorded as traffic when it is stored.
     pub(crate) recorded_later: AtomicU64,
 }
 

@@ -60,13 +60,13 @@ impl CacheLayer {
     /// A cache in memory with native policies.
     ///
     /// # Errors
-    /// When a setting of the tenant is wrong. Its hosts and its origin are not looked at.
+    /// When a setting of the tenant is wrong. Its hosts and its origin are ignored.
     pub fn new(config: TenantConfig) -> Result<Self, SettingsError> {
         Settings::try_from(&config)?;
         Ok(Self { config, clock: Arc::new(SystemClock), limits: CacheLimits::default(), l2: None, barriers: None })
     }
 
-    /// Takes time from `clock`.
+    /// Reads time from `clock` instead of the system's clock.
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
@@ -113,7 +113,7 @@ where
     }
 }
 
-/// One tenant's cache as a service. It never fails: what goes wrong is a response.
+/// One tenant's cache as a service. It never fails: failures are responses.
 #[derive(Clone)]
 pub struct CacheService {
     cache: Cache,
@@ -121,7 +121,7 @@ pub struct CacheService {
 }
 
 impl CacheService {
-    /// A tenant of a cache as a service.
+    /// A service that answers a tenant's requests from a cache.
     pub const fn new(cache: Cache, tenant: Arc<Tenant>) -> Self {
         Self { cache, tenant }
     }

@@ -1,8 +1,8 @@
 //! Sandbar: a multi-tier edge cache whose decisions are WebAssembly policies.
 //!
-//! The guest decides, the host enforces: a policy is asked for judgement (how long, what to drop, what to purge, what
-//! to warm); the host owns every byte, every clock, every bound and every side effect, checks each answer, and has a
-//! built-in answer ready when a guest gives none.
+//! The guest decides, the host enforces: a policy is asked for decisions (how long a response is fresh, what to evict,
+//! what to purge); the host owns every byte, every clock, every bound and every side effect, checks each answer, and
+//! has a built-in answer ready when a guest gives none.
 
 pub mod barrier;
 pub mod body;

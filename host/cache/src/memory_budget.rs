@@ -1,5 +1,5 @@
-//! The node's memory: the account of what is kept on behalf of clients, origins and operators, what bounds it
-//! ([`machine`]), and what gives way when it runs short all the same ([`pressure`], [`keeper`]).
+//! The node's memory: the account of what is kept on behalf of clients, origins and operators, the limits that bound it
+//! ([`machine`]), and how the node shrinks when memory runs short all the same ([`pressure`], [`keeper`]).
 
 pub mod keeper;
 pub mod machine;

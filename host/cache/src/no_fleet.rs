@@ -1,5 +1,5 @@
-//! What stands for a fleet where none can be joined (without the feature `redis`): values that nobody can have, so that the
-//! cache asks its fleet without knowing whether it was built to have one.
+//! Stands for the fleet in a build without the feature `redis`: types that have no values, so that the cache can ask
+//! its fleet without knowing whether it was built to have one.
 
 #![allow(dead_code, reason = "what nobody can have is never read")]
 
@@ -14,11 +14,11 @@ use crate::barrier::Barrier;
 use crate::tier::TierError;
 use crate::tier::redis::Raising;
 
-/// A place among nodes: there is none.
+/// A node's part in a fleet: without the feature there can't be one.
 #[derive(Debug)]
 pub enum Fleet {}
 
-/// What a fleet reports: there is none.
+/// A fleet as an operator sees it: without the feature there can't be one.
 #[derive(Clone, Debug, Serialize)]
 pub enum FleetReport {}
 
@@ -98,7 +98,7 @@ impl Hearing {
 
 pub(crate) struct Ack;
 
-/// Who has confirmed a purge: nobody is asked.
+/// Whether all nodes have confirmed a purge: nobody is asked.
 pub(crate) enum Confirmed {
     All,
     Missing,
@@ -114,7 +114,7 @@ impl Confirmed {
     }
 }
 
-/// A newer version that others would be told of.
+/// A newer version that other nodes would be told of.
 pub(crate) struct Newer {
     pub(crate) key: KeyHash,
     pub(crate) version: Version,
@@ -132,7 +132,7 @@ impl Leases {
         match *self {}
     }
 
-    pub(crate) async fn share(&self, _key: &CacheKey) {
+    pub(crate) async fn clear_unshared(&self, _key: &CacheKey) {
         match *self {}
     }
 }
@@ -144,7 +144,7 @@ pub(crate) struct Standing {
 
 pub(crate) enum Attempt {
     Mine(Lease),
-    Held(Waiter),
+    Held(LeaseWaiter),
     Unshared,
     Alone(&'static str),
 }
@@ -176,9 +176,9 @@ impl Lease {
     }
 }
 
-pub(crate) enum Waiter {}
+pub(crate) enum LeaseWaiter {}
 
-impl Waiter {
+impl LeaseWaiter {
     pub(crate) async fn wait(self, _deadline: Duration) -> Woken {
         match self {}
     }

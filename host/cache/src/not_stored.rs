@@ -5,24 +5,24 @@ use sandbar_policy::freshness::Obstacle;
 
 use crate::tally::Listed;
 
-/// Why a response is for one request only.
+/// Why a response is not stored, and so is for one request only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotStored {
-    /// Something in RFC 9111 stands against it.
+    /// RFC 9111 forbids it.
     Obstacle(Obstacle),
-    /// The policy does not want it.
+    /// The tenant's policy does not want it stored.
     Policy,
     /// Its body is larger than `body_max`.
     TooLarge,
-    /// It is a part, and nobody asked for one.
+    /// It is a partial response (206), and no range was asked for.
     UnaskedPart,
-    /// It is an error that may be about the range or the condition that its request was sent with.
+    /// The response is an error that may be about the range or the condition that its request was sent with.
     ParticularError,
     /// A newer version is known.
     OlderVersion,
-    /// The node has no memory left for it.
+    /// The node has no memory left for the response.
     NoRoom,
-    /// It is an error, and a stale response is served in its place.
+    /// The response is an error, and a stale one is served in its place.
     StaleIfError,
 }
 
@@ -41,15 +41,15 @@ impl NotStored {
         }
     }
 
-    /// Whether it is not the response that forbids to store it, but what was asked for.
+    /// Whether it is the request that forbids to store the response, and not the response itself.
     pub(crate) const fn is_of_the_request(self) -> bool {
         matches!(self, Self::Obstacle(Obstacle::RequestNoStore | Obstacle::Authorization))
     }
 
-    /// Whether others who want the same are to ask for themselves from now on, `standing` being what becomes of the stored
-    /// response, where there is one. While that stays, what one request got says nothing about the others; nor does ever an
-    /// error that is about a range or a condition. Requests that forbid it themselves are apart anyway: they wait for none but
-    /// each other.
+    /// Whether requests for the same key are to fetch for themselves from now on. `standing` is what becomes of the
+    /// stored response, if there is one: while that stays, what one request got says nothing about the others. Nor does
+    /// an error that may be about a range or a condition. Requests that themselves forbid storing are kept apart
+    /// anyway: they wait only for each other.
     pub(crate) fn parts_others(self, standing: Option<Standing>) -> bool {
         self.is_of_the_request()
             || self != Self::ParticularError && standing.is_none_or(|standing| standing == Standing::Ended)

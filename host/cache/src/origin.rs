@@ -1,5 +1,5 @@
-//! Where responses come from: an HTTP server ([`http`]), or a closure ([`loader`]); and what keeps a tenant from drowning
-//! it ([`shield`]).
+//! Where responses come from: an HTTP server ([`http`]), or a closure ([`loader`]); and the protection of either from
+//! too many requests ([`shield`]).
 
 mod fault;
 pub mod http;
@@ -22,7 +22,7 @@ use crate::body::Body;
 
 /// Answers requests that the cache can't.
 pub trait Origin: Send + Sync + 'static {
-    /// Sends a request and answers as soon as the fields of the response are there; its body is streamed. A body that
+    /// Sends a request and returns as soon as the head of the response is there; its body is streamed. A body that
     /// breaks off ends with an error.
     ///
     /// # Errors
@@ -39,7 +39,7 @@ pub enum OriginError {
     Connect {
         /// The origin's URL.
         origin: String,
-        /// What the network said.
+        /// The network's error.
         reason: String,
     },
     /// A deadline passed.
@@ -63,13 +63,13 @@ pub enum OriginError {
     /// The client did something wrong while its request was at the origin, which is not to blame.
     #[error(transparent)]
     Client(ClientFault),
-    /// A response came that can't be believed: its framing, or what it says of its content, is contradictory, or it is
-    /// no answer to what was asked.
+    /// A response came that can't be trusted: its framing, or what it says of its content, is contradictory, or it does
+    /// not answer the request.
     #[error("the response of the origin {origin} is refused: {why}")]
     Unsound {
         /// The origin's URL, or the tenant's name.
         origin: String,
-        /// What is wrong with it.
+        /// What is wrong with the response.
         why: Unsound,
     },
     /// The origin is protected from more requests at the moment.
@@ -77,24 +77,24 @@ pub enum OriginError {
     Refused {
         /// The origin's URL, or the tenant's name.
         origin: String,
-        /// Which protection said so.
+        /// Which protection refused the request.
         refusal: Refusal,
-        /// When it is worth asking again.
+        /// After how long it is worth asking again.
         retry_after: Duration,
     },
 }
 
-/// Who waits for a response: an extension of the request to an [`Origin`]. Without it, a client does.
+/// Whether a client waits for the response: an extension of the request to an [`Origin`]. Without it, one does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Urgency {
     /// A client waits.
     #[default]
     Awaited,
-    /// Nobody waits: it is the first to be dropped where the origin has enough to do.
+    /// Nobody waits: the request is refused if it can't be sent at once.
     Background,
 }
 
-/// How far a request has come: an extension of the request to an [`Origin`]. Clones share it.
+/// How far a request has come: an extension of the request to an [`Origin`]. Clones stand for the same request.
 #[derive(Clone, Debug, Default)]
 pub struct Progress(Arc<AtomicU8>);
 
@@ -102,17 +102,17 @@ impl Progress {
     const SENT: u8 = 1;
     const ANSWERED: u8 = 2;
 
-    /// It leaves the last queue for the origin.
+    /// Notes that the request leaves the last queue in front of the origin.
     pub fn is_sent(&self) {
         self.0.fetch_max(Self::SENT, Ordering::SeqCst);
     }
 
-    /// The head of its response is there, or it has failed.
+    /// Notes that the head of the response is there, or that the request has failed.
     pub(crate) fn is_answered(&self) {
         self.0.fetch_max(Self::ANSWERED, Ordering::SeqCst);
     }
 
-    /// When a request that comes now to wait for it has come.
+    /// At what point of this request a waiter joins that comes now.
     pub(crate) fn joined_now(&self) -> Joined {
         match self.0.load(Ordering::SeqCst) {
             0 => Joined::BeforeSent,
@@ -123,7 +123,7 @@ impl Progress {
 }
 
 impl OriginError {
-    /// The stable word for it in `Cache-Status`, logs and metrics.
+    /// The stable word for the error in `Cache-Status`, logs and metrics.
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Connect { .. } => "origin-unreachable",
@@ -135,7 +135,7 @@ impl OriginError {
         }
     }
 
-    /// Whose fault it is. Only the origin's own is held against it.
+    /// Whose fault the error is. Only the origin's own faults are held against it.
     pub const fn fault(&self) -> Fault {
         match self {
             Self::Connect { .. } | Self::Deadline { .. } | Self::Broken { .. } | Self::Unsound { .. } => Fault::Origin,
@@ -144,7 +144,7 @@ impl OriginError {
         }
     }
 
-    /// When it is worth asking again (`Retry-After`, RFC 9110 section 10.2.3), where that is known.
+    /// After how long it is worth asking again (`Retry-After`, RFC 9110 section 10.2.3), where that is known.
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused { retry_after, .. } => Some(*retry_after),
@@ -157,7 +157,7 @@ impl OriginError {
         matches!(self, Self::Refused { .. })
     }
 
-    /// Whether it says something of who asked, and not of the origin: for another client there might have been a place.
+    /// Whether the error is about the client that asked, not about the origin: another client might have got a place.
     pub(crate) const fn is_about_the_client(&self) -> bool {
         matches!(self, Self::Refused { refusal: Refusal::QueueFull | Refusal::QueueDeadline, .. })
     }

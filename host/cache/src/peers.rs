@@ -1,4 +1,4 @@
-//! A cache among others: what it may serve while it hears nothing of them.
+//! The cache among the other nodes of its fleet: what it may serve while it hears nothing from them.
 
 use std::sync::OnceLock;
 
@@ -12,31 +12,32 @@ use crate::request::CacheRequest;
 use crate::tenant::Tenant;
 use crate::tenant::counters::count;
 
-/// The cache's place in a fleet, where it has one.
+/// The fleet that the cache has joined, if any.
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
     fleet: OnceLock<Fleet>,
 }
 
 impl Peers {
-    /// Takes its place in a fleet, unless it has one.
+    /// Joins a fleet, unless the cache has joined one already.
     #[cfg(feature = "redis")]
     pub(crate) fn join(&self, fleet: Fleet) -> Result<(), Fleet> {
         self.fleet.set(fleet)
     }
 
-    /// The fleet it has joined.
+    /// The fleet that the cache has joined.
     pub(crate) fn fleet(&self) -> Option<&Fleet> {
         self.fleet.get()
     }
 
-    /// What an operator wants to know of its part in the fleet.
+    /// The state of the fleet as this node sees it, for operators.
     pub(crate) fn report(&self) -> Option<FleetReport> {
         self.fleet().map(Fleet::report)
     }
 
-    /// Whether an entry of L1 may be served by what its class promises: it is if purges are heard, or if it was looked up
-    /// or fetched a moment ago. Costs nothing where the class promises nothing about other nodes.
+    /// Whether an entry of L1 may be served by what its class promises: if purges are heard or, in all classes but
+    /// `write-all`, if it was fetched or looked up a moment ago. Costs nothing where the class promises nothing about
+    /// other nodes.
     pub(crate) fn vouches_for(&self, tenant: &Tenant, cached: &Cached) -> bool {
         if !cached.consistency.reaches_beyond_the_node() {
             return true;
@@ -53,20 +54,21 @@ impl Peers {
         vouched
     }
 
-    /// Whether this node may not serve a target from any tier, nor have requests wait for each other: the others may have
-    /// stopped to wait for it, and its class promises that they do not.
-    pub(crate) fn is_fenced(&self, request: &CacheRequest) -> bool {
+    /// Whether this node must not serve the request's target from any tier, nor let requests for it wait for each
+    /// other: in a class with `write-all`, while it does not hear the bus. The other nodes may then no longer wait for
+    /// it to confirm a purge.
+    pub(crate) fn is_cut_off(&self, request: &CacheRequest) -> bool {
         request.consistency() == Consistency::WriteAll
             && !switched_on().no_self_fencing
             && self.fleet().is_some_and(|fleet| !fleet.bus().hearing().hears(&request.tenant.name))
     }
 
-    /// Whether leases carry their tokens into L2.
-    pub(crate) fn fences(&self) -> bool {
+    /// Whether what a fill stores in L2 carries the token of its lease: always, unless a test has switched that off.
+    pub(crate) fn sends_lease_tokens(&self) -> bool {
         !switched_on().no_fencing
     }
 
-    /// Tells the other nodes that L2 has something newer than what they may have.
+    /// Tells the other nodes that L2 has a newer version than they may have.
     pub(crate) async fn announce(&self, tenant: &Tenant, key: &CacheKey, cached: &Cached) {
         let Some(fleet) = self.fleet() else { return };
         let Some(stored) = cached.response() else { return };

@@ -1,4 +1,4 @@
-//! Purging: raise a barrier here at once, record it where it outlives the node, tell the other nodes, then sweep behind it.
+//! Purging: raise a barrier here at once, record it where it outlives the node, tell the other nodes, then sweep.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,33 +20,34 @@ use crate::tenant::counters::count;
 use crate::tier::BarrierStore;
 use crate::tier::TierError;
 
-/// How long a task waits before it asks a store again that has just failed.
+/// How long a pending purge waits after a failed delivery before it is tried again.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// How long a sweep waits for more purges: each sweep looks at all entries.
 const SWEEP_PAUSE: Duration = Duration::from_millis(50);
-/// How often a purge is still tried when the cache is being stopped: a store that is just coming back gets it.
+/// How often deliveries are still tried when the cache is being stopped, for a store that is just coming back.
 const LAST_TRIES: u32 = 12;
-/// The pause between two of these.
+/// The pause between two of these last tries.
 const LAST_PAUSE: Duration = Duration::from_millis(250);
 
-/// What became of some purges. On this node all of them have taken effect.
+/// The result of one or several purges. On this node all of them have taken effect, unless `reason` says that the process
+/// is being stopped: then how many of them have is not known.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PurgeReport {
     /// Purges that are recorded where they outlive this node, and told to the others.
     pub recorded: usize,
     /// Purges that only this node knows of yet; they are delivered as soon as that is possible.
     pub pending: usize,
-    /// Of the pending ones, those whose consistency promises more than that.
+    /// Pending purges whose consistency promises more than that.
     pub failed: usize,
-    /// Nodes that have not confirmed them, where all must.
+    /// Nodes that have not confirmed the last pending purge, where all must.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
-    /// Why they could not be delivered.
+    /// Why the last pending purge could not be delivered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// A purge that got no further: how far it got, why, and which nodes are missing.
+/// A purge that could not be delivered: how far it got, why it got no further, and which nodes are missing.
 struct Stuck {
     parcel: Parcel,
     reason: String,
@@ -59,7 +60,7 @@ impl Stuck {
     }
 }
 
-/// What makes purges known: here, where they outlive the node, and on the other nodes.
+/// Makes purges known: on this node, in the store where they outlive it, and on the other nodes.
 pub(crate) struct Purges {
     pub(crate) barriers: Option<Arc<dyn BarrierStore>>,
     pub(crate) peers: Arc<Peers>,
@@ -69,10 +70,11 @@ pub(crate) struct Purges {
 }
 
 impl Purges {
-    /// As [`Cache::purge`](crate::cache::Cache::purge).
+    /// See [`Cache::purge`](crate::cache::Cache::purge).
     pub(crate) async fn purge(self: &Arc<Self>, tenant: &Arc<Tenant>, purges: &[Purge]) -> PurgeReport {
         let (room, tenant, several) = (Arc::clone(self), Arc::clone(tenant), purges.to_vec());
         let stopped = || PurgeReport {
+            pending: purges.len(),
             failed: purges.len(),
             reason: Some("the process is being stopped".to_owned()),
             ..PurgeReport::default()
@@ -80,7 +82,7 @@ impl Purges {
         errand::done(&self.tasks, async move { room.purge_whole(&tenant, &several).await }, stopped).await
     }
 
-    /// The same in the caller's own task, which nobody ends before its time.
+    /// Like [`Self::purge`], in the caller's own task, which must not be cancelled before the end.
     pub(crate) async fn purge_whole(self: &Arc<Self>, tenant: &Arc<Tenant>, purges: &[Purge]) -> PurgeReport {
         let mut report = PurgeReport::default();
         for purge in purges {
@@ -114,7 +116,7 @@ impl Purges {
         report
     }
 
-    /// Records a barrier and tells the other nodes, from wherever it has got to.
+    /// Records a barrier and tells the other nodes; a barrier that is recorded already is only told.
     async fn deliver(&self, tenant: &Tenant, parcel: Parcel) -> Result<(), Stuck> {
         let is_recorded = matches!(parcel, Parcel::Recorded(_));
         let barrier = parcel.into_barrier();
@@ -128,8 +130,8 @@ impl Purges {
         }
     }
 
-    /// Records a barrier where it outlives this node, under the number that it gets there. In the same step it may be told
-    /// to the other nodes, who confirm it at once where it goes `to_all`.
+    /// Records a barrier where it outlives this node, under the number that it gets there. The same step may tell the
+    /// other nodes, which confirm it at once where it goes `to_all`.
     async fn record(
         &self,
         tenant: &Tenant,
@@ -137,7 +139,8 @@ impl Purges {
         to_all: bool,
     ) -> Result<(Barrier, Option<Result<Ack, TierError>>), TierError> {
         let Some(store) = &self.barriers else { return Ok((barrier.clone(), None)) };
-        // Not its own number: others may have been raised here meanwhile, and it must be above what they hide.
+        // Not the barrier's own number: others may have been raised here meanwhile, and the recorded number must be
+        // above what they hide.
         let above = tenant.barriers.current().saturating_sub(1);
         let (name, purge, at) = (&tenant.name, &barrier.purge, barrier.raised);
         if let Some(bus) = self.peers.fleet().map(Fleet::bus)
@@ -160,8 +163,8 @@ impl Purges {
         Ok((recorded, None))
     }
 
-    /// Tells the other nodes of a recorded barrier, unless they have been `told`, and waits for their word where it goes
-    /// `to_all`.
+    /// Tells the other nodes of a recorded barrier, unless they have been `told`, and waits for their confirmation
+    /// where it goes `to_all`.
     async fn tell(
         &self,
         tenant: &Tenant,
@@ -188,7 +191,7 @@ impl Purges {
         }
     }
 
-    /// Delivers pending purges once that is possible, without anybody waiting for it. One task per tenant does it.
+    /// Delivers pending purges in the background, once that is possible. One task per tenant does it.
     fn deliver_behind(self: &Arc<Self>, tenant: &Arc<Tenant>) {
         if !tenant.outbox.take_duty() {
             return;
@@ -222,7 +225,7 @@ impl Purges {
         });
     }
 
-    /// Pauses before a delivery is tried again; false where the cache is being stopped and none of these last tries is left.
+    /// Pauses before a delivery is tried again; false where the cache is being stopped and no last try is left.
     async fn may_try_again(&self, last_tries: &mut u32) -> bool {
         if !self.is_stopped_within(RETRY_PAUSE).await {
             return true;
@@ -237,13 +240,14 @@ impl Purges {
         true
     }
 
-    /// Sleeps; true where the cache is being stopped.
+    /// Waits for `pause`; returns early, and true, if the cache is being stopped.
     async fn is_stopped_within(&self, pause: Duration) -> bool {
         tokio::time::timeout(pause, self.stopping.cancelled()).await.is_ok()
     }
 
-    /// Frees the memory of what barriers hide. Visibility does not wait for it, so it waits a moment for others: purges that
-    /// come together share a sweep. One per tenant at a time; what is purged while it runs is swept by another round.
+    /// Frees the memory of entries that barriers hide. They are invisible already, so a sweep waits a moment for more
+    /// purges: those that come together need only one. One sweep per tenant at a time; what is purged while it runs is
+    /// swept by another round.
     pub(crate) fn sweep_behind(&self, tenant: &Arc<Tenant>) {
         if tenant.sweeps_wanted.fetch_add(1, Ordering::AcqRel) > 0 {
             return;

@@ -1,4 +1,4 @@
-//! The read path: L1, then one fetch per key that everybody shares.
+//! The read path: a lookup in L1, then one fetch per key for all requests that want it.
 
 mod answer;
 mod head;
@@ -21,7 +21,7 @@ use crate::barrier::Verdict;
 use crate::body;
 use crate::collapse::Joins;
 use crate::collapse::fetch::{Abandoned, Fetches, LeadOrWait, Obligation, Waiter};
-use crate::collapse::outcome::{Outcome, Retry};
+use crate::collapse::outcome::{FetchOutcome, Retry};
 use crate::exchange::Exchanges;
 use crate::fill::{Fill, Fills};
 use crate::peers::Peers;
@@ -32,10 +32,11 @@ use crate::store::Store;
 use crate::store::found::Found;
 use crate::tenant::counters::{Source, count};
 
-/// How often a request may find its fetch abandoned, or its response meant for others; the last time it fetches alone.
+/// How many fetches a request may try, as one may be abandoned or bring a response for others only. The last one it
+/// makes alone.
 const ROUNDS_MAX: usize = 4;
 
-/// What answers requests that stored responses may answer.
+/// Answers requests that a stored response may answer.
 pub(crate) struct Reader {
     pub(crate) store: Arc<Store>,
     pub(crate) fills: Arc<Fills>,
@@ -48,13 +49,13 @@ pub(crate) struct Reader {
 /// How a request fetches.
 #[derive(Clone, Copy)]
 struct How {
-    /// Without waiting for anybody.
+    /// Whether the request fetches for itself, without waiting for other requests or nodes.
     alone: bool,
-    /// Only the range that was asked for.
+    /// Whether only the range that was asked for is fetched.
     ranged: bool,
-    /// Which fetches it joins.
+    /// Which fetches the request may join.
     joins: Joins,
-    /// When it is to be answered at the latest, on the monotonic clock.
+    /// When the request has to be answered at the latest, on the monotonic clock.
     until: Duration,
 }
 
@@ -72,7 +73,7 @@ impl Reader {
                 Ok(answer) => return answer,
                 Err(miss) => miss,
             };
-            // What was there in the round before can still be confirmed by the origin, though nobody else may have it.
+            // What was found in an earlier round can still be confirmed by the origin, even if it is stored no more.
             known = miss.basis.take().or(known).filter(|found| is_visible(&request, found));
             miss.basis.clone_from(&known);
             if round == 1 {
@@ -89,15 +90,16 @@ impl Reader {
             }
             let of_parts = |found: &Found| found.stored().status == StatusCode::PARTIAL_CONTENT;
             let ranged = request.fields.contains_key(RANGE) && miss.basis.as_ref().is_none_or(of_parts);
-            // RFC 9111 section 5.2.2.4: what is marked no-cache answers no request that was not forwarded for validation.
+            // RFC 9111 section 5.2.2.4: what is marked no-cache answers no request that was not forwarded for
+            // validation.
             if miss.basis.as_ref().is_some_and(|found| found.stored().directives.no_cache) {
                 joins.latest = Joined::BeforeSent;
             }
             alone |= ranged
                 || round == ROUNDS_MAX
                 || self.fills.collapse.learned.has(&request)
-                || self.peers.is_fenced(&request);
-            // On the heap: the state of a request that is answered from memory stays small, on whatever connection.
+                || self.peers.is_cut_off(&request);
+            // On the heap, so that the state of a request that is answered from memory stays small.
             match Box::pin(self.fetch(&request, &miss, How { alone, ranged, joins, until })).await {
                 Ok(answer) => return answer,
                 Err(Retry::Alone) => alone = true,
@@ -111,12 +113,12 @@ impl Reader {
         respond::synthesized(&request, StatusCode::SERVICE_UNAVAILABLE, Outcome::Refused, "abandoned", now)
     }
 
-    /// A request that only the origin can answer, though its method is one that is stored.
-    pub(crate) async fn pass_on(&self, request: &CacheRequest) -> Answer {
+    /// Forwards a GET or HEAD that no stored response may answer.
+    pub(crate) async fn forward(&self, request: &CacheRequest) -> Answer {
         if request.directives.only_if_cached {
             return respond::not_cached(request, self.clock.now());
         }
-        let answer = self.exchanges.pass(request, body::empty()).await;
+        let answer = self.exchanges.forward(request, body::empty()).await;
         let (why, now) = (FwdReason::Request, self.clock.now());
         match answer {
             Ok(response) => {
@@ -127,14 +129,14 @@ impl Reader {
         }
     }
 
-    /// Leads the fetch of a key or waits for it, for as long as it may.
+    /// Leads the fetch of a key or waits for one, until `how.until` at the latest, and answers with the outcome.
     async fn fetch(&self, request: &Arc<CacheRequest>, miss: &Miss, mut how: How) -> Result<Answer, Retry> {
-        let mut boarding = match how.alone {
+        let mut lead_or_wait = match how.alone {
             true => LeadOrWait::Lead(Fetches::alone().0),
             false => self.fills.join_or_lead(request, &miss.key, how.joins),
         };
         loop {
-            let (leads, mut waiter) = match boarding {
+            let (leads, mut waiter) = match lead_or_wait {
                 LeadOrWait::Lead(obligation) => (true, self.lead(request, miss, how, obligation)),
                 LeadOrWait::Wait(waiter) => (false, waiter),
             };
@@ -146,17 +148,23 @@ impl Reader {
                 Waited::Fulfilled(Err(Abandoned)) => return Err(Retry::Again),
                 Waited::Answered(answer) => return Ok(answer),
                 Waited::InVain => {
-                    // The one who is relieved may still hold the fleet's lease: nobody waits for that any more.
+                    // The old leader may still hold the fleet's lease: the new fetch does not wait for that.
                     how.alone = true;
-                    boarding = self.fills.relieve(request, &miss.key, how.joins, &waiter);
+                    lead_or_wait = self.fills.relieve(request, &miss.key, how.joins, &waiter);
                 }
             }
         }
     }
 
-    /// Starts a fill; waits for it like everybody else.
-    fn lead(&self, request: &Arc<CacheRequest>, miss: &Miss, how: How, duty: Obligation<Outcome>) -> Waiter<Outcome> {
-        let waiter = duty.waiter();
+    /// Starts a fill; the leader waits for it like all other requests.
+    fn lead(
+        &self,
+        request: &Arc<CacheRequest>,
+        miss: &Miss,
+        how: How,
+        obligation: Obligation<FetchOutcome>,
+    ) -> Waiter<FetchOutcome> {
+        let waiter = obligation.waiter();
         let fill = Fill {
             request: Arc::clone(request),
             key: miss.key.clone(),
@@ -165,7 +173,7 @@ impl Reader {
             purpose: if how.ranged { Purpose::Part } else { Purpose::Answer },
             alone: how.alone || how.joins.latest == Joined::BeforeSent,
         };
-        self.fills.start(fill, duty);
+        self.fills.start(fill, obligation);
         waiter
     }
 }

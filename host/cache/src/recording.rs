@@ -1,12 +1,12 @@
 //! A tenant's traffic as a trace that `sandbar replay` reads.
 //!
-//! While somebody records, each request that a stored response answered, or that stored one, becomes a row: when, a hash of
-//! the key, what its entry weighs, and what fetching it took. Keys are hashed with a salt that is drawn for each recording and
-//! never leaves the process, so that nobody can look a key up in a dictionary. A sample takes keys, not requests: all of a
-//! key's requests or none.
+//! While somebody records, each request that a stored response answered, or that stored one, becomes a row: when, a
+//! hash of the key, what its entry weighs, and what fetching it took. Keys are hashed with a salt that is drawn for
+//! each recording and never leaves the process, so that nobody can look a key up in a dictionary. A sample takes keys,
+//! not requests: all of a key's requests or none.
 //!
-//! A request never waits for a recording: rows go through a queue of 65,536, and what does not fit is counted as dropped.
-//! While nobody records, a request costs one relaxed load.
+//! A request never waits for a recording: rows go through a queue of 65,536, and what does not fit is counted as
+//! dropped. While nobody records, a request costs one relaxed load.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use sandbar_base::clock::Timestamp;
 use sandbar_http::key::KeyHash;
 
-/// Rows between requests and whoever writes them down.
+/// How many rows the queue holds between requests and the reader of the recording.
 pub const QUEUE_ROWS_MAX: usize = 65_536;
 
 /// A request of a recording.
@@ -28,18 +28,18 @@ pub struct Row {
     pub time_ms: u64,
     /// Salted hash of its key, never 0.
     pub key: u64,
-    /// What the entry weighs in L1, without the engine's overhead, in bytes.
+    /// What the entry weighs, without L1's overhead, in bytes.
     pub size_bytes: u64,
     /// How long the response took to fetch, in microseconds.
     pub cost_us: u64,
 }
 
-/// Where a tenant's traffic can be recorded.
+/// Where a tenant's traffic can be recorded; closed while nobody records.
 #[derive(Debug, Default)]
-pub struct Tap(Arc<Valve>);
+pub struct RecordingPoint(Arc<Switch>);
 
 #[derive(Debug, Default)]
-struct Valve {
+struct Switch {
     is_open: AtomicBool,
     session: Mutex<Option<Arc<Session>>>,
 }
@@ -52,7 +52,7 @@ pub struct Busy;
 /// Why a recording can't begin.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    /// There is one.
+    /// The tenant is being recorded already.
     #[error(transparent)]
     Busy(#[from] Busy),
     /// The operating system gives no random bytes for the salt.
@@ -73,12 +73,12 @@ struct Session {
 /// A recording under way; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Recording {
-    valve: Arc<Valve>,
+    switch: Arc<Switch>,
     session: Arc<Session>,
     rows: mpsc::Receiver<Row>,
 }
 
-impl Tap {
+impl RecordingPoint {
     /// Whether somebody records.
     #[inline]
     pub fn is_open(&self) -> bool {
@@ -88,7 +88,7 @@ impl Tap {
     /// Begins to record one key in `sample`.
     ///
     /// # Errors
-    /// When somebody records already, or there is no salt.
+    /// When somebody records already, or the operating system gives no random bytes for the salt.
     pub fn record(&self, sample: NonZeroU32, now: Timestamp) -> Result<Recording, RecordError> {
         let mut salt = [0; 32];
         getrandom::fill(&mut salt).map_err(RecordError::Salt)?;
@@ -102,10 +102,10 @@ impl Tap {
         *current = Some(Arc::clone(&session));
         self.0.is_open.store(true, Ordering::Relaxed);
         drop(current);
-        Ok(Recording { valve: Arc::clone(&self.0), session, rows })
+        Ok(Recording { switch: Arc::clone(&self.0), session, rows })
     }
 
-    /// Writes a request down if somebody records.
+    /// Records a request, if somebody records and the sample takes its key.
     pub fn note(&self, key: KeyHash, size_bytes: u64, cost_us: u64, now: Timestamp) {
         let Some(session) = self.0.session.lock().clone() else { return };
         session.note(key, size_bytes, cost_us, now);
@@ -138,7 +138,7 @@ impl Recording {
         self.rows.recv_many(rows, limit).await;
     }
 
-    /// Rows that found the queue full.
+    /// Rows that were dropped because the queue was full.
     pub fn dropped(&self) -> u64 {
         self.session.dropped.load(Ordering::Relaxed)
     }
@@ -146,8 +146,8 @@ impl Recording {
 
 impl Drop for Recording {
     fn drop(&mut self) {
-        self.valve.is_open.store(false, Ordering::Relaxed);
-        *self.valve.session.lock() = None;
+        self.switch.is_open.store(false, Ordering::Relaxed);
+        *self.switch.session.lock() = None;
     }
 }
 
@@ -167,28 +167,28 @@ mod tests {
 
     #[test]
     fn a_row_has_its_key_hashed_with_the_recordings_salt() {
-        let tap = Tap::default();
-        tap.note(KeyHash::of("a"), 5, 0, at(0));
-        let mut recording = tap.record(ALL, at(1_000)).unwrap();
-        tap.note(KeyHash::of("a"), 5, 70, at(1_020));
-        tap.note(KeyHash::of("a"), 5, 70, at(1_030));
+        let recording_point = RecordingPoint::default();
+        recording_point.note(KeyHash::of("a"), 5, 0, at(0));
+        let mut recording = recording_point.record(ALL, at(1_000)).unwrap();
+        recording_point.note(KeyHash::of("a"), 5, 70, at(1_020));
+        recording_point.note(KeyHash::of("a"), 5, 70, at(1_030));
         let first = rows(&mut recording);
         assert_eq!((first.len(), first[0].time_ms, first[1].time_ms), (2, 20, 30));
         assert_eq!((first[0].size_bytes, first[0].cost_us, first[0].key), (5, 70, first[1].key));
-        assert!(matches!(tap.record(ALL, at(0)), Err(RecordError::Busy(_))));
+        assert!(matches!(recording_point.record(ALL, at(0)), Err(RecordError::Busy(_))));
         drop(recording);
-        assert!(!tap.is_open());
-        let mut again = tap.record(ALL, at(0)).unwrap();
-        tap.note(KeyHash::of("a"), 5, 0, at(0));
+        assert!(!recording_point.is_open());
+        let mut again = recording_point.record(ALL, at(0)).unwrap();
+        recording_point.note(KeyHash::of("a"), 5, 0, at(0));
         assert_ne!(rows(&mut again)[0].key, first[0].key, "another recording, another salt");
     }
 
     #[test]
     fn a_sample_takes_all_of_a_key_or_nothing() {
-        let tap = Tap::default();
-        let mut recording = tap.record(NonZeroU32::new(4).unwrap(), at(0)).unwrap();
+        let recording_point = RecordingPoint::default();
+        let mut recording = recording_point.record(NonZeroU32::new(4).unwrap(), at(0)).unwrap();
         for key in (0..3).flat_map(|_| 0..1_000) {
-            tap.note(KeyHash::of(&format!("{key}")), 1, 0, at(0));
+            recording_point.note(KeyHash::of(&format!("{key}")), 1, 0, at(0));
         }
         let mut counts = std::collections::HashMap::new();
         rows(&mut recording).iter().for_each(|row| *counts.entry(row.key).or_insert(0) += 1);
@@ -198,9 +198,9 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_counted_and_holds_nobody_up() {
-        let tap = Tap::default();
-        let recording = tap.record(ALL, at(0)).unwrap();
-        (0..QUEUE_ROWS_MAX + 10).for_each(|_| tap.note(KeyHash::of("a"), 1, 0, at(0)));
+        let recording_point = RecordingPoint::default();
+        let recording = recording_point.record(ALL, at(0)).unwrap();
+        (0..QUEUE_ROWS_MAX + 10).for_each(|_| recording_point.note(KeyHash::of("a"), 1, 0, at(0)));
         assert_eq!(recording.dropped(), 10);
     }
 }

@@ -1,8 +1,9 @@
-//! What a client asked for: the request as the origin sees it, without its body, and what follows from it.
+//! A client's request as the origin sees it, without its body, and what follows from it: keys, class, forwarded
+//! request.
 
-mod fetch;
 mod forward;
 mod offer;
+mod origin_request;
 mod record;
 mod variant;
 
@@ -17,8 +18,8 @@ use sandbar_http::origin_view::{OriginView, ViewRules, origin_view};
 use sandbar_http::semantics::request::is_safe;
 use sandbar_http::semantics::{RequestDirectives, RequestHead};
 
-pub(crate) use self::fetch::Purpose;
 use self::offer::Offer;
+pub(crate) use self::origin_request::Purpose;
 pub(crate) use self::variant::{key_for, variant_keys};
 use crate::consistency::Consistency;
 use crate::tenant::Tenant;
@@ -27,8 +28,8 @@ use crate::tenant::class::Class;
 /// This cache's name in `Cache-Status` and `Via`.
 pub const CACHE: &str = "sandbar";
 
-/// A request, shared between the client's future and the fill's task. Nothing of it is the client's word: all is what the
-/// origin sees.
+/// A request, used both by the client's future and by the fill's task. All of it is what the origin sees, which need
+/// not be what the client sent.
 #[derive(Debug)]
 pub(crate) struct CacheRequest {
     pub(crate) tenant: Arc<Tenant>,
@@ -36,9 +37,9 @@ pub(crate) struct CacheRequest {
     /// Absolute, path and query as the client sent them.
     pub(crate) uri: Uri,
     pub(crate) fields: HeaderMap,
-    /// What `fields` say to caches.
+    /// The directives to caches in `fields`.
     pub(crate) directives: RequestDirectives,
-    /// The fields under the names by which they select variants; none where that is what they have.
+    /// The fields under the names by which they select variants; `None` where `fields` has these names already.
     folded: Option<Box<HeaderMap>>,
     /// The primary key.
     pub(crate) key: CacheKey,
@@ -47,22 +48,22 @@ pub(crate) struct CacheRequest {
     /// Path and query, as they stand in the key.
     pub(crate) target: String,
     class: OnceLock<Arc<Class>>,
-    /// Whether what is stored may answer it, or its response may be stored as one to GET.
+    /// Whether a stored response may answer the request, or its response may be stored as one to GET.
     pub(crate) is_answerable: bool,
-    /// Whether it has the origin do something else than its method and target say.
+    /// Whether a field asks the origin for another method or target than the request's own.
     pub(crate) is_overridden: bool,
-    /// How often it has come through a cache of this name before.
+    /// How often the request has come through a cache of this name before.
     pub(crate) times_through: usize,
-    /// Who asks, where that is known: whose part of what all share it takes.
+    /// The client, where it is known: what the request takes of common resources counts as that client's.
     pub(crate) client: Option<Client>,
-    /// Where interim responses to it go; none where its client takes none.
+    /// Where interim (1xx) responses go; `None` where the client takes none.
     interim: Option<Interim>,
-    /// The other protocols that its client offers to speak.
+    /// The other protocols that the client offers to switch to.
     pub(crate) offer: Option<Offer>,
 }
 
 impl CacheRequest {
-    /// The request as its tenant's origin sees it; `is_plain` where it has no content.
+    /// The request as its tenant's origin sees it; `is_plain` says that it has no content.
     pub(crate) fn new(tenant: &Arc<Tenant>, head: http::request::Parts, is_plain: bool) -> Result<Arc<Self>, NoKey> {
         let (client, interim) = (head.extensions.get().copied(), head.extensions.get().cloned());
         let offer = Offer::of(&head);
@@ -93,7 +94,7 @@ impl CacheRequest {
         }))
     }
 
-    /// Says of a request that is sent on for this one whose it is, and has interim responses to it go to that client.
+    /// Marks a request to the origin as made for this one's client, and has interim responses go to that client.
     pub(crate) fn on_behalf_of_client<B>(&self, sent_on: &mut Request<B>) {
         if let Some(client) = self.client {
             sent_on.extensions_mut().insert(client);
@@ -103,25 +104,25 @@ impl CacheRequest {
         }
     }
 
-    /// The request as a GET: what is stored answers that, whatever was asked (RFC 9111 section 4.3.5).
+    /// The request as a GET: stored responses answer that, whatever method was asked for (RFC 9111 section 4.3.5).
     pub(crate) fn head_of_get(&self) -> RequestHead<'_> {
         RequestHead::with_directives(&Method::GET, &self.uri, &self.fields, self.directives)
     }
 
-    /// Under which key its fetch is found by those who may wait for it. A response to a request with `Authorization` may be
-    /// for that request alone (RFC 9111 section 3.5), and so is one to a request with `no-store`: nobody else waits for
-    /// these, so that nobody waits in vain.
+    /// The key under which requests find a fetch that they may wait for. A response to a request with `Authorization`
+    /// may be for that request alone (RFC 9111 section 3.5), and so is one to a request with `no-store`: their fetches
+    /// have a key of their own, so that no other request waits for them in vain.
     pub(crate) fn collapse_key(&self, key: KeyHash) -> KeyHash {
         let apart = self.fields.contains_key(AUTHORIZATION) || self.directives.no_store;
         if apart { key.apart() } else { key }
     }
 
-    /// The class of its target, settled when it is first asked for: a hit does not need it.
+    /// The class of the request's target, looked up when it is first needed: a hit does not need it.
     pub(crate) fn class(&self) -> &Class {
         self.class.get_or_init(|| Arc::clone(self.tenant.settings.classes.of(&self.target)))
     }
 
-    /// What its class promises.
+    /// What the request's class promises.
     pub(crate) fn consistency(&self) -> Consistency {
         self.class().consistency
     }
@@ -130,14 +131,14 @@ impl CacheRequest {
         RequestHead::with_directives(&self.method, &self.uri, &self.fields, self.directives)
     }
 
-    /// The request as one that may have changed something: where another method was asked for by a field, it is not known
-    /// to be safe whatever its own is.
+    /// The request as one that may have changed something: as a POST where a field asks for another method, since then
+    /// it is not known to be safe, whatever its own method is.
     pub(crate) fn head_of_write(&self) -> RequestHead<'_> {
         let method = if self.is_overridden { &Method::POST } else { &self.method };
         RequestHead::with_directives(method, &self.uri, &self.fields, self.directives)
     }
 
-    /// Whether it asks for no change of state.
+    /// Whether the request is safe: it asks for no change of state.
     pub(crate) fn is_safe(&self) -> bool {
         is_safe(self.head_of_write().method)
     }
@@ -152,7 +153,7 @@ impl CacheRequest {
         Target::of_key(&self.site, &self.target)
     }
 
-    /// The target that the origin is asked for: the one that the key holds, wherever something may be stored.
+    /// The target that the origin is asked for: the one that the key holds, wherever the response may be stored.
     pub(crate) fn origin_uri(&self) -> Uri {
         if self.is_answerable {
             uri_at(&self.site, &self.target).unwrap_or_else(|_| self.uri.clone())

@@ -1,5 +1,5 @@
-//! From what a request may be given to the response that its client gets: preconditions, ranges, `Age`, `Cache-Status`. Pure
-//! functions: what was asked, what was found and the moment decide.
+//! Makes the response that a client gets of what its request may be given: preconditions, ranges, `Age`,
+//! `Cache-Status`. Pure functions of the request, of what was found for it, and of the time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +27,7 @@ use crate::request::{CACHE, CacheRequest};
 use crate::store::found::Found;
 use crate::tenant::counters::Source;
 
-/// What `Cache-Status` says of an answer: how it came about, and one word more.
+/// What `Cache-Status` says of an answer: how it came about, and the word in `detail`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answered {
     pub(crate) outcome: Outcome,
@@ -44,7 +44,7 @@ impl Answered {
     }
 }
 
-/// An answer that is final: what the client gets, and what is counted of it.
+/// A final answer: the response that the client gets, and how it is counted.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) response: Response<Body>,
@@ -59,7 +59,7 @@ impl Answer {
         Self { response, outcome: answered.outcome, source, stored_bytes: 0 }
     }
 
-    /// The same answer, counted as another one's.
+    /// The same answer, counted under another source.
     #[must_use]
     pub(crate) fn counted_as(self, source: Source) -> Self {
         Self { source, ..self }
@@ -89,8 +89,7 @@ pub(crate) fn found(
     Answer { stored_bytes, ..Answer::new(response, answered, source) }
 }
 
-/// Serves a response while it arrives: as it came to the request that caused the fetch, as it will be stored to the
-/// others.
+/// Serves a response while it arrives: as it came to the request that caused the fetch, as it will be stored to others.
 pub(crate) fn arriving(
     request: &CacheRequest,
     leave: &Leave<Arc<Arriving>>,
@@ -128,7 +127,7 @@ pub(crate) fn forwarded(
     Answer::new(respond(head.status, fields, content), answered, source)
 }
 
-/// An answer of the cache's own: there was nothing to serve. `outcome` says whether the origin was asked.
+/// An answer of the cache's own, where there is nothing to serve. `outcome` says whether the origin was asked.
 pub(crate) fn synthesized(
     request: &CacheRequest,
     status: StatusCode,
@@ -171,12 +170,13 @@ pub(crate) fn origin_failed(request: &CacheRequest, why: FwdReason, error: &Orig
     answer
 }
 
-/// The answer to a client that accepts nothing but a stored response where there is none for it (RFC 9111 section 5.2.1.7).
+/// The answer to a client that accepts nothing but a stored response where there is none for it (RFC 9111 section
+/// 5.2.1.7).
 pub(crate) fn not_cached(request: &CacheRequest, now: Timestamp) -> Answer {
     synthesized(request, StatusCode::GATEWAY_TIMEOUT, Outcome::Refused, "only-if-cached", now)
 }
 
-/// The fields of a response that is passed on as it came, `Age` included.
+/// The fields of a response that is forwarded as it came, `Age` included.
 fn as_it_came(request: &CacheRequest, received: &HeaderMap, now: Timestamp) -> HeaderMap {
     let mut fields = downstream(request, received, None);
     if !fields.contains_key(DATE) {
@@ -192,7 +192,7 @@ fn downstream(request: &CacheRequest, fields: &HeaderMap, age: Option<Duration>)
     downstream_fields(fields, age, withheld)
 }
 
-/// Says in `Cache-Status` and `Via` how the answer came about: `stored`, what answers, at which moment.
+/// Says in `Cache-Status` and `Via` how the answer came about. `stored`: the response that answers, and the time.
 fn mark(
     request: &CacheRequest,
     fields: &mut HeaderMap,
@@ -211,7 +211,7 @@ fn mark(
     append_via(fields, Version::HTTP_11, CACHE);
 }
 
-/// A complete stored response: all of it, or the ranges asked for (RFC 9110 section 14).
+/// Answers with a complete stored response: all of it, or the ranges asked for (RFC 9110 section 14).
 fn selected(request: &CacheRequest, stored: &StoredResponse, content: Bytes, mut fields: HeaderMap) -> Response<Body> {
     let complete = stored.body.len() as u64;
     match ranges(stored, &request.head()) {
@@ -240,7 +240,7 @@ fn selected(request: &CacheRequest, stored: &StoredResponse, content: Bytes, mut
     }
 }
 
-/// Stored parts, of which the request wants no more than they hold; the lookup has made sure of that.
+/// Answers with stored parts. The lookup has made sure that the request wants no more than they hold.
 fn part(
     request: &CacheRequest,
     cached: &Arc<Cached>,

@@ -1,6 +1,6 @@
-//! Types of settings that hold nothing but what makes sense: a deadline that is not zero, a share of at most 100 per cent,
-//! a size that is not two bytes because its unit was left out. What is read from a file, given on the command line or written
-//! in code goes through the same bounds, so that no setting has to be checked again where it is used.
+//! Types of settings that hold only values that make sense: a deadline that is not zero, a share of at most 100 per
+//! cent, a size that is not two bytes because its unit was left out. A value from a file, from the command line or from
+//! code is checked against the same bounds, so that no setting has to be checked again where it is used.
 //!
 //! ```
 //! use std::time::Duration;
@@ -32,7 +32,7 @@ pub use self::key::Step;
 pub use self::size::{GIB, KIB, MIB, Size, size_text};
 pub use self::span::{DAY, HOUR, MINUTE, MS, SECOND, Span};
 
-/// A value outside of its bounds: which it is, and which it may have.
+/// A value that is out of bounds, with the bounds.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{value} is too {}; set {least} to {most}", if *.is_less { "little" } else { "much" })]
 pub struct OutOfRange {
@@ -51,7 +51,7 @@ impl OutOfRange {
     }
 }
 
-/// Why a text is no setting of its type: one sentence with what would be right.
+/// Why a text is no setting of its type: one sentence that says what would be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadValue(String);
 
@@ -63,7 +63,7 @@ impl fmt::Display for BadValue {
 
 impl std::error::Error for BadValue {}
 
-/// Reads a setting that is written as text; `expected` is what such a text is.
+/// Reads a setting that is written as text; `expected` says in an error what the text should be.
 fn from_text<'de, T: FromStr<Err = BadValue>, D: Deserializer<'de>>(
     deserializer: D,
     expected: &'static str,

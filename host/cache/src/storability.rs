@@ -1,5 +1,6 @@
-//! Judging a response: what RFC 9111 and the tenant's policy make of it. The same for what the origin has just sent, for
-//! what a 304 or a HEAD has freshened, for what is put into the cache, and for what is planned anew.
+//! Storability: whether a response may be stored and shared, and its plan, by RFC 9111 and the tenant's policy. It is
+//! the same for what the origin has just sent, for what a 304 or a HEAD has freshened, for what is put into the cache,
+//! and for what is planned anew.
 
 mod detach;
 mod jitter;
@@ -36,7 +37,8 @@ struct Composed {
     standard: Standard,
 }
 
-/// A response that may be stored, and given to whoever selects it: only judgement makes one.
+/// A response that may be stored, and given to each request that selects it. Made by [`CacheRequest::storability`]
+/// alone.
 #[derive(Clone, Debug)]
 pub(crate) struct Shareable {
     stored: StoredResponse,
@@ -44,7 +46,7 @@ pub(crate) struct Shareable {
 }
 
 impl Shareable {
-    /// The response.
+    /// The response as it will be stored.
     pub(crate) const fn stored(&self) -> &StoredResponse {
         &self.stored
     }
@@ -59,27 +61,27 @@ impl Shareable {
         (self.stored, self.vary)
     }
 
-    /// The same with its body, its version, or joined to a part that is stored.
+    /// The same response with a change: its body or version is added, or it is combined with stored parts.
     #[must_use]
     pub(crate) fn with(self, change: impl FnOnce(StoredResponse) -> StoredResponse) -> Self {
         Self { stored: change(self.stored), vary: self.vary }
     }
 
-    /// As [`Self::with`], where there is anything to be stored at all.
+    /// Like [`Self::with`]; `None` where the change leaves nothing to be stored.
     pub(crate) fn with_if(self, change: impl FnOnce(StoredResponse) -> Option<StoredResponse>) -> Option<Self> {
         Some(Self { stored: change(self.stored)?, vary: self.vary })
     }
 }
 
-/// A response that is for one request only.
+/// A response that may not be stored, and so is for one request only.
 #[derive(Debug)]
 pub(crate) struct Withheld {
-    /// As it would be stored.
+    /// The response as it would be stored.
     pub(crate) stored: Box<StoredResponse>,
     pub(crate) why: NotStored,
 }
 
-/// What became of a judgement.
+/// Whether a response may be stored and shared.
 pub(crate) type Storability = Result<Shareable, Withheld>;
 
 fn obstacle(standard: &Standard, stored: &StoredResponse, too_large: bool) -> Option<NotStored> {
@@ -88,7 +90,7 @@ fn obstacle(standard: &Standard, stored: &StoredResponse, too_large: bool) -> Op
     } else if stored.plan.stores() {
         None
     } else {
-        // What the response says weighs more than what was asked for: that may be another request's concern only.
+        // An obstacle in the response comes first: one in the request may not stand in the way of other requests.
         let mut obstacles = standard.obstacles.iter().map(|obstacle| NotStored::Obstacle(*obstacle));
         let first = obstacles.next();
         let of_the_response = first.into_iter().chain(obstacles).find(|why| !why.is_of_the_request());
@@ -97,8 +99,8 @@ fn obstacle(standard: &Standard, stored: &StoredResponse, too_large: bool) -> Op
 }
 
 impl CacheRequest {
-    /// What RFC 9111 says of a response to this request, and what the tenant's policy makes of that. What is stored
-    /// answers a GET, so it is judged as the response to one (RFC 9111 section 4.3.5).
+    /// What RFC 9111 says of a response to this request, and what the tenant's policy makes of that. A stored response
+    /// answers a GET, so it is treated as the response to one (RFC 9111 section 4.3.5).
     pub(crate) fn planned(&self, received: &Received<'_>) -> (Standard, Planned) {
         let head = ResponseHead { status: received.status, fields: received.fields };
         let standard = standard(&self.head_of_get(), &head, received.times, &self.class().store_rules);
@@ -109,7 +111,7 @@ impl CacheRequest {
         (standard, Planned { plan, ..planned })
     }
 
-    /// Whether a response has a cookie that is for the request alone which brought it.
+    /// Whether a response sets a cookie that is for this request alone.
     pub(crate) fn has_a_cookie_of_its_own(&self, received: &Received<'_>) -> bool {
         let head = ResponseHead { status: received.status, fields: received.fields };
         standard(&self.head_of_get(), &head, received.times, &self.class().store_rules)
@@ -122,7 +124,8 @@ impl CacheRequest {
         detached_fields(stored_fields(received.fields, received.times.received, &self.class().store_rules))
     }
 
-    /// Judges a response. Only what this returns can be stored, or shared with those who wait.
+    /// Whether a response may be stored and shared. Only what this returns can be stored, or given to waiters.
+    /// `sequence` is the purge sequence from when its fill began.
     pub(crate) fn storability(&self, received: &Received<'_>, sequence: u64) -> Storability {
         let Composed { stored, vary, standard } = self.composed(received, sequence);
         let too_large = received.body_bytes.is_some_and(|bytes| bytes > self.tenant.settings.body_bytes_max);

@@ -29,10 +29,10 @@ use crate::tenant::counters::count;
 use crate::tier::BarrierStore;
 use crate::tier::Tier;
 
-/// What is stored of all tenants, in memory and in L2.
+/// The stored responses of all tenants, in L1 and L2.
 pub(crate) struct Store {
     pub(crate) l2: Option<Arc<dyn Tier>>,
-    /// Where barriers outlive the process; it belongs to the L2.
+    /// Where barriers are recorded so that they outlive the process; it belongs to the L2.
     pub(crate) barriers: Option<Arc<dyn BarrierStore>>,
     pub(crate) peers: Arc<Peers>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -40,18 +40,18 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Notes what is known now, before L2 or the origin is asked.
+    /// The beginning of a fill or a lookup: notes what is known of purges now, before L2 or the origin is asked.
     pub(crate) fn begin(&self, request: &CacheRequest) -> Began {
         let barriers = &request.tenant.barriers;
-        // Losses and revision first: what comes in between makes this beginning too old rather than too young.
+        // Losses and revision first: a purge that comes in between makes this beginning too old rather than too recent.
         let (losses, revision) = (barriers.losses(), barriers.revision());
         let (at, clock_us) = (self.clock.monotonic(), self.clock.now().as_millis().saturating_mul(1000));
         let floor_us = request.tenant.versions.floor_us();
         Began { sequence: barriers.current(), revision, losses, at, clock_us, floor_us, token: None }
     }
 
-    /// Stores a response in the tiers of its plan. Not, if it was purged since its fill began. Answers with what L1 holds,
-    /// or would hold.
+    /// Stores a response in the tiers of its plan, unless it was purged since its fill began or a newer version is
+    /// known. Returns what L1 holds, or would hold.
     pub(crate) async fn put(&self, request: &CacheRequest, shareable: Shareable, began: Began) -> Found {
         let (stored, vary) = shareable.into_parts();
         let (mut stored, began) = self.as_of(request, stored, began);
@@ -89,7 +89,7 @@ impl Store {
         found
     }
 
-    /// Takes what L2 had into L1.
+    /// Puts a response from L2 into L1, if its plan and the node's memory allow it and no newer version is known.
     pub(crate) fn promote(&self, request: &CacheRequest, found: &Found) {
         let response = found.stored();
         if response.plan.l1
@@ -106,8 +106,8 @@ impl Store {
         }
     }
 
-    /// Forgets what is stored under a key here and in L2: the origin no longer has it. What other nodes have in memory they
-    /// find out about when they ask.
+    /// Removes the entry under a key from L1 and L2, as the origin no longer has the response. Other nodes that hold
+    /// the entry in memory find out when they ask the origin.
     pub(crate) async fn forget(&self, request: &CacheRequest, key: &CacheKey) {
         request.tenant.memory.remove(key.hash(), Departure::Purged, self.clock.now());
         if let Some(l2) = &self.l2
@@ -117,13 +117,13 @@ impl Store {
         }
     }
 
-    /// Takes L2's list of variants into L1, so that the next lookup finds them there.
+    /// Puts a list of variants into L1, for an hour at most, so that the next lookup finds it there.
     pub(crate) fn remember_variants(&self, request: &CacheRequest, variants: Arc<Cached>) {
         let until = self.clock.now().saturating_add(Duration::from_secs(3600));
         self.put_in_l1(request, &request.key, variants, until);
     }
 
-    /// Notes that the key's responses vary before the first of them is whole.
+    /// Puts the list of the key's variants into L1 before the first of the responses is complete.
     pub(crate) fn announce_variants(&self, request: &CacheRequest, vary: &[String], began: Began) {
         let variants = Entry::Variants(self.variants_with(request, vary, began.sequence));
         self.remember_variants(request, Arc::new(Cached::new(variants, 0, began, request.consistency(), &self.budget)));
@@ -132,7 +132,7 @@ impl Store {
     fn put_in_l1(&self, request: &CacheRequest, key: &CacheKey, cached: Arc<Cached>, until: Timestamp) {
         if !cached.is_charged() {
             count(&request.tenant.counters.no_room);
-            // What is newer has been seen: the older must not come back in its place.
+            // There is no memory for this entry, but an older one must not be served in its place.
             request.tenant.memory.remove(key.hash(), Departure::Purged, self.clock.now());
             return;
         }
@@ -148,25 +148,25 @@ impl Store {
         let now = self.clock.now();
         request.tenant.memory.insert(key.hash(), Arc::clone(&cached), facts, now);
         if cached.response().is_some_and(|stored| self.is_outdated(&request.tenant, stored)) {
-            // Heard of just now, while this was on its way in.
+            // A newer version became known while this one was being inserted.
             request.tenant.memory.remove_if(key.hash(), Departure::Purged, now, |held| Arc::ptr_eq(held, &cached));
         }
     }
 
-    /// A response that is served as if it were stored.
+    /// A response that is not stored, in the form of one that was found, so that it can be served like one.
     pub(crate) fn unstored(&self, response: StoredResponse, began: Began) -> Found {
         let key = CacheKey::stored_as(&response.key);
         let cached = Cached::new(Entry::Response(response), 0, began, Consistency::default(), &self.budget);
         Found::under(&key, Arc::new(cached), L1).expect("a response under its own key")
     }
 
-    /// Whether what was found can be served as it is.
+    /// Whether a response that was found may be served as it is.
     pub(crate) fn is_reusable(&self, request: &CacheRequest, found: &Found) -> bool {
         let now = self.clock.now();
         matches!(reuse(found.stored(), &request.head(), now, found.soft_purged()), Reuse::Fresh | Reuse::Stale(_))
     }
 
-    /// The list of the key's variants, with `vary` as its newest.
+    /// The list of the key's variants, with `vary` as the newest set of fields.
     fn variants_with(&self, request: &CacheRequest, vary: &[String], sequence: u64) -> Variants {
         let known = request.tenant.memory.peek(request.key.hash());
         let mut sets = vec![vary.to_vec()];

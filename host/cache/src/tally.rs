@@ -1,4 +1,4 @@
-//! Counts by reason: how often each of the values of a type was it.
+//! Counts by reason: a counter for each value of a type.
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -10,10 +10,10 @@ pub trait Listed: Copy {
     /// All values that are told apart, in the order of [`Self::index`].
     fn all() -> impl Iterator<Item = Self>;
 
-    /// Its place among them. A match without a rest, so that no value is forgotten.
+    /// The value's place among them. A match without a wildcard, so that no value is forgotten.
     fn index(self) -> usize;
 
-    /// Its word.
+    /// The value's stable word.
     fn word(self) -> &'static str;
 }
 
@@ -31,7 +31,7 @@ impl<T: Listed> Default for Tally<T> {
 }
 
 impl<T: Listed> Tally<T> {
-    /// Adds one to a value.
+    /// Adds one to the counter of a value.
     pub fn count(&self, value: T) {
         self.counts[value.index()].fetch_add(1, Relaxed);
     }
@@ -42,7 +42,7 @@ impl<T: Listed> Tally<T> {
     }
 }
 
-/// Adds one.
+/// Adds one to a counter.
 pub(crate) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Relaxed);
 }

@@ -1,5 +1,5 @@
-//! A tenant: its name, its share of memory, its classes, its policies, its origin. Nothing is shared between tenants
-//! but the machine.
+//! A tenant: its name, its share of memory, its classes, its policies, its origin. Tenants have nothing in common but
+//! the machine.
 
 mod check;
 pub mod class;
@@ -34,36 +34,36 @@ use crate::barrier::{Barriers, Unrecorded};
 use crate::cached::Cached;
 use crate::origin::Origin;
 use crate::origin::shield::{Shield, ShieldStats};
-use crate::recording::Tap;
+use crate::recording::RecordingPoint;
 
-/// A tenant.
+/// A tenant, with all that is kept for it.
 pub struct Tenant {
-    /// Its name.
+    /// The name, which is part of every cache key.
     pub name: Box<str>,
-    /// Its settings.
+    /// The settings that were checked.
     pub settings: Settings,
-    /// Its L1. What is put there has passed barriers and budget, so nobody outside does it.
+    /// Its L1. Entries are put there only within the memory budget and if no barrier hides them, so it is not public.
     pub(crate) memory: Memory<Arc<Cached>>,
-    /// The purges it has heard of.
+    /// The barriers that this node has heard of.
     pub barriers: Barriers,
-    /// Its policies.
+    /// The policies that are bound to its roles.
     pub policies: TenantPolicies,
     /// Its origin, behind its protection.
     pub origin: Shield,
-    /// What its traffic came to.
+    /// Counters of its traffic.
     pub counters: Arc<Counters>,
     /// Its connections that have switched to another protocol.
     pub tunnels: Arc<Tunnels>,
     /// Where its traffic can be recorded.
-    pub tap: Tap,
+    pub recording_point: RecordingPoint,
     pub(crate) sweeps_wanted: AtomicU64,
     pub(crate) plan_epoch: AtomicU64,
     pub(crate) outbox: Outbox,
-    /// Purges that are not recorded yet: what L2 has of their scopes may be older than they are.
+    /// Purges that are not recorded yet: entries of L2 in their scopes may be older than they are.
     pub(crate) unrecorded: Unrecorded,
-    /// The newest versions it has heard of.
+    /// The newest versions that this node has heard of.
     pub(crate) versions: Versions,
-    /// The highest barrier number read from a shared store, plus one; 0 where none was read yet.
+    /// The highest sequence of a barrier that was read from the barrier store, plus one; 0 before the first read.
     pub(crate) barriers_read: AtomicU64,
     clock: Arc<dyn Clock>,
 }
@@ -71,23 +71,23 @@ pub struct Tenant {
 /// Settings of a tenant, checked.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// What joins the cache key.
+    /// What joins the cache key beside tenant, site and target.
     pub key: KeyRules,
-    /// What the origin is told.
+    /// What the origin is told beside what clients say.
     pub forward: ForwardRules,
-    /// Its classes.
+    /// The classes of targets.
     pub classes: Classes,
     /// The largest body that is stored, in bytes.
     pub body_bytes_max: u64,
     /// Its share of L1 in bytes.
     pub l1_bytes: u64,
-    /// How long a request waits for another one's fetch.
+    /// How long a request waits for another request's fetch.
     pub waiter_deadline: Duration,
     /// How long a request waits for a fetch before it is served stale, where the plan allows that.
     pub fetch_soft_deadline: Duration,
     /// How long a fetch may take until its response begins.
     pub fetch_hard_deadline: Duration,
-    /// For how long after its lifetime a response that can be validated stays in L2.
+    /// For how long after its freshness lifetime a response with a validator stays in L2.
     pub keep_for_validation: Duration,
     /// Whether surrogate keys are left in responses.
     pub show_surrogate_keys: bool,
@@ -143,7 +143,7 @@ impl Tenant {
             origin,
             counters,
             tunnels: Tunnels::new(&config.tunnels),
-            tap: Tap::default(),
+            recording_point: RecordingPoint::default(),
             sweeps_wanted: AtomicU64::new(0),
             plan_epoch: AtomicU64::new(0),
             outbox: Outbox::default(),
@@ -154,7 +154,7 @@ impl Tenant {
         }))
     }
 
-    /// What L1 holds under a key, if anything; no read that a policy is told of.
+    /// The entry that L1 holds under a key, if any. No policy is told of this read.
     pub fn held(&self, key: KeyHash) -> Option<Arc<Cached>> {
         self.memory.peek(key)
     }
@@ -164,13 +164,14 @@ impl Tenant {
         self.memory.stats()
     }
 
-    /// Drops all that L1 holds.
+    /// Drops all entries in L1.
     pub fn clear_memory(&self) {
         self.memory.clear(self.clock.now());
     }
 
-    /// Binds a policy while the traffic runs. An eviction policy takes over the entries of the one before it; where it
-    /// can't, nothing changes. Once the returned future is dropped, nothing is bound that was not about to be.
+    /// Binds a policy while the traffic runs. An eviction policy takes over the entries of the policy before it; where
+    /// it can't, nothing changes. If the returned future is dropped, a policy that is not being bound at that moment
+    /// will not be.
     ///
     /// # Errors
     /// When the component does not validate, lacks the role, refuses its settings, or takes longer than [`BIND_DEADLINE`]
@@ -179,7 +180,7 @@ impl Tenant {
         self.change(BIND_DEADLINE, move |policies| policies.prepare(binding)).await
     }
 
-    /// Goes back to what the configuration says, or to the native default where it says nothing.
+    /// Binds the configured policy of a role again, or the native default where none is configured.
     ///
     /// # Errors
     /// When the configured policy can't be bound any more; nothing has changed then.
@@ -187,8 +188,8 @@ impl Tenant {
         self.change(BIND_DEADLINE, move |policies| policies.prepare_unbind(role)).await
     }
 
-    /// Prepares a policy off the threads that serve requests, and binds it if it is still wanted then. What comes too late
-    /// is thrown away, so that the answer is always what has become of it.
+    /// Prepares a policy off the threads that serve requests, and binds it if it is still wanted then. A policy that is
+    /// prepared too late is thrown away, so that the result always says what was done.
     async fn change(
         self: &Arc<Self>,
         deadline: Duration,
@@ -203,7 +204,7 @@ impl Tenant {
         let done = match tokio::time::timeout(deadline, &mut work).await {
             Ok(done) => done,
             Err(_) if asker.withdraw() => return Err(BindError::TooSlow { limit_s: deadline.as_secs() }),
-            // It is being bound: that does not take long.
+            // The policy is being bound, which does not take long.
             Err(_) => work.await,
         };
         done.unwrap_or_else(|error| Err(BindError::Panicked(error.to_string().into())))
@@ -220,12 +221,13 @@ impl Tenant {
         })
     }
 
-    /// Has the bound freshness policy asked again for every entry that an older one planned, before it is next used.
+    /// Has the bound freshness policy asked again for every entry with the plan of an older one, before that entry is
+    /// next used.
     pub fn replan(&self) {
         self.plan_epoch.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// What an operator wants to know of it.
+    /// The tenant's state, for operators.
     pub fn report(&self) -> TenantReport {
         TenantReport {
             name: self.name.clone(),
@@ -248,19 +250,19 @@ impl fmt::Debug for Tenant {
 /// A tenant as an operator sees it.
 #[derive(Clone, Debug, Serialize)]
 pub struct TenantReport {
-    /// Its name.
+    /// The tenant's name.
     pub name: Box<str>,
-    /// Its counters.
+    /// Counters of its traffic.
     pub counters: CounterValues,
-    /// Its L1.
+    /// Figures of its L1.
     pub memory: MemoryStats,
-    /// The protection of its origin.
+    /// Figures of its origin's protection.
     pub origin: ShieldStats,
-    /// Its connections that have switched to another protocol, now.
+    /// Connections that have switched to another protocol and are open now.
     pub tunnels_open: u64,
-    /// What is bound to its roles.
+    /// The policies that are bound to its roles.
     pub policies: Vec<BoundInfo>,
-    /// What the disk refused to keep of that.
+    /// Bindings that the disk refused to keep; `None` where bindings are not kept on disk.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk: Option<DiskReport>,
 }
@@ -322,7 +324,7 @@ mod tests {
         asker.abort();
         assert!(asker.await.unwrap_err().is_cancelled());
         drop(go_on);
-        // Whatever came of it has let go of the tenant when it is done.
+        // When the change is done, it has let go of the tenant, whatever its result was.
         while Arc::strong_count(&tenant) > 1 {
             tokio::task::yield_now().await;
         }

@@ -25,22 +25,22 @@ pub use self::barriers::BarrierStore;
 /// A shared or persistent tier below L1.
 ///
 /// A tier that is down makes a slower cache, not an outage: each call ends within the tier's own deadline, and a breaker
-/// answers at once while it is known to be down.
+/// answers at once while the tier is known to be down.
 pub trait Tier: Send + Sync + 'static {
-    /// Its name in `Cache-Status`, logs and metrics: `redis`, `disk`.
+    /// The tier's name in `Cache-Status`, logs and metrics: `redis`, `disk`.
     fn name(&self) -> &'static str;
 
-    /// The entries under these keys, in their order; none where there is nothing, or nothing that can be read. What was
-    /// stored under another key's text is not answered.
+    /// Reads the entries under these keys, in the order of the keys; `None` for a key without a readable entry. An
+    /// entry that was stored under another key's text is not returned.
     ///
     /// # Errors
     /// When the tier could not be asked.
     fn get<'a>(&'a self, keys: &'a [CacheKey]) -> BoxFuture<'a, Result<Vec<Option<Entry>>, TierError>>;
 
-    /// As [`Self::get`], and in the same round trip the tenant's highest purge sequence.
+    /// Like [`Self::get`], but reads the tenant's highest purge sequence in the same round trip.
     ///
     /// # Errors
-    /// As [`Self::get`].
+    /// As for [`Self::get`].
     fn get_with_sequence<'a>(
         &'a self,
         tenant: &'a str,
@@ -50,8 +50,8 @@ pub trait Tier: Send + Sync + 'static {
         Box::pin(async move { Ok(TierRead { entries: self.get(keys).await?, sequence: None }) })
     }
 
-    /// Whether it keeps the tenants' barriers beside their entries, so that [`Self::get_with_sequence`] brings the sequence
-    /// and [`Terms::judged_at`] is compared.
+    /// Whether the tier keeps the tenants' barriers beside their entries, so that [`Self::get_with_sequence`] returns
+    /// the sequence and [`Terms::judged_at`] is compared with it.
     fn keeps_barriers(&self) -> bool {
         false
     }
@@ -59,7 +59,7 @@ pub trait Tier: Send + Sync + 'static {
     /// Stores an entry until `until` at the longest.
     ///
     /// # Errors
-    /// When it could not be stored; what was there before may still be there.
+    /// When the entry could not be stored; an earlier entry under the key may still be there.
     fn put<'a>(
         &'a self,
         key: &'a CacheKey,
@@ -67,11 +67,12 @@ pub trait Tier: Send + Sync + 'static {
         until: Timestamp,
     ) -> BoxFuture<'a, Result<(), TierError>>;
 
-    /// As [`Self::put`], on terms that are checked in the same step where the tier can: so that a fill begun before a
-    /// purge does not take the place of one begun after it, nor one that overslept its lease that of its successor.
+    /// Like [`Self::put`], but only if the terms hold, which the tier checks in the same step if it can: a fill that
+    /// began before a purge does not replace one that began after it, nor a fill whose lease has run out that of a
+    /// later lease.
     ///
     /// # Errors
-    /// As [`Self::put`].
+    /// As for [`Self::put`].
     fn put_on<'a>(
         &'a self,
         terms: Terms,
@@ -83,84 +84,85 @@ pub trait Tier: Send + Sync + 'static {
         Box::pin(async move { self.put(key, entry, until).await.map(|()| Stored::Yes) })
     }
 
-    /// Removes what is stored under a key.
+    /// Removes the entry under a key, if there is one.
     ///
     /// # Errors
-    /// When it could not be removed.
+    /// When the entry could not be removed.
     fn remove<'a>(&'a self, key: &'a CacheKey) -> BoxFuture<'a, Result<(), TierError>>;
 
-    /// What an operator wants to know of it.
+    /// The tier's state, for operators.
     fn health(&self) -> TierHealth;
 }
 
-/// What a tier has under some keys.
+/// The result of a read that also asks for the purge sequence.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TierRead {
     /// The entries, in the order of the keys.
     pub entries: Vec<Option<Entry>>,
-    /// The tenant's highest purge sequence, read behind the entries: they are to be judged by every barrier up to it, and
-    /// a fill that follows carries it. None where the tier keeps no barriers.
+    /// The tenant's highest purge sequence, read after the entries: every barrier up to it must judge them, and a fill
+    /// that follows carries it. `None` where the tier keeps no barriers.
     pub sequence: Option<u64>,
 }
 
-/// On what terms an entry is to be stored.
+/// Conditions under which an entry is stored; a field that is `None` sets no condition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Terms {
-    /// It was found visible under every barrier up to this sequence: not, if there are newer ones.
+    /// The entry is visible under every barrier up to this sequence. It is not stored if there are newer barriers.
     pub judged_at: Option<u64>,
-    /// The token of the lease it was fetched under: not, if an entry was stored under a later one.
+    /// The token of the lease that the entry was fetched under. It is not stored if one with a later token was.
     pub token: Option<u64>,
-    /// Its version: not, if a newer one was stored.
+    /// The entry's version. The entry is not stored if a newer version was.
     pub version: Option<VersionTerms>,
 }
 
-/// On what terms a version is to be stored.
+/// What decides whether an entry is stored in place of another version of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VersionTerms {
-    /// The version.
+    /// The version of the entry to be stored.
     pub version: Version,
-    /// The purge sequence that it was fetched under.
+    /// The purge sequence that the entry was fetched under.
     pub sequence: u64,
     /// Versions that were fetched under a lower sequence have been purged: they do not count.
     pub reset_below: u64,
-    /// What its entity tag comes to, where it has a strong one: the same tag is the same content.
+    /// A hash of the entry's entity tag, where that is a strong one: the same tag means the same content.
     pub tag: Option<KeyHash>,
 }
 
 /// What became of an entry that was to be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stored {
-    /// It is stored, or its time is over already.
+    /// The entry is stored, or its `until` has passed already.
     Yes,
-    /// It is stored, over an older version with other content.
+    /// The entry is stored in place of an older version with other content.
     Replaced,
-    /// Nothing was stored: there are barriers up to this sequence by now. To be judged again, and then offered again.
+    /// Nothing was stored: there are barriers up to this sequence by now. They have to judge the entry before it is put
+    /// again.
     Behind(u64),
-    /// Nothing was stored: the holder of a later lease was faster.
+    /// Nothing was stored: the holder of a later lease has stored its entry already.
     Fenced,
-    /// Nothing was stored: a newer version was.
+    /// Nothing was stored: a newer version was stored before.
     Older,
 }
 
-/// What an operator wants to know of a tier.
+/// A tier's state, as operators see it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct TierHealth {
-    /// Whether it is asked at all: false while the breaker is open.
+    /// Whether the tier works: false while its breaker is open or, for a disk, after several failures in a row.
     pub available: bool,
     /// Calls that failed since the start.
     pub errors: u64,
     /// Stored bytes that could not be read (and were treated as a miss) since the start.
     pub unreadable: u64,
-    /// Bytes it holds, where it knows.
+    /// Bytes that the tier holds; `None` where it does not know.
     pub stored_bytes: Option<u64>,
-    /// Entries it holds, where it knows.
+    /// Entries that the tier holds; `None` where it does not know.
     pub entries: Option<u64>,
-    /// Why it was last unavailable.
+    /// The most recent error.
     pub last_error: Option<String>,
-    /// What the disk refused to take, where it writes to one.
+    /// Writes that the disk refused; empty for a tier that does not write to a disk.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub disk: Vec<DiskReport>,
-    /// How far the tier's clock is ahead of the node's, in milliseconds, where it has one.
+    /// How far the tier's clock is ahead of the node's, in milliseconds; `None` for a tier without a clock of its own.
     pub clock_skew_ms: Option<i64>,
 }
 
@@ -168,26 +170,26 @@ pub struct TierHealth {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TierError {
-    /// It did not answer within its deadline.
+    /// The tier did not answer within its deadline.
     #[error("{tier} did not answer within {deadline_ms} ms")]
     Deadline {
         /// The tier's name.
         tier: &'static str,
-        /// Its deadline in milliseconds.
+        /// The deadline in milliseconds.
         deadline_ms: u64,
     },
-    /// It was not asked, because it failed just now.
+    /// The tier was not asked, because its breaker is open after recent failures.
     #[error("{tier} failed a moment ago and is not asked for now")]
     Open {
         /// The tier's name.
         tier: &'static str,
     },
-    /// It answered with an error.
+    /// The tier answered with an error, or could not be asked.
     #[error("{tier}: {reason}")]
     Failed {
         /// The tier's name.
         tier: &'static str,
-        /// What it said.
+        /// The error in words.
         reason: String,
     },
 }

@@ -1,6 +1,6 @@
-//! A request to switch to another protocol (RFC 9110 section 7.8), in a class that allows it: it goes to the origin, and
-//! where that switches, client and origin are joined by a tunnel. Nothing of it is stored, nobody else waits for it, and
-//! what the origin says instead of a 101 is passed on as it is.
+//! A request to switch to another protocol (RFC 9110 section 7.8), in a class that allows it: it is forwarded to the
+//! origin, and where that switches, client and origin are joined by a tunnel. Nothing of it is stored, no other request
+//! waits for it, and a response other than 101 is forwarded as it is.
 
 mod copy;
 
@@ -27,23 +27,23 @@ use crate::respond::{self, Answer, Answered};
 use crate::tenant::counters::{Source, count};
 use crate::tenant::tunnels::Opened;
 
-/// What a tunnel keeps, in bytes: a buffer for each direction, and its task.
+/// Bytes that a tunnel is charged: a buffer for each direction, and its task.
 const TUNNEL_BYTES: u64 = 2 * copy::BUFFER_BYTES as u64 + (16 << 10);
 
-/// Why a tunnel is not opened: there are as many as may be.
+/// Why a tunnel is refused: the tenant has as many open as it may.
 const TUNNELS_FULL: &str = "tunnels-full";
 
-/// A tunnel that is about to be: what it keeps for as long as it lasts.
+/// A tunnel that is about to be opened, with all that it holds for as long as it lasts.
 struct Tunnel {
     opened: Opened,
-    /// At the origin.
+    /// The place at the origin that the tunnel takes.
     place: Option<Switched>,
     room: Reserved,
     client: OnUpgrade,
     origin: OnUpgrade,
 }
 
-/// What joins clients and origins by tunnels.
+/// Joins clients and origins by tunnels.
 pub(crate) struct Tunnels {
     pub(crate) exchanges: Arc<Exchanges>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -54,28 +54,28 @@ pub(crate) struct Tunnels {
 }
 
 impl Tunnels {
-    /// Asks the origin to switch to one of `protocols`. Its answer goes to the client; after a 101 so does all else.
+    /// Asks the origin to switch to one of `protocols`. The client gets the response, and after a 101 all that follows.
     pub(crate) async fn switch(&self, request: &CacheRequest, protocols: HeaderValue) -> Answer {
         let tenant = &request.tenant;
         let Some(opened) = tenant.tunnels.enter() else { return self.refuse_tunnel(request, TUNNELS_FULL) };
         let Some(room) = self.budget.reserve(Use::Windows, TUNNEL_BYTES) else {
             return self.refuse_tunnel(request, NotStored::NoRoom.as_str());
         };
-        let mut request = request.passing(body::empty());
-        // Nothing is stored under the target that the key holds.
-        *request.uri_mut() = request.uri.clone();
-        upgrade::ask(protocols, request.headers_mut());
-        let mut response = match self.exchanges.ask(request, request).await.inspect_err(|error| request.tell_of(error))
-        {
-            Ok(response) => response.into_response(),
-            Err(error) => return respond::origin_failed(request, FwdReason::Request, &error, self.clock.now()),
-        };
+        let mut to_origin = request.forwarded(body::empty());
+        // The client's own target, not the one that the key holds: nothing is stored under that.
+        *to_origin.uri_mut() = request.uri.clone();
+        upgrade::ask(protocols, to_origin.headers_mut());
+        let mut response =
+            match self.exchanges.ask(request, to_origin).await.inspect_err(|error| request.tell_of(error)) {
+                Ok(response) => response.into_response(),
+                Err(error) => return respond::origin_failed(request, FwdReason::Request, &error, self.clock.now()),
+            };
         let answered = upgrade::answered(response.status(), response.headers());
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let place = response.extensions_mut().remove::<Switched>();
             let origin = response.extensions_mut().remove::<OnUpgrade>();
             let Some((client, origin)) = request.offer.as_ref().map(|offer| offer.client.clone()).zip(origin) else {
-                // Whoever asked the origin for it keeps the connection to itself.
+                // The `Origin` does not give its connection away.
                 let why = Outcome::fwd(FwdReason::Request);
                 return respond::synthesized(request, StatusCode::BAD_GATEWAY, why, "no-tunnel", self.clock.now());
             };

@@ -1,5 +1,5 @@
-//! The write path: requests that may change something go to the origin first, and what they changed is purged before
-//! the client hears of it (RFC 9111 section 4.4).
+//! The write path: requests that may change something go to the origin first, and what they make invalid is purged
+//! before the client gets the response (RFC 9111 section 4.4).
 
 mod put;
 
@@ -32,7 +32,7 @@ use crate::tenant::counters::Source;
 /// What `Cache-Status` says of a write whose purge other nodes do not know of yet.
 const PURGE_PENDING: &str = "purge-pending";
 
-/// What sends requests on that may change something, and keeps what is stored in step with them.
+/// Forwards requests that may change something, and purges the stored responses that they make invalid.
 pub(crate) struct Writer {
     pub(crate) store: Arc<Store>,
     pub(crate) fills: Arc<Fills>,
@@ -45,8 +45,8 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Sends any other request than a plain GET or HEAD to the origin, and purges what it made invalid. That is done also
-    /// where the client leaves meanwhile: the origin may have taken the write in.
+    /// Sends any other request than a plain GET or HEAD to the origin, and purges what it made invalid. That is
+    /// completed even if the client leaves meanwhile: the origin may have accepted the write.
     pub(crate) async fn write(self: &Arc<Self>, request: &Arc<CacheRequest>, content: Body) -> Answer {
         if forwards(&request.method, &request.fields) == Forwards::Last {
             return self.last_recipient(request);
@@ -61,25 +61,25 @@ impl Writer {
 
     async fn write_to_the_end(self: &Arc<Self>, request: &Arc<CacheRequest>, content: Body) -> Answer {
         let (requested, began) = (self.clock.now(), self.store.begin(request));
-        let response = match self.exchanges.pass(request, content).await {
+        let response = match self.exchanges.forward(request, content).await {
             Ok(response) => response,
             Err(error) => {
                 if !request.is_safe() && may_have_been_written(&error) {
-                    // It has to be validated before it is reused; while the origin is down it still can be.
+                    // What is stored has to be validated before it is reused; stale-if-error still applies.
                     let scope = Scope::Target(request.purged_as());
                     self.purges.purge_whole(&request.tenant, &[Purge { scope, mode: PurgeMode::Soft }]).await;
                 }
                 return respond::origin_failed(request, FwdReason::Method, &error, self.clock.now());
             }
         };
-        // Its own purge will hide what was begun before it: whether another one does has to be known by now. Those of other
-        // nodes may come later, so in a fleet it is not stored.
+        // The write's own purge will hide what began before it: whether another purge hides the response has to be
+        // known by now. Purges of other nodes may be heard later, so in a fleet the response is not stored.
         let stays = self.peers.fleet().is_none()
             && !request.is_overridden
             && !request.tenant.barriers.hides(request.key.text(), began.sequence);
         let mut answered = Answered::forwarded(FwdReason::Method);
         if !request.is_safe() && self.purge_written(request, response.status(), response.headers()).await.pending > 0 {
-            // The origin has accepted the write: it is no failure, but the client may want to know.
+            // The origin has accepted the write. The pending purge is no failure, but the client may want to know.
             answered.detail = Some(PURGE_PENDING);
         }
         let head = ResponseHead { status: response.status(), fields: response.headers() };
@@ -91,7 +91,7 @@ impl Writer {
         respond::forwarded(request, response.into_response(), answered, Source::Bypassed, self.clock.now())
     }
 
-    /// Answers OPTIONS and TRACE in the origin's place. What TRACE would show is not for everybody.
+    /// Answers OPTIONS and TRACE in the origin's place. TRACE is refused: what it would show is not for everybody.
     fn last_recipient(&self, request: &CacheRequest) -> Answer {
         let status = if request.method == Method::OPTIONS { StatusCode::OK } else { StatusCode::METHOD_NOT_ALLOWED };
         let mut answer = respond::synthesized(request, status, Outcome::Refused, "max-forwards", self.clock.now());
@@ -100,8 +100,8 @@ impl Writer {
         answer
     }
 
-    /// Stores the response to a write as one to GET while it is passed on (RFC 9110 section 9.3.3). Its own purge comes
-    /// before it.
+    /// Stores the response to a write as one to GET while it is forwarded (RFC 9110 section 9.3.3). The write's own
+    /// purge has been made before.
     async fn take_in_written(&self, request: &Arc<CacheRequest>, fetched: Fetched) -> Answer {
         let began = self.store.begin(request);
         let (obligation, mut waiter) = Fetches::alone();
@@ -111,10 +111,10 @@ impl Writer {
         let fills = Arc::clone(&self.fills);
         self.tasks.spawn(async move { fills.take_in(fill, fetched, began, obligation).await });
         let miss = Miss { reason: FwdReason::Method, key: request.key.clone(), basis: None };
-        let landed = waiter.outcome().await;
+        let outcome = waiter.outcome().await;
         let now = self.clock.now();
-        let verdict = landed.ok().map(|outcome| outcome.for_request(request, waiter.joined(), now));
-        let answer = verdict.and_then(|verdict| self.reader.answer(request, &miss, verdict, now).ok());
+        let for_request = outcome.ok().map(|outcome| outcome.for_request(request, waiter.joined(), now));
+        let answer = for_request.and_then(|for_request| self.reader.answer(request, &miss, for_request, now).ok());
         answer.unwrap_or_else(|| self.abandoned(request))
     }
 
@@ -123,8 +123,8 @@ impl Writer {
         respond::synthesized(request, StatusCode::BAD_GATEWAY, outcome, "abandoned", self.clock.now())
     }
 
-    /// A successful unsafe request purges its target and what its response names, and what the tenant's policy adds. It is
-    /// in a task of its own already.
+    /// Purges what a successful unsafe request made invalid: its target, what its response names, and what the tenant's
+    /// policy adds. The write is in a task of its own already.
     async fn purge_written(&self, request: &CacheRequest, status: StatusCode, fields: &HeaderMap) -> PurgeReport {
         let response = ResponseHead { status, fields };
         let head = request.head_of_write();
@@ -136,7 +136,7 @@ impl Writer {
             .collect();
         purges.extend(group_invalidations(&head, &response).into_iter().map(|key| Purge {
             scope: Scope::SurrogateKey(key),
-            // RFC 9875 section 3 makes them invalid, not gone: they may still be served stale where that is allowed.
+            // RFC 9875 section 3 makes them invalid, not gone: they may be served stale where that is allowed.
             mode: PurgeMode::Soft,
         }));
         if status.is_success() || status.is_redirection() {
@@ -159,7 +159,7 @@ impl Writer {
     }
 }
 
-/// Whether the origin may have taken a write in though no answer came.
+/// Whether the origin may have accepted a write although no answer came.
 const fn may_have_been_written(error: &OriginError) -> bool {
     matches!(
         error,

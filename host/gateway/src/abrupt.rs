@@ -1,4 +1,5 @@
-//! A connection that can be ended abruptly, where an orderly end would say that all was sent.
+//! A TCP connection that can be ended with a reset, where an orderly close would tell the client that the response is
+//! complete.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -11,14 +12,14 @@ use tokio::net::TcpStream;
 
 /// Whether a connection is to end abruptly.
 ///
-/// RFC 9112 section 8: a response without a length is "considered complete" when its connection is closed, "unless an error was
-/// indicated by the underlying connection". Only a client of HTTP/1.0 is sent one, and to it a reset is the only way to say
-/// that the rest is missing: whoever stores what it got would store a part as the whole.
+/// RFC 9112 section 8: a response without a length is "considered complete" when its connection is closed, "unless an
+/// error was indicated by the underlying connection". Only clients of HTTP/1.0 are sent such a response, and a reset is
+/// the only way to tell them that the rest is missing: a cache among them would store the part as the whole.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Abruptly(Arc<AtomicBool>);
 
 impl Abruptly {
-    /// From now on it is, or is not.
+    /// Chooses a reset (`true`) or an orderly close; the last choice before the connection is dropped counts.
     pub(super) fn set(&self, abruptly: bool) {
         self.0.store(abruptly, Ordering::Relaxed);
     }
@@ -28,7 +29,7 @@ impl Abruptly {
     }
 }
 
-/// A TCP connection that is reset when it is dropped, if that was asked for.
+/// A TCP connection that is reset when it is dropped, if [`Abruptly`] says so.
 #[derive(Debug)]
 pub(super) struct Ending {
     stream: TcpStream,
@@ -36,7 +37,7 @@ pub(super) struct Ending {
 }
 
 impl Ending {
-    /// A connection, and how it ends.
+    /// Wraps `stream`; `abruptly` is read when the connection is dropped.
     pub(super) const fn of(stream: TcpStream, abruptly: Abruptly) -> Self {
         Self { stream, abruptly }
     }
@@ -45,7 +46,7 @@ impl Ending {
 impl Drop for Ending {
     fn drop(&mut self) {
         if self.abruptly.get() {
-            // Where that can't be done there is nothing better to do.
+            // Where the option can't be set, the connection is closed as usual: nothing better can be done.
             let _ = self.stream.set_zero_linger();
         }
     }

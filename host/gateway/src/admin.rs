@@ -7,15 +7,16 @@
 //! | `GET /stats` | everything the dashboard shows |
 //! | `GET /metrics` | OpenMetrics text |
 //! | `GET /tenants`, `GET /tenants/{tenant}` | counters, memory, policies |
-//! | `GET /tenants/{tenant}/policies`, `GET …/policies/{role}` | what is bound |
+//! | `GET /tenants/{tenant}/policies`, `GET …/policies/{role}` | the bound policies |
 //! | `PUT /tenants/{tenant}/policies/{role}` | binds a component (`application/wasm`) or a stock policy (JSON) |
 //! | `DELETE /tenants/{tenant}/policies/{role}` | back to the configured or native policy |
 //! | `POST /tenants/{tenant}/events` | 501: events of other systems reach no policy yet |
 //! | `POST /tenants/{tenant}/purge` | purges by key, prefix, surrogate key, or everything |
-//! | `POST /tenants/{tenant}/record?seconds=60&sample=16` | records the tenant's traffic as csv while it is read |
-//! | `PUT`, `DELETE /tenants/{tenant}/entries?url=…` | stores or forgets one response |
+//! | `POST /tenants/{tenant}/record?seconds=60&sample=16` | records the tenant's traffic and streams it as csv |
+//! | `PUT`, `DELETE /tenants/{tenant}/entries?url=…` | stores or deletes one response |
 //!
-//! Only `POST`, `PUT` and `DELETE` change something or begin work; pages of other sites are refused everything (`auth`).
+//! Only `POST`, `PUT` and `DELETE` change something or begin work; whatever a page of another site asks is refused
+//! (`auth`).
 
 mod auth;
 mod entries;
@@ -44,15 +45,15 @@ use self::error::Refused;
 use super::config::{Scheme, Secret};
 use super::metrics;
 
-/// The one page, with everything that it needs.
+/// The dashboard: one HTML page with its style and script inside.
 const DASHBOARD: &str = include_str!("admin/dashboard.html");
 
-/// What the admin API works on.
+/// The state that all routes of the admin API have in common.
 pub(super) struct Admin {
     cache: Cache,
     scheme: Scheme,
     token: Option<Secret>,
-    /// Bounds what is sent to it, in bytes.
+    /// The longest content of a request, in bytes.
     body_bytes_max: u64,
     ready: AtomicBool,
     started: Duration,
@@ -64,7 +65,7 @@ impl Admin {
         Self { cache, scheme, token, body_bytes_max, ready: AtomicBool::new(true), started }
     }
 
-    /// From now on `/readyz` says no.
+    /// Makes `/readyz` answer 503 from now on.
     pub(super) fn drain_begins(&self) {
         self.ready.store(false, Ordering::Relaxed);
     }
@@ -81,10 +82,11 @@ impl Admin {
     }
 }
 
-/// All routes.
+/// The routes of the table above, with their deadlines, authorisation, and errors in JSON.
 pub(super) fn router(admin: Arc<Admin>) -> Router {
     let body_bytes_max = usize::try_from(admin.body_bytes_max).unwrap_or(usize::MAX);
-    // To compile and try a policy takes as long as it takes; the binding itself says when that is too long.
+    // Compiling and trying a policy may take long; binding has a deadline of its own, so that of these routes is
+    // longer.
     let policies = Router::new()
         .route("/tenants/{tenant}/policies", get(policies::list))
         .route("/tenants/{tenant}/policies/{role}", get(policies::one).put(policies::bind).delete(policies::unbind))
@@ -112,7 +114,7 @@ pub(super) fn router(admin: Arc<Admin>) -> Router {
 }
 
 async fn dashboard() -> impl IntoResponse {
-    // Everything is in the page: nothing else may be loaded, sent elsewhere, or frame it.
+    // The page is complete: it may load nothing else, send nothing elsewhere, and not be framed.
     let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; \
                   img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
     ([(header::CONTENT_SECURITY_POLICY, policy), (header::CACHE_CONTROL, "no-cache")], Html(DASHBOARD))

@@ -1,4 +1,4 @@
-//! What an operator should look at, in plain words: from the same numbers that the dashboard shows.
+//! Advice to operators: what they should look at, in plain words, from the same figures that the dashboard shows.
 
 use serde::Serialize;
 
@@ -8,22 +8,22 @@ use sandbar::tier::TierHealth;
 use sandbar_base::memory_budget::MemoryBudgetStats;
 use sandbar_policy::BindingState;
 
-/// One thing to look at.
+/// One trouble, with its remedy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Advice {
-    /// Which tenant it is about; none where it is about all.
+    /// The tenant that is concerned; none where the trouble is the whole node's.
     tenant: Option<String>,
     /// What is the matter, and what to do.
     text: String,
 }
 
-/// Requests below which a share says nothing.
+/// With fewer requests (or evictions, or bodies) than this, a ratio says nothing.
 const REQUESTS_MIN: u64 = 200;
 
-/// A difference of clocks that is corrected, but worth a word.
+/// A larger difference between the clocks of the L2 and the node is told, though it is corrected.
 const SKEW_MS_MAX: i64 = 1000;
 
-/// What there is to do at the moment; the most urgent first.
+/// All advice at the moment: first what concerns the whole node, then each tenant's, in the order of urgency.
 pub(super) fn advice(
     tenants: &[TenantReport],
     l2: Option<(&str, &TierHealth)>,
@@ -65,7 +65,7 @@ fn l2_advice(name: &str, health: &TierHealth) -> Option<String> {
     })
 }
 
-/// What the disk refuses comes with its reason and what to do.
+/// What the disk of the L2 refuses at the moment; the disk's report names the reason and the remedy.
 fn refused_by_disk<'a>(l2: Option<(&'a str, &'a TierHealth)>) -> impl Iterator<Item = String> + 'a {
     l2.into_iter().flat_map(|(_, health)| health.disk.iter().filter_map(|report| report.now.clone()))
 }

@@ -1,4 +1,4 @@
-//! From settings to a cache: the tiers, the engine, the tenants with their origins and policies.
+//! Puts a cache together from checked settings: the tiers, the fleet, the tenants with their origins and policies.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,19 +21,19 @@ use super::fleet;
 use super::hosts::Hosts;
 use super::ready::{Ready, ReadyTenant, blocking, make_data_dir};
 
-/// What a gateway runs.
+/// The parts that a gateway runs on.
 pub(super) struct Parts {
     pub(super) cache: Cache,
     pub(super) hosts: Hosts<Arc<Tenant>>,
     pub(super) keeper: Keeper,
-    /// Pays for the cache's own tables.
+    /// The charge for the cache's own tables, held while the gateway runs.
     pub(super) tables: Reserved,
 }
 
-/// The L2, twice: as a tier, and as what keeps barriers.
+/// The same L2 in its two uses: as a tier, and as the store of barriers.
 type L2 = (Arc<dyn Tier>, Arc<dyn BarrierStore>);
 
-/// Opens the tiers and joins the fleet.
+/// Opens the tiers, builds the cache, and joins the fleet.
 pub(super) async fn assemble(ready: Ready) -> Result<Parts, StartError> {
     let Ready { config, hosts, clock, budget, limits, tables, engine, tenants, .. } = ready;
     make_data_dir(&config)?;
@@ -83,7 +83,7 @@ async fn l2(
     }
 }
 
-/// The gateway does without its L2 until Redis can be reached.
+/// Warns, once, where Redis is not reached soon after the start: the gateway does without its L2 until then.
 fn warn_unless_connected(redis: Arc<RedisTier>, connect_deadline: Duration) {
     tokio::spawn(async move {
         tokio::time::sleep(connect_deadline * 2).await;
@@ -103,7 +103,8 @@ fn tenant(config: &TenantConfig, ready: ReadyTenant, clock: &Arc<dyn Clock>) -> 
     Ok(Tenant::new(config, ready.policies, ready.origin, Arc::clone(clock))?)
 }
 
-/// The origin may come up later: requests are answered with 502 and the reason until then.
+/// Warns where the origin can't be reached at the start. It may come up later; until then requests are answered with
+/// 502.
 fn warn_unless_reachable(origin: Arc<HttpOrigin>, tenant: String) {
     tokio::spawn(async move {
         if let Err(error) = origin.probe().await {

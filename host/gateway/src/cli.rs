@@ -1,6 +1,6 @@
 //! The command line: arguments become settings or calls of the admin API. One file per subcommand.
 
-#![deny(clippy::print_stdout, clippy::print_stderr)] // What a command answers goes through `stdout`, what it tells through `tell`.
+#![deny(clippy::print_stdout, clippy::print_stderr)] // Answers go through `stdout`, all else through `tell`.
 
 mod admin_client;
 mod config;
@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::stdout::Unheard;
+use crate::stdout::ReaderGone;
 
 /// A multi-tier edge cache whose decisions are WebAssembly policies.
 #[derive(Debug, Parser)]
@@ -32,26 +32,31 @@ pub struct Cli {
 enum Command {
     /// Run the gateway in front of an origin.
     Serve(serve::ServeArgs),
-    /// See it at work: an origin, two tenants, a load, and a policy swapped half way.
+    /// Watch the cache at work: an origin, two tenants, a load, and a policy swapped half way.
     Demo(demo::DemoArgs),
     /// Print the commented default settings.
     Config(config::ConfigArgs),
-    /// See, bind, build and check policies.
+    /// List, bind, build and check policies.
     Policy(policy::PolicyArgs),
     /// Purge stored responses.
     Purge(purge::PurgeArgs),
     /// Record a tenant's traffic as a trace for `sandbar replay`.
+    ///
+    /// Keys are hashed with a salt that nobody knows. Only requests that a stored response answered, or that stored one,
+    /// are recorded. Ctrl-C ends the recording early and keeps the requests recorded until then.
     Record(record::RecordArgs),
-    /// See what eviction policies would have done with recorded traffic.
+    /// Replay recorded traffic under eviction policies, to compare what they miss.
+    ///
+    /// With one shard and batches of one event (the defaults) the counts are those of a textbook simulator.
     Replay(replay::ReplayArgs),
 }
 
-/// What went wrong, and whose it is to mend.
+/// Why the program fails, by who can mend that; it decides the exit code.
 #[derive(Debug)]
 pub enum Failure {
-    /// Arguments or settings: exit code 2.
+    /// Arguments or settings are wrong: exit code 2.
     Usage(anyhow::Error),
-    /// Everything else: exit code 1.
+    /// Anything else failed: exit code 1.
     Runtime(anyhow::Error),
 }
 
@@ -67,14 +72,14 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     }
 }
 
-/// Runs what the arguments of the process say.
+/// Runs the subcommand that the process's arguments name.
 pub fn main() -> ExitCode {
     // Usage errors end here, with exit code 2.
     let cli = Cli::parse();
     match run(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Usage(error)) => complain(&error, 2),
-        Err(Failure::Runtime(error)) if Unheard::is_in(&error) => ExitCode::from(Unheard::EXIT_CODE),
+        Err(Failure::Runtime(error)) if ReaderGone::is_in(&error) => ExitCode::from(ReaderGone::EXIT_CODE),
         Err(Failure::Runtime(error)) => complain(&error, 1),
     }
 }
@@ -84,7 +89,7 @@ fn complain(error: &anyhow::Error, code: u8) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Says a line on standard error, if anybody reads it: `eprintln!` would panic where nobody does.
+/// Writes a line to standard error. Where nobody reads that, the line is lost; `eprintln!` would panic.
 fn tell(line: impl Display) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }

@@ -1,5 +1,5 @@
-//! The settings of the gateway: `sandbar.toml`. Each part owns the settings of its section; here they are only put
-//! together, read from text, and checked against each other.
+//! The settings of the gateway, as `sandbar.toml` holds them. Each part of the program owns the settings of its
+//! section; here they are put together, read from text, and checked against each other.
 
 mod engine;
 mod error;
@@ -41,30 +41,30 @@ pub const DEFAULT_TOML: &str = include_str!("default.toml");
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GatewayConfig {
-    /// Where the disk tier and what was bound over the admin API are kept.
+    /// The directory of the disk tier and of policies bound over the admin API.
     pub data_dir: PathBuf,
-    /// `[gateway]`: where clients are listened to.
+    /// `[gateway]`: the listener for clients.
     pub gateway: ListenConfig,
-    /// `[admin]`: where operators are.
+    /// `[admin]`: the listener for operators.
     pub admin: AdminConfig,
-    /// `[l1]`: memory.
+    /// `[l1]`: the tier in memory.
     pub l1: L1Config,
     /// `[memory]`: the bound of everything that grows with the traffic.
     pub memory: MemorySettings,
-    /// `[l2]`: the tier below it.
+    /// `[l2]`: the tier below memory.
     pub l2: L2Config,
-    /// `[fleet]`: nodes that share it.
+    /// `[fleet]`: nodes whose L2 is the same Redis.
     pub fleet: FleetSettings,
     /// `[policy]`: what guests may use up.
     pub policy: PolicyConfig,
     /// `[limits]`: what clients may use up.
     pub limits: LimitsConfig,
-    /// `[log]`: what is told.
+    /// `[log]`: what the log tells, and how.
     pub log: LogConfig,
-    /// `[[tenant]]`: whose traffic it is.
+    /// `[[tenant]]`: each tenant, with its hosts, origin and policies.
     #[serde(rename = "tenant")]
     pub tenants: Vec<TenantConfig>,
-    /// Where all of this was read from, for errors.
+    /// Where these settings were read from, so that errors can name the place.
     #[serde(skip)]
     pub source: Source,
 }
@@ -89,7 +89,7 @@ impl Default for GatewayConfig {
 }
 
 impl GatewayConfig {
-    /// Reads settings; `file` stands for their source in errors. What is left out has its default.
+    /// Reads settings from text; errors name `file` as their place. A setting that is left out has its default.
     ///
     /// # Errors
     /// When the text is no TOML, a key is unknown, or a value makes no sense by itself. Settings that contradict each
@@ -102,16 +102,16 @@ impl GatewayConfig {
         }
     }
 
-    /// Reads a file.
+    /// Reads settings from a file.
     ///
     /// # Errors
-    /// When it can't be read, and as [`GatewayConfig::from_toml`].
+    /// When the file can't be read, and as [`GatewayConfig::from_toml`].
     pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|error| ConfigError::unreadable(path, &error))?;
         Self::from_toml(&text, &path.display().to_string())
     }
 
-    /// Sends the traffic to `url`: for the one tenant there is, or for a new one that has all hosts.
+    /// Sets the origin of the only tenant; where there is none, adds one that has all hosts.
     ///
     /// # Errors
     /// When there are several tenants.

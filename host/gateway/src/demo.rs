@@ -1,8 +1,8 @@
 //! `sandbar demo`: a real origin, the gateway in front of it, two tenants, a load, and a policy swapped half way.
 //!
-//! Everything goes over real sockets. The origin is a database-backed server with a thread of its own; visitors compare
-//! every byte that comes out of the cache with what the origin must have sent, and at the end the visitors' count, the
-//! gateway's and the origin's are compared with each other.
+//! Everything goes over real sockets. The origin is a database-backed server with a thread of its own. Visitors compare
+//! every byte from the cache with what the origin must have sent; at the end the counts of visitors, gateway and origin
+//! are compared with each other.
 
 mod aside;
 mod board;
@@ -34,29 +34,30 @@ use summary::{Summary, SwapSummary};
 
 use crate::stdout::say;
 
-/// How the demo is played.
+/// How the demo runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// How many seconds it lasts; none: until it is ended.
+    /// How many seconds the demo lasts; with none it runs until a key or a signal ends it.
     pub seconds: Option<u64>,
     /// Whether standard output gets the summary as JSON, and nothing else.
     pub json: bool,
 }
 
-/// Between two pictures.
+/// Time between two pictures.
 const TICK: Duration = Duration::from_millis(500);
-/// Between two looks at the keyboard.
+/// Time between two looks at the keyboard.
 const KEYS: Duration = Duration::from_millis(50);
-/// When the swap is, in a demo without an end.
+/// When the policy is swapped in a demo without an end.
 const SWAP_AFTER: Duration = Duration::from_secs(30);
-/// The longest window that is compared before and after the swap.
+/// The longest of the windows before and after the swap that are compared.
 const WINDOW_MAX: Duration = Duration::from_secs(10);
 
-/// Plays the demo until its time is over, it is left, or the process is told to end; then prints a summary. Its data is
-/// in a temporary directory that is removed.
+/// Runs the demo until its time is over, or a key or a signal ends it; then prints a summary. Its data is in a
+/// temporary directory, which is removed.
 ///
 /// # Errors
-/// When it can't be set up, when a request failed, or when the counts of visitors, gateway and origin don't agree.
+/// When the demo can't be set up, when a request failed, or when the counts of visitors, gateway and origin don't
+/// agree.
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let stage = Stage::set().await?;
     let mut board = Board::new(stage.listen(), stage.admin()?, options.seconds);
@@ -74,7 +75,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Shows what happens until the end, and swaps the policy half way.
+/// Shows the demo until its end, and swaps the policy half way.
 async fn play(options: Options, board: &mut Board, watch: &Watch) -> anyhow::Result<()> {
     let half = options.seconds.map_or(SWAP_AFTER, |seconds| Duration::from_secs(seconds) / 2);
     let window = window(options.seconds);
@@ -117,7 +118,7 @@ async fn play(options: Options, board: &mut Board, watch: &Watch) -> anyhow::Res
     }
 }
 
-/// The window before and after the swap: a quarter of the demo, in whole rounds of the crawler.
+/// Length of the windows before and after the swap: a quarter of the demo, in whole rounds of the crawler.
 fn window(seconds: Option<u64>) -> Duration {
     let quarter = seconds.map_or(WINDOW_MAX, |seconds| Duration::from_secs(seconds) / 4).min(WINDOW_MAX);
     let rounds = quarter.as_millis() / scene::SCAN_EVERY.as_millis();
@@ -155,7 +156,7 @@ async fn swap(board: &mut Board, window: Duration) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Ctrl-C, the signal that service managers send, or the one of a terminal that is closed.
+/// Waits for a signal: Ctrl-C, that of service managers (SIGTERM), or that of a closed terminal (SIGHUP).
 async fn told_to_end() -> std::io::Result<()> {
     let [mut interrupt, mut terminate, mut hang_up] =
         [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?];

@@ -1,4 +1,4 @@
-//! Why a gateway did not start.
+//! The errors with which a gateway does not start.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,36 +16,36 @@ pub enum StartError {
     /// A setting is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The address is taken.
+    /// Another program listens at the address.
     #[error("another program listens at {address} already; stop it, or choose another address with {setting}")]
     InUse {
-        /// The address.
+        /// The address that is taken.
         address: SocketAddr,
-        /// What sets it.
+        /// The setting and the flag that choose the address.
         setting: &'static str,
     },
     /// The address can't be listened at.
     #[error("can't listen at {address}: {reason}; choose another address with {setting}")]
     Listen {
-        /// The address.
+        /// The address that was tried.
         address: SocketAddr,
-        /// What the operating system said.
+        /// The operating system's error.
         reason: String,
-        /// What sets it.
+        /// The setting and the flag that choose the address.
         setting: &'static str,
     },
     /// The bound of the memory is too low for what is set aside at the start.
     #[error("memory.total = {} leaves no room for operators and tables; raise it", bytesize::ByteSize(*total_bytes))]
     NoRoom {
-        /// The bound in bytes.
+        /// The bound, in bytes, as set or found at the start.
         total_bytes: u64,
     },
     /// The data directory can't be used.
     #[error("can't use the data directory {}: {reason}; make it writable, or choose another with data_dir or --data-dir", path.display())]
     DataDir {
-        /// The directory.
+        /// The directory that was tried.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         reason: String,
     },
     /// The L2 can't be used at all.
@@ -56,18 +56,18 @@ pub enum StartError {
         "can't act together with other nodes: {0}; mend the section [fleet], or turn it off (fleet.enabled = false)"
     )]
     Fleet(TierError),
-    /// The Redis that nodes rely on may forget what they rely on.
+    /// The Redis that nodes rely on may evict the keys of purges, bus and leases.
     #[error(
         "consistency = \"{strictest}\" can't be kept: the Redis of the fleet evicts any key (maxmemory-policy {policy}), \
          purges too; set volatile-lru there, name another Redis with fleet.control_url, or use consistency = \"eventual\""
     )]
     Forgetful {
-        /// The strictest promise.
+        /// The strictest consistency that a class promises.
         strictest: sandbar::consistency::Consistency,
-        /// The server's policy.
+        /// The server's `maxmemory-policy`.
         policy: String,
     },
-    /// There is no policy engine.
+    /// The policy engine can't be made.
     #[error("{0}; lower policy.instances_max or policy.memory")]
     Engine(EngineError),
     /// A tenant's settings are wrong.

@@ -1,6 +1,6 @@
-//! Content that a request announces is begun to be read before the request goes anywhere: what is chunked wrongly from the
-//! start never reaches the origin, and who announces content and sends none holds no place there. What goes wrong later
-//! reaches the origin broken off.
+//! Waits for the first part of a request's content before the request goes anywhere. So content that is chunked wrongly
+//! from the start never reaches the origin, and a client that announces content and sends none holds no place there.
+//! Content that goes wrong later reaches the origin broken off.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,26 +12,26 @@ use http_body_util::BodyExt;
 
 use sandbar::body::{self, Body, BoxError, Whole};
 
-/// Why a body has no beginning.
+/// Why the first part of a body could not be read.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NoBeginning {
-    /// RFC 9112 sections 7.1 and 8.
+pub(super) enum NoFirstChunk {
+    /// The body is framed wrongly or ends too early (RFC 9112 sections 7.1 and 8).
     #[error("the request's body is not framed as it should be, or broke off")]
     Bad,
-    /// Nothing came in time.
+    /// No part came before the deadline.
     #[error("the request's body did not begin in time")]
     Late,
 }
 
-/// The body once its first part is there.
+/// Gives the whole body, once its first part is there.
 ///
 /// # Errors
-/// When that is not as it should be, or does not come in time.
-pub(super) async fn begun(mut incoming: Whole, deadline: Duration) -> Result<Body, NoBeginning> {
-    let first = tokio::time::timeout(deadline, incoming.frame()).await.map_err(|_| NoBeginning::Late)?;
+/// When the first part is framed wrongly, or does not come within `deadline`.
+pub(super) async fn begun(mut incoming: Whole, deadline: Duration) -> Result<Body, NoFirstChunk> {
+    let first = tokio::time::timeout(deadline, incoming.frame()).await.map_err(|_| NoFirstChunk::Late)?;
     let first = match first {
         None => return Ok(body::empty()),
-        Some(frame) => Some(frame.map_err(|_| NoBeginning::Bad)?),
+        Some(frame) => Some(frame.map_err(|_| NoFirstChunk::Bad)?),
     };
     Ok(body::boxed(Begun { first, rest: incoming }))
 }

@@ -1,4 +1,5 @@
-//! From settings to a fleet: which Redis, what is promised on it, and whether it can be.
+//! Joins the cache to its fleet, as the settings say: which Redis is used, and whether it can keep what the tenants'
+//! classes promise.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use sandbar_base::clock::Clock;
 use super::StartError;
 use super::config::GatewayConfig;
 
-/// How long the start waits for Redis to say under what policy it evicts.
+/// How long the start waits for Redis to tell its `maxmemory-policy`.
 const EVICTION_DEADLINE: Duration = Duration::from_secs(1);
 
 /// The store of barriers, where it is not the L2 itself.
@@ -66,8 +67,8 @@ fn settings(config: &GatewayConfig) -> FleetConfig {
     }
 }
 
-/// A server that may evict what nodes rely on is no ground for promises. One that can't be asked yet is found out later:
-/// purges that promise more are then answered with 503, and the log says why.
+/// Refuses a server that may evict what nodes rely on, where a class promises more than `eventual`. A server that can't
+/// be asked yet is found out later: purges of such classes are then answered with 503, and the log says why.
 async fn refuse_forgetful(cache: &Cache, strictest: Consistency) -> Result<(), StartError> {
     let Some(fleet) = cache.fleet().filter(|_| strictest != Consistency::Eventual) else { return Ok(()) };
     if !fleet.ready(EVICTION_DEADLINE).await {

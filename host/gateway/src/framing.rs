@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The longest field name of interest.
+/// Length of the longest field name that matters here, in bytes.
 const NAME_BYTES_MAX: usize = "transfer-encoding".len();
 
-/// Which request of a connection has both `Content-Length` and `Transfer-Encoding`: its number, from 0 on. No request
-/// after it is read.
+/// The number (from 0 on) of a connection's request with both `Content-Length` and `Transfer-Encoding`, if there is
+/// one. No request after that one is read.
 #[derive(Clone, Debug)]
 pub(super) struct BothLengths(Arc<AtomicU64>);
 
@@ -19,13 +19,13 @@ impl Default for BothLengths {
 }
 
 impl BothLengths {
-    /// Whether it is this one.
+    /// Whether the request with this number has both lengths.
     pub(super) fn has(&self, request: u64) -> bool {
         self.0.load(Ordering::Relaxed) == request
     }
 }
 
-/// What is read of a connection, as far as it has been read.
+/// A parser of the framing alone, fed with all bytes that are read from a connection.
 #[derive(Debug)]
 pub(super) struct Framing {
     state: State,
@@ -36,23 +36,24 @@ pub(super) struct Framing {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// In a head, or before one.
+    /// In a request's head, or before one.
     Head,
-    /// In a body, or in the data of a chunk and the line end after it, that goes on for so many bytes.
+    /// In a body of announced length, with so many bytes left.
     Body(u64),
+    /// In the data of a chunk, with so many bytes left, the line end after it included.
     Data(u64),
-    /// In the line that says how long the next chunk is.
+    /// In the line with the length of the next chunk.
     ChunkSize,
     Trailers,
-    /// It is HTTP/2, or hyper will read no further request.
+    /// The connection speaks HTTP/2, or hyper will read no further request: nothing more is parsed.
     Over,
 }
 
 #[derive(Debug, Default)]
 struct Head {
-    /// The beginning of the present line.
+    /// The beginning of the current line.
     line: Vec<u8>,
-    /// Whether there was a request line.
+    /// Whether the request line has been read.
     begun: bool,
     length: Option<u64>,
     coded: bool,
@@ -63,7 +64,7 @@ impl Framing {
         Self { state: State::Head, head: Head::default(), requests: 0, found }
     }
 
-    /// These bytes were read.
+    /// Parses bytes that were read from the connection, however they are cut.
     pub(super) fn read(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             bytes = match self.state {
@@ -86,11 +87,12 @@ impl Framing {
         &bytes[skipped..]
     }
 
-    /// Takes in what there is of a line; at its end, what it says.
+    /// Collects the beginning of a line and, where the line ends within `bytes`, acts on it. Returns the bytes after
+    /// it.
     fn line<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let end = bytes.iter().position(|byte| *byte == b'\n');
         let (here, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
-        // The name, its colon and as many digits as a length may have.
+        // Room for a name, its colon and the digits of a length; the rest of a line does not matter.
         let room = (NAME_BYTES_MAX + 48).saturating_sub(self.head.line.len());
         self.head.line.extend_from_slice(&here[..here.len().min(room)]);
         if end.is_none() {
@@ -139,7 +141,7 @@ impl Framing {
     }
 }
 
-/// What follows a line with the length of a chunk; what is no length hyper does not read on from.
+/// The state after a line with the length of a chunk. Where the line holds no length, hyper reads no further.
 fn chunk_size(line: &[u8]) -> State {
     let digits = line.iter().position(|byte| !byte.is_ascii_hexdigit()).unwrap_or(line.len());
     match number(&line[..digits], 16) {
@@ -157,7 +159,7 @@ fn number(digits: &[u8], radix: u32) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// Which request has both, however the bytes are cut.
+    /// The number of the request that has both lengths, with the bytes read in pieces of `cut`.
     fn found(bytes: &[u8], cut: usize) -> Option<u64> {
         let found = BothLengths::default();
         let mut framing = Framing::new(found.clone());
@@ -165,7 +167,7 @@ mod tests {
         (0..9).find(|request| found.has(*request))
     }
 
-    /// One byte at a time, as a client sends that wants it to be dear.
+    /// One byte at a time, as a client sends that wants to make watching costly.
     #[test]
     fn watching_costs_what_is_read() {
         for (before, repeated) in [
@@ -196,7 +198,7 @@ mod tests {
             (format!("GET / HTTP/1.1\r\n\r\n{both}"), Some(1)),
             (format!("{chunked}{sized}{long}{chunked}{both}"), Some(4)),
             (format!("{chunked}{sized}"), None),
-            // What is in a body is no head.
+            // A head inside a body counts for nothing.
             (hidden.clone(), None),
             (format!("{hidden}{both}"), Some(1)),
             (chunked.replace("12345", "\r\n\r\n1").replace("x: 1", "content-length: 1"), None),

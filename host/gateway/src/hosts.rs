@@ -1,19 +1,19 @@
-//! Which tenant answers for a host name: the one that names it exactly, else the one with the longest wildcard that
-//! matches it, else the one that has `*`.
+//! Finds the tenant that answers for a host name: the one that names it exactly, else the one with the longest wildcard
+//! that matches it, else the one that has `*`.
 
 use std::collections::HashMap;
 use std::net::Ipv6Addr;
 
 use sandbar_http::key::site_of;
 
-/// The longest host name, without the dot that may end it.
+/// The longest host name, in bytes, without the dot that may end it.
 const NAME_BYTES_MAX: usize = 253;
 
 /// Tenants by host name.
 #[derive(Clone, Debug)]
 pub struct Hosts<T> {
     exact: HashMap<String, T>,
-    /// By what follows the asterisk, dot included.
+    /// Tenants with wildcards, by what follows the asterisk, dot included.
     suffixes: HashMap<String, T>,
     default: Option<T>,
 }
@@ -22,14 +22,14 @@ pub struct Hosts<T> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{pattern:?} {reason}")]
 pub struct HostError {
-    /// The pattern.
+    /// The pattern as it was written.
     pub pattern: String,
-    /// What is wrong, and what would be right.
+    /// Why the pattern can't be used, and what would be right.
     pub reason: String,
 }
 
 impl<T> Hosts<T> {
-    /// Puts a map together.
+    /// Makes the map from patterns, each with its tenant.
     ///
     /// # Errors
     /// When a pattern is no host name, or two are the same.
@@ -49,7 +49,7 @@ impl<T> Hosts<T> {
         Ok(hosts)
     }
 
-    /// Who answers for `host`: a name or an IP address, with or without port, in any case.
+    /// The tenant that answers for `host`: a name in either case, or an IP address, with or without port.
     pub fn find(&self, host: &str) -> Option<&T> {
         let name = normal(host);
         self.exact.get(&name).or_else(|| self.find_suffix(&name)).or(self.default.as_ref())
@@ -61,15 +61,16 @@ impl<T> Hosts<T> {
         self.exact.contains_key(&name) || self.find_suffix(&name).is_some()
     }
 
-    /// The same map to something else.
+    /// The same hosts, with another value for each tenant.
     #[must_use]
     pub fn map<U>(self, to: impl Fn(T) -> U) -> Hosts<U> {
         let all = |hosts: HashMap<String, T>| hosts.into_iter().map(|(name, tenant)| (name, to(tenant))).collect();
         Hosts { exact: all(self.exact), suffixes: all(self.suffixes), default: self.default.map(&to) }
     }
 
-    /// The longest suffix first: `a.b.example` asks `.b.example`, then `.example`. What is longer than a host name can be
-    /// (RFC 1035 section 2.3.4) matches none: each of its dots would cost a look at all that is behind it.
+    /// Looks up the longest suffix first: for `a.b.example` first `.b.example`, then `.example`. A name that is longer
+    /// than a host name can be (RFC 1035 section 2.3.4) matches none: at each of its dots all of its rest would be
+    /// hashed.
     fn find_suffix(&self, name: &str) -> Option<&T> {
         if self.suffixes.is_empty() || name.len() > NAME_BYTES_MAX {
             return None;

@@ -1,8 +1,9 @@
-//! Interim responses on an HTTP/1.1 connection. hyper's server sends none, so they are written beneath it.
+//! Interim responses on an HTTP/1.1 connection. hyper's server sends none, so they are written to the stream beneath
+//! it.
 //!
-//! hyper flushes a connection only once all that it had to write is written, and does so in every turn. While a service
-//! has a request and has not answered it, such a flush falls between two messages: there an interim response can be
-//! written, and nowhere else. The answer is held back until those that came before it are out.
+//! hyper flushes a connection each time it is polled, and only once all that it had to write is written. While a
+//! service has a request and has not answered it, such a flush falls between two messages: only there can an interim
+//! response be written. The final response is held back until the interim ones before it are written.
 
 use std::any::Any;
 use std::future::{Future, poll_fn};
@@ -18,9 +19,9 @@ use sandbar_http::Interim;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::framing::Framing;
-use super::room::ConnectionRoom;
+use super::room::ConnectionCharge;
 
-/// Interim responses to one request that wait to be written, in bytes; further ones are dropped.
+/// How much of interim responses to one request may wait to be written, in bytes; further ones are dropped.
 const WAITING_BYTES_MAX: usize = 64 * 1024;
 
 /// The interim responses of one connection.
@@ -31,13 +32,13 @@ pub(super) struct Interims {
 
 #[derive(Default)]
 struct State {
-    /// The request that is being answered; 0 while there is none.
+    /// The number of the request that is being answered; 0 while there is none.
     current: u64,
     requests: u64,
     waiting: BytesMut,
-    /// Whether some of them are half written.
+    /// Whether interim responses are partly written.
     writing: bool,
-    /// Drives the connection.
+    /// Wakes the task that drives the connection.
     task: Option<Waker>,
 }
 
@@ -48,19 +49,19 @@ impl State {
 }
 
 impl Interims {
-    /// The connection that they are written to; what is read from it is charged to `room`.
-    /// `held` is dropped with it, also where it has switched to another protocol and outlives its HTTP.
+    /// Wraps the connection that they are written to; bytes read from it are charged to `room`. `held` is dropped with
+    /// the connection, also where that has switched to another protocol.
     pub(super) fn over<T>(
         &self,
         stream: T,
         framing: Framing,
-        room: Arc<ConnectionRoom>,
+        room: Arc<ConnectionCharge>,
         held: impl Send + 'static,
     ) -> Stream<T> {
         Stream { stream, writing: Bytes::new(), interims: self.clone(), framing, room, _held: Box::new(held) }
     }
 
-    /// A request begins. What is passed to the first goes to its client until the second is dropped.
+    /// Begins a request: interim responses passed to the [`Interim`] go to its client until the [`Turn`] is dropped.
     pub(super) fn begin(&self) -> (Interim, Turn) {
         let mut state = self.state.lock();
         state.requests += 1;
@@ -83,7 +84,7 @@ impl Interims {
     }
 }
 
-/// `http` lets no line break into a field.
+/// An interim response as bytes. The types of `http` let no line break into a field.
 fn encoded(status: StatusCode, fields: &HeaderMap) -> Vec<u8> {
     let reason = status.canonical_reason().unwrap_or("");
     let mut message = format!("HTTP/1.1 {} {reason}\r\n", status.as_str()).into_bytes();
@@ -97,14 +98,14 @@ fn encoded(status: StatusCode, fields: &HeaderMap) -> Vec<u8> {
     message
 }
 
-/// As long as it lives its request is the one that is answered.
+/// The turn of the request that is being answered; while it is held, interim responses to that request are written.
 pub(super) struct Turn {
     interims: Interims,
     number: u64,
 }
 
 impl Turn {
-    /// Ready once everything that was passed on is written.
+    /// Ready once all interim responses passed so far are written.
     fn poll_written(&self, context: &mut Context<'_>) -> Poll<()> {
         let mut state = self.interims.state.lock();
         if state.is_idle() {
@@ -114,7 +115,7 @@ impl Turn {
         Poll::Pending
     }
 
-    /// Has whoever passes on an interim response wake this task.
+    /// Has the next interim response wake this task.
     fn listen(&self, context: &mut Context<'_>) {
         let mut state = self.interims.state.lock();
         if !state.task.as_ref().is_some_and(|task| task.will_wake(context.waker())) {
@@ -134,7 +135,8 @@ impl Drop for Turn {
     }
 }
 
-/// The answer of a service, behind the interim responses to its request. Without a turn there are none.
+/// Waits for a service's answer, and for the interim responses to its request to be written before it. Without a turn
+/// there are no interim responses.
 pub(super) async fn behind<F: Future>(answer: F, turn: Option<Turn>) -> F::Output {
     let mut answer = pin!(answer);
     let answered = poll_fn(|context| {
@@ -151,19 +153,19 @@ pub(super) async fn behind<F: Future>(answer: F, turn: Option<Turn>) -> F::Outpu
     answered
 }
 
-/// A client's connection beneath hyper: what it reads is watched and charged, and between its messages the interim responses
-/// are written.
+/// A client's connection beneath hyper: the framing of what is read is watched, its bytes are charged, and interim
+/// responses are written between hyper's messages.
 pub(super) struct Stream<T> {
     stream: T,
     writing: Bytes,
     interims: Interims,
     framing: Framing,
-    room: Arc<ConnectionRoom>,
+    room: Arc<ConnectionCharge>,
     _held: Box<dyn Any + Send>,
 }
 
 impl<T: AsyncWrite + Unpin> Stream<T> {
-    /// Ends what is half written: nothing of hyper's may come in between.
+    /// Writes the rest of a partly written interim response: no bytes of hyper's may come in between.
     fn poll_finish(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.writing.has_remaining() {
             let written = ready!(Pin::new(&mut self.stream).poll_write(context, &self.writing))?;
@@ -175,7 +177,7 @@ impl<T: AsyncWrite + Unpin> Stream<T> {
         Poll::Ready(Ok(()))
     }
 
-    /// Writes what waits. Only to be called where hyper has nothing left to write.
+    /// Writes the interim responses that wait. To be called only where hyper has nothing left to write.
     fn poll_waiting(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             ready!(self.poll_finish(context))?;
@@ -226,7 +228,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Stream<T> {
         self.stream.is_write_vectored()
     }
 
-    /// hyper flushes when it has written all that it has.
+    /// hyper flushes once it has written all that it had to write: the moment for interim responses.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_waiting(context))?;
         ready!(Pin::new(&mut self.stream).poll_flush(context))?;

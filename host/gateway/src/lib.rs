@@ -43,7 +43,7 @@ pub use self::config::{ConfigError, GatewayConfig};
 pub use self::error::StartError;
 pub use self::server::{Gateway, check, start};
 
-// What fuzz targets and tests measure input with knows the crate by its name.
+// How fuzz targets and tests measure that work grows in proportion to its input.
 #[cfg(test)]
 #[path = "../../../fuzz/src/proportion.rs"]
 mod proportion;

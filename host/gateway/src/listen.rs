@@ -25,27 +25,27 @@ use super::abrupt::{Abruptly, Ending};
 use super::config::{LimitsConfig, ListenConfig};
 use super::framing::{BothLengths, Framing};
 use super::interim::{Interims, behind};
-use super::room::{ConnectionRoom, Rooms};
+use super::room::{ConnectionCharge, Rooms};
 
-/// How long to wait before the next connection when the operating system has no more room for one.
+/// Wait before the next connection where the operating system could not accept one.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long to wait before a connection is accepted where there is no room for one.
+/// Wait before it is tried again whether the node's memory has room for a connection.
 const ROOM_PAUSE: Duration = Duration::from_millis(50);
 
-/// What a client may send on a stream before its content is taken, in bytes.
+/// HTTP/2 window of a stream, in bytes: how much content a client may send before it is read.
 const STREAM_WINDOW_BYTES: u32 = 64 << 10;
 
-/// What it may send on all streams of a connection: [`super::room`] charges no more.
+/// HTTP/2 window of a connection, for all its streams together, in bytes: [`super::room`] charges no more.
 const CONNECTION_WINDOW_BYTES: u32 = 64 << 10;
 
-/// What hyper takes of a response's content ahead of the stream's window, in bytes.
+/// How much of a response's content hyper buffers ahead of the stream's window, in bytes.
 const SEND_BYTES_MAX: usize = 64 << 10;
 
-/// An HTTP/2 client that does not answer a ping for this long is gone.
+/// How often an HTTP/2 client is pinged, and how long it may take to answer before its connection is ended.
 const PING_EVERY: Duration = Duration::from_secs(20);
 
-/// What the connections of a listener may use up.
+/// The limits of a listener's connections.
 pub(super) struct Bounds {
     connections_max: usize,
     rooms: Rooms,
@@ -55,7 +55,7 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    /// What the configuration says.
+    /// The limits that the settings give; connections take memory from `rooms`.
     pub(super) fn new(gateway: &ListenConfig, limits: &LimitsConfig, rooms: Rooms) -> Self {
         let head_bytes = limits.head_max.as_usize();
         let mut server = auto::Builder::new(TokioExecutor::new());
@@ -106,7 +106,7 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    /// Binds an address; `setting` is what sets it.
+    /// Binds an address; errors name `setting` as what chooses the address.
     pub(super) async fn bind(address: SocketAddr, setting: &'static str) -> Result<Self, StartError> {
         let failed = |error: std::io::Error| match error.kind() {
             std::io::ErrorKind::AddrInUse => StartError::InUse { address, setting },
@@ -117,11 +117,11 @@ impl Listener {
         Ok(Self { socket, address })
     }
 
-    /// Serves it; `service_for` makes the service of each connection.
+    /// Serves the address in tasks of its own; `service_for` makes the service of each connection.
     pub(super) fn run<S, B>(
         self,
         bounds: &Bounds,
-        service_for: impl Fn(Peer, Arc<ConnectionRoom>) -> S + Send + 'static,
+        service_for: impl Fn(Peer, Arc<ConnectionCharge>) -> S + Send + 'static,
     ) -> Running
     where
         S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
@@ -132,7 +132,7 @@ impl Listener {
         B::Error: Into<BoxError>,
     {
         let cut = CancellationToken::new();
-        // What is cut has stopped too: a listener that is dropped accepts nothing more.
+        // A child of `cut`: cutting stops the accepting too, so a listener that is dropped accepts nothing more.
         let stop = cut.child_token();
         let connections = TaskTracker::new();
         let slots = Arc::new(Semaphore::new(bounds.connections_max.min(Semaphore::MAX_PERMITS)));
@@ -158,8 +158,8 @@ impl Listener {
     }
 }
 
-/// Memory for a connection, when there is some: until then whoever connects waits. None when it is time to stop.
-async fn room(rooms: &Rooms, stop: &CancellationToken) -> Option<Arc<ConnectionRoom>> {
+/// Waits for memory for a connection; until there is some, clients wait to be accepted. None when it is time to stop.
+async fn room(rooms: &Rooms, stop: &CancellationToken) -> Option<Arc<ConnectionCharge>> {
     loop {
         if let Some(room) = rooms.connection() {
             return Some(room);
@@ -170,7 +170,7 @@ async fn room(rooms: &Rooms, stop: &CancellationToken) -> Option<Arc<ConnectionR
     }
 }
 
-/// The next connection that there is a place for; none when it is time to stop.
+/// Waits for a place below the bound, then for a connection. None when it is time to stop.
 async fn accept(
     socket: &TcpListener,
     slots: &Arc<Semaphore>,
@@ -191,7 +191,7 @@ async fn accept(
                 return Some((stream, peer, slot));
             }
             Err(error) => {
-                // A connection that is gone already, or no file descriptor left: the next one may do better.
+                // The connection is gone already, or no file descriptor is left: the next attempt may succeed.
                 tracing::warn!(%error, "could not accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
@@ -199,7 +199,7 @@ async fn accept(
     }
 }
 
-/// What every connection needs.
+/// What a listener keeps for each connection to copy.
 #[derive(Clone)]
 struct Kept {
     server: auto::Builder<TokioExecutor>,
@@ -213,7 +213,7 @@ impl Kept {
     async fn serve<S, B>(
         self,
         stream: TcpStream,
-        room: Arc<ConnectionRoom>,
+        room: Arc<ConnectionCharge>,
         held: (OwnedSemaphorePermit, TaskTrackerToken),
         service: S,
     ) where
@@ -265,7 +265,8 @@ impl Kept {
                     stopping = true;
                     connection.as_mut().graceful_shutdown();
                 }
-                // hyper's own deadline starts when it knows the protocol: a client that says nothing has none.
+                // hyper's own deadline starts when it knows the protocol: for a client that sends nothing there is
+                // none.
                 () = silence.as_mut(), if waiting => {
                     waiting = false;
                     if !begun.load(Ordering::Relaxed) {
@@ -277,7 +278,7 @@ impl Kept {
     }
 }
 
-/// A listener that is served. Dropped, it stops at once.
+/// A listener that is served; dropping it stops it at once.
 pub(super) struct Running {
     address: SocketAddr,
     connections: TaskTracker,
@@ -286,12 +287,13 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Where it listens.
+    /// The address listened at, with the port that was taken where port 0 was asked for.
     pub(super) const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Accepts nothing more, waits up to `grace` for requests under way, then cuts the rest. True where there was none.
+    /// Accepts nothing more, waits up to `grace` for requests under way, then cuts the rest. True where none had to be
+    /// cut.
     pub(super) async fn stop(self, grace: Duration) -> bool {
         self.stop.cancel();
         self.connections.close();

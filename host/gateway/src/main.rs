@@ -1,6 +1,7 @@
 //! The `sandbar` program.
 
-/// Gives back to the system what a shrinking L1 has freed: else the machine has no more memory than before.
+/// jemalloc returns the memory that a shrinking L1 frees to the system; without that, shrinking would not help the
+/// machine.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

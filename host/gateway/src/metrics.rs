@@ -21,10 +21,10 @@ use sandbar_base::memory_budget::{MemoryBudgetStats, UseStats};
 use sandbar_memory::MemoryStats;
 use sandbar_policy::{BindingState, BoundInfo};
 
-/// What [`text()`] is.
+/// The media type of [`text()`].
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// A metric of something: its name without prefix and unit, its meaning, its unit, and how it is read.
+/// A metric of a `T`: its name without prefix and unit, its meaning, its unit, and how it is read from the `T`.
 struct Metric<T> {
     name: &'static str,
     help: &'static str,
@@ -45,7 +45,7 @@ const fn gauge<T>(name: &'static str, help: &'static str, unit: Option<Unit>, re
     Metric { name, help, unit, value: Value::Gauge(read) }
 }
 
-/// Of a tenant; label `tenant`.
+/// Metrics of a tenant; label `tenant`.
 fn of_tenants() -> [Metric<TenantReport>; 3] {
     let p50 = "Median time from a request to the head of its response, since the start";
     let p99 = "99th percentile of the time from a request to the head of its response, since the start";
@@ -58,7 +58,7 @@ fn of_tenants() -> [Metric<TenantReport>; 3] {
     ]
 }
 
-/// Of a tenant's L1; label `tenant`.
+/// Metrics of a tenant's L1; label `tenant`.
 fn of_memory() -> [Metric<MemoryStats>; 14] {
     let bytes = || Some(Unit::Bytes);
     [
@@ -91,7 +91,7 @@ fn of_memory() -> [Metric<MemoryStats>; 14] {
     ]
 }
 
-/// Of the protection of a tenant's origin; label `tenant`.
+/// Metrics of the protection of a tenant's origin; label `tenant`.
 fn of_shields() -> [Metric<ShieldStats>; 10] {
     let open = "1 while the origin is left alone, 0.5 while it is tried with a few requests";
     let denied = "Requests that were not sent again because the retry budget was used up";
@@ -115,7 +115,7 @@ fn of_shields() -> [Metric<ShieldStats>; 10] {
     ]
 }
 
-/// Of a bound policy; labels `tenant`, `role`, `policy`.
+/// Metrics of a bound policy; labels `tenant`, `role`, `policy`.
 fn of_policies() -> [Metric<BoundInfo>; 6] {
     [
         counter("policy_calls", "Calls of a policy", |bound| bound.calls),
@@ -129,7 +129,7 @@ fn of_policies() -> [Metric<BoundInfo>; 6] {
     ]
 }
 
-/// Of the node's memory.
+/// Metrics of the node's memory.
 fn of_budget() -> [Metric<MemoryBudgetStats>; 4] {
     let machine = "Memory in use, of what the machine or the cgroup of the process allows";
     let kept = "What the tenants' L1 may weigh now, of their shares: below 1 while the machine runs short";
@@ -141,7 +141,7 @@ fn of_budget() -> [Metric<MemoryBudgetStats>; 4] {
     ]
 }
 
-/// Of one use of the node's memory; label `use`.
+/// Metrics of one use of the node's memory; label `use`.
 fn of_uses() -> [Metric<UseStats>; 2] {
     [
         gauge("memory_used_by", "Memory by what it is used for", Some(Unit::Bytes), |one| one.bytes as f64),
@@ -149,7 +149,7 @@ fn of_uses() -> [Metric<UseStats>; 2] {
     ]
 }
 
-/// Of the L2; label `tier`.
+/// Metrics of the L2; label `tier`.
 fn of_l2() -> [Metric<TierHealth>; 6] {
     [
         gauge("l2_available", "1 while the L2 is asked", None, |l2| f64::from(u8::from(l2.available))),
@@ -165,7 +165,7 @@ fn of_l2() -> [Metric<TierHealth>; 6] {
     ]
 }
 
-/// Of this node's part in its fleet; label `node`.
+/// Metrics of this node's part in its fleet; label `node`.
 fn of_fleet() -> [Metric<FleetReport>; 11] {
     [
         gauge("fleet_available", "1 while the Redis of the fleet is asked", None, |fleet| {
@@ -211,7 +211,7 @@ pub(super) fn text(cache: &Cache) -> Result<String, fmt::Error> {
     Ok(out)
 }
 
-/// Everything at one instant.
+/// Everything that is measured, at one moment.
 #[derive(Debug)]
 struct Snapshot {
     tenants: Vec<TenantReport>,
@@ -286,7 +286,7 @@ impl Snapshot {
         Ok(())
     }
 
-    /// Writes that the disk refused; the labels are `what` and `reason`, and `tenant` where it is one's own.
+    /// Writes that the disk refused; the labels are `what` and `reason`, and `tenant` where the data is a tenant's own.
     fn encode_refused_writes(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
         let help = "Writes that the disk refused, by what was to be written and why";
         let kind = ConstCounter::new(0_u64).metric_type();
@@ -303,7 +303,7 @@ impl Snapshot {
         Ok(())
     }
 
-    /// The counters name and explain themselves.
+    /// The counters of each tenant, whose names and help texts come with their values.
     fn encode_counters(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
         let values: Vec<(Labels, Vec<_>)> = self
             .tenants

@@ -11,14 +11,14 @@ use std::path::{Path, PathBuf};
 
 use sandbar_policy::{BindError, Checked, check};
 
-/// A component that was built.
+/// A component built from a policy's source.
 #[derive(Clone, Debug)]
 pub struct Built {
-    /// Where it is.
+    /// The file that it was written to.
     pub path: PathBuf,
-    /// Its bytes.
+    /// The component itself.
     pub component: Vec<u8>,
-    /// What it is.
+    /// Its roles, size and digest.
     pub checked: Checked,
 }
 
@@ -26,32 +26,32 @@ pub struct Built {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// There is no crate.
+    /// The directory has no `Cargo.toml`.
     #[error("{} holds no crate: it has no Cargo.toml", .0.display())]
     NoCrate(PathBuf),
-    /// Cargo can't be run.
+    /// `cargo` or `rustc` can't be run.
     #[error("can't run `{program}`: {error}; install Rust from https://rustup.rs")]
     NoCargo {
-        /// What was to be run.
+        /// The program that was to be run.
         program: String,
-        /// Why it was not.
+        /// Why it could not be run.
         error: std::io::Error,
     },
-    /// Rust can't compile to WebAssembly yet.
+    /// Rust's standard library for WebAssembly is not installed.
     #[error("Rust lacks the target {}; install it with `rustup target add {}`", cargo::TARGET, cargo::TARGET)]
     NoTarget,
     /// The source does not compile.
     #[error("{} does not compile; cargo says:\n{message}", dir.display())]
     Compile {
-        /// The crate.
+        /// The directory of the crate.
         dir: PathBuf,
-        /// What cargo wrote.
+        /// What cargo wrote to standard error.
         message: String,
     },
     /// The module can't be made a component.
     #[error("the module can't be made a component: {0}")]
     Componentise(String),
-    /// What came out is no policy.
+    /// The component can't be bound as a policy.
     #[error("it compiles, but is no policy: {0}")]
     Refused(BindError),
     /// A file can't be read or written.
@@ -59,10 +59,10 @@ pub enum BuildError {
     File {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// Why reading or writing failed.
         error: std::io::Error,
     },
-    /// A file does not say what it should.
+    /// A file, or cargo's answer about it, can't be understood.
     #[error("{}: {reason}", path.display())]
     Garbled {
         /// The file.
@@ -78,11 +78,11 @@ impl From<BindError> for BuildError {
     }
 }
 
-/// Builds the policy crate in `dir`. The component goes to `out`; where that is a directory or nothing, under the
-/// crate's name, there or beside `Cargo.toml`.
+/// Builds the policy crate in `dir`. The component is written to the file `out`; or, under the crate's name, into the
+/// directory `out`, or beside `Cargo.toml` where `out` is none.
 ///
 /// # Errors
-/// With a sentence for the author.
+/// When the crate can't be compiled or is no policy; each error is a sentence for the policy's author.
 pub fn build(dir: &Path, out: Option<&Path>) -> Result<Built, BuildError> {
     let module = cargo::compile(dir, cargo::Lock::AsNeeded)?;
     let (component, checked) = componentise(&module.bytes)?;
@@ -96,7 +96,7 @@ pub fn build(dir: &Path, out: Option<&Path>) -> Result<Built, BuildError> {
     Ok(Built { path, component, checked })
 }
 
-/// Makes a component of a core module and looks whether it is a policy.
+/// Makes a component of a core module and checks that it is a policy.
 fn componentise(module: &[u8]) -> Result<(Vec<u8>, Checked), BuildError> {
     let failed = |error: anyhow::Error| BuildError::Componentise(format!("{error:#}"));
     let component = wit_component::ComponentEncoder::default()
@@ -113,7 +113,7 @@ fn read(path: &Path) -> Result<Vec<u8>, BuildError> {
     std::fs::read(path).map_err(|error| BuildError::File { path: path.to_owned(), error })
 }
 
-/// Writes a file in one step, and only if it says something new.
+/// Replaces a file in one step, and only if its content changes.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), BuildError> {
     let failed = |error| BuildError::File { path: path.to_owned(), error };
     if std::fs::read(path).is_ok_and(|old| old == bytes) {

@@ -1,7 +1,7 @@
-//! What can be found out about a start before it begins, and without leaving anything behind: the settings make sense
-//! together, tokens and certificates can be read, policies compile and take their settings, directories can be written to.
-//! `sandbar serve` and `sandbar config --check` both go through [`ready`], so neither refuses what the other takes; what
-//! only the running machine knows (a port in use, a directory that another process has) is found after it.
+//! All that can be checked before a start, and without leaving anything behind: the settings make sense together,
+//! tokens and certificates can be read, policies compile and take their settings, directories can be written to.
+//! `sandbar serve` and `sandbar config --check` both go through [`ready`], so neither refuses what the other takes;
+//! what only a start can find out (a port in use, a directory that another process has) comes after it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,38 +21,38 @@ use super::hosts::Hosts;
 use super::room::Rooms;
 use crate::config::origin_of;
 
-/// What a key that is remembered as not storable takes, in bytes.
+/// Memory of one key that is remembered as not storable, in bytes.
 const LEARNED_KEY_BYTES: u64 = 256;
 
-/// The part of the account that they take at most: a sixty-fourth.
+/// The part of the node's memory that such keys take at most: a sixty-fourth.
 const LEARNED_KEYS_DIVISOR: u64 = 64;
 
-/// What a gateway starts with.
+/// The checked parts that a gateway is assembled from.
 pub(super) struct Ready {
     pub(super) config: GatewayConfig,
     pub(super) token: Option<Secret>,
-    /// The tenants' places by host name.
+    /// Index of the tenant in `tenants`, by host name.
     pub(super) hosts: Hosts<usize>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) budget: Arc<MemoryBudget>,
     /// Bounds of the cache's own tables.
     pub(super) limits: CacheLimits,
-    /// Pays for them.
+    /// The charge for those tables.
     pub(super) tables: Reserved,
-    /// Where operators' connections find room, and how many do.
+    /// The memory set aside for operators' connections, and how many of them it has room for.
     pub(super) operators: (Rooms, u32),
     pub(super) engine: Arc<Engine>,
-    /// One per tenant, in their order.
+    /// One per tenant, in the order of the settings.
     pub(super) tenants: Vec<ReadyTenant>,
 }
 
-/// What a tenant starts with.
+/// The checked policies and origin of a tenant.
 pub(super) struct ReadyTenant {
     pub(super) policies: TenantPolicies,
     pub(super) origin: Arc<HttpOrigin>,
 }
 
-/// Looks whether a gateway could start with these settings.
+/// Checks whether a gateway could start with these settings, and prepares its parts.
 ///
 /// # Errors
 /// For the first reason why it could not.
@@ -79,7 +79,7 @@ pub(super) async fn ready(config: GatewayConfig) -> Result<Ready, StartError> {
     Ok(Ready { token, hosts, clock, budget, limits, tables, operators, engine, tenants, config })
 }
 
-/// Bounds of the cache's own tables, and what pays for them.
+/// Bounds of the cache's own tables, and the charge for them; none where there is no room.
 fn limits(budget: &Arc<MemoryBudget>) -> Option<(CacheLimits, Reserved)> {
     let mut limits = CacheLimits::default();
     let keys_max = budget.total_bytes() / LEARNED_KEYS_DIVISOR / LEARNED_KEY_BYTES;
@@ -88,7 +88,7 @@ fn limits(budget: &Arc<MemoryBudget>) -> Option<(CacheLimits, Reserved)> {
     Some((limits, tables))
 }
 
-/// The directories that are written to: they are there, or can be made.
+/// Checks that the directories that are written to exist or can be made.
 fn directories(config: &GatewayConfig) -> Result<(), ConfigError> {
     usable(&config.data_dir).map_err(|reason| {
         let reason = format!("can't use the data directory {}: {reason}", config.data_dir.display());
@@ -105,7 +105,7 @@ fn directories(config: &GatewayConfig) -> Result<(), ConfigError> {
     }
 }
 
-/// Looks whether a directory can be written to, or else made where it is to be. Leaves nothing behind.
+/// Checks that a directory can be written to or, where it does not exist, be made. Leaves nothing behind.
 fn usable(dir: &Path) -> Result<(), String> {
     let mut there = dir;
     loop {
@@ -122,7 +122,7 @@ fn usable(dir: &Path) -> Result<(), String> {
     tempfile::tempfile_in(there).map(drop).map_err(|error| error.to_string())
 }
 
-/// The URLs and certificates of the Redis servers; whether they are there is seen later.
+/// Checks the URLs and certificates of the Redis servers; whether the servers answer is found out later.
 fn redis(config: &GatewayConfig) -> Result<(), ConfigError> {
     if config.l2.kind != L2Kind::Redis {
         return Ok(());
@@ -198,7 +198,7 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
     }
 }
 
-/// Makes the data directory, now that it is known to be possible.
+/// Makes the data directory, once [`ready`] has found that possible.
 pub(super) fn make_data_dir(config: &GatewayConfig) -> Result<(), StartError> {
     let path: PathBuf = config.data_dir.clone();
     std::fs::create_dir_all(&path).map_err(|error| StartError::DataDir { path, reason: error.to_string() })

@@ -1,8 +1,9 @@
-//! Replay: what a policy would have done with recorded traffic.
+//! Replays recorded traffic under eviction policies, to compare what they miss.
 //!
 //! A [`Trace`] is driven through the very same [`Memory`](sandbar_memory::Memory) that serves requests, by its
-//! [`simulator`](sandbar_memory::simulator). With one shard and batches of one event this gives what
-//! a textbook simulator gives, to the last miss; with the production's shards and batches it gives what production does.
+//! [`simulator`](sandbar_memory::simulator). With one shard and batches of one event the
+//! counts are those of a textbook simulator, to the last miss; with production's shards and batches they are
+//! production's.
 //!
 //! ```no_run
 //! use sandbar_gateway::replay::{PolicyChoice, Replay, Trace, Unit};

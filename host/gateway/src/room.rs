@@ -1,9 +1,10 @@
-//! What connections and the requests on them take, charged before it is taken: a connection that finds no room is not
-//! accepted yet, a request on it that finds none is refused.
+//! Charges the memory of client connections, and of the requests on them, before it is taken: a connection that finds
+//! no room is not accepted yet, a request that finds none is refused.
 //!
-//! A connection costs a constant, which holds its one request where it speaks HTTP/1.1. An HTTP/2 stream costs another, until
-//! the last byte of its response is written. `docs/operating.md` says what they come to and how they were measured. What a
-//! client makes of them beyond that is charged by its size: fields of heads, and what it sends faster than it is taken.
+//! A connection costs a constant, which holds its one request where it speaks HTTP/1.1. An HTTP/2 stream costs another,
+//! until the last byte of its response is written. `docs/operating.md` says how large the constants are and how they
+//! were measured. What a client uses beyond them is charged by its size: fields of heads, and bytes sent faster than
+//! they are read.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,46 +19,46 @@ use parking_lot::Mutex;
 use sandbar::cache::head_bytes;
 use sandbar_base::memory_budget::{MemoryBudget, Reserved, Use, sent};
 
-/// A connection, whatever it speaks, with one request on it.
+/// Charge for a connection of either protocol with one request on it, in bytes.
 pub(super) const CONNECTION_BYTES: u64 = 48 << 10;
 
-/// A stream of HTTP/2 from its request to the last byte of its response.
+/// Charge for an HTTP/2 stream, from its request to the last byte of its response, in bytes.
 pub(super) const STREAM_BYTES: u64 = 8 << 10;
 
-/// The part of a head that the constants hold.
+/// How much of a head the constants include, in bytes.
 const HEAD_BYTES: u64 = 2 << 10;
 
-/// The part of what was read since the last request that the constants hold: hyper's first buffer.
+/// How much of what was read since the last request the constants include, in bytes: hyper's first buffer.
 const READ_BYTES: u64 = 8 << 10;
 
-/// What a connection may hold of what its client sends, in bytes, or as long a head as may be: the windows and buffers of hyper
-/// are set to no more.
+/// How much a connection may hold of what its client sends, in bytes, unless the longest head is larger: hyper's
+/// windows and buffers are set to no more.
 const READ_BYTES_MAX: u64 = 64 << 10;
 
-/// Refusals that wait to be written. A client who takes none of them is not listened to any more.
+/// How many refusals may wait to be written; reading more from a client that takes none of them fails.
 const REFUSED_MAX: u64 = 64;
 
-/// Connections of operators that there is always room for, at most.
+/// The most connections of operators for which room is set aside.
 const KEPT_CONNECTIONS_MAX: u32 = 16;
 
-/// Streams on each of them.
+/// Streams on each of an operator's connections.
 pub(super) const KEPT_STREAMS: u32 = 4;
 
-/// The part of the account that they take at most: a thirty-second.
+/// The part of the account that operators' connections take at most: a thirty-second.
 const KEPT_DIVISOR: u64 = 32;
 
-/// Where connections find room.
+/// The memory from which a listener's connections are charged.
 #[derive(Clone)]
 pub(super) struct Rooms {
     budget: Arc<MemoryBudget>,
     connection_bytes: u64,
     read_bytes_max: u64,
-    /// Pays for an account of their own.
+    /// The charge for this account, where it is a part of the node's own.
     _kept: Option<Arc<Reserved>>,
 }
 
 impl Rooms {
-    /// In the node's account, for heads of so many bytes.
+    /// Rooms in the node's account, for heads of so many bytes at most.
     pub(super) fn shared(budget: &Arc<MemoryBudget>, head_bytes_max: u64) -> Self {
         let read_bytes_max = READ_BYTES_MAX.max(head_bytes_max);
         // hyper lets as many bytes of a response wait to be written as a head may have.
@@ -65,9 +66,9 @@ impl Rooms {
         Self { budget: Arc::clone(budget), connection_bytes, read_bytes_max, _kept: None }
     }
 
-    /// In a part of it that nobody else uses, for up to [`KEPT_CONNECTIONS_MAX`] connections with [`KEPT_STREAMS`] streams
-    /// each: an operator is let in however full the node is. With how many connections there are. None where there is no
-    /// room for one.
+    /// Rooms in a part of the account that nobody else uses, for up to [`KEPT_CONNECTIONS_MAX`] connections with
+    /// [`KEPT_STREAMS`] streams each: an operator is let in however full the node is. Also returns the number of
+    /// connections. None where there is no room for one.
     pub(super) fn kept(budget: &Arc<MemoryBudget>, head_bytes_max: u64) -> Option<(Self, u32)> {
         let read_bytes_max = READ_BYTES_MAX.max(head_bytes_max);
         let connection_bytes = CONNECTION_BYTES + u64::from(KEPT_STREAMS) * STREAM_BYTES;
@@ -80,10 +81,10 @@ impl Rooms {
         Some((rooms, u32::try_from(connections).unwrap_or(1)))
     }
 
-    /// Room for a connection.
-    pub(super) fn connection(&self) -> Option<Arc<ConnectionRoom>> {
+    /// Charges a connection; none where there is no room.
+    pub(super) fn connection(&self) -> Option<Arc<ConnectionCharge>> {
         let room = self.budget.reserve(Use::Connections, self.connection_bytes)?;
-        Some(Arc::new(ConnectionRoom {
+        Some(Arc::new(ConnectionCharge {
             budget: Arc::clone(&self.budget),
             base_bytes: self.connection_bytes,
             read_bytes_max: self.read_bytes_max,
@@ -96,33 +97,33 @@ impl Rooms {
     }
 }
 
-/// What is charged for a connection.
-pub(super) struct ConnectionRoom {
+/// The charge for a connection and all that it holds.
+pub(super) struct ConnectionCharge {
     budget: Arc<MemoryBudget>,
     base_bytes: u64,
     read_bytes_max: u64,
     read: Mutex<Read>,
     /// Requests so far.
     requests: AtomicU64,
-    /// Those whose response is not all handed over yet.
+    /// Requests whose response is not yet handed over completely.
     in_flight: AtomicU64,
-    /// Requests that were refused since the connection has last written all that it was handed.
+    /// Requests refused since the connection has last written all that it was handed.
     refused: AtomicU64,
-    /// Streams whose response is handed over, until the connection has written all that it was handed.
+    /// Charges of requests whose response is handed over, until the connection has written all that it was handed.
     ended: Mutex<Vec<Arc<Reserved>>>,
 }
 
 struct Read {
     room: Reserved,
-    /// Requests when `bytes` were last none.
+    /// The number of requests when `bytes` was last 0.
     requests: u64,
-    /// What was read since.
+    /// Bytes read since then.
     bytes: u64,
 }
 
-impl ConnectionRoom {
-    /// Room for a request; none where it has to be refused.
-    pub(super) fn request<B>(self: &Arc<Self>, request: &Request<B>) -> Option<RequestRoom> {
+impl ConnectionCharge {
+    /// Charges a request; none where it has to be refused.
+    pub(super) fn request<B>(self: &Arc<Self>, request: &Request<B>) -> Option<RequestCharge> {
         let room = match request.version() {
             Version::HTTP_2 => {
                 let head_bytes = head_bytes(request.headers()).saturating_sub(HEAD_BYTES);
@@ -136,10 +137,10 @@ impl ConnectionRoom {
         };
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        Some(RequestRoom { connection: Arc::clone(self), room, answer: None })
+        Some(RequestCharge { connection: Arc::clone(self), room, answer: None })
     }
 
-    /// So many bytes were read; false where there is no room for them, or for the refusals that they would lead to.
+    /// Charges bytes that were read; false where there is no room for them, or too many refusals wait to be written.
     pub(super) fn covers_read(&self, bytes: u64) -> bool {
         if self.refused.load(Ordering::Relaxed) > REFUSED_MAX {
             return false;
@@ -151,29 +152,30 @@ impl ConnectionRoom {
             read.room.shrink_to(self.base_bytes);
         }
         read.bytes += bytes;
-        // What is parsed lies beside what was read.
+        // Twice, as the parsed form lies beside the bytes that were read.
         let more_bytes = 2 * read.bytes.min(self.read_bytes_max);
         read.bytes <= READ_BYTES || read.room.cover(self.base_bytes + more_bytes)
     }
 
-    /// All that it was handed is written.
+    /// To be called when all that the connection was handed is written: nothing handed over needs to be charged any
+    /// more.
     pub(super) fn flushed(&self) {
         self.refused.store(0, Ordering::Relaxed);
         self.ended.lock().clear();
     }
 }
 
-/// What is charged for a request until its response is written.
-pub(super) struct RequestRoom {
-    connection: Arc<ConnectionRoom>,
+/// The charge for a request, until its response is written.
+pub(super) struct RequestCharge {
+    connection: Arc<ConnectionCharge>,
     /// None where the connection's constant holds it.
     room: Option<Arc<Reserved>>,
-    /// Pays for the head of its response, where that is large.
+    /// The charge for the head of the response, where that is large.
     answer: Option<Reserved>,
 }
 
-impl RequestRoom {
-    /// Whether there is room for the head of the response as well.
+impl RequestCharge {
+    /// Charges the head of the response as well; false where there is no room.
     pub(super) fn covers_head(&mut self, fields: &http::HeaderMap) -> bool {
         let bytes = head_bytes(fields).saturating_sub(HEAD_BYTES);
         if bytes > 0 {
@@ -183,10 +185,10 @@ impl RequestRoom {
     }
 }
 
-impl Drop for RequestRoom {
+impl Drop for RequestCharge {
     fn drop(&mut self) {
         self.connection.in_flight.fetch_sub(1, Ordering::Relaxed);
-        // Of a request over HTTP/1.1 there is nothing as a rule.
+        // A request over HTTP/1.1 has no charge of its own as a rule.
         if self.room.is_some() || self.answer.is_some() {
             let rooms = self.room.take().into_iter().chain(self.answer.take().map(Arc::new));
             self.connection.ended.lock().extend(rooms);
@@ -197,8 +199,8 @@ impl Drop for RequestRoom {
 /// The content of a response, with what is charged for its request.
 pub(super) struct Sending<B> {
     pub(super) content: B,
-    /// None for what is answered where there is no room.
-    pub(super) room: Option<RequestRoom>,
+    /// None for the answer to a request for which there was no room.
+    pub(super) room: Option<RequestCharge>,
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Body for Sending<B> {
@@ -208,7 +210,8 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Sending<B> {
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let frame = ready!(Pin::new(&mut self.content).poll_frame(context));
         let stream = self.room.as_ref().and_then(|room| room.room.as_ref());
-        // A stream whose client takes nothing more holds its last frame when its content is long at its end.
+        // Frames carry the charge: where a client reads no further, its stream holds the last frame long after the
+        // content has ended.
         Poll::Ready(frame.map(|frame| {
             frame.map(|frame| match stream {
                 Some(room) => frame.map_data(|data| if data.is_empty() { data } else { sent(data, room) }),
@@ -284,7 +287,7 @@ mod tests {
         assert!(refused.take(1 + REFUSED_MAX as usize).all(|room| room.is_none()) && !connection.covers_read(1));
         connection.flushed();
         assert!(connection.covers_read(1));
-        // One without content is a head that waits to be written.
+        // A response without content is a head that waits to be written.
         drop(open.pop());
         assert_eq!(connection.ended.lock().len(), 1);
         connection.flushed();

@@ -27,11 +27,11 @@ pub struct Gateway {
     clients: Running,
     admin: Option<Running>,
     admin_state: Arc<admin::Admin>,
-    /// Dropped, it ends all tunnels: none of them would end by itself.
+    /// Ends all tunnels when it is dropped: none of them would end by itself.
     tunnels: DropGuard,
-    /// Looks after the memory for as long as the gateway runs.
+    /// Shrinks and grows L1 with the machine's memory, while the gateway runs.
     _keeper: Keeper,
-    /// Pays for the cache's own tables.
+    /// The charge for the cache's own tables.
     _tables: Reserved,
 }
 
@@ -39,7 +39,7 @@ pub struct Gateway {
 /// accepts the first connection. An origin or a Redis that can't be reached is a warning in the log, not an error.
 ///
 /// # Errors
-/// When it can't work as configured: one sentence with what to do.
+/// When the gateway can't work as configured: one sentence with what to do.
 pub async fn start(config: GatewayConfig) -> Result<Gateway, StartError> {
     let mut ready = ready::ready(config).await?;
     let (config, token) = (ready.config.clone(), ready.token.take());
@@ -76,8 +76,8 @@ pub async fn start(config: GatewayConfig) -> Result<Gateway, StartError> {
         let front = Arc::clone(&front);
         service_fn(move |request: http::Request<Incoming>| {
             let (front, room) = (Arc::clone(&front), connection.request(&request));
-            // On the heap from its first step to its last: the task of an HTTP/2 stream is as large as it ever was for as long
-            // as its client takes to read, and hundreds of them wait at once for their first step.
+            // The answering is on the heap from the first poll: the task of an HTTP/2 stream keeps its largest size for
+            // as long as its client reads, and hundreds of such tasks wait at once for their first poll.
             async move {
                 let answering = Box::pin(front.answer_within(Whole::of(request), peer, room));
                 Ok::<_, std::convert::Infallible>(answering.await)
@@ -104,34 +104,35 @@ pub async fn start(config: GatewayConfig) -> Result<Gateway, StartError> {
     })
 }
 
-/// Looks whether [`start`] would take these settings, and leaves nothing behind. What only the running machine knows, it
-/// does not: whether the ports are free, whether another process has the directory of the disk tier, what a Redis says.
+/// Checks whether [`start`] would take these settings, and leaves nothing behind. It does not find out what only a
+/// start can: whether the ports are free, whether another process has the directory of the disk tier, what a Redis
+/// answers.
 ///
 /// # Errors
-/// What [`start`] would say.
+/// The error of [`start`].
 pub async fn check(config: GatewayConfig) -> Result<(), StartError> {
     ready::ready(config).await.map(drop)
 }
 
 impl Gateway {
-    /// Where clients are listened to.
+    /// The address that clients are listened for at.
     pub const fn listen_addr(&self) -> SocketAddr {
         self.clients.address()
     }
 
-    /// Where operators are; none where the admin listener is off.
+    /// The address of the admin listener; none where that is off.
     pub fn admin_addr(&self) -> Option<SocketAddr> {
         self.admin.as_ref().map(Running::address)
     }
 
-    /// The cache behind it.
+    /// The cache behind the listeners.
     pub const fn cache(&self) -> &Cache {
         &self.cache
     }
 
-    /// Stops: accepts no further connection, ends tunnels, lets requests under way end within `grace`, cuts the rest, and waits until
-    /// what was fetched is stored. The admin API answers until the clients are done (`/readyz` says no).
-    /// True where nothing had to be cut.
+    /// Stops the gateway: accepts no further connection, ends tunnels, lets requests under way end within `grace`, cuts
+    /// the rest, and waits until all fetched responses are stored, again for `grace` at most. The admin API answers
+    /// until the clients are done (`/readyz` with 503). Returns true where no request had to be cut.
     pub async fn shutdown(self, grace: Duration) -> bool {
         self.admin_state.drain_begins();
         drop(self.tunnels);

@@ -1,36 +1,36 @@
-//! Standard output of the program: the one writer for all that its commands answer.
+//! Standard output of the program: all answers of its commands are written here.
 //!
-//! Who reads may stop at any time (`sandbar policy list | head -1`). `println!` panics then; here it becomes [`Unheard`],
-//! which ends the command quietly.
+//! The reader may stop at any time (`sandbar policy list | head -1`). `println!` would panic then; here the error is
+//! [`ReaderGone`], which ends the command quietly.
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 
-/// Nobody reads standard output any more.
+/// The error where nobody reads standard output any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("nobody reads standard output any more")]
-pub struct Unheard;
+pub struct ReaderGone;
 
-impl Unheard {
-    /// The code with which a program ends that a closed pipe has ended: 128 and the number of SIGPIPE, as a shell shows it.
+impl ReaderGone {
+    /// The exit code that a shell shows for a program ended by a closed pipe: 128 and the number of SIGPIPE.
     pub const EXIT_CODE: u8 = 128 + 13;
 
-    /// Whether it is why something failed.
+    /// Whether this is among the causes of `error`.
     pub fn is_in(error: &anyhow::Error) -> bool {
         let is_one = |error: &io::Error| error.get_ref().is_some_and(|inner| inner.is::<Self>());
         error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(is_one))
     }
 }
 
-/// Says a line.
+/// Writes a line.
 ///
 /// # Errors
-/// With [`Unheard`] inside where nobody reads; else what the operating system said, with the name of the output.
+/// With [`ReaderGone`] inside where nobody reads; else with the operating system's error, which names standard output.
 pub fn say(line: impl Display) -> io::Result<()> {
     writeln!(Stdout, "{line}")
 }
 
-/// Standard output, as something to write to.
+/// A writer to standard output with those errors.
 #[derive(Clone, Copy, Debug)]
 pub struct Stdout;
 
@@ -46,7 +46,7 @@ impl Write for Stdout {
 
 fn failed(error: io::Error) -> io::Error {
     match error.kind() {
-        ErrorKind::BrokenPipe => io::Error::new(ErrorKind::BrokenPipe, Unheard),
+        ErrorKind::BrokenPipe => io::Error::new(ErrorKind::BrokenPipe, ReaderGone),
         ErrorKind::Interrupted => error,
         kind => io::Error::new(kind, format!("can't write to standard output: {error}")),
     }
@@ -59,10 +59,10 @@ mod tests {
     #[test]
     fn a_reader_who_left_is_told_from_other_failures() {
         let left = failed(io::Error::from(ErrorKind::BrokenPipe));
-        assert!(Unheard::is_in(&anyhow::Error::from(left).context("listing")));
+        assert!(ReaderGone::is_in(&anyhow::Error::from(left).context("listing")));
         let full = failed(io::Error::from(ErrorKind::StorageFull));
         assert!(full.to_string().contains("standard output"));
-        assert!(!Unheard::is_in(&full.into()));
-        assert!(!Unheard::is_in(&io::Error::from(ErrorKind::BrokenPipe).into()), "of a socket");
+        assert!(!ReaderGone::is_in(&full.into()));
+        assert!(!ReaderGone::is_in(&io::Error::from(ErrorKind::BrokenPipe).into()), "of a socket");
     }
 }

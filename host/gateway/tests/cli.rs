@@ -1,4 +1,4 @@
-//! The program: what it says and with which code it ends when something is wrong, and that it ends well on a signal.
+//! The program: its message and its exit code when something is wrong, and that it ends well on a signal.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -15,7 +15,7 @@ fn sandbar(arguments: &[&str]) -> Output {
     command.args(arguments).output().expect("it runs")
 }
 
-/// It ends with `code`, and one line on standard error that holds `part`.
+/// Checks that the program ends with `code` and says `part` on standard error.
 fn check(arguments: &[&str], code: i32, part: &str) {
     let output = sandbar(arguments);
     let said = String::from_utf8_lossy(&output.stderr);
@@ -71,7 +71,7 @@ fn what_is_wrong_is_said_in_one_sentence_and_with_a_code() {
     one_sentence(&[&serve[..], &["--listen", &address]].concat(), 1, &in_use);
 }
 
-/// A gateway that starts is stopped; one that does not says why.
+/// Runs `sandbar serve` until it listens, and then kills it (no code), or until it ends by itself; with what it said.
 fn serve(arguments: &[&str]) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sandbar"));
     let mut process = command.arg("serve").args(arguments).stderr(Stdio::piped()).spawn().expect("it runs");
@@ -86,7 +86,7 @@ fn serve(arguments: &[&str]) -> (Option<i32>, String) {
     (process.wait().expect("an end").code(), said)
 }
 
-/// Parts of a sentence of some length, each of which is to be said once.
+/// Whether no part of a sentence, if it is of some length, is said twice.
 fn says_nothing_twice(said: &str) -> bool {
     let parts: Vec<&str> = said.split([':', ';']).map(str::trim).filter(|part| part.len() > 12).collect();
     let mut once = parts.clone();
@@ -223,7 +223,7 @@ fn a_gateway_goes_on_where_nobody_reads_its_log() {
         Serving::start(&["--data-dir", &dir.path().display().to_string(), "--l2", "none", "--access-log"]);
     serving.until(&["Dashboard"]);
     let address = serving.address().to_owned();
-    // From now on each line that it says is refused.
+    // From now on writing to the log fails.
     serving.lines = None;
     for _ in 0..3 {
         let mut client = TcpStream::connect(&address).expect("a connection");
@@ -244,7 +244,7 @@ fn a_check_of_settings_tries_the_policies_as_a_start_does() {
         std::fs::write(&path, bytes).expect("written");
         path.display().to_string()
     };
-    // It checks as a component of the role, and has none of its functions.
+    // A component that exports the role's interface, but none of its functions.
     let hollow = r#"(component (instance $i) (export "sandbar:policy/freshness@0.1.0" (instance $i)))"#;
     let hollow = file("hollow.wasm", &wat::parse_str(hollow).expect("text"));
     check(&["policy", "check", &hollow], 2, "hollow.wasm can't be bound");
@@ -268,7 +268,7 @@ fn a_check_of_settings_tries_the_policies_as_a_start_does() {
 
 #[test]
 fn who_waits_for_a_gateway_is_told_of_a_gateway() {
-    // It accepts, and never answers but by closing.
+    // A server that accepts, and closes the connection without an answer.
     let deaf = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", deaf.local_addr().expect("an address"));
     std::thread::spawn(move || {
@@ -312,7 +312,7 @@ impl Serving {
         Self { process, lines, said: String::new() }
     }
 
-    /// Reads what it says until it has said all of this.
+    /// Reads the log until all of `parts` were said.
     fn until(&mut self, parts: &[&str]) {
         let lines = self.lines.as_mut().expect("standard error");
         while !parts.iter().all(|part| self.said.contains(part)) {

@@ -1,4 +1,4 @@
-//! The demo, as the program plays it.
+//! The demo, run as a process.
 
 use std::path::Path;
 use std::process::{Command, Stdio};

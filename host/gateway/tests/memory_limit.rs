@@ -1,4 +1,4 @@
-//! A gateway in a cgroup that is too small for what passes through it: it is not killed, and every request is answered.
+//! A gateway whose cgroup is too small for its traffic: it is not killed, and every request is answered.
 
 #[path = "memory_limit/cgroup.rs"]
 mod cgroup;
@@ -27,7 +27,7 @@ struct Gateway {
 }
 
 impl Gateway {
-    /// Starts it, in a cgroup where one is given; `settings` are those before the tenant's table, `tenant` those in it.
+    /// Starts a gateway, in a cgroup where one is given; `settings` go before the tenant's table, `tenant` into it.
     fn start(cgroup: Option<&Cgroup>, settings: &str, origin: &str, tenant: &str) -> Self {
         let data = TempDir::new().expect("a directory");
         let file = data.path().join("sandbar.toml");
@@ -75,7 +75,7 @@ impl Drop for Gateway {
     }
 }
 
-/// Where clients and operators are listened to, as it says itself; what it says later is read and let go.
+/// The addresses for clients and operators, as the gateway says them; the rest of its output is read and dropped.
 fn addresses(mut said: impl BufRead + Send + 'static) -> (String, String) {
     let (tell, told) = mpsc::channel();
     std::thread::spawn(move || {
@@ -125,7 +125,7 @@ fn a_gateway_whose_cgroup_is_too_small_is_not_killed_and_answers_everybody() {
     assert_eq!(cgroup.kills(), 0);
     eprintln!("at most {} MiB of 256 MiB were used", cgroup.used_most() / MIB);
 
-    // Something else in the cgroup takes most of what is left.
+    // Another process in the cgroup takes most of what is left.
     let hog = cgroup.hog(256 * MIB - cgroup.working_set() - 20 * MIB);
     let shrunk = (0..100).any(|_| {
         std::thread::sleep(Duration::from_millis(200));
@@ -169,17 +169,19 @@ fn the_resident_set_stays_near_the_bound_under_load() {
     assert!(most < idle + 256 * MIB * 3 / 2, "{} MiB, {} MiB when idle", most / MIB, idle / MIB);
 }
 
-/// The account's bound and the tenant's share of it.
+/// Settings with this bound of the account, and those of a tenant with this share of it.
 fn bounded(total_mib: u64, l1_mib: u64) -> (String, String) {
     let settings = format!("[memory]\ntotal = \"{total_mib}MiB\"\n[l1]\ntotal = \"{l1_mib}MiB\"");
     (settings, format!("l1 = \"{l1_mib}MiB\"\n[tenant.protect.breaker]\nenabled = false"))
 }
 
-/// What the allocator may keep of freed memory for some seconds, beyond a tenth of a total that is too small for real use.
+/// How much freed memory the allocator may keep for some seconds, beyond a tenth of a total that is too small for real
+/// use.
 const ALLOCATOR_KEEPS_MIB: u64 = 16;
 
-/// Looks at a gateway until it has not grown for a second: its account never exceeds the bound, and its resident set not
-/// what it had when idle, the bound, and a tenth. The allocator may keep more than that of what was free before.
+/// Watches a gateway until it has not grown for a second. Its account must never exceed the bound, and its resident set
+/// never the sum of what it was when idle, the bound, and a tenth of that (with a small bound also what the allocator
+/// keeps).
 fn stays_within(gateway: &mut Gateway, idle: u64, total_mib: u64) -> u64 {
     let (mut most, mut same) = (0, 0);
     for _ in 0..150 {
@@ -259,7 +261,7 @@ fn what_operators_send_is_charged_and_refused() {
     drop(sent);
 }
 
-/// What the constants of `room.rs` and of the library's `exchange.rs` are made of. Run alone, with `--nocapture`.
+/// Measures the constants of `room.rs` and of the library's `exchange.rs`. Run alone, with `--nocapture`.
 #[test]
 #[ignore = "a measurement: what a connection, a stream and an exchange take"]
 fn what_one_of_each_kind_takes() {

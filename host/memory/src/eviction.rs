@@ -1,4 +1,4 @@
-//! The role `eviction`: these entries were read, these arrived, these left; which should leave to make room?
+//! The role `eviction`: a policy is told which entries were read, arrived and departed, and names those to evict.
 
 use std::sync::Arc;
 
@@ -13,21 +13,21 @@ pub trait EvictionPolicy: Send {
     /// first: those that make room for the arrivals, then further ones worth at least `reclaim_bytes`.
     ///
     /// # Errors
-    /// When it failed; it is not called again then, and what it had pushed does not count.
+    /// When the policy failed; it is not called again then, and the victims that it pushed don't count.
     fn advance(&mut self, now_ms: u64, events: &[u64], reclaim_bytes: u64, victims: &mut Vec<u32>)
     -> Result<(), Fault>;
 
-    /// Pushes up to `limit` resident slots in eviction order, coldest first, from behind `after`, or from the coldest.
-    /// Changes nothing.
+    /// Pushes up to `limit` resident slots in eviction order, coldest first: those behind `after`, or from the coldest
+    /// on where that is none. Changes nothing.
     ///
     /// # Errors
-    /// When it failed.
+    /// When the policy failed.
     fn order(&mut self, after: Option<u32>, limit: u32, slots: &mut Vec<u32>) -> Result<(), Fault>;
 
-    /// What it has learnt beside that order, of any size. Nothing, unless it says so.
+    /// What the policy has learnt besides its eviction order, for its successor; of any size, by default nothing.
     ///
     /// # Errors
-    /// When it failed; it is not called again then.
+    /// When the policy failed; it is not called again then.
     fn hand_over(&mut self) -> Result<Knowledge, Fault> {
         Ok(Knowledge::default())
     }
@@ -35,7 +35,7 @@ pub trait EvictionPolicy: Send {
     /// Takes in what its predecessor has learnt, before its first event.
     ///
     /// # Errors
-    /// When it failed; it is not called again then.
+    /// When the policy failed; it is not called again then.
     fn take_over(&mut self, _predecessor: &Knowledge) -> Result<(), Fault> {
         Ok(())
     }
@@ -43,30 +43,30 @@ pub trait EvictionPolicy: Send {
 
 /// Makes the policies of a tenant's shards: a stock policy compiled in, or a guest.
 pub trait EvictionFactory: Send + Sync + 'static {
-    /// The policy's name.
+    /// The policy's name, as in [`MemoryStats::policy`](crate::MemoryStats::policy).
     fn name(&self) -> &str;
 
     /// The component's digest; none where it is native.
     fn digest(&self) -> Option<Digest>;
 
-    /// Whether it is a policy of this program's own, built in or as a component. What such a one hands over is as sound
-    /// as the program; of others nobody knows.
+    /// Whether it is one of this program's own policies, built in or as a component. The knowledge that a stock policy
+    /// hands over is as sound as the program; that of others is not trusted.
     fn is_stock(&self) -> bool {
         false
     }
 
-    /// A policy for one shard of `capacity_bytes`, which has taken its settings.
+    /// Makes a policy with this factory's settings for one shard of `capacity_bytes`.
     ///
     /// # Errors
-    /// When it could not be made, which it has counted itself; the caller uses the native default then.
+    /// When it could not be made, which the factory has counted itself; the caller uses the native default then.
     fn make(&self, capacity_bytes: u64, seed: u64) -> Result<Box<dyn EvictionPolicy>, Fault>;
 
-    /// Told of every fault of a policy that it made, those that the shard found in an answer included.
+    /// Called with every fault of a policy that it made, including those that the shard noticed in an answer.
     fn faulted(&self, fault: &Fault);
 
-    /// Whether it may be made again now (false while it is quarantined).
+    /// Whether a policy may be made now (false while this one is quarantined).
     fn is_trusted(&self) -> bool;
 
-    /// The native policy that takes over while this one is not trusted.
+    /// The native policy that stands in while this one is not trusted.
     fn fallback(&self) -> Arc<dyn EvictionFactory>;
 }

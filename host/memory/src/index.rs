@@ -1,7 +1,7 @@
-//! The entries of a shard by key.
+//! The index of a shard: its entries by key.
 //!
 //! A hit reads one bucket of a hash table, which holds key, value and slot: half a cache line where the value is a
-//! pointer, and the only miss beside the value's own.
+//! pointer, and the only cache-line miss besides the value's own.
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
@@ -21,7 +21,7 @@ pub(super) struct Bucket<V> {
     pub(super) key: KeyHash,
     pub(super) value: V,
     pub(super) slot: u32,
-    /// How long it took to fetch, in microseconds: an hour at most, a longer fetch is as dear as that.
+    /// How long the fetch took, in microseconds; longer ones count as the maximum of `u32`, somewhat more than an hour.
     pub(super) fetch_cost_us: u32,
 }
 
@@ -39,25 +39,25 @@ impl<V> Index<V> {
         self.map.find(hash(key), |bucket| bucket.key == key)
     }
 
-    /// The bucket of a slot, whose key has this hash.
+    /// The bucket of a slot; `hash` is that of its key.
     pub(super) fn find_slot(&self, hash: u64, slot: u32) -> Option<&Bucket<V>> {
         self.map.find(hash, |bucket| bucket.slot == slot)
     }
 
-    /// A key's bucket, or a place for one.
+    /// A key's bucket, or a vacant place for it.
     #[inline]
     pub(super) fn entry(&mut self, key: KeyHash) -> Entry<'_, Bucket<V>> {
         make_room(&mut self.map, |bucket| hash(bucket.key));
         self.map.entry(hash(key), |bucket| bucket.key == key, |bucket| hash(bucket.key))
     }
 
-    /// Takes in the bucket of a key that has none.
+    /// Inserts the bucket of a key that has none.
     pub(super) fn insert(&mut self, bucket: Bucket<V>) {
         make_room(&mut self.map, |bucket| hash(bucket.key));
         self.map.insert_unique(hash(bucket.key), bucket, |bucket| hash(bucket.key));
     }
 
-    /// Takes out the bucket of a slot, whose key has this hash.
+    /// Removes the bucket of a slot; `hash` is that of its key.
     #[inline]
     pub(super) fn remove_slot(&mut self, hash: u64, slot: u32) -> Option<Bucket<V>> {
         let found = self.map.find_entry(hash, |bucket| bucket.slot == slot).ok()?;
@@ -65,7 +65,7 @@ impl<V> Index<V> {
     }
 }
 
-/// The hash in the index, and the one that the policy is told: the upper half of the key's, for the lower one selects the
+/// The hash that the index uses and the policy is told: the upper half of the key's hash, as the lower half selects the
 /// shard.
 #[inline]
 pub(super) const fn hash(key: KeyHash) -> u64 {

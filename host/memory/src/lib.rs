@@ -1,24 +1,24 @@
-//! L1: entries in memory, sharded by key hash, evicted by the tenant's policy and bounded by the host.
+//! L1, the memory tier: entries in memory, sharded by key hash, evicted by the tenant's policy and bounded by the host.
 //!
 //! A shard is a table behind a readers-writer lock and a policy behind a lock of its own.
-//! - **Hit**: the table's shared lock, look up, clone the value, note the slot in the read buffer. The reader that fills the
-//!   buffer *tries* the policy's lock and hands the reads over; if somebody is there, reads are dropped.
-//! - **Insert**: the table's exclusive lock, take a slot, queue the arrival. When a batch is due it *tries* the policy's
-//!   lock. If the slack is used up as well, an insert asks the policy before its entry is taken in; if somebody is there,
-//!   the host evicts in the order of insertion, so that nobody waits for a guest.
+//! - **Hit**: take the table's shared lock, look up, clone the value, note the slot in the read buffer. The reader that
+//!   fills the buffer *tries* the policy's lock and hands the reads over; if the lock is taken, reads are dropped.
+//! - **Insert**: take the table's exclusive lock, take a slot, queue the arrival. When a batch is due the insert
+//! *tries* the policy's lock. If the slack is used up as well, it asks the policy before its entry is taken in; if the
+//! lock is taken, the host evicts in the order of insertion, so that no request waits for a guest.
 //!
-//! Lock discipline:
-//! 1. Order: policy, then table. Whoever holds a table's lock takes no other.
-//! 2. A policy is called with its own lock held and no other.
-//! 3. Requests only ever *try* the policy's lock. [`Memory::swap_eviction`] and [`Memory::set_capacity_bytes`] wait for it.
-//! 4. The only foreign code that runs under the table's lock is the clone of a value (it should be an `Arc`) and the
-//!    condition of [`Memory::remove_if`] and [`Memory::sweep`]. Values are dropped when all locks are released.
+//! Lock discipline: 1. Order: policy, then table. A thread that holds a table's lock takes no other lock. 2. A policy
+//! is called with its own lock held and no other. 3. Requests only ever *try* the policy's lock.
+//! [`Memory::swap_eviction`] and [`Memory::set_capacity_bytes`] wait for it. 4. The only foreign code that runs under
+//! the table's lock is the clone of a value (it should be an `Arc`) and the condition of [`Memory::remove_if`] and
+//! [`Memory::sweep`]. Values are dropped when all locks are released.
 //!
 //! What a policy sees, shard by shard: the events in the order in which they happened; with `read_buffer_len` 1 and one
-//! thread each request at once and exactly (nothing is charged or kept beyond the capacity then, so a replay gives what a
-//! plain simulator gives). A slot is given to another entry only after the departure was handed over, or after the policy
-//! named it as victim. After that it may still be told of a read, a change or a departure that happened before the host
-//! removed the victim, always before the slot's next arrival; it ignores that, as it does for victims of the same batch.
+//! thread, each request at once and exactly (nothing is charged or kept beyond the capacity then, so a replay gives the
+//! same results as a plain simulator). A slot is reused for another entry only after the departure was handed over, or
+//! after the policy named the slot as victim. After naming a victim the policy may still be told of a read, a change or
+//! a departure that happened before the host removed it, always before the slot's next arrival; the policy ignores such
+//! events, as it does for victims of the same batch.
 //!
 //! ```
 //! # use std::sync::Arc;
@@ -68,34 +68,37 @@ use self::sync::Mutex;
 use self::table::Candidate;
 use crate::eviction::EvictionFactory;
 
-/// What an entry costs beside its own weight, in bytes: a slot of 28, a bucket of 33 in a hash table that is between 42 and
-/// 83 % full while entries come and go (57 on average), and what the native default keeps for it: 32 and two ghosts of 24 or
-/// 25. Other policies keep less (`lru` 16), but any of them may be stood in for, and an entry weighs the same under each.
+/// What an entry costs besides its own weight, in bytes: a slot of 28, a bucket of 33 in a hash table that is between
+/// 42 and 83 % full while entries come and go (57 on average), and what the native default keeps per entry: 32 and two
+/// ghosts of 24 or 25. Other policies keep less (`lru` 16), but the default may stand in for any of them, and an entry
+/// weighs the same under each.
 pub const ENTRY_OVERHEAD_BYTES: u64 = 166;
 
-/// Shards are not made smaller than this by default, in bytes: an entry as large as a shard can still be taken in, and a
-/// policy that learns (`tide`, `arc`, the climber of `w-tinylfu`) does so from the requests of its shard alone.
+/// The smallest shard that is made by default, in bytes: no entry larger than its shard can be taken in, and a policy
+/// that learns (`tide`, `arc`, the climber of `w-tinylfu`) does so from the requests of its shard alone.
 pub const SHARD_BYTES_MIN: u64 = 24 << 20;
 
-/// Slots that a sweep looks at under one lock.
+/// How many slots a sweep looks at while it holds a shard's lock once.
 const SWEEP_SLICE: u32 = 256;
 
 /// How a memory tier is laid out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemoryConfig {
-    /// What the entries may weigh together, overhead included, in bytes. Each shard gets its part, the last one nearly twice
-    /// that of the first, and may exceed it by 1/64 until its policy has answered (not at all where `read_buffer_len` is 1).
+    /// What the entries may weigh together, overhead included, in bytes. Each shard gets its part, the last one nearly
+    /// twice that of the first, and may exceed it by 1/64 until its policy has answered (not at all where
+    /// `read_buffer_len` is 1).
     pub capacity_bytes: u64,
-    /// Shards, at most 64. By default as many as there are with [`SHARD_BYTES_MIN`] at least. One takes at most 2^30 entries.
+    /// Number of shards, at most 64. By default as many as can have [`SHARD_BYTES_MIN`] each. A shard takes at most
+    /// 2^30 entries.
     pub shards: Option<usize>,
-    /// Reads of a thread in a shard that are handed over together, if nothing else happens: an arrival or departure takes the
-    /// reads before it along, so that the policy knows them when it names victims. A shard with fewer than 16 times as many
-    /// entries hands over fewer, but not fewer than 64; and where many threads run, no more than 512. 1 makes a policy see
-    /// each event at once.
+    /// How many reads of a thread in a shard are handed over together, if nothing else happens: an arrival or departure
+    /// takes the earlier reads along, so that the policy knows them when it names victims. A shard with fewer than 16
+    /// times as many entries hands over fewer, but not fewer than 64; and where many threads run, no more than 512.
+    /// With 1 a policy sees each event at once.
     pub read_buffer_len: usize,
-    /// What is random in policies follows from it.
+    /// Seed of all randomness in policies.
     pub seed: u64,
-    /// What each entry is charged beside its weight, in bytes.
+    /// What each entry is charged besides its weight, in bytes.
     pub entry_overhead_bytes: u64,
 }
 
@@ -111,15 +114,15 @@ impl Default for MemoryConfig {
     }
 }
 
-/// What a policy is told of an entry.
+/// What a policy is told of an entry, besides its key's hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
-    /// What it weighs in bytes, without the engine's overhead; 1 TiB is too much.
+    /// Weight of the entry in bytes, without the engine's overhead; must be less than 1 TiB.
     pub weight_bytes: u64,
-    /// How long it took to fetch, in microseconds.
+    /// How long the fetch took, in microseconds.
     pub fetch_cost_us: u64,
-    /// The end of its freshness lifetime. The engine keeps it for the policy and does not act on it. From the year 2109 on
-    /// it counts as never, and a policy that takes over learns it to about a second.
+    /// The end of the freshness lifetime. The engine keeps it for the policy and does not act on it. From the year 2109
+    /// on it counts as never, and a policy that takes over learns it to about a second.
     pub expires: Timestamp,
 }
 
@@ -129,31 +132,32 @@ impl Default for Facts {
     }
 }
 
-/// A swap of the eviction policy that was done.
+/// The result of a successful swap of the eviction policy.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Swapped {
     /// Name of the policy that left.
     pub from: String,
     /// Name of the policy that took over.
     pub to: String,
-    /// Entries that were resident when the last shard had changed over.
+    /// Number of resident entries when the last shard had changed over.
     pub entries: u64,
-    /// What the policy that took over failed with when it was told what the one that left had learnt, in some shard; it
-    /// was told of the entries alone there.
+    /// The fault, in some shard, of the new policy on the knowledge that the old one handed over; there the new policy
+    /// was told only of the entries.
     pub misled: Option<Fault>,
 }
 
-/// A memory tier: entries by the hash of their key.
+/// A memory tier: values by the hash of their cache key.
 pub struct Memory<V> {
     shards: Box<[Shard<V>]>,
     split: Split,
     entry_overhead_bytes: u64,
-    /// The policy that is bound; held during a swap or a change of capacity, so that there is one at a time.
+    /// The policy that is bound. The lock is held during a swap or a change of capacity, so that there is one at a
+    /// time.
     bound: Mutex<Arc<dyn EvictionFactory>>,
 }
 
 impl<V: Clone + Send + Sync + 'static> Memory<V> {
-    /// An empty tier. Policies are made when a shard first needs one.
+    /// An empty tier. A shard's policy is made when it is first needed.
     pub fn new(config: &MemoryConfig, eviction: Arc<dyn EvictionFactory>) -> Self {
         let shards = config.shards.unwrap_or_else(|| shards_of_at_least(SHARD_BYTES_MIN, config.capacity_bytes));
         let shards = shards.clamp(1, SHARDS_MAX);
@@ -175,7 +179,7 @@ impl<V: Clone + Send + Sync + 'static> Memory<V> {
         &self.shards[self.split.shard_of(key.0)]
     }
 
-    /// The value of a key: a hit, noted for the policy.
+    /// The value of a key, if resident; the read is noted for the policy.
     #[inline]
     pub fn get(&self, key: KeyHash, now: Timestamp) -> Option<V> {
         self.shard(key).get(key, now)
@@ -186,9 +190,9 @@ impl<V: Clone + Send + Sync + 'static> Memory<V> {
         self.shard(key).peek(key)
     }
 
-    /// Takes an entry in, in place of an older one of its key. False where it wasn't: it weighs more than a shard's
-    /// capacity, or the policy refused it at once; an older one is gone all the same. After `true` the policy may still
-    /// decide against it.
+    /// Inserts an entry, in place of an older one of its key. False where it was not admitted: it weighs more than its
+    /// shard's capacity, or the policy refused it at once; an older entry is gone all the same. After `true` the policy
+    /// may still decide against the entry.
     pub fn insert(&self, key: KeyHash, value: V, facts: Facts, now: Timestamp) -> bool {
         let weight_bytes = facts.weight_bytes.saturating_add(self.entry_overhead_bytes);
         self.shard(key).insert(&Candidate { key, weight_bytes, facts }, value, now)
@@ -199,7 +203,8 @@ impl<V: Clone + Send + Sync + 'static> Memory<V> {
         self.shard(key).remove_where(key, reason, now, |_| true)
     }
 
-    /// Removes a key's entry if `condition` holds; says whether it did. The condition is asked under the shard's lock.
+    /// Removes a key's entry if `condition` holds; true if it was removed. The condition is called under the shard's
+    /// lock.
     pub fn remove_if(
         &self,
         key: KeyHash,
@@ -210,20 +215,20 @@ impl<V: Clone + Send + Sync + 'static> Memory<V> {
         self.shard(key).remove_where(key, reason, now, condition).is_some()
     }
 
-    /// Removes each entry that was resident when it began and that `keep` does not hold for; answers how many. Goes over
-    /// the tier in slices: nobody waits longer than for 256 calls of `keep`.
+    /// Removes each entry that was resident when the sweep began and for which `keep` does not hold; returns how many.
+    /// It goes over the tier in slices: no request waits longer than for 256 calls of `keep`.
     pub fn sweep(&self, now: Timestamp, keep: impl Fn(KeyHash, &V) -> bool) -> usize {
         self.shards.iter().map(|shard| sweep_shard(shard, now, &keep)).sum()
     }
 
-    /// Removes each entry that was resident when it began.
+    /// Removes each entry that was resident when this call began.
     pub fn clear(&self, now: Timestamp) {
         self.sweep(now, |_, _| false);
     }
 
-    /// Binds another eviction policy, which takes over the entries in the order of the old one. Blocks for as long as
-    /// that takes: it is nothing for a thread that serves requests. Those never wait for it; while a shard changes over,
-    /// its reads go unnoted and the host makes room in the order of insertion.
+    /// Binds another eviction policy, which takes over the entries in the order of the old one. Blocks until all shards
+    /// have changed over, so no thread that serves requests should call it. Requests never wait for a swap; while a
+    /// shard changes over, its reads are not noted and the host makes room in the order of insertion.
     ///
     /// # Errors
     /// When the new policy failed in a shard: the old one is bound again in all of them.
@@ -247,8 +252,8 @@ impl<V: Clone + Send + Sync + 'static> Memory<V> {
         Ok(Swapped { from: from.name().to_owned(), to: to.name().to_owned(), entries: self.len(), misled })
     }
 
-    /// Changes the capacity; the number of shards stays. Where it shrinks, the policy's victims leave before this returns.
-    /// Blocks like [`Memory::swap_eviction`].
+    /// Changes the capacity; the number of shards stays. Where it shrinks, the policy's victims are evicted before this
+    /// returns. Blocks like [`Memory::swap_eviction`].
     pub fn set_capacity_bytes(&self, bytes: u64, now: Timestamp) {
         let _one_at_a_time = self.bound.lock();
         for (index, shard) in self.shards.iter().enumerate() {
@@ -261,7 +266,7 @@ impl<V: Clone + Send + Sync + 'static> Memory<V> {
         self.shards.iter().map(|shard| shard.table.read().len() as u64).sum()
     }
 
-    /// What it holds and has done.
+    /// Figures of all shards together.
     pub fn stats(&self) -> MemoryStats {
         let mut stats = MemoryStats { shards: self.shards.len() as u64, ..MemoryStats::default() };
         for shard in &self.shards {
@@ -273,7 +278,7 @@ impl<V: Clone + Send + Sync + 'static> Memory<V> {
             stats.slack_bytes += table.slack_bytes();
             stats.add_table(&table.counts);
         }
-        // Not while a swap is going on: a reader of statistics would wait for it.
+        // Left empty while a swap is going on: the reader of statistics would have to wait for it.
         if let Some(bound) = self.bound.try_lock() {
             stats.policy = bound.name().to_owned();
             stats.policy_digest = bound.digest().map(|digest| digest.to_string());

@@ -1,4 +1,5 @@
-//! Stock eviction policies compiled in: the native default, and what takes over when a guest fails.
+//! Native eviction policies: stock policies that are compiled in. One of them is the default, and stands in when a
+//! guest fails.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use crate::eviction::{EvictionFactory, EvictionPolicy};
 /// The native eviction policy of a tenant that chose none, and of one whose guest has failed.
 pub const DEFAULT_EVICTION: &str = "tide";
 
-/// Makes native policies of one kind.
+/// A factory of one stock policy, compiled in, with its settings.
 pub struct NativeEviction {
     policy: &'static stock::Native,
     settings: String,
@@ -25,10 +26,10 @@ impl NativeEviction {
         Arc::new(Self { policy, settings: String::new() })
     }
 
-    /// The policy `name`; none where it is not compiled in.
+    /// The policy `name` with these settings (a JSON text, or an empty one); none where no such policy is compiled in.
     ///
     /// # Errors
-    /// With its own sentence where it refuses the settings (a JSON text, or an empty one).
+    /// With the policy's own message where it refuses the settings.
     pub fn new(name: &str, settings: &str) -> Option<Result<Self, String>> {
         let policy = find(name)?;
         let tried = policy.make(settings, 1 << 20, 0);
@@ -59,7 +60,7 @@ impl EvictionFactory for NativeEviction {
     }
 
     fn faulted(&self, fault: &Fault) {
-        // It is part of this program: its fault is a bug here, not a tenant's.
+        // A native policy is part of this program: its fault is a bug of ours, not of a tenant.
         #[cfg(feature = "tracing")]
         tracing::error!(policy = self.policy.name, fault = &*fault.to_string(), "a native eviction policy failed");
     }

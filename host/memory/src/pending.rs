@@ -1,14 +1,15 @@
-//! Events on their way to the policy, in the order in which they happened, in a bounded queue.
+//! The bounded queue of events for the policy, in the order in which they happened.
 //!
-//! Past the bound reads are dropped. Arrivals and departures are not: the table itself remembers them (an untold entry
-//! is marked by its hand-over number, a departed one keeps its slot), and writes them down when the policy is next asked.
+//! Beyond the bound reads are dropped. Arrivals and departures are not: the table itself remembers them (an entry that
+//! the policy was not told of is marked by its hand-over number, a departed one keeps its slot), and packs them when
+//! the policy is next asked.
 
 use sandbar_guest::eviction::{Event, pack, packed::EVENT_WORDS_MAX};
 
 use super::reads::ReadBuffer;
 use super::words::WORDS_MAX;
 
-/// With more words than this in it, it has no room for any event.
+/// The most words with which the queue still has room for an event of any kind.
 const BATCH_WORDS_MAX: usize = WORDS_MAX - EVENT_WORDS_MAX;
 
 /// The queue.
@@ -16,14 +17,14 @@ const BATCH_WORDS_MAX: usize = WORDS_MAX - EVENT_WORDS_MAX;
 pub(super) struct Pending {
     words: Vec<u64>,
     overflowed: bool,
-    /// Weight of everything that came or grew since the last hand-over, in bytes; what left again included.
+    /// Bytes by which entries arrived or grew since the last hand-over, entries that left again included.
     pub(super) came_bytes: u64,
-    /// Weight of everything that departed or shrank since the last hand-over, in bytes: the policy still counts it.
+    /// Bytes by which entries departed or shrank since the last hand-over: the policy still counts them.
     pub(super) left_bytes: u64,
 }
 
 impl Pending {
-    /// Queues the reads in the buffer, as many as there is room for; answers how many, and how many were dropped.
+    /// Queues the reads in the buffer, as many as there is room for; returns how many, and how many were dropped.
     pub(super) fn take_reads(&mut self, reads: &ReadBuffer) -> (u64, u64) {
         let before = self.words.len();
         reads.drain(&mut self.words);
@@ -34,7 +35,8 @@ impl Pending {
         (queued as u64, (read - queued) as u64)
     }
 
-    /// Queues an event; false if it was the first one for which there was no room. From then on nothing is queued.
+    /// Queues an event, if there is room; false if it is the first one for which there is none. From then on none is
+    /// queued.
     #[inline]
     pub(super) fn push(&mut self, event: Event) -> bool {
         if !self.has_room() {
@@ -44,18 +46,18 @@ impl Pending {
         true
     }
 
-    /// Whether there is room for any event. Where there once was none, there is none until the next hand-over: nothing but
-    /// reads is shorter, and those are dropped from then on.
+    /// Whether there is room for an event of any kind. Once there is none, there is none until the next hand-over: only
+    /// reads could still fit, and they are dropped from then on.
     pub(super) fn has_room(&self) -> bool {
         self.words.len() <= BATCH_WORDS_MAX
     }
 
-    /// Words in the queue.
+    /// Number of words in the queue.
     pub(super) fn len(&self) -> usize {
         self.words.len()
     }
 
-    /// Whether events were left to the table to remember.
+    /// Whether there was an event without room, so that the table has to remember events.
     pub(super) const fn has_overflowed(&self) -> bool {
         self.overflowed
     }
@@ -65,14 +67,14 @@ impl Pending {
         self.words.is_empty() && !self.overflowed
     }
 
-    /// Hands the words over to `words`, which is empty, and starts anew.
+    /// Moves the queued words into `words`, which is empty, and starts an empty queue.
     pub(super) fn take(&mut self, words: &mut Vec<u64>) {
         debug_assert!(words.is_empty(), "words of an earlier hand-over are lost");
         std::mem::swap(&mut self.words, words);
         self.clear();
     }
 
-    /// Forgets everything.
+    /// Empties the queue and forgets that it overflowed.
     pub(super) fn clear(&mut self) {
         self.words.clear();
         self.overflowed = false;

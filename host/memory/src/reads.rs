@@ -1,14 +1,14 @@
-//! The lossy read buffer: reads on their way to the policy.
+//! The lossy read buffer, in which reads wait for the policy.
 //!
-//! Noting a read costs two plain loads and two plain stores, no read-modify-write, in a stripe that the thread shares
-//! with few others: what it writes to is in its own processor's cache. Two readers of a stripe that note at the same
-//! instant may overwrite each other: a lost read makes eviction a little less exact, never wrong.
+//! Noting a read costs two plain loads and two plain stores, no read-modify-write, in a stripe that the thread has in
+//! common with few others, so that its cache line is mostly in the thread's own processor. Two readers of a stripe that
+//! note at the same instant may overwrite each other: a lost read makes eviction a little less exact, never wrong.
 //!
-//! What is never lost is the order that matters: a read that comes out names an entry that is still resident. Readers
-//! note while they hold the table's shared lock, and whoever removes an entry first empties the buffer under the
-//! exclusive lock ([`ReadBuffer::drain`]). A late reader may move the cursor back or forward over cells that were drained,
-//! but only as far as it had come since the last exclusive section: whoever stored cursor `n` had seen cells `0..n`
-//! written since then (the acquire/release pair on the cursor hands that on), or emptied.
+//! One order is always kept: a read that is drained names an entry that is still resident. Readers note while they hold
+//! the table's shared lock, and a thread that removes an entry first empties the buffer under the exclusive lock
+//! ([`ReadBuffer::drain`]). A late reader may move the cursor back or forward over cells that were drained, but only as
+//! far as the cursor had come since the last exclusive section: a reader that stored cursor `n` had seen cells `0..n`
+//! written since then (the acquire/release pair on the cursor makes them visible), or emptied.
 
 use std::sync::LazyLock;
 use std::sync::atomic::Ordering;
@@ -17,14 +17,14 @@ use super::slab::NO_SLOT;
 use super::sync::{AtomicU32, AtomicUsize, number_thread, thread_number};
 use super::words::{WORDS_MAX, touched};
 
-/// Stripes of a buffer: as many as threads run at a time, but no more than are worth being emptied at each insert. The same
-/// for all buffers, so that a thread is dealt its stripe once.
+/// Number of stripes of a buffer: as many as threads run at a time, but at most 8, as all are emptied at each insert.
+/// It is the same for all buffers, so that a thread gets its stripe's number once.
 static STRIPES: LazyLock<usize> = LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from).min(8));
 
-/// A stripe is long where there are many entries, so that little is spent on handing reads over, and short where there are
-/// few, so that the policy learns of a read before it matters: one read for so many entries ...
+/// A stripe has one cell for so many entries: it is long where there are many entries, so that handing reads over costs
+/// little, and short where there are few, so that the policy learns of a read before it matters.
 const ENTRIES_PER_READ: u32 = 16;
-/// ... but not fewer reads than this, unless that is more than there may be.
+/// The fewest cells of a stripe, unless `len_max` is lower.
 const LEN_MIN: u32 = 64;
 
 /// What became of a read.
@@ -32,9 +32,9 @@ const LEN_MIN: u32 = 64;
 pub(super) enum Noted {
     /// It is in the buffer.
     Kept,
-    /// It is in the buffer, and its stripe is full.
+    /// It is in the buffer, and its stripe is full now.
     Filled,
-    /// It is not: the stripe is full, or the thread has none yet.
+    /// It is not in the buffer: the stripe was full, or the thread has none yet.
     NoRoom,
 }
 
@@ -42,21 +42,21 @@ pub(super) enum Noted {
 #[derive(Debug)]
 pub(super) struct ReadBuffer {
     stripes: Box<[Stripe]>,
-    /// Reads in a stripe.
+    /// Number of cells of a stripe.
     len: u16,
-    /// The most that a stripe may hold.
+    /// The most cells that a stripe may have.
     len_max: u16,
-    /// With so many entries they are to be longer.
+    /// Number of entries from which on the stripes have to be longer.
     grows_at: u32,
 }
 
-/// The reads of some threads, on a cache line of its own. (Two, since processors fetch them in pairs.)
+/// The reads of some threads, on cache lines of their own: two, since processors fetch them in pairs.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Stripe {
-    /// Cells that are in use.
+    /// Number of cells that are in use.
     cursor: AtomicUsize,
-    /// None until a thread needs them.
+    /// The slots that were read. There are no cells until a thread needs them.
     cells: Box<[AtomicU32]>,
 }
 
@@ -74,11 +74,11 @@ impl ReadBuffer {
         reads
     }
 
-    /// Makes the stripes as long as it takes for so many entries. The caller holds the table's exclusive lock, and the buffer
-    /// is empty.
+    /// Adapts the length of the stripes to the number of entries. The caller holds the table's exclusive lock, and the
+    /// buffer is empty.
     #[inline]
     pub(super) fn fit(&mut self, entries: u32) {
-        // Not at once when there are fewer again: their number goes to and fro.
+        // The stripes shrink only well below the number at which they grew, as that number fluctuates.
         let len = u32::from(self.len);
         if entries >= self.grows_at || len > LEN_MIN && entries < len / 2 * ENTRIES_PER_READ {
             self.set_len(entries);
@@ -103,7 +103,7 @@ impl ReadBuffer {
         self.own_stripe().map_or(Noted::NoRoom, |stripe| stripe.note(slot))
     }
 
-    /// The stripe of the calling thread, once it has been dealt one.
+    /// The stripe of the calling thread, once the thread has a number.
     #[inline]
     fn own_stripe(&self) -> Option<&Stripe> {
         self.stripes.get(thread_number())
@@ -114,7 +114,7 @@ impl ReadBuffer {
         self.own_stripe().is_some_and(Stripe::has_cells)
     }
 
-    /// Deals the calling thread a stripe and makes its cells, unless that was done.
+    /// Gives the calling thread a stripe and makes the stripe's cells, unless that was done.
     pub(super) fn make_stripe(&mut self) {
         let stripe = &mut self.stripes[number_thread(*STRIPES)];
         if !stripe.has_cells() {
@@ -122,7 +122,7 @@ impl ReadBuffer {
         }
     }
 
-    /// Whether nothing was noted.
+    /// Whether no read is in the buffer.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.stripes.iter().all(|stripe| stripe.cursor.load(Ordering::Acquire) == 0)
@@ -158,7 +158,7 @@ impl Stripe {
         self.cells = (0..len).map(|_| AtomicU32::new(NO_SLOT)).collect();
     }
 
-    /// An instruction more per read counts here.
+    /// Moves the reads into `words`. This is a hot loop: one more instruction per read would be noticeable.
     fn drain(&self, words: &mut Vec<u64>) {
         let noted = self.cursor.load(Ordering::Acquire);
         if noted == 0 {
@@ -172,7 +172,7 @@ impl Stripe {
             any |= slot;
             touched(slot)
         }));
-        // A cell that was emptied has the highest bit set, and hardly any slot has.
+        // An emptied cell (`NO_SLOT`) has the highest bit set, and hardly any slot number has.
         if any > NO_SLOT >> 1 {
             let read = words.split_off(start);
             words.extend(read.into_iter().filter(|word| *word != touched(NO_SLOT)));
@@ -199,7 +199,7 @@ mod tests {
         unpack(&words).map(slot).collect()
     }
 
-    /// A buffer in which this thread has a stripe.
+    /// A buffer in which the calling thread has a stripe.
     fn buffer(len: usize) -> ReadBuffer {
         let mut reads = ReadBuffer::new(len);
         assert_eq!((reads.note(7), reads.has_stripe()), (Noted::NoRoom, false));

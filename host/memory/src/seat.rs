@@ -1,4 +1,4 @@
-//! Who answers for a shard: the bound policy, a native one that stands in for it, or nobody.
+//! The seat of a shard: which policy orders its entries: the bound one, a native one that stands in for it, or none.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use sandbar_guest::eviction::{Event, unpack};
 use super::slab::NO_SLOT;
 use crate::eviction::{EvictionFactory, EvictionPolicy};
 
-/// Words in one call of a policy: 40 KiB, a thousand arrivals. A guest has to have room for them.
+/// The most words in one call of a policy: 40 KiB, a thousand arrivals. A guest has to have room for them.
 const CALL_WORDS_MAX: usize = 5 * 1024;
 
-/// How long a policy that failed is left alone before the shard asks whether it is trusted again, in milliseconds.
+/// How often, in milliseconds, a shard checks whether a policy that failed is trusted again.
 const TRUST_CHECK_INTERVAL_MS: u64 = 1000;
 
 /// The policy of a shard and what is needed to ask it; all of it behind the policy's lock.
@@ -20,33 +20,34 @@ pub(super) struct Seat {
     pub(super) bound: Arc<dyn EvictionFactory>,
     pub(super) occupant: Occupant,
     pub(super) seed: u64,
-    /// What the entries may weigh, in bytes.
+    /// The capacity of the shard in bytes.
     pub(super) capacity_bytes: u64,
-    /// The capacity that the policy was made for, in bytes: another one only while the capacity is being changed.
+    /// The capacity that the policy was made for, in bytes; it differs from the shard's only while that is being
+    /// changed.
     pub(super) made_for_bytes: u64,
-    /// Events on their way to the policy; empty between calls.
+    /// Packed events for the next call of the policy; empty between calls.
     pub(super) words: Vec<u64>,
-    /// Its answer; empty between calls.
+    /// The policy's answer: victims; empty between calls.
     pub(super) victims: Vec<u32>,
     /// Slots to be freed once the policy has been told.
     pub(super) released: Vec<u32>,
     trust_check_at: Timestamp,
 }
 
-/// Who orders the entries.
+/// The policy that orders a shard's entries.
 pub(super) enum Occupant {
-    /// Nobody yet: nothing has happened in the shard.
+    /// None yet: nothing has happened in the shard.
     Vacant,
     /// The bound policy.
     Bound(Box<dyn EvictionPolicy>),
-    /// The native policy that stands in for it.
+    /// A native policy that stands in for the bound one, with its factory.
     StandIn(Arc<dyn EvictionFactory>, Box<dyn EvictionPolicy>),
-    /// None could be made: entries leave in the order of insertion.
+    /// None could be made: entries are evicted in the order of insertion.
     Nobody,
 }
 
 impl Occupant {
-    /// The policy itself.
+    /// The policy itself; none where the seat is empty.
     pub(super) fn policy(&mut self) -> Option<&mut dyn EvictionPolicy> {
         match self {
             Self::Bound(policy) | Self::StandIn(_, policy) => Some(policy.as_mut()),
@@ -82,7 +83,7 @@ impl Seat {
         Ok(())
     }
 
-    /// Whether this is the time to see whether the bound policy may have its seat back.
+    /// Whether it is time to check if the bound policy may have its seat back.
     pub(super) fn is_trust_check_due(&mut self, now: Timestamp) -> bool {
         let is_away = matches!(self.occupant, Occupant::StandIn(..) | Occupant::Nobody);
         let is_due = is_away && now >= self.trust_check_at;
@@ -92,12 +93,12 @@ impl Seat {
         is_due
     }
 
-    /// Leaves the bound policy alone for a while.
+    /// Postpones the next trust check by [`TRUST_CHECK_INTERVAL_MS`].
     pub(super) fn check_trust_later(&mut self, now: Timestamp) {
         self.trust_check_at = Timestamp::from_millis(now.as_millis().saturating_add(TRUST_CHECK_INTERVAL_MS));
     }
 
-    /// Whose policy the occupant is.
+    /// The factory that made the occupant.
     pub(super) fn maker(&self) -> &Arc<dyn EvictionFactory> {
         match &self.occupant {
             Occupant::StandIn(factory, _) => factory,
@@ -105,10 +106,10 @@ impl Seat {
         }
     }
 
-    /// Tells the occupant what is in `words` and leaves its answer in `victims`. Answers the number of calls.
+    /// Hands the events in `words` to the occupant and leaves its answer in `victims`. Returns the number of calls.
     ///
     /// # Errors
-    /// When it failed; `victims` is empty then.
+    /// When the policy failed; `victims` is empty then.
     pub(super) fn ask(&mut self, now: Timestamp, reclaim_bytes: u64) -> Result<u64, Fault> {
         let told = match self.occupant.policy() {
             Some(policy) => tell(policy, now, &self.words, reclaim_bytes, &mut self.victims),
@@ -122,7 +123,7 @@ impl Seat {
     }
 }
 
-/// Hands events over in calls of at most [`CALL_WORDS_MAX`] words. Answers the number of calls.
+/// Hands events over in calls of at most [`CALL_WORDS_MAX`] words. Returns the number of calls.
 ///
 /// # Errors
 /// When the policy failed.
@@ -147,7 +148,7 @@ pub(super) fn tell(
     Ok(calls)
 }
 
-/// The number of words, at most `words_max`, in which events end whole.
+/// How many words, at most `words_max`, hold only whole events.
 fn whole_events(words: &[u64], words_max: usize) -> usize {
     let lengths = unpack(words).map(|event| match event {
         Event::Touched { .. } | Event::Departed { .. } => 1,
@@ -161,7 +162,7 @@ fn whole_events(words: &[u64], words_max: usize) -> usize {
     ends.take_while(|end| *end <= words_max).last().unwrap_or(words.len())
 }
 
-/// Reads a policy's whole order in slices, coldest first, each slot at most once.
+/// Reads a policy's whole order in slices, coldest first, and calls `each` with each slice.
 ///
 /// # Errors
 /// When the policy failed; `each` has had the slices before.
@@ -172,7 +173,7 @@ pub(super) fn read_order(
 ) -> Result<(), Fault> {
     const SLICE: u32 = 512;
     let (mut after, mut read, mut slice) = (None, 0, Vec::new());
-    // A policy that goes round in circles is left when it has named as many slots as there are.
+    // A policy that goes round in circles is stopped when it has named more slots than there are.
     while read <= slots_max {
         slice.clear();
         policy.order(after, SLICE, &mut slice)?;

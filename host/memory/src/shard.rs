@@ -1,6 +1,6 @@
 //! One shard: a table behind a readers-writer lock, a read buffer, and the policy behind a lock of its own.
 //!
-//! The locks are taken in the order policy, table, and no policy is called while the table's is held.
+//! The locks are taken in the order policy, table, and no policy is called while the table's lock is held.
 
 mod handover;
 mod settle;
@@ -17,18 +17,18 @@ use super::reads::{Noted, ReadBuffer};
 use super::seat::Seat;
 use super::stats::SeatCounts;
 use super::sync::{Mutex, MutexGuard, RwLock, RwLockWriteGuard};
-use super::table::{Candidate, Slack, Table, Taken};
+use super::table::{Candidate, Inserted, Slack, Table};
 use crate::eviction::EvictionFactory;
 
-/// Words of events with which it pays to ask the policy; fewer where few reads are handed over together.
+/// Number of queued words from which on it pays to call the policy; lower where few reads are handed over together.
 const BATCH_WORDS: usize = 1024;
 
-/// A part of a memory tier, on cache lines of its own: eight of them, so that it is found by a shift.
+/// A part of a memory tier, on cache lines of its own: its size is a power of two, so that it is indexed by a shift.
 #[repr(align(128))]
 pub(super) struct Shard<V> {
     pub(super) table: RwLock<Table<V>>,
     pub(super) seat: Mutex<Seat>,
-    /// Words of events with which it pays to ask the policy.
+    /// Number of queued words from which on it pays to call the policy.
     batch_words: u32,
     pub(super) slack: Slack,
     pub(super) counts: SeatCounts,
@@ -51,7 +51,7 @@ impl<V: Clone> Shard<V> {
         }
     }
 
-    /// The value of a key, noted as read.
+    /// The value of a key; the read is noted for the policy.
     #[inline]
     pub(super) fn get(&self, key: KeyHash, now: Timestamp) -> Option<V> {
         let table = self.table.read();
@@ -72,25 +72,25 @@ impl<V: Clone> Shard<V> {
         Some(value)
     }
 
-    /// The value of a key.
+    /// The value of a key; the read is not noted.
     pub(super) fn peek(&self, key: KeyHash) -> Option<V> {
         self.table.read().find(key).map(|bucket| bucket.value.clone())
     }
 
-    /// The table, with the reads that were noted before queued.
+    /// The table's exclusive lock. The reads noted so far are queued first, before the events of the caller.
     pub(super) fn write(&self) -> RwLockWriteGuard<'_, Table<V>> {
         let mut table = self.table.write();
         table.absorb();
         table
     }
 
-    /// Hands the full buffer over, unless somebody else is with the policy.
+    /// Hands the full buffer over, unless another thread holds the policy's lock.
     #[cold]
     fn hand_over_reads(&self, now: Timestamp) {
         self.try_settle(now);
     }
 
-    /// Makes room for the calling thread's first read here. Any other read that found none is dropped.
+    /// Makes a stripe for the calling thread's first read in this shard. Any other read without room is dropped.
     #[cold]
     fn make_room_for_read(&self, slot: u32, now: Timestamp) {
         let is_full = self.table.read().reads.has_stripe();
@@ -103,7 +103,7 @@ impl<V: Clone> Shard<V> {
         }
     }
 
-    /// Takes an entry in; false if it was not.
+    /// Inserts an entry; false if it was not admitted.
     pub(super) fn insert(&self, candidate: &Candidate, value: V, now: Timestamp) -> bool {
         let mut displaced = None;
         let (taken, is_due) = {
@@ -112,9 +112,9 @@ impl<V: Clone> Shard<V> {
             (taken, self.is_answer_due(&table))
         };
         match taken {
-            Taken::TooLarge(_) => return false,
-            Taken::NoRoom(value) => return self.insert_where_room_is_short(candidate, value, now),
-            Taken::Instead(_) | Taken::In => {}
+            Inserted::TooLarge(_) => return false,
+            Inserted::NoRoom(value) => return self.insert_where_room_is_short(candidate, value, now),
+            Inserted::Instead(_) | Inserted::In => {}
         }
         if is_due {
             self.try_settle(now);
@@ -127,7 +127,7 @@ impl<V: Clone> Shard<V> {
             || table.resident_bytes > table.capacity_bytes + table.slack_bytes() / 2
     }
 
-    /// The policy makes room for the arrival, or refuses it; where it is busy the host makes room.
+    /// Lets the policy make room for the arrival, or refuse it; where the policy's lock is taken, the host makes room.
     fn insert_where_room_is_short(&self, candidate: &Candidate, value: V, now: Timestamp) -> bool {
         let mut garbage = Vec::new();
         let Some(mut seat) = self.seat.try_lock() else {
@@ -139,15 +139,15 @@ impl<V: Clone> Shard<V> {
             let Some(slot) = table.reserve(candidate) else { return false };
             let Seat { words, released, .. } = &mut *seat;
             table.take_pending(words, released);
-            let handed = table.handed;
-            table.slab.at_mut(slot).set_told_in(handed);
+            let handed = table.last_batch;
+            table.slab.at_mut(slot).set_told_in_batch(handed);
             pack(Event::Arrived(candidate.arrival(slot)), words);
             slot
         };
         self.answer(&mut seat, now, Some(Arriving { candidate: *candidate, value, slot }), &mut garbage)
     }
 
-    /// Removes a key's entry if `condition` holds of it.
+    /// Removes a key's entry if `condition` holds for its value.
     pub(super) fn remove_where(
         &self,
         key: KeyHash,
@@ -172,7 +172,8 @@ impl<V: Clone> Shard<V> {
         value
     }
 
-    /// Removes the entries of the slots from `first` on that are not to be kept; false if there are no slots left.
+    /// Removes the entries in `slots` slots from `first` on for which `keep` does not hold; false if there is no slot
+    /// `first`.
     pub(super) fn sweep_slice(
         &self,
         first: u32,
@@ -194,7 +195,7 @@ impl<V: Clone> Shard<V> {
         if !useless.is_empty() {
             let mut table = self.write();
             for slot in useless {
-                // It may be another entry by now.
+                // The slot may hold another entry by now.
                 if goes(&table, slot) {
                     table.counts.removed += 1;
                     garbage.extend(table.depart(slot, Departure::Purged));
@@ -208,7 +209,7 @@ impl<V: Clone> Shard<V> {
         true
     }
 
-    /// Tells the policy everything and does what it says, unless somebody else is with it.
+    /// Hands all events to the policy and applies its answer, unless another thread holds the policy's lock.
     fn try_settle(&self, now: Timestamp) {
         let mut garbage = Vec::new();
         if let Some(seat) = self.seat.try_lock() {
@@ -223,7 +224,7 @@ impl<V: Clone> Shard<V> {
     }
 }
 
-/// Takes an entry in that fits into the shard; what was inserted first makes room for it.
+/// Inserts an entry that fits into the shard, and evicts in the order of insertion to make room for it.
 pub(super) fn take_in_by_force<V>(table: &mut Table<V>, candidate: &Candidate, value: V, garbage: &mut Vec<V>) -> bool {
     if let Some(other) = table.find(candidate.key).map(|bucket| bucket.slot) {
         garbage.extend(table.depart(other, Departure::Purged));
@@ -231,11 +232,11 @@ pub(super) fn take_in_by_force<V>(table: &mut Table<V>, candidate: &Candidate, v
     let limit_bytes = table.limit_bytes();
     table.make_room(candidate.weight_bytes, limit_bytes, garbage);
     match table.insert(candidate, value, &mut None) {
-        Taken::Instead(value) | Taken::NoRoom(value) | Taken::TooLarge(value) => {
+        Inserted::Instead(value) | Inserted::NoRoom(value) | Inserted::TooLarge(value) => {
             garbage.push(value);
             false
         }
-        Taken::In => true,
+        Inserted::In => true,
     }
 }
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! Requests without bodies driven through a [`Memory`]: what a policy would have kept.
+//! A simulator of eviction policies: it drives requests without bodies through a [`Memory`] and counts misses.
 //!
-//! It is the very tier that serves requests: each request is a read, and what it misses is inserted. With one shard and
-//! batches of one event this gives what a textbook simulator gives, to the last miss.
+//! The simulated tier is the same code that serves requests: each request is a read, and an insert where it missed.
+//! With one shard and batches of one event the results are those of a textbook simulator, to the last miss.
 //!
 //! ```
 //! use sandbar_base::{KeyHash, Timestamp};
@@ -41,42 +41,42 @@ use self::watched::{FirstFault, Watched};
 use crate::eviction::EvictionFactory;
 use crate::{Facts, Memory, MemoryConfig, MemoryStats};
 
-/// A request.
+/// A request of the simulated traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// What is asked for.
+    /// Hash of the requested cache key.
     pub key: KeyHash,
-    /// When.
+    /// Time of the request.
     pub now: Timestamp,
-    /// Size of the response in bytes, whatever it weighs.
+    /// Size of the response in bytes, which its weight may differ from.
     pub size_bytes: u64,
-    /// What the policy is told of the response where it was missed.
+    /// What the policy is told of the response where the request misses.
     pub facts: Facts,
 }
 
-/// A policy, and what it is called where it fails.
+/// A policy to simulate, and its name for error messages.
 pub struct Policy {
     name: String,
     eviction: Arc<dyn EvictionFactory>,
 }
 
-/// A change of the policy on the way. The cache stays warm, as it does in production.
+/// A swap of the policy during the simulation. The entries stay, as they do in production.
 #[derive(Debug)]
 pub struct Swap {
-    /// The request before which it is made, from 0.
+    /// Number of the request before which the swap is made, counted from 0.
     pub before: u64,
-    /// What is bound then.
+    /// The policy that is bound then.
     pub to: Policy,
 }
 
-/// What has been served so far.
+/// The counts of a simulation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Served {
-    /// Requests.
+    /// Requests that were served.
     pub requests: u64,
-    /// Those that missed.
+    /// Requests that missed.
     pub misses: u64,
-    /// The size of what those asked for, in bytes.
+    /// Size of the responses that were missed, in bytes.
     pub missed_bytes: u64,
 }
 
@@ -88,38 +88,38 @@ pub enum SimulatorError {
     Swap {
         /// The policy's own name.
         policy: String,
-        /// Why not.
+        /// Why it could not take over.
         fault: Fault,
     },
-    /// A policy failed. What took its place would have been simulated from then on.
+    /// A policy failed. From then on the policy that stands in for it would have been simulated.
     #[error("{policy} failed at request {request}: {fault}")]
     Faulted {
-        /// What the policy was called.
+        /// The name that the policy has in this simulation.
         policy: String,
-        /// The request, from 1.
+        /// Number of the request, counted from 1.
         request: u64,
-        /// What it did.
+        /// How the policy failed.
         fault: Fault,
     },
 }
 
-/// A tier, and what it is driven with.
+/// A tier under simulation, with the swaps to come and the counts so far.
 #[derive(Debug)]
 pub struct Simulator {
     memory: Memory<()>,
-    /// In the order of their requests.
+    /// The swaps to come, in the order of their requests.
     swaps: Peekable<vec::IntoIter<Swap>>,
     first_fault: Arc<FirstFault>,
     served: Served,
 }
 
 impl Policy {
-    /// What makes a policy, called so.
+    /// A policy made by `eviction`, under this name.
     pub fn named(name: impl Into<String>, eviction: impl EvictionFactory + 'static) -> Self {
         Self::shared(name, Arc::new(eviction))
     }
 
-    /// The same of a factory that others have too.
+    /// A policy made by a factory that others use too, under this name.
     pub fn shared(name: impl Into<String>, eviction: Arc<dyn EvictionFactory>) -> Self {
         Self { name: name.into(), eviction }
     }
@@ -130,7 +130,8 @@ impl Policy {
 }
 
 impl Simulator {
-    /// An empty tier under a policy, and the changes to come; the last of several before the same request is bound.
+    /// An empty tier under a policy, and the swaps to come; of several swaps before the same request the last one
+    /// counts.
     pub fn new(config: &MemoryConfig, policy: Policy, mut swaps: Vec<Swap>) -> Self {
         let first_fault = Arc::new(FirstFault::default());
         let memory = Memory::new(config, policy.watched(&first_fault));
@@ -138,10 +139,10 @@ impl Simulator {
         Self { memory, swaps: swaps.into_iter().peekable(), first_fault, served: Served::default() }
     }
 
-    /// Serves requests in their order, after those that it was given before.
+    /// Serves requests in their order, after those of earlier calls.
     ///
     /// # Errors
-    /// With the first fault of a policy, right after it. Nothing that is served later says anything of that policy.
+    /// With the first fault of a policy, right after it happened: later results would say nothing about that policy.
     pub fn run(&mut self, requests: impl IntoIterator<Item = Request>) -> Result<(), SimulatorError> {
         let mut next_swap = self.next_swap();
         for request in requests {
@@ -158,17 +159,17 @@ impl Simulator {
         Ok(())
     }
 
-    /// What has been served so far.
+    /// The counts so far.
     pub const fn served(&self) -> Served {
         self.served
     }
 
-    /// What the tier holds and has done.
+    /// Statistics of the simulated tier.
     pub fn stats(&self) -> MemoryStats {
         self.memory.stats()
     }
 
-    /// A read, and an insert where it missed.
+    /// Serves a request: a read, and an insert where it missed.
     #[inline]
     fn serve(&mut self, request: &Request) {
         self.served.requests += 1;
@@ -179,12 +180,12 @@ impl Simulator {
         }
     }
 
-    /// The request before which the next change is made; none has that number where there is no change to come.
+    /// Number of the request before which the next swap is made; `u64::MAX` where there is none.
     fn next_swap(&mut self) -> u64 {
         self.swaps.peek().map_or(u64::MAX, |swap| swap.before)
     }
 
-    /// Makes the changes that are due.
+    /// Makes the swaps that are due.
     #[cold]
     fn swap(&mut self, now: Timestamp) -> Result<(), SimulatorError> {
         let due = |swap: &Swap| swap.before <= self.served.requests;

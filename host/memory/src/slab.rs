@@ -1,33 +1,34 @@
-//! What is known of entries by slot: a number that an entry keeps for as long as it is resident. Readers never look here.
+//! The slots of a shard: what the engine knows of each entry, under a number that the entry keeps while it is resident.
+//! Hits never look here.
 //!
-//! Slots live in chunks that never move: growing costs one chunk and no copy.
+//! Slots are kept in chunks that never move: growing costs one chunk and no copy.
 
 use sandbar_base::Timestamp;
 
-/// No slot: the end of a list.
+/// Stands for no slot, as at the end of a list.
 pub(super) const NO_SLOT: u32 = u32::MAX;
 
 /// Slots per chunk.
 const CHUNK: usize = 64;
 
-/// More entries than this one shard can't have: the part of a hash that a slot keeps would not suffice.
+/// The most slots that a shard can have: for more, the part of the hash that a slot keeps would not suffice.
 const SLOTS_MAX: u32 = 1 << 30;
 
-/// What a slot is used for.
+/// The state of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// Nothing; on the free list.
+    /// On the free list.
     Free,
-    /// An arrival that the policy is being told of and that no reader sees yet.
+    /// Holds an arrival that the policy is being told of and that no reader sees yet.
     Reserved,
-    /// An entry that readers see.
+    /// Holds an entry that readers see.
     Resident,
-    /// The entry is gone, but the policy has not been told: the slot is kept back.
+    /// Its entry is gone, but the policy has not been told: the slot may not be reused yet.
     Departing,
 }
 
-/// An entry's facts and its place in the order of insertion, in 28 bytes. What it cost to fetch is kept in its bucket, where
-/// there is room.
+/// An entry's facts and its place in the order of insertion, in 28 bytes. The fetch cost is in the entry's bucket,
+/// which has room for it.
 #[derive(Debug)]
 #[repr(C, packed(4))]
 pub(super) struct Slot {
@@ -38,9 +39,9 @@ pub(super) struct Slot {
     expires: u64,
     /// The lowest bits of the hash.
     hash: u32,
-    /// The resident entry inserted just before this one.
+    /// Slot of the resident entry inserted just before this one.
     pub(super) older: u32,
-    /// The resident entry inserted just after this one; the next free slot where this one is free.
+    /// Slot of the resident entry inserted just after this one; the next free slot where this one is free.
     pub(super) newer: u32,
 }
 
@@ -51,7 +52,7 @@ const STATE_BITS: u64 = 0b11;
 const CHANGED_BIT: u64 = 0b100;
 const TAG_SHIFT: u32 = 3;
 const TAG_BITS: u64 = 0x7f;
-/// Of the hash: it comes last in it.
+/// Place of the tag in the hash: its highest seven bits.
 const HASH_TAG_SHIFT: u32 = 57;
 const TOLD_SHIFT: u32 = 10;
 const TOLD_LOW_BITS: u32 = 14;
@@ -60,7 +61,7 @@ const TOLD_HIGH: u64 = u32::MAX as u64;
 const WEIGHT_SHIFT: u32 = 24;
 const EXPIRES_SHIFT: u32 = 32;
 const EXPIRES_UNIT_SHIFT: u32 = 10;
-/// Counts as never.
+/// This expiry, in units, counts as never.
 const EXPIRES_MAX: u64 = u32::MAX as u64;
 
 const fn expires_units(expires: Timestamp) -> u64 {
@@ -69,7 +70,8 @@ const fn expires_units(expires: Timestamp) -> u64 {
 }
 
 impl Slot {
-    /// Of an entry that is told of in no hand-over yet and inserted after no other. The weight is at most [`WEIGHT_MAX`].
+    /// The slot of an entry that has no hand-over and no place in the order of insertion yet. The weight is at most
+    /// [`WEIGHT_MAX`].
     #[inline]
     pub(super) const fn new(state: State, hash: u64, weight_bytes: u64, expires: Timestamp) -> Self {
         let kept = (hash >> HASH_TAG_SHIFT) << TAG_SHIFT | state as u64;
@@ -86,32 +88,32 @@ impl Slot {
         Self { weight: 0, expires: 0, hash: 0, older: NO_SLOT, newer: next }
     }
 
-    /// As much of its hash as the table makes use of: 32 bits for the place and 7 for the tag.
+    /// The part of the entry's hash that the hash table uses: 32 bits for the place and 7 for the tag.
     #[inline]
     pub(super) const fn hash(&self) -> u64 {
         (self.weight >> TAG_SHIFT & TAG_BITS) << HASH_TAG_SHIFT | self.hash as u64
     }
 
-    /// Number of the hand-over that tells the policy of this entry; with the slot, it names the entry for ever: 46 bits last
-    /// for two years at a million a second.
+    /// Number of the hand-over that tells the policy of this entry; together with the slot it identifies the entry for
+    /// ever: 46 bits last for two years at a million hand-overs a second.
     #[inline]
-    pub(super) const fn told_in(&self) -> u64 {
+    pub(super) const fn told_in_batch(&self) -> u64 {
         (self.expires & TOLD_HIGH) << TOLD_LOW_BITS | self.weight >> TOLD_SHIFT & TOLD_LOW
     }
 
     #[inline]
-    pub(super) const fn set_told_in(&mut self, hand_over: u64) {
+    pub(super) const fn set_told_in_batch(&mut self, hand_over: u64) {
         self.weight = self.weight & !(TOLD_LOW << TOLD_SHIFT) | (hand_over & TOLD_LOW) << TOLD_SHIFT;
         self.expires = self.expires & !TOLD_HIGH | hand_over >> TOLD_LOW_BITS & TOLD_HIGH;
     }
 
-    /// The weight it is charged with, overhead included.
+    /// The weight that the entry is charged with, overhead included.
     #[inline]
     pub(super) const fn weight_bytes(&self) -> u64 {
         self.weight >> WEIGHT_SHIFT
     }
 
-    /// The end of its freshness lifetime in milliseconds since 1970, to about a second; `u64::MAX` where it has none.
+    /// The end of the freshness lifetime in milliseconds since 1970, to about a second; `u64::MAX` where it never ends.
     #[inline]
     pub(super) const fn expires_ms(&self) -> u64 {
         match self.expires >> EXPIRES_SHIFT {
@@ -120,7 +122,7 @@ impl Slot {
         }
     }
 
-    /// Gives it another weight and expiry; false if they are the ones that it has.
+    /// Sets weight and expiry; false if both are unchanged.
     pub(super) const fn change(&mut self, weight_bytes: u64, expires: Timestamp) -> bool {
         const NOT_WEIGHT: u64 = (1 << WEIGHT_SHIFT) - 1;
         let weight = weight_bytes << WEIGHT_SHIFT | self.weight & NOT_WEIGHT;
@@ -158,13 +160,13 @@ impl Slot {
         matches!(self.state(), State::Resident)
     }
 
-    /// Whether weight or expiry were changed since it arrived.
+    /// Whether weight or expiry were changed since the entry arrived.
     pub(super) const fn is_changed(&self) -> bool {
         self.weight & CHANGED_BIT != 0
     }
 }
 
-/// What is to be undone when an entry leaves.
+/// An entry's place in the order of insertion and its weight, which are undone when it leaves.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Link {
     pub(super) older: u32,
@@ -185,7 +187,7 @@ impl Slab {
         Self { chunks: Vec::new(), free: NO_SLOT }
     }
 
-    /// One more than the highest slot there is.
+    /// Number of slots, free ones included.
     pub(super) fn len(&self) -> u32 {
         u32::try_from(self.chunks.len() * CHUNK).unwrap_or(NO_SLOT)
     }
@@ -213,7 +215,7 @@ impl Slab {
         self.chunks.get_mut(at as usize / CHUNK).map(|chunk| &mut chunk[at as usize % CHUNK])
     }
 
-    /// The slot that [`Slab::fill`] fills next; none where all are taken.
+    /// The free slot that [`Slab::fill`] fills next; none where all [`SLOTS_MAX`] slots are taken.
     #[inline]
     pub(super) fn next(&mut self) -> Option<u32> {
         if self.free == NO_SLOT {
@@ -228,7 +230,7 @@ impl Slab {
         self.free = std::mem::replace(self.at_mut(self.free), entry).newer;
     }
 
-    /// Gives a slot back. What it says of its entry stays until it is filled again.
+    /// Puts a slot on the free list. The entry's facts stay in it until it is filled again.
     #[inline]
     pub(super) fn release(&mut self, slot: u32) {
         let next = std::mem::replace(&mut self.free, slot);
@@ -237,7 +239,7 @@ impl Slab {
         entry.newer = next;
     }
 
-    /// Lowest slots first: they are the ones in use when few are.
+    /// Adds a chunk of free slots, the lowest first, so that low slots are in use where few are.
     #[cold]
     fn grow(&mut self) -> Option<()> {
         let first = self.len();
@@ -266,11 +268,11 @@ mod tests {
             for (weight, expires) in [(0, 0), (WEIGHT_MAX, u64::MAX), (0x12_3456_789a, 0x321_cba9_8400)] {
                 let mut slot = Slot::new(State::Reserved, hash, weight, at_ms(expires));
                 for hand_over in [0, 1, (1 << 46) - 1, 0x1234_5678_9abc] {
-                    slot.set_told_in(hand_over);
+                    slot.set_told_in_batch(hand_over);
                     for state in [State::Reserved, State::Resident, State::Departing, State::Free] {
                         slot.set_state(state);
                         assert_eq!((slot.state(), slot.is_changed()), (state, false));
-                        assert_eq!((slot.told_in(), slot.hash()), (hand_over, kept(hash)));
+                        assert_eq!((slot.told_in_batch(), slot.hash()), (hand_over, kept(hash)));
                         assert_eq!((slot.weight_bytes(), slot.expires_ms()), (weight, expires));
                     }
                 }
@@ -281,11 +283,11 @@ mod tests {
     #[test]
     fn a_change_is_noted_and_leaves_the_rest() {
         let mut slot = Slot::new(State::Resident, !0, 5, at_ms(7 << 10));
-        slot.set_told_in(!0 >> 18);
+        slot.set_told_in_batch(!0 >> 18);
         assert!(!slot.change(5, at_ms(7 << 10)) && !slot.is_changed());
         assert!(slot.change(6, at_ms(u64::MAX - 1)) && slot.is_changed());
         assert!(!slot.change(6, at_ms(u64::MAX)), "both are never");
-        assert_eq!((slot.weight_bytes(), slot.expires_ms(), slot.told_in()), (6, u64::MAX, !0 >> 18));
+        assert_eq!((slot.weight_bytes(), slot.expires_ms(), slot.told_in_batch()), (6, u64::MAX, !0 >> 18));
         assert!(slot.is_resident());
     }
 

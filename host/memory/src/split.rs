@@ -1,13 +1,13 @@
-//! Which shard has which keys, and how much of the capacity.
+//! How keys and capacity are divided among the shards.
 //!
-//! The hash table of a shard doubles when it is full. If all shards had the same share of the keys they would all do so at
-//! once, and an entry would take the most it can just then. So the last shard has nearly twice the keys of the first, and the
-//! same share of the capacity.
+//! The hash table of a shard doubles when it is full. With equal shares of the keys all shards would double at the same
+//! time, and the memory per entry would be at its largest just then. So the last shard has nearly twice the keys of the
+//! first, and each shard the same share of the capacity as of the keys.
 
-/// More shards help nobody.
+/// The most shards of a tier: more would not help.
 pub(super) const SHARDS_MAX: usize = 64;
 
-/// All keys, in units.
+/// Number of equal units into which all keys are divided.
 const UNITS: usize = 256;
 
 /// How keys and capacity are split among the shards of a tier.
@@ -18,9 +18,9 @@ pub(super) struct Split {
 }
 
 impl Split {
-    /// Of so many shards, at least one and at most [`SHARDS_MAX`].
+    /// Divides among so many shards, at least one and at most [`SHARDS_MAX`].
     pub(super) fn new(shards: usize) -> Self {
-        // Shares that grow by the same factor, and together by 2, end where an exponential does.
+        // Shares that grow from shard to shard by the same factor, by 2 in total: their ends lie on an exponential.
         let end = |shard: usize| (((shard as f64 / shards as f64).exp2() - 1.0) * UNITS as f64).round() as usize;
         let mut shard_of = [0; UNITS];
         (1..shards).for_each(|shard| shard_of[end(shard)..].fill(shard as u8));
@@ -40,7 +40,8 @@ impl Split {
     }
 }
 
-/// The most shards, a power of two and at most 64, of which each has at least so much of a capacity.
+/// The largest number of shards, a power of two and at most 64, with which each shard has at least `part` of
+/// `capacity`.
 ///
 /// ```
 /// # use sandbar_memory::shards_of_at_least;

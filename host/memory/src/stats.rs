@@ -1,31 +1,31 @@
-//! What a memory tier says of itself.
+//! Statistics of a memory tier.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What a memory tier holds and has done since its start. Sums over its shards, read one after the other.
+/// The figures of a memory tier; counts are since its start. Sums over its shards, which are read one after the other.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct MemoryStats {
-    /// Name of the eviction policy that is bound.
+    /// Name of the eviction policy that is bound; empty while a swap or a change of capacity is going on.
     pub policy: String,
-    /// Digest of its component; none where it is native.
+    /// Digest of the policy's component; none where the policy is native, or the name is empty.
     pub policy_digest: Option<String>,
-    /// Shards.
+    /// Number of shards.
     pub shards: u64,
-    /// Shards where the bound policy failed and a native one stands in.
+    /// Number of shards where the bound policy failed and a native one stands in, or none.
     pub shards_standing_in: u64,
-    /// Resident entries.
+    /// Number of resident entries.
     pub entries: u64,
-    /// Bytes they weigh, overhead included.
+    /// Weight of the resident entries in bytes, overhead included.
     pub resident_bytes: u64,
-    /// Bytes that they may weigh.
+    /// Bytes that the resident entries may weigh.
     pub capacity_bytes: u64,
-    /// Bytes by which they may exceed that until the policy has answered.
+    /// Bytes by which the entries may exceed the capacity until the policy has answered.
     pub slack_bytes: u64,
     /// Entries taken in.
     pub insertions: u64,
     /// Entries that took the place of an older one of their key.
     pub replacements: u64,
-    /// Entries not taken in: too large, or the policy named the arrival itself as victim.
+    /// Entries not admitted: too large, or the policy named the arrival itself as victim.
     pub not_admitted: u64,
     /// Entries that the policy named as victims.
     pub evicted_by_policy: u64,
@@ -35,17 +35,17 @@ pub struct MemoryStats {
     pub removed: u64,
     /// Reads that the policy was told of.
     pub reads_noted: u64,
-    /// Reads that found the read buffer full. Reads that overwrote each other in it are not counted.
+    /// Reads for which the read buffer or the event queue was full. Reads that overwrote each other are not counted.
     pub reads_dropped: u64,
     /// Calls of the policy.
     pub advances: u64,
     /// Faults of the policy: errors, and answers that made no sense.
     pub faults: u64,
-    /// Times the queue of events was full.
+    /// How often the event queue overflowed.
     pub event_overflows: u64,
 }
 
-/// Counted under the table's exclusive lock.
+/// The counters that are written under the table's exclusive lock.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct TableCounts {
     pub(super) insertions: u64,
@@ -59,14 +59,15 @@ pub(super) struct TableCounts {
     pub(super) event_overflows: u64,
 }
 
-/// Counted by whoever holds the policy's lock, read by anyone.
+/// The counters that the holder of the policy's lock writes and any thread reads; readers add to `reads_dropped` as
+/// well.
 #[derive(Debug, Default)]
 pub(super) struct SeatCounts {
     pub(super) reads_noted: AtomicU64,
     pub(super) reads_dropped: AtomicU64,
     pub(super) advances: AtomicU64,
     pub(super) faults: AtomicU64,
-    /// 1 while a native policy stands in.
+    /// 1 while a native policy stands in, or none answers.
     pub(super) standing_in: AtomicU64,
 }
 

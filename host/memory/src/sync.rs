@@ -1,6 +1,7 @@
-//! The locks and atomics of the tier. Compiled with `--cfg shuttle` they are those of shuttle, whose scheduler decides at
-//! each of them which thread goes on: it tries many interleavings, finds deadlocks, and says how to repeat what failed. All
-//! atomics count as sequentially consistent there; what weaker orders allow is argued where they are used.
+//! The locks and atomics of the tier. Compiled with `--cfg shuttle` they are those of shuttle, whose scheduler decides
+//! at each of them which thread goes on: it tries many interleavings, finds deadlocks, and says how to repeat a
+//! failure. All atomics count as sequentially consistent there; why weaker orders suffice is argued where they are
+//! used.
 
 #[cfg(shuttle)]
 mod shuttle;

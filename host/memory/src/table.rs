@@ -1,5 +1,6 @@
-//! What a shard's readers-writer lock guards: the entries by key and by slot, their order of insertion, the bytes they
-//! weigh, and the events that the policy has not been told of. Nothing here calls a policy or drops a value.
+//! The table of a shard, which its readers-writer lock guards: the entries by key and by slot, their order of
+//! insertion, the bytes they weigh, and the events that the policy has not been told of. Nothing here calls a policy or
+//! drops a value.
 
 use hashbrown::hash_table::Entry;
 use sandbar_base::KeyHash;
@@ -22,19 +23,19 @@ pub(super) struct Table<V> {
     newest: u32,
     pub(super) resident_bytes: u64,
     pub(super) capacity_bytes: u64,
-    /// The most bytes there may ever be: the capacity and the slack.
+    /// The most bytes that may ever be resident: the capacity and the slack.
     limit_bytes: u64,
     pub(super) pending: Pending,
-    /// Slots whose departure the policy has not been told.
+    /// Slots whose departure the policy has not been told of.
     departing: Vec<u32>,
-    /// How many of them departed before the queue overflowed.
+    /// How many of the departing slots departed before the queue overflowed.
     departing_queued: u32,
-    /// Resident entries that arrived after the queue overflowed.
+    /// How many resident entries arrived after the queue overflowed.
     untold_unqueued: u32,
     /// Number of the last hand-over: the policy knows the entries that carry this number or a lower one.
-    pub(super) handed: u64,
-    /// Number that entries get which arrive now.
-    hand_over: u64,
+    pub(super) last_batch: u64,
+    /// Number of the hand-over that will tell of the entries that arrive now.
+    next_batch: u64,
     pub(super) counts: TableCounts,
 }
 
@@ -57,31 +58,31 @@ impl Slack {
     }
 }
 
-/// What became of an entry that was to be taken in.
+/// The result of inserting an entry into the table.
 #[derive(Debug)]
-pub(super) enum Taken<V> {
-    /// It is resident.
+pub(super) enum Inserted<V> {
+    /// The entry is resident.
     In,
-    /// It is resident in place of this one.
+    /// The entry is resident in place of an older one of its key, with this value.
     Instead(V),
-    /// It needs room first. Nothing is left of an older entry of its key.
+    /// There is no room for the entry, whose value this is. An older entry of its key is gone.
     NoRoom(V),
-    /// It can never be taken in. Nothing is left of an older entry of its key.
+    /// The entry, whose value this is, can never be taken in. An older entry of its key is gone.
     TooLarge(V),
 }
 
-/// What a policy that takes over is told of an entry by the one that leaves; nothing where it is new.
+/// What the leaving policy says of an entry to the one that takes over; zeros for an entry that arrives.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Standing {
+pub(super) struct Inherited {
     pub(super) rank: u8,
     pub(super) reads: u8,
 }
 
-/// An entry that is to be taken in.
+/// An entry that is to be inserted.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Candidate {
     pub(super) key: KeyHash,
-    /// Overhead included.
+    /// Weight of the entry, overhead included.
     pub(super) weight_bytes: u64,
     pub(super) facts: Facts,
 }
@@ -102,7 +103,7 @@ impl Candidate {
         self.facts.fetch_cost_us.min(u64::from(u32::MAX)) as u32
     }
 
-    /// What the policy is told of its arrival.
+    /// The event that tells the policy of this entry's arrival in `slot`.
     #[inline]
     pub(super) fn arrival(&self, slot: u32) -> Arrival {
         arrival(slot, self.key, self.weight_bytes, self.fetch_cost_us(), self.facts.expires.as_millis())
@@ -124,19 +125,19 @@ impl<V> Table<V> {
             departing: Vec::new(),
             departing_queued: 0,
             untold_unqueued: 0,
-            handed: 0,
-            hand_over: 1,
+            last_batch: 0,
+            next_batch: 1,
             counts: TableCounts::default(),
         }
     }
 
-    /// A key's resident entry.
+    /// The bucket of a key's resident entry.
     #[inline]
     pub(super) fn find(&self, key: KeyHash) -> Option<&Bucket<V>> {
         self.index.find(key)
     }
 
-    /// The resident entry of a slot.
+    /// The bucket of a slot's resident entry.
     pub(super) fn bucket(&self, slot: u32) -> Option<&Bucket<V>> {
         let entry = self.slab.find(slot).filter(|entry| entry.is_resident())?;
         self.index.find_slot(entry.hash(), slot)
@@ -147,7 +148,7 @@ impl<V> Table<V> {
         self.index.len()
     }
 
-    /// Says what the entries may weigh. Nothing leaves.
+    /// Sets what the entries may weigh. Nothing is evicted.
     pub(super) const fn set_capacity(&mut self, capacity_bytes: u64, slack: Slack) {
         self.capacity_bytes = capacity_bytes;
         self.limit_bytes = capacity_bytes.saturating_add(slack.bytes(capacity_bytes));
@@ -158,13 +159,13 @@ impl<V> Table<V> {
         self.limit_bytes - self.capacity_bytes
     }
 
-    /// The most bytes there may ever be.
+    /// The most bytes that may ever be resident: the capacity and the slack.
     pub(super) const fn limit_bytes(&self) -> u64 {
         self.limit_bytes
     }
 
-    /// Takes an entry in if there is room for it. An older value of its key that isn't answered goes to `displaced`.
-    pub(super) fn insert(&mut self, candidate: &Candidate, value: V, displaced: &mut Option<V>) -> Taken<V> {
+    /// Inserts an entry if there is room for it. An older value of its key that is not returned goes to `displaced`.
+    pub(super) fn insert(&mut self, candidate: &Candidate, value: V, displaced: &mut Option<V>) -> Inserted<V> {
         let Candidate { key, weight_bytes, .. } = *candidate;
         let too_large = weight_bytes > self.capacity_bytes.min(WEIGHT_MAX);
         let place = match self.index.entry(key) {
@@ -174,11 +175,11 @@ impl<V> Table<V> {
                 let slot = bucket.slot;
                 let grows_by = weight_bytes.saturating_sub(self.slab.at(slot).weight_bytes());
                 let fits = !too_large && self.resident_bytes.saturating_add(grows_by) <= self.limit_bytes;
-                // A change that can't be queued is told as a departure and an arrival instead.
+                // A change that can't be queued becomes a departure and an arrival instead.
                 if fits && self.pending.has_room() {
                     let old = std::mem::replace(bucket, candidate.bucket(value, slot)).value;
                     self.change(slot, candidate);
-                    return Taken::Instead(old);
+                    return Inserted::Instead(old);
                 }
                 *displaced = self.depart(slot, Departure::Purged);
                 return self.insert(candidate, value, &mut None);
@@ -186,19 +187,20 @@ impl<V> Table<V> {
         };
         if too_large {
             self.counts.not_admitted += 1;
-            return Taken::TooLarge(value);
+            return Inserted::TooLarge(value);
         }
         if self.resident_bytes.saturating_add(weight_bytes) > self.limit_bytes {
-            return Taken::NoRoom(value);
+            return Inserted::NoRoom(value);
         }
         let Some(slot) = self.slab.next() else {
             self.counts.not_admitted += 1;
-            return Taken::TooLarge(value);
+            return Inserted::TooLarge(value);
         };
         let mut entry = candidate.slot(State::Resident);
         let is_queued = self.pending.push(Event::Arrived(candidate.arrival(slot)));
-        // If it is the first that is not, a new count begins.
-        entry.set_told_in(self.hand_over + u64::from(!is_queued));
+        // `is_queued` is false for the first event without room: `overflow` makes the next number the current one
+        // below.
+        entry.set_told_in_batch(self.next_batch + u64::from(!is_queued));
         entry.older = self.newest;
         self.slab.fill(entry);
         self.untold_unqueued += u32::from(self.pending.has_overflowed());
@@ -208,7 +210,7 @@ impl<V> Table<V> {
         if !is_queued {
             self.overflow();
         }
-        Taken::In
+        Inserted::In
     }
 
     fn change(&mut self, slot: u32, candidate: &Candidate) {
@@ -226,7 +228,7 @@ impl<V> Table<V> {
         self.pending.push(Event::Changed { slot, weight_bytes, expires_ms });
     }
 
-    /// Gives an entry a slot, but nothing that a reader sees; none where all slots are taken.
+    /// Reserves a slot for an entry that readers don't see yet; none where all slots are taken.
     pub(super) fn reserve(&mut self, candidate: &Candidate) -> Option<u32> {
         let slot = self.slab.next()?;
         self.slab.fill(candidate.slot(State::Reserved));
@@ -243,7 +245,7 @@ impl<V> Table<V> {
         self.append(slot, weight_bytes);
     }
 
-    /// Makes an entry the newest.
+    /// Makes an entry the newest in the order of insertion, and counts it in.
     #[inline]
     fn append(&mut self, slot: u32, weight_bytes: u64) {
         match std::mem::replace(&mut self.newest, slot) {
@@ -257,7 +259,7 @@ impl<V> Table<V> {
 
     /// Removes a resident entry and notes the departure: its slot stays taken until the policy has been told.
     pub(super) fn depart(&mut self, slot: u32, reason: Departure) -> Option<V> {
-        let untold = self.pending.has_overflowed() && self.slab.at(slot).told_in() >= self.hand_over;
+        let untold = self.pending.has_overflowed() && self.slab.at(slot).told_in_batch() >= self.next_batch;
         self.untold_unqueued -= u32::from(untold);
         if !self.pending.push(Event::Departed { slot, reason }) {
             self.overflow();
@@ -275,10 +277,10 @@ impl<V> Table<V> {
         value
     }
 
-    /// Evicts the victims that the policy named, and frees their slots. `refuse` is told of those that aren't entries
-    /// that it was told of, and what they are.
+    /// Evicts the victims that the policy named, and frees their slots. `refuse` is called, with the slot's state, for
+    /// each victim that is no resident entry that the policy was told of.
     ///
-    /// Goes over them twice: memory that was not read for long is then waited for together, not one by one.
+    /// Goes over the victims twice: so cache misses on memory that was not read for long overlap instead of adding up.
     pub(super) fn evict_victims(
         &mut self,
         victims: &mut Vec<u32>,
@@ -289,13 +291,13 @@ impl<V> Table<V> {
         garbage.extend(victims.drain(..).filter_map(|slot| self.take_value(slot)));
     }
 
-    /// Frees a victim's slot. The entry is to be taken out of the index before anything else happens.
+    /// Frees a victim's slot. The caller has to take the entry out of the index before anything else happens.
     fn free_victim(&mut self, slot: u32) -> Result<(), State> {
         let entry = self.slab.find_mut(slot).ok_or(State::Free)?;
         match entry.state() {
-            State::Resident if entry.told_in() > self.handed => return Err(State::Free),
-            // It was told of in this very hand-over.
-            State::Resident if entry.told_in() == self.handed => self.counts.not_admitted += 1,
+            State::Resident if entry.told_in_batch() > self.last_batch => return Err(State::Free),
+            // The policy was told of this entry in the very hand-over that it answers.
+            State::Resident if entry.told_in_batch() == self.last_batch => self.counts.not_admitted += 1,
             State::Resident => self.counts.evicted_by_policy += 1,
             other => return Err(other),
         }
@@ -305,7 +307,7 @@ impl<V> Table<V> {
         Ok(())
     }
 
-    /// Evicts the entry that was inserted first.
+    /// Evicts the resident entry that was inserted first.
     pub(super) fn evict_oldest(&mut self) -> Option<V> {
         if self.oldest == NO_SLOT {
             return None;
@@ -314,14 +316,14 @@ impl<V> Table<V> {
         self.depart(self.oldest, Departure::Evicted)
     }
 
-    /// Evicts what was inserted first until `weight_bytes` more would not exceed `limit_bytes`.
+    /// Evicts in the order of insertion until `weight_bytes` more would not exceed `limit_bytes`.
     pub(super) fn make_room(&mut self, weight_bytes: u64, limit_bytes: u64, garbage: &mut Vec<V>) {
         while self.resident_bytes.saturating_add(weight_bytes) > limit_bytes && self.oldest != NO_SLOT {
             garbage.extend(self.evict_oldest());
         }
     }
 
-    /// Takes an entry out of the index.
+    /// Takes an entry out of the index and returns its value.
     fn take_value(&mut self, slot: u32) -> Option<V> {
         let hash = self.slab.at(slot).hash();
         self.index.remove_slot(hash, slot).map(|bucket| bucket.value)
@@ -341,15 +343,16 @@ impl<V> Table<V> {
         }
     }
 
-    /// From now on the table remembers what came and went: entries of the next hand-over's number are the ones that are
-    /// not in the queue.
+    /// Called when the queue overflows: from now on the table remembers arrivals and departures. Entries that arrive
+    /// from now on get the next number, which tells them from those whose arrival is in the queue.
     fn overflow(&mut self) {
-        self.hand_over += 1;
+        self.next_batch += 1;
         self.departing_queued = self.departing.len() as u32;
         self.counts.event_overflows += 1;
     }
 
-    /// Moves all pending events into `words` and the slots that are free once the policy has been told into `released`.
+    /// Moves all pending events into `words`, and into `released` the slots that become free once the policy has been
+    /// told.
     pub(super) fn take_pending(&mut self, words: &mut Vec<u64>, released: &mut Vec<u32>) {
         let overflowed = self.pending.has_overflowed();
         self.pending.take(words);
@@ -359,11 +362,11 @@ impl<V> Table<V> {
         self.forget_pending(released);
     }
 
-    /// Starts a new hand-over without writing down what the last one would have told.
+    /// Drops the pending events, and starts a new hand-over.
     pub(super) fn forget_pending(&mut self, released: &mut Vec<u32>) {
         self.pending.clear();
-        self.handed = self.hand_over;
-        self.hand_over += 1;
+        self.last_batch = self.next_batch;
+        self.next_batch += 1;
         self.untold_unqueued = 0;
         self.departing_queued = 0;
         released.append(&mut self.departing);
@@ -371,15 +374,15 @@ impl<V> Table<V> {
 
     fn write_down(&self, words: &mut Vec<u64>) {
         for slot in &self.departing[self.departing_queued as usize..] {
-            if self.slab.at(*slot).told_in() < self.hand_over {
+            if self.slab.at(*slot).told_in_batch() < self.next_batch {
                 pack(Event::Departed { slot: *slot, reason: Departure::Evicted }, words);
             }
         }
-        let unqueued = |_, entry: &Slot| entry.told_in() >= self.hand_over;
+        let unqueued = |_, entry: &Slot| entry.told_in_batch() >= self.next_batch;
         self.write_newest(self.untold_unqueued as usize, unqueued, words);
     }
 
-    /// Writes down the arrival of the `count` newest entries that `are_due`, in the order of insertion.
+    /// Packs the arrivals of the `count` newest entries for which `is_due` holds, in the order of insertion.
     pub(super) fn write_newest(&self, count: usize, is_due: impl Fn(u32, &Slot) -> bool, words: &mut Vec<u64>) {
         let mut due = Vec::with_capacity(count);
         let mut at = self.newest;
@@ -391,13 +394,13 @@ impl<V> Table<V> {
             at = entry.older;
         }
         for slot in due.into_iter().rev() {
-            self.write_arrival(slot, Standing::default(), words);
+            self.write_arrival(slot, Inherited::default(), words);
         }
     }
 
-    /// Writes down the arrival of a resident entry.
-    pub(super) fn write_arrival(&self, slot: u32, standing: Standing, words: &mut Vec<u64>) {
-        let Standing { rank, reads } = standing;
+    /// Packs the arrival of a resident entry.
+    pub(super) fn write_arrival(&self, slot: u32, standing: Inherited, words: &mut Vec<u64>) {
+        let Inherited { rank, reads } = standing;
         if let Some(bucket) = self.bucket(slot) {
             let entry = self.slab.at(slot);
             let arrival = Arrival {
@@ -409,13 +412,13 @@ impl<V> Table<V> {
         }
     }
 
-    /// Notes a thread's first read here, of `slot`, which may have been given away since.
+    /// Notes a thread's first read in this shard, of `slot`, which may have another entry or none by now.
     pub(super) fn note_first(&mut self, slot: u32) -> Noted {
         self.reads.make_stripe();
         if self.slab.at(slot).is_resident() { self.reads.note(slot) } else { Noted::NoRoom }
     }
 
-    /// Queues the reads that were noted: what is queued next happened after them.
+    /// Queues the noted reads, before the events that happen after them.
     #[inline]
     pub(super) fn absorb(&mut self) {
         if self.reads.is_empty() {

@@ -1,4 +1,5 @@
-//! The engine against policies that are honest, hostile, slow and watchful; with `--cfg shuttle` under many interleavings.
+//! Tests of the tier with policies that are honest, hostile, slow or check what they are told; with `--cfg shuttle`
+//! under many interleavings.
 
 #[cfg(not(shuttle))]
 mod basics;

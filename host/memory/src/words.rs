@@ -1,9 +1,9 @@
-//! The 64-bit words in which events wait for the policy: how many there may be, and how the most frequent event is packed.
+//! The 64-bit words into which events for the policy are packed: how many may be queued, and a fast packing of reads.
 
-/// Bound of the queue in 64-bit words: 64 KiB, some 1,600 arrivals.
+/// Bound of the event queue in 64-bit words: 64 KiB, some 1,600 arrivals.
 pub(super) const WORDS_MAX: usize = 8192;
 
-/// The event that `slot` was read, which `pack` packs too, but not as fast.
+/// The packed event that `slot` was read: the same word as `pack` makes, only faster.
 #[inline]
 pub(super) const fn touched(slot: u32) -> u64 {
     (slot as u64) << 32

@@ -1,5 +1,5 @@
-//! The program, made to break its promises: what the variable `NODE_FAULTS` names is switched off. So a test sees that it
-//! would notice.
+//! The program, made to break its promises: the protections that the variable `NODE_FAULTS` names are switched off. So
+//! a test can show that it would notice.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! Who reads: visitors who are told apart, and the ways in which they ask.
+//! The visitors who read, and the ways in which they ask.
 
 use fastrand::Rng;
 
@@ -6,7 +6,7 @@ use super::{Page, Read, Run, Seen, Source};
 use crate::client::{Answer, Client};
 use crate::versions::{Kind, VISITOR, shown};
 
-/// A visitor. Two of them share a language, and one has nothing to be known by.
+/// A visitor. Two visitors have the same language, and one sends no field that tells it apart.
 #[derive(Clone, Copy, Debug)]
 struct Visitor {
     name: &'static str,
@@ -21,29 +21,29 @@ const VISITORS: [Visitor; 5] = [
     Visitor { name: "anybody", fields: &[] },
 ];
 
-/// The way in which somebody asks.
+/// The way in which a visitor asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Manner {
     /// For the page.
     Plain,
-    /// For its fields alone.
+    /// For the page's fields alone.
     Head,
-    /// For what is new (RFC 9111 section 5.2.1.4).
+    /// For the page, validated now (`no-cache`, RFC 9111 section 5.2.1.4).
     Reload,
-    /// For some of its bytes.
+    /// For some of the page's bytes.
     Range(&'static str),
     /// For the page unless it is the one with this entity tag.
     Unless(String),
 }
 
-/// What somebody is about to ask for.
+/// A request that is about to be made: by whom, and in which way.
 #[derive(Clone, Debug)]
 pub(super) struct Asking {
     visitor: Visitor,
     manner: Manner,
 }
 
-/// What somebody was shown, as [`Asking::read`] is to note it.
+/// The facts about an answer that [`Asking::read`] puts into the history.
 pub(super) struct Noted {
     pub(super) page: Page,
     pub(super) by: Run,
@@ -54,7 +54,7 @@ pub(super) struct Noted {
 }
 
 impl Asking {
-    /// Somebody, at random, in some manner; `held` is the entity tag of a copy that they might have.
+    /// A random visitor in a random manner; `held` is the entity tag of a copy that the visitor might have.
     pub(super) fn any(rng: &mut Rng, held: Option<&str>) -> Self {
         let manner = match (rng.u8(..12), held) {
             (0, _) => Manner::Head,
@@ -67,7 +67,7 @@ impl Asking {
         Self { visitor: VISITORS[rng.usize(..VISITORS.len())], manner }
     }
 
-    /// Asks for it.
+    /// Sends the request.
     pub(super) async fn ask(&self, client: &mut Client, page: &str) -> anyhow::Result<Answer> {
         let mut fields = vec![(VISITOR, self.visitor.name)];
         fields.extend(self.visitor.fields);
@@ -81,10 +81,10 @@ impl Asking {
         client.send(method, page, &fields, "").await
     }
 
-    /// What they have seen.
+    /// The read that an answer amounts to.
     ///
     /// # Errors
-    /// When the answer is no true copy of anything.
+    /// When the answer is no true copy of any version.
     pub(super) fn read(&self, page: &str, answer: &Answer, noted: Noted) -> anyhow::Result<Read> {
         let shown = shown(page, answer)?;
         let known_as = |name: &str| {

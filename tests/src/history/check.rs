@@ -1,4 +1,4 @@
-//! The checker.
+//! The checker: whether a history keeps its promises.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -6,23 +6,23 @@ use std::time::Duration;
 
 use super::{History, Page, Promise, Reach, Read, Run, Seen, Source};
 
-/// What is held against a history.
+/// The rules that a history is checked by.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
-    /// After how long a promise holds on other nodes than the one that gave it; none: never.
+    /// After how long a promise holds on nodes other than the one that gave it; with none it never does.
     pub elsewhere: Option<Duration>,
-    /// Whether the shared tier never goes back to an older version: what lease tokens are for.
+    /// Whether the shared tier must never go back to an older version, which lease tokens ensure.
     pub l2_never_goes_back: bool,
 }
 
-/// What was looked at.
+/// How much was checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Reads.
+    /// Number of reads.
     pub reads: usize,
-    /// Those that some promise had something to say about.
+    /// Reads that were bound by some promise.
     pub bound: usize,
-    /// Promises.
+    /// Number of promises.
     pub promises: usize,
     /// Reads of pages that are not the same for all.
     pub told_apart: usize,
@@ -37,31 +37,31 @@ impl std::ops::AddAssign for Tally {
     }
 }
 
-/// What should never have been shown.
+/// A read that should never have happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Violation {
-    /// Somebody was shown what was made for another: another variant than their request selects, or another's cookie.
+    /// A visitor was shown what was made for another: another variant than the request selects, or another's cookie.
     MadeForAnother {
         /// What they were shown.
         read: Read,
     },
-    /// Somebody insisted on what is new, and was shown what was older when they asked.
+    /// A visitor insisted on new content, and was shown a version that was old when it asked.
     NotValidated {
         /// What they were shown.
         read: Read,
     },
-    /// Somebody was shown an older version than promised.
+    /// A visitor was shown an older version than promised.
     Stale {
         /// What they were shown.
         read: Read,
         /// What had been promised.
         promise: Promise,
     },
-    /// The shared tier had shown a newer version before.
+    /// The shared tier showed an older version than it had shown before.
     WentBack {
-        /// What it showed.
+        /// What the tier showed.
         read: Read,
-        /// What it had shown.
+        /// What the tier had shown before.
         before: Read,
     },
 }
@@ -92,8 +92,8 @@ pub fn check(history: &History, rules: &Rules) -> Result<Tally, Violation> {
     Ok(tally)
 }
 
-/// What a visitor is shown is the variant that their request selects, or for all alike; its cookie, if any, is theirs; and
-/// what they insisted on is as new as it was when they asked.
+/// Checks that an answer is the variant that the visitor's request selects, or the same for all; that its cookie, if
+/// any, is the visitor's; and that a visitor who insisted got at least the version of the time when it asked.
 #[expect(clippy::result_large_err, reason = "made once per history, and read by people")]
 fn is_its_visitors(read: &Read) -> Result<(), Violation> {
     let Seen { visitor, selects, shows, cookie_of, insists_on, .. } = &read.seen;
@@ -107,7 +107,7 @@ fn is_its_visitors(read: &Read) -> Result<(), Violation> {
     Ok(())
 }
 
-/// Promises by page, and by whom they bind.
+/// Promises by page, and by the nodes that they bind.
 struct Promised {
     everywhere: HashMap<Page, Floors>,
     here: HashMap<(Page, Run), Floors>,
@@ -136,7 +136,7 @@ impl Promised {
     }
 }
 
-/// Promises in the order in which they come to hold; beside each the one of the newest version so far.
+/// Promises in the order in which they begin to hold, each replaced by the one of the newest version so far.
 struct Floors(Vec<(Duration, Promise)>);
 
 impl Floors {
@@ -150,15 +150,15 @@ impl Floors {
         Self(due)
     }
 
-    /// The newest that held before `asked`.
+    /// The promise of the newest version that held before `asked`.
     fn before(&self, asked: Duration) -> Option<Promise> {
         let count = self.0.partition_point(|(due, _)| *due < asked);
         count.checked_sub(1).map(|last| self.0[last].1)
     }
 }
 
-/// Reads of one variant from the shared tier, one after the other, never show an older version; only what emptied it lies
-/// between.
+/// Checks that successive reads of one variant from the shared tier never show an older version, unless the tier was
+/// emptied in between.
 #[expect(clippy::result_large_err, reason = "made once per history, and read by people")]
 fn never_goes_back(reads: &[&Read], emptied: &[(Duration, Duration)]) -> Result<(), Violation> {
     let mut by_variant: HashMap<(Page, &str), Vec<&Read>> = HashMap::new();
@@ -260,7 +260,7 @@ mod tests {
         Promise { page: 7, version, by, reach: Reach::Everywhere, acknowledged }
     }
 
-    /// Whether the history of these reads and promises is in order.
+    /// Whether the history of these reads and promises has no violation.
     fn holds(reads: &[Read], promises: &[Promise], rules: &Rules) -> bool {
         let history = History { reads: reads.to_vec(), promises: promises.to_vec(), emptied: Vec::new() };
         check(&history, rules).is_ok()

@@ -1,4 +1,4 @@
-//! Trouble for a fleet, one at a time, as a seed wants it.
+//! Troubles that befall a fleet, one at a time, chosen by a seed.
 
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ pub enum Trouble {
     NodeStopped(usize),
     /// A node is killed, and started again.
     NodeKilled(usize),
-    /// A node's way to Redis fails.
+    /// A node's connection to Redis fails.
     Link(usize, Fault),
-    /// A node's way to Redis is cut, and what it misses is trimmed from the streams before it is back.
+    /// A node's connection to Redis is cut, and the messages it misses are trimmed from the streams before it is back.
     Trimmed(usize),
     /// Redis stands still.
     RedisStopped,
@@ -27,34 +27,34 @@ pub enum Trouble {
     RedisFlushed,
     /// A Cluster's master of these slots stands still.
     MasterStopped(usize),
-    /// A Cluster's master of these slots is killed, its replica takes over, and it comes back as that one's.
+    /// A Cluster's master of these slots is killed, its replica takes over, and the old master comes back as a replica.
     MasterKilled(usize),
 }
 
 /// A trouble and its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// How long all is well before it.
+    /// How long the fleet is left alone before the trouble.
     pub rest: Duration,
     /// What happens.
     pub trouble: Trouble,
     /// How long it lasts.
     pub lasts: Duration,
-    /// Whether nobody writes or purges for a while when it is over.
+    /// Whether no client writes or purges for a while when it is over.
     pub calm: bool,
 }
 
-/// Steps on one server until `span` is over; a calm counts for `calm`.
+/// Steps for nodes on one server until `span` is over; each calm is counted as `calm` long.
 pub fn plan(seed: u64, nodes: usize, span: Duration, calm: Duration) -> Vec<Step> {
     steps(seed, span, calm, |rng| any(rng, nodes))
 }
 
-/// The same for one node that shares nothing.
+/// Like [`plan`], for one node without a Redis.
 pub fn plan_alone(seed: u64, span: Duration, calm: Duration) -> Vec<Step> {
     steps(seed, span, calm, any_alone)
 }
 
-/// The same on a Cluster of so many masters.
+/// Like [`plan`], for nodes on a Cluster of so many masters.
 pub fn plan_on_cluster(seed: u64, nodes: usize, masters: usize, span: Duration, calm: Duration) -> Vec<Step> {
     steps(seed, span, calm, |rng| any_on_cluster(rng, nodes, masters))
 }
@@ -110,10 +110,10 @@ fn any_on_cluster(rng: &mut Rng, nodes: usize, masters: usize) -> Step {
 }
 
 impl Trouble {
-    /// Lets it begin.
+    /// Begins the trouble.
     ///
     /// # Errors
-    /// When what is to be stopped does not run.
+    /// When the process that is to be stopped does not run.
     pub fn strike(self, nodes: &mut Nodes) -> anyhow::Result<()> {
         match self {
             Self::NodeStopped(node) => nodes[node].pause(),
@@ -140,10 +140,10 @@ impl Trouble {
         }
     }
 
-    /// Lets it be over.
+    /// Ends the trouble.
     ///
     /// # Errors
-    /// When what was killed does not start again.
+    /// When a killed process does not start again.
     pub async fn heal(self, nodes: &mut Nodes) -> anyhow::Result<()> {
         match self {
             Self::NodeStopped(node) => nodes[node].resume()?,
@@ -161,7 +161,7 @@ impl Trouble {
         Ok(())
     }
 
-    /// Whether the shared tier loses what it has, or its newest part.
+    /// Whether the shared tier may lose its content, or the newest part of it.
     pub const fn empties(self) -> bool {
         matches!(self, Self::RedisKilled | Self::RedisFlushed | Self::MasterStopped(_) | Self::MasterKilled(_))
     }

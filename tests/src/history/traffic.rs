@@ -1,5 +1,5 @@
-//! Clients that read, write and purge at random, and note what they saw. Readers are several visitors, who ask for the
-//! same page at the same moment, each in a way of their own.
+//! Clients that read, write and purge at random, and note what they saw. At each reader several visitors ask for the
+//! same page at the same moment, each in its own way.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::versions::{VERSION, Versions, surrogate_key};
 /// How long a client waits for an answer: longer than any deadline in the nodes, shorter than a stop may last.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// How many ask for a page at the same moment, at most, of those who read at one place.
+/// How many visitors of one reader ask for a page at the same moment at most.
 const AT_ONCE: usize = 3;
 
 /// What the traffic is made of.
@@ -33,9 +33,9 @@ pub struct Mix {
     pub pages: usize,
     /// Readers of each node.
     pub readers: usize,
-    /// Who write through any node.
+    /// Clients that write, through any node.
     pub writers: usize,
-    /// Who change the origin behind the nodes' back, and then purge at any of them.
+    /// Clients that change pages at the origin directly, and then purge them at any node.
     pub purgers: usize,
 }
 
@@ -53,7 +53,7 @@ pub struct Traffic {
     lost: Arc<AtomicU64>,
 }
 
-/// What all clients know.
+/// What all clients have in common.
 struct World {
     clock: HistoryClock,
     pages: Vec<String>,
@@ -64,14 +64,14 @@ struct World {
     lost: Arc<AtomicU64>,
 }
 
-/// A node as its clients see it.
+/// A node as its clients know it: its addresses, and how often it was started.
 struct Door {
     listen: SocketAddr,
     admin: SocketAddr,
     starts: Arc<AtomicU32>,
 }
 
-/// For whom pages are, one after the other.
+/// The kinds of the pages, in turn; see [`crate::versions::Kind`].
 const KINDS: [&str; 12] =
     ["k", "cookie", "k", "language", "account", "cookie", "welcome", "private", "k", "cookie", "language", "k"];
 
@@ -81,7 +81,8 @@ pub fn pages(count: usize) -> Vec<String> {
 }
 
 impl Traffic {
-    /// Lets it begin. `clock` is where times are counted from; the choices follow from `seed`, their interleaving does not.
+    /// Starts the traffic. Times are those of `clock`; the clients' choices follow from `seed`, their interleaving does
+    /// not.
     pub fn start(nodes: &Nodes, mix: Mix, seed: u64, clock: HistoryClock) -> Self {
         let (stop, calm) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
         let lost = Arc::<AtomicU64>::default();
@@ -114,15 +115,16 @@ impl Traffic {
         Self { stop, calm, clients, lost }
     }
 
-    /// Whether nobody writes or purges for now: what was missed before is not covered up by what comes after.
+    /// Sets whether no client writes or purges for now, so that a purge that was missed is not covered up by later
+    /// ones.
     pub fn calm(&self, calm: bool) {
         self.calm.store(calm, Ordering::Relaxed);
     }
 
-    /// Ends it, and answers with what its clients saw.
+    /// Ends the traffic, and returns what its clients saw.
     ///
     /// # Errors
-    /// When an answer was none: an error status, or no true copy of any version.
+    /// When an answer had an error status, or was no true copy of any version.
     pub async fn end(mut self) -> anyhow::Result<History> {
         self.stop.store(true, Ordering::Relaxed);
         let mut history = History::default();
@@ -132,7 +134,7 @@ impl Traffic {
         Ok(history)
     }
 
-    /// Requests that no answer came to: of nodes that were stopped or killed.
+    /// Requests without an answer, as their node was stopped or killed.
     pub fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
     }
@@ -179,7 +181,7 @@ async fn read(world: Arc<World>, node: usize, mut rng: Rng) -> anyhow::Result<Hi
     let mut held: Vec<Option<String>> = vec![None; world.pages.len()];
     while world.goes_on() {
         let page = rng.usize(..world.pages.len());
-        // Now one asks, now several at the same moment.
+        // One to several visitors ask at the same moment.
         let several = rng.usize(1..=AT_ONCE);
         let asking: Vec<Asking> = (0..several).map(|_| Asking::any(&mut rng, held[page].as_deref())).collect();
         let each =
@@ -199,7 +201,7 @@ async fn read(world: Arc<World>, node: usize, mut rng: Rng) -> anyhow::Result<Hi
     Ok(history)
 }
 
-/// What somebody is shown, and its entity tag; none where no answer came.
+/// One visitor's read, and the entity tag of the answer; none where no answer came.
 async fn read_once(
     world: &World,
     node: usize,
@@ -227,7 +229,7 @@ async fn write(world: Arc<World>, mut rng: Rng) -> anyhow::Result<History> {
             && answer.status == 200
         {
             let version = answer.field(VERSION).and_then(|version| version.parse().ok()).context("no version")?;
-            // The origin has accepted it in any case; what the others know of it is said beside.
+            // The origin has accepted the write in any case; `detail` tells whether the other nodes know of its purge.
             let pending = answer.cache_status().value("detail") == Some("purge-pending");
             let (reach, acknowledged) = (if pending { Reach::Here } else { Reach::Everywhere }, world.now());
             history.promises.push(Promise { page, version, by, reach, acknowledged });
@@ -255,7 +257,7 @@ async fn purge(world: Arc<World>, mut rng: Rng) -> anyhow::Result<History> {
             let acknowledged = world.now();
             let reach = match answer.status.as_u16() {
                 200 => Reach::Everywhere,
-                // Done here, and said so: not recorded for the others.
+                // Done on this node, but not recorded for the others, as the answer says.
                 202 | 503 => Reach::Here,
                 other => anyhow::bail!("a purge was answered with {other}: {}", answer.text()),
             };
@@ -268,7 +270,7 @@ async fn purge(world: Arc<World>, mut rng: Rng) -> anyhow::Result<History> {
     Ok(history)
 }
 
-/// A purge that reaches `page`, and all that it reaches.
+/// A random purge whose scope holds `page`, and all pages in that scope.
 fn scope(pages: &[String], page: Page, rng: &mut Rng) -> (Value, Vec<Page>) {
     let path = &pages[page];
     let all_with = |has: &dyn Fn(&String) -> bool| (0..pages.len()).filter(|n| has(&pages[*n])).collect::<Vec<_>>();

@@ -1,5 +1,5 @@
-//! A node: `sandbar serve` as a process of its own, on ports that stay its own. It can be stopped in its tracks (SIGSTOP),
-//! let go on, killed, and started again as if nothing had been.
+//! A node: `sandbar serve` as a process of its own, on ports that stay the same. It can be paused (SIGSTOP), resumed,
+//! killed, and started again with the same data.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -37,11 +37,11 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts one with these settings (`sandbar.toml` without `data_dir` and addresses), and these variables in its
+    /// Starts a node with these settings (`sandbar.toml` without `data_dir` and addresses), and these variables in its
     /// environment. Waits until it answers.
     ///
     /// # Errors
-    /// When it does not start; its own words are in the error.
+    /// When it does not start; the error has its log.
     pub async fn start(settings: &str, env: &[(&str, &str)]) -> anyhow::Result<Self> {
         // A port that was free a moment ago can be taken by the time the node binds it: then others are tried.
         let mut last = None;
@@ -55,7 +55,7 @@ impl Node {
         Err(last.context("no try was made")?)
     }
 
-    /// One that is not running yet: its ports are known and nothing listens there.
+    /// A node that is not running yet: its ports are known and nothing listens there.
     ///
     /// # Errors
     /// When no directory or port can be had.
@@ -101,7 +101,7 @@ impl Node {
     /// Stops it as an operator does (SIGTERM): it ends what is under way. Answers when it has ended.
     ///
     /// # Errors
-    /// When it does not run, or takes longer than so long.
+    /// When it does not run, or takes longer than `at_most`.
     pub async fn stop(&mut self, at_most: Duration) -> anyhow::Result<()> {
         let mut process = self.process.take().context("the node does not run")?;
         process.signal(Signal::TERM)?;
@@ -110,7 +110,7 @@ impl Node {
         Ok(())
     }
 
-    /// SIGSTOP: its sockets stay open, the kernel goes on accepting, and nothing answers.
+    /// Pauses it with SIGSTOP: its sockets stay open, the kernel goes on accepting, and nothing answers.
     ///
     /// # Errors
     /// When it does not run.
@@ -134,22 +134,22 @@ impl Node {
         self.process.as_ref().context("the node does not run")
     }
 
-    /// How often it has been started: goes on counting for whoever watches it.
+    /// How often it has been started; the counter goes on counting for those who keep it.
     pub fn starts(&self) -> Arc<AtomicU32> {
         Arc::clone(&self.starts)
     }
 
-    /// Where clients are listened to.
+    /// The node's address for clients.
     pub const fn address(&self) -> SocketAddr {
         self.listen
     }
 
-    /// Where operators are.
+    /// The node's address for operators.
     pub const fn admin_address(&self) -> SocketAddr {
         self.admin
     }
 
-    /// A client that calls it `host`.
+    /// A client whose requests name `host`.
     pub fn client(&self, host: &str) -> Client {
         Client::new(self.listen, host)
     }
@@ -170,7 +170,7 @@ impl Node {
         self.admin("POST", &format!("/tenants/{TENANT}/purge"), purges.to_string()).await
     }
 
-    /// Whether a client has sent it something that it has not read yet, as the kernel says.
+    /// Whether a client has sent bytes that the node has not read yet, as the kernel tells.
     pub fn has_unread(&self) -> bool {
         let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
         let port = format!(":{:04X}", self.listen.port());
@@ -194,7 +194,7 @@ impl Node {
         report["counters"][name].as_u64().with_context(|| format!("no counter {name:?} in {report}"))
     }
 
-    /// Whether it hears what the other nodes say.
+    /// Whether it hears the other nodes on all partitions of the bus.
     ///
     /// # Errors
     /// When no answer came, or it has no fleet.
@@ -204,7 +204,7 @@ impl Node {
         Ok(deaf.as_u64().with_context(|| format!("no fleet in {stats}"))? == 0)
     }
 
-    /// Whether nothing that it has fetched is on its way into a tier.
+    /// Whether no fetched response is still on its way into a tier.
     ///
     /// # Errors
     /// When no answer came.
@@ -242,10 +242,10 @@ impl Node {
     }
 }
 
-/// The program, built beside what runs now: the package of the tests has it as a target of its own, so that it is
-/// always of the present sources; benches find the workspace's.
+/// The program, in the folder of the running test or bench. The tests' package builds it as a target of its own
+/// (`sandbar-node`), so that it is always of the present sources; benches find the workspace's.
 ///
-/// What breaks its promises on purpose is another program: the released one can't.
+/// The one that breaks its promises on purpose is another program, as the released one can't.
 fn program(is_faulty: bool) -> anyhow::Result<PathBuf> {
     let mut dir = std::env::current_exe()?;
     dir.pop();

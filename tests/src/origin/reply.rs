@@ -1,4 +1,4 @@
-//! What an origin answers, and how badly it behaves meanwhile.
+//! The replies of an origin, with the faults that a test wants in them.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use tokio::sync::watch;
 /// A reply's content on the wire.
 pub(super) type Content = UnsyncBoxBody<Bytes, anyhow::Error>;
 
-/// Something that is closed until a test opens it, and stays open: an origin's reply can be made to wait for it, so that
-/// a test decides what happens before and after.
+/// A gate that is closed until a test opens it, and then stays open. An origin's reply can be made to wait for it, so
+/// that the test decides what happens before and after.
 #[derive(Clone, Debug)]
 pub struct Gate(Arc<watch::Sender<bool>>);
 
 impl Gate {
-    /// A closed one.
+    /// A closed gate.
     pub fn closed() -> Self {
         Self(Arc::new(watch::Sender::new(false)))
     }
@@ -31,7 +31,7 @@ impl Gate {
         self.0.send_replace(true);
     }
 
-    /// How many wait for it, while it is closed.
+    /// How many replies wait for the gate, while it is closed.
     pub fn waiting(&self) -> usize {
         self.0.receiver_count()
     }
@@ -140,7 +140,7 @@ impl Reply {
         self
     }
 
-    /// Turns it into a response, when its time has come. An error closes the connection.
+    /// Makes the response, after the delay and the gate. An error closes the connection.
     pub(super) async fn send(self) -> anyhow::Result<Response<Content>> {
         tokio::time::sleep(self.delay).await;
         if let Some(gate) = &self.gate {
@@ -171,7 +171,7 @@ impl Reply {
         let frames = futures_util::stream::unfold(receiver, |mut receiver| async move {
             let frame = receiver.recv().await?;
             if frame.is_err() {
-                // Whoever is told that there is nothing yet sends what they have; then comes the break.
+                // Pending once makes hyper send what it has buffered, before the break.
                 tokio::task::yield_now().await;
             }
             Some((frame, receiver))
@@ -179,7 +179,7 @@ impl Reply {
         BodyExt::boxed_unsync(StreamBody::new(frames))
     }
 
-    /// Sends the content piece by piece; ends early where nobody reads any more.
+    /// Sends the content piece by piece; ends early when the connection is gone.
     async fn feed(self, sender: tokio::sync::mpsc::Sender<anyhow::Result<Frame<Bytes>>>) {
         let (mut rest, mut sent) = (self.body, 0);
         let mut stops: Vec<usize> =

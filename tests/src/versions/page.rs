@@ -1,4 +1,4 @@
-//! Pages: what their names say of whom they are for, what they show, and whether an answer is a true copy.
+//! Pages: for whom they are, by their names; their content; and the check whether an answer is a true copy.
 
 use anyhow::{Context, bail, ensure};
 
@@ -11,7 +11,7 @@ pub const VISITOR: &str = "x-visitor";
 /// The field that names the visitor whose request brought an answer.
 pub const MADE_FOR: &str = "x-made-for";
 
-/// For whom a page is; the letters at the end of its name say it: `/p0/k1` is for all alike, `/p1/cookie5` is another one for
+/// For whom a page is, by the letters of its last segment: `/p0/k1` is the same for all, `/p1/cookie5` another one for
 /// each cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -23,13 +23,14 @@ pub enum Kind {
     Language,
     /// `private`: for one visitor alone.
     Private,
-    /// `account`: for all alike who have no credentials, and for one request alone that has some (RFC 9111 section 3.5).
+    /// `account`: the same for all without credentials, and for one request alone where it has some (RFC 9111 section
+    /// 3.5).
     Account,
     /// `welcome`: the same for all, but each validation brings its visitor a cookie.
     Welcome,
 }
 
-/// A variant of a page: whom it is for. The empty one is for all alike.
+/// A variant of a page, by whom it is for; the empty one is the same for all.
 pub type Variant = String;
 
 impl Kind {
@@ -46,7 +47,8 @@ impl Kind {
         }
     }
 
-    /// The variant that a request with these fields selects; `field` answers with the value of one, or with nothing.
+    /// The variant that a request with these fields selects; `field` returns the value of a field, if
+    /// there is one.
     pub fn variant<'a>(self, field: impl Fn(&str) -> Option<&'a str>) -> Variant {
         let name = match self {
             Self::Alike | Self::Welcome => return Variant::new(),
@@ -56,7 +58,7 @@ impl Kind {
             Self::Account => "authorization",
         };
         let value = field(name).unwrap_or("");
-        // Who sends no credentials has what is for all; who sends no cookie has a page of their own kind.
+        // Without credentials a request selects what is the same for all; without a cookie a variant of its own.
         if value.is_empty() && self == Self::Account { Variant::new() } else { format!("<{value}>") }
     }
 
@@ -89,7 +91,7 @@ pub(super) fn tag(version: u64, variant: &str) -> String {
     format!("\"{version}{variant}\"")
 }
 
-/// What a variant of a page shows: nobody can take one for another, or half of one for all of it.
+/// The content of a variant of a page, by which variants can't be confused, nor a part with the whole.
 pub(super) fn content(page: &str, version: u64, variant: &str, bytes: usize) -> String {
     let line = match variant {
         "" => format!("{page} is at version {version}\n"),
@@ -103,18 +105,19 @@ pub(super) fn content(page: &str, version: u64, variant: &str, bytes: usize) -> 
 pub struct Shown {
     /// The version of the page.
     pub version: u64,
-    /// Its variant.
+    /// The variant of the page.
     pub variant: Variant,
-    /// The visitor whose request brought it, where the answer says so.
+    /// The visitor whose request brought the answer, where the answer says so.
     pub made_for: Option<String>,
     /// The visitor whom a cookie names.
     pub cookie_of: Option<String>,
 }
 
-/// What an answer shows, if it is a true copy of the page, all of it, a part, or none (304, and to HEAD).
+/// What an answer shows, if it is a true copy of the page: of the whole, of a part, or without content (304, and to
+/// HEAD).
 ///
 /// # Errors
-/// When it is not: what is wrong with it.
+/// What is wrong with the answer, when it is no true copy.
 pub fn shown(page: &str, answer: &Answer) -> anyhow::Result<Shown> {
     let tag = answer.field("etag").with_context(|| format!("{page}: no entity tag in {answer:?}"))?;
     let tag = tag.trim_matches('"');
@@ -152,7 +155,7 @@ pub fn shown(page: &str, answer: &Answer) -> anyhow::Result<Shown> {
 /// The version that an answer shows, if it is a whole and true copy of a page that is the same for all.
 ///
 /// # Errors
-/// When it is not: what is wrong with it.
+/// What is wrong with the answer, when it is no such copy.
 pub fn version_shown(page: &str, answer: &Answer) -> anyhow::Result<u64> {
     ensure!(answer.status == 200, "{page}: {} {:?}: {}", answer.status, answer.fields, answer.text());
     let version = answer.field(VERSION).and_then(|version| version.parse().ok()).context("no version")?;

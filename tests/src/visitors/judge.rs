@@ -1,4 +1,4 @@
-//! Whether an answer was for the one who got it.
+//! The check whether an answer was for the visitor who got it.
 
 use std::fmt;
 
@@ -9,15 +9,15 @@ use super::{ANSWER, Audience};
 /// An answer that was made for another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wrong {
-    /// Who got it.
+    /// The visitor who got it.
     pub visitor: String,
-    /// For whom it was made.
+    /// The visitor for whom it was made.
     pub made_for: String,
     /// What is wrong with that.
     pub why: Why,
-    /// Which node gave it.
+    /// The node that gave it.
     pub node: usize,
-    /// What the cache says of it.
+    /// The answer's `Cache-Status`.
     pub cache_status: String,
 }
 
@@ -26,20 +26,21 @@ pub struct Wrong {
 pub enum Why {
     /// It is another variant than the request selects: the field by which they differ, and both values.
     Variant(String, String, String),
-    /// It was for the request alone that brought it; the number of the answer, and whether its fields or its content show it.
+    /// It was only for the request that brought it: the number of the answer, and whether its fields or its content
+    /// show that.
     NotShared(usize, &'static str),
-    /// It was to be validated for this request, and was under way before.
+    /// It had to be validated for this request, but was under way before the request came.
     NotValidated(usize),
-    /// A cookie of somebody else.
+    /// It has a cookie of another visitor.
     Cookie(String),
     /// It is no answer of the origin.
     NoAnswer(u16),
 }
 
-/// Judges an answer by what the origin said and heard.
+/// Checks an answer against the origin's log.
 ///
 /// # Errors
-/// What is wrong with it.
+/// What is wrong with the answer.
 pub fn judge(log: &[Exchange], got: &Got) -> Result<(), Box<Wrong>> {
     let wrong = |made_for: &str, why: Why| {
         let (visitor, made_for, cache_status) = (got.visitor.name.clone(), made_for.to_owned(), got.cache_status());
@@ -74,7 +75,7 @@ pub fn judge(log: &[Exchange], got: &Got) -> Result<(), Box<Wrong>> {
         match said.audience {
             Audience::ItsRequest if vouched => {}
             Audience::ItsRequest => return wrong(made_for, Why::NotShared(number, shown_by)),
-            // What was stored is validated: it is the fields that are new.
+            // Old content may have been validated since; only old fields show that the answer was not.
             Audience::WhoAskedBefore if late && shown_by == "fields" => {
                 return wrong(made_for, Why::NotValidated(number));
             }
@@ -87,7 +88,7 @@ pub fn judge(log: &[Exchange], got: &Got) -> Result<(), Box<Wrong>> {
     Ok(())
 }
 
-/// The number of the answer that this content is.
+/// The number of the origin's answer that has this content.
 fn number_in(content: &[u8]) -> Option<usize> {
     let text = std::str::from_utf8(content).ok()?;
     text.strip_prefix("answer ")?.split_once(' ')?.0.parse().ok()

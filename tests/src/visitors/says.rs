@@ -1,4 +1,4 @@
-//! What the origin hears, and what it says to it.
+//! The requests that the origin hears, and its answers.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
@@ -8,7 +8,7 @@ use super::{ANSWER, VISITOR};
 /// A request as it reached the origin.
 #[derive(Clone, Debug)]
 pub struct Heard {
-    /// Its number, from 0 on.
+    /// The request's number, from 0 on.
     pub number: usize,
     /// Its method.
     pub method: Method,
@@ -24,48 +24,49 @@ impl Heard {
         self.fields.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
     }
 
-    /// Whose request it is: who caused the fetch.
+    /// The visitor whose request caused the fetch.
     pub fn visitor(&self) -> &str {
         self.field(VISITOR)
     }
 }
 
-/// For whom an answer is, beside the one whose request brought it.
+/// For whom an answer is, beside the visitor whose request brought it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
     /// For everybody whose request selects it (RFC 9111 section 4.1).
     Everybody,
-    /// For everybody who had asked before that request was sent: each use is to be validated (section 5.2.2.4).
+    /// For everybody who had asked before that request was sent, as each use must be validated (section 5.2.2.4).
     WhoAskedBefore,
     /// For nobody else.
     ItsRequest,
 }
 
-/// What the origin says.
+/// An answer of the origin.
 #[derive(Clone, Debug)]
 pub struct Says {
     /// Its status code.
     pub status: u16,
     /// Its fields, one to a line; `{who}` stands for the visitor.
     fields: String,
-    /// Its content, where that is not the page that says for whom it was made.
+    /// The content; none for a page that names the visitor for whom it was made.
     content: Option<Bytes>,
-    /// For whom it is.
+    /// For whom the answer is.
     pub audience: Audience,
 }
 
 impl Says {
-    /// A 200 whose content says for whom it was made.
+    /// A 200 whose content names the visitor for whom it was made.
     pub fn page(fields: &str) -> Self {
         Self::status(200, fields)
     }
 
-    /// The same with another status.
+    /// Like [`Self::page`], with another status.
     pub fn status(status: u16, fields: &str) -> Self {
         Self { status, fields: fields.to_owned(), content: None, audience: Audience::Everybody }
     }
 
-    /// To a request for validation 304, repeating its entity tag; to any other one the page, with an entity tag of its own.
+    /// A 304 with the request's entity tag for a request that validates; for any other the page, with an entity tag of
+    /// its own.
     pub fn renewed(heard: &Heard, fields: &str) -> Self {
         match heard.field("if-none-match") {
             "" => Self::page(&format!("{fields}\netag: \"new-{}\"", heard.number)),
@@ -73,7 +74,7 @@ impl Says {
         }
     }
 
-    /// What is asked for of a representation: the range where one is asked for, and `If-Range` does not speak against it.
+    /// The representation, or the range of it that is asked for, unless `If-Range` names another entity tag.
     pub fn of(whole: &[u8], tag: &str, heard: &Heard, fields: &str) -> Self {
         let fields = format!("{fields}\netag: {tag}");
         let if_range = heard.field("if-range");
@@ -86,23 +87,23 @@ impl Says {
         Self { content, ..Self::status(206, &fields) }
     }
 
-    /// It is for this audience.
+    /// Sets the audience of the answer.
     #[must_use]
     pub fn to(self, audience: Audience) -> Self {
         Self { audience, ..self }
     }
 
-    /// The names by which it says that it was selected.
+    /// The field names in its `Vary`, in lower case.
     pub(super) fn selected_by(&self) -> Vec<String> {
         let vary = self.fields.lines().filter_map(|line| line.split_once(':'));
         let vary = vary.filter(|(name, _)| name.trim().eq_ignore_ascii_case("vary"));
         vary.flat_map(|(_, names)| names.split(',').map(|name| name.trim().to_ascii_lowercase())).collect()
     }
 
-    /// It as the response to a request.
+    /// The answer as the response to a request.
     ///
     /// # Panics
-    /// When a test has written a field that is none.
+    /// When a test has written an invalid field.
     pub(super) fn response(&self, heard: &Heard) -> Response<Bytes> {
         let page = || format!("answer {} for {}\n", heard.number, heard.visitor()).into();
         let content = match (&self.content, self.status, &heard.method) {

@@ -1,4 +1,4 @@
-//! The origin of visitors: it says what a test told it last, can be held back, and remembers everything.
+//! The visitors' origin: it answers as a test has told it last, can be held back, and keeps a log of everything.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use sandbar::body::{self, Body, BoxError};
 use super::says::{Audience, Heard, Says};
 use crate::origin::Gate;
 
-/// Says what a request is answered with.
+/// Chooses the answer to a request.
 type Answers = Arc<dyn Fn(&Heard) -> Says + Send + Sync>;
 
 /// The origin.
@@ -30,7 +30,7 @@ pub struct Exchange {
     pub status: u16,
     /// Names of the fields that selected it, in lower case.
     pub selected_by: Vec<String>,
-    /// For whom it is.
+    /// For whom the answer is.
     pub audience: Audience,
 }
 
@@ -42,29 +42,29 @@ impl Default for Script {
 }
 
 impl Script {
-    /// From now on requests are answered so.
+    /// From now on `answers` chooses the answers.
     pub fn says(&self, answers: impl Fn(&Heard) -> Says + Send + Sync + 'static) {
         *self.answers.lock() = Arc::new(answers);
     }
 
-    /// Requests are heard from now on, and answered only when the gate is open.
+    /// From now on requests are heard, but answered only when the returned gate is open.
     pub fn hold(&self) -> Gate {
         let gate = Gate::closed();
         *self.gate.lock() = Some(gate.clone());
         gate
     }
 
-    /// How many requests it has heard.
+    /// How many requests the origin has heard.
     pub fn heard(&self) -> usize {
         self.log.lock().len()
     }
 
-    /// All that it has heard and said.
+    /// All requests and answers so far.
     pub fn log(&self) -> Vec<Exchange> {
         self.log.lock().clone()
     }
 
-    /// Takes note of a request and settles what is said to it.
+    /// Notes a request and chooses its answer.
     pub fn settle(&self, method: Method, target: &str, fields: &http::HeaderMap) -> Response<Bytes> {
         let answers = Arc::clone(&self.answers.lock());
         let mut log = self.log.lock();

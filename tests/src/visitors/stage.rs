@@ -1,4 +1,4 @@
-//! Caches in this process over each arrangement of tiers, and visitors before them.
+//! Caches in this process, over each arrangement of tiers, and the visitors that ask them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -31,8 +31,8 @@ use crate::node::fleet_config;
 use crate::redis_server::RedisServer;
 use crate::wait::{PATIENCE, eventually};
 
-/// Whoever has come in waits after as many round trips to what they ask before: a look into L2, a lease, another look. These
-/// take as long as they do on a machine with other things to do.
+/// After so many round trips to L2 and to the leases, every request that has come in waits for a fetch: before, it
+/// looks into L2, tries for a lease, and looks again. Counting round trips, not time, holds on a busy machine too.
 const SETTLES_AFTER_TRIPS: usize = 8;
 
 /// An arrangement of tiers.
@@ -53,11 +53,11 @@ impl Tiers {
     pub const ALL: [Self; 4] = [Self::Memory, Self::Disk, Self::Redis, Self::Fleet];
 }
 
-/// An origin, caches before it, and what is to be said of them.
+/// An origin, the caches in front of it, and what was found wrong so far.
 pub struct Stage {
-    /// How its tiers are arranged.
+    /// The arrangement of the tiers.
     pub tiers: Tiers,
-    /// Where pages come from.
+    /// The origin of the pages.
     pub origin: Arc<Script>,
     nodes: Vec<Node>,
     heard_when_answered: AtomicUsize,
@@ -74,17 +74,17 @@ struct Node {
     l2: Option<Arc<dyn Tier>>,
 }
 
-/// A tier, and where barriers outlive the process.
+/// A tier and a store of barriers, which may be the same.
 type Halves = (Option<Arc<dyn Tier>>, Option<Arc<dyn BarrierStore>>);
 
 /// What a visitor got.
 #[derive(Clone)]
 pub struct Got {
-    /// Who.
+    /// The visitor.
     pub visitor: Visitor,
-    /// From which node.
+    /// Number of the node that answered.
     pub node: usize,
-    /// How many requests the origin had heard when they asked: answers of a lower number were under way before.
+    /// How many requests the origin had heard when the visitor asked: answers of a lower number were under way before.
     pub heard_before: usize,
     /// Its status code.
     pub status: u16,
@@ -100,12 +100,12 @@ impl Got {
         self.fields.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
     }
 
-    /// What the cache says of it.
+    /// The field `Cache-Status`.
     pub fn cache_status(&self) -> String {
         self.field("cache-status").to_owned()
     }
 
-    /// Whether the origin was not asked for it.
+    /// Whether the cache answered without the origin.
     pub fn is_hit(&self) -> bool {
         self.field("cache-status").contains(";hit")
     }
@@ -120,7 +120,7 @@ impl fmt::Debug for Got {
 }
 
 impl Stage {
-    /// Sets one up, its tenant with the default settings.
+    /// Sets a stage up whose tenant has the default settings.
     ///
     /// # Errors
     /// When a tier can't be had.
@@ -128,7 +128,7 @@ impl Stage {
         Self::raise_with(tiers, TenantConfig::default()).await
     }
 
-    /// Sets one up with these settings of the tenant. Neither retries nor the breaker come in between.
+    /// Sets a stage up with these settings of the tenant, without retries and breaker.
     ///
     /// # Errors
     /// As [`Self::raise`], or when the settings are wrong.
@@ -168,7 +168,7 @@ impl Stage {
         Ok(Self { tiers, origin, nodes, heard_when_answered, complaints, _redis: redis, _dir: dir })
     }
 
-    /// A visitor asks, and all that goes on behind the answer ends.
+    /// Has a visitor ask, and waits until all work behind the answer has ended.
     pub async fn ask(&self, node: usize, target: &str, visitor: &Visitor) -> Got {
         let heard_before = self.origin.heard();
         let got = self.nodes[node % self.nodes.len()].ask(target, visitor.clone(), heard_before).await;
@@ -176,12 +176,13 @@ impl Stage {
         got
     }
 
-    /// Visitors ask at once, turn about at each node: all are there before the origin answers any of them.
+    /// Has visitors ask at once, at the nodes in turn: all of them wait before the origin answers any.
     pub async fn together(&self, target: &str, visitors: &[Visitor]) -> Vec<Got> {
         self.one_after_the_other(target, &[visitors]).await
     }
 
-    /// The same in several waves: each wave is waiting before the next one comes, and all before the origin answers.
+    /// Like [`Self::together`], in several waves: each wave waits before the next one asks, and all before the origin
+    /// answers.
     pub async fn one_after_the_other(&self, target: &str, waves: &[&[Visitor]]) -> Vec<Got> {
         let gate = self.origin.hold();
         let (heard, come_in) = (self.origin.heard(), self.come_in());
@@ -205,7 +206,7 @@ impl Stage {
         got
     }
 
-    /// How many requests the origin had heard in all when it began to answer those who last asked together.
+    /// How many requests the origin had heard in all when it began to answer the visitors that last asked together.
     pub fn heard_when_answered(&self) -> usize {
         self.heard_when_answered.load(Ordering::SeqCst)
     }
@@ -215,8 +216,8 @@ impl Stage {
         self.nodes.iter().map(|node| node.tenant.counters.values().requests).sum()
     }
 
-    /// Lets whoever has asked come to where they wait: one of them at the origin, if it has to be asked at all. So many
-    /// requests had come in before them, and the origin had heard so many.
+    /// Waits until all who have asked wait for a fetch, with one request at the origin if it has to be asked at all.
+    /// Before them `come_in` requests had come in, and the origin had heard `heard`.
     async fn all_wait(&self, asking: &[JoinHandle<Got>], come_in: u64, heard: usize) {
         eventually("all have come in", async || self.come_in() == come_in + asking.len() as u64).await;
         for _ in 0..64 {
@@ -234,35 +235,35 @@ impl Stage {
         eventually("somebody asks the origin, or has an answer", has_come).await;
     }
 
-    /// Empties every L1, as a restart does: the tiers below keep what they have.
+    /// Empties every L1, as a restart does; the tiers below keep their entries.
     pub fn forget(&self) {
         for node in &self.nodes {
             node.tenant.clear_memory();
         }
     }
 
-    /// Waits until all is stored that is to be.
+    /// Waits until all fills and writes have ended.
     pub async fn settled(&self) {
         let under_way = || self.nodes.iter().map(|node| node.cache.under_way()).sum::<usize>();
         eventually("all is stored", async || under_way() == 0).await;
     }
 
-    /// Whether an answer was for the one who got it.
+    /// Checks that an answer was for the visitor who got it.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// What is wrong with the answer.
     pub fn judge(&self, got: &Got) -> Result<(), Box<Wrong>> {
         judge(&self.origin.log(), got)
     }
 
-    /// Holds it against the stage where something is not so; the scene goes on.
+    /// Notes a complaint where `is_so` is false; the test goes on.
     pub fn expect(&self, is_so: bool, what: impl FnOnce() -> String) {
         if !is_so {
             self.complaints.lock().push(what());
         }
     }
 
-    /// What was not so; nor may an answer be counted twice.
+    /// All complaints, with one for each node that has counted an answer twice.
     pub fn complaints(&self) -> Vec<String> {
         let counted = self.nodes.iter().map(|node| node.tenant.counters.values());
         let twice = counted.filter(|counted| counted.answered() > counted.requests);
@@ -282,18 +283,18 @@ fn tenant(config: &TenantConfig, origin: &Arc<Script>, clock: &Arc<dyn Clock>) -
     Ok(Tenant::new(config, policies, Arc::new(loader), Arc::clone(clock))?)
 }
 
-/// On a machine with other things to do, the default deadline of 100 ms would be trouble by itself.
+/// Settings with a long deadline: on a busy machine calls would exceed the default of 100 ms without any fault.
 fn redis_config(url: &str) -> RedisConfig {
     RedisConfig { deadline: PATIENCE, ..RedisConfig::new(url) }
 }
 
-/// A tier as what it is to a cache.
+/// A tier in its two uses, as [`CacheParts`] takes it.
 fn halves<T: Tier + BarrierStore>(l2: Arc<T>) -> Halves {
     (Some(Arc::clone(&l2) as Arc<dyn Tier>), Some(l2))
 }
 
 impl Node {
-    /// To the tier below and to what gives leases, behind all that was asked there before.
+    /// A round trip to the tier below and to the leases, queued behind all calls before it.
     async fn round_trip(&self) {
         let nothing = CacheKey::new("", "", "");
         if let Some(l2) = &self.l2 {

@@ -1,4 +1,4 @@
-//! Random draws that are the same everywhere.
+//! Random draws that are the same on every machine.
 
 /// SplitMix64: G. Steele, D. Lea, C. Flood, Fast splittable pseudorandom number generators, OOPSLA 2014.
 #[derive(Debug)]
@@ -20,12 +20,12 @@ impl Draw {
         z ^ z >> 31
     }
 
-    /// From 0 to below 1.
+    /// A number from 0 to below 1.
     pub(super) fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// From 0 to below `end`.
+    /// A number from 0 to below `end`.
     pub(super) fn below(&mut self, end: u64) -> u64 {
         (self.unit() * end as f64) as u64
     }
@@ -39,12 +39,12 @@ impl Draw {
         (1.0 - self.unit()).powf(-1.0 / alpha)
     }
 
-    /// With this mean.
+    /// Exponentially distributed, with this mean.
     pub(super) fn exponential(&mut self, mean: f64) -> f64 {
         -(1.0 - self.unit()).ln() * mean
     }
 
-    /// With a mean of 0 and a deviation of 1: Box and Muller.
+    /// Normally distributed, with a mean of 0 and a deviation of 1 (Box and Muller).
     pub(super) fn normal(&mut self) -> f64 {
         self.exponential(2.0).sqrt() * (std::f64::consts::TAU * self.unit()).cos()
     }

@@ -1,5 +1,5 @@
-//! Patterns that were written after `tide` and that none of its constants was chosen by: for judging it, not for making
-//! it better. Whoever tunes to one of them has to write a new one.
+//! Patterns that were written after `tide`, and by which none of its constants was chosen: they test it, and are not
+//! for improving it. Where a policy is tuned to one of them, that one has to be replaced by a new one.
 
 mod changing;
 mod correlated;

@@ -1,4 +1,4 @@
-//! Patterns that go round and round or straight on: what was just read is what will be read last.
+//! Loops and scans: a key that was just read is the last to be read again.
 
 use super::Workload;
 use super::draw::{Draw, Zipf};

@@ -1,4 +1,4 @@
-//! Patterns in turns and side by side.
+//! Several patterns at once, in turns or side by side.
 
 use super::Workload;
 use super::draw::{Draw, Zipf};

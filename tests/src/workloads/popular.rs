@@ -1,4 +1,4 @@
-//! Patterns in which keys differ by popularity: what was read often will be.
+//! Patterns in which keys differ by popularity: a key that was read often will be read often.
 
 use super::Workload;
 use super::draw::{Draw, Zipf};
@@ -62,7 +62,7 @@ fn drifting(draw: &mut Draw, every: usize) -> Vec<u64> {
     let request = |index: usize| {
         if index.is_multiple_of(every) {
             let place = draw.below(keys.len() as u64) as usize;
-            // Often a popular place: drawn by the square.
+            // The square favours popular places, which are the first.
             let place = place * place / keys.len();
             keys[place] = draw.fresh();
         }

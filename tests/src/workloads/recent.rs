@@ -1,4 +1,5 @@
-//! Patterns in which only recency counts: what was just read will be read, whatever was before.
+//! Patterns in which only recency counts: a key that was just read will be read again, however often it was read
+//! before.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -58,7 +59,8 @@ fn stack(draw: &mut Draw, new: f64, distance: impl Fn(&mut Draw) -> f64) -> Vec<
     stack_of(draw, REQUESTS, new, distance)
 }
 
-/// The next key is the one at a distance from the top of the stack; it goes to the top.
+/// Requests by stack distance: the next key is the one at a random distance from the top of the stack, and goes to the
+/// top.
 fn stack_of(draw: &mut Draw, requests: usize, new: f64, distance: impl Fn(&mut Draw) -> f64) -> Vec<u64> {
     let mut stack: Vec<u64> = vec![];
     let request = |_| {
@@ -71,7 +73,7 @@ fn stack_of(draw: &mut Draw, requests: usize, new: f64, distance: impl Fn(&mut D
     (0..requests).map(request).collect()
 }
 
-/// Each key comes `reads` times on average, `gap` requests apart on average.
+/// Each key is requested `reads` times on average, `gap` requests apart on average.
 fn bursts(draw: &mut Draw, reads: f64, gap: f64) -> Vec<u64> {
     let mut due: BinaryHeap<Reverse<(u64, u64, u64)>> = BinaryHeap::new();
     let request = |now: u64| {

@@ -1,4 +1,4 @@
-//! How large what is asked for is.
+//! The sizes of the responses.
 
 use std::collections::HashMap;
 
@@ -20,7 +20,8 @@ pub(super) enum Sizes {
     TwoKinds,
     /// Log-normal: 12 KiB at the median, a factor of 4.5 about it.
     LogNormal,
-    /// As a content delivery network has them: thumbnails, pages and scripts, pictures, and few films of up to a gigabyte.
+    /// As a content delivery network has them: thumbnails, pages and scripts, pictures, and few films of up to a
+    /// gigabyte.
     Delivered,
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sandbar_tests::history::faults::{Step, plan, plan_alone, plan_on_cluster};
 use sandbar_tests::history::traffic::{Mix, Traffic};
 use sandbar_tests::history::{History, HistoryClock, Rules, Tally, Violation, check};
-use sandbar_tests::nodes::{Nodes, Setup, Shares};
+use sandbar_tests::nodes::{Nodes, SecondTier, Setup};
 
 use crate::alone;
 
@@ -89,7 +89,7 @@ pub(crate) async fn judged(
     seed: u64,
     steps: &[Step],
 ) -> anyhow::Result<(Result<Tally, Violation>, Nodes)> {
-    let has_a_bus = setup.shares == Shares::Redis;
+    let has_a_bus = setup.second_tier == SecondTier::Redis;
     let mut nodes = Nodes::start(setup).await?;
     if has_a_bus {
         nodes.all_hear().await;
@@ -109,7 +109,7 @@ enum On {
     Server,
     Cluster,
     /// It is one node with this.
-    Alone(Shares),
+    Alone(SecondTier),
 }
 
 /// Whether a trial has shown enough to be one.
@@ -125,8 +125,8 @@ async fn trials(consistency: &str, on: On, seeds: impl IntoIterator<Item = u64>,
         let setup = setup(consistency, SILENCE_MAX);
         let (setup, steps) = match on {
             On::Server => (setup, plan(seed, 3, span, CALM)),
-            On::Alone(shares) => {
-                (Setup { nodes: 1, links: false, shares, ..Setup::default() }, plan_alone(seed, span, CALM))
+            On::Alone(second_tier) => {
+                (Setup { nodes: 1, links: false, second_tier, ..Setup::default() }, plan_alone(seed, span, CALM))
             }
             On::Cluster => {
                 let setup = Setup { cluster_masters: MASTERS, links: false, ..setup };
@@ -180,12 +180,12 @@ async fn bus_keeps_its_promises_on_a_cluster_whose_masters_die() -> anyhow::Resu
 /// A node that is alone is its own fleet: what it has promised, it keeps after it was killed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn node_with_a_disk_keeps_its_promises_though_it_is_killed() -> anyhow::Result<()> {
-    trials("write-all", On::Alone(Shares::Disk), [61], SPAN).await
+    trials("write-all", On::Alone(SecondTier::Disk), [61], SPAN).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn node_with_memory_alone_keeps_its_promises_though_it_is_killed() -> anyhow::Result<()> {
-    trials("write-all", On::Alone(Shares::Nothing), [71], SPAN / 2).await
+    trials("write-all", On::Alone(SecondTier::Nothing), [71], SPAN / 2).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -195,8 +195,8 @@ async fn promises_are_kept_for_minutes() -> anyhow::Result<()> {
         trials(consistency, On::Server, 100..104, Duration::from_secs(20)).await?;
         trials(consistency, On::Cluster, 200..203, Duration::from_secs(20)).await?;
     }
-    for shares in [Shares::Disk, Shares::Nothing] {
-        trials("write-all", On::Alone(shares), 300..303, Duration::from_secs(20)).await?;
+    for second_tier in [SecondTier::Disk, SecondTier::Nothing] {
+        trials("write-all", On::Alone(second_tier), 300..303, Duration::from_secs(20)).await?;
     }
     Ok(())
 }

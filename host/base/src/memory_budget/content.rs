@@ -1,4 +1,5 @@
-//! Bytes that are kept: with the reservation that pays for them, for as long as anybody holds them.
+//! Content: bytes of a response together with the reservation that they are charged to, for as long as anything holds
+//! them.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -7,25 +8,26 @@ use bytes::Bytes;
 
 use super::{MemoryBudget, Reserved, Use};
 
-/// Content of a response. What a tier or a tail keeps is charged; its clones share the charge, and the last of them gives
-/// it back. Content that was only made from bytes is nobody's yet: it is charged by whoever is to keep it
-/// ([`Self::charged`]), or not kept.
+/// Content of a response. Content that a tier or a tail keeps is charged once for all of its clones, until the last of
+/// them is dropped. Content that was only made from bytes is not charged: it has to be ([`Self::charged`]) before it is
+/// kept.
 #[derive(Clone, Debug, Default)]
 pub struct Content {
     bytes: Bytes,
     room: Option<Arc<Reserved>>,
 }
 
-/// What is smaller is sent without what pays for it: what is charged for a connection or a stream covers it.
+/// Smaller content is sent without its reservation: the charge for a connection or a stream covers it.
 pub const SENT_ALONE_BYTES_MAX: usize = 2048;
 
 impl Content {
-    /// Content that this reservation pays for.
+    /// Content that is charged to this reservation.
     pub fn kept(bytes: Bytes, room: Arc<Reserved>) -> Self {
         Self { bytes, room: Some(room) }
     }
 
-    /// The same content, charged: as it is where it already was.
+    /// The same content, charged to `what`; none where the budget refuses. Content that was charged already is moved to
+    /// the use `what`, and empty content is not charged.
     pub fn charged(self, budget: &Arc<MemoryBudget>, what: Use) -> Option<Self> {
         if let Some(room) = &self.room {
             room.turn(what);
@@ -38,8 +40,8 @@ impl Content {
         Some(Self { room: Some(Arc::new(room)), ..self })
     }
 
-    /// The bytes, to be handed to a connection: for as long as it has not written them they stay charged, whatever becomes
-    /// of the entry that they are from.
+    /// The bytes, to be handed to a connection: until it has written them they stay charged, whatever becomes of the
+    /// entry that they are from.
     pub fn to_send(&self) -> Bytes {
         match &self.room {
             Some(room) if self.bytes.len() >= SENT_ALONE_BYTES_MAX => sent(self.bytes.clone(), room),
@@ -48,7 +50,7 @@ impl Content {
     }
 }
 
-/// Bytes that hold on to what pays for them.
+/// The same bytes, which keep `payer` (a reservation, for instance) alive until the last clone of them is dropped.
 pub fn sent<P: Send + Sync + 'static>(bytes: Bytes, payer: &Arc<P>) -> Bytes {
     struct Sent<P> {
         bytes: Bytes,

@@ -12,20 +12,20 @@ use super::{Barrier, PurgeMode, Scope};
 /// What the barriers say of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
-    /// No barrier is in its way.
+    /// No barrier hides the entry.
     Visible,
-    /// It was purged softly: it is stale.
+    /// The entry was purged softly: it is stale.
     Stale,
-    /// It was purged: it must not be served.
+    /// The entry was purged hard: it must not be served.
     Gone,
 }
 
-/// How often a node's memory had to be given up.
+/// How often purges may have been missed, so that entries in memory can't be trusted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Losses {
-    /// All of it.
+    /// Times that this was so for all entries.
     pub all: u64,
-    /// What promises more than the node's own purges.
+    /// Times that it was so only for entries that promise more than the node's own purges.
     pub strict: u64,
 }
 
@@ -49,8 +49,8 @@ struct Marks {
 #[derive(Debug, Default)]
 pub struct Barriers {
     current: AtomicU64,
-    /// Moves with every change of what is known. Barriers may be heard out of order: the highest number alone does not
-    /// say whether there is one more.
+    /// Rises with every change. Barriers may be heard out of order, so the highest sequence alone does not say whether
+    /// there is one more.
     revision: AtomicU64,
     losses: [AtomicU64; 2],
     overflows: AtomicU64,
@@ -58,30 +58,30 @@ pub struct Barriers {
 }
 
 impl Barriers {
-    /// Scopes remembered one by one.
+    /// Scopes that are remembered one by one.
     pub const SCOPES_MAX: usize = 16_384;
     /// Prefixes among them: each is compared with an entry's target in turn.
     pub const PREFIXES_MAX: usize = 256;
 
-    /// The highest number heard of: what a fill notes before it asks the origin.
+    /// The highest sequence heard of, which a fill notes before it asks the origin.
     pub fn current(&self) -> u64 {
         self.current.load(Ordering::Acquire)
     }
 
-    /// Moves whenever a barrier is learned or purges may have been missed: an entry of L1 that was judged at this revision
-    /// needs no second look.
+    /// Rises whenever a barrier is learned or purges may have been missed: an entry of L1 that was judged at this
+    /// revision need not be judged again.
     pub fn revision(&self) -> u64 {
         self.revision.load(Ordering::Acquire)
     }
 
-    /// How often this node's memory had to be given up: what was begun before is not to be trusted.
+    /// How often purges may have been missed: what was begun before the last time can't be trusted.
     pub fn losses(&self) -> Losses {
         let [all, strict] = &self.losses;
         Losses { all: all.load(Ordering::Acquire), strict: strict.load(Ordering::Acquire) }
     }
 
-    /// Gives up what memory holds, and the fills under way: purges may have been missed. `all` of it, or what promises
-    /// more than this node's own purges.
+    /// Notes that purges may have been missed, so that entries in memory and fills under way can't be trusted: `all` of
+    /// them, or those that promise more than this node's own purges.
     pub fn distrust(&self, all: bool) {
         self.losses[usize::from(!all)].fetch_add(1, Ordering::AcqRel);
         self.revision.fetch_add(1, Ordering::AcqRel);
@@ -92,7 +92,7 @@ impl Barriers {
         self.overflows.load(Ordering::Relaxed)
     }
 
-    /// Takes the next number and records a purge under it, for this node alone.
+    /// Takes the next sequence and records a purge under it, for this node alone.
     pub fn raise_here(&self, purge: &super::Purge, at: sandbar_base::clock::Timestamp) -> Barrier {
         let mut marks = self.marks.write();
         let sequence = self.current() + 1;
@@ -106,7 +106,7 @@ impl Barriers {
         self.record(&mut self.marks.write(), barrier);
     }
 
-    /// May an entry be seen?
+    /// Whether an entry is visible.
     pub fn judge(&self, entry: &Entry) -> Verdict {
         let sequence = entry.sequence();
         if sequence >= self.current() {
@@ -119,18 +119,18 @@ impl Barriers {
         }
     }
 
-    /// May a response be seen?
+    /// Whether a response is visible.
     pub fn judge_response(&self, response: &StoredResponse) -> Verdict {
         if response.sequence >= self.current() { Verdict::Visible } else { self.marks.read().judge(response) }
     }
 
-    /// Whether what a fill of this key brings is known to be behind a barrier, if the fill began at `sequence`. Of its
-    /// surrogate keys nothing is known before it answers.
+    /// Whether the response to a fill of this key is known to be behind a barrier, if the fill began at `sequence`. Its
+    /// surrogate keys are left out, because they are not known before the response comes.
     pub fn hides(&self, key_text: &str, sequence: u64) -> bool {
         sequence < self.current() && self.marks.read().judge_key(key_text, sequence) != Verdict::Visible
     }
 
-    /// The highest hard barrier over a response: what was known of its versions before is forgotten with it.
+    /// The highest hard barrier over a response: versions that were fetched below it do not count any more.
     pub fn height(&self, response: &StoredResponse) -> u64 {
         self.marks.read().height(response)
     }

@@ -1,4 +1,5 @@
-//! Purges that could not be delivered yet: each tenant's own, so that one that purges too much holds up nobody else.
+//! Purges that could not be delivered yet. Each tenant has an outbox, so that one that purges too much holds up nobody
+//! else.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,10 +32,10 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// Purges kept one by one; past it they become one purge of everything.
+    /// Purges that are kept one by one; with more they become one purge of everything.
     const PURGES_MAX: usize = 10_000;
 
-    /// Adds one; false where there were too many and they have become one purge of everything.
+    /// Adds a purge; false where there were too many and they have become one purge of everything.
     pub(crate) fn push(&self, parcel: Parcel) -> bool {
         let mut queue = self.queue.lock();
         if queue.len() >= Self::PURGES_MAX {
@@ -52,7 +53,8 @@ impl Outbox {
         self.queue.lock().front().cloned()
     }
 
-    /// The front was delivered, or has got so far; it may be another one by now.
+    /// Notes that `front` was delivered, or else what is left to do of it. Changes nothing if another one is in front
+    /// by now.
     pub(crate) fn settle(&self, front: &Parcel, left: Option<Parcel>) {
         let mut queue = self.queue.lock();
         if queue.front() == Some(front) {
@@ -63,7 +65,7 @@ impl Outbox {
         }
     }
 
-    /// The purges that have waited longest, so many at most.
+    /// The purges that have waited longest, `most` of them at most.
     pub(crate) fn first(&self, most: usize) -> Vec<Purge> {
         let queue = self.queue.lock();
         let purges = queue.iter().map(|(Parcel::Raised(barrier) | Parcel::Recorded(barrier))| barrier.purge.clone());
@@ -74,7 +76,7 @@ impl Outbox {
         self.queue.lock().len()
     }
 
-    /// Takes the duty to deliver; false where somebody has it.
+    /// Takes the duty to deliver; false where another task has it.
     pub(crate) fn take_duty(&self) -> bool {
         !self.delivering.swap(true, Ordering::AcqRel)
     }

@@ -1,4 +1,4 @@
-//! A purge as it is recorded and told.
+//! A barrier: a purge as it is recorded, and as other nodes are told of it.
 
 use sandbar_base::clock::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -8,9 +8,9 @@ use super::Purge;
 /// A purge as it was recorded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Barrier {
-    /// What it reaches and how hard.
+    /// Which entries are purged, and whether hard or softly.
     pub purge: Purge,
-    /// Entries below it are behind the barrier.
+    /// The purge's sequence: entries in its scope with a lower one are behind the barrier.
     pub sequence: u64,
     /// When it was recorded.
     pub raised: Timestamp,

@@ -1,7 +1,7 @@
-//! What this node has purged and could not record yet.
+//! Purges by this node that could not be recorded yet.
 //!
-//! Such a purge has a number of this node's own, and entries that other nodes stored meanwhile may carry higher ones
-//! although they were fetched before it. So as long as it is not recorded, what L2 has of its scope is not trusted at all.
+//! Such a purge has a sequence of this node's own, and entries that other nodes stored meanwhile may carry higher ones
+//! although they were fetched before it. So as long as it is not recorded, no entry of L2 in its scope is trusted.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,14 +12,14 @@ use sandbar_http::entry::Entry;
 use super::Scope;
 use super::marks::target_of;
 
-/// The scopes of one tenant's purges that are not recorded yet; as many as wait to be delivered, and those under way.
+/// The scopes of one tenant's purges that are not recorded yet: those that wait to be delivered, and those under way.
 #[derive(Debug, Default)]
 pub(crate) struct Unrecorded {
     count: AtomicUsize,
     scopes: Mutex<HashMap<Scope, usize>>,
 }
 
-/// A purge that is being recorded: dropped, it is so no longer.
+/// A purge that is being recorded. When this is dropped, the purge counts as recorded, unless it waits.
 #[derive(Debug)]
 pub(crate) struct BeingRecorded<'a> {
     of: &'a Unrecorded,
@@ -28,7 +28,7 @@ pub(crate) struct BeingRecorded<'a> {
 }
 
 impl Unrecorded {
-    /// A purge begins to be recorded.
+    /// Notes that a purge begins to be recorded.
     pub(crate) fn begin<'a>(&'a self, scope: &'a Scope) -> BeingRecorded<'a> {
         let mut scopes = self.scopes.lock();
         *scopes.entry(scope.clone()).or_default() += 1;
@@ -36,7 +36,7 @@ impl Unrecorded {
         BeingRecorded { of: self, scope, waits: false }
     }
 
-    /// One that waited is recorded.
+    /// Notes that a purge that waited has been recorded.
     pub(crate) fn settle(&self, scope: &Scope) {
         let mut scopes = self.scopes.lock();
         if let Some(count) = scopes.get_mut(scope) {
@@ -48,14 +48,14 @@ impl Unrecorded {
         self.count.store(scopes.len(), Ordering::Release);
     }
 
-    /// There were too many to tell apart: this one stands for all that wait.
+    /// Has one scope stand for all purges that wait, because there were too many to tell apart.
     pub(crate) fn become_one(&self, scope: Scope) {
         let mut scopes = self.scopes.lock();
         *scopes = HashMap::from([(scope, 1)]);
         self.count.store(1, Ordering::Release);
     }
 
-    /// Whether one of them reaches an entry. Costs a load where there are none.
+    /// Whether one of the purges reaches an entry. Costs an atomic load where there are none.
     pub(crate) fn reaches(&self, entry: &Entry) -> bool {
         if self.count.load(Ordering::Acquire) == 0 {
             return false;
@@ -74,7 +74,8 @@ impl Unrecorded {
 }
 
 impl BeingRecorded<'_> {
-    /// It could not be recorded and waits: [`Unrecorded::settle`] is called when it is.
+    /// Notes that the purge could not be recorded and waits: [`Unrecorded::settle`] has to be called once it is
+    /// recorded.
     pub(crate) fn waits(mut self) {
         self.waits = true;
     }

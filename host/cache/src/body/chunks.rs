@@ -1,4 +1,4 @@
-//! Content that is all there, in chunks.
+//! A body whose content is in memory already, in several chunks.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 
 use super::Body;
 
-/// A body that is all there, in chunks.
+/// A body of these chunks, in their order.
 pub fn chunks(chunks: impl Into<VecDeque<Bytes>>) -> Body {
     let chunks = chunks.into();
     let bytes = chunks.iter().map(|chunk| chunk.len() as u64).sum();
@@ -20,7 +20,7 @@ pub fn chunks(chunks: impl Into<VecDeque<Bytes>>) -> Body {
 
 struct Chunks {
     chunks: VecDeque<Bytes>,
-    /// How many bytes are left.
+    /// Bytes that are left to send.
     bytes: u64,
 }
 

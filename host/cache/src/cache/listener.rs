@@ -1,4 +1,4 @@
-//! What a cache hears of others, and what it does then.
+//! What a cache hears from the other nodes of its fleet, and how it reacts.
 
 use std::sync::{Arc, Weak};
 
@@ -13,23 +13,24 @@ use crate::tenant::versions::Known;
 use crate::tier::TierError;
 
 impl Cache {
-    /// Joins the nodes that share its L2: from now on one of them fetches a key and all of them hear of purges.
+    /// Joins the fleet of nodes that use the same L2: from now on only one of them fetches a key at a time, and all of
+    /// them hear of purges.
     ///
     /// # Errors
-    /// When a setting is wrong, or it has joined a fleet before.
+    /// When a setting is wrong, or this cache has joined a fleet before.
     ///
     /// # Panics
     /// Outside a Tokio runtime.
     pub fn join_fleet(&self, config: &FleetConfig) -> Result<(), TierError> {
-        let ear = Arc::new(Ear { rooms: Arc::downgrade(&self.rooms) });
-        let fleet = Fleet::start(config, ear, Arc::clone(&self.rooms.clock))?;
+        let listener = Arc::new(FleetListener { rooms: Arc::downgrade(&self.rooms) });
+        let fleet = Fleet::start(config, listener, Arc::clone(&self.rooms.clock))?;
         self.rooms.peers.join(fleet).map_err(|_| TierError::Failed {
             tier: crate::fleet::NAME,
             reason: "the cache has joined a fleet already".to_owned(),
         })
     }
 
-    /// Another node has stored something newer: what L1 has is dropped if it is older.
+    /// Another node has stored a newer version: an older one is removed from L1.
     fn heard_of(&self, tenant: &Tenant, newer: &Newer) {
         let known = Known { version: newer.version, sequence: newer.sequence };
         tenant.versions.learn(newer.key, known, 0);
@@ -40,12 +41,12 @@ impl Cache {
     }
 }
 
-/// Hears what other nodes say. It does not keep the cache alive.
-struct Ear {
+/// Listens to the other nodes. It does not keep the cache alive.
+struct FleetListener {
     rooms: Weak<Rooms>,
 }
 
-impl Listener for Ear {
+impl Listener for FleetListener {
     fn purged(&self, tenant: &str, barrier: &Barrier) {
         let Some(cache) = self.cache() else { return };
         if let Some(tenant) = cache.tenant(tenant) {
@@ -66,13 +67,13 @@ impl Listener for Ear {
     }
 
     fn lost(&self, partition: Partition, why: Lost) {
-        // Silence alone says that purges may come late, not that any were missed: what promises nothing about other nodes
-        // goes on being served.
+        // Silence alone means that purges may come late, not that any were missed: entries of classes that promise
+        // nothing about other nodes are still served.
         self.distrust(partition, why != Lost::Silence);
     }
 }
 
-impl Ear {
+impl FleetListener {
     fn cache(&self) -> Option<Cache> {
         self.rooms.upgrade().map(|rooms| Cache { rooms })
     }

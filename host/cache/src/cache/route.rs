@@ -1,4 +1,4 @@
-//! Which room answers a request.
+//! Routing: which component of the cache answers a request.
 
 use std::sync::Arc;
 
@@ -12,12 +12,12 @@ use crate::respond::{self, Answer};
 use crate::tenant::Tenant;
 use crate::tenant::counters::count;
 
-/// How often a request may have come through a cache of this name (tiers in front of each other) before it is taken for
-/// one that goes round in circles.
+/// How often a request may have come through a cache of this name (several in a row are legitimate) before it is taken
+/// for a forwarding loop.
 const LOOPS_MAX: usize = 8;
 
 impl Cache {
-    /// Answers a request of a tenant: from a tier, from another request's fetch, or from the origin. Always answers.
+    /// Answers a request of a tenant: from a tier, another request's fetch, or the origin. Failures are responses too.
     pub async fn respond(&self, tenant: &Arc<Tenant>, request: Request<Body>) -> Response<Body> {
         let started = self.rooms.clock.monotonic();
         let counters = &tenant.counters;
@@ -48,7 +48,7 @@ impl Cache {
         match request.method {
             Method::HEAD if request.is_answerable => self.rooms.reader.read_head(request).await,
             _ if request.is_answerable => self.rooms.reader.read(request).await,
-            Method::GET | Method::HEAD if is_plain && request.is_safe() => self.rooms.reader.pass_on(&request).await,
+            Method::GET | Method::HEAD if is_plain && request.is_safe() => self.rooms.reader.forward(&request).await,
             _ => self.rooms.writer.write(&request, content).await,
         }
     }

@@ -1,4 +1,4 @@
-//! The tenants of a cache, found by their names.
+//! The tenants of a cache, with an index by name.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ pub(super) struct Tenants {
 }
 
 impl Tenants {
-    /// Of several with one name the first is found by it.
+    /// Of several tenants with the same name the first is found by it.
     pub(super) fn new(all: Vec<Arc<Tenant>>) -> Self {
         let mut by_name = HashMap::with_capacity(all.len());
         for (index, tenant) in all.iter().enumerate() {

@@ -1,4 +1,5 @@
-//! When a fill began, by what its node knew then. Whatever it brings is judged by that: a purge that came later hides it.
+//! The beginning of a fill, with what its node knew of purges then. Barriers judge what the fill brings as of its
+//! beginning, so that a purge that came later hides it.
 
 use std::time::Duration;
 
@@ -9,16 +10,16 @@ use crate::barrier::Losses;
 pub(crate) struct Began {
     /// The tenant's purge sequence: every purge up to it had been recorded.
     pub(crate) sequence: u64,
-    /// What was known of purges altogether.
+    /// The revision of the barriers, which changes with all that becomes known of purges.
     pub(crate) revision: u64,
-    /// How often the node's memory had been given up.
+    /// How often the node's memory had been given up because purges may have been missed.
     pub(crate) losses: Losses,
-    /// The monotonic clock.
+    /// When it was, on the monotonic clock.
     pub(crate) at: Duration,
-    /// The node's clock, in microseconds,
+    /// When it was, on the node's clock, in microseconds.
     pub(crate) clock_us: u64,
-    /// and what the tenant's hybrid logical clock showed at least.
+    /// The least that the tenant's hybrid logical clock showed, in microseconds.
     pub(crate) floor_us: u64,
-    /// The token of the lease it runs under.
+    /// The token of the lease that the fill runs under; `None` without a lease.
     pub(crate) token: Option<u64>,
 }

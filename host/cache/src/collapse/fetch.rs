@@ -1,9 +1,9 @@
-//! Request collapsing: one fetch per key and node, and everybody else waits for it.
+//! The fetches under way: which request leads the fetch of a key, and which ones wait for it.
 //!
-//! Whoever finds no fetch for a key gets the [`Obligation`] to fetch; all others get to wait. The obligation is a value:
-//! dropping it without an outcome wakes the waiters, and the next of them takes it over. So no leader can leak, and the
-//! fetch belongs to no client. A waiter that has waited for long enough relieves the leader: it starts a new fetch, which
-//! the others join.
+//! A request that finds no fetch for its key becomes the leader and gets the [`Obligation`] to fetch; all others become
+//! waiters. The obligation is a value: dropping it without an outcome wakes the waiters, and the next of them takes it
+//! over. So no leader can leak, and the fetch belongs to no client. A waiter that has waited for long enough relieves
+//! the leader: it starts a new fetch, which the other waiters join.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as MapEntry;
@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use crate::cached::Began;
 use crate::origin::Progress;
 
-/// The fetches of a cache, by what they fetch. `T` is what a fetch brings.
+/// The fetches of a cache that are under way, by the key that they fetch. `T` is the outcome of a fetch.
 #[derive(Debug)]
 pub(crate) struct Fetches<T> {
     fetches: Mutex<HashMap<KeyHash, Fetch<T>>>,
@@ -37,22 +37,22 @@ enum State<T> {
     Abandoned,
 }
 
-/// What a request finds.
+/// Whether a request leads a fetch or waits for one.
 pub(crate) enum LeadOrWait<T: Clone> {
-    /// Nobody fetches it: you do.
+    /// There is no fetch to join: the request leads one.
     Lead(Obligation<T>),
-    /// Somebody fetches it.
+    /// The request waits for a fetch that is under way.
     Wait(Waiter<T>),
 }
 
 impl<T: Clone> Fetches<T> {
-    /// No fetch yet.
+    /// An empty set of fetches.
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self { fetches: Mutex::default() })
     }
 
-    /// Joins the fetch of a key if `joins` holds for its beginning and for when this request comes to it, or starts one:
-    /// then nobody joins the other any more.
+    /// Joins the fetch of a key if `joins` holds for its beginning and for how far it has come. Otherwise starts one; a
+    /// fetch that was not joined can't be joined by others any more.
     pub(crate) fn join_or_lead(
         self: &Arc<Self>,
         key: KeyHash,
@@ -62,7 +62,8 @@ impl<T: Clone> Fetches<T> {
         self.join_or_start(key, now, |fetch, joined| joins(&fetch.began, joined))
     }
 
-    /// Starts a new fetch in place of the one that was waited for in vain; joins the one that another waiter has started.
+    /// Starts a new fetch in place of the one that `waited` has waited for in vain, or joins the new one that another
+    /// waiter has started.
     pub(crate) fn relieve(
         self: &Arc<Self>,
         key: KeyHash,
@@ -106,7 +107,7 @@ impl<T: Clone> Fetches<T> {
     }
 }
 
-/// The duty to fetch. It can be carried into a task; dropped, it passes on.
+/// The leader's duty to fetch. It can be moved into a task; dropped without an outcome, it passes to a waiter.
 #[derive(Debug)]
 pub(crate) struct Obligation<T: Clone> {
     fetches: Option<(Arc<Fetches<T>>, KeyHash)>,
@@ -115,23 +116,23 @@ pub(crate) struct Obligation<T: Clone> {
 }
 
 impl<T: Clone> Obligation<T> {
-    /// Waits like everybody else.
+    /// A waiter for the leader's own request.
     pub(crate) fn waiter(&self) -> Waiter<T> {
         Waiter { state: self.state.subscribe(), joined: Joined::BeforeSent }
     }
 
-    /// How far the request has come that is sent to the origin: those who come to the fetch are told.
+    /// How far the request to the origin has come; requests that join the fetch learn this.
     pub(crate) fn progress(&self) -> &Progress {
         &self.progress
     }
 
-    /// Tells the waiters. The fetch stays open to late-comers until the obligation is dropped.
+    /// Gives the outcome to all waiters. Later requests can still join the fetch until the obligation is dropped.
     pub(crate) fn fulfil(&self, outcome: T) {
         self.state.send_replace(State::Fulfilled(outcome));
     }
 
-    /// From now on the fetch is found under another key; under the old one others may be under way. Where another fetch has
-    /// that key already, nobody joins this one any more.
+    /// Moves the fetch to another key, and frees the old one for other fetches. Where another fetch has the new key
+    /// already, this one can't be joined any more.
     pub(crate) fn rekey(&mut self, key: KeyHash) {
         let Some((fetches, old)) = self.fetches.take_if(|(_, old)| *old != key) else { return };
         let mut map = fetches.fetches.lock();
@@ -143,14 +144,14 @@ impl<T: Clone> Obligation<T> {
         }
     }
 
-    /// Nobody joins any more; whoever waits still hears the outcome.
+    /// Lets no more requests join the fetch. Those that wait for it already still get the outcome.
     pub(crate) fn close(&mut self) {
         if let Some((fetches, key)) = self.fetches.take() {
             self.take_from(&mut fetches.fetches.lock(), key);
         }
     }
 
-    /// Takes its fetch from the map; another one may have its key by now.
+    /// Takes this obligation's fetch from the map; another fetch may have its key by now.
     fn take_from(&self, map: &mut HashMap<KeyHash, Fetch<T>>, key: KeyHash) -> Option<Fetch<T>> {
         let own = map.get(&key)?.state.same_channel(&self.state.subscribe());
         if own { map.remove(&key) } else { None }
@@ -170,11 +171,11 @@ impl<T: Clone> Drop for Obligation<T> {
     }
 }
 
-/// The fetch was dropped without an outcome: look again.
+/// The obligation was dropped without an outcome: the waiter has to look again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Abandoned;
 
-/// Waits for a fetch.
+/// A request that waits for a fetch.
 #[derive(Debug)]
 pub(crate) struct Waiter<T> {
     state: watch::Receiver<State<T>>,
@@ -182,12 +183,12 @@ pub(crate) struct Waiter<T> {
 }
 
 impl<T: Clone> Waiter<T> {
-    /// When it came to the fetch.
+    /// How far the fetch had come when the request joined it.
     pub(crate) const fn joined(&self) -> Joined {
         self.joined
     }
 
-    /// Sleeps until the fetch has come to an end.
+    /// Waits until the fetch has an outcome, or is abandoned.
     pub(crate) async fn outcome(&mut self) -> Result<T, Abandoned> {
         match self.state.wait_for(|state| !matches!(state, State::UnderWay)).await.as_deref() {
             Ok(State::Fulfilled(outcome)) => Ok(outcome.clone()),
@@ -294,7 +295,7 @@ mod tests {
         let (mut first, second) = (waiting(), waiting());
         let LeadOrWait::Lead(new) = relieve(&first) else { panic!("somebody must lead") };
         let LeadOrWait::Wait(mut joined) = relieve(&second) else { panic!("two new leaders") };
-        // The one who was relieved ends in peace: the new fetch stays.
+        // The end of the old leader's fetch does not remove the new one.
         slow.fulfil(1);
         drop(slow);
         assert_eq!(first.outcome().await, Ok(1));

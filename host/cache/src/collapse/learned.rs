@@ -1,4 +1,4 @@
-//! Keys whose responses turned out to be for one request each: for a while nobody waits for another's fetch of them.
+//! Keys whose responses turned out to be for one request each: for a while no request for them waits for another one.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use sandbar_http::key::KeyHash;
 
 use crate::request::CacheRequest;
 
-/// The keys, so many at most.
+/// These keys: a bounded number of them, each for a limited time.
 pub(crate) struct Learned(mini_moka::sync::Cache<KeyHash, ()>);
 
 impl Learned {
@@ -14,17 +14,17 @@ impl Learned {
         Self(mini_moka::sync::Cache::builder().max_capacity(keys_max).time_to_live(kept_for).build())
     }
 
-    /// Whether responses to what is asked for turned out to be for one request each.
+    /// Whether the request's key is one of them.
     pub(crate) fn has(&self, request: &CacheRequest) -> bool {
         self.0.contains_key(&key(request))
     }
 
-    /// From now on nobody waits for another's fetch.
+    /// Adds the request's key: from now on its requests do not wait for each other.
     pub(crate) fn note(&self, request: &CacheRequest) {
         self.0.insert(key(request), ());
     }
 
-    /// From now on others wait again; false where they did already.
+    /// Removes the request's key: its requests wait for each other again. False where the key was not known.
     pub(crate) fn forget(&self, request: &CacheRequest) -> bool {
         let key = key(request);
         let was_known = self.0.contains_key(&key);

@@ -1,4 +1,5 @@
-//! The content of a response on its way from the origin: what pays for it is held until its last frame is written.
+//! The content of a response on its way from the origin. It holds the exchange's reservation of memory until its last
+//! frame is written.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,26 +12,27 @@ use sandbar_base::memory_budget::Reserved;
 
 use crate::body::{Body, BoxError};
 
-/// A frame that is smaller costs more than its bytes: it waits in a queue, and is a slice of what was read with it.
+/// A frame that is smaller costs more than its bytes: it takes a place in a queue, and keeps alive the buffer that it
+/// was read into.
 const SMALL_BYTES: usize = 1 << 10;
 
-/// Small frames that may wait to be written: with 200 bytes each they take less than what hyper's server buffers.
+/// How many small frames may wait to be written: with 200 bytes each they take less than what hyper's server buffers.
 const SMALL_FRAMES_MAX: usize = 256;
 
-/// What small frames beyond that are gathered to.
+/// Bytes to which further small frames are gathered.
 const GATHERED_BYTES: usize = 4 << 10;
 
-/// The content of a response on its way from the origin, and what pays for it.
+/// The content of a response on its way from the origin, with the reservation that pays for it.
 pub(super) struct Metered {
     inner: Body,
     meter: Arc<Meter>,
-    /// Small frames as one, where too many wait to be written already.
+    /// Small frames that are being joined to one, because too many wait to be written already.
     gathered: BytesMut,
-    /// What comes after them.
+    /// The frame or error that comes after the gathered frames.
     then: Option<Result<Frame<Bytes>, BoxError>>,
 }
 
-/// What pays for a response until the last of its frames is written.
+/// The reservation of a response, held until the last of its frames is written.
 struct Meter {
     small: Mutex<Small>,
     _room: Reserved,
@@ -49,7 +51,7 @@ impl Metered {
         Self { inner, meter, gathered: BytesMut::new(), then: None }
     }
 
-    /// Whether another small frame may go as it is; woken when one may.
+    /// Whether another small frame may be sent as it is. If not, the task is woken when one may.
     fn has_room(&self, context: &Context<'_>) -> bool {
         let mut small = self.meter.small.lock();
         let has_room = small.frames < SMALL_FRAMES_MAX;
@@ -111,7 +113,7 @@ impl http_body::Body for Metered {
     }
 }
 
-/// A frame that was taken: what pays for it is held until it is written.
+/// A frame that was taken. It holds the reservation until it is written.
 struct Taken {
     bytes: Bytes,
     meter: Arc<Meter>,

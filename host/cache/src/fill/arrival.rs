@@ -1,4 +1,4 @@
-//! A response is taken in: judged, handed to those who wait, and stored while it streams to them.
+//! Taking in a response: it is checked for storability, given to the waiters, and stored while it streams to them.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,8 +15,8 @@ use crate::barrier::Verdict;
 use crate::body::Body;
 use crate::cached::{Began, Cached};
 use crate::collapse::fetch::Obligation;
-use crate::collapse::outcome::{Outcome, Unshared};
-use crate::fill::lease::Came;
+use crate::collapse::outcome::{FetchOutcome, Unshared};
+use crate::fill::lease::FetchEnd;
 use crate::fill::{Fetched, Fill, Fills};
 use crate::ingest::Arriving;
 use crate::not_stored::NotStored;
@@ -25,25 +25,25 @@ use crate::request::{CacheRequest, Purpose};
 use crate::storability::{Received, Shareable, Storability, Withheld};
 
 impl Fills {
-    /// Has a response judged, hands it to those who wait and stores it if it may be.
+    /// Checks whether a response may be stored, gives it to the waiters, and stores it if it may be.
     pub(crate) async fn take_in(
         &self,
         fill: Fill,
         fetched: Fetched,
         began: Began,
-        obligation: Obligation<Outcome>,
-    ) -> Came {
+        obligation: Obligation<FetchOutcome>,
+    ) -> FetchEnd {
         let request = &fill.request;
         let Fetched { response, times, fetch_time } = fetched;
         let body_bytes = response.body().size_hint().exact();
         let (status, fields) = (response.status(), response.headers());
         let received = Received { status, fields, body_bytes, times, fetch_time };
-        let judged = request.storability(&received, began.sequence);
-        if self.outgrows(&fill, &judged) {
+        let storability = request.storability(&received, began.sequence);
+        if self.outgrows(&fill, &storability) {
             withhold(request, response, NotStored::TooLarge, obligation);
-            return Came::ToAnEnd;
+            return FetchEnd::Done;
         }
-        let shareable = match judged.and_then(|shareable| self.accepted(&fill, shareable, &began)) {
+        let shareable = match storability.and_then(|shareable| self.accepted(&fill, shareable, &began)) {
             Ok(shareable) => shareable,
             Err(withheld) if withheld.why == NotStored::OlderVersion => {
                 return self.give_newer(request, response, obligation).await;
@@ -53,15 +53,15 @@ impl Fills {
                 let parts_others = self.learn_if_unshared(request, withheld.why, standing);
                 withhold(request, response, withheld.why, obligation);
                 let unshared = parts_others && !withheld.why.is_of_the_request();
-                return if unshared { Came::Unshared } else { Came::ToAnEnd };
+                return if unshared { FetchEnd::Unshared } else { FetchEnd::Done };
             }
         };
         self.learn_shared(request, &fill.key);
         self.arrive(fill, shareable, response, began, obligation).await
     }
 
-    /// What stands against a response beside the standard: a newer one is known, or it is about more than what it would
-    /// answer.
+    /// Checks what stands against storing a response beside RFC 9111 and the policy: a newer version is known, it is a
+    /// part that nobody asked for, or an error that may be about a range or a condition only.
     fn accepted(&self, fill: &Fill, shareable: Shareable, began: &Began) -> Storability {
         let request = &fill.request;
         let version = self.store.version_of(request, shareable.stored(), began);
@@ -81,57 +81,62 @@ impl Fills {
         Err(Withheld { stored: Box::new(stored), why })
     }
 
-    /// An answer that is older than what is known: those who wait get the newer one, if L2 has it.
-    async fn give_newer(&self, request: &Arc<CacheRequest>, response: Sound, obligation: Obligation<Outcome>) -> Came {
+    /// A response is older than a known version: the waiters get the newer version, if L2 has it.
+    async fn give_newer(
+        &self,
+        request: &Arc<CacheRequest>,
+        response: Sound,
+        obligation: Obligation<FetchOutcome>,
+    ) -> FetchEnd {
         let newer = self.store.look_in_l2(request).await.filter(|found| self.store.is_reusable(request, found));
         match newer {
             Some(newer) => {
                 request.tenant.counters.withheld(NotStored::OlderVersion);
                 self.store.promote(request, &newer);
-                obligation.fulfil(Outcome::found(request, newer));
+                obligation.fulfil(FetchOutcome::found(request, newer));
             }
             None => withhold(request, response, NotStored::OlderVersion, obligation),
         }
-        Came::ToAnEnd
+        FetchEnd::Done
     }
 
-    /// Has a response arrive: announced to those who wait, streamed to them, and stored once it is whole.
+    /// Announces a storable response to the waiters, streams it to them, and stores it once it is complete.
     async fn arrive(
         &self,
         fill: Fill,
         shareable: Shareable,
         response: Sound,
         began: Began,
-        mut obligation: Obligation<Outcome>,
-    ) -> Came {
+        mut obligation: Obligation<FetchOutcome>,
+    ) -> FetchEnd {
         let request = &fill.request;
         let (head, content) = response.into_response().into_parts();
         let arriving = self.ingest.arriving(request, shareable, head.headers, content.size_hint().exact());
         if !arriving.shareable().vary().is_empty() {
-            // From here on others know by what the response was selected, and come to this fetch by it.
+            // From here on other requests know what selects the response, and find this fetch by its variant's key.
             self.store.announce_variants(request, arriving.shareable().vary(), began);
             obligation.rekey(request.collapse_key(KeyHash::of(&arriving.shareable().stored().key)));
         }
         if self.stream(&fill, &arriving, content, began, obligation).await {
-            return Came::ToAnEnd;
+            return FetchEnd::Done;
         }
-        let Some(passing) = arriving.tail.passes() else { return Came::ToAnEnd };
+        let Some(unkept) = arriving.tail.why_unkept() else { return FetchEnd::Done };
         if head.status != StatusCode::PARTIAL_CONTENT {
-            self.settle(&fill, head.status, passing.into()).await;
+            self.settle(&fill, head.status, unkept.into()).await;
         }
-        Came::Unshared
+        FetchEnd::Unshared
     }
 
-    /// Streams what arrives to those who wait, and stores it; true where all of it came and was kept.
+    /// Streams an arriving response to the waiters, and stores it; true if all of it came and was kept.
     pub(super) async fn stream(
         &self,
         fill: &Fill,
         arriving: &Arc<Arriving>,
         content: Body,
         began: Began,
-        mut obligation: Obligation<Outcome>,
+        mut obligation: Obligation<FetchOutcome>,
     ) -> bool {
-        obligation.fulfil(Outcome::arriving(&fill.request, arriving));
+        obligation.fulfil(FetchOutcome::arriving(&fill.request, arriving));
         let Some(body) = self.ingest.stream(&fill.request, arriving, content, || obligation.close()).await else {
             return false;
         };
@@ -139,7 +144,8 @@ impl Fills {
         true
     }
 
-    /// Stores what has arrived; a part together with what is stored already (RFC 9111 section 3.4), or not.
+    /// Stores a response that has arrived. A part is combined with what is stored already (RFC 9111 section 3.4), or
+    /// not stored: see [`taken_in`].
     async fn store_arrived(&self, fill: &Fill, arriving: &Arriving, body: Content, began: Began) {
         let shareable = arriving.shareable().clone().with(|stored| StoredResponse { body, ..stored });
         if let Some(shareable) = shareable.with_if(|stored| self.with_stored_parts(fill, stored)) {
@@ -148,10 +154,10 @@ impl Fills {
         }
     }
 
-    /// Has a fill recorded that has stored a response: for the request that caused it, if one did, and for those that
-    /// waited for it.
+    /// Records the traffic of a fill that has stored a response: the request that caused it, unless it is a refresh,
+    /// and the requests that waited for it.
     fn record(&self, fill: &Fill, cached: &Cached, arriving: &Arriving) {
-        if fill.request.tenant.tap.is_open() {
+        if fill.request.tenant.recording_point.is_open() {
             let leader = u64::from(fill.purpose != Purpose::Refresh);
             let times = leader + arriving.recorded_later.swap(0, Ordering::Relaxed);
             fill.request.record_times(cached, times, self.clock.now());
@@ -166,10 +172,10 @@ impl Fills {
         taken_in(old.as_deref().and_then(Cached::response), new, fill.request.tenant.settings.body_bytes_max)
     }
 
-    /// Whether what is stored would be more than may be with a part of the same representation. Then the part is passed on,
-    /// and what is stored stays.
-    fn outgrows(&self, fill: &Fill, judged: &Storability) -> bool {
-        let part = match judged {
+    /// Whether the stored parts would exceed the bound on bodies with this part of the same representation. The part is
+    /// then forwarded without being stored, and the stored parts stay.
+    fn outgrows(&self, fill: &Fill, storability: &Storability) -> bool {
+        let part = match storability {
             Ok(shareable) => shareable.stored(),
             Err(withheld) if withheld.why == NotStored::TooLarge => &*withheld.stored,
             Err(_) => return false,
@@ -182,7 +188,7 @@ impl Fills {
                 .is_some_and(|old| old.response().is_some_and(|old| outgrows(old, part, bytes_max)))
     }
 
-    /// What is stored under a key, in L1 or else where the fill has found it, and has not been purged since.
+    /// The entry under a key, from L1 or else the fill's basis, if it is neither purged nor ended, and is vouched for.
     fn stored_parts(&self, fill: &Fill, key: &Arc<str>) -> Option<Arc<Cached>> {
         let tenant = &fill.request.tenant;
         let usable = |cached: &Arc<Cached>| {
@@ -196,8 +202,8 @@ impl Fills {
     }
 }
 
-/// Gives a response to the request that caused its fetch, and to nobody else.
-fn withhold(request: &Arc<CacheRequest>, response: Sound, why: NotStored, obligation: Obligation<Outcome>) {
+/// Gives a response to the request that caused its fetch, and to no other.
+fn withhold(request: &Arc<CacheRequest>, response: Sound, why: NotStored, obligation: Obligation<FetchOutcome>) {
     request.tenant.counters.withheld(why);
-    obligation.fulfil(Outcome::unshared(request, Unshared::new(response.into_response(), why)));
+    obligation.fulfil(FetchOutcome::unshared(request, Unshared::new(response.into_response(), why)));
 }

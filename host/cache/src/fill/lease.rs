@@ -6,7 +6,7 @@ use sandbar_http::semantics::leave::{Holds, Joined, to_share};
 use sandbar_http::semantics::{Reuse, reuse};
 
 use crate::fill::{Fill, Fills};
-use crate::fleet::{Attempt, Lease, Standing, Waiter, Woken};
+use crate::fleet::{Attempt, Lease, LeaseWaiter, PurgeState, Woken};
 use crate::origin::Progress;
 use crate::request::Purpose;
 use crate::store::found::Found;
@@ -18,30 +18,30 @@ const UNSHARED_FOR_MAX: Duration = Duration::from_secs(30);
 
 /// What a fill does next.
 pub(crate) enum Turn {
-    /// It asks the origin, while the other nodes wait.
+    /// The fill asks the origin, while the other nodes wait.
     Mine(Lease),
-    /// It asks the origin, whatever the others do.
+    /// The fill asks the origin without a lease, whatever the other nodes do.
     Alone,
-    /// It has nothing to ask: L2 has the answer by now.
+    /// The fill has nothing to ask: L2 has the answer by now.
     Found(Found),
-    /// Another node has asked while this one waited: what L2 has is stale already, and as new as can be.
+    /// Another node has asked the origin while this one waited: the response in L2 is stale, but as new as can be.
     Confirmed(Found),
-    /// It ends here: another node refreshes the key, or those who wait are to ask one by one.
+    /// The fill ends here: another node refreshes the key, or each of the waiters has to ask for itself.
     Left,
 }
 
-/// What a fetch under a lease came to.
+/// The result of a fetch under a lease, as the other nodes are told it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Came {
-    /// It is stored, or nothing came: the next one looks for itself.
-    ToAnEnd,
-    /// Responses to this key are for one request each.
+pub(crate) enum FetchEnd {
+    /// The response is stored, or none came: the next node looks for itself.
+    Done,
+    /// Responses under this key are for one request each: no node need wait for another node's fetch.
     Unshared,
 }
 
 impl Fills {
-    /// Waits for the fill's turn. After winning it L2 is looked into once more: whoever had it before may just have stored
-    /// the answer.
+    /// Waits for the fill's turn. Once it has the lease, L2 is looked into again: the lease's last holder may just have
+    /// stored the answer.
     pub(crate) async fn turn(&self, fill: &mut Fill, progress: &Progress) -> Turn {
         let Some(fleet) = self
             .peers
@@ -52,16 +52,16 @@ impl Fills {
         };
         let leases = fleet.leases();
         let started = self.clock.monotonic();
-        // Those who wait for this fill have a deadline too: half of it is left for a fetch of this node's own.
+        // The requests that wait for this fill have a deadline too: half of it is left for this node's own fetch.
         let patience = fill.request.tenant.settings.waiter_deadline / 2;
         loop {
             let barriers = &fill.request.tenant.barriers;
             let standing =
-                Standing { sequence: barriers.current(), hidden_below: barriers.height_of_key(fill.key.text()) };
+                PurgeState { sequence: barriers.current(), hidden_below: barriers.height_of_key(fill.key.text()) };
             match leases.try_acquire_as(standing, &fill.key, leases.lifetime()).await {
                 Attempt::Mine(lease) => return self.settle_turn(fill, lease).await,
                 Attempt::Unshared => {
-                    // Those who wait for this fill learn of it too: each of them asks for itself.
+                    // The requests that wait for this fill learn of it too: each of them asks for itself.
                     self.collapse.learned.note(&fill.request);
                     return if fill.purpose == Purpose::Refresh { Turn::Alone } else { Turn::Left };
                 }
@@ -70,7 +70,7 @@ impl Fills {
                     return Turn::Alone;
                 }
                 Attempt::Held(waiter) => {
-                    // The other node's request is at the origin, for all that is known here.
+                    // For all that is known here, the other node's request has been sent to the origin.
                     progress.is_sent();
                     let left = patience.saturating_sub(self.clock.monotonic().saturating_sub(started));
                     if let Some(turn) = self.wait_for(fill, waiter, left).await {
@@ -94,8 +94,8 @@ impl Fills {
         }
     }
 
-    /// Waits for another node's lease; none where it is worth trying again.
-    async fn wait_for(&self, fill: &mut Fill, waiter: Waiter, left: Duration) -> Option<Turn> {
+    /// Waits for the end of another node's lease; `None` where the fill should try again to get the lease.
+    async fn wait_for(&self, fill: &mut Fill, waiter: LeaseWaiter, left: Duration) -> Option<Turn> {
         count(&fill.request.tenant.counters.leases_waited_for);
         let woken = if left.is_zero() { Woken::Deadline } else { waiter.wait(left).await };
         let before = fill.basis.clone();
@@ -114,7 +114,7 @@ impl Fills {
         }
     }
 
-    /// Looks into L2. What answers the fill is taken into L1; anything else is what the origin is asked about.
+    /// Looks into L2. A response that answers the fill is promoted to L1; another becomes its basis, if it is newer.
     pub(crate) async fn look(&self, fill: &mut Fill) -> Option<Found> {
         let found = self.store.look_in_l2(&fill.request).await?;
         if self.answers(fill, &found) {
@@ -125,8 +125,8 @@ impl Fills {
         None
     }
 
-    /// Whether there is nothing left to fetch. A refresh wants something fresh, and fresher than what there was; so does who
-    /// has something doubtful.
+    /// Whether a response from L2 leaves nothing to fetch. For a refresh it has to be fresh, and newer than the basis;
+    /// where the basis is doubtful, it has to be newer as well.
     fn answers(&self, fill: &Fill, found: &Found) -> bool {
         let basis = fill.basis.as_ref();
         if !found.is_not_in_doubt_with(basis) {
@@ -140,18 +140,19 @@ impl Fills {
             && reuse(found.stored(), &fill.request.head_of_get(), now, found.soft_purged()) == Reuse::Fresh
     }
 
-    /// Gives a lease back, and says what came of it.
-    pub(crate) async fn give_back(&self, lease: Lease, came: Came) {
+    /// Gives a lease back, and tells the other nodes what came of the fetch.
+    pub(crate) async fn give_back(&self, lease: Lease, came: FetchEnd) {
         match came {
-            Came::ToAnEnd => lease.release().await,
-            Came::Unshared => lease.release_unshared(self.learned_for.min(UNSHARED_FOR_MAX)).await,
+            FetchEnd::Done => lease.release().await,
+            FetchEnd::Unshared => lease.release_unshared(self.learned_for.min(UNSHARED_FOR_MAX)).await,
         }
     }
 }
 
-/// What another node has stored since `before`, where it would answer those who wait but for its lifetime: the origin has
-/// confirmed it while they waited. Not what has to be validated once it is stale: it may have been fetched with somebody's
-/// credentials, which the origin has to see from each (RFC 9111 section 5.2.2.2).
+/// The response that another node has stored since `before`, if it would answer the waiters but for its lifetime: the
+/// origin has sent or confirmed it while they waited. A response that has to be validated once it is stale is left out:
+/// it may have been fetched with one client's credentials, and the origin has to see those of each (RFC 9111 section
+/// 5.2.2.2).
 fn confirmed_since(before: Option<Found>, fill: &Fill) -> Option<Found> {
     let news = fill.basis.as_ref()?;
     let is_news = before.is_none_or(|before| news.is_newer_than(&before)) && fill.purpose == Purpose::Answer;

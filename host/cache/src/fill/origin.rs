@@ -1,4 +1,4 @@
-//! Asking the origin for what is to be fetched, and telling by its answer what is to be done with that.
+//! Asking the origin for what a fill fetches, and deciding by the answer what is done with it.
 
 use std::sync::Arc;
 
@@ -6,12 +6,12 @@ use http::StatusCode;
 use sandbar_http::semantics::leave::Holds;
 use sandbar_http::semantics::{Lacking, Times, may_serve_on_error, selected_by_304};
 
-use super::lease::Came;
+use super::lease::FetchEnd;
 use super::validation::Renewed;
 use super::{Fetched, Fill, Fills};
 use crate::cached::Began;
 use crate::collapse::fetch::Obligation;
-use crate::collapse::outcome::{Outcome, Unshared};
+use crate::collapse::outcome::{FetchOutcome, Unshared};
 use crate::not_stored::NotStored;
 use crate::origin::OriginError;
 use crate::request::{CacheRequest, Purpose};
@@ -20,53 +20,59 @@ use crate::tenant::counters::count;
 
 /// What an answer of the origin means for a fill.
 pub(super) enum Step {
-    /// It is done with.
-    Came(Came),
-    /// What was said of a part or of what is stored does not belong to it: all that is wanted is fetched.
-    Whole(Fill, Obligation<Outcome>),
+    /// The fetch has ended.
+    FetchEnd(FetchEnd),
+    /// The answer does not belong to the stored response that was asked about: all that is wanted has to be fetched.
+    Whole(Fill, Obligation<FetchOutcome>),
 }
 
 impl Fills {
-    /// Has the origin asked, and once more for all that is wanted where its answer does not belong to what is stored.
-    pub(super) async fn ask_origin(&self, mut fill: Fill, began: Began, mut obligation: Obligation<Outcome>) -> Came {
+    /// Asks the origin, and asks again for all that is wanted where its answer does not belong to the stored response.
+    pub(super) async fn ask_origin(
+        &self,
+        mut fill: Fill,
+        began: Began,
+        mut obligation: Obligation<FetchOutcome>,
+    ) -> FetchEnd {
         loop {
             (fill, obligation) = match self.ask_once(fill, began, obligation).await {
-                Step::Came(came) => return came,
+                Step::FetchEnd(came) => return came,
                 Step::Whole(fill, obligation) => (Fill { validates: false, ..fill }, obligation),
             };
         }
     }
 
-    async fn ask_once(&self, fill: Fill, began: Began, obligation: Obligation<Outcome>) -> Step {
+    async fn ask_once(&self, fill: Fill, began: Began, obligation: Obligation<FetchOutcome>) -> Step {
         let request = Arc::clone(&fill.request);
         let (requested, started) = (self.clock.now(), self.clock.monotonic());
         let lacking = fill.lacking();
-        let mut request = request.origin_request(fill.asked_about().map(Found::stored), fill.purpose, lacking.as_ref());
-        request.extensions_mut().insert(obligation.progress().clone());
-        let answer = self.exchanges.ask(&request, request).await;
+        let mut to_origin =
+            request.origin_request(fill.asked_about().map(Found::stored), fill.purpose, lacking.as_ref());
+        to_origin.extensions_mut().insert(obligation.progress().clone());
+        let answer = self.exchanges.ask(&request, to_origin).await;
         obligation.progress().is_answered();
         if fill.purpose == Purpose::Refresh && !answer.as_ref().err().is_some_and(OriginError::is_refusal) {
             count(&request.tenant.counters.origin_refreshes);
         }
         let response = match answer {
             Ok(response) => response,
-            // What stored parts lack came in a way that can't be believed.
+            // What would have filled the gap in stored parts came in an unsound response.
             Err(OriginError::Unsound { .. }) if lacking.is_some() => return Step::Whole(fill, obligation),
-            Err(error) => return Step::Came(failed(&fill, error, obligation)),
+            Err(error) => return Step::FetchEnd(failed(&fill, error, obligation)),
         };
         let times = Times { requested, received: self.clock.now() };
         let fetched = Fetched { response, times, fetch_time: self.clock.monotonic().saturating_sub(started) };
         self.take(fill, lacking, fetched, began, obligation).await
     }
 
-    /// Does with an answer what its status says, given what was asked about.
+    /// Handles an answer by its status, and by what the origin was asked about.
     async fn take(
         &self,
         fill: Fill,
         lacking: Option<Lacking>,
         fetched: Fetched,
         began: Began,
-        obligation: Obligation<Outcome>,
+        obligation: Obligation<FetchOutcome>,
     ) -> Step {
         let request = Arc::clone(&fill.request);
         let (response, times) = (&fetched.response, fetched.times);
@@ -76,7 +82,7 @@ impl Fills {
             {
                 self.complete(fill, &lacking, fetched, began, obligation).await
             }
-            // Section 4.3.4: a 304 that names other content "MUST NOT" freshen what is stored; all of it is fetched.
+            // RFC 9111 section 4.3.4: a 304 that names other content "MUST NOT" freshen what is stored: all is fetched.
             (StatusCode::NOT_MODIFIED, Some(basis))
                 if selected_by_304(&[basis.stored()], response.headers()).is_empty() =>
             {
@@ -85,8 +91,8 @@ impl Fills {
             (StatusCode::NOT_MODIFIED, Some(basis)) => {
                 count(&request.tenant.counters.origin_validated);
                 let Renewed { own, shared } = self.renew(&request, basis, response.headers(), times, began).await;
-                obligation.fulfil(Outcome::validated(&request, own, shared.as_ref()));
-                Step::Came(Came::ToAnEnd)
+                obligation.fulfil(FetchOutcome::validated(&request, own, shared.as_ref()));
+                Step::FetchEnd(FetchEnd::Done)
             }
             (status, Some(basis))
                 if is_error(status)
@@ -94,24 +100,24 @@ impl Fills {
             {
                 request.tenant.counters.withheld(NotStored::StaleIfError);
                 let unshared = Unshared::new(fetched.response.into_response(), NotStored::StaleIfError);
-                obligation.fulfil(Outcome::error_status(&request, unshared));
-                Step::Came(Came::ToAnEnd)
+                obligation.fulfil(FetchOutcome::error_status(&request, unshared));
+                Step::FetchEnd(FetchEnd::Done)
             }
-            _ => Step::Came(self.take_in(fill, fetched, began, obligation).await),
+            _ => Step::FetchEnd(self.take_in(fill, fetched, began, obligation).await),
         }
     }
 }
 
-/// The origin gave no response.
-fn failed(fill: &Fill, error: OriginError, obligation: Obligation<Outcome>) -> Came {
+/// Ends a fill for which the origin gave no response.
+fn failed(fill: &Fill, error: OriginError, obligation: Obligation<FetchOutcome>) -> FetchEnd {
     let request: &Arc<CacheRequest> = &fill.request;
     request.tell_of(&error);
-    // A refresh that was not even sent is no failure of those who have come to wait for it: the obligation, dropped, goes
+    // A refresh that was not even sent is no failure for the requests that wait for it: the obligation, dropped, passes
     // to one of them.
     if fill.purpose != Purpose::Refresh || !error.is_refusal() {
-        obligation.fulfil(Outcome::failed(request, error));
+        obligation.fulfil(FetchOutcome::failed(request, error));
     }
-    Came::ToAnEnd
+    FetchEnd::Done
 }
 
 /// RFC 5861 section 4: these four, and no response at all, are errors.

@@ -1,4 +1,4 @@
-//! Refreshing behind an answer: before an entry is stale, or while a stale one is still allowed.
+//! Refreshing an entry behind an answer: before it is stale, or while it may still be served stale.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::request::{CacheRequest, Purpose};
 use crate::store::found::Found;
 
 impl Fills {
-    /// Starts a refresh if the plan's odds say so.
+    /// Starts a refresh of a fresh entry with the probability that its plan gives for now.
     pub(crate) fn maybe_refresh_early(
         self: &Arc<Self>,
         request: &Arc<CacheRequest>,
@@ -29,7 +29,7 @@ impl Fills {
         }
     }
 
-    /// Starts a fetch that no client waits for, unless one is under way.
+    /// Starts a fetch that no client waits for, unless a fetch of the key is under way.
     pub(crate) fn refresh_behind(self: &Arc<Self>, request: &Arc<CacheRequest>, key: &CacheKey, found: &Found) {
         if let LeadOrWait::Lead(obligation) = self.join_or_lead(request, key, Joins::default()) {
             let (request, basis) = (Arc::clone(request), Some(found.clone()));

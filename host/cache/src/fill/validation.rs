@@ -1,4 +1,4 @@
-//! What the origin's word on a stored response makes of it: confirmed by a 304 or a HEAD, doubtful, or ended.
+//! What the origin's answer makes of a stored response: confirmed by a 304 or a HEAD, doubtful, or ended.
 
 use std::sync::Arc;
 
@@ -19,19 +19,19 @@ use crate::store::found::{Found, L1};
 
 /// A stored response that has been confirmed.
 pub(crate) struct Renewed {
-    /// For the request whose validation confirmed it.
+    /// The response for the request whose validation confirmed it.
     pub(crate) own: Found,
-    /// What is stored from now on, for the others; none where each has to ask for itself.
+    /// The response that is stored from now on, for other requests; `None` where each of them has to ask for itself.
     pub(crate) shared: Option<Found>,
 }
 
 impl Fills {
-    /// Freshens a stored response by the fields of a 304 or a HEAD (RFC 9111 sections 4.3.4 and 4.3.5) and stores the result,
-    /// planned anew, if that may be. `began.sequence` is the purge sequence that the result is as old as.
+    /// Freshens a stored response by the fields of a 304 or a HEAD (RFC 9111 sections 4.3.4 and 4.3.5) and stores the
+    /// result, planned anew, if it may be stored. Barriers judge the result as of `began.sequence`.
     ///
-    /// A cookie in such an update is for the request that brought it about: that one gets it, and what is stored is
-    /// freshened without. (Section 3.2 would have the stored response take it over.) So no visitor without a session can
-    /// empty the cache by asking for a validation.
+    /// A cookie in such an update is for the request that was forwarded: that request gets it, and the stored response
+    /// is freshened without it. (Section 3.2 would have the stored response take it over.) So no visitor without a
+    /// session can empty the cache by asking for a validation.
     pub(crate) async fn renew(
         &self,
         request: &Arc<CacheRequest>,
@@ -44,22 +44,28 @@ impl Fills {
         let freshened = freshen(stored, update, times);
         let received = received_again(stored, &freshened, times);
         if !update.contains_key(SET_COOKIE) || !request.has_a_cookie_of_its_own(&received) {
-            let judged = storability_again(request, stored, &received, began.sequence);
-            return self.keep(request, basis, judged, began).await;
+            let storability = storability_again(request, stored, &received, began.sequence);
+            return self.keep(request, basis, storability, began).await;
         }
         let mut others = update.clone();
         others.remove(SET_COOKIE);
         let others = freshen(stored, &others, times);
-        let judged = storability_again(request, stored, &received_again(stored, &others, times), began.sequence);
-        let kept = self.keep(request, basis, judged, began).await.own;
+        let storability = storability_again(request, stored, &received_again(stored, &others, times), began.sequence);
+        let kept = self.keep(request, basis, storability, began).await.own;
         let own = StoredResponse { fields: request.stored_fields(&received), ..kept.stored().clone() };
         Renewed { own: self.store.unstored(own, began), shared: None }
     }
 
-    /// Stores what may be stored. What the response now forbids to share ends what is stored; what only this request forbids
-    /// leaves it as it was: no client can empty the cache so.
-    async fn keep(&self, request: &Arc<CacheRequest>, basis: &Found, judged: Storability, began: Began) -> Renewed {
-        match judged {
+    /// Stores a freshened response if it may be stored. If the response itself now forbids that, the stored response
+    /// ends; if only this request forbids it, the stored response stays as it was: no client can empty the cache so.
+    async fn keep(
+        &self,
+        request: &Arc<CacheRequest>,
+        basis: &Found,
+        storability: Storability,
+        began: Began,
+    ) -> Renewed {
+        match storability {
             Ok(shareable) => {
                 self.learn_shared(request, &CacheKey::stored_as(&basis.stored().key));
                 let found = self.store.put(request, shareable, began).await;
@@ -75,7 +81,8 @@ impl Fills {
         }
     }
 
-    /// What an answer that is not stored means for what was stored when its fill began, if anything was.
+    /// Settles what an answer that is not stored means for the stored response that its fill began with; `None` where
+    /// there was none.
     pub(crate) async fn settle(&self, fill: &Fill, status: StatusCode, why: NotStored) -> Option<Standing> {
         let request = &fill.request;
         let standing = standing(&request.fields, status, why.is_of_the_request());
@@ -84,7 +91,7 @@ impl Fills {
                 self.hold_to(request, basis, standing).await;
                 return Some(standing);
             }
-            // It was asked for a range that is not stored: others may be.
+            // The request was for a range that is not stored; other ranges may be.
             None if fill.purpose == Purpose::Part && standing == Standing::Ended => {
                 self.store.forget(request, &fill.key).await
             }
@@ -93,7 +100,7 @@ impl Fills {
         None
     }
 
-    /// Does with a stored response as the origin's answer has it.
+    /// Applies to a stored response what the origin's answer means for it.
     pub(crate) async fn hold_to(&self, request: &CacheRequest, basis: &Found, standing: Standing) {
         match standing {
             Standing::Stands => {}
@@ -102,13 +109,14 @@ impl Fills {
         }
     }
 
-    /// Forgets what the origin no longer has. Those who hold it already can still have it confirmed.
+    /// Removes a response that the origin no longer has. Requests that hold it already can still have it confirmed.
     async fn end(&self, request: &CacheRequest, basis: &Found) {
         basis.cached().end();
         self.store.forget(request, &CacheKey::stored_as(&basis.stored().key)).await;
     }
 
-    /// Has it validated before it is next used. Where L2 had it, it is taken into L1, which is looked into first.
+    /// Requires a stored response to be validated before it is next used. One from L2 is put into L1, which is asked
+    /// first.
     fn doubt(&self, request: &CacheRequest, basis: &Found) {
         basis.cached().doubt();
         if basis.tier() != L1 {
@@ -116,8 +124,8 @@ impl Fills {
         }
     }
 
-    /// Nobody waits for another's fetch of this key for a while, where its responses are for one request each; answers whether
-    /// they are.
+    /// Where the key's responses are for one request each, lets no request wait for another one's fetch of it for a
+    /// while. Returns whether they are.
     pub(crate) fn learn_if_unshared(&self, request: &CacheRequest, why: NotStored, standing: Option<Standing>) -> bool {
         tracing::debug!(tenant = &*request.tenant.name, target = request.target, reason = why.as_str(), "not stored");
         let parts_others = why.parts_others(standing);
@@ -127,20 +135,20 @@ impl Fills {
         parts_others
     }
 
-    /// From now on others wait for the fetch of this key again.
+    /// From now on requests wait for each other's fetches of this key again, on other nodes too.
     pub(crate) fn learn_shared(&self, request: &CacheRequest, key: &CacheKey) {
         if self.collapse.learned.forget(request) {
             let (peers, key) = (Arc::clone(&self.peers), key.clone());
             self.tasks.spawn(async move {
                 if let Some(fleet) = peers.fleet() {
-                    fleet.leases().share(&key).await;
+                    fleet.leases().clear_unshared(&key).await;
                 }
             });
         }
     }
 }
 
-/// Judges a stored response with other fields.
+/// The storability of a stored response with other fields.
 fn storability_again(
     request: &CacheRequest,
     basis: &StoredResponse,
@@ -155,8 +163,8 @@ fn storability_again(
     }
 }
 
-/// A stored response as if it had been received with these fields. What it took to fetch it whole is still what it would cost
-/// to lose it.
+/// A stored response as if it had just been received with these fields. Its fetch time stays that of the whole
+/// response, as this is still what losing it would cost.
 fn received_again<'a>(basis: &StoredResponse, fields: &'a HeaderMap, times: Times) -> Received<'a> {
     let (status, fetch_time, body_bytes) = (basis.status, basis.fetch_time, Some(basis.body_bytes()));
     Received { status, fields, body_bytes, times, fetch_time }

@@ -1,8 +1,9 @@
 //! The event bus: purges as messages on Redis Streams, one stream per partition.
 //!
-//! Two ways of hearing run side by side. A blocking read brings each message within a millisecond or so, but shows
-//! nothing after the stream was trimmed or emptied. So a heartbeat looks at the state of every partition, a few times a
-//! second, and settles whether anything is missing ([`position`](super::position)). Only the heartbeat counts as hearing.
+//! Two ways of hearing run side by side. A blocking read brings each message within a millisecond or so, but does not
+//! show that the stream was trimmed or emptied. So a heartbeat looks at the state of every partition, a few times a
+//! second, and settles whether anything is missing ([`position`](super::position)). Only the heartbeat counts as
+//! hearing.
 
 mod look;
 mod message;
@@ -37,7 +38,7 @@ use crate::tier::redis::target::Target;
 /// How long the sender of a message pauses at most before it asks again who has heard it.
 const CONFIRM_PAUSE_MAX: Duration = Duration::from_millis(16);
 
-/// What a node does with what it hears. Called in order, one call at a time per partition; it must not block.
+/// What a node does with the messages of the bus. Called in order, one call at a time per partition; it must not block.
 pub trait Listener: Send + Sync + 'static {
     /// Another node has purged something.
     fn purged(&self, tenant: &str, barrier: &Barrier);
@@ -52,21 +53,21 @@ pub trait Listener: Send + Sync + 'static {
         let _ = partition;
     }
 
-    /// Purges of this partition's tenants may have been missed: what L1 has of them, and fills that are on their way,
-    /// may be behind a barrier that this node does not know.
+    /// Purges of this partition's tenants may have been missed: their entries in L1, and fills that are under way, may
+    /// be behind a barrier that this node does not know.
     fn lost(&self, partition: Partition, why: Lost);
 }
 
 /// A purge that is on the bus.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ack {
-    /// The epoch of its partition.
+    /// The epoch of the message's partition.
     pub epoch: String,
-    /// Its partition.
+    /// The partition that the message is in.
     pub partition: Partition,
-    /// Its number there.
+    /// The message's number in its partition.
     pub sequence: u64,
-    /// Replicas that have it; 0 where none were asked for.
+    /// Replicas that have the message; 0 where none were asked for.
     pub replicas: u32,
 }
 
@@ -75,9 +76,9 @@ pub struct Ack {
 pub struct BusStats {
     /// Messages published by this node.
     pub published: u64,
-    /// Messages of other nodes.
+    /// Messages of other nodes that this node has heard.
     pub heard: u64,
-    /// How often something may have been missed.
+    /// How often messages may have been missed.
     pub lost: u64,
     /// Purges refused because their tenant had too many.
     pub refused: u64,
@@ -85,7 +86,7 @@ pub struct BusStats {
     pub deaf_partitions: u32,
 }
 
-/// A node's end of the bus, for as long as it lives.
+/// A node's end of the bus, until it is dropped.
 #[derive(Debug)]
 pub struct Bus {
     shared: Arc<Shared>,
@@ -93,7 +94,7 @@ pub struct Bus {
 }
 
 struct Shared {
-    /// Names this run of this node: what it said before a restart, another run says.
+    /// The name of this run of this node: its messages from before a restart have another one.
     origin: String,
     link: Arc<Link>,
     publisher: Arc<Link>,
@@ -156,20 +157,20 @@ impl Bus {
     }
 
     /// Tells the other nodes of a purge. When this returns it is on the stream (and on as many replicas as the settings
-    /// want): every node that hears the bus learns of it within moments, every other one drops what it has.
+    /// want): every node that hears the bus learns of it within moments, every other one drops what it has in memory.
     ///
     /// # Errors
-    /// When it could not be published, or had not reached its replicas in time; it may have been all the same, and
-    /// publishing it again does no harm.
+    /// When the purge could not be published, or had not reached its replicas in time; it may have been all the same,
+    /// and publishing it again does no harm.
     pub async fn publish(&self, tenant: &str, barrier: &Barrier) -> Result<Ack, TierError> {
         self.publish_purge(tenant, barrier, false).await
     }
 
-    /// Tells the other nodes, and waits until every live one has heard it, for
+    /// Tells the other nodes of a purge, and waits until every live one has heard it, for
     /// [`FleetConfig::confirm_deadline`] at the longest.
     ///
     /// # Errors
-    /// As [`Self::publish`], and when the server could not be asked who has heard it.
+    /// As for [`Self::publish`], and when the server could not be asked who has heard the purge.
     pub async fn publish_to_all(&self, tenant: &str, barrier: &Barrier) -> Result<Confirmed, TierError> {
         let ack = self.publish_purge(tenant, barrier, true).await?;
         self.confirmed_by_all(&ack).await
@@ -187,18 +188,18 @@ impl Bus {
     }
 
     /// Whether a purge can be recorded and told in one step just now: its record belongs on the bus's own server, and the
-    /// tenant has not purged too much. Where it is true, [`Self::raise`] follows.
+    /// tenant has not purged too often. True counts the purge as one of the tenant's, so [`Self::raise`] has to follow.
     pub(crate) fn can_raise(&self, tenant: &str, raising: &Raising) -> bool {
         let shared = &self.shared;
         let is_possible = raising.is_on(&shared.config.url) && shared.publisher.is_available();
         is_possible && shared.unsafe_server().is_none() && shared.rates.allows(tenant)
     }
 
-    /// Records a purge and tells the other nodes of it in one step; answers how it was recorded, and whether it was told,
-    /// as far as replicas are to have it. With `confirm` the others say at once that they have heard it.
+    /// Records a purge and tells the other nodes of it in one step. Returns the barrier that was recorded, and whether
+    /// as many replicas have it as should. With `confirm` the other nodes say at once that they have heard it.
     ///
     /// # Errors
-    /// When it could not be recorded; it may have been all the same, and raising it again does no harm.
+    /// When the purge could not be recorded; it may have been all the same, and raising it again does no harm.
     pub(crate) async fn raise(
         &self,
         tenant: &str,
@@ -233,17 +234,17 @@ impl Bus {
         }
     }
 
-    /// Tells the other nodes of a newer version. Versions are not counted as purges are: a node that has missed one serves an
-    /// older entry until it ends.
+    /// Tells the other nodes of a newer version. Versions are not counted as purges are: a node that has missed a
+    /// version serves an older entry until that ends.
     ///
     /// # Errors
-    /// As [`Self::publish`].
+    /// As for [`Self::publish`].
     pub async fn announce(&self, tenant: &str, newer: &Newer) -> Result<Ack, TierError> {
         let sent = self.shared.say(tenant, &message::stored(tenant, newer), None).await?;
         self.shared.acknowledged(sent)
     }
 
-    /// Leaves the fleet: this node hears nothing any more, and nobody waits for it.
+    /// Leaves the fleet: this node hears nothing any more, and no purge waits for it.
     pub async fn leave(&self) {
         self.tasks.iter().for_each(AbortHandle::abort);
         self.shared.hearing.deafen();
@@ -296,7 +297,8 @@ impl Shared {
         (0..of).map(move |index| Partition { index, of })
     }
 
-    /// Takes what the blocking read brought. Whatever does not follow is left to the heartbeat, at once: false then.
+    /// Takes the messages that a blocking read brought. If one does not follow, the rest is left to the heartbeat,
+    /// which looks at once: false then.
     fn take(&self, partition: Partition, messages: &[Message]) -> bool {
         let mut heard = self.positions[partition.index as usize].lock();
         for message in messages {
@@ -324,7 +326,7 @@ impl Shared {
                     Said::Stored(newer) => self.listener.stored(&tenant, &newer),
                 }
                 if confirm {
-                    // The next look says that this was heard.
+                    // The next look tells the server that this was heard.
                     self.look_now.notify_one();
                 }
             }
@@ -342,7 +344,7 @@ impl Shared {
         self.listener.lost(partition, why);
     }
 
-    /// Why nothing is built on this server, where it may evict what nodes rely on.
+    /// Why this server is not used; `None` unless it may evict what nodes rely on.
     fn unsafe_server(&self) -> Option<String> {
         let policy = self.link.evicts_any().filter(|_| !self.config.tolerates_eviction)?;
         Some(format!(

@@ -1,5 +1,6 @@
-//! Whether a node hears the bus: when it last made sure, per partition, on the kernel's clock. It is compared when it is
-//! asked for, never by a ticker: a process that was stopped for a minute knows so with its first instruction.
+//! Whether a node hears the bus: for each partition, when the node last made sure of it, on the kernel's clock. That
+//! time is compared whenever it is asked for, never by a ticker: a process that was stopped for a minute knows so with
+//! its first instruction.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,12 +8,12 @@ use std::time::Duration;
 
 use sandbar_base::clock::Clock;
 
-/// A share of the bus. All of a tenant's messages go through the same one, in order.
+/// A part of the bus. All of a tenant's messages go through the same partition, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Partition {
-    /// Which,
+    /// The partition's number, from 0.
     pub index: u32,
-    /// of how many.
+    /// How many partitions there are.
     pub of: u32,
 }
 
@@ -22,13 +23,13 @@ impl Partition {
         Self { index: crc32fast::hash(tenant.as_bytes()) % of.max(1), of }
     }
 
-    /// Whether a tenant's messages go through it.
+    /// Whether a tenant's messages go through this partition.
     pub fn holds(self, tenant: &str) -> bool {
         Self::of_tenant(tenant, self.of) == self
     }
 }
 
-/// What a node has heard, and when.
+/// When a node last heard each partition.
 #[derive(Debug)]
 pub struct Hearing {
     clock: Arc<dyn Clock>,
@@ -42,8 +43,8 @@ impl Hearing {
         Self { clock, silence_max, heard: (0..partitions).map(|_| AtomicU64::new(0)).collect() }
     }
 
-    /// For how long the purges of a tenant may have been missed: at most since then. None while the node has never
-    /// heard its partition.
+    /// For how long purges of a tenant may have been missed, at most. `None` while the node has never heard the
+    /// tenant's partition.
     pub fn silent_for(&self, tenant: &str) -> Option<Duration> {
         self.silence(Partition::of_tenant(tenant, self.partitions()))
     }
@@ -74,14 +75,14 @@ impl Hearing {
         self.silence(partition).is_none_or(|silence| silence > self.silence_max)
     }
 
-    /// Everything that was said before `asked_ms` has been heard.
+    /// Notes that everything that was said before `asked_ms` has been heard.
     pub(super) fn heard(&self, partition: Partition, asked_ms: u64) {
         if let Some(heard) = self.heard.get(partition.index as usize) {
             heard.fetch_max(asked_ms.saturating_add(1), Ordering::AcqRel);
         }
     }
 
-    /// Nothing can be relied on any more.
+    /// Notes that no partition is heard any more.
     pub(super) fn deafen(&self) {
         self.heard.iter().for_each(|heard| heard.store(0, Ordering::Release));
     }

@@ -1,9 +1,9 @@
 //! Leases: one node of the fleet fetches a key, the others wait for it.
 //!
-//! A lease is a key in Redis with an expiry; each carries a token that is higher than that of every lease before it. The
-//! token goes with what its holder stores ([`Terms`](crate::tier::Terms)): a holder that slept through its lease can't
-//! overwrite what its successor stored. After winning a lease, look into L2 again before asking the origin: whoever had
-//! it before may just have stored the answer.
+//! A lease is a key in Redis with an expiry; each carries a token that is higher than that of every lease before it.
+//! The token goes with the entry that its holder stores ([`Terms`](crate::tier::Terms)): a holder whose lease has run
+//! out can't overwrite what a later holder stored. After getting a lease, look into L2 again before asking the origin:
+//! the holder before may just have stored the response.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,32 +19,32 @@ use crate::tier::redis::keys;
 use crate::tier::redis::link::Link;
 use crate::tier::redis::target::Target;
 
-/// What became of the wish for a lease.
+/// The result of trying to get a lease.
 #[derive(Debug)]
 pub enum Attempt {
-    /// It is this node's turn.
+    /// This node has the lease.
     Mine(Lease),
-    /// Another node has it.
-    Held(Waiter),
-    /// Nobody waits for this key: its responses are for one request each, as a node found a moment ago.
+    /// Another node has the lease.
+    Held(LeaseWaiter),
+    /// There are no leases for this key: its responses are for one request each, as a node saw a moment ago.
     Unshared,
-    /// Nobody can say: the node acts as if it were alone.
+    /// It is not known who has the lease, for this reason: the node acts as if it were alone.
     Alone(String),
 }
 
-/// What a node knows of a key's purges when it wants the lease.
+/// What a node knows of a key's purges when it asks for the lease.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
-    /// The tenant's purge sequence: what is fetched from now on is not below it.
+pub struct PurgeState {
+    /// The tenant's purge sequence: a fetch that begins now is not below it.
     pub sequence: u64,
-    /// What was begun below this sequence has been purged.
+    /// The responses of fetches that began below this sequence have been purged.
     pub hidden_below: u64,
 }
 
 /// Why a waiter waits no longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Woken {
-    /// The lease was given back, or may have been: L2 may have the answer now.
+    /// The lease was given back, or may have been: L2 may have the response now.
     Released,
     /// The lease has run out: its holder may have died.
     Expired,
@@ -57,9 +57,9 @@ pub enum Woken {
 pub struct LeaseStats {
     /// Leases this node got.
     pub acquired: u64,
-    /// Times another node had it.
+    /// Times that another node had the lease.
     pub held: u64,
-    /// Times nobody could say.
+    /// Times that it was not known who had the lease.
     pub alone: u64,
     /// Leases that this node waits for now.
     pub waited_for: usize,
@@ -96,16 +96,16 @@ impl Leases {
         self.lifetime
     }
 
-    /// Tries to become the one that fetches a key, for `lifetime` at the longest.
+    /// Tries to get the lease on a key, for `lifetime` unless it is renewed.
     pub async fn try_acquire(&self, key: &CacheKey, lifetime: Duration) -> Attempt {
-        self.try_acquire_as(Standing::default(), key, lifetime).await
+        self.try_acquire_as(PurgeState::default(), key, lifetime).await
     }
 
-    /// As [`Self::try_acquire`], and takes the lease over from a holder whose answer has been purged by now: nobody need wait
-    /// for that.
-    pub async fn try_acquire_as(&self, standing: Standing, key: &CacheKey, lifetime: Duration) -> Attempt {
+    /// Like [`Self::try_acquire`], but takes the lease over from a holder whose response has been purged by now: nobody
+    /// need wait for that.
+    pub async fn try_acquire_as(&self, standing: PurgeState, key: &CacheKey, lifetime: Duration) -> Attempt {
         let shared = &self.shared;
-        // The wait begins before the question: what is given back in between wakes it too.
+        // The wait begins before the lease is asked for: if it is given back in between, that wakes the waiter too.
         let Some(waiting) = shared.wakeups.begin(key.tenant(), key.hash()) else {
             return shared.alone("too many leases are waited for".to_owned());
         };
@@ -122,16 +122,16 @@ impl Leases {
             Ok((2, _)) => Attempt::Unshared,
             Ok((_, left_ms)) => {
                 shared.held.fetch_add(1, Ordering::Relaxed);
-                Attempt::Held(Waiter { waiting, left: Duration::from_millis(left_ms) })
+                Attempt::Held(LeaseWaiter { waiting, left: Duration::from_millis(left_ms) })
             }
             Err(error) => shared.alone(error.to_string()),
         }
     }
 
-    /// Says that a key's responses are shared after all.
-    pub async fn share(&self, key: &CacheKey) {
-        let script = scripts::SHARE.key(keys::hashed(key.tenant(), "l", key.hash()));
-        // Left unsaid, it is forgotten by itself.
+    /// Tells the fleet that a key's responses are not for one request each after all.
+    pub async fn clear_unshared(&self, key: &CacheKey) {
+        let script = scripts::CLEAR_UNSHARED.key(keys::hashed(key.tenant(), "l", key.hash()));
+        // If that fails, the note that they are expires by itself.
         let _ = self.shared.link.call(|mut to| async move { script.invoke_async::<u8>(&mut to).await }).await;
     }
 
@@ -159,7 +159,7 @@ impl Shared {
     }
 }
 
-/// The duty to fetch a key. Dropping it gives it back, behind the caller's back.
+/// A lease that this node has: the duty to fetch a key. Dropping it gives the lease back, in the background.
 #[derive(Debug)]
 pub struct Lease {
     tenant: Box<str>,
@@ -171,13 +171,13 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Higher than the token of every earlier lease of the tenant. To be stored with.
+    /// The token to store the response with: higher than that of every earlier lease of the tenant.
     pub const fn token(&self) -> u64 {
         self.token
     }
 
-    /// Does the work that it was taken for, and renews it until that is done. One that was lost meanwhile is not taken again:
-    /// what the work stores under its token can't replace what a later holder stored.
+    /// Does the work that the lease was taken for, and renews the lease until that is done. A lease that was lost
+    /// meanwhile is not taken again: what the work stores under its token can't replace what a later holder stored.
     pub async fn during<T>(&self, work: impl Future<Output = T>) -> T {
         let renewing = async {
             while self.renewed().await {}
@@ -189,7 +189,7 @@ impl Lease {
         }
     }
 
-    /// Renews it when a third of it has gone by; false where it was lost.
+    /// Renews the lease when a third of its lifetime has gone by; false where it was lost.
     async fn renewed(&self) -> bool {
         tokio::time::sleep(self.lifetime / 3).await;
         let mut script = scripts::RENEW.key(keys::hashed(&self.tenant, "l", self.hash));
@@ -198,13 +198,14 @@ impl Lease {
         renewed.map_or(true, |renewed| renewed == 1)
     }
 
-    /// Gives it back, and wakes those who wait for it: after the answer is stored. One that can't be given back runs out.
+    /// Gives the lease back, and wakes those who wait for it: to be called when the response is stored. A lease that
+    /// can't be given back runs out.
     pub async fn release(mut self) {
         self.released = true;
         self.giving_back(Duration::ZERO).await;
     }
 
-    /// Gives it back, and lets nobody wait for this key for so long: its response is not shared.
+    /// Gives the lease back, and has nobody wait for this key for so long: its responses are for one request each.
     pub async fn release_unshared(mut self, unshared: Duration) {
         self.released = true;
         self.giving_back(unshared).await;
@@ -218,7 +219,7 @@ impl Lease {
         async move {
             let given = shared.link.call(|mut to| async move { script.invoke_async::<u8>(&mut to).await }).await;
             if given.is_ok_and(|given| given == 1) {
-                // Those of this node need not wait for the server's word.
+                // Waiters on this node need not wait for the server's message.
                 shared.wakeups.wake(&tenant, hash);
             }
         }
@@ -237,12 +238,12 @@ impl Drop for Lease {
 
 /// Waits for another node's lease.
 #[derive(Debug)]
-pub struct Waiter {
+pub struct LeaseWaiter {
     waiting: Waiting,
     left: Duration,
 }
 
-impl Waiter {
+impl LeaseWaiter {
     /// Waits until the lease is given back or has run out, at most for `deadline`.
     pub async fn wait(mut self, deadline: Duration) -> Woken {
         let patience = self.left.min(deadline);

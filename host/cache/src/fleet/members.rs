@@ -1,10 +1,11 @@
-//! Who is in the fleet, and who of them has heard a message: what a purge that all nodes must confirm waits for.
+//! Which nodes are in the fleet, and which of them have heard a message: that is what a purge waits for that all nodes
+//! must confirm.
 //!
-//! A node's heartbeat says that it lives and up to where it has heard each partition, in the same script that answers it.
-//! The server counts it as live for [`FleetConfig::member_timeout`](super::FleetConfig) after that. A node itself stops
-//! serving what all must confirm when its own heartbeat was not answered for the shorter
-//! [`FleetConfig::silence_max`](super::FleetConfig), counted from the question on the kernel's clock: so whoever is not
-//! counted as live any more has stopped serving before.
+//! A node's heartbeat says that the node lives and up to where it has heard each partition, in the same script that
+//! answers it. The server counts the node as live for [`FleetConfig::member_timeout`](super::FleetConfig) after that.
+//! The node itself stops serving entries whose purges all must confirm when its heartbeat was not answered for the
+//! shorter [`FleetConfig::silence_max`](super::FleetConfig), counted from the question on the kernel's clock: so a node
+//! that is no longer counted as live has stopped serving them before.
 
 use std::time::Duration;
 
@@ -13,18 +14,18 @@ use redis::{FromRedisValue, Value};
 /// Whether every live node has heard a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Confirmed {
-    /// All have.
+    /// All live nodes have heard it.
     All,
-    /// These have not yet, or may not live any more.
+    /// These nodes have not heard it yet, or may not live any more.
     Missing(Vec<String>),
-    /// The server has just come (back): nodes may live that it does not know of.
+    /// The server has just come up: nodes may live that it does not know of yet.
     TooYoung,
-    /// The server is not the one that took the message.
+    /// The server has lost the message since, or is another one.
     Forgotten,
 }
 
 impl Confirmed {
-    /// Why it is not confirmed, in words; `within` is what was waited for.
+    /// The state in words; `within` is how long was waited for all nodes.
     pub fn reason(&self, within: Duration) -> String {
         match self {
             Self::All => "every live node has confirmed it".to_owned(),
@@ -38,7 +39,7 @@ impl Confirmed {
         }
     }
 
-    /// The nodes that are missing.
+    /// The names of the nodes that have not heard it; empty where they are not known.
     pub fn into_missing(self) -> Vec<String> {
         match self {
             Self::Missing(nodes) => nodes,
@@ -61,7 +62,7 @@ pub(super) fn read(value: Value) -> Option<Confirmed> {
     })
 }
 
-/// A node's name, without what tells its runs apart.
+/// A node's name, without the part that tells its runs apart.
 fn name(origin: &str) -> String {
     origin.rsplit_once('/').map_or(origin, |(name, _)| name).to_owned()
 }

@@ -7,11 +7,11 @@
 /// What the server says of a partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct State {
-    /// A random name, made when the partition is.
+    /// A random name, chosen when the partition is made.
     pub(super) epoch: String,
     /// The number of the newest message; 0 where there is none.
     pub(super) sequence: u64,
-    /// Its nonce; empty where there is none.
+    /// The nonce of the newest message; empty where there is none.
     pub(super) nonce: String,
 }
 
@@ -22,9 +22,9 @@ pub(super) struct Message {
     pub(super) nonce: String,
     /// The nonce of the message before it.
     pub(super) previous: String,
-    /// The node that sent it.
+    /// The run of a node that sent the message.
     pub(super) origin: String,
-    /// The number of the purge that was recorded with it.
+    /// The sequence of the purge that was recorded with the message; `None` where none was.
     pub(super) raised: Option<u64>,
     pub(super) body: Vec<u8>,
 }
@@ -35,7 +35,7 @@ pub(super) struct Message {
 pub enum Lost {
     /// Messages were trimmed away before this node had read them.
     Gap,
-    /// The server came back without what it had, or is another one.
+    /// The server came back without its data, or is another one.
     Epoch,
     /// The server has gone back: a replica took over that had not got everything.
     Regressed,
@@ -46,7 +46,7 @@ pub enum Lost {
 }
 
 impl Lost {
-    /// The stable word for it in logs and metrics.
+    /// The stable word for the reason in logs and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Gap => "gap",
@@ -58,7 +58,7 @@ impl Lost {
     }
 }
 
-/// What a message is to a node.
+/// How a message follows on what a node has heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// Seen before.
@@ -91,7 +91,8 @@ impl Position {
         self.state.is_some()
     }
 
-    /// Takes a message off the stream. Before the first snapshot all are old: what is in L1 is younger than them.
+    /// Takes a message of the stream. Before the first look all messages are old: the entries in L1 are younger than
+    /// them.
     pub(super) fn take(&mut self, message: &Message) -> Step {
         let Some(state) = &mut self.state else { return Step::Old };
         if message.sequence < state.sequence {
@@ -116,8 +117,8 @@ impl Position {
         self.state.as_ref().is_some_and(|state| state.epoch == server.epoch)
     }
 
-    /// Compares with what the server said after every message that it counts was taken. `floor` is the number that had
-    /// been heard when it was asked: messages may have come by other ways since.
+    /// Compares with the server's state, after every message that the state counts was taken. `floor` is the number up
+    /// to which messages had been heard when the server was asked: more may have come by the blocking read since.
     pub(super) fn compare(&self, server: &State, floor: u64) -> Option<Lost> {
         let state = self.state.as_ref()?;
         if !self.is_of(server) {
@@ -133,7 +134,7 @@ impl Position {
         }
     }
 
-    /// Goes on from what the server says: nothing before it matters any more.
+    /// Goes on from the server's state: no message before it matters any more.
     pub(super) fn adopt(&mut self, server: State) {
         self.state = Some(server);
     }

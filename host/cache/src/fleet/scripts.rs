@@ -1,4 +1,4 @@
-//! What runs inside Redis, and how its answers are read.
+//! The scripts of the fleet that run inside Redis, and how their answers are read.
 //!
 //! | key | what |
 //! |---|---|
@@ -6,11 +6,12 @@
 //! | `sandbar:{bus}:P:stream` | its messages: id `seq-0`, fields nonce `n`, previous nonce `p`, origin `o`, body `b`, sequence `s` of a purge recorded with it |
 //! | `sandbar:{bus}:P:members` | sorted set: run of a node → its last heartbeat (ms) |
 //! | `sandbar:{bus}:P:heard` | hash: run of a node → the number up to which it has heard the partition |
-//! | `sandbar:{tenant}:l:<hash>` | a lease: hash of `token`, purge `sequence` and whether anybody waits; or that responses are not shared |
+//! | `sandbar:{tenant}:l:<hash>` | a lease: hash of `token`, purge `sequence`, whether anybody waits; or that each response is for one request |
 //! | `sandbar:{tenant}:fence` | the highest token given out |
 //! | `sandbar:wake` | channel: `tenant hash` of a lease that was given back |
 //!
-//! All of the bus has one hash tag, so that on a Cluster one read waits for all partitions; a tenant's leases have the tenant's.
+//! All of the bus has one hash tag, so that on a Cluster one read waits for all partitions; a tenant's leases have the
+//! tenant as hash tag.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -23,7 +24,8 @@ use crate::tier::redis::raising;
 /// Messages that one look brings at most.
 pub(super) const MESSAGES_MAX: usize = 1000;
 
-/// Makes a partition where there is none. A stream without a state is from before an eviction or a restore: it goes.
+/// Makes a partition where there is none. A stream without a state is from before an eviction or a restore: it is
+/// deleted.
 const MAKE: &str = r"
     if redis.call('EXISTS', KEYS[1]) == 0 then
       redis.call('DEL', KEYS[2])
@@ -40,9 +42,9 @@ const NOW: &str = r"
 ";
 
 /// Appends a message and answers with its number, the partition's epoch, and the sequence of the purge that it has recorded
-/// before, or 0: told and recorded in one step, a purge costs one round trip.
+/// in the same step, or 0. So a purge that is recorded and told costs one round trip.
 /// KEYS: state, stream, and those of [`raising::FUNCTION`] or none. ARGV: an epoch, nonce, origin, body, messages kept, and
-/// what the function wants.
+/// those of the function.
 pub(super) static PUBLISH: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&format!(
         r"{} {MAKE}
@@ -62,8 +64,9 @@ pub(super) static PUBLISH: LazyLock<Script> = LazyLock::new(|| {
     ))
 });
 
-/// The state, and the messages above a number that it counts: one moment's picture. It is a heartbeat too: the caller lives,
-/// and has heard up to that number, if the message under it is the one that it has heard.
+/// Reads a partition's state and the messages above a number, both at the same moment. It is the caller's heartbeat
+/// too: the caller lives, and has heard up to that number, if the message with that number is the one that it has
+/// heard.
 /// KEYS: state, stream, members, heard. ARGV: an epoch, above, most messages, the run, the epoch and nonce that it has heard,
 /// ms after which a run that says nothing is forgotten.
 pub(super) static LOOK: LazyLock<Script> = LazyLock::new(|| {
@@ -96,8 +99,8 @@ pub(super) static LOOK: LazyLock<Script> = LazyLock::new(|| {
     ))
 });
 
-/// Which live nodes have not heard a message: `{0, run, …}`; `{-1}` where the epoch is another one by now, `{-2}` where it is
-/// so young that nodes may live that have not said so yet.
+/// Which live nodes have not heard a message: `{0, run, …}`; `{-1}` where the epoch is another one by now, `{-2}` where
+/// the epoch is so young that nodes may live that have not said so yet.
 /// KEYS: state, members, heard. ARGV: epoch, number, ms for which a node counts as live, the caller's run.
 pub(super) static CONFIRMED: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&format!(
@@ -115,13 +118,14 @@ pub(super) static CONFIRMED: LazyLock<Script> = LazyLock::new(|| {
     ))
 });
 
-/// Leaves: from now on nobody waits for this run.
+/// Removes a run of a node from the members: from now on no purge waits for it.
 /// KEYS: members, heard. ARGV: the run.
 pub(super) static LEAVE: LazyLock<Script> =
     LazyLock::new(|| Script::new("redis.call('ZREM', KEYS[1], ARGV[1]) return redis.call('HDEL', KEYS[2], ARGV[1])"));
 
-/// Takes a lease, over from a holder that began below what has been purged by now: `{1, token}`, `{0, ms}` where another holds it for so long yet, or `{2, ms}` where responses are known not
-/// to be shared for so long.
+/// Takes a lease, if need be over from a holder whose fetch began before a purge that reaches the key. Answers with
+/// `{1, token}`, with `{0, ms}` where another holds the lease for so long yet, or with `{2, ms}` where it is known for
+/// so long yet that each response is for one request.
 /// KEYS: lease, fence. ARGV: ms, purge sequence, sequence below which all has been purged.
 pub(super) static ACQUIRE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
@@ -163,17 +167,17 @@ pub(super) static RENEW: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// Notes that responses are shared after all.
+/// Deletes the note that each response is for one request.
 /// KEYS: lease.
-pub(super) static SHARE: LazyLock<Script> = LazyLock::new(|| {
+pub(super) static CLEAR_UNSHARED: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "if redis.call('HEXISTS', KEYS[1], 'unshared') == 1 then return redis.call('DEL', KEYS[1]) end return 0",
     )
 });
 
-/// Gives a lease back, if it is still the caller's, and wakes those who wait for it. Where its response turned out not to
-/// be shared, that is remembered for a while, so that nobody waits in vain.
-/// KEYS: lease. ARGV: token, channel, what to say there, ms for which responses are not shared or 0.
+/// Gives a lease back, if it is still the caller's, and wakes those who wait for it. Where its response turned out to
+/// be for one request only, that is noted for a while, so that nobody waits in vain.
+/// KEYS: lease. ARGV: token, channel, the message for it, ms for which that is noted or 0.
 pub(super) static RELEASE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
@@ -195,7 +199,7 @@ pub(super) fn partition_keys(partition: u32) -> [String; 2] {
     [format!("sandbar:{{bus}}:{partition}:state"), format!("sandbar:{{bus}}:{partition}:stream")]
 }
 
-/// The keys of a partition's members: who lives, what each has heard.
+/// The keys of a partition's members: which runs live, and up to where each has heard the partition.
 pub(super) fn member_keys(partition: u32) -> [String; 2] {
     [format!("sandbar:{{bus}}:{partition}:members"), format!("sandbar:{{bus}}:{partition}:heard")]
 }

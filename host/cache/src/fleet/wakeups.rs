@@ -1,4 +1,4 @@
-//! Who waits for which lease on this node, and the ear that wakes them.
+//! The waiters for other nodes' leases on this node, and the task that listens for released leases and wakes them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,25 +14,25 @@ use super::FleetConfig;
 use crate::tier::redis::keys;
 use crate::tier::redis::target::Target;
 
-/// Where it is said that a lease was given back.
+/// The channel on which a node says that it has given a lease back.
 pub(super) const CHANNEL: &str = "sandbar:wake";
-/// After so long without a word the server is asked whether it is still there.
+/// After so long without a message the server is asked whether it is still there.
 const PING_EVERY: Duration = Duration::from_secs(2);
 
-/// A lease as waiters know it.
-pub(super) type Place = (Box<str>, KeyHash);
+/// A lease, by its tenant and key.
+pub(super) type LeaseKey = (Box<str>, KeyHash);
 
 /// The waiters of a node.
 #[derive(Debug)]
 pub(super) struct Wakeups {
-    waiting: Mutex<HashMap<Place, watch::Sender<()>>>,
+    waiting: Mutex<HashMap<LeaseKey, watch::Sender<()>>>,
     waiters_max: usize,
 }
 
-/// One that waits. It counts from the moment it is made, so that no wake-up is missed in between.
+/// A waiter for a lease. It counts from the moment it is made, so that it misses no wake-up.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    place: Place,
+    place: LeaseKey,
     woken: Option<watch::Receiver<()>>,
     wakeups: Arc<Wakeups>,
 }
@@ -42,9 +42,9 @@ impl Wakeups {
         Self { waiting: Mutex::default(), waiters_max }
     }
 
-    /// Begins to wait; none where too many do.
+    /// Begins to wait; `None` where too many leases are waited for.
     pub(super) fn begin(self: &Arc<Self>, tenant: &str, hash: KeyHash) -> Option<Waiting> {
-        let place: Place = (tenant.into(), hash);
+        let place: LeaseKey = (tenant.into(), hash);
         let mut waiting = self.waiting.lock();
         if waiting.len() >= self.waiters_max && !waiting.contains_key(&place) {
             return None;
@@ -61,7 +61,7 @@ impl Wakeups {
         }
     }
 
-    /// Wakes all: something may have been missed.
+    /// Wakes all waiters: a message may have been missed.
     fn wake_all(&self) {
         self.waiting.lock().values().for_each(|sender| sender.send_replace(()));
     }
@@ -81,7 +81,7 @@ impl Wakeups {
     }
 }
 
-/// What is said on the channel.
+/// The message on the channel that a lease was given back.
 pub(super) fn message(tenant: &str, hash: KeyHash) -> String {
     format!("{} {:032x}", keys::escaped(tenant), hash.0)
 }
@@ -105,14 +105,14 @@ impl Drop for Waiting {
     }
 }
 
-/// Listens for as long as it is let. A wake-up that is lost costs its waiters no more than the lease's expiry.
+/// Listens until the task is aborted. If a wake-up is lost, its waiters wait until the lease expires at the longest.
 pub(super) async fn listen(wakeups: Arc<Wakeups>, target: Target, config: FleetConfig) {
     let mut pause = config.breaker.backoff_min;
     loop {
         let subscribing = tokio::time::timeout(config.connect_deadline * 2, target.subscribe(CHANNEL));
         if let Ok(Ok(listening)) = subscribing.await {
             pause = config.breaker.backoff_min;
-            // What was given back before this can't be heard any more.
+            // Messages from before the subscription can't be heard any more.
             wakeups.wake_all();
             hear(&wakeups, listening, config.deadline * 4).await;
         }
@@ -121,7 +121,7 @@ pub(super) async fn listen(wakeups: Arc<Wakeups>, target: Target, config: FleetC
     }
 }
 
-/// Passes on what is said, until the connection ends or is found dead.
+/// Wakes waiters for each message, until the connection ends or does not answer any more.
 async fn hear(wakeups: &Wakeups, listening: PubSub, patience: Duration) {
     let (mut sink, mut messages) = listening.split();
     loop {

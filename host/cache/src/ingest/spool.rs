@@ -1,4 +1,4 @@
-//! Moving a body into its tail: as much of it is kept as may be and as there is room for.
+//! Moving a body from the origin into its tail, which keeps as much of it as its bound and the node's memory allow.
 
 use http_body_util::BodyExt;
 
@@ -8,14 +8,9 @@ use crate::origin::ClientFault;
 use crate::request::CacheRequest;
 use crate::tenant::counters::count;
 
-/// Moves a body into the tail; true where all of it came and all of it is kept.
-pub(super) async fn spool(
-    mut content: Body,
-    tail: &Tail,
-    mut on_passing: impl FnMut(),
-    request: &CacheRequest,
-) -> bool {
-    let mut passing = false;
+/// Moves a body into the tail; true if all of it came and all of it is kept.
+pub(super) async fn spool(mut content: Body, tail: &Tail, mut on_unkept: impl FnMut(), request: &CacheRequest) -> bool {
+    let mut unkept = false;
     while let Some(frame) = content.frame().await {
         let chunk = match frame.map(http_body::Frame::into_data) {
             Ok(Ok(chunk)) => chunk,
@@ -35,13 +30,13 @@ pub(super) async fn spool(
         };
         match tail.append(chunk).await {
             Appended::Kept => {}
-            Appended::Passing if passing => {}
-            Appended::Passing => {
-                passing = true;
-                if let Some(why) = tail.passes() {
+            Appended::Unkept if unkept => {}
+            Appended::Unkept => {
+                unkept = true;
+                if let Some(why) = tail.why_unkept() {
                     request.tenant.counters.withheld(why.into());
                 }
-                on_passing();
+                on_unkept();
             }
             Appended::Unread => {
                 tail.broken();
@@ -49,8 +44,8 @@ pub(super) async fn spool(
             }
         }
     }
-    if passing {
+    if unkept {
         tail.complete();
     }
-    !passing
+    !unkept
 }

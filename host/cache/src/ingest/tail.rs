@@ -1,12 +1,13 @@
 //! A body that is still arriving, read by many: the fill appends, each client reads at its own pace.
 //!
-//! While the body may still be stored all of it is kept, and the fill waits for nobody. Once it has outgrown its bound
-//! it is only passed through: then a window of the newest bytes is kept, the fill waits for the fastest reader, and a
-//! reader that falls out of the window is cut.
+//! While the body may still be stored, all of it is kept, and the fill waits for nobody. Once it is too large to be
+//! stored it is only passed through: then a window of the newest bytes is kept, the fill waits for the fastest reader,
+//! and a reader that falls out of the window is cut.
 //!
-//! What arrives is copied into blocks of the tail's own ([`pieces`]), each made from a reservation: a chunk may be a single
-//! byte of a buffer of 64 KiB. A body that is passed through needs none: where there is no room for a block the chunk is
-//! handed on as it came, charged to the exchange that it belongs to (`exchange`), and the window shrinks.
+//! What arrives is copied into the tail's own blocks ([`pieces`]), each paid for by a reservation: a chunk may be a
+//! single byte that keeps a buffer of 64 KiB alive. A body that is passed through can do without blocks: where there is
+//! no room for one, the chunk is handed on as it came, charged to the exchange that it belongs to (`exchange`), and the
+//! window shrinks.
 
 mod pieces;
 
@@ -27,13 +28,13 @@ use crate::not_stored::NotStored;
 /// How long a body that is only passed through waits for its first reader.
 const FIRST_READER_DEADLINE: Duration = Duration::from_secs(5);
 
-/// The window of a body that is passed through for want of memory.
+/// The largest window of a body that is passed through for want of memory.
 const SCARCE_WINDOW_BYTES: u64 = 64 << 10;
 
-/// What a window shrinks to, by half each time that there is no room for it.
+/// The smallest size of a window; it shrinks by half each time that there is no room for a block.
 const WINDOW_BYTES_MIN: u64 = 4 << 10;
 
-/// A shared body in the making.
+/// A body that is still arriving, and its readers.
 #[derive(Debug)]
 pub(crate) struct Tail {
     state: Mutex<State>,
@@ -44,7 +45,7 @@ pub(crate) struct Tail {
 struct State {
     pieces: Pieces,
     end: Option<End>,
-    passing: Option<Passing>,
+    unkept: Option<Unkept>,
     window_bytes: u64,
     readers: Vec<Reader>,
     next_reader: u64,
@@ -54,18 +55,18 @@ struct State {
 
 /// Why a body is only passed through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Passing {
-    /// It has outgrown its bound.
+pub(crate) enum Unkept {
+    /// The body is larger than may be stored.
     TooLarge,
-    /// The node has no memory left for it.
+    /// The node has no memory left for the body.
     NoRoom,
 }
 
-impl From<Passing> for NotStored {
-    fn from(passing: Passing) -> Self {
-        match passing {
-            Passing::TooLarge => Self::TooLarge,
-            Passing::NoRoom => Self::NoRoom,
+impl From<Unkept> for NotStored {
+    fn from(unkept: Unkept) -> Self {
+        match unkept {
+            Unkept::TooLarge => Self::TooLarge,
+            Unkept::NoRoom => Self::NoRoom,
         }
     }
 }
@@ -83,14 +84,14 @@ struct Reader {
     waker: Option<Waker>,
 }
 
-/// What became of an append.
+/// The result of appending a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Appended {
     /// All of the body so far is kept.
     Kept,
-    /// The body has outgrown its bound: it is passed through.
-    Passing,
-    /// It is passed through and nobody reads it any more.
+    /// The body is only passed through: it is too large to be stored, or the node has no memory for it.
+    Unkept,
+    /// The body is only passed through, and nobody reads it.
     Unread,
 }
 
@@ -106,24 +107,24 @@ pub(crate) enum TailError {
 }
 
 impl Tail {
-    /// An empty body that keeps at most `bytes_max` bytes, and then `window_bytes`. What it keeps is paid for by `room`, and
-    /// beyond it by the same account.
+    /// An empty body. All of it is kept while it has at most `bytes_max` bytes, then a window of `window_bytes`. What
+    /// is kept is paid for by `room`, and beyond that by the same account.
     pub(crate) fn new(bytes_max: u64, window_bytes: u64, room: Reserved) -> Arc<Self> {
         Arc::new(Self { state: Mutex::new(State::new(None, window_bytes, room)), bytes_max })
     }
 
-    /// One that is passed through from the first byte on, for want of room.
-    pub(crate) fn passing(window_bytes: u64, room: Reserved) -> Arc<Self> {
+    /// A body that is passed through from the first byte on, for want of memory.
+    pub(crate) fn unkept(window_bytes: u64, room: Reserved) -> Arc<Self> {
         let window_bytes = window_bytes.min(SCARCE_WINDOW_BYTES);
-        Arc::new(Self { state: Mutex::new(State::new(Some(Passing::NoRoom), window_bytes, room)), bytes_max: 0 })
+        Arc::new(Self { state: Mutex::new(State::new(Some(Unkept::NoRoom), window_bytes, room)), bytes_max: 0 })
     }
 
-    /// Why it is only passed through; none while it may still be stored.
-    pub(crate) fn passes(&self) -> Option<Passing> {
-        self.state.lock().passing
+    /// Why the body is only passed through; `None` while it may still be stored.
+    pub(crate) fn why_unkept(&self) -> Option<Unkept> {
+        self.state.lock().unkept
     }
 
-    /// A reader from the first byte on; none where the first bytes are gone.
+    /// A reader from the first byte on; `None` where the first bytes are gone.
     pub(crate) fn read(self: &Arc<Self>) -> Option<TailBody> {
         let mut state = self.state.lock();
         if state.pieces.dropped_bytes() > 0 {
@@ -138,15 +139,17 @@ impl Tail {
         Some(TailBody { tail: Arc::clone(self), id, length: None })
     }
 
-    /// Appends, and once the body is only passed through waits until the fastest reader has room.
+    /// Appends a chunk. Once the body is only passed through, waits until the window holds all that the fastest reader
+    /// has not read yet.
     pub(crate) async fn append(&self, chunk: Bytes) -> Appended {
         match self.push(chunk) {
-            Appended::Passing => self.room().await,
+            Appended::Unkept => self.room().await,
             appended => appended,
         }
     }
 
-    /// Waits for room. Whoever caused the fill may not have come to read yet: it has a moment to do so.
+    /// Waits for room in the window. The request that caused the fill may not have begun to read: it has
+    /// [`FIRST_READER_DEADLINE`] to do so.
     async fn room(&self) -> Appended {
         let first_reader = tokio::time::timeout(FIRST_READER_DEADLINE, std::future::poll_fn(|c| self.poll_read(c)));
         if first_reader.await.is_err() {
@@ -169,11 +172,11 @@ impl Tail {
             return Appended::Kept;
         }
         let mut state = self.state.lock();
-        if state.passing.is_none() && state.pieces.kept_bytes() + chunk.len() as u64 > self.bytes_max {
-            state.pass(Passing::TooLarge);
+        if state.unkept.is_none() && state.pieces.kept_bytes() + chunk.len() as u64 > self.bytes_max {
+            state.stop_keeping(Unkept::TooLarge);
         }
         state.take_in(chunk);
-        let appended = if state.passing.is_some() { Appended::Passing } else { Appended::Kept };
+        let appended = if state.unkept.is_some() { Appended::Unkept } else { Appended::Kept };
         state.wake_readers();
         appended
     }
@@ -183,9 +186,9 @@ impl Tail {
         state.trim();
         match state.fastest() {
             None => Poll::Ready(Appended::Unread),
-            // A chunk of the exchange's own goes before the next one is asked for: there may be no room for both.
+            // A chunk that was not copied has to be read before the next one comes: there may be no room for both.
             Some(fastest) if state.pieces.behind(fastest) <= state.window_bytes && !state.pieces.has_lent() => {
-                Poll::Ready(Appended::Passing)
+                Poll::Ready(Appended::Unkept)
             }
             Some(_) => {
                 state.producer = Some(context.waker().clone());
@@ -194,38 +197,37 @@ impl Tail {
         }
     }
 
-    /// Nothing more comes: the body is whole. Answers with it, unless it was only passed through, or there is no room to
-    /// make one piece of it.
+    /// Ends the body as complete. Returns it, unless it was only passed through, or finds no room as one piece.
     pub(crate) fn complete(&self) -> Option<Content> {
         let mut state = self.state.lock();
         state.end(End::Complete);
-        if state.passing.is_some() {
+        if state.unkept.is_some() {
             return None;
         }
         let whole = state.pieces.joined();
         if whole.is_none() {
-            state.pass(Passing::NoRoom);
+            state.stop_keeping(Unkept::NoRoom);
         }
         whole
     }
 
-    /// Nothing more comes, and the body is not whole.
+    /// Ends the body as incomplete.
     pub(crate) fn broken(&self) {
         self.state.lock().end(End::Broken);
     }
 
-    /// Readers that were cut so far.
+    /// How many readers were cut so far, because they fell out of the window.
     pub(crate) fn cut(&self) -> u64 {
         self.state.lock().cut
     }
 }
 
 impl State {
-    const fn new(passing: Option<Passing>, window_bytes: u64, room: Reserved) -> Self {
+    const fn new(unkept: Option<Unkept>, window_bytes: u64, room: Reserved) -> Self {
         Self {
             pieces: Pieces::new(room),
             end: None,
-            passing,
+            unkept,
             window_bytes,
             readers: Vec::new(),
             next_reader: 0,
@@ -235,22 +237,22 @@ impl State {
     }
 
     /// From here on the body is only passed through.
-    fn pass(&mut self, why: Passing) {
-        self.passing = Some(why);
-        self.pieces.pass();
-        if why == Passing::NoRoom {
+    fn stop_keeping(&mut self, why: Unkept) {
+        self.unkept = Some(why);
+        self.pieces.stop_keeping();
+        if why == Unkept::NoRoom {
             self.window_bytes = self.window_bytes.min(SCARCE_WINDOW_BYTES);
         }
     }
 
-    /// Takes a chunk in, in the tail's own memory where there is room for it.
+    /// Adds a chunk: copied to the tail's own memory where there is room for it, else as it came.
     fn take_in(&mut self, mut chunk: Bytes) {
-        if self.passing.is_none() {
+        if self.unkept.is_none() {
             self.pieces.copy_in(&mut chunk, None);
             if chunk.is_empty() {
                 return;
             }
-            self.pass(Passing::NoRoom);
+            self.stop_keeping(Unkept::NoRoom);
         }
         self.pieces.copy_in(&mut chunk, Some(self.window_bytes));
         if !chunk.is_empty() {
@@ -272,7 +274,7 @@ impl State {
         self.readers.iter_mut().filter_map(|reader| reader.waker.take()).for_each(Waker::wake);
     }
 
-    /// Lets go what the fastest reader has read and the window does not hold; cuts those who had not read it.
+    /// Drops what the fastest reader has read and the window does not hold; cuts the readers that had not read it.
     fn trim(&mut self) {
         let fastest = self.fastest().unwrap_or(0);
         self.pieces.trim(fastest, self.window_bytes);
@@ -298,7 +300,7 @@ pub(crate) struct TailBody {
 }
 
 impl TailBody {
-    /// Announces the length that the origin announced.
+    /// Announces a length in bytes to the reader: the one that the origin announced.
     #[must_use]
     pub(crate) fn with_length(mut self, length: Option<u64>) -> Self {
         self.length = length;

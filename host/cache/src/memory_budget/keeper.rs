@@ -1,5 +1,5 @@
-//! Looks at the machine's memory every now and then, shrinks the node before the kernel has to kill it, and lets it grow
-//! back. Off the threads that serve requests.
+//! Reads the machine's memory use every now and then, shrinks the node before the kernel has to kill it, and lets it
+//! grow back. Off the threads that serve requests.
 
 use std::sync::Arc;
 
@@ -11,31 +11,31 @@ use super::machine::{Machine, Reading, from_disk};
 use super::pressure::{Pressure, PressureConfig};
 use crate::cache::Cache;
 
-/// Looks at the memory.
+/// Reads how much memory is used; `None` where nothing is known.
 pub type ReadMemory = Box<dyn Fn() -> Option<Reading> + Send + Sync>;
 
-/// What is shrunk.
+/// The parts of a node that shrink, and the budget that is told.
 pub struct Kept {
-    /// Whose tenants' L1 it is.
+    /// The cache; the L1 of its tenants shrinks.
     pub cache: Cache,
-    /// Whose idle instances are released.
+    /// The engine; its idle instances are released.
     pub engine: Option<Arc<Engine>>,
-    /// Who is told.
+    /// The budget that is told of each reading.
     pub budget: Arc<MemoryBudget>,
 }
 
-/// The keeper at work; dropped, it stops.
+/// The keeper at work, until it is dropped.
 #[derive(Debug)]
 pub struct Keeper(AbortHandle);
 
-/// A look at this machine, or at the cgroup of this process.
+/// Reads the memory of this machine, or of this process's cgroup.
 pub fn this_machine() -> ReadMemory {
     let machine = Machine::find(&from_disk);
     Box::new(move || machine.read(&from_disk))
 }
 
 impl Keeper {
-    /// Starts to look.
+    /// Starts to read the memory use, every `config.every`.
     pub fn start(kept: Kept, config: PressureConfig, read: ReadMemory) -> Self {
         let keeping = async move {
             let (kept, read) = (Arc::new(kept), Arc::new(read));

@@ -1,5 +1,5 @@
-//! What the machine, or the cgroup that the process is in, allows, and how much of it is used. Files are read through a
-//! function, so that tests can say what is in them.
+//! How much memory the machine, or the cgroup that the process is in, allows, and how much of it is used. Files are
+//! read through a function, so that tests can say what is in them.
 //!
 //! A cgroup's file cache counts as used to the kernel until it is dropped, which it is before anything is killed: the part
 //! of it that was not used for a while (`inactive_file`) is left out here, as Kubernetes does.
@@ -24,13 +24,13 @@ impl Reading {
         self.used_bytes as f64 * 100.0 / self.limit_bytes.max(1) as f64
     }
 
-    /// What may still be taken: a twentieth of the limit is left for what nobody counts.
+    /// Bytes that may still be taken: a twentieth of the limit is left for memory that nobody counts.
     pub const fn room_bytes(&self) -> u64 {
         (self.limit_bytes - self.limit_bytes / 20).saturating_sub(self.used_bytes)
     }
 }
 
-/// Where the limits are.
+/// Where the limits of this process are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
     /// Directories of cgroups, the process's own first, and which version they are.
@@ -43,13 +43,13 @@ enum Version {
     V2,
 }
 
-/// Deeper hierarchies are not looked at further.
+/// Levels of a cgroup hierarchy that are looked at, from the process's own upwards.
 const LEVELS_MAX: usize = 16;
 
-/// Limits from here on stand for none.
+/// Limits of so many bytes or more stand for no limit.
 const NO_LIMIT_BYTES: u64 = 1 << 60;
 
-/// Reads a file; none where it can't be read.
+/// Reads a file; `None` where it can't be read.
 pub type ReadFile<'a> = &'a dyn Fn(&Path) -> Option<String>;
 
 /// Reads a real file.
@@ -79,7 +79,7 @@ impl Machine {
         Self { groups }
     }
 
-    /// How it is now: of the levels that have a limit, the one that is nearest to it. None where nothing is known.
+    /// The memory use now, at the level that is nearest to its limit. `None` where nothing is known.
     pub fn read(&self, read: ReadFile<'_>) -> Option<Reading> {
         let levels = self.groups.iter().filter_map(|(group, version)| version.read(group, read));
         let (used_bytes, limit_bytes) = levels.chain(whole_machine(read)).max_by(|a, b| {
@@ -110,7 +110,7 @@ impl Version {
         }
     }
 
-    /// Used bytes and limit of a level; none where it has no limit.
+    /// Used bytes and limit of a level; `None` where it has no limit.
     fn read(self, group: &Path, read: ReadFile<'_>) -> Option<(u64, u64)> {
         let number = |name: &str| read(&group.join(name))?.trim().parse::<u64>().ok();
         let (limits, inactive): (&[&str], _) = match self {
@@ -124,7 +124,7 @@ impl Version {
     }
 }
 
-/// Where a hierarchy is mounted, and which part of it.
+/// Where a cgroup hierarchy is mounted, and which part of it is mounted there.
 fn mount(mounts: &str, version: Version) -> Option<(PathBuf, String)> {
     mounts.lines().find_map(|line| {
         let (place, kind) = line.split_once(" - ")?;
@@ -156,7 +156,7 @@ fn whole_machine(read: ReadFile<'_>) -> Option<(u64, u64)> {
     Some(((total - available.min(total)) * 1024, total * 1024))
 }
 
-/// Numbers by the word before them.
+/// The first number of each line, by the word before it.
 fn fields(text: &str) -> BTreeMap<&str, u64> {
     text.lines()
         .filter_map(|line| {

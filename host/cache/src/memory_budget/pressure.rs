@@ -12,13 +12,13 @@ use crate::setting::{HOUR, MS, Percent, Span};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PressureConfig {
-    /// It shrinks while so many per cent of what the machine or its cgroup allows are used. Default 90.
+    /// The node shrinks while so many per cent of what the machine or its cgroup allows are used. Default 90.
     pub high_percent: Percent<1>,
-    /// It grows back while no more than so many are. Default 75.
+    /// The node grows back while no more than so many per cent are used. Default 75.
     pub low_percent: Percent,
-    /// What of their shares the tenants keep in any case, in per cent. Default 10.
+    /// How many per cent of their shares of L1 the tenants keep in any case. Default 10.
     pub kept_percent_min: Percent<1>,
-    /// How often it is looked. Default 1 s.
+    /// How often the memory use is read. Default 1 s.
     pub every: Span<{ 10 * MS }, HOUR>,
 }
 
@@ -37,7 +37,7 @@ impl PressureConfig {
     /// Checks the settings against each other.
     ///
     /// # Errors
-    /// Why they can't work, which is said of `low_percent`.
+    /// Why the settings can't work, in words about `low_percent`.
     pub fn check(&self) -> Result<(), &'static str> {
         match self.low_percent.get() < self.high_percent.get() {
             true => Ok(()),
@@ -46,24 +46,24 @@ impl PressureConfig {
     }
 }
 
-/// Half of what is left to the limit: from here on there is no time to wait for what a step brings.
+/// Halfway from `high_percent` to the limit: from here on there is no time to wait for the effect of a step.
 fn urgent_percent(config: &PressureConfig) -> f64 {
     f64::from(100 + config.high_percent.get()) / 2.0
 }
 
-/// Something that waited for memory for so much of the time says that the limit is near, whatever the figures say.
+/// If anything waited for memory for so much of the time, the limit is near, whatever the figures say.
 const STALLED_PERCENT: f64 = 10.0;
 
-/// A step needs some time to show.
+/// How long it takes until the effect of a step shows.
 const STEP_SHOWS_AFTER: Duration = Duration::from_secs(3);
-/// It grows back only after it has been calm for so long,
+/// How long memory use must have been low before the node grows back.
 const CALM_FOR: Duration = Duration::from_secs(30);
-/// and then by so much,
+/// By how many per cent of their shares the tenants then grow in one step.
 const GROWTH_PERCENT: u32 = 10;
-/// so often.
+/// Time from one of these steps to the next.
 const GROWTH_EVERY: Duration = Duration::from_secs(10);
 
-/// What of their shares the tenants keep.
+/// How much of their shares of L1 the tenants keep.
 #[derive(Debug)]
 pub struct Pressure {
     config: PressureConfig,
@@ -73,17 +73,17 @@ pub struct Pressure {
 }
 
 impl Pressure {
-    /// All of it.
+    /// Begins with all of it kept.
     pub const fn new(config: PressureConfig) -> Self {
         Self { config, kept_percent: 100, stepped: None, calm_since: None }
     }
 
-    /// What they keep now, in per cent.
+    /// How many per cent of their shares the tenants keep now.
     pub const fn kept_percent(&self) -> u32 {
         self.kept_percent
     }
 
-    /// Looks at a reading. Answers with what they keep from now on, where that has changed.
+    /// Takes a reading. Returns how many per cent the tenants keep from now on, if that has changed.
     pub fn step(&mut self, now: Duration, reading: &Reading) -> Option<u32> {
         let used = reading.used_percent();
         let stalls = reading.stalled_percent >= STALLED_PERCENT && used > f64::from(self.config.low_percent.get());
@@ -125,7 +125,7 @@ impl Pressure {
 mod tests {
     use super::*;
 
-    /// What is kept after each of these seconds with so many per cent used.
+    /// How many per cent are kept after each run of seconds with so many per cent used.
     fn check(pressure: &mut Pressure, from: u64, used: &[(u64, u64)]) -> Vec<u32> {
         let mut second = from;
         let mut kept = Vec::new();

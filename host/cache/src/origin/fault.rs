@@ -1,5 +1,5 @@
-//! Whose fault it is that an exchange came to nothing. What a client does wrong is its own: it is answered as its error, and
-//! neither the breaker nor a counter of the origin's failures hears of it.
+//! Whose fault it is that an exchange with the origin failed. A client's fault is answered as the client's error, and
+//! counts neither for the breaker nor as a failure of the origin.
 
 use http::StatusCode;
 
@@ -8,9 +8,9 @@ use crate::body::BoxError;
 /// Whose fault an error is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The origin's.
+    /// The origin's: it counts as a failure of the origin.
     Origin,
-    /// The client's whose request it was.
+    /// That of the client whose request it was.
     Client,
     /// Nobody's: the origin was not asked, to protect it.
     Nobody,
@@ -20,22 +20,25 @@ pub enum Fault {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientFault {
-    /// The content of its request broke off, or is not framed as it should be (RFC 9112 section 8, RFC 9113 section 8.1.1).
+    /// The content of the client's request broke off, or is not framed as it should be (RFC 9112 section 8, RFC 9113
+    /// section 8.1.1).
     #[error("the request's content broke off: {reason}")]
     BadUpload {
         /// What went wrong.
         reason: String,
     },
-    /// The content of its request came too slowly (`protect.progress_deadline`), or held a place that others waited for.
+    /// The content of the client's request came too slowly (`protect.progress_deadline`), or held up a place that
+    /// others waited for.
     #[error("the request's content came too slowly")]
     LateUpload,
-    /// It read the response too slowly (`protect.progress_deadline`), or held a place that others waited for.
+    /// The client read the response too slowly (`protect.progress_deadline`), or held up a place that others waited
+    /// for.
     #[error("the client read a response that is passed through too slowly")]
     SlowReader,
 }
 
 impl ClientFault {
-    /// The stable word for it in `Cache-Status`, logs and metrics.
+    /// The stable word for the fault in `Cache-Status`, logs and metrics.
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::BadUpload { .. } => "bad-body",
@@ -44,7 +47,7 @@ impl ClientFault {
         }
     }
 
-    /// What it is answered with, where it can still be.
+    /// The status code that the client is answered with, where no response has begun yet.
     pub const fn status(&self) -> StatusCode {
         match self {
             Self::BadUpload { .. } => StatusCode::BAD_REQUEST,
@@ -54,7 +57,7 @@ impl ClientFault {
         }
     }
 
-    /// Whether that is why a body ended.
+    /// Whether a client's fault is why a body ended.
     pub(crate) fn ended(error: &BoxError) -> bool {
         error.is::<Self>()
     }

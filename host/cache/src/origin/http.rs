@@ -36,11 +36,12 @@ mod tests;
 pub use self::client::{BadOrigin, HttpOrigin};
 pub use self::config::{BadOriginUrl, HostHeader, OriginConfig, OriginUrl, Protocol, url_or_table};
 
-/// What an HTTP/2 origin may send on a stream before it is taken. The cache charges as much for an exchange: windows that grow
-/// by themselves would make up to 16 MiB of it. A response moves at this many bytes a round trip: 5 MB/s over 50 ms.
+/// Bytes that an HTTP/2 origin may send on a stream before they are read. The cache charges as much for an exchange:
+/// windows that grow by themselves could reach 16 MiB. A response moves at this many bytes a round trip: 5 MB/s over 50
+/// ms.
 pub(crate) const STREAM_WINDOW_BYTES: u32 = 256 << 10;
 
-/// What is read from an HTTP/1.1 connection at once, and how long the head of a response may be. Pieces of a body are as
-/// large as that, so it is also by how much a body that is passed through exceeds its window.
+/// Bytes that are read from an HTTP/1.1 connection at once, and that the head of a response may have. Pieces of a body
+/// are as large, so this is also by how much a body that is not stored exceeds its window.
 #[cfg(feature = "http-origin")]
 const READ_BYTES: usize = 64 << 10;

@@ -37,7 +37,7 @@ impl<F> Loader<F> {
         Self { name: name.into(), load, deadline: Duration::from_secs(30) }
     }
 
-    /// Gives it this long to answer (its body may take longer).
+    /// Sets how long the closure may take to return a response, whose body may take longer.
     #[must_use]
     pub const fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;

@@ -1,12 +1,13 @@
-//! The protection of a tenant's origin from the tenant's own traffic. Everything that a tenant asks its origin goes through
-//! it: fills, refreshes, what is passed on, writes.
+//! The protection of a tenant's origin from the tenant's own traffic. All requests to the origin go through it: fills,
+//! refreshes, requests that bypass the cache, writes.
 //!
-//! - **Limit and queue** (`gate`): so many requests under way, bodies included; so many may wait for a turn, for so long.
-//!   Where there is no room, clients share both alike, and a place whose client does not move (`place`) yields. A refresh
-//!   that nobody waits for never queues and is the first to be dropped.
-//! - **Retry budget** (`budget`): what died before the head of a response was there may be sent again, as a small share of all
-//!   requests. Only idempotent methods without content (RFC 9110 section 9.2.2), and only where no connection could be
-//!   made or it broke: a deadline that was missed, or a 503, says that the origin has too much to do already.
+//! - **Limit and queue** (`gate`): only so many requests are under way, bodies included, and only so many wait, for so
+//!   long. Where there is no room, both are divided evenly among clients, and a place whose client makes no progress
+//!   (`place`) goes to another request. A refresh that nobody waits for never queues and is the first to be dropped.
+//! - **Retry budget** (`budget`): a request that failed before the head of a response was there may be sent again;
+//!   retries are a small share of all requests. Only idempotent methods without content (RFC 9110 section 9.2.2), and
+//!   only where no connection could be made or it broke: a deadline that was missed, or a 503, says that the origin has
+//!   too much to do already.
 //! - **Circuit breaker** (`breaker`): after too many failures the origin is left alone, then tried with a few requests.
 //!
 //! A refusal is an error like any other: a stale response is served where the plan allows it (RFC 5861 section 4), else a
@@ -16,6 +17,7 @@ mod adaptive;
 mod breaker;
 mod budget;
 mod config;
+mod failures_by_client;
 mod gate;
 mod held;
 mod pace;
@@ -28,7 +30,6 @@ mod stats;
 mod tests;
 mod trial;
 mod upload;
-mod voices;
 mod window;
 
 use std::pin::pin;
@@ -51,7 +52,7 @@ use sandbar_http::client::{Client, ShareKey};
 use sandbar_http::semantics::request::is_safe;
 
 use self::adaptive::Adaptive;
-use self::breaker::{Breaker, Verdict};
+use self::breaker::{Breaker, Reply};
 use self::budget::RetryBudget;
 use self::gate::{Entered, Gate, Patience, Permit, RECLAIMED_EVERY};
 use self::held::held;
@@ -106,7 +107,7 @@ impl Shield {
         }
     }
 
-    /// What it does and has done.
+    /// The present state, and counts since the start.
     pub fn stats(&self) -> ShieldStats {
         let load = self.gate.load();
         let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
@@ -126,10 +127,10 @@ impl Shield {
         }
     }
 
-    /// Sends a request as [`Origin::fetch`] does; what comes back has been checked.
+    /// Sends a request as [`Origin::fetch`] does, and checks the response.
     ///
     /// # Errors
-    /// When no response came, or none that can be believed.
+    /// When no response came, or one that can't be trusted.
     pub async fn ask(&self, request: Request<Body>) -> Result<Sound, OriginError> {
         let expected = expected(&request);
         let response = self.protected(request).await?;
@@ -152,7 +153,7 @@ impl Shield {
         let request = request.map(|content| upload::watched(content, place, &self.watcher.clock));
         let mut response = self.attempts(request, place, until).await?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            // The connection is at work for as long as it lasts.
+            // The connection keeps its place for as long as it lasts.
             response.extensions_mut().insert(Switched::of(permit));
             return Ok(response);
         }
@@ -163,7 +164,7 @@ impl Shield {
         self.watcher.breaker.lock().refuses_for(self.watcher.clock.monotonic())
     }
 
-    /// Waits for a turn.
+    /// Waits until the request's turn has come.
     async fn enter(
         &self,
         urgency: Urgency,
@@ -217,7 +218,7 @@ impl Shield {
         }
     }
 
-    /// A closed breaker and a token: a retry is no probe.
+    /// A retry needs a closed breaker, because it is no probe, and a token of the retry budget.
     fn may_retry(&self, place: &Place) -> bool {
         let may = self.watcher.breaker.lock().is_closed() && self.budget.lock().take(Holder::of(place.client));
         count(if may { &self.counts.retries } else { &self.counts.retries_denied });
@@ -243,7 +244,7 @@ impl Shield {
             Err(_) if !is_hindered => count(&self.counters.errors),
             _ => {}
         }
-        trial.settle(verdict(&answer, is_hindered));
+        trial.settle(reply_of(&answer, is_hindered));
         if let Some(since) = place.complete_since(began) {
             self.adapt(&answer, now.saturating_sub(since));
         }
@@ -272,7 +273,8 @@ impl Shield {
                 biased;
                 answer = &mut fetching => return answer,
                 fault = place.is_lost() => return Err(OriginError::Client(fault)),
-                // While a client keeps it waiting, the origin can't show that it is well: another request has to.
+                // While a client keeps it waiting, the origin can't show that it works: another request has to be the
+                // probe.
                 () = clock.sleep(LAGS_FROM), if is_probe => if place.upload_lags(clock.monotonic()) {
                     trial.give_back();
                 }
@@ -315,16 +317,16 @@ impl Shield {
     }
 }
 
-/// When a queue that is full is worth another try.
+/// After how long a queue that was full is worth another try.
 const SOON: Duration = Duration::from_secs(1);
 
-/// Nothing of a response came, and nothing says that the origin has too much to do.
+/// True where nothing of a response came, and nothing says that the origin has too much to do.
 const fn is_worth_a_retry(error: &OriginError) -> bool {
     matches!(error, OriginError::Connect { .. } | OriginError::Broken { .. })
 }
 
-/// What a request came to, by whose fault: where the client spoilt it, what the origin made of the rest is no answer to it;
-/// where the client kept the origin waiting until a deadline, the origin is not to blame.
+/// The result of a request, after looking whose fault it is: if the client spoilt the request, the origin's response
+/// does not answer it; if the client kept the origin waiting until a deadline passed, the origin is not to blame.
 fn booked(
     answer: Result<Response<Body>, OriginError>,
     place: &Place,
@@ -339,19 +341,20 @@ fn booked(
     })
 }
 
-/// RFC 5861 section 4 names the status codes that are errors of the origin. What a client hindered says nothing of it.
-fn verdict(answer: &Result<Response<Body>, OriginError>, is_hindered: bool) -> Verdict {
+/// What a result says of the origin. RFC 5861 section 4 names the status codes that are errors of the origin. A request
+/// that its client hindered says nothing of it.
+fn reply_of(answer: &Result<Response<Body>, OriginError>, is_hindered: bool) -> Reply {
     match answer {
-        Ok(response) if !matches!(response.status().as_u16(), 500 | 502 | 503 | 504) => Verdict::Good,
+        Ok(response) if !matches!(response.status().as_u16(), 500 | 502 | 503 | 504) => Reply::Good,
         // An origin that answers nonsense to one request does answer: it needs no rest.
-        Err(OriginError::Unsound { .. }) => Verdict::Good,
-        Err(error) if error.fault() != Fault::Origin => Verdict::Unknown,
-        Ok(_) | Err(_) if is_hindered => Verdict::Unknown,
-        Ok(_) | Err(_) => Verdict::Bad,
+        Err(OriginError::Unsound { .. }) => Reply::Good,
+        Err(error) if error.fault() != Fault::Origin => Reply::Unknown,
+        Ok(_) | Err(_) if is_hindered => Reply::Unknown,
+        Ok(_) | Err(_) => Reply::Bad,
     }
 }
 
-/// The same request once more; it has no content.
+/// A copy of a request that has no content.
 fn copy(request: &Request<Body>) -> Request<Body> {
     let mut copy = Request::new(body::empty());
     *copy.method_mut() = Method::clone(request.method());

@@ -1,5 +1,5 @@
-//! The one place where a response of an origin is looked at before anything else sees it. What passes is a [`Sound`]; the
-//! cache takes in nothing else.
+//! The check that a response of an origin goes through before anything else sees it. A response that is accepted
+//! becomes a [`Sound`]; the cache takes nothing else.
 
 use std::ops::Deref;
 use std::pin::Pin;
@@ -14,8 +14,8 @@ use sandbar_http::semantics::sound::{Expected, Length, Received, Unsound};
 use super::OriginError;
 use crate::body::{self, Body, BoxError};
 
-/// A response of an origin that is framed in one way only and answers what was asked; its content ends with an error
-/// unless it is as long as its head says. Nothing but the check makes one:
+/// A response of an origin that is framed in one way only and answers the request; its content ends with an error
+/// unless it is as long as the head says. Only the check makes one:
 ///
 /// ```compile_fail
 /// let sound = sandbar::origin::Sound { response: http::Response::new(sandbar::body::empty()) };
@@ -26,16 +26,16 @@ pub struct Sound {
 }
 
 impl Sound {
-    /// Checks the response to a request that expected this of it. `origin` is its name, as in errors.
+    /// Checks a response against what its request expects. `origin` is the origin's name in errors.
     ///
     /// # Errors
-    /// When the response can't be believed: nothing of it may be stored or passed on.
+    /// When the response can't be trusted: nothing of it may be stored or forwarded.
     pub(super) fn check(expected: &Expected, response: Response<Body>, origin: &str) -> Result<Self, OriginError> {
         let (mut head, content) = response.into_parts();
         let received = Received { status: &mut head.status, version: head.version, fields: &mut head.headers };
         let length = expected.check(received).map_err(|why| unsound(origin, why))?;
         let content = match length {
-            // A connection carries none; a service may give some all the same.
+            // Over a connection there is no content then; a service may return some all the same.
             Length::None => body::empty(),
             Length::Any => content,
             Length::Exactly(bytes) => measured(content, bytes, bytes, origin),
@@ -44,12 +44,12 @@ impl Sound {
         Ok(Self { response: Response::from_parts(head, content) })
     }
 
-    /// The same response with its content behind what only watches it go by.
+    /// The same response, with its content wrapped in a body that only observes it.
     pub(crate) fn map_content(self, watched: impl FnOnce(Body) -> Body) -> Self {
         Self { response: self.response.map(watched) }
     }
 
-    /// The response.
+    /// The response that was checked.
     pub fn into_response(self) -> Response<Body> {
         self.response
     }
@@ -63,7 +63,7 @@ impl Deref for Sound {
     }
 }
 
-/// What a request lets its response be.
+/// What a request expects of its response.
 pub(super) fn expected<B>(request: &Request<B>) -> Expected {
     Expected::of(request.method(), request.headers())
 }
@@ -76,7 +76,7 @@ fn measured(inner: Body, least: u64, most: u64, origin: &str) -> Body {
     body::boxed(Measured { inner, read: 0, least, most, origin: origin.into() })
 }
 
-/// Content that ends with an error where it is not as long as was said.
+/// Content that ends with an error where it is not as long as its head says.
 struct Measured {
     inner: Body,
     read: u64,
@@ -101,7 +101,8 @@ impl http_body::Body for Measured {
             Some(Ok(frame)) => {
                 let bytes = frame.data_ref().map_or(0, Bytes::len);
                 self.read = self.read.saturating_add(bytes as u64);
-                // Not a byte beyond what was said goes on: it would be taken for what follows.
+                // No byte beyond the length in the head is forwarded: it would be taken for the beginning of what
+                // follows.
                 if self.read > self.most {
                     return Poll::Ready(Some(Err(self.broken(true))));
                 }

@@ -1,5 +1,5 @@
-//! What a request is answered with once a fetch has come to an end: what it was given leave to, a stale response where
-//! the fetch failed, or nothing, and then what to do next.
+//! The answer to a request whose fetch has ended: the response that it may be given, a stale one where the fetch
+//! failed, or none, and then what the request does next.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,9 +11,9 @@ use sandbar_http::semantics::leave::{Ground, Leave, on_error};
 use sandbar_http::semantics::{FwdReason, StaleReason};
 
 use super::{Miss, Reader};
-use crate::barrier::Verdict as Barred;
+use crate::barrier::Verdict;
 use crate::body;
-use crate::collapse::outcome::{Retry, Unshared, Verdict};
+use crate::collapse::outcome::{ForRequest, Retry, Unshared};
 use crate::ingest::Arriving;
 use crate::not_stored::NotStored;
 use crate::origin::OriginError;
@@ -23,19 +23,19 @@ use crate::store::found::Found;
 use crate::tenant::counters::Source;
 
 impl Reader {
-    /// Answers with what a fetch means for this request.
+    /// Answers a request with what the outcome of a fetch means for it.
     ///
     /// # Errors
-    /// With what to do next, where it is of no use.
+    /// With what to do next, where the outcome is of no use to the request.
     pub(crate) fn answer(
         &self,
         request: &Arc<CacheRequest>,
         miss: &Miss,
-        verdict: Verdict,
+        outcome: ForRequest,
         now: Timestamp,
     ) -> Result<Answer, Retry> {
-        match verdict {
-            Verdict::Found(leave) => {
+        match outcome {
+            ForRequest::Found(leave) => {
                 let source = if leave.ground() == Ground::Own { Source::L2 } else { Source::Collapsed };
                 request.record(leave.what().cached(), now);
                 if leave.ground() == Ground::Stale(StaleReason::WhileRevalidate) {
@@ -44,7 +44,7 @@ impl Reader {
                 let tier = leave.what().tier();
                 Ok(respond::found(request, &leave, Answered::hit(tier), source, now))
             }
-            Verdict::Validated(leave) => {
+            ForRequest::Validated(leave) => {
                 let collapsed = leave.ground() != Ground::Own;
                 request.record(leave.what().cached(), now);
                 let status = Some(StatusCode::NOT_MODIFIED);
@@ -52,18 +52,18 @@ impl Reader {
                 let answered = Answered { outcome, detail: None };
                 Ok(respond::found(request, &leave, answered, of_a_fetch(collapsed), now))
             }
-            Verdict::Arriving(leave) => follow(request, miss, &leave, now).ok_or(Retry::Alone),
-            Verdict::Unshared(leave) => unshared(request, miss, &leave, now).ok_or(Retry::Alone),
-            Verdict::ErrorStatus(own) => self
+            ForRequest::Arriving(leave) => follow(request, miss, &leave, now).ok_or(Retry::Alone),
+            ForRequest::Unshared(leave) => unshared(request, miss, &leave, now).ok_or(Retry::Alone),
+            ForRequest::ErrorStatus(own) => self
                 .stale_on_error(request, miss.basis.as_ref(), now)
                 .or_else(|| unshared(request, miss, &own?, now))
                 .ok_or(Retry::Alone),
-            Verdict::Failed(error) => Ok(self.without_origin(request, miss, &error)),
-            Verdict::Retry(retry) => Err(retry),
+            ForRequest::Failed(error) => Ok(self.without_origin(request, miss, &error)),
+            ForRequest::Retry(retry) => Err(retry),
         }
     }
 
-    /// The answer where the origin gives none: stale where that may be, else an error.
+    /// The answer where the origin gives none: a stale response if that may be served, else an error.
     pub(super) fn without_origin(&self, request: &CacheRequest, miss: &Miss, error: &OriginError) -> Answer {
         let now = self.clock.now();
         let stale = self.stale_on_error(request, miss.basis.as_ref(), now);
@@ -75,8 +75,8 @@ impl Reader {
         self.stale(request, basis, NotStored::StaleIfError.as_str(), now)
     }
 
-    /// What is stale and may answer although the origin has not, with the word for `why`. The fill may have brought it from
-    /// L2 meanwhile.
+    /// A stale response that may be served although the origin has not answered, with `why` as its detail: the basis,
+    /// or what the fill has promoted from L2 meanwhile.
     pub(super) fn stale(
         &self,
         request: &CacheRequest,
@@ -86,23 +86,23 @@ impl Reader {
     ) -> Option<Answer> {
         let found = basis.cloned().or_else(|| self.store.look_in_l1(request, now).found)?;
         // It may have been purged since it was found.
-        let barred = found.cached().verdict(&request.tenant.barriers);
-        let soft_purged = found.soft_purged() || barred == Barred::Stale;
+        let verdict = found.cached().verdict(&request.tenant.barriers);
+        let soft_purged = found.soft_purged() || verdict == Verdict::Stale;
         if found.cached().is_ended() {
             return None;
         }
-        let leave = on_error(found, &request.head(), now, soft_purged).filter(|_| barred != Barred::Gone)?;
+        let leave = on_error(found, &request.head(), now, soft_purged).filter(|_| verdict != Verdict::Gone)?;
         let answered = Answered { detail: Some(why), ..Answered::forwarded(FwdReason::Stale) };
         Some(respond::found(request, &leave, answered, Source::StaleIfError, now))
     }
 }
 
-/// Follows a response that arrives; none where its first bytes are gone.
+/// Answers with a response while it arrives; `None` where its first bytes are gone.
 fn follow(request: &CacheRequest, miss: &Miss, leave: &Leave<Arc<Arriving>>, now: Timestamp) -> Option<Answer> {
     let (arriving, collapsed) = (leave.what(), leave.ground() != Ground::Own);
     let content = arriving.tail.read()?;
-    if collapsed && request.tenant.tap.is_open() {
-        // How large it is will be known when it is stored.
+    if collapsed && request.tenant.recording_point.is_open() {
+        // Its size is known only when it is stored: it is recorded then.
         arriving.recorded_later.fetch_add(1, Ordering::Relaxed);
     }
     let outcome = Outcome::Fwd { reason: miss.reason, status: None, stored: arriving.unstored.is_none(), collapsed };
@@ -111,7 +111,7 @@ fn follow(request: &CacheRequest, miss: &Miss, leave: &Leave<Arc<Arriving>>, now
     Some(respond::arriving(request, leave, content, answered, of_a_fetch(collapsed), now))
 }
 
-/// Answers with the origin's response that is for this request alone, once.
+/// Answers with the origin's response that is for this request alone; `None` where it was taken before.
 fn unshared(request: &CacheRequest, miss: &Miss, unshared: &Leave<Unshared>, now: Timestamp) -> Option<Answer> {
     let response = Unshared::taken_with(unshared)?;
     let detail = Some(unshared.what().reason.as_str());

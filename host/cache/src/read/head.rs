@@ -1,5 +1,5 @@
-//! HEAD: from a stored response to GET (RFC 9110 section 9.3.2), else from the origin, whose answer says something of what is
-//! stored (RFC 9111 section 4.3.5).
+//! HEAD requests: answered from a stored response to GET (RFC 9110 section 9.3.2), else by the origin, whose answer
+//! updates what is stored (RFC 9111 section 4.3.5).
 
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ impl Reader {
         };
         let miss = Miss { basis, ..miss };
         let requested = self.clock.now();
-        match self.exchanges.pass(&request, body::empty()).await {
+        match self.exchanges.forward(&request, body::empty()).await {
             Ok(response) => {
                 let times = Times { requested, received: self.clock.now() };
                 self.update_from_head(&request, miss.basis.as_ref(), response.status(), response.headers(), times)
@@ -51,7 +51,7 @@ impl Reader {
         }
     }
 
-    /// RFC 9111 section 4.3.5: what a HEAD says of the stored response to GET.
+    /// Applies what the answer to a HEAD says of the stored response to GET (RFC 9111 section 4.3.5).
     async fn update_from_head(
         &self,
         request: &Arc<CacheRequest>,
@@ -63,7 +63,7 @@ impl Reader {
         let Some(found) = basis else { return };
         let stored = found.stored();
         if status != stored.status {
-            // What a success or a redirection would bring instead is not known by its head: GET is asked for it.
+            // What content a success or a redirection would bring instead is not known from a HEAD: it takes a GET.
             return self.fills.hold_to(request, found, standing(&request.fields, status, true)).await;
         }
         match freshen_from_head(stored, fields, times) {

@@ -1,4 +1,4 @@
-//! Answering from what is stored, without a fetch; or what is there all the same.
+//! Answering from a stored response without a fetch, or saying why that can't be done.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::store::found::Found;
 use crate::store::lookup::Looked;
 use crate::tenant::counters::{Source, count};
 
-/// Why the request could not be answered from L1, and what is there all the same.
+/// Why a request could not be answered from L1, and the stored response that may not be served as it is (`basis`).
 pub(crate) struct Miss {
     pub(crate) reason: FwdReason,
     pub(crate) key: CacheKey,
@@ -36,7 +36,7 @@ impl Reader {
         let found = self.store.replan(request, found);
         let stored = found.stored();
         if lacks_what_is_asked(stored, &request.head()) {
-            // A request for the whole may get what is lacking, and have it added; so may one for a range.
+            // The stored parts can be completed for the whole, and for a range of which they lack one piece.
             let adds = !request.fields.contains_key(RANGE) || lacking(stored, Some(&request.head())).is_some();
             let basis = adds.then_some(found);
             return Err(Miss { reason: FwdReason::Partial, key, basis });
@@ -57,14 +57,14 @@ impl Reader {
         Ok(respond::found(request, &leave, Answered::hit(found.tier()), source, now))
     }
 
-    /// RFC 9111 section 5.2.1.7: from a tier, or 504.
+    /// Answers a request with `only-if-cached` (RFC 9111 section 5.2.1.7): from a tier, or with 504.
     pub(super) async fn only_if_cached(&self, request: &Arc<CacheRequest>, basis: Option<&Found>) -> Answer {
         let hit = self.hit_or_found_in_l2(request, basis).await;
         hit.unwrap_or_else(|_| respond::not_cached(request, self.clock.now()))
     }
 
-    /// Answers from L2, without a fetch, or says what is there all the same. `basis` is what L1 has, and may not serve as it
-    /// is.
+    /// Answers from L2 without a fetch, or returns what was found there and may not be served as it is. `basis` is what
+    /// L1 has, which may not be served as it is either.
     pub(super) async fn hit_or_found_in_l2(
         &self,
         request: &Arc<CacheRequest>,

@@ -1,8 +1,8 @@
 //! How long a request waits for a fetch, and what it gets when that was too long.
 //!
-//! Past the **soft** deadline a request that has a stale response, and may be given it when the origin fails, is given it;
-//! the fetch goes on behind. Past the deadline of **waiters** one of them starts another fetch, which the others join. Past
-//! the **hard** deadline the answer is 504.
+//! Past the **soft** deadline a request is given a stale response, if there is one that may be served when the origin
+//! fails; the fetch goes on behind it. Past the deadline of **waiters** one of them starts another fetch, which the
+//! others join. Past the **hard** deadline the answer is 504, or a stale response where there is one by now.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use sandbar_http::semantics::cache_status::Outcome;
 
 use super::Reader;
 use crate::collapse::fetch::{Abandoned, Waiter};
-use crate::collapse::outcome::Outcome;
+use crate::collapse::outcome::FetchOutcome;
 use crate::request::CacheRequest;
 use crate::respond::{self, Answer};
 use crate::store::found::Found;
@@ -39,13 +39,13 @@ impl Deadline {
     }
 }
 
-/// What waiting came to.
+/// The result of waiting for a fetch.
 pub(super) enum Waited {
-    /// The fetch came to something.
-    Fulfilled(Result<Outcome, Abandoned>),
-    /// The request is answered without it.
+    /// The fetch has an outcome, or was abandoned.
+    Fulfilled(Result<FetchOutcome, Abandoned>),
+    /// The request is answered without the fetch.
     Answered(Answer),
-    /// Somebody else should try.
+    /// The waiters' deadline has passed: one of them has to start another fetch.
     InVain,
 }
 
@@ -56,7 +56,7 @@ impl Reader {
         request: &Arc<CacheRequest>,
         basis: Option<&Found>,
         leads: bool,
-        waiter: &mut Waiter<Outcome>,
+        waiter: &mut Waiter<FetchOutcome>,
         until: Duration,
     ) -> Waited {
         let clock = &*self.clock;

@@ -1,4 +1,4 @@
-//! The request as it is sent on, and what is told where that fails.
+//! The request as it is forwarded to the origin, and what is logged where that fails.
 
 use http::Request;
 use http::header::MAX_FORWARDS;
@@ -9,8 +9,8 @@ use crate::body::Body;
 use crate::origin::{Fault, OriginError};
 
 impl CacheRequest {
-    /// The request as it is sent on.
-    pub(crate) fn passing(&self, content: Body) -> Request<Body> {
+    /// The request as it is forwarded, with `Max-Forwards` counted down.
+    pub(crate) fn forwarded(&self, content: Body) -> Request<Body> {
         let mut request = Request::new(content);
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.origin_uri();
@@ -22,7 +22,8 @@ impl CacheRequest {
         request
     }
 
-    /// A line in the log; refusals and what clients do wrong are counted, and would be as many as there are requests.
+    /// Logs an error. Refusals and clients' faults are logged at debug level only: they are counted, and there may be
+    /// as many as requests.
     pub(crate) fn tell_of(&self, error: &OriginError) {
         let (tenant, target) = (&*self.tenant.name, &self.target);
         match error.fault() {

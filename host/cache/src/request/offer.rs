@@ -7,7 +7,7 @@ use sandbar_http::semantics::upgrade;
 
 use super::CacheRequest;
 
-/// What a client offers to switch to, and its connection once it has.
+/// A client's offer to switch to another protocol, and its connection once it has switched.
 #[derive(Clone, Debug)]
 pub(crate) struct Offer {
     pub(crate) client: OnUpgrade,
@@ -16,7 +16,7 @@ pub(crate) struct Offer {
 }
 
 impl Offer {
-    /// None where the client offers nothing, or its connection can't be switched: it is HTTP/1.0 or HTTP/2.
+    /// `None` where the client offers nothing, or its connection can't be switched: it is HTTP/1.0 or HTTP/2.
     pub(crate) fn of(head: &request::Parts) -> Option<Self> {
         let client = head.extensions.get::<OnUpgrade>()?.clone();
         let mut fields = HeaderMap::new();
@@ -30,7 +30,7 @@ impl Offer {
 }
 
 impl CacheRequest {
-    /// What to ask the origin to switch to: what the client offers and the class of the target allows.
+    /// The protocols that the origin is asked to switch to: those that the client offers and the target's class allows.
     pub(crate) fn switches_to(&self) -> Option<HeaderValue> {
         let offer = self.offer.as_ref()?;
         upgrade::offered(&self.method, &offer.fields, &self.class().upgrade)

@@ -12,18 +12,19 @@ use crate::origin::Urgency;
 /// What a fill is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// A client waits.
+    /// A client waits for the response.
     Answer,
-    /// A client waits for a range that is not stored: what stored parts lack of it goes to the origin, or all of it as it is.
+    /// A client waits for a range that is not stored: the origin is asked for what stored parts lack of it, or for the
+    /// range as it came.
     Part,
-    /// A client was served; this is for the next ones.
+    /// A client was served already; the refreshed response is for later requests.
     Refresh,
 }
 
 impl CacheRequest {
     /// The request that gets a whole response that may be stored: without the client's own conditions and ranges, with
-    /// those that validate what is stored (RFC 9111 section 4.3.1), or with the range that stored parts are `lacking`. Where
-    /// a range is wanted and nothing is known to be lacking, that range goes on as it came.
+    /// those that validate what is stored (RFC 9111 section 4.3.1), or with the range that stored parts are `lacking`.
+    /// Where a range is wanted and no gap is known, that range is forwarded as it came.
     pub(crate) fn origin_request(
         &self,
         basis: Option<&StoredResponse>,

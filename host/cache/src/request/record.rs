@@ -1,4 +1,4 @@
-//! What of the traffic is recorded: requests that a stored response answered, or that stored one.
+//! Recording traffic: the requests that a stored response answered, or that stored one.
 
 use sandbar_base::clock::Timestamp;
 use sandbar_http::entry::Entry;
@@ -8,15 +8,15 @@ use super::CacheRequest;
 use crate::cached::Cached;
 
 impl CacheRequest {
-    /// A request that this stored response answered.
+    /// Records a request that this stored response answered, if somebody records.
     #[inline]
     pub(crate) fn record(&self, cached: &Cached, now: Timestamp) {
-        if self.tenant.tap.is_open() {
+        if self.tenant.recording_point.is_open() {
             self.record_times(cached, 1, now);
         }
     }
 
-    /// So many requests for the same.
+    /// Records `times` requests that this stored response answered.
     #[cold]
     pub(crate) fn record_times(&self, cached: &Cached, times: u64, now: Timestamp) {
         let Entry::Response(response) = &cached.entry else { return };
@@ -25,6 +25,6 @@ impl CacheRequest {
         }
         let cost_us = u64::try_from(response.fetch_time.as_micros()).unwrap_or(u64::MAX);
         let (key, size_bytes) = (KeyHash::of(&response.key), cached.entry.weight_bytes());
-        (0..times).for_each(|_| self.tenant.tap.note(key, size_bytes, cost_us, now));
+        (0..times).for_each(|_| self.tenant.recording_point.note(key, size_bytes, cost_us, now));
     }
 }

@@ -1,4 +1,4 @@
-//! Numbers of things.
+//! Settings that are whole numbers.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use super::OutOfRange;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Count<const LEAST: u32, const MOST: u32>(u32);
 
-/// So many hundredths, from `LEAST` to `MOST`.
+/// A percentage from `LEAST` to `MOST`, both included; 0 to 100 by default.
 pub type Percent<const LEAST: u32 = 0, const MOST: u32 = 100> = Count<LEAST, MOST>;
 
 impl<const LEAST: u32, const MOST: u32> Count<LEAST, MOST> {
@@ -29,7 +29,7 @@ impl<const LEAST: u32, const MOST: u32> Count<LEAST, MOST> {
     /// When it is out of bounds.
     pub fn new(number: u64) -> Result<Self, OutOfRange> {
         OutOfRange::unless(&number, (&u64::from(LEAST), &u64::from(MOST)), u64::to_string)?;
-        // Within bounds that are 32 bits long.
+        // The bounds have 32 bits, so the number fits.
         Ok(Self(number as u32))
     }
 

@@ -6,38 +6,38 @@ use std::fmt;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Key(Vec<Step>);
 
-/// A step inwards.
+/// One step of a key, inwards.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
-    /// Into the value of a key.
+    /// Into the value under a name in a table.
     Named(String),
     /// Into an element of an array, counted from 0.
     At(usize),
 }
 
 impl Key {
-    /// The key of the setting below this one; dots go further in.
+    /// The key of a setting inside this one; each dot in `name` goes one level further in.
     #[must_use]
     pub fn then(mut self, name: &str) -> Self {
         self.0.extend(name.split('.').map(|name| Step::Named(name.to_owned())));
         self
     }
 
-    /// The element of an array below this one, counted from 0.
+    /// The key of an element of this array, counted from 0.
     #[must_use]
     pub fn at(mut self, index: usize) -> Self {
         self.0.push(Step::At(index));
         self
     }
 
-    /// The key of a setting of one of the tenants, counted from 0.
+    /// The key of the setting `inner` of a tenant; tenants are counted from 0.
     pub fn of_tenant(index: usize, inner: &Self) -> Self {
         let mut key = Self::from("tenant").at(index);
         key.0.extend(inner.0.iter().cloned());
         key
     }
 
-    /// One step further in.
+    /// The key that is one step further in.
     #[must_use]
     pub fn step(&self, step: Step) -> Self {
         let mut key = self.clone();
@@ -50,7 +50,7 @@ impl Key {
         &self.0
     }
 
-    /// Which tenant it is about, counted from 0.
+    /// The tenant whose setting this is, counted from 0; `None` for a setting outside of tenants.
     pub fn tenant(&self) -> Option<usize> {
         match &self.0[..] {
             [Step::Named(name), Step::At(index), ..] if name == "tenant" => Some(*index),

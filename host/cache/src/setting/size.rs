@@ -1,4 +1,4 @@
-//! Sizes.
+//! Settings that are sizes in bytes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,8 +15,8 @@ pub const MIB: u64 = 1 << 20;
 /// 2^30 bytes.
 pub const GIB: u64 = 1 << 30;
 
-/// A size between two bounds in bytes, both included; in text `"64MiB"` (2^20 bytes each) or `"64MB"` (10^6), in upper or
-/// lower case. A number without a unit is refused: it would mean bytes, and is hardly ever meant so.
+/// A size between two bounds in bytes, both included; in text `"64MiB"` (2^20 bytes each) or `"64MB"` (10^6), in upper
+/// or lower case. A number without a unit is refused: it would mean bytes, and is hardly ever meant so.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Size<const LEAST: u64, const MOST: u64>(u64);
 
@@ -50,7 +50,7 @@ impl<const LEAST: u64, const MOST: u64> Size<LEAST, MOST> {
     }
 }
 
-/// A number of bytes in the largest unit of which it is a whole number: it may be written in the settings as it is read here.
+/// A number of bytes in the largest unit of which it is a whole number, as it may be written in the settings too.
 pub fn size_text(bytes: u64) -> String {
     let units = [(1 << 60, "EiB"), (1 << 50, "PiB"), (1 << 40, "TiB"), (GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")];
     let unit = units.into_iter().find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit));

@@ -1,4 +1,4 @@
-//! Lengths of time.
+//! Settings that are lengths of time.
 
 use std::fmt;
 use std::str::FromStr;
@@ -52,7 +52,7 @@ impl<const LEAST_US: u64, const MOST_US: u64> Span<LEAST_US, MOST_US> {
     }
 }
 
-/// As it may be written in the settings.
+/// A length as it may be written in the settings.
 fn shown(length: Duration) -> String {
     humantime::format_duration(length).to_string()
 }

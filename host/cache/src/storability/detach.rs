@@ -1,7 +1,8 @@
 //! What is stored shares no buffer with the connection that it came on.
 //!
 //! Field values are slices of what was read from the socket, and each keeps all of that alive: tens of kilobytes for a
-//! response of a few bytes, where the connection is fast. So they are copied, once per fill; so is content, by the tail.
+//! response of a few bytes, where the connection is fast. So they are copied, once per fill; so is content, by the
+//! tail.
 
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderValue};

@@ -1,7 +1,7 @@
-//! Jitter on lifetimes: what was fetched together (after a deploy, a purge, a restart) does not expire together.
+//! Jitter on freshness lifetimes: what was fetched together (after a deploy, a purge, a restart) expires one by one.
 //!
-//! A lifetime is only ever shortened, so RFC 9111 is never exceeded. By how much follows from the key and the time of the
-//! fill: the plan is stored with the entry, so all tiers and nodes agree, and a replan comes to the same.
+//! A lifetime is only ever shortened, so RFC 9111 is never exceeded. By how much follows from the key and the time of
+//! the fill: the plan is stored with the entry, so all tiers and nodes agree, and a replan gives the same jitter.
 
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ pub(super) fn jittered(plan: Plan, key: KeyHash, received: Timestamp, initial_ag
     Plan { freshness_lifetime_ms: plan.freshness_lifetime_ms - off_ms.min(left_ms), ..plan }
 }
 
-/// Uniform in [0, 1): the finaliser of SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators",
-/// OOPSLA 2014) over key and time.
+/// Uniform in [0, 1): the finaliser of SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number
+/// generators", OOPSLA 2014) over key and time.
 fn fraction(key: KeyHash, received: Timestamp) -> f64 {
     #[expect(clippy::cast_possible_truncation, reason = "half of a hash is a hash")]
     let mut mixed = key.0 as u64 ^ received.as_millis().wrapping_mul(0x9e37_79b9_7f4a_7c15);

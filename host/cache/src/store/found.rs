@@ -16,23 +16,25 @@ pub(crate) const L1: &str = "l1";
 /// A stored response under a key that the request selects: its primary key, or the one of its variant.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
-    /// It holds a response, not a list of variants.
+    /// An entry that holds a response, never a list of variants.
     cached: Arc<Cached>,
-    /// Purged softly: stale whatever its age.
+    /// Whether it was purged softly when it was found: then it is stale whatever its age.
     soft_purged: bool,
     /// `l1`, or the name of the L2.
     tier: &'static str,
 }
 
 impl Found {
-    /// What `tier` has under `key`; none where that is a list of variants, or something else with the same hash.
+    /// The stored response that `tier` has under `key`; `None` where the entry is a list of variants, or has another
+    /// key with the same hash.
     pub(crate) fn under(key: &CacheKey, cached: Arc<Cached>, tier: &'static str) -> Option<Self> {
         let is_it = cached.response().is_some_and(|stored| *stored.key == *key.text());
         let soft_purged = cached.is_soft_purged();
         is_it.then_some(Self { cached, soft_purged, tier })
     }
 
-    /// As [`Self::under`], by the response's own `Vary`: none where `request` does not select it (RFC 9111 section 4.1).
+    /// Like [`Self::under`], with the key by the response's own `Vary`: `None` where `request` does not select the
+    /// response (RFC 9111 section 4.1).
     pub(crate) fn selected_by(request: &CacheRequest, cached: Arc<Cached>, tier: &'static str) -> Option<Self> {
         let key = key_for(request, &selecting_names(cached.response()?));
         Self::under(&key, cached, tier)
@@ -45,7 +47,7 @@ impl Found {
         Self { cached, ..self }
     }
 
-    /// The entry.
+    /// The entry that holds the response.
     pub(crate) const fn cached(&self) -> &Arc<Cached> {
         &self.cached
     }
@@ -55,17 +57,18 @@ impl Found {
         self.soft_purged
     }
 
-    /// Where it was found.
+    /// The tier where it was found: `l1`, or the name of the L2.
     pub(crate) const fn tier(&self) -> &'static str {
         self.tier
     }
 
-    /// Whether it may be used where `other` is known as well: what is doubtful is validated first, wherever else it is found.
+    /// Whether this response may be used where `other` is known as well: a doubtful one is validated first, wherever
+    /// else a copy that is no newer is found.
     pub(crate) fn is_not_in_doubt_with(&self, other: Option<&Self>) -> bool {
         other.is_none_or(|other| !other.cached.is_doubtful() || self.is_newer_than(other))
     }
 
-    /// Whether it was received after another one.
+    /// Whether this response was received after the other one.
     pub(crate) fn is_newer_than(&self, other: &Self) -> bool {
         self.stored().received > other.stored().received
     }

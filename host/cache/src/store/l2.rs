@@ -1,4 +1,4 @@
-//! Storing in L2, where other nodes find it: on the terms that no purge came in between and no later fill was faster.
+//! Storing in L2, where other nodes find the entry: if no purge came in between and no later fill was faster.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,7 +17,8 @@ use crate::request::CacheRequest;
 use crate::tenant::counters::count;
 use crate::tier::{Stored, Terms, Tier};
 
-/// How often an entry is judged anew because purges came in between. Past it, it is stored by the next fill.
+/// How often an entry is offered to L2, as purges that came in between have to judge it first. After that only the next
+/// fill stores it.
 const OFFERS_MAX: usize = 4;
 
 impl Store {
@@ -31,8 +32,8 @@ impl Store {
         until: Timestamp,
     ) {
         let Some(l2) = self.l2.as_deref() else { return };
-        // What is being written is there three times beside the entry: encoded, as a command or record, and in the buffer of
-        // the connection.
+        // While it is written, an entry is in memory three times more: encoded, as a command or disk record, and in the
+        // buffer of the connection.
         let Some(_room) = self.budget.reserve(Use::L2Writes, 3 * cached.weight_bytes()) else { return };
         if let Some(marker) = marker {
             let began = Began { token: None, ..cached.began };
@@ -42,7 +43,7 @@ impl Store {
         self.offer(l2, request, key, cached, until).await;
     }
 
-    /// Offers an entry until it is judged by every purge there is.
+    /// Offers an entry to L2 until every barrier that L2 knows has judged it.
     async fn offer(
         &self,
         l2: &dyn Tier,
@@ -53,15 +54,18 @@ impl Store {
     ) {
         let entry = Arc::new(cached.entry.clone());
         for _ in 0..OFFERS_MAX {
-            // Known before it is judged: what comes in between makes it be offered again.
+            // Read before the barriers judge the entry: one that comes in between makes it be offered again.
             let known = request.tenant.barriers_read.load(Ordering::Acquire).saturating_sub(1);
             if cached.verdict(&request.tenant.barriers) == Verdict::Gone {
                 count(&request.tenant.counters.fills_purged);
                 return;
             }
             let version = Self::version_terms(&request.tenant.barriers, cached);
-            let terms =
-                Terms { judged_at: Some(known), token: cached.began.token.filter(|_| self.peers.fences()), version };
+            let terms = Terms {
+                judged_at: Some(known),
+                token: cached.began.token.filter(|_| self.peers.sends_lease_tokens()),
+                version,
+            };
             match l2.put_on(terms, key, Arc::clone(&entry), until).await {
                 Ok(Stored::Yes) => return,
                 Ok(Stored::Replaced) => return self.peers.announce(&request.tenant, key, cached).await,
@@ -80,14 +84,15 @@ impl Store {
         }
     }
 
-    /// Another node's later fill was faster, or brought something newer: the next lookup finds its answer in L2 instead of this one in memory.
+    /// Removes the entry from L1, as another node's later fill was faster or brought a newer version: the next lookup
+    /// finds that in L2.
     fn step_aside(&self, request: &CacheRequest, key: &CacheKey, cached: &Arc<Cached>) {
         count(&request.tenant.counters.fills_fenced);
         let now = self.clock.now();
         request.tenant.memory.remove_if(key.hash(), Departure::Purged, now, |held| Arc::ptr_eq(held, cached));
     }
 
-    /// What a fill brings, as of its beginning. (A test may have it taken as of its end, to see that this matters.)
+    /// A fill's response as of the fill's beginning. (A test may take it as of its end, to see that this matters.)
     pub(crate) fn as_of(
         &self,
         request: &CacheRequest,

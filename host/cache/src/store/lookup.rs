@@ -17,18 +17,18 @@ use crate::tenant::Tenant;
 use crate::tenant::counters::count;
 use crate::tier::Tier;
 
-/// What a lookup came to.
+/// The result of a lookup.
 pub(crate) struct Looked {
     /// The key that the response is, or would be, stored under as far as is known.
     pub(crate) key: CacheKey,
-    /// The stored response.
+    /// The stored response, if there is one.
     pub(crate) found: Option<Found>,
-    /// Whether other variants of the key are stored.
+    /// Whether the key has a list of variants.
     pub(crate) varies: bool,
 }
 
 impl Store {
-    /// Looks into L1.
+    /// Looks a request up in L1.
     pub(crate) fn look_in_l1(&self, request: &CacheRequest, now: Timestamp) -> Looked {
         let primary = self.visible_in_l1(&request.tenant, &request.key, now);
         let Some(Cached { entry: Entry::Variants(variants), .. }) = primary.as_deref() else {
@@ -67,9 +67,9 @@ impl Store {
         });
     }
 
-    /// Looks into L2. What is found there is not in L1 yet.
+    /// Looks a request up in L2. A response that is found there is not put into L1 yet.
     pub(crate) async fn look_in_l2(&self, request: &CacheRequest) -> Option<Found> {
-        let l2 = self.l2.as_deref().filter(|_| !self.peers.is_fenced(request))?;
+        let l2 = self.l2.as_deref().filter(|_| !self.peers.is_cut_off(request))?;
         let began = self.begin(request);
         let primary =
             self.visible_in_l2(l2, request, began, std::slice::from_ref(&request.key)).await.pop().flatten()?;
@@ -95,11 +95,11 @@ impl Store {
         let epoch = request.tenant.plan_epoch.load(Ordering::Acquire);
         let consistency = request.consistency();
         let visible = |entry: Entry| {
-            // Its number says nothing beside a purge that has only this node's own.
+            // The entry's sequence says nothing about a purge that is not recorded: its number is this node's own.
             if request.tenant.unrecorded.reaches(&entry) {
                 return None;
             }
-            // A server that has gone back may still have what was replaced.
+            // A server that has gone back to an earlier state may still have a version that was replaced.
             if matches!(&entry, Entry::Response(stored) if self.is_outdated(&request.tenant, stored)) {
                 return None;
             }
@@ -110,8 +110,9 @@ impl Store {
         entries.into_iter().map(|entry| entry.and_then(visible)).collect()
     }
 
-    /// The entries under these keys, when every barrier is known that was recorded before they were read; none where L2
-    /// could not be asked. Where the sequence comes with the entries, barriers are read only if it has moved.
+    /// The entries under these keys, once every barrier is known that was recorded before they were read; `None` where
+    /// L2 or the barriers could not be read. Where the purge sequence comes with the entries, barriers are read only if
+    /// it has moved.
     async fn read_l2(&self, l2: &dyn Tier, tenant: &Tenant, keys: &[CacheKey]) -> Option<Vec<Option<Entry>>> {
         if !l2.keeps_barriers() {
             let (entries, heard) = tokio::join!(l2.get(keys), self.hear_of_barriers(tenant));
@@ -122,7 +123,7 @@ impl Store {
         (!moved || self.hear_of_barriers(tenant).await).then_some(found.entries)
     }
 
-    /// An entry of another policy than the bound one is as old as can be where a replan is wanted.
+    /// The plan epoch of an entry from L2: `epoch`, or the oldest if a policy other than the bound one has planned it.
     fn epoch_of(&self, tenant: &Tenant, entry: &Entry, epoch: u64) -> u64 {
         match entry {
             Entry::Response(response) if response.policy != tenant.policies.digest(sandbar_policy::Role::Freshness) => {
@@ -132,8 +133,8 @@ impl Store {
         }
     }
 
-    /// Learns the barriers that were raised since the last look; false where the store could not be asked, so that
-    /// nothing read beside it can be trusted. Asked once where no other node shares the store.
+    /// Reads the barriers that were raised since they were last read; false where the store could not be read, so that
+    /// no entry read at the same time can be trusted. A store that no other node uses is read only once.
     pub(crate) async fn hear_of_barriers(&self, tenant: &Tenant) -> bool {
         let Some(store) = &self.barriers else { return true };
         let read = tenant.barriers_read.load(Ordering::Acquire);

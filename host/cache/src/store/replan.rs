@@ -1,4 +1,4 @@
-//! Planning a stored response anew, where a new policy is to have its say on what is there already.
+//! Planning a stored response anew, where a new policy is to plan the entries that are stored already.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,7 +14,7 @@ use crate::request::CacheRequest;
 use crate::storability::Received;
 
 impl Store {
-    /// Asks the bound policy again for an entry that an older one planned, where that is wanted, and keeps the answer.
+    /// Asks the bound policy to plan an entry again whose plan epoch is not the current one, and keeps the new plan.
     pub(crate) fn replan(&self, request: &CacheRequest, found: Found) -> Found {
         let epoch = request.tenant.plan_epoch.load(Ordering::Acquire);
         if found.cached().plan_epoch >= epoch {
@@ -32,7 +32,7 @@ impl Store {
         let Cached { began, consistency, .. } = **found.cached();
         let cached = Arc::new(Cached::new(Entry::Response(renewed), epoch, began, consistency, &self.budget));
         if !cached.is_charged() {
-            // There is no room for both. It is asked again before it is next used.
+            // There is no memory for both. The entry is planned again before it is next used.
             return found;
         }
         let renewed = found.renewed(cached);

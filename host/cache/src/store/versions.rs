@@ -1,5 +1,5 @@
-//! Classes that keep versions: what is older than what this node knows of is neither stored nor served, and what is newer is
-//! told to the other nodes.
+//! Classes that keep versions: a response that is older than the version this node knows of is neither stored nor
+//! served, and the other nodes are told of a newer one.
 
 use sandbar_http::entry::{StoredResponse, Version};
 use sandbar_http::key::KeyHash;
@@ -15,19 +15,19 @@ use crate::tenant::versions::Known;
 use crate::tier::VersionTerms;
 
 impl Store {
-    /// The version of a response, where its class keeps any.
+    /// The version of a response; `None` where its class keeps no versions.
     pub(crate) fn version_of(&self, request: &CacheRequest, stored: &StoredResponse, began: &Began) -> Option<Version> {
         if request.consistency() != Consistency::Versioned {
             return None;
         }
         let kind = &request.class().version_kind;
         let versions = &request.tenant.versions;
-        // A lease's token is the server's clock, the same for all nodes. Without one the node's own has to do.
+        // A lease's token is the Redis server's clock, the same for all nodes. Without one the node's own has to do.
         let clock_us = began.token.unwrap_or(began.clock_us).max(began.floor_us);
         Some(kind.of(&stored.fields, clock_us)).inspect(|version| versions.saw(version.clock_us))
     }
 
-    /// Whether this node knows of something newer than a response of this version.
+    /// Whether this node knows of a newer version than a response has.
     pub(crate) fn is_outdated(&self, tenant: &Tenant, stored: &StoredResponse) -> bool {
         let Some(version) = stored.version else { return false };
         let key = KeyHash::of(&stored.key);
@@ -38,7 +38,7 @@ impl Store {
         outdated
     }
 
-    /// What L2 compares a version with.
+    /// The terms by which L2 decides between an entry and another version of it; `None` for an entry without a version.
     pub(crate) fn version_terms(barriers: &Barriers, cached: &Cached) -> Option<VersionTerms> {
         let stored = cached.response()?;
         let version = stored.version?;

@@ -1,4 +1,4 @@
-//! What a tenant's settings can't be together, or for what they are: found before it serves anybody.
+//! Checks a tenant's settings, each for itself and against each other, before the tenant serves anybody.
 
 use std::collections::BTreeSet;
 
@@ -24,16 +24,16 @@ pub struct SettingsError {
     pub tenant: String,
     /// The setting that is wrong, below the tenant's table.
     pub key: Key,
-    /// Its value.
+    /// The value of that setting.
     pub value: String,
-    /// What is wrong with it, and what would be right.
+    /// What is wrong with the value, and what would be right.
     pub reason: String,
 }
 
 /// What a stored response takes in L1 beside its body at most: its head.
 const HEAD_BYTES: u64 = 64 << 10;
 
-/// The largest body that is stored where nothing else is said.
+/// The largest body that is stored by default.
 const BODY_BYTES_MAX: u64 = 16 * MIB;
 
 /// The largest body that is stored: what is set, or what L1 can hold, up to 16 MiB.
@@ -50,7 +50,7 @@ pub(super) fn shard_bytes_min(config: &TenantConfig) -> u64 {
 /// Checks a tenant's settings.
 ///
 /// # Errors
-/// For the first that can't work.
+/// For the first setting that can't work.
 pub(super) fn check(config: &TenantConfig) -> Result<Classes, SettingsError> {
     let found = name(config)
         .and_then(|()| bodies(config))
@@ -219,7 +219,7 @@ fn tunnels(config: &TenantConfig) -> Result<(), Wrong> {
 /// Checks what the classes of a tenant allow against its tunnels and its origin.
 ///
 /// # Errors
-/// The first that can't work: its key below the tenant's, and what is wrong with it.
+/// The first setting that can't work: its key below the tenant's table, and what is wrong with it.
 fn can_tunnel(config: &TenantConfig) -> Result<(), (Key, String)> {
     let allowed = config
         .classes

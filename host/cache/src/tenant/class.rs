@@ -1,4 +1,4 @@
-//! Which class a target belongs to, and what holds for it.
+//! Which class a target belongs to, and which settings hold for it.
 
 use std::sync::Arc;
 
@@ -12,20 +12,20 @@ use sandbar_http::semantics::StoreRules;
 use super::config::{ClassConfig, TenantConfig};
 use crate::consistency::Consistency;
 
-/// What holds for the targets of one class: what it says itself, and the tenant's word for the rest.
+/// The settings for the targets of one class: its own, and the tenant's where it has none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Class {
-    /// Its name; empty for targets that are in none.
+    /// The class's name; empty for targets that are in no class.
     pub name: String,
     /// What a purge promises about other nodes.
     pub consistency: Consistency,
-    /// Where its versions come from.
+    /// Where the versions of its responses come from.
     pub version_kind: VersionKind,
-    /// What may be taken off a lifetime.
+    /// Up to how many per cent are taken off a freshness lifetime at random.
     pub lifetime_jitter_percent: u32,
-    /// What may be stored, beside RFC 9111.
+    /// Rules for what may be stored, beside RFC 9111.
     pub store_rules: StoreRules,
-    /// The protocols that its connections may switch to.
+    /// The protocols that clients may switch to on targets of the class.
     pub upgrade: Vec<String>,
     path: String,
 }
@@ -44,16 +44,16 @@ pub struct Classes {
 pub struct ClassError {
     /// Which class it is, counted from 0.
     pub index: usize,
-    /// Its name.
+    /// The class's name.
     pub name: String,
-    /// Its pattern.
+    /// The class's path pattern.
     pub path: String,
-    /// What is wrong with it, and what would be right.
+    /// What is wrong with the class, and what would be right.
     pub reason: String,
 }
 
 impl Classes {
-    /// The classes of a tenant.
+    /// Compiles the classes of a tenant.
     ///
     /// # Errors
     /// When a pattern can't be understood, or can never match, or a version field is no name of a field.
@@ -66,8 +66,9 @@ impl Classes {
 
     /// The first class whose pattern matches the path of `target` (path and query); a nameless one where none does.
     ///
-    /// All spellings of one resource are in one class, so that nobody has `/account` treated as what is below `/static/` by
-    /// asking for `/static/../account`. A path that only some recipients would take out of its class is in none.
+    /// All spellings of one resource are in one class, so that `/account` is not treated like targets below `/static/`
+    /// when it is asked for as `/static/../account`. A path that only some recipients would take out of its class is in
+    /// no class.
     pub fn of(&self, target: &str) -> &Arc<Class> {
         if self.classes.is_empty() {
             return &self.none;
@@ -79,7 +80,7 @@ impl Classes {
         self.patterns.matches(&*path).into_iter().min().map_or(&self.none, |first| &self.classes[first])
     }
 
-    /// What a purge promises that reaches these targets.
+    /// What a purge of this scope promises about other nodes.
     pub fn consistency_reached(&self, scope: &Scope) -> Consistency {
         match scope {
             Scope::Target(target) => self.of(target.path_and_query()).consistency,
@@ -103,7 +104,7 @@ impl Classes {
     }
 }
 
-/// What holds for a class, with what its tenant says where it does not.
+/// The settings of a class, with its tenant's where the class has none.
 fn resolved(config: &TenantConfig, index: usize, class: &ClassConfig) -> Result<Class, ClassError> {
     let wrong = |reason| ClassError { index, name: class.name.clone(), path: class.path.clone(), reason };
     let target = |target: &String| HeaderName::from_bytes(target.as_bytes()).ok();
@@ -180,7 +181,7 @@ fn never_matches(pattern: &str) -> Option<&'static str> {
     None
 }
 
-/// Whether all that a pattern matches an earlier one has matched already; it finds the plain cases.
+/// Whether an earlier pattern matches all that a later one does. Only plain cases are noticed.
 fn covers(earlier: &str, later: &str) -> bool {
     let literal = |text: &str| !text.contains(['*', '?', '[', '{', '\\']);
     earlier == later || earlier.strip_suffix("**").is_some_and(|prefix| literal(prefix) && later.starts_with(prefix))

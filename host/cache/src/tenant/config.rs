@@ -18,14 +18,14 @@ use crate::setting::{DAY, HOUR, KIB, MIB, MS, Percent, Size, Span};
 /// The largest size that a share of memory, or a body in it, may have: 2^50 bytes.
 const BYTES_MAX: u64 = 1 << 50;
 
-/// What of a lifetime may be taken off at random, in per cent: more than half is not jitter.
+/// Up to how many per cent may be taken off a freshness lifetime at random: more than half is not jitter.
 pub type Jitter = Percent<0, 50>;
 
-/// A tenant: whose hosts, which origin, how much memory, which policies.
+/// A tenant: its hosts, its origin, its memory, its policies.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TenantConfig {
-    /// Its name: 1 to 64 of `a-z`, `0-9`, `-` and `_`. It is part of every key.
+    /// The name: 1 to 64 of `a-z`, `0-9`, `-` and `_`. It is part of every cache key.
     pub name: String,
     /// Host names it answers for: exact, `*.example`, or `*` for all that no other tenant has.
     pub hosts: Vec<String>,
@@ -34,11 +34,12 @@ pub struct TenantConfig {
     pub origin: Option<OriginConfig>,
     /// Its share of L1, in bytes.
     pub l1: Size<{ 64 * KIB }, BYTES_MAX>,
-    /// The largest body that is stored; a larger one is passed through. `l1` must be able to hold it. By default 16 MiB, or
-    /// what `l1` can hold where that is less.
+    /// The largest body that is stored; a larger one is only forwarded. `l1` must be able to hold it. By default 16
+    /// MiB, or what `l1` can hold where that is less.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body_max: Option<Size<1, BYTES_MAX>>,
-    /// How long a request waits for another one's fetch before it is served stale, if that is allowed, or makes its own.
+    /// How long a request waits for another request's fetch before it is served stale, if that is allowed, or makes its
+    /// own.
     pub waiter_deadline: Span<MS, HOUR>,
     /// How long a request waits for a fetch before it is served a stale response that may be served when the origin fails;
     /// the fetch goes on behind it.
@@ -51,8 +52,8 @@ pub struct TenantConfig {
     /// For how long after its freshness lifetime a response with a validator stays in L2, so that the origin need not send it
     /// again where it has not changed.
     pub keep_for_validation: Span<0, { 3650 * DAY }>,
-    /// What is taken off the lifetime of what is stored, at random up to so many per cent of what is left of it, so that
-    /// what was fetched together does not expire together.
+    /// Up to how many per cent are taken, at random, off what is left of a stored response's freshness lifetime, so
+    /// that responses that were fetched together do not expire together.
     pub lifetime_jitter_percent: Jitter,
     /// Names of the targeted fields that are obeyed before `Cache-Control` (RFC 9213), the most specific first.
     pub targets: Vec<String>,
@@ -62,7 +63,7 @@ pub struct TenantConfig {
     pub show_key: bool,
     /// What an acknowledged purge promises about the other nodes of a fleet, where a class does not say.
     pub consistency: Consistency,
-    /// What joins the cache key.
+    /// What joins the cache key beside tenant, site and target.
     pub key: KeyRules,
     /// What the origin is told beside what clients say.
     pub forward: ForwardRules,
@@ -83,7 +84,7 @@ pub struct TenantConfig {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClassConfig {
-    /// Its name: policies see it.
+    /// The class's name, which policies see.
     pub name: String,
     /// Pattern of the path: `*` stands for any characters but `/`, `**` for any.
     pub path: String,
@@ -93,11 +94,11 @@ pub struct ClassConfig {
     /// ignored.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub upgrade: Vec<String>,
-    /// What an acknowledged purge promises about the other nodes of a fleet; what the tenant says by default.
+    /// What an acknowledged purge promises about the other nodes of a fleet; by default as for the tenant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub consistency: Option<Consistency>,
     /// The response field that holds the version, where consistency is `versioned`: a number that never falls, or
-    /// `last-modified`. Without one, responses are as new as their fills.
+    /// `last-modified`. Without a version field, responses are as new as their fills.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version_field: Option<String>,
     /// The tenant's `lifetime_jitter_percent` for this class, where it differs.

@@ -1,4 +1,4 @@
-//! What a tenant's traffic came to: plain counters, read by metrics, dashboard and demo.
+//! Counters of a tenant's traffic, read by metrics, dashboard and demo.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ macro_rules! counters {
             pub answers: Tally<Outcome>,
             /// Responses of the origin that were not stored, by the reason that `Cache-Status` gave.
             pub reasons: Tally<NotStored>,
-            /// What its origin was sent.
+            /// Requests to its origin.
             pub origin: Arc<OriginCounters>,
             /// Time from a request to the head of its response.
             pub latency: Latency,
@@ -41,12 +41,12 @@ macro_rules! counters {
             pub reasons: BTreeMap<&'static str, u64>,
             /// Median time from a request to the head of its response, in microseconds.
             pub latency_p50_us: u64,
-            /// 99th percentile of it.
+            /// 99th percentile of that time, in microseconds.
             pub latency_p99_us: u64,
         }
 
         impl Counters {
-            /// Reads all of them.
+            /// Reads all counters.
             pub fn values(&self) -> CounterValues {
                 CounterValues {
                     $($name: self.$name.load(Relaxed),)*
@@ -60,7 +60,7 @@ macro_rules! counters {
         }
 
         impl CounterValues {
-            /// Answers, by where they came from: as many as there were requests, but for those whose clients left before.
+            /// Answers from all sources: as many as there were requests, but for those whose clients left before.
             pub const fn answered(&self) -> u64 {
                 self.hits_l1
                     + self.hits_l2
@@ -161,7 +161,7 @@ counters! {
     }
 }
 
-/// Where an answer came from: each answer has one of them, so that they add up to the requests.
+/// Where an answer came from: each answer has one source, so that their counts add up to the requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     /// L1, without asking the origin; `stale` where it was stale and allowed.
@@ -172,18 +172,18 @@ pub(crate) enum Source {
     Collapsed,
     /// A fetch of its own.
     Fetched,
-    /// The origin: nothing is stored of such requests.
+    /// The origin, for a request that bypassed the cache.
     Bypassed,
-    /// What is stored, stale, as the origin failed.
+    /// A stale stored response, because the origin failed.
     StaleIfError,
-    /// The same before the origin had failed: it was too slow.
+    /// A stale stored response, because the origin was too slow.
     StaleInTime,
     /// The cache itself.
     Synthesized,
 }
 
 impl Counters {
-    /// An answer, once it is final.
+    /// Counts an answer, once it is final.
     pub(crate) fn answered(&self, outcome: Outcome, source: Source, stored_bytes: u64) {
         self.answers.count(outcome);
         self.hit_bytes.fetch_add(stored_bytes, Relaxed);
@@ -203,7 +203,7 @@ impl Counters {
         }
     }
 
-    /// A response of the origin that is not stored, once that is final.
+    /// Counts a response of the origin that is not stored, once that is final.
     pub(crate) fn withheld(&self, why: NotStored) {
         self.reasons.count(why);
         match why {
@@ -217,7 +217,7 @@ impl Counters {
 }
 
 impl Listed for Outcome {
-    /// Of forwarded requests their reasons are told apart, and nothing else.
+    /// Requests that were forwarded are told apart by their reasons alone.
     fn all() -> impl Iterator<Item = Self> {
         [Self::Hit, Self::Refused].into_iter().chain(FwdReason::ALL.map(Self::fwd))
     }
@@ -244,7 +244,7 @@ pub struct Latency {
 impl Latency {
     const BUCKETS: usize = 128;
 
-    /// Notes one.
+    /// Notes the time that one request took.
     pub fn note(&self, time: Duration) {
         let us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX).max(1);
         count(&self.buckets[Self::bucket(us)]);

@@ -13,7 +13,7 @@ use crate::setting::{Count, DAY, MS, Span};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TunnelConfig {
-    /// Tunnels at once; what comes on top is answered with 503. Each holds one of the origin's places
+    /// Tunnels at once; further ones are answered with 503. Each holds one of the origin's places
     /// (`protect.requests_max`) for as long as it lasts. Default 256.
     pub max: Count<1, 1_000_000>,
     /// How long nothing may move in either direction before a tunnel is ended. Default 5 min.
@@ -34,12 +34,12 @@ pub struct Tunnels {
     open: AtomicUsize,
 }
 
-/// The place of a tunnel. Dropped, it is free again.
+/// The place of a tunnel, which is free again when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Opened(Arc<Tunnels>);
 
 impl Tunnels {
-    /// None yet.
+    /// The bounds, with no tunnel open yet.
     pub fn new(config: &TunnelConfig) -> Arc<Self> {
         Arc::new(Self {
             max: config.max.as_usize(),
@@ -53,7 +53,7 @@ impl Tunnels {
         self.open.load(Ordering::Relaxed)
     }
 
-    /// A place for one more; none where there are as many as may be.
+    /// Takes a place for one more tunnel; `None` where there are as many as may be.
     pub(crate) fn enter(self: &Arc<Self>) -> Option<Opened> {
         let more = |open: usize| (open < self.max).then_some(open + 1);
         self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
@@ -62,7 +62,7 @@ impl Tunnels {
 }
 
 impl Opened {
-    /// How long nothing may move in it.
+    /// How long nothing may move in the tunnel.
     pub(crate) fn idle_deadline(&self) -> Duration {
         self.0.idle_deadline
     }

@@ -1,4 +1,4 @@
-//! The newest versions that a node knows of, for one tenant: what is older is neither stored nor served.
+//! The newest versions that a node knows of, for one tenant: older ones are neither stored nor served.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -6,17 +6,18 @@ use std::time::Duration;
 use sandbar_http::entry::Version;
 use sandbar_http::key::KeyHash;
 
-/// Keys whose newest version is remembered; the least recently used make room. What is forgotten is still compared in L2.
+/// Keys whose newest version is remembered; the least recently used are forgotten first. Their versions are still
+/// compared in L2.
 const KEYS_MAX: u64 = 65_536;
 /// A version that was not heard of for so long is forgotten.
 const IDLE: Duration = Duration::from_secs(3600);
 
-/// A version, and the purge sequence that it was fetched under: a purge above that forgets it.
+/// A version, and the purge sequence that it was fetched under: after a purge above that, the version does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Known {
-    /// The version.
+    /// The newest version that is known.
     pub version: Version,
-    /// The purge sequence.
+    /// The purge sequence that the version was fetched under.
     pub sequence: u64,
 }
 
@@ -34,19 +35,19 @@ impl Default for Versions {
 }
 
 impl Versions {
-    /// What the tenant's hybrid logical clock shows at least for a fill that begins now: more than any version that was
-    /// seen, on whichever node it was made.
+    /// What the tenant's hybrid logical clock shows at least for a fill that begins now, in microseconds: more than
+    /// that of any version that was seen, on whichever node it was made.
     pub fn floor_us(&self) -> u64 {
         self.seen_us.load(Ordering::Acquire).saturating_add(1)
     }
 
-    /// Notes the clock of a version.
+    /// Notes the clock of a version that was seen.
     pub fn saw(&self, clock_us: u64) {
         self.seen_us.fetch_max(clock_us, Ordering::AcqRel);
     }
 
-    /// Notes a version that was stored or heard of, unless a newer one is known that no purge (the highest over the key
-    /// being `barrier`) has forgotten.
+    /// Notes a version that was stored or heard of, unless a newer one is known. Known versions that were fetched below
+    /// `barrier`, the highest hard barrier over the key, do not count.
     pub fn learn(&self, key: KeyHash, known: Known, barrier: u64) {
         self.saw(known.version.clock_us);
         if !self.is_outdated(key, known.version, barrier) {
@@ -54,7 +55,7 @@ impl Versions {
         }
     }
 
-    /// Whether something newer is known.
+    /// Whether a newer version is known that was not fetched below `barrier`.
     pub fn is_outdated(&self, key: KeyHash, version: Version, barrier: u64) -> bool {
         self.newest.get(&key).is_some_and(|known| known.version > version && known.sequence >= barrier)
     }

@@ -9,11 +9,11 @@ use crate::barrier::{Barrier, Purge};
 
 /// Keeps barriers for as long as an older entry may live.
 pub trait BarrierStore: Send + Sync + 'static {
-    /// Records a purge under a number higher than `above` and than any it has given out for the tenant, and answers
-    /// with that number.
+    /// Records a purge under a sequence that is higher than `above` and than any that was given out for the tenant, and
+    /// returns that sequence.
     ///
     /// # Errors
-    /// When it could not be recorded; nothing has changed then, or the same purge is recorded a second time by a retry,
+    /// When the purge could not be recorded. It may have been all the same: a retry then records it a second time,
     /// which does no harm.
     fn raise<'a>(
         &'a self,
@@ -23,18 +23,19 @@ pub trait BarrierStore: Send + Sync + 'static {
         at: Timestamp,
     ) -> BoxFuture<'a, Result<u64, TierError>>;
 
-    /// The same as a part of a script, for whoever tells the fleet on the same Redis; none where it is not kept in one.
+    /// The same as part of a script, for a caller that also tells the fleet on the same Redis; `None` where that is not
+    /// possible.
     fn raising(&self, tenant: &str, purge: &Purge, above: u64, at: Timestamp) -> Option<Raising> {
         let _ = (tenant, purge, above, at);
         None
     }
 
-    /// Whether other nodes raise barriers in it: then it is asked at every lookup, else once.
+    /// Whether other nodes raise barriers in the store too. If not, it is read only once.
     fn is_shared(&self) -> bool {
         true
     }
 
-    /// The barriers of a tenant with a number higher than `above`, in any order.
+    /// The barriers of a tenant with a sequence higher than `above`, in any order.
     ///
     /// # Errors
     /// When they could not be read.

@@ -21,10 +21,10 @@
 //! | tag | since | what |
 //! |---|---|---|
 //! | 2 | 0.1.0 | the response's version, of a class with `consistency = "versioned"` |
-//! | 3 | 0.1.0 | which parts of a representation the body has, one after the other, where it is put together of several |
+//! | 3 | 0.1.0 | for a body that consists of several parts of a representation: which parts, in order |
 //!
 //! Anything else (a field removed, retyped or reordered) takes a new version byte, and a version unknown to a reader is a
-//! miss to it: nodes of both versions side by side then lose warmth, not correctness.
+//! miss to it: nodes of both versions side by side then lose hits, not correctness.
 
 mod pack;
 mod wire;
@@ -42,21 +42,21 @@ pub const ENTRY_BYTES_MAX: usize = 256 << 20;
 /// Bytes that an encoded entry takes beyond its meta and body.
 pub const HEADER_BYTES: usize = 13;
 
-/// How to encode.
+/// How an entry is encoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Encoding {
-    /// Payloads of this many bytes and more are compressed with zstd, where that saves an eighth at least; none are where
-    /// this is none. What its origin has already encoded (`Content-Encoding`) is left alone.
+    /// Payloads of at least this many bytes are compressed with zstd if that saves at least an eighth; with `None`
+    /// nothing is compressed. A response with a `Content-Encoding` is stored as it is.
     pub compress_above_bytes: Option<usize>,
     /// Milliseconds added to the times that are stored: the difference between the node's clock and the tier's.
     pub shift_ms: i64,
 }
 
-/// Why bytes are not the entry that was asked for. All of these are a miss.
+/// Why stored bytes do not yield the entry that was asked for. Each of these is a miss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unreadable {
-    /// They do not begin like an entry.
+    /// The bytes do not begin like an entry.
     #[error("not an entry")]
     Foreign,
     /// A format that this program does not know, newer or long gone.
@@ -68,13 +68,13 @@ pub enum Unreadable {
     /// The checksum is right and the content is not: another writer's mistake.
     #[error("malformed")]
     Malformed,
-    /// It is larger than [`ENTRY_BYTES_MAX`].
+    /// The entry is larger than [`ENTRY_BYTES_MAX`].
     #[error("larger than {ENTRY_BYTES_MAX} bytes")]
     TooLarge,
-    /// There is no memory for what it unpacks to.
+    /// The memory budget has no room for the unpacked entry.
     #[error("no room to unpack it")]
     NoRoom,
-    /// A whole entry, stored under another key's text.
+    /// The bytes are an intact entry of another key.
     #[error("another key's entry")]
     OtherKey,
 }
@@ -102,26 +102,26 @@ pub fn encode_with(entry: &Entry, encoding: &Encoding) -> Vec<u8> {
 /// Decodes an entry that was stored under `key_text`.
 ///
 /// # Errors
-/// When it is none, or another key's.
+/// When the bytes are not a readable entry, or belong to another key.
 pub fn decode(bytes: &[u8], key_text: &str) -> Result<Entry, Unreadable> {
     decode_shared(&Bytes::copy_from_slice(bytes), &Arc::from(key_text), 0)
 }
 
-/// As [`decode`], without copying the body and the key: the body shares the memory of `bytes`. `shift_ms` is taken off the
-/// stored times.
+/// Like [`decode`], without copying the body and the key: the body points into `bytes`. `shift_ms` is subtracted from
+/// the stored times.
 ///
 /// # Errors
-/// As [`decode`].
+/// As for [`decode`].
 pub fn decode_shared(bytes: &Bytes, key_text: &Arc<str>, shift_ms: i64) -> Result<Entry, Unreadable> {
     let payload = pack::unpack(bytes, |_| true)?;
     wire::read(&payload, key_text, shift_ms)
 }
 
-/// As [`decode_shared`], of bytes that `room` pays for. It pays for the entry from here on, and for what has to be unpacked
-/// before that is done.
+/// Like [`decode_shared`], with memory that is charged to `room`: `bytes` themselves, what they unpack to, and from
+/// then on the entry.
 ///
 /// # Errors
-/// As [`decode`], and [`Unreadable::NoRoom`].
+/// As for [`decode`], and [`Unreadable::NoRoom`].
 pub fn decode_within(
     bytes: Bytes,
     key_text: &Arc<str>,
@@ -137,7 +137,7 @@ pub fn decode_within(
     drop(bytes);
     let entry = wire::read(&payload, key_text, shift_ms)?;
     drop(payload);
-    // What was unpacked lies in memory of its own, and the packed bytes are gone.
+    // Unpacked bytes lie in memory of their own, and the packed bytes have been freed.
     room.shrink_to(raw_bytes.unwrap_or(packed_bytes));
     Ok(match entry {
         Entry::Response(response) => {

@@ -31,7 +31,7 @@ use tokio::sync::Semaphore;
 
 use self::barriers::BarrierBook;
 use self::home::Home;
-use self::index::{Index, Place};
+use self::index::{Index, Location};
 use self::log::{Gauges, Log, LogLimits};
 use self::segment::Segment;
 use self::writer::{NotDone, QueueLimits, Writer};
@@ -41,39 +41,41 @@ use crate::barrier::{Barrier, Purge};
 use crate::tier::BarrierStore;
 
 const NAME: &str = "disk";
-/// The smallest capacity that makes sense: purge records take up to one of these.
+/// The smallest capacity that makes sense: purge records alone may take up to as much.
 const CAPACITY_BYTES_MIN: u64 = 8 << 20;
 const SEGMENT_BYTES_MAX: u64 = 64 << 20;
 
 /// A disk tier's settings.
 #[derive(Clone, Debug)]
 pub struct DiskConfig {
-    /// A directory of its own; created if need be.
+    /// A directory that nothing else uses; created if need be.
     pub path: PathBuf,
-    /// What all files in it may take, in bytes; 8 MiB at least. An entry may take a sixteenth of it, and 64 MiB.
+    /// Bytes that all files in the directory may take together; at least 8 MiB. One entry may take a sixteenth of the
+    /// capacity, and at most 64 MiB.
     pub capacity_bytes: u64,
-    /// Entries at most; each takes about 100 bytes of memory. By default one per 2 KiB of capacity.
+    /// Entries at most; 128 bytes of memory are reserved for each. By default one per 2 KiB of capacity, as far as a
+    /// sixteenth of `budget` allows.
     pub entries_max: Option<usize>,
     /// How long a read may take; 250 ms by default.
     pub read_deadline: Duration,
     /// How long recording a purge may take; 5 s by default.
     pub purge_deadline: Duration,
-    /// Reads at the same time; 32 by default. More wait, within their deadline.
+    /// Reads at the same time; 32 by default. Further ones wait, within their deadline.
     pub reads_max: usize,
-    /// Entries waiting to be written; 1,024 by default. More are not stored.
+    /// Entries that may wait to be written; 1,024 by default. Further ones are not stored.
     pub queue_len: usize,
-    /// Bytes waiting to be written; 64 MiB by default.
+    /// Bytes that may wait to be written; 64 MiB by default. Further entries are not stored.
     pub queue_bytes: u64,
-    /// From how many bytes on entries are compressed; 16 KiB by default.
+    /// From how many bytes on entries are compressed; 16 KiB by default. With `None` none are.
     pub compress_above_bytes: Option<usize>,
     /// No entry is kept for longer, and no purge record needs to be; 30 days by default.
     pub lifetime_max: Duration,
-    /// What is read is charged to it before it is read; unbounded by default.
+    /// The memory budget to which the index is charged, and entries before they are read; unbounded by default.
     pub budget: Arc<MemoryBudget>,
 }
 
 impl DiskConfig {
-    /// The defaults for a directory and a size.
+    /// The default settings for a directory and its capacity.
     pub fn new(path: impl Into<PathBuf>, capacity_bytes: u64) -> Self {
         Self {
             path: path.into(),
@@ -108,9 +110,9 @@ pub struct DiskTier {
     entries_trouble: Arc<DiskTrouble>,
     purges_trouble: Arc<DiskTrouble>,
     budget: Arc<MemoryBudget>,
-    /// Pays for the index.
+    /// The memory that is reserved for the index.
     _index_room: Reserved,
-    /// Goes last: until then the directory is ours.
+    /// Dropped last: until then no other process can take the directory.
     _home: Home,
 }
 
@@ -123,12 +125,12 @@ struct Counters {
     last_error: Mutex<Option<String>>,
 }
 
-/// After so many failures in a row it counts as unavailable; it is asked all the same, for a disk fails fast.
+/// After so many failures in a row the tier is reported as unavailable. It is still asked, because a disk fails fast.
 const ERRORS_IN_A_ROW: u64 = 8;
 
 impl DiskTier {
-    /// Opens what is in the directory, or begins anew. Blocks: it reads the headers of all that is stored, some hundred
-    /// thousand a second.
+    /// Opens the entries and barriers in the directory, if there are any. Blocks: it reads the headers of all that is
+    /// stored, some hundred thousand a second.
     ///
     /// # Errors
     /// When the directory can't be used or belongs to another process, in words for an operator. Damaged files are not
@@ -199,7 +201,7 @@ impl DiskTier {
             return Ok(entries);
         }
         let permit = within(self.read_deadline, Arc::clone(&self.reads).acquire_owned());
-        // A read that is given up keeps its permit until the disk answers: a hanging disk occupies no more threads.
+        // A read past its deadline keeps its permit until the disk answers: a hanging disk occupies no more threads.
         let reading = permit.then(|permit| async {
             let permit = permit?.map_err(|_| closed())?;
             let budget = Arc::clone(&self.budget);
@@ -325,7 +327,7 @@ impl Tier for DiskTier {
 }
 
 impl BarrierStore for DiskTier {
-    /// One process has the directory open.
+    /// False: only this process has the directory open.
     fn is_shared(&self) -> bool {
         false
     }
@@ -356,7 +358,7 @@ struct Placed {
     position: usize,
     key: CacheKey,
     segment: Arc<Segment>,
-    place: Place,
+    place: Location,
 }
 
 impl Placed {
@@ -373,13 +375,14 @@ impl Placed {
     }
 }
 
-/// What an entry takes in memory: its place with its key in a table that may be growing, and its key beside its segment, twice.
+/// Bytes of memory per entry: its key and place in a hash table that may be growing, and up to twice its key in the
+/// lists of the segments.
 const INDEX_ENTRY_BYTES: u64 = 128;
 
-/// The part of the memory that the index takes at most: a sixteenth.
+/// The index takes at most this part, a sixteenth, of the memory budget.
 const INDEX_DIVISOR: u64 = 16;
 
-/// The part of the capacity that one entry takes on average, at the least: with smaller ones not all of it is used.
+/// Bytes of capacity per entry by default: entries that are smaller on average do not use all of the capacity.
 const ENTRY_BYTES_MEAN: u64 = 2 << 10;
 
 fn limits(config: &DiskConfig) -> LogLimits {

@@ -1,5 +1,5 @@
-//! What stands for Redis without the feature `redis`.
+//! Stands for the Redis tier in a build without the feature `redis`.
 
-/// A purge as a part of a script: there is none.
+/// A purge as part of a Redis script: without Redis there can't be one.
 #[derive(Debug)]
 pub enum Raising {}

@@ -41,7 +41,7 @@ const NAME: &str = "redis";
 #[derive(Debug)]
 pub struct RedisTier {
     link: Arc<Link>,
-    /// None on a Cluster: what comes together there goes to different servers.
+    /// `None` on a Cluster, where the keys of a batch are on different servers.
     reads: Option<Reads>,
     clock: Arc<dyn Clock>,
     config: RedisConfig,
@@ -52,7 +52,7 @@ pub struct RedisTier {
 }
 
 impl RedisTier {
-    /// Begins to connect and answers at once, whether the server is up or not: see [`Self::ready`].
+    /// Begins to connect in the background and returns at once, whether the server is up or not: see [`Self::ready`].
     ///
     /// # Errors
     /// When the URL or the certificates are wrong, in words for an operator.
@@ -82,7 +82,7 @@ impl RedisTier {
         }))
     }
 
-    /// Looks whether the settings could be used, without connecting.
+    /// Checks the settings, without connecting.
     ///
     /// # Errors
     /// When the URL or the certificates are wrong, in words for an operator.
@@ -90,19 +90,19 @@ impl RedisTier {
         target(config).map(drop)
     }
 
-    /// Waits until the server is there, at most for `deadline`; false if it is not.
+    /// Waits until the server is connected, for `deadline` at most; false if it is not.
     pub async fn ready(&self, deadline: Duration) -> bool {
         let mut state = self.link.watch();
         tokio::time::timeout(deadline, state.wait_for(|state| state.available)).await.is_ok_and(|state| state.is_ok())
     }
 
-    /// The server's `maxmemory-policy`, if under it any key may be evicted: purges that are recorded there may be
-    /// forgotten then, so that only `eventual` consistency can be promised. `volatile-lru` is the one to set.
+    /// The server's `maxmemory-policy`, if it allows any key to be evicted: recorded purges may be forgotten then, so
+    /// that only `eventual` consistency can be promised. `volatile-lru` is the policy to set.
     pub fn evicts_any_key(&self) -> Option<String> {
         self.link.evicts_any()
     }
 
-    /// Entries that were not stored because too many bytes were on their way, or too large, since the start.
+    /// Entries that were not stored because they were too large, or too many bytes were on their way, since the start.
     pub fn dropped_puts(&self) -> u64 {
         self.dropped_puts.load(Ordering::Relaxed)
     }

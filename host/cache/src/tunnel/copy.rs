@@ -10,16 +10,16 @@ use std::time::Duration;
 use sandbar_base::clock::Clock;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional_with_sizes};
 
-/// What is read at once in one direction, and how far the reader may be ahead of the writer: whoever does not read slows
-/// the other down.
+/// Bytes that are read at once in one direction, and so how far reading may be ahead of writing: a peer that does not
+/// read slows the other one down.
 pub(super) const BUFFER_BYTES: usize = 8 << 10;
 
 /// How a tunnel came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// Both sides have said all that they had to say.
+    /// Both directions have ended.
     Closed,
-    /// One of them broke off.
+    /// A connection broke off, or did not switch in time.
     Broken,
     /// Nothing moved for too long.
     Idle,
@@ -36,7 +36,7 @@ pub(super) struct Copying<'a, A, B> {
     moved_ms: Arc<AtomicU64>,
 }
 
-/// Joins two connections. Nothing may stand still for longer than `idle` in both directions.
+/// Joins two connections. The tunnel ends when nothing has moved in either direction for `idle`.
 pub(super) fn copied<A, B>(client: A, origin: B, clock: &dyn Clock, idle: Duration) -> Copying<'_, A, B> {
     let moved_ms = Arc::new(AtomicU64::new(now_ms(clock)));
     let client = Watched { stream: client, clock, moved_ms: Arc::clone(&moved_ms) };
@@ -49,7 +49,7 @@ where
     A: AsyncRead + AsyncWrite + Unpin,
     B: AsyncRead + AsyncWrite + Unpin,
 {
-    /// Copies. The end of one direction is passed on, and the other one goes on.
+    /// Copies both ways. Where one direction ends, the other side is told so, and the other direction goes on.
     pub(super) async fn run(mut self) -> End {
         let idle = is_idle(self.clock, self.idle, &self.moved_ms);
         let copying = copy_bidirectional_with_sizes(&mut self.client, &mut self.origin, BUFFER_BYTES, BUFFER_BYTES);
@@ -61,7 +61,7 @@ where
     }
 }
 
-/// Ends when nothing has moved for so long.
+/// Returns when nothing has moved for `idle`.
 async fn is_idle(clock: &dyn Clock, idle: Duration, moved_ms: &AtomicU64) {
     loop {
         let quiet = Duration::from_millis(now_ms(clock).saturating_sub(moved_ms.load(Ordering::Relaxed)));

@@ -1,4 +1,4 @@
-//! Putting into the cache, and deleting from it, without a request of a client.
+//! Putting responses into the cache, and deleting them, without a client's request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::storability::Received;
 use crate::tenant::Tenant;
 
 impl Writer {
-    /// As [`Cache::put`](crate::cache::Cache::put).
+    /// See [`Cache::put`](crate::cache::Cache::put).
     pub(crate) async fn put(
         self: &Arc<Self>,
         tenant: &Arc<Tenant>,
@@ -51,21 +51,21 @@ impl Writer {
             times: Times { requested: now, received: now },
             fetch_time: Duration::ZERO,
         };
-        let judged = request.storability(&received, self.store.begin(request).sequence);
-        let shareable = judged.map_err(|withheld| match withheld.why {
+        let storability = request.storability(&received, self.store.begin(request).sequence);
+        let shareable = storability.map_err(|withheld| match withheld.why {
             NotStored::Obstacle(obstacle) => PutError::NotStorable(Some(obstacle)),
             _ => PutError::NotStorable(None),
         })?;
         let scope = Scope::Target(request.purged_as());
         let report = self.purges.purge_whole(&request.tenant, &[Purge { scope, mode: PurgeMode::Hard }]).await;
-        // Begun after the purge, or that would hide it.
+        // The beginning has to be after the purge, which would hide the response otherwise.
         let began = self.store.begin(request);
         let whole = shareable.with(|stored| StoredResponse { body: content, sequence: began.sequence, ..stored });
         self.store.put(request, whole, began).await;
         Ok(report)
     }
 
-    /// As [`Cache::delete`](crate::cache::Cache::delete).
+    /// See [`Cache::delete`](crate::cache::Cache::delete).
     pub(crate) async fn delete(&self, tenant: &Arc<Tenant>, site: &str, target: &str) -> Result<PurgeReport, NoKey> {
         let scope = Scope::Target(Target::on_site(&tenant.settings.key, site, target)?);
         Ok(self.purges.purge(tenant, &[Purge { scope, mode: PurgeMode::Hard }]).await)
@@ -89,7 +89,7 @@ pub enum PutError {
     /// RFC 9111 or the tenant's policy forbids it.
     #[error("it may not be stored: {}", .0.map_or("the policy says so", |obstacle| obstacle.as_str()))]
     NotStorable(Option<Obstacle>),
-    /// The process ends before it could be.
+    /// The process was stopped before the response was stored.
     #[error("the process is being stopped")]
     Stopped,
     /// The body is larger than the tenant's bound.

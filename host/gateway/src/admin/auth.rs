@@ -1,4 +1,5 @@
-//! Who may use the admin API: whoever has the token; without one, whoever is on this machine and no web page.
+//! Authorisation of the admin API: a request must carry the token or, where none is configured, name this machine as
+//! its host. In both cases requests that a browser makes for a page of another site are refused.
 
 use std::sync::Arc;
 
@@ -28,16 +29,17 @@ pub(super) async fn check(State(admin): State<Arc<Admin>>, request: Request, nex
     }
 }
 
-/// The host that was asked for: of the `Host` field, or of the target where HTTP/2 has it there.
+/// The host that the request names: in the `Host` field or, with HTTP/2, in its target.
 fn host(request: &Request) -> String {
     let field = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
     let target = request.uri().authority().map(|authority| authority.as_str());
     field.or(target).unwrap_or_default().to_owned()
 }
 
-/// A page that a browser has from somewhere else can send requests here, and with a form or an image even such that no
-/// other check stops. Browsers say so: in `Sec-Fetch-Site` (Fetch Metadata), older ones in `Origin`, and a page can
-/// change neither. A person who types the address, or follows a bookmark, is `none`; what is no browser sends neither field.
+/// Refuses requests that a browser sends for a page of another site: those of forms and images no other check would
+/// stop. Browsers name the page's site in `Sec-Fetch-Site` (Fetch Metadata), older ones in `Origin`, and a page can
+/// change neither. `none` is a person who typed the address or followed a bookmark; clients that are no browsers send
+/// neither field.
 fn no_foreign_page(fields: &HeaderMap, host: &str) -> Result<(), Refused> {
     let forbidden = || Err(Refused::new(StatusCode::FORBIDDEN, "the admin API is not for web pages of other sites"));
     let mut sites = fields.get_all("sec-fetch-site").iter();
@@ -47,14 +49,14 @@ fn no_foreign_page(fields: &HeaderMap, host: &str) -> Result<(), Refused> {
     let mut origins = fields.get_all(header::ORIGIN).iter();
     let is_own = |origin: &header::HeaderValue| {
         let origin = origin.to_str().unwrap_or_default();
-        // Something in front may have ended TLS.
+        // A proxy in front of the gateway may have terminated TLS, so both schemes are right.
         let from = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
         from.is_some_and(|from| !from.is_empty() && from.eq_ignore_ascii_case(host))
     };
     if origins.all(is_own) { Ok(()) } else { forbidden() }
 }
 
-/// RFC 6750 section 2.1.
+/// Checks the bearer token (RFC 6750 section 2.1).
 fn bearer(fields: &HeaderMap, token: &str) -> Result<(), Refused> {
     let refused = |reason: &str| Err(Refused::new(StatusCode::UNAUTHORIZED, reason));
     let Some(field) = fields.get(header::AUTHORIZATION) else {
@@ -73,8 +75,8 @@ fn bearer(fields: &HeaderMap, token: &str) -> Result<(), Refused> {
     Ok(())
 }
 
-/// A web page may have given its own host name a loopback address, to be of the same origin ("DNS rebinding"): so what is
-/// asked for without a token is an address of this machine by its own name.
+/// Without a token, only requests that name a loopback host are allowed. A web page may give its own host name a
+/// loopback address, to be of the same origin ("DNS rebinding"), but its requests then carry that host name.
 fn local(host: &str) -> Result<(), Refused> {
     if is_loopback_name(host) {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Single entries: stored and forgotten by hand.
+//! Single entries, which an operator stores and deletes by hand.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use serde::Deserialize;
 use super::upload::Upload;
 use super::{Admin, Refused, purge::site_and_target};
 
-/// Fields of the `PUT` that become the response's. Any other is given with `entry-` before its name.
-const TAKEN: [&str; 14] = [
+/// Fields of the `PUT` request that become fields of the stored response. Any other field is sent as `entry-NAME`.
+const RESPONSE_FIELDS: [&str; 14] = [
     "cache-control",
     "cache-tag",
     "cdn-cache-control",
@@ -29,12 +29,12 @@ const TAKEN: [&str; 14] = [
     "vary",
 ];
 
-/// Which entry.
+/// The query of `PUT` and `DELETE`, which names the entry.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Which {
+pub(super) struct EntryQuery {
     url: String,
-    /// The response's status code; for `PUT` alone.
+    /// The status code of the response to store, for `PUT` alone.
     #[serde(default = "ok")]
     status: u16,
 }
@@ -46,7 +46,7 @@ const fn ok() -> u16 {
 pub(super) async fn put(
     State(admin): State<Arc<Admin>>,
     Path(tenant): Path<String>,
-    Query(which): Query<Which>,
+    Query(which): Query<EntryQuery>,
     fields: HeaderMap,
     body: Upload,
 ) -> Result<(StatusCode, Json<PurgeReport>), Refused> {
@@ -73,7 +73,7 @@ fn taken(fields: &HeaderMap) -> HeaderMap {
     for (name, value) in fields {
         let name = match name.as_str().strip_prefix("entry-") {
             Some(rest) => HeaderName::from_bytes(rest.as_bytes()).ok(),
-            None => TAKEN.contains(&name.as_str()).then(|| name.clone()),
+            None => RESPONSE_FIELDS.contains(&name.as_str()).then(|| name.clone()),
         };
         if let Some(name) = name {
             response.append(name, value.clone());
@@ -85,7 +85,7 @@ fn taken(fields: &HeaderMap) -> HeaderMap {
 pub(super) async fn delete(
     State(admin): State<Arc<Admin>>,
     Path(tenant): Path<String>,
-    Query(which): Query<Which>,
+    Query(which): Query<EntryQuery>,
 ) -> Result<(StatusCode, Json<PurgeReport>), Refused> {
     let tenant = admin.tenant(&tenant)?;
     let (site, target) = site_and_target(&which.url, admin.scheme)?;

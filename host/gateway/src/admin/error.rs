@@ -1,4 +1,4 @@
-//! Errors of the admin API: a status and a sentence, in JSON, wherever they come from.
+//! Errors of the admin API: a status and a sentence, in JSON, whichever layer they come from.
 
 use std::time::Duration;
 
@@ -12,17 +12,17 @@ use serde_json::json;
 
 use sandbar_policy::BIND_DEADLINE;
 
-/// A request that takes longer is given up.
+/// A request that takes longer is given up, and answered with 408.
 pub(super) const DEADLINE: Duration = Duration::from_secs(60);
 
-/// The same where a policy is bound, which has a deadline of its own and says what came of it: before it the component
-/// arrives, and after it the entries are handed over.
+/// The deadline of requests that bind a policy. Binding has a deadline of its own, whose error says more; the rest is
+/// for the component to arrive, before binding, and for the hand-over of the entries, after it.
 pub(super) const BINDING_DEADLINE: Duration = BIND_DEADLINE.saturating_add(DEADLINE).saturating_add(DEADLINE);
 
-/// Error texts of the router and its extractors are short.
+/// How much is read of an error text of the router or its extractors, in bytes: these texts are short.
 const TEXT_BYTES_MAX: usize = 4096;
 
-/// Why a request was not done: nothing has changed.
+/// Why a request was refused; it has changed nothing.
 #[derive(Debug)]
 pub(super) struct Refused {
     status: StatusCode,
@@ -45,7 +45,7 @@ impl IntoResponse for Refused {
     }
 }
 
-/// Gives a request a deadline.
+/// Answers 408 where a request does not meet its deadline.
 pub(super) async fn within(State(deadline): State<Duration>, request: Request, next: Next) -> Response {
     match tokio::time::timeout(deadline, next.run(request)).await {
         Ok(response) => response,
@@ -56,7 +56,7 @@ pub(super) async fn within(State(deadline): State<Duration>, request: Request, n
     }
 }
 
-/// Gives the errors of the router and its extractors the form that ours have.
+/// Rewrites error responses of the router and its extractors as JSON, the form of [`Refused`].
 pub(super) async fn in_json(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let status = response.status();

@@ -1,4 +1,4 @@
-//! Policies: seen, bound and unbound while the traffic runs.
+//! Routes that show, bind and unbind a tenant's policies while traffic goes on.
 
 use std::sync::Arc;
 
@@ -12,11 +12,11 @@ use serde::Deserialize;
 use super::upload::Upload;
 use super::{Admin, Refused};
 
-/// What the query of a `PUT` may say.
+/// The query of a `PUT` that binds a policy.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct BindQuery {
-    /// Settings of a component, as JSON.
+    /// Settings of the component in the content, as JSON.
     settings: Option<String>,
     /// Whether entries that an older freshness policy planned are planned again before they are next used.
     #[serde(default)]
@@ -71,7 +71,7 @@ pub(super) async fn unbind(
     Ok(Json(bound))
 }
 
-/// Events of other systems are not delivered to invalidation policies.
+/// Answers 501: events of other systems are not delivered to invalidation policies.
 pub(super) async fn events(
     State(admin): State<Arc<Admin>>,
     Path(tenant): Path<String>,

@@ -1,4 +1,4 @@
-//! Purges.
+//! The route that purges: what it reads from JSON, and its answer.
 
 use std::sync::Arc;
 
@@ -27,7 +27,8 @@ enum PurgeBody {
         #[serde(default)]
         mode: PurgeMode,
     },
-    /// Every path and query that begins so: on one site where `prefix` is a URL, on all where it is a path.
+    /// Every path and query that begins with `prefix`: on one site where that is a URL, on all sites where it is a
+    /// path.
     Prefix {
         prefix: String,
         #[serde(default)]
@@ -58,20 +59,20 @@ pub(super) async fn purge(
     Ok((status(&report), Json(report)))
 }
 
-/// What a purge is answered with. All of it has taken effect on this node.
+/// The status that answers a purge. In each case all of it has taken effect on this node.
 pub(super) const fn status(report: &PurgeReport) -> StatusCode {
     if report.failed > 0 {
-        // Its consistency promises more than has been reached; it is delivered later.
+        // The class's consistency promises more than was reached; the purge is delivered later.
         StatusCode::SERVICE_UNAVAILABLE
     } else if report.pending > 0 {
-        // Not yet where other nodes see it (RFC 9110 section 15.3.3).
+        // The purge is not yet where other nodes see it (RFC 9110 section 15.3.3).
         StatusCode::ACCEPTED
     } else {
         StatusCode::OK
     }
 }
 
-/// One purge, or an array of them.
+/// Reads the purges of a request: one object, or an array of them.
 fn purges(body: &[u8], scheme: Scheme, rules: &KeyRules) -> Result<Vec<Purge>, Refused> {
     let wrong = |error: serde_json::Error| {
         let example = r#"{"scope": "key", "url": "http://host/path", "mode": "soft"}"#;
@@ -90,7 +91,7 @@ fn purges(body: &[u8], scheme: Scheme, rules: &KeyRules) -> Result<Vec<Purge>, R
 fn to_purge(asked: PurgeBody, scheme: Scheme, rules: &KeyRules) -> Result<Purge, Refused> {
     let (scope, mode) = match asked {
         PurgeBody::Everything { mode } => (Scope::Everything, mode),
-        // Those of responses are read without the white space around them.
+        // Surrogate keys of responses are read without the white space around them too.
         PurgeBody::SurrogateKey { key, .. } if key.trim().is_empty() => {
             return Err(Refused::bad("the surrogate key is empty"));
         }
@@ -116,7 +117,8 @@ fn no_url(url: &str) -> Refused {
     Refused::bad(format!("{url:?} is not the URL of an entry; write http://host/path?query"))
 }
 
-/// Splits the URL of an entry. The scheme is the one that clients use, whichever is written.
+/// Splits the URL of an entry into its site and its target. The site's scheme is that of clients, whatever the URL
+/// says.
 pub(super) fn site_and_target(url: &str, scheme: Scheme) -> Result<(String, String), Refused> {
     let uri: http::Uri = url.parse().map_err(|_| no_url(url))?;
     let authority = uri.authority().ok_or_else(|| no_url(url))?;

@@ -1,4 +1,4 @@
-//! Recording a tenant's traffic: csv that goes on while it is read, for as long as was asked for.
+//! The route that records a tenant's traffic, for the seconds that were asked for, and streams it as csv meanwhile.
 
 use std::fmt::Write as _;
 use std::num::NonZeroU32;
@@ -16,21 +16,21 @@ use serde::Deserialize;
 
 use super::{Admin, Refused};
 
-/// A day.
+/// The longest recording, in seconds: a day.
 const SECONDS_MAX: u64 = 86_400;
-/// Rows that are sent together.
+/// How many rows are sent together at most.
 const CHUNK_ROWS_MAX: usize = 4_096;
 /// A chunk is sent at least this often, be it an empty line: so that nobody takes a quiet tenant for a dead connection.
 const PAUSE: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct Wanted {
+pub(super) struct RecordQuery {
     seconds: u64,
     sample: NonZeroU32,
 }
 
-impl Default for Wanted {
+impl Default for RecordQuery {
     fn default() -> Self {
         Self { seconds: 60, sample: NonZeroU32::MIN }
     }
@@ -39,7 +39,7 @@ impl Default for Wanted {
 pub(super) async fn record(
     State(admin): State<Arc<Admin>>,
     Path(tenant): Path<String>,
-    Query(wanted): Query<Wanted>,
+    Query(wanted): Query<RecordQuery>,
 ) -> Result<impl IntoResponse, Refused> {
     if !(1..=SECONDS_MAX).contains(&wanted.seconds) {
         let reason = format!("seconds={}: from 1 to {SECONDS_MAX}", wanted.seconds);
@@ -47,7 +47,7 @@ pub(super) async fn record(
     }
     let tenant = admin.tenant(&tenant)?;
     let clock = admin.cache.clock();
-    let recording = tenant.tap.record(wanted.sample, clock.now()).map_err(|error| match error {
+    let recording = tenant.recording_point.record(wanted.sample, clock.now()).map_err(|error| match error {
         RecordError::Busy(_) => Refused::new(StatusCode::CONFLICT, error.to_string()),
         RecordError::Salt(_) => Refused::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     })?;
@@ -63,7 +63,7 @@ pub(super) async fn record(
 }
 
 /// Writes a recording as csv. Ends with a line that begins with `#` and says how many rows there were and how many were
-/// dropped; one that ends without it was cut off.
+/// dropped; a recording that ends without that line was cut off.
 struct Writer {
     admin: Arc<Admin>,
     recording: Recording,
@@ -97,7 +97,7 @@ impl Writer {
         let is_over = left.is_zero() || !self.admin.is_ready();
         let pause = if is_over { Duration::ZERO } else { left.min(PAUSE) };
         self.rows.clear();
-        // What is not read in time stays in the queue.
+        // Rows that are not received in time stay in the queue.
         let _ = tokio::time::timeout(pause, self.recording.receive(&mut self.rows, CHUNK_ROWS_MAX)).await;
         self.recorded += self.rows.len() as u64;
         let mut text = String::with_capacity(48 * self.rows.len() + 1);

@@ -1,4 +1,4 @@
-//! What an operator wants to see.
+//! Routes that report figures: of the whole node, and of its tenants.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::{Admin, Refused};
 use crate::advice::{self, Advice};
 
-/// Everything the dashboard shows. Counters count since the start: rates are differences.
+/// Everything the dashboard shows. Counters count since the start: rates are differences of two answers.
 #[derive(Debug, Serialize)]
 pub(super) struct Stats {
     version: &'static str,

@@ -1,5 +1,5 @@
-//! What is sent to the admin API: charged before it is read, or refused. An operator's component of 16 MiB is as much memory
-//! as anybody's.
+//! Content that is sent to the admin API: charged to the node's memory before it is read, or refused. An operator's
+//! component of 16 MiB takes as much memory as a client's upload.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use sandbar_base::memory_budget::{Content, Reserved, Use, sent};
 
 use super::{Admin, Refused};
 
-/// The first buffer of content whose length is not announced.
+/// Size of the first buffer for content whose length is not announced.
 const FIRST_BYTES: u64 = 16 << 10;
 
 /// The content of a request, charged for as long as anybody holds it.
@@ -22,12 +22,12 @@ pub(super) struct Upload {
 }
 
 impl Upload {
-    /// The bytes, with what pays for them.
+    /// The bytes, which stay charged for as long as anybody holds them.
     pub(super) fn into_bytes(self) -> Bytes {
         sent(self.bytes, &self.room)
     }
 
-    /// As the content of an entry.
+    /// The bytes as the content of an entry, charged to the use `Entries` from now on.
     pub(super) fn into_content(self) -> Content {
         self.room.turn(Use::Entries);
         Content::kept(self.bytes, self.room)
@@ -67,7 +67,7 @@ async fn read(mut content: body::Body, announced: u64, room: &mut Reserved, byte
         let Ok(data) = frame.into_data() else { continue };
         let need = bytes.len() + data.len();
         if need > bytes.capacity() {
-            // Where it grows it is there twice for a moment.
+            // While the buffer grows, its old and its new memory are there at once.
             let larger = (need as u64).next_power_of_two().max(FIRST_BYTES);
             if !room.cover(bytes.capacity() as u64 + larger) {
                 return Err(no_room());

@@ -1,4 +1,4 @@
-//! Talks to the admin API of a gateway that runs.
+//! A client of the admin API of a running gateway, for the subcommands that need one.
 
 use std::time::Duration;
 
@@ -16,21 +16,21 @@ use serde_json::Value;
 
 use crate::config::Secret;
 
-/// Answers that are larger are not read.
+/// The longest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
 
-/// Which gateway, and what lets one in.
+/// Arguments of each subcommand that talks to a gateway: its admin API, and the token for it.
 #[derive(Debug, Args)]
 pub(super) struct AdminArgs {
-    /// Where the gateway's admin API is.
+    /// URL of the gateway's admin API.
     #[arg(long, value_name = "URL", env = "SANDBAR_ADMIN", default_value = "http://127.0.0.1:8081")]
     admin: OriginUrl,
-    /// Its token; better given as SANDBAR_ADMIN_TOKEN.
+    /// Token of the admin API; better given as SANDBAR_ADMIN_TOKEN.
     #[arg(long, env = "SANDBAR_ADMIN_TOKEN", hide_env_values = true)]
     token: Option<String>,
 }
 
-/// The gateway was asked, and what came of it is not known.
+/// The gateway may have been asked, but gave no answer: whether it did anything is not known.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct NoAnswer(String);
@@ -46,7 +46,7 @@ impl AdminArgs {
         self.client_for(Duration::from_secs(90))
     }
 
-    /// A client whose requests may take that long, and whose answers may begin as late.
+    /// A client whose requests may take `total_deadline`; an answer may also begin as late as that.
     pub(super) fn client_for(self, total_deadline: Duration) -> anyhow::Result<AdminClient> {
         let (total_deadline, first_byte_deadline) = (Span::new(total_deadline)?, Span::new(total_deadline)?);
         let config = OriginConfig { total_deadline, first_byte_deadline, ..OriginConfig::new(self.admin) };
@@ -67,7 +67,7 @@ impl AdminClient {
         self.ask(method, path, Some(("application/json", value.to_string().into()))).await
     }
 
-    /// Sends a request. An answer that is no success becomes an error with the reason the gateway gave.
+    /// Sends a request and reads its JSON answer. An answer without success becomes an error with the gateway's reason.
     pub(super) async fn ask(
         &self,
         method: Method,
@@ -86,7 +86,7 @@ impl AdminClient {
         Err(self.refused(response).await)
     }
 
-    /// The body of an answer as it comes.
+    /// Sends a request, and gives the body of its answer while that arrives.
     pub(super) async fn stream(&self, method: Method, path: &str) -> anyhow::Result<Body> {
         let response = self.fetch(self.request(method, path)?.body(body::empty())?).await?;
         if response.status().is_success() { Ok(response.into_body()) } else { Err(self.refused(response).await) }
@@ -103,7 +103,7 @@ impl AdminClient {
         self.origin.fetch(request).await.map_err(|error| self.unanswered(error))
     }
 
-    /// Why no answer came. Which part of a gateway the program talks to is nothing that its user need know.
+    /// The error where no answer came. It speaks of the gateway, as users need not know of an [`HttpOrigin`] inside.
     fn unanswered(&self, error: OriginError) -> anyhow::Error {
         let gateway = self.origin.name();
         match error {
@@ -121,7 +121,7 @@ impl AdminClient {
         }
     }
 
-    /// Why the gateway said no.
+    /// The error for an answer without success, with the reason that the gateway gave.
     async fn refused(&self, response: Response<Body>) -> anyhow::Error {
         let status = response.status();
         let value: Value = match read(response).await {
@@ -129,7 +129,7 @@ impl AdminClient {
             Err(error) => return error,
         };
         match (value.get("error").or(value.get("reason"))).and_then(Value::as_str) {
-            // Whatever is in it, it is one line.
+            // `GuestText` makes it one line, whatever the gateway sent.
             Some(reason) => anyhow!("{}", GuestText::new(reason)),
             None => anyhow!("{} answered {status}, which is no admin API of a gateway", self.origin.name()),
         }
@@ -141,7 +141,7 @@ async fn read(response: Response<Body>) -> anyhow::Result<Bytes> {
     Ok(read.map_err(|error| anyhow!("the answer could not be read: {error}"))?.to_bytes())
 }
 
-/// A part of a path, so that no name reaches into the next part.
+/// Encodes a name as one segment of a path: a slash in the name begins no new segment.
 pub(super) fn segment(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }

@@ -13,8 +13,8 @@ use crate::stdout::{Stdout, say};
 /// Arguments of `sandbar config`.
 #[derive(Debug, Args)]
 pub(super) struct ConfigArgs {
-    /// Check this file instead, and say what is wrong with it: whether `sandbar serve` would start with it, and with the
-    /// further arguments, on this machine.
+    /// Check this file instead: whether `sandbar serve` would start with it, and with the further arguments, on this
+    /// machine, and if not, why.
     #[arg(long, value_name = "FILE")]
     check: Option<PathBuf>,
     #[command(flatten, next_help_heading = "With --check, what comes before the file")]

@@ -1,4 +1,4 @@
-//! `sandbar demo`: see it at work.
+//! `sandbar demo`: the cache at work, with an origin and a load of its own.
 
 use clap::Args;
 
@@ -11,7 +11,7 @@ pub(super) struct DemoArgs {
     /// End after this many seconds [default: run until q or Ctrl-C].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     seconds: Option<u64>,
-    /// Print the summary as JSON; what happens meanwhile is told on standard error.
+    /// Print the summary as JSON; progress is told on standard error.
     #[arg(long)]
     json: bool,
 }

@@ -1,4 +1,4 @@
-//! `sandbar policy`: policies seen, bound, unbound, built and checked.
+//! `sandbar policy`: lists, binds, unbinds, builds and checks policies.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -26,9 +26,9 @@ pub(super) struct PolicyArgs {
 
 #[derive(Debug, Subcommand)]
 enum PolicyCommand {
-    /// See what is bound in a gateway that runs.
+    /// List the policies bound in a running gateway.
     List(ListArgs),
-    /// Bind a policy in a gateway that runs, without a restart.
+    /// Bind a policy in a running gateway, without a restart.
     Bind(BindArgs),
     /// Go back to the configured policy, or to the native default.
     Unbind(UnbindArgs),
@@ -36,7 +36,7 @@ enum PolicyCommand {
     Build(BuildArgs),
     /// Check a component: compile it and try it in each of its roles, as binding it would.
     Check(CheckArgs),
-    /// See the stock policies that can be bound by name.
+    /// List the stock policies, which can be bound by name.
     Stock,
 }
 
@@ -47,7 +47,7 @@ struct ListArgs {
     /// Only this tenant.
     #[arg(long)]
     tenant: Option<String>,
-    /// For machines.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
@@ -56,15 +56,15 @@ struct ListArgs {
 struct BindArgs {
     #[command(flatten)]
     admin: AdminArgs,
-    /// Whose policy.
+    /// Tenant to bind the policy for.
     #[arg(long, default_value = "default")]
     tenant: String,
-    /// Which role it takes.
+    /// Role that the policy takes.
     #[arg(long)]
     role: Role,
     /// Name of a stock policy, or path of a component.
     policy: String,
-    /// Its settings, as JSON.
+    /// Settings of the policy, as JSON.
     #[arg(long, value_name = "JSON", value_parser = json_value)]
     settings: Option<Value>,
     /// Run a stock policy compiled in, rather than as a guest.
@@ -79,10 +79,10 @@ struct BindArgs {
 struct UnbindArgs {
     #[command(flatten)]
     admin: AdminArgs,
-    /// Whose policy.
+    /// Tenant whose policy is unbound.
     #[arg(long, default_value = "default")]
     tenant: String,
-    /// Which role.
+    /// Role whose policy is unbound.
     #[arg(long)]
     role: Role,
 }
@@ -92,7 +92,7 @@ struct BuildArgs {
     /// Directory of the policy's crate. With `--stock`, the root of Sandbar's source tree; the current one by default.
     #[arg(required_unless_present = "stock")]
     dir: Option<PathBuf>,
-    /// File or directory that the component goes to; by default it lies beside the crate's Cargo.toml.
+    /// File or directory to write the component to; by default it is written beside the crate's Cargo.toml.
     #[arg(long, short, conflicts_with = "stock")]
     out: Option<PathBuf>,
     /// Build the stock policies whose sources have changed, and the table of them.
@@ -108,7 +108,7 @@ struct BuildArgs {
 
 #[derive(Debug, Args)]
 struct CheckArgs {
-    /// The component.
+    /// File of the component.
     component: PathBuf,
     /// Settings to try it with, as JSON.
     #[arg(long, value_name = "JSON", value_parser = json_value)]
@@ -162,7 +162,7 @@ async fn tenants(client: &AdminClient) -> anyhow::Result<Vec<String>> {
     Ok(tenants.iter().filter_map(|tenant| tenant["name"].as_str().map(str::to_owned)).collect())
 }
 
-/// What there is to say of a binding, and below it why it failed, and why it began with nothing.
+/// Prints a binding: a line of its own, then why it took over nothing from its predecessor, then its last faults.
 fn show(tenant: &str, bound: &BoundInfo) -> std::io::Result<()> {
     say(line(tenant, bound))?;
     if let Some(disinherited) = &bound.disinherited {
@@ -174,14 +174,14 @@ fn show(tenant: &str, bound: &BoundInfo) -> std::io::Result<()> {
     bound.last_faults.iter().try_for_each(|report| say(format_args!("  {}", fault_line(report))))
 }
 
-/// When it happened last, how often, and what it was.
+/// A fault in one line: when it happened last, how often, and what it was.
 fn fault_line(report: &FaultReport) -> String {
     let last = httpdate::fmt_http_date(report.last.into());
     let times = if report.times == 1 { String::new() } else { format!(" ({} times)", report.times) };
     format!("{last}{times}: {}", report.fault)
 }
 
-/// One line per binding: who, which role, which policy, who bound it, since when, and how it does.
+/// A binding in one line: tenant, role, policy, who bound it, since when, its state and its counters.
 fn line(tenant: &str, bound: &BoundInfo) -> String {
     let by = match bound.by {
         BoundBy::Default => "native default",
@@ -204,10 +204,11 @@ fn line(tenant: &str, bound: &BoundInfo) -> String {
     )
 }
 
-/// To compile and try a policy may take the gateway [`BIND_DEADLINE`]; after that it says whether it is bound.
+/// How long an answer may take: the gateway has [`BIND_DEADLINE`] to compile and try a policy, and then says whether
+/// the policy is bound.
 const ANSWER_DEADLINE: Duration = BIND_DEADLINE.saturating_add(Duration::from_secs(150));
 
-/// After an answer was lost, so long until the gateway has noticed that nobody waits any more.
+/// Wait after a lost answer: by then the gateway has noticed that its client is gone.
 const SETTLED_AFTER: Duration = Duration::from_secs(2);
 
 async fn bind(args: BindArgs) -> Result<(), Failure> {
@@ -224,7 +225,7 @@ async fn bind(args: BindArgs) -> Result<(), Failure> {
         path.push_str(&segment(&settings.to_string()));
     }
     match client.ask(Method::PUT, &path, Some((kind, content))).await {
-        Ok(answer) => tell(&args.tenant, answer),
+        Ok(answer) => show_answer(&args.tenant, answer),
         Err(error) if error.is::<NoAnswer>() => Err(settle(&client, &binding_path, before, error).await.into()),
         Err(error) => Err(error.into()),
     }
@@ -232,10 +233,10 @@ async fn bind(args: BindArgs) -> Result<(), Failure> {
 
 const COMPONENT: &str = "application/wasm";
 
-/// More than any gateway takes.
+/// The largest component that is sent, in bytes: more than any gateway takes.
 const SENT_BYTES_MAX: u64 = 1 << 30;
 
-/// What is sent, and what it is.
+/// The media type and the content of the request that binds a policy.
 fn content(args: &BindArgs) -> Result<(&'static str, Bytes), Failure> {
     if !is_file(&args.policy) {
         let choice = json!({ "stock": args.policy, "settings": args.settings, "native": args.native });
@@ -247,8 +248,8 @@ fn content(args: &BindArgs) -> Result<(&'static str, Bytes), Failure> {
     Ok((COMPONENT, read_component(Path::new(&args.policy), SENT_BYTES_MAX)?.into()))
 }
 
-/// Finds out what has become of a policy whose binding was not answered: the gateway binds nothing for who has gone away,
-/// so what is bound a little later stays bound.
+/// Finds out whether a policy is bound whose request had no answer, and adds that to `error`. The gateway binds nothing
+/// for a client that is gone, so the policy that is bound a little later stays bound.
 async fn settle(client: &AdminClient, path: &str, before: Option<Value>, error: anyhow::Error) -> anyhow::Error {
     tokio::time::sleep(SETTLED_AFTER).await;
     let since = |bound: &Value| bound["since"].clone();
@@ -267,10 +268,10 @@ fn is_file(policy: &str) -> bool {
 async fn unbind(args: UnbindArgs) -> Result<(), Failure> {
     let path = format!("/tenants/{}/policies/{}", segment(&args.tenant), args.role);
     let answer = args.admin.client_for(ANSWER_DEADLINE)?.delete(&path).await?;
-    tell(&args.tenant, answer)
+    show_answer(&args.tenant, answer)
 }
 
-fn tell(tenant: &str, answer: Value) -> Result<(), Failure> {
+fn show_answer(tenant: &str, answer: Value) -> Result<(), Failure> {
     let bound: BoundInfo = serde_json::from_value(answer).context("the gateway speaks another version")?;
     show(tenant, &bound)?;
     Ok(())
@@ -288,7 +289,7 @@ fn build(args: &BuildArgs) -> Result<(), Failure> {
 
 fn build_stock(root: &Path, args: &BuildArgs) -> Result<(), Failure> {
     use crate::policy_build::stock;
-    // A reader who has left does not keep the rest from being built.
+    // Where nobody reads the output any more, the rest is built all the same.
     let show = |component: &stock::Component| {
         let _ = say(format_args!("{:<12} {:<16} {}", component.role, component.name, component.component));
     };
@@ -323,7 +324,7 @@ fn check(args: &CheckArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The bytes of a file, if there are not too many.
+/// Reads the file of a component, of at most `bytes_max`.
 fn read_component(path: &Path, bytes_max: u64) -> Result<Vec<u8>, Failure> {
     let unreadable = |error| Failure::Usage(anyhow!("can't read the component {}: {error}", path.display()));
     let bytes = std::fs::metadata(path).map_err(unreadable)?.len();

@@ -1,4 +1,4 @@
-//! `sandbar purge`: makes a gateway that runs forget stored responses.
+//! `sandbar purge`: purges stored responses in a running gateway.
 
 use clap::{Args, ValueEnum};
 use http::Method;
@@ -13,12 +13,12 @@ use crate::stdout::say;
 pub(super) struct PurgeArgs {
     #[command(flatten)]
     admin: AdminArgs,
-    /// Whose responses.
+    /// Tenant whose responses are purged.
     #[arg(long, default_value = "default")]
     tenant: String,
     #[command(flatten)]
     scopes: Scopes,
-    /// How hard: gone, or stale (served while it is validated, or when the origin fails).
+    /// Hard: the responses are gone. Soft: they are stale (served while they are validated, or when the origin fails).
     #[arg(long, value_enum, default_value = "hard")]
     mode: Mode,
 }
@@ -26,13 +26,13 @@ pub(super) struct PurgeArgs {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = true)]
 struct Scopes {
-    /// This URL, with all its variants. May be repeated, like the others.
+    /// This URL, with all its variants. May be repeated, like the other scopes.
     #[arg(long, value_name = "URL")]
     url: Vec<String>,
     /// Everything with this surrogate key.
     #[arg(long, value_name = "KEY")]
     surrogate_key: Vec<String>,
-    /// Everything whose path (on all sites) or URL (on one) begins so.
+    /// Everything whose path (on all sites) or URL (on one site) begins with this.
     #[arg(long, value_name = "PATH|URL")]
     prefix: Vec<String>,
     /// Everything the tenant has.

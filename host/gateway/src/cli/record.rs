@@ -1,4 +1,4 @@
-//! `sandbar record`: a tenant's own day as a trace.
+//! `sandbar record`: records a tenant's traffic as a trace, for up to a day.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -17,28 +17,25 @@ use super::admin_client::{AdminArgs, segment};
 use crate::stdout::say;
 
 /// Arguments of `sandbar record`.
-///
-/// Keys are hashed with a salt that nobody knows. Only requests that a stored response answered, or that stored one, are
-/// recorded. Ends early, with what there is, on Ctrl-C.
 #[derive(Debug, Args)]
 pub(super) struct RecordArgs {
     #[command(flatten)]
     admin: AdminArgs,
-    /// Whose traffic.
+    /// Tenant whose traffic is recorded.
     #[arg(long, default_value = "default")]
     tenant: String,
-    /// Where the trace goes; compressed with zstd where the name ends in .zst.
+    /// File to write the trace to; compressed with zstd where the name ends in .zst.
     #[arg(long, value_name = "FILE.csv.zst")]
     out: PathBuf,
-    /// For how long, in seconds, up to a day.
+    /// How long to record, in seconds, up to a day.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     seconds: u64,
-    /// Which part of the keys: 1/16 takes all requests of one key in 16, so replay it at a 16th of the capacity.
+    /// Which part of the keys to record: 1/16 takes all requests of one key in 16, so replay at a 16th of the capacity.
     #[arg(long, default_value = "1/1", value_name = "1/N")]
     sample: Sample,
 }
 
-/// One key in so many.
+/// A sample of the keys: one in so many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Sample(NonZeroU32);
 
@@ -68,7 +65,8 @@ pub(super) async fn run(args: RecordArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes down what comes. Answers how many requests the gateway dropped; none where the recording was interrupted here.
+/// Writes the rows that arrive to `file`. Returns how many requests the gateway dropped, or none where Ctrl-C ended the
+/// recording.
 async fn receive(mut content: Body, file: &mut TraceFile) -> anyhow::Result<Option<u64>> {
     let interrupted = tokio::signal::ctrl_c();
     tokio::pin!(interrupted);
@@ -81,7 +79,7 @@ async fn receive(mut content: Body, file: &mut TraceFile) -> anyhow::Result<Opti
         let Some(frame) = frame else { bail!("the gateway ended the recording early; what came until then is kept") };
         let frame = frame.map_err(|error| anyhow!("the recording broke off: {error}; what came until then is kept"))?;
         let Ok(bytes) = frame.into_data() else { continue };
-        // What was there before has no line end in it.
+        // `rest` has no line end in it: only the new bytes are searched.
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| rest.len() + last + 1);
         rest.extend_from_slice(&bytes);
         for line in rest[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
@@ -94,17 +92,17 @@ async fn receive(mut content: Body, file: &mut TraceFile) -> anyhow::Result<Opti
     }
 }
 
-/// The last number of `recorded 10 dropped 2`.
+/// How many requests were dropped, of a last line such as `recorded 10 dropped 2`.
 fn dropped(end: &[u8]) -> u64 {
     let text = String::from_utf8_lossy(end);
     text.split_whitespace().last().and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
-/// The file that is written.
+/// The file that the trace is written to.
 struct TraceFile {
     path: PathBuf,
     writer: Writer,
-    /// Without the heading.
+    /// Lines without the heading.
     rows: u64,
     lines: u64,
 }
@@ -141,7 +139,7 @@ impl TraceFile {
         }
     }
 
-    /// Leaves nothing behind where no recording began.
+    /// Removes the file, where no recording began.
     fn discard(&self) {
         let _ = std::fs::remove_file(&self.path);
     }

@@ -9,9 +9,7 @@ use sandbar_memory::ENTRY_OVERHEAD_BYTES;
 use crate::replay::{self, Capacity, PolicyChoice, Replay, ReplayError, Row, Trace, Unit};
 use crate::stdout::say;
 
-/// Replays a recorded trace under eviction policies and says what they missed.
-///
-/// With one shard and batches of one event (the defaults) the counts are those of a textbook simulator.
+/// Arguments of `sandbar replay`.
 #[derive(Debug, clap::Args)]
 pub(super) struct ReplayArgs {
     /// Trace: csv `time,key,size[,cost]` or an access log in the common format, zstd-compressed or not.
@@ -34,7 +32,7 @@ pub(super) struct ReplayArgs {
     #[arg(long)]
     native: bool,
 
-    /// Reads that reach the policy together; production has 1024. A small cache takes fewer, but not fewer than 64.
+    /// Reads that reach the policy together; in production 1024. A small cache takes fewer, but not fewer than 64.
     #[arg(long, default_value_t = 1, value_name = "READS", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     batch: u32,
 
@@ -59,7 +57,7 @@ pub(super) struct ReplayArgs {
     plot: Option<PathBuf>,
 }
 
-/// Replays.
+/// Runs the subcommand: each policy at each capacity, and the plot where one is wanted.
 ///
 /// # Errors
 /// When the trace can't be read, or a policy can't be bound or fails.
@@ -97,8 +95,8 @@ pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A file that is going to be plotted to: what can't be written is told before hours of replaying, and what is there stays
-/// until there is a new one. Dropped before, it leaves nothing behind.
+/// The file of the plot, opened before the replay so that a path that can't be written is told before hours of
+/// replaying. An old file stays until the plot is drawn; a new, empty one is removed where none is.
 struct Plot<'a> {
     path: &'a Path,
     is_new: bool,
@@ -127,7 +125,7 @@ impl Drop for Plot<'_> {
     }
 }
 
-/// The policies, each known to be one: a wrong last one is told before the first has run.
+/// The policies to replay, all of them checked: a wrong one is told before the first has run.
 fn policies(args: &ReplayArgs, replay: &Replay) -> Result<Vec<PolicyChoice>, ReplayError> {
     let wanted = args.policy.iter().map(|policy| if args.native { policy.native() } else { policy.clone() });
     wanted.map(|policy| replay.check(&policy).map(|()| policy)).collect()
@@ -141,7 +139,7 @@ fn read(args: &ReplayArgs) -> anyhow::Result<Trace> {
     Ok(trace)
 }
 
-/// A bar on the error output, if that is a terminal.
+/// A progress bar on standard error, if that is a terminal.
 fn bar(template: &str, len: u64) -> ProgressBar {
     let style = ProgressStyle::with_template(template).expect("the template is a valid one");
     // The library's own `per_sec` has four decimals.

@@ -13,10 +13,10 @@ use super::{Failure, tell};
 use crate::StartError;
 use crate::config::{LogConfig, LogFormat};
 
-/// Arguments of `sandbar serve`. They come before what the file says.
+/// Arguments of `sandbar serve`. They take precedence over the file.
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
-    /// Settings: see `sandbar config`.
+    /// File with settings: see `sandbar config`.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
@@ -30,7 +30,7 @@ pub(super) async fn run(args: ServeArgs) -> Result<(), Failure> {
         tell(format_args!("note: {note}"));
     }
     let grace = config.limits.grace.get();
-    // Before the start: a signal that comes meanwhile is not lost.
+    // Signals are listened for before the start, so that none is lost that comes meanwhile.
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let gateway = crate::start(config).await.map_err(failure)?;
     tell(format_args!("Listening at http://{}.", gateway.listen_addr()));
@@ -58,8 +58,9 @@ pub(super) fn failure(error: StartError) -> Failure {
     if error.is_config() { Failure::usage(error) } else { Failure::Runtime(error.into()) }
 }
 
-/// Log lines go to standard error. Where nobody reads it any more (`sandbar serve 2>&1 | head -1`) they are lost, and the
-/// gateway goes on: a logger that complains of that does so on standard error, and panics.
+/// Starts the log, on standard error. Where nobody reads that any more (`sandbar serve 2>&1 | head -1`) the lines are
+/// lost and the gateway goes on: a logger that reported its own errors would write them to standard error too, and
+/// panic.
 fn start_log(config: &LogConfig) {
     let lines = tracing_subscriber::fmt::layer()
         .with_ansi(std::io::stderr().is_terminal())

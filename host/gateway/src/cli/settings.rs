@@ -1,5 +1,5 @@
-//! Settings from the command line and the environment: they come before what the file says, and `sandbar serve` and
-//! `sandbar config --check` read the same ones.
+//! Settings from the command line and the environment, which take precedence over the file. They are the same for
+//! `sandbar serve` and for `sandbar config --check`.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,25 +10,25 @@ use sandbar::origin::http::OriginUrl;
 use super::Failure;
 use crate::config::{GatewayConfig, L2Choice, LogFilter, Secret, parse_address};
 
-/// Settings that come before what the file says.
+/// Settings that take precedence over the file.
 #[derive(Debug, Args)]
 pub(super) struct SettingsArgs {
-    /// Where responses come from, such as http://127.0.0.1:3000.
+    /// URL of the origin, such as http://127.0.0.1:3000.
     #[arg(long, value_name = "URL")]
     origin: Option<OriginUrl>,
-    /// Where clients are listened to [default: 127.0.0.1:8080].
+    /// Address to listen for clients at [default: 127.0.0.1:8080].
     #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
     listen: Option<SocketAddr>,
-    /// Where the admin API and the dashboard are [default: 127.0.0.1:8081].
+    /// Address of the admin API and the dashboard [default: 127.0.0.1:8081].
     #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
     admin: Option<SocketAddr>,
     /// The tier below memory: disk, none, or a URL such as redis://127.0.0.1:6379 [default: disk].
     #[arg(long, value_name = "TIER")]
     l2: Option<L2Choice>,
-    /// Where the disk tier and what was bound over the admin API are kept [default: sandbar-data].
+    /// Directory of the disk tier and of policies bound over the admin API [default: sandbar-data].
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// What is told in the log: info, debug, or sandbar=debug,warn; SANDBAR_LOG says it too [default: info].
+    /// What the log tells: info, debug, or sandbar=debug,warn; SANDBAR_LOG can say it too [default: info].
     #[arg(long, value_name = "FILTER")]
     log: Option<LogFilter>,
     /// Tell each request in the log.
@@ -42,11 +42,11 @@ pub(super) struct SettingsArgs {
 const LOG: &str = "SANDBAR_LOG";
 const TOKEN: &str = "SANDBAR_ADMIN_TOKEN";
 
-/// What the program reads from the environment.
+/// The environment variables that the program reads.
 const VARIABLES: [&str; 3] = ["SANDBAR_ADMIN", TOKEN, LOG];
 
 impl SettingsArgs {
-    /// The settings of `file`, or the defaults, with these in their place.
+    /// The settings of `file`, or the defaults without one, overridden by these arguments.
     pub(super) fn into_config(self, file: Option<&Path>) -> Result<GatewayConfig, Failure> {
         let mut config = match file {
             Some(file) => GatewayConfig::from_file(file).map_err(Failure::usage)?,
@@ -84,14 +84,14 @@ impl SettingsArgs {
     }
 }
 
-/// What `SANDBAR_LOG` says.
+/// The filter in `SANDBAR_LOG`, if that is set.
 fn log_of_the_environment() -> Result<Option<LogFilter>, Failure> {
     let Some(text) = std::env::var_os(LOG) else { return Ok(None) };
     let wrong = |error| Failure::Usage(anyhow::anyhow!("the environment's {LOG} = {text:?}: {error}"));
     text.to_string_lossy().parse().map(Some).map_err(wrong)
 }
 
-/// Variables whose name says that they are meant for this program, and that it does not read: a sentence each.
+/// A sentence for each variable that seems meant for this program by its name, but that it does not read.
 pub(super) fn unread_variables() -> Vec<String> {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     names
@@ -100,7 +100,8 @@ pub(super) fn unread_variables() -> Vec<String> {
         .collect()
 }
 
-/// Container platforms set some for a service that is named `sandbar`: `SANDBAR_SERVICE_HOST`, `SANDBAR_PORT_8080_TCP`.
+/// Not counted as unread are the variables that container platforms set for a service named `sandbar`:
+/// `SANDBAR_SERVICE_HOST`, `SANDBAR_PORT_8080_TCP`.
 fn is_unread(name: &str) -> bool {
     let Some(rest) = name.strip_prefix("SANDBAR_") else { return false };
     let of_a_service = rest.contains("SERVICE_HOST")

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, GatewayConfig};
 
-/// A page of WebAssembly, in bytes: no memory is smaller.
+/// A page of WebAssembly, in bytes: the least memory that a guest can have.
 const PAGE: u64 = 64 * KIB;
 /// What 32-bit WebAssembly can address, in bytes.
 const ADDRESSABLE: u64 = 4 * GIB;
@@ -15,32 +15,32 @@ const ADDRESSABLE: u64 = 4 * GIB;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PolicyConfig {
-    /// Processor time of one call.
+    /// Processor time that one call of a guest may take.
     pub call_budget: Span<{ MS / 10 }, { 10 * SECOND }>,
-    /// Processor time of making an instance and having it take its settings.
+    /// Processor time that making an instance and handing it its settings may take.
     pub setup_budget: Span<MS, MINUTE>,
-    /// Share of a processor core that the guests of one tenant may use in the long run, in per cent; 0 for no limit. More
-    /// than 100 is more than one core.
+    /// CPU share of the guests of one tenant in the long run, in per cent of a core; 0 for no limit. More than 100 is
+    /// more than one core.
     pub core_share_percent: Count<0, 100_000>,
     /// Faults within `fault_window` after which a policy is quarantined.
     pub faults_max: Count<1, 1_000_000>,
-    /// See `faults_max`.
+    /// The time within which `faults_max` faults count.
     pub fault_window: Span<MS, DAY>,
     /// Length of a policy's first quarantine; each further one is twice as long.
     pub quarantine: Span<MS, DAY>,
-    /// Upper bound of a quarantine.
+    /// Upper bound of a quarantine's length.
     pub quarantine_max: Span<MS, { 365 * DAY }>,
-    /// Instances that may live at once.
+    /// Instances of guests at once, of all tenants.
     pub instances_max: Count<1, 1_000_000>,
-    /// Memory of one instance.
+    /// Upper bound of one instance's memory.
     pub memory: Size<PAGE, ADDRESSABLE>,
     /// Upper bound of an eviction instance's memory, which follows its shard's capacity.
     pub eviction_memory_max: Size<PAGE, ADDRESSABLE>,
     /// How long an instance may be idle before it is released.
     pub idle: Span<MS, { 24 * HOUR }>,
-    /// Size of a component.
+    /// Upper bound of a component's size.
     pub component_max: Size<KIB, GIB>,
-    /// Compiled policies that are kept although nobody is bound to them; 0 for none.
+    /// Upper bound, in bytes, of compiled policies that are kept while bound to nothing; 0 for none.
     pub compiled_max: Size<0, { 1 << 50 }>,
 }
 
@@ -107,7 +107,7 @@ impl GatewayConfig {
     }
 }
 
-/// A value as it is written: in quotes.
+/// A value in quotes, as it is written in the file.
 pub(super) fn text(value: impl std::fmt::Display) -> String {
     format!("\"{value}\"")
 }

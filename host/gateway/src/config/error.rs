@@ -1,5 +1,5 @@
-//! What is wrong with a configuration: one sentence with the place, the key, its value, the reason, and what to do. Every
-//! error of a configuration is made here.
+//! What is wrong with a configuration: one sentence with the place, the key, its value, the reason, and what to do.
+//! Every error of a configuration is made here.
 
 use std::fmt::{self, Display};
 use std::path::Path;
@@ -13,22 +13,22 @@ use super::source::{Place, Source, Spot};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError(Box<Wrong>);
 
-/// What makes up an error; boxed, as it is seldom there.
+/// The parts of an error; boxed, as an error is rare and a `Result` should stay small.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Wrong {
     place: Option<Place>,
-    /// The key and its value; none where the text can't be read so far.
+    /// The key and its value; none where the text is no TOML, so that no key is known.
     setting: Option<(Key, String)>,
     tenant: Option<String>,
-    /// What is wrong, and what would be right.
+    /// Why the value is wrong, and what would be right.
     reason: String,
 }
 
-/// Endings of keys whose values are never shown, wherever somebody has put them.
+/// Endings of keys whose values are never shown, in whichever table they were written.
 const SECRET: [&str; 5] = ["token", "password", "secret", "redis.url", "control_url"];
 
 impl ConfigError {
-    /// The file can't be read.
+    /// The error where the file can't be read.
     pub(super) fn unreadable(file: &Path, error: &std::io::Error) -> Self {
         let reason = format!(
             "can't read the configuration file {}: {error}; name an existing one with --config, or leave it out",
@@ -37,20 +37,20 @@ impl ConfigError {
         Wrong { place: None, setting: None, tenant: None, reason }.into()
     }
 
-    /// A value contradicts another one, or can't work.
+    /// The error where a value contradicts another one, or can't work.
     pub(crate) fn wrong(key: impl Into<Key>, value: impl Display, reason: impl Display, remedy: impl Display) -> Self {
         let reason = format!("{reason}; {remedy}");
         Wrong { place: None, setting: Some((key.into(), value.to_string())), tenant: None, reason }.into()
     }
 
-    /// What is wrong with the settings of a tenant, counted from 0.
+    /// The error of the settings of one tenant; tenants are counted from 0.
     pub(super) fn of_tenant(index: usize, error: SettingsError) -> Self {
         let SettingsError { key, value, reason, .. } = error;
         let reason = with_remedy(reason);
         Wrong { place: None, setting: Some((Key::of_tenant(index, &key), value)), tenant: None, reason }.into()
     }
 
-    /// What the text can't be read for.
+    /// The error where the text can't be read: with the key at its position or, where there is none, with the line.
     pub(super) fn in_text(error: &toml::de::Error, source: &Source) -> Self {
         let position = error.span().map_or(0, |span| span.start);
         let message = one_line(error.message());
@@ -68,7 +68,7 @@ impl ConfigError {
         Wrong { place, setting: None, tenant: None, reason }.into()
     }
 
-    /// The same with the place where its key is set.
+    /// The same error with the place where its key is set.
     #[must_use]
     pub(crate) fn placed(mut self, source: &Source) -> Self {
         let wrong = &mut *self.0;
@@ -78,7 +78,7 @@ impl ConfigError {
         self
     }
 
-    /// The setting that is wrong, with its section; none where the text can't be read so far.
+    /// The key of the wrong setting, with its section; none where the text is no TOML.
     pub fn key(&self) -> Option<String> {
         self.0.setting.as_ref().map(|(key, _)| key.to_string())
     }
@@ -112,7 +112,7 @@ impl From<Wrong> for ConfigError {
     }
 }
 
-/// Everybody who reads an error is to know what to do.
+/// Adds a remedy to a reason that has none, so that each error says what to do.
 fn with_remedy(reason: String) -> String {
     let says_what_is_right = reason.contains("; ") || reason.contains("expected");
     if says_what_is_right { reason } else { format!("{reason}; see `sandbar config` for what there is") }
@@ -122,7 +122,7 @@ fn one_line(message: &str) -> String {
     message.trim().replace('\n', "; ")
 }
 
-/// `invalid type: integer `7`, expected a string`, without the 7.
+/// A message of the parser without the value in it: of `invalid type: integer `7`, expected a string`, without the 7.
 fn without_value(message: &str) -> String {
     let mut parts = message.split('`');
     let (before, after) = (parts.next().unwrap_or_default(), parts.nth(1).unwrap_or_default());
@@ -133,7 +133,7 @@ fn without_value(message: &str) -> String {
     }
 }
 
-/// What is in a line that can't be read may be a token or a password.
+/// A line as it may be shown: what stands after its key is hidden where it may be a token or a password.
 fn hide_secret(line: &str) -> String {
     let shown: String = line.chars().take(120).collect();
     let may_be_secret = ["token", "url", "@"].iter().any(|word| shown.contains(word));

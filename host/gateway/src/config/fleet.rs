@@ -16,29 +16,29 @@ use super::{ConfigError, GatewayConfig, L2Kind, Secret};
 pub struct FleetSettings {
     /// Whether nodes act together where the L2 is a Redis. Default yes.
     pub enabled: bool,
-    /// Another Redis for what nodes rely on: purges, bus, leases. Default: the L2's.
+    /// Another Redis for purges, bus and leases, on which the nodes rely. Default: the L2's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub control_url: Option<Secret>,
-    /// The node's name in logs and messages. Default: a random one.
+    /// The node's name in logs and in messages to other nodes. Default: a random one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
     /// Partitions of the bus; the same on every node. Default 16.
     pub partitions: Count<1, 1024>,
-    /// How often a node makes sure that it has heard everything. Default 250 ms.
+    /// How often a node makes sure that it has heard everything that was told on the bus. Default 250 ms.
     pub heartbeat: Span<{ 10 * MS }, MINUTE>,
-    /// After how long without that it counts as deaf. Default 2 s.
+    /// After how long without that certainty a node counts as deaf. Default 2 s.
     pub silence_max: Span<{ 10 * MS }, HOUR>,
     /// For how long after its last heartbeat a node counts as live. Default 5 s.
     pub member_timeout: Span<{ 20 * MS }, DAY>,
-    /// How long a purge waits until every live node has confirmed it, where that is promised. Default 1 s.
+    /// How long a purge waits for every live node to confirm it, in classes that promise so (`write-all`). Default 1 s.
     pub confirm_deadline: Span<MS, MINUTE>,
     /// How long a deaf node serves from memory what it has fetched or looked up. Default 2 s.
     pub deaf_age_max: Span<0, HOUR>,
     /// Replicas that must have a purge before it is acknowledged. Default 0.
     pub wait_replicas: Count<0, 100>,
-    /// How long a node that has died keeps a key from being fetched. Default 3 s.
+    /// How long other nodes wait for a key whose fetching node has died. Default 3 s.
     pub lease: Span<{ 100 * MS }, HOUR>,
-    /// Purges a second per tenant, sustained. Default 1000.
+    /// Purges a second per tenant in the long run; more are delivered later. Default 1000.
     pub purges_per_second: Count<1, 1_000_000>,
 }
 
@@ -105,7 +105,7 @@ impl GatewayConfig {
         Ok(())
     }
 
-    /// What is promised about other nodes needs a way to tell them.
+    /// Refuses a consistency that promises something about other nodes where this node has no fleet to tell.
     fn validate_consistency(&self, index: usize) -> Result<(), ConfigError> {
         let Ok(settings) = Settings::try_from(&self.tenants[index]) else { return Ok(()) };
         let strictest = settings.classes.strictest(None);
@@ -127,7 +127,7 @@ impl GatewayConfig {
     }
 }
 
-/// The name goes into messages between nodes and into answers.
+/// Checks a node's name, which goes into messages between nodes and into answers.
 fn validate_node(node: &str) -> Result<(), ConfigError> {
     let fits = (1..=64).contains(&node.len()) && node.bytes().all(|byte| byte.is_ascii_graphic());
     let reason = "it is no name that can be told to other nodes";

@@ -13,11 +13,11 @@ use super::Secret;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct L2Config {
-    /// Which tier it is.
+    /// Which kind of tier is used. Default the disk.
     pub kind: L2Kind,
-    /// `[l2.disk]`.
+    /// `[l2.disk]`: used where `kind` is the disk.
     pub disk: DiskSettings,
-    /// `[l2.redis]`.
+    /// `[l2.redis]`: used where `kind` is Redis.
     pub redis: RedisSettings,
 }
 
@@ -25,12 +25,12 @@ pub struct L2Config {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum L2Kind {
-    /// The embedded one, in the data directory.
+    /// The embedded tier, in the data directory.
     #[default]
     Disk,
     /// Redis or Valkey.
     Redis,
-    /// None: what leaves memory is gone.
+    /// No tier: an entry that leaves memory is gone.
     None,
 }
 
@@ -38,9 +38,9 @@ pub enum L2Kind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DiskSettings {
-    /// What it may take up on the disk. Default 1 GiB.
+    /// The room that the tier may take up on the disk. Default 1 GiB.
     pub capacity: Size<{ 8 * MIB }, { 1 << 50 }>,
-    /// Its directory. Default: `l2` in the data directory.
+    /// The tier's directory. Default: `l2` in the data directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
 }
@@ -55,10 +55,10 @@ impl Default for DiskSettings {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RedisSettings {
-    /// Its URL: `redis://` or, with TLS, `rediss://`; `redis+unix://` for a socket; `redis-sentinel://` for the master that
-    /// Sentinels name; `redis-cluster://` for a Cluster. It may hold a user and a password.
+    /// The server's URL: `redis://` or, with TLS, `rediss://`; `redis+unix://` for a socket; `redis-sentinel://` for
+    /// the master that Sentinels name; `redis-cluster://` for a Cluster. It may hold a user and a password.
     pub url: Secret,
-    /// Certificates (PEM) that the server's may be signed with. Default: the system's.
+    /// File with certificates (PEM) of authorities that may have signed the server's. Default: the system's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
     /// A call that takes longer is given up. Default 100 ms.
@@ -78,12 +78,12 @@ impl Default for RedisSettings {
     }
 }
 
-/// What `--l2` says.
+/// The tier as `--l2` chooses it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum L2Choice {
     /// The embedded tier.
     Disk,
-    /// None.
+    /// No tier.
     None,
     /// Redis at this URL.
     Redis(Secret),
@@ -113,7 +113,7 @@ pub(super) fn is_redis_cluster(url: &str) -> bool {
 }
 
 impl L2Config {
-    /// Takes what the command line says.
+    /// Takes over the tier that the command line chooses.
     pub fn choose(&mut self, choice: L2Choice) {
         self.kind = match choice {
             L2Choice::Disk => L2Kind::Disk,

@@ -1,7 +1,7 @@
-//! What is told in the log: a filter that can only be one that does something.
+//! The filter of the log, which is refused where it would tell nothing by mistake.
 //!
-//! The filters of `tracing` take a misspelt level (`waarn`) for the name of a module, and tell nothing from then on. So a
-//! filter is read here: levels, and levels for modules that there are.
+//! The filters of `tracing` take a misspelt level (`waarn`) for the name of a module, and tell nothing from then on. So
+//! filters are parsed here: only levels, and levels for modules that exist, are valid.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -39,7 +39,6 @@ const MODULES: [&str; 32] = [
     "fleet",
     "holdings",
     "ingest",
-    "judgement",
     "layer",
     "memory_budget",
     "not_stored",
@@ -51,6 +50,7 @@ const MODULES: [&str; 32] = [
     "request",
     "respond",
     "setting",
+    "storability",
     "store",
     "tally",
     "tenant",
@@ -59,7 +59,7 @@ const MODULES: [&str; 32] = [
     "write",
 ];
 
-/// Crates below it that tell something.
+/// Other crates that write to the log.
 const CRATES: [&str; 19] = [
     "axum",
     "cranelift_codegen",
@@ -82,7 +82,7 @@ const CRATES: [&str; 19] = [
     "wasmtime",
 ];
 
-/// What is told: a level for all, and others for single modules (`info`, `sandbar=debug,warn`).
+/// A filter of the log: a level for all modules, and others for single ones (`info`, `sandbar=debug,warn`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogFilter {
     text: String,
@@ -97,7 +97,7 @@ impl Default for LogFilter {
 }
 
 impl LogFilter {
-    /// The filter as `tracing` applies it.
+    /// The filter in the form that `tracing` applies.
     pub fn targets(&self) -> Targets {
         self.modules.iter().fold(Targets::new().with_default(self.rest), |targets, (module, level)| {
             targets.with_target(module.clone(), *level)
@@ -142,7 +142,7 @@ fn level(text: &str) -> Result<LevelFilter, BadValue> {
     })
 }
 
-/// A module of the library with what is inside it, or another crate.
+/// Checks the path of a module: one of the library or inside one, or of another crate.
 fn module(text: &str) -> Result<&str, BadValue> {
     let mut names = text.split("::");
     let (first, second) = (names.next().unwrap_or_default(), names.next());

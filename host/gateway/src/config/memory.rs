@@ -12,10 +12,10 @@ use super::{ConfigError, GatewayConfig};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MemorySettings {
-    /// By default half of what the machine, or the cgroup of the process, allows.
+    /// Bound of all that is charged. Default: half of what the machine, or the cgroup of the process, allows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total: Option<Size<MIB, { 1 << 50 }>>,
-    /// `[memory.pressure]`: when the node shrinks.
+    /// `[memory.pressure]`: when the tenants' L1 shrink, and how far.
     pub pressure: PressureConfig,
 }
 
@@ -38,7 +38,7 @@ impl GatewayConfig {
         self.validate_memory(total, &whose).map(|()| total).map_err(|error| error.placed(&self.source))
     }
 
-    /// The tenants' shares inside the total.
+    /// Checks that the tenants' shares leave enough of the total; `whose` says where the total comes from.
     pub(super) fn validate_memory(&self, total_bytes: u64, whose: &str) -> Result<(), ConfigError> {
         let shares: u64 = self.tenants.iter().map(|tenant| tenant.l1.bytes()).fold(0, u64::saturating_add);
         if shares <= total_bytes - total_bytes / LEFT_DIVISOR {

@@ -1,11 +1,11 @@
-//! What is no error, and yet hardly meant so: said once at the start, and by `sandbar config --check`.
+//! Notes on settings that are no errors but hardly intended: told once at the start, and by `sandbar config --check`.
 
 use sandbar::setting::Key;
 
 use super::{GatewayConfig, L2Kind};
 
 impl GatewayConfig {
-    /// Settings that have no effect beside the others: a sentence each.
+    /// A sentence for each setting that has no effect because of the others.
     pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         let is_said = self.source.said(&Key::from("l2.kind")).is_some();

@@ -1,16 +1,16 @@
-//! A text that is never printed.
+//! A text, such as a token, that is never printed.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A secret: it shows as dots in debug output and logs.
+/// A secret text, shown as dots in debug output and logs.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Keeps `text` secret.
+    /// Makes a secret of `text`.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }

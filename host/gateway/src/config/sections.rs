@@ -1,4 +1,4 @@
-//! The small sections.
+//! The small sections of the settings: `[gateway]`, `[admin]`, `[l1]`, `[limits]` and `[log]`.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -10,27 +10,28 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{LogFilter, Secret};
 
-/// `[gateway]`: where clients are listened to.
+/// `[gateway]`: the listener for clients.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ListenConfig {
-    /// The address, HTTP/1.1 and HTTP/2 without TLS alike. Default `127.0.0.1:8080`; port 0 takes a free one.
+    /// The address, for HTTP/1.1 and for HTTP/2 without TLS. Default `127.0.0.1:8080`; port 0 takes a free one.
     #[serde(deserialize_with = "address")]
     pub listen: SocketAddr,
-    /// The scheme that clients use: `https` where something in front ends their TLS. It is part of every cache key.
+    /// The scheme that clients use: `https` where a proxy in front of the gateway terminates TLS. It is part of every
+    /// cache key.
     pub scheme: Scheme,
-    /// The host that an HTTP/1.0 request without `Host` is taken to ask for, where a tenant has `*`. No tenant may have it by
-    /// name. Default `no-host.invalid`.
+    /// The host that an HTTP/1.0 request without `Host` is taken to ask for, where a tenant has `*`. No tenant may have
+    /// it by name. Default `no-host.invalid`.
     pub default_host: String,
-    /// Whether interim responses of the origin (`103 Early Hints` and the like) are passed on to HTTP/1.1 clients. Default
-    /// yes.
+    /// Whether interim responses of the origin (`103 Early Hints` and the like) are passed on to HTTP/1.1 clients.
+    /// Default yes.
     pub interim_responses: bool,
-    /// Proxies in front of the gateway, as IP addresses or networks: whom they name in `Forwarded` or `X-Forwarded-For` is
-    /// the client. Default none: the client is the peer of the connection.
+    /// Proxies in front of the gateway, as IP addresses or networks: the address that they name in `Forwarded` or
+    /// `X-Forwarded-For` is the client. Default none: the client is the peer of the connection.
     pub trusted_proxies: TrustedProxies,
 }
 
-/// A scheme.
+/// The scheme of a URI.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scheme {
@@ -42,7 +43,7 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// As in a URI.
+    /// The scheme as the type of the `http` crate.
     pub fn to_uri(self) -> http::uri::Scheme {
         match self {
             Self::Http => http::uri::Scheme::HTTP,
@@ -63,7 +64,7 @@ impl Default for ListenConfig {
     }
 }
 
-/// `[admin]`: where operators are listened to.
+/// `[admin]`: the listener for operators, with the admin API, the metrics and the dashboard.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdminConfig {
@@ -75,7 +76,7 @@ pub struct AdminConfig {
     /// The bearer token. Better kept in a file or in the environment (`SANDBAR_ADMIN_TOKEN`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<Secret>,
-    /// A file that holds the token alone.
+    /// A file that holds the token and nothing else.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_file: Option<PathBuf>,
 }
@@ -86,7 +87,7 @@ impl Default for AdminConfig {
     }
 }
 
-/// `[l1]`: memory.
+/// `[l1]`: the tier in memory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct L1Config {
@@ -104,17 +105,17 @@ impl Default for L1Config {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsConfig {
-    /// Connections of clients at once; further ones wait to be accepted. Default 8192.
+    /// Open connections of clients; further ones wait to be accepted. Default 8192.
     pub connections_max: Count<1, 1_000_000>,
     /// Size of a request's head. Default 64 KiB.
     pub head_max: Size<{ 8 * KIB }, { 16 * MIB }>,
-    /// Fields of a request. Default 128.
+    /// Number of fields of a request. Default 128.
     pub fields_max: Count<16, 10_000>,
     /// Time for a request's head, and for the first bytes of a connection. Default 10 s.
     pub head_deadline: Span<MS, HOUR>,
-    /// Requests at once on one HTTP/2 connection. Default 200.
+    /// Requests under way on one HTTP/2 connection. Default 200.
     pub streams_max: Count<1, 1_000_000>,
-    /// Size of what is sent to the admin API in one request. Default 16 MiB.
+    /// Size of the content of one request to the admin API. Default 16 MiB.
     pub admin_body_max: Size<KIB, { 4 * GIB }>,
     /// Time for requests under way when the gateway is stopped. Default 30 s.
     pub grace: Span<0, DAY>,
@@ -134,26 +135,26 @@ impl Default for LimitsConfig {
     }
 }
 
-/// `[log]`: what is told, on standard error.
+/// `[log]`: the log, on standard error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogConfig {
-    /// What is told: `info`, `debug`, `sandbar=debug,warn`. `--log` and the environment's `SANDBAR_LOG` come first.
+    /// The filter: `info`, `debug`, `sandbar=debug,warn`. `--log` and the environment's `SANDBAR_LOG` take precedence.
     pub level: LogFilter,
-    /// How lines look.
+    /// How lines are written.
     pub format: LogFormat,
-    /// Whether each request is told. Default no.
+    /// Whether each request is logged. Default no.
     pub access: bool,
 }
 
-/// How log lines look.
+/// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// For people.
+    /// Text for people.
     #[default]
     Text,
-    /// For machines.
+    /// One JSON object a line.
     Json,
 }
 
@@ -166,7 +167,7 @@ impl Default for LogConfig {
 /// Reads an address to listen at.
 ///
 /// # Errors
-/// With a sentence, where it is none.
+/// With a sentence, where `text` is not an IP address and a port.
 pub(crate) fn parse_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         format!("{text:?} is not an address to listen at; write an IP address and a port, such as 127.0.0.1:8080 or [::]:8080")

@@ -1,4 +1,5 @@
-//! Where settings come from, and so where in a file an error is: the one place that finds file, line and column of a key.
+//! Where settings come from: errors name the file, line and column of their key, or the flag that set it, and only this
+//! module finds them.
 
 use std::fmt;
 use std::ops::Range;
@@ -8,11 +9,11 @@ use toml::de::{DeArray, DeTable, DeValue};
 
 use sandbar::setting::{Key, Step};
 
-/// Where the settings were read from: a file, and what came before it on the command line or in the environment.
+/// The sources of the settings: a file, and what takes precedence over it on the command line or in the environment.
 #[derive(Clone, Default)]
 pub struct Source {
     file: Option<Arc<File>>,
-    /// Keys that something else than the file sets, and what does.
+    /// Keys that a flag or an environment variable sets, each with the name of that.
     said: Vec<(Key, &'static str)>,
 }
 
@@ -21,10 +22,10 @@ struct File {
     text: String,
 }
 
-/// Where something is said.
+/// The place that an error names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    /// In a file, which says nothing of it or can't be read so far.
+    /// In a file that does not set the key, or is no TOML.
     File(String),
     /// In a file, at a line and a column, counted from 1.
     Line(String, usize, usize),
@@ -32,13 +33,13 @@ pub(super) enum Place {
     Said(&'static str),
 }
 
-/// What is found at a place of a file.
+/// The setting at a position of the file.
 pub(super) struct Spot {
     pub(super) place: Place,
     pub(super) key: Key,
-    /// As it is written; none where it is a table.
+    /// The value as it is written; none where it is a table or an array.
     pub(super) value: Option<String>,
-    /// The name of the tenant that it is about.
+    /// The name of the tenant that the setting belongs to.
     pub(super) tenant: Option<String>,
 }
 
@@ -47,17 +48,17 @@ impl Source {
         Self { file: Some(Arc::new(File { name: name.to_owned(), text: text.to_owned() })), said: Vec::new() }
     }
 
-    /// From now on `who` (a flag, a variable of the environment) has set `key`, whatever the file says.
+    /// Notes that `who` (a flag, a variable of the environment) has set `key`, whatever the file says.
     pub fn say(&mut self, key: &str, who: &'static str) {
         self.said.push((Key::from(key), who));
     }
 
-    /// What has set a key in the file's place.
+    /// The flag or variable that has set a key instead of the file, if one has; the last one counts.
     pub(super) fn said(&self, key: &Key) -> Option<&'static str> {
         self.said.iter().rev().find(|(said, _)| said == key).map(|(_, who)| *who)
     }
 
-    /// Where a key is set, or the table that it belongs to; and the name of its tenant.
+    /// The place where a key is set, or else that of the innermost table around it; and the name of its tenant.
     pub(super) fn find(&self, key: &Key) -> (Option<Place>, Option<String>) {
         if let Some(who) = self.said(key) {
             return (Some(Place::Said(who)), None);
@@ -72,7 +73,7 @@ impl Source {
         }
     }
 
-    /// What stands at a position of the file, in bytes from its beginning.
+    /// The setting at a position of the file, in bytes from its beginning.
     pub(super) fn spot(&self, position: usize) -> Option<Spot> {
         let file = self.file.as_ref()?;
         let root = DeTable::parse(&file.text).ok()?;
@@ -84,7 +85,7 @@ impl Source {
         Some(Spot { place: file.place(at.start), key, value, tenant })
     }
 
-    /// The place of a position of the file, and the line that it is in.
+    /// The place and the line of a position of the file, in bytes from its beginning.
     pub(super) fn line(&self, position: usize) -> Option<(Place, String)> {
         let file = self.file.as_ref()?;
         let position = position.min(file.text.len());
@@ -102,7 +103,7 @@ impl File {
     }
 }
 
-/// Where a key is, or the innermost table around it that is there.
+/// The position of a key, or of the innermost table around it that exists.
 fn walk(root: &DeTable<'_>, steps: &[Step]) -> Option<Range<usize>> {
     let (mut at, mut value): (Option<Range<usize>>, Option<&DeValue<'_>>) = (None, None);
     for step in steps {
@@ -129,14 +130,15 @@ fn tenant_name(root: &DeTable<'_>, index: usize) -> Option<String> {
     Some(tenants.get(index)?.get_ref().as_table()?.get("name")?.get_ref().as_str()?.to_owned())
 }
 
-/// A key or an element that a position lies in.
+/// A key, or an element of an array, that a position lies in.
 struct Seen {
     key: Key,
     at: Range<usize>,
     value: Option<Range<usize>>,
 }
 
-/// The headers of tables lie outside of what they hold, so all of it is looked through; what lies deepest counts.
+/// Looks for the deepest key at a position. A table's header lies outside of what the table holds, so all of it is
+/// searched.
 fn look_in_table(table: &DeTable<'_>, above: &Key, position: usize, deepest: &mut Option<Seen>) {
     for (name, value) in table {
         let key = above.step(Step::Named(name.get_ref().to_string()));
@@ -182,14 +184,14 @@ impl fmt::Display for Place {
     }
 }
 
-/// Where settings come from is none of them: two configurations are the same if all settings are.
+/// Sources are always equal: two configurations are the same if all their settings are.
 impl PartialEq for Source {
     fn eq(&self, _: &Self) -> bool {
         true
     }
 }
 
-/// The text of the file may hold secrets.
+/// Shows the file's name alone: its text may hold secrets.
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Source").field("file", &self.file.as_ref().map(|file| &file.name)).finish_non_exhaustive()

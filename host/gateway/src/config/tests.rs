@@ -2,7 +2,7 @@ mod every_setting;
 
 use super::*;
 
-/// What `text`, as the file `sandbar.toml`, is refused with.
+/// The error with which `text`, read as the file `sandbar.toml`, is refused.
 fn refusal(text: &str) -> String {
     let read = GatewayConfig::from_toml(text, "sandbar.toml");
     read.and_then(|config| config.validate()).expect_err("a refusal").to_string()

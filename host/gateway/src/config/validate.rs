@@ -1,4 +1,4 @@
-//! What can't work is said before anything is listened to.
+//! Checks of the settings against each other, so that what can't work is told before any address is listened at.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -14,10 +14,10 @@ use super::{ConfigError, GatewayConfig, Secret};
 use crate::hosts::Hosts;
 
 impl GatewayConfig {
-    /// Checks the settings against each other. What one setting can't be by itself its type rules out.
+    /// Checks the settings against each other. Values that make no sense by themselves are ruled out by their types.
     ///
     /// # Errors
-    /// For the first that can't work.
+    /// For the first setting that can't work.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.validate_all().map_err(|error| error.placed(&self.source))
     }
@@ -83,10 +83,10 @@ impl GatewayConfig {
         self.admin.enabled.then_some(self.admin.listen)
     }
 
-    /// Which tenant answers for which host name: the tenants' places in [`GatewayConfig::tenants`].
+    /// The tenant that answers for each host name, as an index of [`GatewayConfig::tenants`].
     ///
     /// # Errors
-    /// When a pattern is wrong or named twice.
+    /// When a pattern is no host name, or is named twice.
     pub fn hosts(&self) -> Result<Hosts<usize>, ConfigError> {
         let patterns = self.tenants.iter().enumerate();
         let named = patterns.flat_map(|(index, tenant)| tenant.hosts.iter().map(move |host| (host.clone(), index)));
@@ -97,7 +97,7 @@ impl GatewayConfig {
         })
     }
 
-    /// The last place where a host is named.
+    /// The key of a host pattern, where it is named last.
     fn key_of_host(&self, pattern: &str) -> Key {
         let places = self.tenants.iter().enumerate().rev();
         let mut found = places.filter_map(|(tenant, config)| {
@@ -216,7 +216,7 @@ impl GatewayConfig {
     }
 }
 
-/// Whether two addresses can't both be listened at: they are the same, or one of them stands for all of the machine's.
+/// Whether two addresses can't both be listened at: they are the same, or one stands for all addresses of the machine.
 fn is_taken_by(one: SocketAddr, other: SocketAddr) -> bool {
     let is_all = |address: SocketAddr| address.ip().is_unspecified();
     let same_family = one.is_ipv4() == other.is_ipv4();
@@ -224,7 +224,7 @@ fn is_taken_by(one: SocketAddr, other: SocketAddr) -> bool {
     one.port() != 0 && one.port() == other.port() && overlap
 }
 
-/// The origin of a tenant, which must have one.
+/// The origin of a tenant; none is an error.
 pub(crate) fn origin_of(index: usize, tenant: &TenantConfig) -> Result<&OriginConfig, ConfigError> {
     let none = || {
         let (key, remedy) =

@@ -1,5 +1,5 @@
-//! A thread with a runtime of its own: the demo's origin and its visitors must not share a scheduler with the gateway
-//! whose latency they measure.
+//! A thread with a runtime of its own, for the demo's origin and for its visitors: they must not run on the scheduler
+//! of the gateway whose latency they measure.
 
 use std::future::Future;
 use std::thread::JoinHandle;
@@ -25,7 +25,7 @@ impl Aside {
         Ok(Self { stop, thread: Some(thread) })
     }
 
-    /// Asks the work to stop; whoever wants to know when it has stopped drops this.
+    /// Asks the work to stop. To wait until it has stopped, drop this.
     pub(super) fn stop(&self) {
         self.stop.cancel();
     }
@@ -35,7 +35,7 @@ impl Drop for Aside {
     fn drop(&mut self) {
         self.stop();
         if let Some(thread) = self.thread.take() {
-            // A panic over there was printed there.
+            // A panic of the thread was printed by the thread.
             let _ = thread.join();
         }
     }

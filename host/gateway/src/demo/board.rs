@@ -1,4 +1,4 @@
-//! All that the demo shows, whoever shows it.
+//! All that the demo shows, on a terminal or in lines.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -7,10 +7,10 @@ use super::film::Film;
 use super::load::Percentiles;
 use super::summary::SwapSummary;
 
-/// Events that are kept.
+/// How many events are kept.
 const EVENTS_MAX: usize = 100;
 
-/// The state of the demo.
+/// The state of the demo, as it is shown.
 #[derive(Debug)]
 pub(super) struct Board {
     pub(super) listen: SocketAddr,
@@ -46,12 +46,12 @@ impl Board {
         self.events.iter().skip(self.events.len().saturating_sub(count)).map(String::as_str)
     }
 
-    /// Events so far.
+    /// How many events there were, dropped ones included.
     pub(super) const fn told(&self) -> usize {
         self.told
     }
 
-    /// How many tenants there are.
+    /// How many tenants the last picture has.
     pub(super) fn tenants(&self) -> usize {
         self.film.last().map_or(0, |last| last.tenants.len())
     }
@@ -61,7 +61,7 @@ impl Board {
         self.swap.as_ref().map(|swap| swap.at_seconds)
     }
 
-    /// Commands to try meanwhile.
+    /// Commands to try while the demo runs.
     pub(super) fn try_it(&self) -> String {
         let Self { listen, admin, .. } = self;
         format!(

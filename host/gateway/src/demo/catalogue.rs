@@ -1,5 +1,5 @@
-//! What the demo's origin sells: objects of realistic sizes in a database, with bytes that anyone can derive from an
-//! object's number, so that every body which comes out of the cache can be checked.
+//! The objects of the demo's origin: of realistic sizes, in a database, with bytes that follow from an object's number,
+//! so that every body from the cache can be checked.
 
 use std::path::Path;
 
@@ -35,7 +35,7 @@ impl Catalogue {
         Ok(Self { database })
     }
 
-    /// An object's bytes as the database has them.
+    /// Reads an object's bytes from the database; none where it has no such object.
     pub(super) fn read(&self, id: u64) -> anyhow::Result<Option<Vec<u8>>> {
         let objects = self.database.begin_read()?.open_table(OBJECTS)?;
         Ok(objects.get(id)?.map(|bytes| bytes.value().to_vec()))

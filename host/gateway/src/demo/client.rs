@@ -1,4 +1,4 @@
-//! A visitor's end of the wire: one keep-alive connection, opened when it is needed and again when it broke.
+//! A visitor's HTTP client: one keep-alive connection, opened when it is needed and again after it broke.
 
 use std::net::SocketAddr;
 
@@ -10,14 +10,14 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-/// A connection to `address`, on which the host is called `host`.
+/// A connection to `address`; its requests name `host` as their host.
 pub(super) struct Client {
     address: SocketAddr,
     host: String,
     connection: Option<SendRequest<Full<Bytes>>>,
 }
 
-/// A response that is all there.
+/// A response that was read to its end.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) body: Bytes,
@@ -33,7 +33,7 @@ impl Client {
         self.send(Method::GET, target, &[], Bytes::new()).await
     }
 
-    /// Sends a request with these further fields and reads the whole answer.
+    /// Sends a request, with `fields` beside `Host`, and reads the whole answer.
     pub(super) async fn send(
         &mut self,
         method: Method,

@@ -1,4 +1,4 @@
-//! What happened when: the demo's figures, twice a second, for the view and for comparing before with after.
+//! The demo's figures over time, taken twice a second: for the view, and to compare before and after the swap.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,19 +7,19 @@ use serde::Serialize;
 
 use super::load::Percentiles;
 
-/// Pictures that are kept: twenty minutes of them.
+/// How many pictures are kept: those of twenty minutes.
 const PICTURES_MAX: usize = 2400;
 
-/// What one tenant's traffic came to so far.
+/// Counts of one tenant's traffic since the start, or within a window.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(super) struct Figures {
-    /// Requests that the gateway took.
+    /// Requests that the gateway answered for the tenant.
     pub(super) requests: u64,
     pub(super) hits_l1: u64,
     pub(super) misses_l1: u64,
     pub(super) hits_l2: u64,
     pub(super) misses_l2: u64,
-    /// Requests answered by another one's fetch.
+    /// Requests answered by another request's fetch.
     pub(super) collapsed: u64,
     /// Requests answered by a fetch of their own.
     pub(super) fetched: u64,
@@ -33,22 +33,22 @@ pub(super) struct Figures {
 }
 
 impl Figures {
-    /// Share of the requests that L1 answered, from 0 to 1.
+    /// The part of the requests that L1 answered, from 0 to 1.
     pub(super) fn l1_hit_ratio(&self) -> f64 {
         ratio(self.hits_l1, self.requests)
     }
 
-    /// Share of the requests that L2 answered, from 0 to 1.
+    /// The part of the requests that L2 answered, from 0 to 1.
     pub(super) fn l2_hit_ratio(&self) -> f64 {
         ratio(self.hits_l2, self.requests)
     }
 
-    /// Share of the requests that were answered from a tier, from 0 to 1.
+    /// The part of the requests that were answered from a tier, from 0 to 1.
     pub(super) fn hit_ratio(&self) -> f64 {
         ratio(self.hits_l1 + self.hits_l2, self.requests)
     }
 
-    /// What came on top since `earlier`.
+    /// The counts since `earlier`.
     fn since(&self, earlier: &Self) -> Self {
         Self {
             requests: self.requests.saturating_sub(earlier.requests),
@@ -70,18 +70,18 @@ fn ratio(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
-/// One tenant at one instant.
+/// One tenant's state at one moment.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TenantPicture {
     pub(super) name: String,
     pub(super) figures: Figures,
     pub(super) resident_bytes: u64,
     pub(super) capacity_bytes: u64,
-    /// Name of the eviction policy, and how it runs.
+    /// Name of the eviction policy, and whether it runs as a guest or natively.
     pub(super) eviction: String,
 }
 
-/// Everything at one instant.
+/// The state of the demo at one moment.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Picture {
     pub(super) elapsed: Duration,
@@ -110,7 +110,7 @@ impl Film {
         Self { pictures: VecDeque::new() }
     }
 
-    /// Adds one, and drops the oldest where there are too many.
+    /// Adds a picture, and drops the oldest where there are too many.
     pub(super) fn add(&mut self, picture: Picture) {
         if self.pictures.len() == PICTURES_MAX {
             self.pictures.pop_front();
@@ -122,7 +122,7 @@ impl Film {
         self.pictures.back()
     }
 
-    /// What tenant number `tenant` did in the `window` that ends with the last picture.
+    /// The counts of tenant number `tenant` in the `window` that ends with the last picture.
     pub(super) fn recent(&self, tenant: usize, window: Duration) -> Figures {
         let of =
             |picture: &Picture| picture.tenants.get(tenant).map(|tenant| tenant.figures.clone()).unwrap_or_default();
@@ -134,12 +134,12 @@ impl Film {
         self.rate(window, |picture| picture.requests)
     }
 
-    /// Requests a second that the gateway took from tenant number `tenant`.
+    /// Requests a second that the gateway answered for tenant number `tenant`, in the same window.
     pub(super) fn tenant_rate(&self, tenant: usize, window: Duration) -> f64 {
         self.rate(window, |picture| picture.tenants.get(tenant).map_or(0, |tenant| tenant.figures.requests))
     }
 
-    /// Requests a second that reached the origin from the gateway.
+    /// Requests a second that the origin counted from the gateway, in the same window.
     pub(super) fn origin_rate(&self, window: Duration) -> f64 {
         self.rate(window, |picture| picture.tenants.iter().map(|tenant| tenant.figures.origin_counted).sum())
     }
@@ -151,17 +151,17 @@ impl Film {
         if seconds > 0.0 { count(last).saturating_sub(before) as f64 / seconds } else { 0.0 }
     }
 
-    /// The picture nearest to the beginning of the `window` that ends with the last picture; none where that is nearer to
-    /// the very start.
+    /// The picture nearest to the beginning of the `window` that ends with the last picture; none where the beginning
+    /// is nearer to the start of the demo.
     fn before(&self, window: Duration) -> Option<&Picture> {
         let from = self.last()?.elapsed.saturating_sub(window);
         let nearest = self.pictures.iter().rev().min_by_key(|picture| picture.elapsed.abs_diff(from))?;
         (nearest.elapsed.abs_diff(from) <= from).then_some(nearest)
     }
 
-    /// A tenant's L1 hit ratio between each two of the last `count` pictures: seconds since the start, percent.
+    /// A tenant's L1 hit ratio at each of the last `count` pictures, as points: seconds since the start, per cent.
     pub(super) fn l1_hit_ratios(&self, tenant: usize, count: usize) -> Vec<(f64, f64)> {
-        // Each point looks two seconds back, or the line would jump with every burst.
+        // Each point covers the two seconds before it: shorter ones would make the line jump with every burst.
         const BACK: usize = 4;
         let pictures: Vec<_> = self.pictures.iter().collect();
         let first = pictures.len().saturating_sub(count).max(1);

@@ -1,4 +1,4 @@
-//! The demo for a pipe or a log: a line a second.
+//! The demo as text for a pipe or a log: a line a second.
 
 use std::fmt::Write as _;
 use std::time::Duration;

@@ -21,7 +21,7 @@ use super::workload::{Habits, Workload};
 /// Latencies above this are recorded as this, in microseconds.
 const LATENCY_US_MAX: u64 = 60_000_000;
 
-/// Visitors alike: of one tenant through the gateway, or past it straight to the origin.
+/// Visitors with the same habits: of one tenant, through the gateway or straight to the origin.
 #[derive(Clone)]
 pub(super) struct Crowd {
     pub(super) address: SocketAddr,
@@ -34,7 +34,7 @@ pub(super) struct Crowd {
     pub(super) tally: Arc<Tally>,
 }
 
-/// What a crowd saw.
+/// The counts and latencies that a crowd has seen.
 pub(super) struct Tally {
     requests: AtomicU64,
     failed: AtomicU64,
@@ -72,17 +72,17 @@ impl Tally {
         self.failed.load(Ordering::Relaxed)
     }
 
-    /// The last failure since this was last called.
+    /// The last failure since the last call, in words.
     pub(super) fn take_complaint(&self) -> Option<String> {
         self.complaint.lock().take()
     }
 
-    /// Since the start.
+    /// Latencies since the start.
     pub(super) fn percentiles(&self) -> Percentiles {
         percentiles(&self.latencies.lock().whole)
     }
 
-    /// Since this was last called; none where nothing was answered.
+    /// Latencies since the last call; none where no request was answered.
     pub(super) fn take_recent_percentiles(&self) -> Option<Percentiles> {
         let recent = &mut self.latencies.lock().recent;
         let taken = (!recent.is_empty()).then(|| percentiles(recent));
@@ -112,7 +112,7 @@ fn percentiles(histogram: &Histogram<u64>) -> Percentiles {
     Percentiles { p50_ms: at(0.5), p99_ms: at(0.99) }
 }
 
-/// Sends the crowds in. When it is told to stop, each visitor still reads its last answer.
+/// Starts all visitors of the crowds. When they are told to stop, each still reads its last answer.
 pub(super) fn start(crowds: Vec<Crowd>) -> std::io::Result<Aside> {
     Aside::run("demo-load", move |stop| async move {
         let visitors = TaskTracker::new();

@@ -22,10 +22,11 @@ use super::aside::Aside;
 use super::catalogue::Catalogue;
 use super::random::{Random, mix};
 
-/// Between these the database takes to answer, in milliseconds; most answers are near the first.
+/// The shortest and the longest time that the database takes to answer, in milliseconds; most answers are near the
+/// first.
 const LATENCY_MS: (f64, f64) = (5.0, 40.0);
 const LATENCY_MEAN_MS: f64 = 12.0;
-/// Surrogate keys group this many objects.
+/// How many objects have a surrogate key in common.
 const GROUP: u64 = 50;
 
 /// The origin while it runs; dropping it stops it.
@@ -34,7 +35,7 @@ pub(super) struct Origin {
     _server: Aside,
 }
 
-/// One of the origin's sockets: who comes in by which is how it tells its callers apart.
+/// One of the origin's listening sockets, each for other callers: so it counts their requests apart.
 pub(super) struct Door {
     pub(super) name: String,
     pub(super) address: SocketAddr,
@@ -43,20 +44,20 @@ pub(super) struct Door {
 }
 
 impl Door {
-    /// Requests that came in here.
+    /// Requests that have arrived at this door.
     pub(super) fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// Requests that are being answered.
+    /// Requests at this door that are being answered.
     pub(super) fn in_progress(&self) -> u64 {
         self.in_progress.load(Ordering::Relaxed)
     }
 }
 
 impl Origin {
-    /// Opens one door per name on free ports of the loopback interface, behind which are the objects `ids`. Blocks while
-    /// the database is filled in `directory`.
+    /// Opens one door per name, on free ports of the loopback interface; all of them serve the objects `ids`. Blocks
+    /// while the database is filled in `directory`.
     pub(super) fn start(directory: &Path, ids: std::ops::Range<u64>, names: &[&str]) -> anyhow::Result<Self> {
         let catalogue = Arc::new(Catalogue::create(&directory.join("catalogue.redb"), ids)?);
         let mut doors = Vec::new();
@@ -106,7 +107,7 @@ async fn accept(
 ) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
-            // Out of file descriptors, most likely: they come back.
+            // Most likely there is no file descriptor left; some will be free again.
             tokio::time::sleep(Duration::from_millis(10)).await;
             continue;
         };
@@ -132,7 +133,7 @@ async fn answer<B>(catalogue: &Catalogue, door: &Door, request: &Request<B>) -> 
     response
 }
 
-/// What the database took for request `number`.
+/// How long the database takes for request `number`.
 fn latency(number: u64) -> Duration {
     let over = Random::seeded(mix(number)).exponential(LATENCY_MEAN_MS - LATENCY_MS.0);
     Duration::from_secs_f64((LATENCY_MS.0 + over).min(LATENCY_MS.1) / 1000.0)
@@ -165,7 +166,7 @@ fn plain(status: StatusCode) -> Response<Full<Bytes>> {
 
 fn fields(id: u64) -> HeaderMap {
     let mut fields = HeaderMap::new();
-    // Any fixed day will do; the objects never change.
+    // The objects never change, so any fixed time will do.
     let modified: SystemTime = Timestamp::from_millis(1_750_000_000_000 + id * 1000).into();
     let text = |text: String| HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""));
     fields.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));

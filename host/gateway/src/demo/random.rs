@@ -14,24 +14,24 @@ impl Random {
         mix(self.0)
     }
 
-    /// Evenly from [0, 1).
+    /// A number drawn evenly from [0, 1).
     pub(super) fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// From the normal distribution with mean 0 and deviation 1 (Box and Muller 1958).
+    /// A number drawn from the normal distribution with mean 0 and deviation 1 (Box and Muller 1958).
     pub(super) fn normal(&mut self) -> f64 {
         let radius = (-2.0 * (1.0 - self.unit()).ln()).sqrt();
         radius * (std::f64::consts::TAU * self.unit()).cos()
     }
 
-    /// From the exponential distribution with this mean.
+    /// A number drawn from the exponential distribution with this mean.
     pub(super) fn exponential(&mut self, mean: f64) -> f64 {
         -mean * (1.0 - self.unit()).ln()
     }
 }
 
-/// A number's well-mixed counterpart: a hash of one word.
+/// A hash of one word.
 pub(super) const fn mix(word: u64) -> u64 {
     let word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

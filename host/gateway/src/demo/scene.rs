@@ -1,4 +1,4 @@
-//! Who plays in the demo: two tenants, their objects, their visitors, and the gateway's settings.
+//! What the demo consists of: two tenants with their objects and visitors, and the gateway's settings.
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -15,7 +15,7 @@ pub(super) struct Tenant {
     pub(super) visitors: u64,
     /// Mean pause of a visitor between an answer and the next request.
     pub(super) pause: Duration,
-    /// Its `[tenant.policy]` tables and its share of memory.
+    /// The tenant's share of memory and its `[tenant.policy]` table, as TOML.
     settings: &'static str,
 }
 
@@ -23,15 +23,15 @@ pub(super) struct Tenant {
 pub(super) const SWAPPED: usize = 1;
 pub(super) const SWAPPED_TO: &str = "s3-fifo";
 
-/// Objects of each tenant. The numbers of one tenant's follow those of the tenant before it.
+/// How many objects each tenant has. The second tenant's numbers follow those of the first.
 const OBJECTS: u64 = 2000;
 /// A day of the demo lasts a minute.
 const DAY: Duration = Duration::from_secs(60);
-/// How often a crawler comes. Windows that are compared hold whole periods of it.
+/// How often a crawler comes. Windows that are compared are whole multiples of this.
 pub(super) const SCAN_EVERY: Duration = Duration::from_millis(2500);
 
-/// A shop that is visited steadily, and a media site through which a crawler walks again and again: what was read once
-/// drives out of an LRU what is read often, while S3-FIFO lets it pass by.
+/// A shop that is visited steadily, and a media site through which a crawler walks again and again: in an LRU, objects
+/// that are read once drive out those that are read often; S3-FIFO evicts the former first.
 pub(super) fn tenants() -> [Tenant; 2] {
     let habits = |index: u64, skew, scan_share| Habits {
         first_id: index * OBJECTS,
@@ -68,8 +68,8 @@ pub(super) fn objects() -> Range<u64> {
     0..OBJECTS * tenants().len() as u64
 }
 
-/// The gateway's settings: each tenant with the origin's door of its name. The disk tier is smaller than the catalogue,
-/// so that what L1 keeps is felt at the origin.
+/// The gateway's settings: each tenant's origin is the door of the same name. The disk tier is smaller than the
+/// catalogue, so that the origin's load depends on what L1 keeps.
 pub(super) fn settings(
     data_dir: &Path,
     listen: SocketAddr,
@@ -103,8 +103,8 @@ mod tests {
     use super::super::workload::Workload;
     use super::*;
 
-    /// Hit ratio in percent of the swapped tenant's visitors, 1,200 requests a second for 20 seconds of which the second
-    /// half counts, in an L1 of one shard with this policy.
+    /// Hit ratio in per cent of the swapped tenant's visitors in an L1 of one shard with this policy: 1,200 requests a
+    /// second for 20 seconds, of which the second half counts.
     fn hit_ratio(policy: &str, capacity_bytes: u64) -> f64 {
         const RATE: u64 = 1200;
         let habits = &tenants()[SWAPPED].habits;

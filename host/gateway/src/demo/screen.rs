@@ -1,4 +1,4 @@
-//! Where the demo is shown: a terminal, or lines.
+//! The output of the demo: a terminal, or lines of text.
 
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
@@ -10,16 +10,16 @@ use super::board::Board;
 use super::{lines, view};
 use crate::stdout::Stdout;
 
-/// Where the demo is shown.
+/// The output of the demo.
 pub(super) enum Screen {
-    /// A terminal: drawn anew with every picture.
+    /// A terminal, redrawn with every picture.
     Live(DefaultTerminal),
-    /// A line a second, and each event once. On standard error where standard output is for machines.
+    /// A line a second, and each event once; on standard error where standard output is for the JSON summary.
     Lines { to_stderr: bool, told: usize, second: u64 },
 }
 
 impl Screen {
-    /// A terminal if standard output is one and is not wanted for `json`.
+    /// Opens the terminal if standard output is one and is not needed for JSON, else lines.
     pub(super) fn open(json: bool) -> std::io::Result<Self> {
         if !json && std::io::stdout().is_terminal() {
             return Ok(Self::Live(ratatui::try_init()?));
@@ -27,7 +27,7 @@ impl Screen {
         Ok(Self::Lines { to_stderr: json, told: 0, second: 0 })
     }
 
-    /// Shows the board.
+    /// Shows the present state of the board.
     pub(super) fn show(&mut self, board: &Board) -> std::io::Result<()> {
         match self {
             Self::Live(terminal) => terminal.draw(|frame| view::draw(frame, board)).map(drop),

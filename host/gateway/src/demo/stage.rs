@@ -1,4 +1,4 @@
-//! The demo's stage: the origin, the gateway before it, the visitors, and what can be seen of them.
+//! The demo's running parts: the origin, the gateway in front of it, the visitors, and the figures of all three.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -20,14 +20,14 @@ use crate::{Gateway, GatewayConfig, StartError};
 
 /// Name of the origin's door for requests that go past the cache.
 const PAST: &str = "past-the-cache";
-/// Mean pause between two of them.
+/// Mean pause between two such requests.
 const PAST_PAUSE: Duration = Duration::from_millis(30);
-/// Where the gateway listens for clients and for operators, unless another program does.
+/// The gateway's ports for clients and for operators, unless another program has one of them.
 const PORTS: (u16, u16) = (8080, 8081);
 /// Time for requests under way when the demo ends.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Everything that runs.
+/// The running parts of the demo.
 pub(super) struct Stage {
     load: Aside,
     gateway: Gateway,
@@ -35,18 +35,18 @@ pub(super) struct Stage {
     directory: TempDir,
 }
 
-/// What can be seen of it.
+/// The figures of the running parts.
 pub(super) struct Watch {
     cache: Cache,
     origin: Arc<Origin>,
     start: Duration,
-    /// What the visitors saw, through the gateway and past it.
+    /// What visitors saw through the gateway, and straight at the origin.
     pub(super) through: Arc<Tally>,
     pub(super) past: Arc<Tally>,
 }
 
 impl Stage {
-    /// Starts the origin, then the gateway, then lets the visitors in.
+    /// Starts the origin, then the gateway, then the visitors.
     pub(super) async fn set() -> anyhow::Result<Self> {
         let directory =
             tempfile::Builder::new().prefix("sandbar-demo-").tempdir().context("a directory for the demo")?;
@@ -66,22 +66,22 @@ impl Stage {
         Ok(Self { load, gateway, watch, directory })
     }
 
-    /// What can be seen.
+    /// The figures.
     pub(super) const fn watch(&self) -> &Watch {
         &self.watch
     }
 
-    /// Where clients are listened to.
+    /// The gateway's address for clients.
     pub(super) const fn listen(&self) -> SocketAddr {
         self.gateway.listen_addr()
     }
 
-    /// Where operators are.
+    /// The gateway's address for operators.
     pub(super) fn admin(&self) -> anyhow::Result<SocketAddr> {
         self.gateway.admin_addr().context("the demo's gateway has an admin listener")
     }
 
-    /// Sends the visitors home, lets the gateway finish, and takes the last picture. What was kept on disk is gone then.
+    /// Stops the visitors, lets the gateway finish, takes the last picture, and removes the data on disk.
     pub(super) async fn clear(self) -> anyhow::Result<(Picture, Watch)> {
         let Self { load, gateway, watch, directory } = self;
         let elapsed = watch.elapsed();
@@ -95,12 +95,12 @@ impl Stage {
 }
 
 impl Watch {
-    /// Time since the visitors were let in.
+    /// Time since the visitors started.
     pub(super) fn elapsed(&self) -> Duration {
         SystemClock.monotonic().saturating_sub(self.start)
     }
 
-    /// Everything at this instant.
+    /// The figures at this moment. Resets the latencies that a picture shows since the one before it.
     pub(super) fn picture(&self) -> Picture {
         let doors = scene::tenants().map(|tenant| self.origin.door(tenant.name).cloned());
         let in_progress = doors.iter().flatten().map(|door| door.in_progress()).sum();
@@ -124,7 +124,7 @@ fn through_the_gateway(tenant: Tenant, gateway: &Gateway, tally: &Arc<Tally>) ->
     Crowd { address: gateway.listen_addr(), host: host.to_owned(), habits, visitors, pause, tally: Arc::clone(tally) }
 }
 
-/// A visitor of each tenant's site who doesn't use the gateway: what would be without it.
+/// A visitor of each tenant's site who asks the origin directly: a sample of what latency would be without a cache.
 fn past_the_gateway(origin: &Origin, tally: &Arc<Tally>) -> Vec<Crowd> {
     let Some(door) = origin.door(PAST) else { return Vec::new() };
     let crowd = |Tenant { host, habits, .. }: Tenant| Crowd {
@@ -178,7 +178,7 @@ async fn open_gateway(data_dir: &Path, origin: &Origin, ports: (u16, u16)) -> an
     }
 }
 
-/// Memory that the whole process has, where the system tells it in a file.
+/// Resident memory of the whole process, where the system tells it in a file.
 fn process_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().strip_suffix(" kB")?;

@@ -1,4 +1,4 @@
-//! What a demo came to: for people, and with `--json` for machines.
+//! The summary of a demo: as text, and with `--json` for machines.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,14 +14,14 @@ pub(super) struct Summary {
     pub(super) seconds: f64,
     /// Requests that the visitors made through the gateway.
     pub(super) requests: u64,
-    /// Those without an answer, with another status than 200, or with a wrong byte.
+    /// Requests of theirs without an answer, with another status than 200, or with a wrong byte.
     pub(super) failed_requests: u64,
     pub(super) requests_per_second: f64,
-    /// Policies that were swapped while the traffic ran.
+    /// How many policies were swapped while the traffic ran.
     pub(super) swaps: u64,
     pub(super) hit_ratio: f64,
     pub(super) tenants: BTreeMap<String, TenantSummary>,
-    /// What the swap did; none where the demo ended before it.
+    /// The swap and its effect; none where the demo ended before it.
     pub(super) swap: Option<SwapSummary>,
     pub(super) latency: LatencySummary,
     /// Requests that the origin counted from the gateway.
@@ -30,7 +30,7 @@ pub(super) struct Summary {
     pub(super) process_bytes: Option<u64>,
 }
 
-/// One tenant.
+/// One tenant's part of the summary.
 #[derive(Debug, Serialize)]
 pub(super) struct TenantSummary {
     pub(super) requests: u64,
@@ -53,7 +53,7 @@ pub(super) struct TierSummary {
     pub(super) misses: u64,
 }
 
-/// A swap, and the hit ratios in windows of the same length just before it and at the end.
+/// A swap, and the hit ratios in windows of the same length: just before it, and the last one so far.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct SwapSummary {
     pub(super) tenant: String,
@@ -65,28 +65,28 @@ pub(super) struct SwapSummary {
     pub(super) window_seconds: f64,
     pub(super) l1_hit_ratio_before: f64,
     pub(super) l1_hit_ratio_after: f64,
-    /// What the swap moved the L1 hit ratio by, in percentage points.
+    /// The change of the L1 hit ratio by the swap, in percentage points.
     pub(super) l1_points: f64,
     pub(super) hit_ratio_before: f64,
     pub(super) hit_ratio_after: f64,
-    /// The same for the hit ratio of all tiers together.
+    /// The change of the hit ratio of all tiers together, in percentage points.
     pub(super) points: f64,
 }
 
 impl SwapSummary {
-    /// Notes the window before the swap.
+    /// Sets the hit ratios before the swap.
     pub(super) fn before(&mut self, window: &Figures) {
         (self.l1_hit_ratio_before, self.hit_ratio_before) = (window.l1_hit_ratio(), window.hit_ratio());
     }
 
-    /// Notes the window after it.
+    /// Sets the hit ratios after the swap, and the changes.
     pub(super) fn after(&mut self, window: &Figures) {
         (self.l1_hit_ratio_after, self.hit_ratio_after) = (window.l1_hit_ratio(), window.hit_ratio());
         self.l1_points = 100.0 * (self.l1_hit_ratio_after - self.l1_hit_ratio_before);
         self.points = 100.0 * (self.hit_ratio_after - self.hit_ratio_before);
     }
 
-    /// What the swap moved, in a sentence.
+    /// The effect of the swap, in a sentence.
     pub(super) fn effect(&self) -> String {
         let [l1_before, l1_after, before, after] =
             [self.l1_hit_ratio_before, self.l1_hit_ratio_after, self.hit_ratio_before, self.hit_ratio_after]
@@ -114,9 +114,9 @@ pub(super) struct Reconciliation {
     pub(super) hits: u64,
     pub(super) collapsed: u64,
     pub(super) origin_fetches: u64,
-    /// Answered in any other way: errors, mostly.
+    /// Requests answered in any other way: errors, mostly.
     pub(super) others: u64,
-    /// Requests that came from elsewhere than from the visitors: yours, with curl.
+    /// Requests of other clients than the visitors, such as curl.
     pub(super) other_clients: u64,
     /// Requests that the origin counted. They are the origin fetches and the refreshes.
     pub(super) origin_counted: u64,
@@ -148,7 +148,7 @@ impl Reconciliation {
 }
 
 impl Summary {
-    /// Draws the sum from the last picture.
+    /// Makes the summary from the last picture.
     pub(super) fn of(last: &Picture, with_cache: Percentiles, swap: Option<SwapSummary>) -> Self {
         let figures: Vec<_> = last.tenants.iter().map(|tenant| &tenant.figures).collect();
         let reconciliation = Reconciliation::of(last.requests, &figures);

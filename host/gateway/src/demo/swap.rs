@@ -1,4 +1,5 @@
-//! What an operator does half way through the demo: binds another eviction policy to a tenant, over the admin API.
+//! The swap half way through the demo: as an operator would, it binds another eviction policy to a tenant, over the
+//! admin API.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use sandbar_base::clock::{Clock, SystemClock};
 
 use super::client::Client;
 
-/// Has the admin API bind a stock policy, as a guest, to `tenant`'s evictions; answers with how long that took.
+/// Has the admin API bind a stock policy, as a guest, to `tenant`'s evictions; returns how long that took.
 pub(super) async fn bind_eviction(admin: SocketAddr, tenant: &str, stock: &str) -> anyhow::Result<Duration> {
     let start = SystemClock.monotonic();
     let target = format!("/tenants/{tenant}/policies/eviction");

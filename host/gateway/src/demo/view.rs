@@ -1,4 +1,4 @@
-//! The demo for a terminal: tables, a curve of the hit ratios, and what happened.
+//! The demo on a terminal: tables, a curve of the hit ratios, and the last events.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use ratatui::widgets::{Axis, Block, Chart, Dataset, GraphType, Paragraph, Row, T
 use super::board::Board;
 use super::film::{Figures, TenantPicture};
 
-/// Rates and ratios in the tables are those of this last while.
+/// The time before the last picture that rates and ratios in the tables cover.
 const WINDOW: Duration = Duration::from_secs(2);
-/// Pictures in the curve: a minute of them.
+/// How many pictures the curve covers: those of a minute.
 const CURVE_PICTURES: usize = 120;
 const COLOURS: [Color; 4] = [Color::Cyan, Color::Yellow, Color::Green, Color::Magenta];
 

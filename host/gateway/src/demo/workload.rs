@@ -1,4 +1,5 @@
-//! Who asks for what: Zipf popularity that drifts over a day, and a crawler that walks through everything now and then.
+//! The requests of the demo's visitors: Zipf popularity that drifts over a day, and a crawler that walks through all
+//! objects now and then.
 
 use std::time::Duration;
 
@@ -7,34 +8,34 @@ use super::random::{Random, mix};
 /// How a tenant's visitors behave.
 #[derive(Clone, Debug)]
 pub(super) struct Habits {
-    /// The tenant's objects: numbers from `first_id` on.
+    /// The number of the tenant's first object; the others follow it.
     pub(super) first_id: u64,
     pub(super) objects: u64,
-    /// Exponent of the popularity: object of rank r is asked for in proportion to 1 / r^skew.
+    /// Exponent of the popularity: the object of rank r is asked for in proportion to 1 / r^skew.
     pub(super) skew: f64,
     /// How long a day lasts. Once a day each rank goes to another object, spread evenly over the day.
     pub(super) day: Duration,
     /// Every `scan_every` a crawler comes and stays for `scan_for`.
     pub(super) scan_every: Duration,
     pub(super) scan_for: Duration,
-    /// Share of the requests that are the crawler's while it is there.
+    /// The part of the requests that are the crawler's while it is there, from 0 to 1.
     pub(super) scan_share: f64,
 }
 
-/// A tenant's visitors: draws the next object to ask for.
+/// One visitor of a tenant: draws the next object to ask for.
 #[derive(Clone, Debug)]
 pub(super) struct Workload {
     habits: Habits,
     /// Sum of the popularities up to and with each rank, the last one being 1.
     cumulated: Vec<f64>,
     random: Random,
-    /// Where this visitor's crawler stands, and how far it steps: crawlers side by side share the catalogue out.
+    /// The position of this visitor's crawler, and the width of its steps: the visitors' crawlers divide the catalogue.
     crawler: u64,
     crawler_step: u64,
 }
 
 impl Workload {
-    /// Visitor number `index` of `visitors` alike.
+    /// Visitor number `index` of `visitors` with the same habits.
     pub(super) fn new(habits: &Habits, index: u64, visitors: u64) -> Self {
         let mut cumulated: Vec<f64> = (1..=habits.objects)
             .scan(0.0, |sum, rank| {
@@ -61,7 +62,7 @@ impl Workload {
 
     /// How long this visitor waits before its next request.
     pub(super) fn pause(&mut self, mean: Duration) -> Duration {
-        // Cut off far out, where a single wait would outlast the demo.
+        // Cut off, as a rare pause could outlast the demo.
         let pause = self.random.exponential(mean.as_secs_f64()).min(10.0 * mean.as_secs_f64());
         Duration::from_secs_f64(pause)
     }
@@ -83,7 +84,7 @@ impl Workload {
         self.cumulated.partition_point(|share| *share <= point).min(self.cumulated.len() - 1) as u64
     }
 
-    /// The object that holds a rank at this time. Ranks take turns in changing hands, each once a day.
+    /// The object that has a rank at this time. Each rank goes to another object once a day, at a time of its own.
     fn holder_of(&self, rank: u64, elapsed: Duration) -> u64 {
         let day_ms = self.habits.day.as_millis().max(1) as u64;
         let its_hour_ms = mix(rank) % day_ms;

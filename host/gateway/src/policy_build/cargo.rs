@@ -1,4 +1,4 @@
-//! Running cargo: from a crate to a core module.
+//! Runs cargo, which compiles a policy's crate to a core module.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -6,11 +6,12 @@ use std::process::{Command, Output, Stdio};
 
 use super::{BuildError, read};
 
-/// What policies are compiled for: it has no system interface, so that a policy imports the host's log at most.
+/// The target that policies are compiled for: it has no system interface, so that a policy imports the host's log at
+/// most.
 pub(super) const TARGET: &str = "wasm32-unknown-unknown";
 
-/// The profile, whatever the crate's own one is: fast code without debug information, but with the names of functions,
-/// so that the backtrace of a trap says something.
+/// The profile of the build, which overrides the crate's own: fast code without debug information, but with the names
+/// of functions, so that the backtrace of a trap says something.
 pub(super) const PROFILE: [(&str, &str); 7] = [
     ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "3"),
     ("CARGO_PROFILE_RELEASE_LTO", "fat"),
@@ -21,23 +22,23 @@ pub(super) const PROFILE: [(&str, &str); 7] = [
     ("CARGO_PROFILE_RELEASE_INCREMENTAL", "false"),
 ];
 
-/// What a policy may use of WebAssembly beside the least: vectors, which every node runs.
+/// WebAssembly features that policies may use beyond the minimum: vectors, which every node runs.
 pub(super) const FEATURES: &str = "-Ctarget-feature=+simd128";
 
 /// Whether cargo may change the lock file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lock {
-    /// It may.
+    /// Cargo may write it.
     AsNeeded,
-    /// It may not.
+    /// Cargo fails instead of changing it (`--locked`).
     Kept,
 }
 
-/// A core module.
+/// A compiled core module of WebAssembly.
 pub(super) struct Module {
-    /// The name of its crate.
+    /// The name of the library target that it was compiled from.
     pub(super) name: String,
-    /// Its bytes.
+    /// The module itself.
     pub(super) bytes: Vec<u8>,
 }
 
@@ -87,20 +88,20 @@ fn rustc() -> OsString {
     std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())
 }
 
-/// Which compiler it is: the same one makes the same bytes of the same source.
+/// The version of the compiler: the same version makes the same bytes of the same source.
 pub(super) fn compiler() -> Result<String, BuildError> {
     let output = run(Command::new(rustc()).arg("--version"))?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// Looks for the target's standard library.
+/// Checks that the target's standard library is installed.
 fn find_target() -> Result<(), BuildError> {
     let output = run(Command::new(rustc()).args(["--print", "target-libdir", "--target", TARGET]))?;
     let libraries = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
     if output.status.success() && libraries.is_dir() { Ok(()) } else { Err(BuildError::NoTarget) }
 }
 
-/// The root of the crate's workspace, which is the crate itself where it has none.
+/// The root of the crate's workspace; without a workspace that is the crate's own directory.
 fn workspace(dir: &Path, manifest: &Path) -> Result<PathBuf, BuildError> {
     let mut command = Command::new(cargo());
     command.args(["locate-project", "--workspace", "--message-format", "plain", "--manifest-path"]).arg(manifest);
@@ -113,14 +114,15 @@ fn workspace(dir: &Path, manifest: &Path) -> Result<PathBuf, BuildError> {
     Ok(root.parent().unwrap_or(dir).to_owned())
 }
 
-/// A directory of its own: a policy's profile is not the workspace's, and cargo would build everything anew each time.
+/// The target directory for policies. It is not the workspace's: as the profiles differ, cargo would rebuild everything
+/// each time.
 fn target_dir(workspace: &Path) -> PathBuf {
     let shared = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
     shared.join("policies")
 }
 
-/// The features, and flags that keep the machine's paths out of the module, so that the same source gives the same component
-/// everywhere.
+/// The compiler's flags: the features, and those that keep the machine's paths out of the module, so that the same
+/// source gives the same component everywhere.
 fn flags(workspace: &Path) -> OsString {
     let home = std::env::var_os("CARGO_HOME")
         .map(PathBuf::from)
@@ -137,7 +139,7 @@ fn flags(workspace: &Path) -> OsString {
     flags
 }
 
-/// The crate's name and its module, from what cargo tells machines: the last module is the crate's own.
+/// The crate's name and the path of its module, from cargo's JSON messages: the last module is the crate's own.
 fn artifact(messages: &[u8]) -> Option<(String, PathBuf)> {
     String::from_utf8_lossy(messages)
         .lines()

@@ -1,5 +1,5 @@
-//! The digest of everything that a stock component is made of: so that a test can tell whether it is still current
-//! without building it.
+//! The digest of everything that a stock component is built from, by which a test can tell whether the component is
+//! still current without building it.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ pub(super) fn digest(root: &Path, dir: &Path, package: &str) -> Result<String, B
     Ok(hasher.finalize().to_string())
 }
 
-/// The sources below a directory: what is compiled or says how to.
+/// Collects the source files below a directory, and the manifests that say how to compile them.
 fn collect(dir: &Path, files: &mut Vec<PathBuf>) -> Result<(), BuildError> {
     let failed = |error| BuildError::File { path: dir.to_owned(), error };
     for entry in std::fs::read_dir(dir).map_err(failed)? {
@@ -63,7 +63,8 @@ struct Locked {
     dependencies: Vec<String>,
 }
 
-/// Name, version and checksum of everything that a package is built with, and of what makes the component.
+/// Name, version and checksum of every locked package that `package` is built with, and of those that make the
+/// component.
 fn locked(root: &Path, package: &str) -> Result<BTreeSet<String>, BuildError> {
     let path = root.join("Cargo.lock");
     let text = String::from_utf8_lossy(&read(&path)?).into_owned();

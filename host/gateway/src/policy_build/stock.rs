@@ -1,5 +1,5 @@
-//! The stock components: built all at once, and kept in the source tree beside a manifest that says what each was built
-//! from, so that nobody needs the WebAssembly target to run them.
+//! The components of the stock policies: built all at once, and kept in the source tree beside a manifest that says
+//! what each was built from, so that nobody needs the WebAssembly target to run them.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -9,20 +9,20 @@ use serde::{Deserialize, Serialize};
 
 use super::{BuildError, cargo, componentise, read, sources, write};
 
-/// What the manifest says of a stock component.
+/// A stock component as the manifest lists it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Component {
-    /// Its role.
+    /// The one role it is bound to.
     pub role: Role,
-    /// Its name.
+    /// The name that it is bound by: that of its crate's directory.
     pub name: String,
-    /// What it does, in one sentence.
+    /// What the policy does, in one sentence: the description of its crate.
     pub summary: String,
-    /// Digest of the component.
+    /// Digest of the component's bytes.
     pub component: Digest,
-    /// Digest of what it was built from.
+    /// Digest of the sources that it was built from, in hexadecimal.
     pub sources: String,
-    /// The compiler that built it.
+    /// Version of the compiler that built it; empty if unknown.
     #[serde(default)]
     pub rustc: String,
 }
@@ -36,14 +36,14 @@ struct Crate {
     summary: String,
 }
 
-/// Where a component lies, below the root of the source tree.
+/// The path of a component, relative to the root of the source tree.
 pub fn path(role: Role, name: &str) -> PathBuf {
     PathBuf::from(format!("policies/components/{role}-{name}.wasm"))
 }
 
 /// Builds the component of every crate under `policies/ROLE/NAME` of the source tree at `root`, and writes the manifest
-/// and the table that `sandbar-policies` includes. Tells `progress` of each. Components whose sources have not changed
-/// are left alone unless `all`.
+/// and the table that `sandbar-policies` includes. Calls `progress` for each component. Components whose sources have
+/// not changed are left alone unless `all`.
 ///
 /// # Errors
 /// With the first policy that can't be built.
@@ -63,9 +63,9 @@ pub fn rebuild(root: &Path, all: bool, mut progress: impl FnMut(&Component)) -> 
     Ok(components)
 }
 
-/// Builds every component from source, writes nothing, and answers with what is wrong with those that are shipped, a
-/// sentence for each: what [`stale`] finds, and those of which the same compiler makes other bytes. Another compiler's
-/// bytes differ and prove nothing: then only that the source builds is checked.
+/// Builds every component from source, writes nothing, and returns a sentence for each fault of the shipped components:
+/// those that [`stale`] finds, and components of which the same compiler makes other bytes. Another compiler's bytes
+/// differ and prove nothing: then only that the source builds is checked.
 ///
 /// # Errors
 /// With the first policy that can't be built.
@@ -137,7 +137,7 @@ fn make(root: &Path, policy: &Crate) -> Result<(Component, Vec<u8>), BuildError>
     Ok((component, bytes))
 }
 
-/// The known component of a policy, if it is what its sources would give.
+/// A policy's component in the manifest, if its sources and its file are still those that the manifest names.
 fn current(root: &Path, policy: &Crate, known: &[Component]) -> Result<Option<Component>, BuildError> {
     let sources = sources::digest(root, &policy.dir, &policy.package)?;
     let found = known.iter().find(|one| one.role == policy.role && one.name == policy.name && one.sources == sources);

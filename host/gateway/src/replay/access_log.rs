@@ -1,19 +1,19 @@
 //! Traces as access logs in the common log format (and the combined one, which only adds fields behind it):
 //! `host ident user [30/Aug/1995:23:53:25 -0400] "GET /path HTTP/1.0" 200 1497`.
 //!
-//! A trace gets the GET requests that were answered with 200 or 304. A 304 has no body: it is taken to be as large as the
-//! last 200 of its target, or the first that follows; a target without any is left out.
+//! A trace gets the GET requests that were answered with 200 or 304. A 304 has no body: it is taken to be as large as
+//! the last 200 of its target, or the first that follows; a target without any is left out.
 
 use hashbrown::HashMap;
 use sandbar_http::key::KeyHash;
 
 use super::trace::Trace;
 
-/// A log that is being read.
+/// The requests of a log that is being read. They go into the trace at its end, when all sizes are known.
 #[derive(Debug, Default)]
 pub(super) struct AccessLog {
     requests: Vec<Logged>,
-    /// By target.
+    /// By target, the size of its first 200; once the log is read, that of the last 200 before each request.
     sizes: HashMap<KeyHash, u64>,
 }
 
@@ -25,7 +25,7 @@ struct Logged {
 }
 
 impl AccessLog {
-    /// Reads a line; one that is no storable GET is passed over.
+    /// Reads a line. A line of anything but a storable GET is skipped.
     pub(super) fn line(&mut self, text: &str, _trace: &mut Trace) -> Result<(), String> {
         let Some(entry) = parse(text)? else { return Ok(()) };
         let key = KeyHash::of(entry.target);
@@ -36,7 +36,7 @@ impl AccessLog {
         Ok(())
     }
 
-    /// Puts what was read into the trace.
+    /// Puts the requests that were read into the trace.
     pub(super) fn finish(mut self, trace: &mut Trace) {
         for request in self.requests {
             let Some(size) = self.sizes.get_mut(&request.key) else { continue };
@@ -88,7 +88,7 @@ fn time_ms(text: &str) -> Option<u64> {
     u64::try_from((local - offset).checked_mul(1000)?).ok()
 }
 
-/// H. Hinnant: chrono-compatible low-level date algorithms (`days_from_civil`).
+/// Days from 1970-01-01 to a date (H. Hinnant: chrono-compatible low-level date algorithms, `days_from_civil`).
 fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);

@@ -1,4 +1,4 @@
-//! How large the replayed cache is.
+//! The capacity of the replayed cache, as it is written on the command line.
 
 use std::str::FromStr;
 
@@ -21,12 +21,12 @@ pub enum Unit {
 pub enum Capacity {
     /// A fraction of the trace's keys, or of its working set in bytes.
     Fraction(f64),
-    /// Entries or bytes.
+    /// A number of entries or bytes, by the unit.
     Absolute(u64),
 }
 
 impl Capacity {
-    /// The capacity in units: a fraction is rounded down.
+    /// The capacity in units of `unit`; a fraction of the trace is rounded down.
     pub fn resolve(self, trace: &Trace, unit: Unit) -> u64 {
         let all = match unit {
             Unit::Entries => trace.unique_keys(),
@@ -45,7 +45,7 @@ impl FromStr for Capacity {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("`{text}` is no capacity: say 1%, 500 or 64MiB");
         if let Some(percent) = text.strip_suffix('%') {
-            // Shifted in the text, so that 0.1% is the float that 0.001 is.
+            // Divided by 100 in the text, so that 0.1% becomes the same float as 0.001.
             let is_plain = percent.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
             let fraction: f64 = format!("{percent}e-2").parse().map_err(|_| wrong())?;
             return if is_plain && fraction > 0.0 { Ok(Self::Fraction(fraction)) } else { Err(wrong()) };

@@ -1,4 +1,4 @@
-//! Why a replay has no result.
+//! The errors with which a replay has no result.
 
 use sandbar_memory::simulator::SimulatorError;
 use sandbar_policy::{BindError, EngineError, Fault};
@@ -12,36 +12,36 @@ pub enum ReplayError {
     Bind {
         /// The policy as it was written.
         policy: String,
-        /// Why not.
+        /// Why it can't be bound.
         error: BindError,
     },
-    /// There is no engine for guests.
+    /// The engine for guests can't be made.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// A policy could not take over from the one before it.
+    /// A policy could not take over from its predecessor.
     #[error("{policy} can't take over: {fault}")]
     Swap {
         /// The policy as it was written.
         policy: String,
-        /// Why not.
+        /// The fault that kept it from that.
         fault: Fault,
     },
-    /// The policy failed. The replay ended there: what took its place would have been measured.
+    /// The policy failed. The replay ended there, as the rest would have measured its replacement.
     #[error("{policy} failed at request {request} of {of}: {fault}")]
     Faulted {
         /// The policy as it was written.
         policy: String,
-        /// The request, from 1.
+        /// The number of the request, from 1.
         request: u64,
-        /// How many there are.
+        /// How many requests the trace has.
         of: u64,
-        /// What it did.
+        /// How the policy failed.
         fault: Fault,
     },
 }
 
 impl ReplayError {
-    /// Why a simulation of so many requests ended early.
+    /// The error of a simulation of `of` requests that ended early.
     pub(super) fn of(error: SimulatorError, of: u64) -> Self {
         match error {
             SimulatorError::Swap { policy, fault } => Self::Swap { policy, fault },

@@ -1,4 +1,4 @@
-//! Which policy is replayed.
+//! The policy to replay, as it is written on the command line.
 
 use std::path::Path;
 use std::str::FromStr;
@@ -16,12 +16,12 @@ pub struct PolicyChoice {
 }
 
 impl PolicyChoice {
-    /// As it was written.
+    /// The policy with its settings, as it was written.
     pub fn name(&self) -> &str {
         &self.text
     }
 
-    /// The same with a stock policy compiled in rather than as a guest; a component stays a guest.
+    /// The same choice, but with a stock policy compiled in instead of run as a guest; a component stays a guest.
     #[must_use]
     pub fn native(&self) -> Self {
         let mut choice = self.clone();
@@ -29,7 +29,7 @@ impl PolicyChoice {
         choice
     }
 
-    /// What to bind.
+    /// The binding of this policy to the role eviction.
     pub fn binding(&self) -> &Binding {
         &self.binding
     }
@@ -46,7 +46,7 @@ impl FromStr for PolicyChoice {
         let mut settings = Map::new();
         for part in parts {
             let (key, value) = part.split_once('=').ok_or_else(|| format!("`{part}` is no setting: say key=value"))?;
-            // What is no JSON is a text: ageing=off.
+            // A value that is no JSON is a text: ageing=off.
             settings.insert(key.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| Value::from(value)));
         }
         let settings = if settings.is_empty() { Value::Null } else { Value::Object(settings) };

@@ -1,10 +1,10 @@
-//! What a replay found.
+//! The result of a replay.
 
 use serde::Serialize;
 
 use super::capacity::Unit;
 
-/// One policy at one capacity.
+/// The result of one policy at one capacity.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Row {
     /// The policy, as it was written on the command line.
@@ -13,7 +13,7 @@ pub struct Row {
     pub unit: Unit,
     /// The capacity, in that unit.
     pub capacity: u64,
-    /// Requests.
+    /// Number of requests that were replayed.
     pub requests: u64,
     /// Requests that missed.
     pub misses: u64,

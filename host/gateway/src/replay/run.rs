@@ -1,4 +1,4 @@
-//! Drives a trace through a memory tier.
+//! Runs a replay: drives a trace through the simulator of the memory tier, and measures.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
@@ -16,7 +16,7 @@ use super::policy::PolicyChoice;
 use super::row::Row;
 use super::trace::{Request, Trace};
 
-/// Requests after which progress is told.
+/// How many requests are replayed between two reports of progress.
 const PROGRESS_REQUESTS: usize = 1 << 17;
 
 /// How a trace is replayed.
@@ -24,39 +24,39 @@ const PROGRESS_REQUESTS: usize = 1 << 17;
 pub struct Replay {
     /// Shards, rounded up to a power of two.
     pub shards: usize,
-    /// Reads that reach the policy together. With 1 it sees each event at once.
+    /// How many reads reach the policy together. With 1 the policy is told of each event at once.
     pub read_buffer_len: usize,
-    /// What is random in the policies follows from it.
+    /// Seed of what is random in the policies.
     pub seed: u64,
     /// What an entry is charged beside its size, in bytes.
     pub entry_overhead_bytes: u64,
-    /// Policies to change to on the way, each before the request of that number (from 0); the last of several for the
-    /// same request is bound. The cache stays warm as it does in production.
+    /// Policies to swap to on the way, each before the request of that number (from 0). Of several for the same request
+    /// the last is bound. The cache stays warm as it does in production.
     pub swaps: Vec<(u64, PolicyChoice)>,
-    /// Runs guests; made when it is first needed.
+    /// The engine that runs guests; made when it is first needed.
     pub engine: OnceLock<Arc<Engine>>,
 }
 
 impl Default for Replay {
-    /// One shard and batches of one event: what textbook simulators do.
+    /// One shard and batches of one event, as in textbook simulators.
     fn default() -> Self {
         Self { shards: 1, read_buffer_len: 1, seed: 1, entry_overhead_bytes: 0, swaps: vec![], engine: OnceLock::new() }
     }
 }
 
 impl Replay {
-    /// Whether a policy could be replayed: it exists, has the role and takes its settings.
+    /// Checks that a policy could be replayed: it exists, has the role and takes its settings.
     ///
     /// # Errors
-    /// When it can't be bound.
+    /// When the policy can't be bound.
     pub fn check(&self, policy: &PolicyChoice) -> Result<(), ReplayError> {
         self.eviction(policy).map(drop)
     }
 
-    /// Replays a trace under a policy. Tells `progress` how many more requests are done.
+    /// Replays a trace under a policy. Calls `progress` with the number of requests since its last call.
     ///
     /// # Errors
-    /// When the policy can't be bound; with its first fault, where it fails on the way.
+    /// When the policy can't be bound, or fails on the way: then with its first fault.
     pub fn run(
         &self,
         trace: &Trace,
@@ -68,7 +68,7 @@ impl Replay {
         self.run_with(trace, (policy.name(), self.eviction(policy)?), unit, capacity, progress)
     }
 
-    /// The same with a policy that is named, and made by a factory of the caller's.
+    /// Like [`Self::run`], with a name and a factory of the caller's instead of a policy that is bound.
     ///
     /// # Errors
     /// As [`Self::run`].
@@ -83,7 +83,7 @@ impl Replay {
         let capacity = capacity.resolve(trace, unit);
         let config = self.memory_config(capacity, unit);
         let mut simulator = Simulator::new(&config, Policy::shared(name, eviction), self.swaps()?);
-        // One thread does it all: what others do on the machine meanwhile is not counted.
+        // All work is done by this thread, whose processor time leaves out whatever else runs on the machine.
         let started = thread_cpu_time();
         drive(&mut simulator, trace, unit, progress)?;
         let elapsed = thread_cpu_time().saturating_sub(started);
@@ -103,7 +103,7 @@ impl Replay {
         })
     }
 
-    /// What makes a policy's instances, as a guest or compiled in.
+    /// The factory of a policy's instances, as a guest or compiled in.
     ///
     /// # Errors
     /// When the policy can't be bound.
@@ -145,7 +145,7 @@ impl Replay {
     }
 }
 
-/// Drives the trace through, and tells how it goes on.
+/// Drives the trace through the simulator, and reports progress.
 fn drive(
     simulator: &mut Simulator,
     trace: &Trace,
@@ -161,7 +161,7 @@ fn drive(
     Ok(())
 }
 
-/// A request as it is simulated.
+/// A request of the trace as the simulator takes it.
 #[inline]
 fn simulated(trace: &Trace, request: &Request, unit: Unit) -> Simulated {
     let weight_bytes = if unit == Unit::Bytes { request.size_bytes } else { 1 };
@@ -173,7 +173,8 @@ fn simulated(trace: &Trace, request: &Request, unit: Unit) -> Simulated {
     }
 }
 
-/// A replay has the machine to itself: nothing is throttled, and entries that weigh 1 have policies that weigh more.
+/// Settings of the engine. A replay has the machine to itself, so guests are not throttled; and they may have much
+/// memory, as with entries that weigh 1 a policy takes more than its shard's capacity in bytes.
 fn engine_config() -> EngineConfig {
     EngineConfig {
         call_budget: Duration::from_secs(10),

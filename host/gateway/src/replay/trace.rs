@@ -1,4 +1,4 @@
-//! Recorded requests.
+//! A trace: recorded requests, in memory.
 
 use hashbrown::HashMap;
 use sandbar_http::key::KeyHash;
@@ -12,7 +12,7 @@ pub struct Request {
     pub size_bytes: u64,
     /// Number of the key, see [`Trace::key`].
     pub key: u32,
-    /// What fetching it costs, in microseconds; 0 where the trace doesn't say.
+    /// What fetching the response costs, in microseconds; 0 where the trace doesn't say.
     pub cost_us: u32,
 }
 
@@ -42,22 +42,22 @@ impl Trace {
         Ok(())
     }
 
-    /// Gives back the room that was taken for more requests.
+    /// Frees the memory that was reserved for more requests.
     pub(super) fn shrink_to_fit(&mut self) {
         self.requests.shrink_to_fit();
     }
 
-    /// Its requests, in their order.
+    /// The requests, in the order in which they were recorded.
     pub fn requests(&self) -> &[Request] {
         &self.requests
     }
 
-    /// The key with this number.
+    /// The hash of the key with this number.
     pub fn key(&self, number: u32) -> KeyHash {
         self.keys[number as usize]
     }
 
-    /// How many keys there are.
+    /// How many distinct keys the requests have.
     pub fn unique_keys(&self) -> u64 {
         self.keys.len() as u64
     }

@@ -1,4 +1,4 @@
-//! Traces as files: csv or an access log, compressed or not.
+//! Reads traces from files: csv or an access log, compressed or not.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -17,7 +17,7 @@ pub enum TraceError {
     File {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The operating system's error, or that of decompression.
         error: io::Error,
     },
     /// A line is no request.
@@ -25,23 +25,23 @@ pub enum TraceError {
     Line {
         /// The file.
         path: PathBuf,
-        /// Its number, from 1.
+        /// The number of the line, from 1.
         line: u64,
-        /// What is wrong with it.
+        /// Why the line is no request.
         reason: String,
     },
-    /// There is no request in it.
+    /// The file holds no request.
     #[error("{} holds no request", .0.display())]
     Empty(PathBuf),
 }
 
-/// Longer lines are no requests.
+/// The longest line that can be a request, in bytes.
 const LINE_BYTES_MAX: u64 = 64 << 10;
 
 impl Trace {
     /// Reads a trace: `time,key,size[,cost]` as csv (time in milliseconds, cost in microseconds; a header line may come
-    /// first), or a log in the common or combined format; zstd-compressed or not. Which it is, its first bytes say. Tells
-    /// `progress` how many bytes of the file have been read.
+    /// first), or a log in the common or combined format; zstd-compressed or not. Its first line tells which. Calls
+    /// `progress` with the number of bytes that have been read of the file.
     ///
     /// # Errors
     /// When the file can't be read or a line is no request.
@@ -96,7 +96,7 @@ impl Trace {
     }
 }
 
-/// Counts what is read through it.
+/// A reader that counts the bytes read through it.
 struct Counting<R> {
     inner: R,
     read_bytes: u64,

@@ -1,4 +1,4 @@
-//! A cgroup of the test's own, where the machine lets one be made.
+//! A memory cgroup of the test's own, where the machine lets one be made.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -13,7 +13,7 @@ pub(crate) struct Cgroup {
 pub(crate) struct Hog(Child);
 
 impl Cgroup {
-    /// One with this limit in bytes; none where the machine has none to give.
+    /// A cgroup with this limit in bytes; none where it can't be made.
     pub(crate) fn limited(bytes: u64) -> Option<Self> {
         let name = format!("sandbar-test-{}", std::process::id());
         let (v1, v2) = (Path::new("/sys/fs/cgroup/memory"), Path::new("/sys/fs/cgroup"));
@@ -26,7 +26,7 @@ impl Cgroup {
         Some(cgroup)
     }
 
-    /// What a process is written to that shall be in it.
+    /// The file to write a process id to, so that the process enters the cgroup.
     pub(crate) fn procs(&self) -> PathBuf {
         self.path.join("cgroup.procs")
     }
@@ -42,16 +42,16 @@ impl Cgroup {
         self.number(if self.is_v2 { "memory.peak" } else { "memory.max_usage_in_bytes" })
     }
 
-    /// Used bytes without cold files.
+    /// Used bytes, without those of inactive files.
     pub(crate) fn working_set(&self) -> u64 {
         let used = self.number(if self.is_v2 { "memory.current" } else { "memory.usage_in_bytes" });
         let cold = if self.is_v2 { "inactive_file" } else { "total_inactive_file" };
         used.saturating_sub(self.field("memory.stat", cold).unwrap_or(0))
     }
 
-    /// A process in it that holds so many bytes.
+    /// Starts a process in the cgroup that holds so many bytes.
     pub(crate) fn hog(&self, bytes: u64) -> Hog {
-        // `tail` keeps what has no end of line.
+        // `tail` keeps a line in memory until it ends; this one never does.
         let script =
             format!("echo $$ > {}; (head -c {bytes} /dev/zero; sleep 600) | exec tail", self.procs().display());
         let mut command = Command::new("sh");
@@ -72,7 +72,7 @@ impl Cgroup {
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
-        // Whoever is left in it goes with it.
+        // A cgroup can be removed only when no process is left in it.
         let left = std::fs::read_to_string(self.procs()).unwrap_or_default();
         for process in left.lines().filter_map(|line| line.parse().ok()).filter_map(rustix::process::Pid::from_raw) {
             let _ = rustix::process::kill_process(process, rustix::process::Signal::KILL);

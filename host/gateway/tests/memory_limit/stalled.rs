@@ -14,13 +14,13 @@ pub(crate) fn reader(address: &str, target: &str) -> TcpStream {
 /// A client of HTTP/2 whose streams may be sent nothing: it asks for these targets, each on a stream.
 pub(crate) fn streams(address: &str, targets: impl Iterator<Item = String>) -> TcpStream {
     let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-    // SETTINGS_INITIAL_WINDOW_SIZE (RFC 9113 section 6.5.2) is none.
+    // SETTINGS_INITIAL_WINDOW_SIZE (RFC 9113 section 6.5.2) is 0.
     frame(&mut bytes, 4, 0, 0, &[0, 4, 0, 0, 0, 0]);
     for (number, target) in targets.enumerate() {
         frame(&mut bytes, 1, 5, 2 * number as u32 + 1, &head(&target));
     }
     let mut stream = connect(address);
-    // Who has no room for them may close the connection.
+    // A gateway without room for so many may close the connection.
     let _ = stream.write_all(&bytes);
     stream
 }
@@ -42,7 +42,7 @@ fn frame(bytes: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, content: &[u8]) 
     bytes.extend(content);
 }
 
-/// Sends so many bytes to the admin API as a response to store, all but the last one: nobody is done with them.
+/// Sends a response to store of so many bytes to the admin API, without its last byte: the upload stays unfinished.
 pub(crate) fn upload(admin: &str, number: usize, bytes: usize) -> TcpStream {
     let mut stream = connect(admin);
     stream.set_write_timeout(Some(Duration::from_secs(2))).expect("a time");
@@ -54,7 +54,7 @@ pub(crate) fn upload(admin: &str, number: usize, bytes: usize) -> TcpStream {
     stream
 }
 
-/// The status line that a connection has been answered with, if it has.
+/// The status code of the answer on a connection; empty where there is none yet.
 pub(crate) fn status(stream: &mut TcpStream) -> String {
     stream.set_read_timeout(Some(Duration::from_millis(200))).expect("a time");
     let mut line = [0; 12];

@@ -1,4 +1,4 @@
-//! An origin that has something under every name, and clients, some of whom take their time.
+//! An origin that has a response for every target, and clients, some of which read slowly.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -9,23 +9,23 @@ use std::time::Duration;
 /// What the clients ask for.
 #[derive(Clone, Copy)]
 pub(crate) struct Traffic {
-    /// Requests for something that nobody asked for before.
+    /// How many requests are made, each for another target.
     pub(crate) requests: usize,
     /// Length of each response.
     pub(crate) bytes: usize,
     /// Clients at once.
     pub(crate) threads: usize,
-    /// Clients beside them that read their response only when all others have theirs.
+    /// Further clients, which read their response only after all others have theirs.
     pub(crate) slow: usize,
-    /// Length of theirs.
+    /// Length of each response to them.
     pub(crate) slow_bytes: usize,
 }
 
-/// Names are never used twice.
+/// The number of the next target: none is asked for twice.
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
 impl Traffic {
-    /// Sends it; answers with what went wrong.
+    /// Sends the requests; returns what went wrong.
     pub(crate) fn run(&self, address: &str) -> Vec<String> {
         let failed = Mutex::new(Vec::new());
         let check = |read: std::io::Result<Vec<u8>>, bytes: usize| match read {
@@ -55,7 +55,7 @@ fn target(bytes: usize) -> String {
     format!("/{}/{bytes}", NEXT.fetch_add(1, Ordering::SeqCst))
 }
 
-/// The body of a 200.
+/// The body of the response; another status than 200 is an error.
 pub(crate) fn get(address: &str, target: &str) -> std::io::Result<Vec<u8>> {
     answer(ask(address, target)?)
 }
@@ -83,7 +83,8 @@ fn answer(stream: TcpStream) -> std::io::Result<Vec<u8>> {
     Ok(body)
 }
 
-/// An origin whose responses are as long as the last part of their target says, and not to be stored where the first one does.
+/// An origin whose responses are as long as the last segment of the target says, and `no-store` where the first one
+/// does.
 pub(crate) fn origin() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address").to_string();

@@ -1,5 +1,5 @@
-//! Modules that stand beside each other depend on each other one way, at every level: whoever reads one need not read
-//! those above it. A path counts wherever it stands, in a `use` or in an expression; what only tests name does not.
+//! Checks that sibling modules depend on each other one way only, at every level, so that a module can be read without
+//! those that use it. A path counts in a `use` as in an expression; what only tests name does not count.
 
 mod graph;
 mod named;

@@ -1,13 +1,13 @@
-//! One rule for all errors: what an error says includes its causes, and `source` gives none that was said already. Whoever
-//! prints a chain (`{error:#}` of anyhow) says nothing twice then, and whoever prints an error alone leaves nothing out.
+//! One rule for all errors: the text of an error includes its causes, and `source` returns no cause that is in the
+//! text. So a printed chain (`{error:#}` of anyhow) says nothing twice, and an error printed alone leaves nothing out.
 
 use crate::sources;
 
-/// The declarations of errors in a text that say their cause and give it as `source` too.
+/// The declarations of errors in a text that include their cause and return it as `source` too.
 fn twice(text: &str) -> Vec<&str> {
     let declarations = text.split("#[error(").skip(1);
     let says_twice = |declaration: &&str| {
-        // Up to the next variant: `thiserror` takes these for the source.
+        // Up to the next variant, or to the end of the type. `thiserror` returns fields with these marks as the source.
         let end = declaration.find("\n}").unwrap_or(declaration.len());
         let own = &declaration[..end];
         let has_source = ["#[from]", "#[source]", " source:"].iter().any(|mark| own.contains(mark));

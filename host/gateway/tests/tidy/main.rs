@@ -1,4 +1,4 @@
-//! What the sources of all crates of the host keep to, and no compiler checks.
+//! Rules for the sources of all host crates that no compiler checks.
 
 mod cycles;
 mod errors;

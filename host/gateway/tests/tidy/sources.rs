@@ -1,19 +1,19 @@
-//! The sources of the host's crates.
+//! The source files of the host's crates.
 
 use std::path::{Path, PathBuf};
 
-/// A source.
+/// A source file.
 #[derive(Debug)]
 pub(crate) struct Source {
     /// The folder of its crate.
     pub(crate) of: String,
     /// Its path within the crate's `src`.
     pub(crate) path: PathBuf,
-    /// What it says.
+    /// Its content.
     pub(crate) text: String,
 }
 
-/// All of them.
+/// All source files of the host's crates.
 pub(crate) fn all() -> Vec<Source> {
     let host = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut sources = Vec::new();

@@ -1,13 +1,14 @@
-//! A shard changes its policy and keeps its entries.
+//! Hand-over to another policy: a shard changes its policy and keeps its entries.
 //!
-//! The new policy is told of them in the old one's order, coldest first, in slices and without a lock that anyone waits
-//! for. Meanwhile things happen; so at the end the table is compared with what the new policy was told, and it is told the
-//! difference. What the old one has learnt beside its order goes first. The same comparison brings an old policy up to date
-//! again when a swap is undone.
+//! The new policy is told of the entries in the old one's order, coldest first, in slices and without a lock that a
+//! request waits for. Entries come and go meanwhile; so at the end the table is compared with what the new policy was
+//! told, and the policy is told the difference. The old policy's knowledge besides its order is handed over before the
+//! entries. The same comparison brings an old policy up to date again when a swap is undone.
 //!
-//! What the old one says may cost the new one its inheritance, never its seat. What can be checked is checked here; what is
-//! a policy's own form goes from a stranger to strangers only; and where the new one fails on what it is told, another
-//! instance of it takes the seat and is told nothing but the entries, in the order of insertion.
+//! What the old policy says may cost the new one its inheritance, never its seat. Knowledge is checked here as far as
+//! possible; the private form of a foreign (not stock) policy is never given to a stock policy; and where the new
+//! policy fails on the knowledge, another instance of it takes the seat and is told only of the entries, in the order
+//! of insertion.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,9 +24,9 @@ use crate::seat::{Occupant, Seat, read_order, tell};
 use crate::slab::State;
 use crate::stats::SeatCounts;
 use crate::sync::RwLockUpgradableReadGuard;
-use crate::table::{Standing, Table};
+use crate::table::{Inherited, Table};
 
-/// What a policy has been told is resident: by slot, the number of the hand-over that told of the entry, or 0.
+/// The entries that a policy believes to be resident: by slot, the hand-over that told of the entry, or 0.
 #[derive(Debug, Default)]
 struct Known(Vec<u64>);
 
@@ -34,34 +35,34 @@ impl Known {
         self.0.get(slot as usize).copied().unwrap_or(0)
     }
 
-    fn set(&mut self, slot: u32, told_in: u64) {
+    fn set(&mut self, slot: u32, told_in_batch: u64) {
         if self.0.len() <= slot as usize {
             self.0.resize(slot as usize + 1, 0);
         }
-        self.0[slot as usize] = told_in;
+        self.0[slot as usize] = told_in_batch;
     }
 }
 
-/// A policy that left its seat and can be put back.
+/// A policy that was replaced and can be put back into its seat.
 pub(crate) struct Left {
     occupant: Occupant,
     bound: Arc<dyn EvictionFactory>,
     known: Known,
-    /// What its successor failed with, where that was because of what this one handed over.
+    /// The successor's fault on the knowledge that this policy handed over, if there was one.
     pub(crate) misled: Option<Fault>,
 }
 
-/// What a successor is told beside the entries.
+/// What a successor is told besides the entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Inheritance {
-    /// What the policy that leaves has learnt, and its order.
+    /// The knowledge and the order of the policy that leaves.
     All,
-    /// Nothing that the policy that leaves says.
+    /// Nothing from the policy that leaves.
     None,
 }
 
-/// What the successor is told of the entries that are handed over: their places in the order of the policy that leaves, and
-/// how often that one knows them to have been read.
+/// The source of each entry's [`Inherited`] in a hand-over: its place in the order of the leaving policy, and how often
+/// that policy knows the entry to have been read.
 struct Standings {
     told: usize,
     len: usize,
@@ -69,18 +70,18 @@ struct Standings {
 }
 
 impl Standings {
-    fn next(&mut self, slot: u32) -> Standing {
+    fn next(&mut self, slot: u32) -> Inherited {
         let rank = 1 + self.told * 254 / self.len.saturating_sub(1).max(1);
         self.told += 1;
-        Standing { rank: rank.min(255) as u8, reads: self.reads.get(slot as usize).copied().unwrap_or(0) }
+        Inherited { rank: rank.min(255) as u8, reads: self.reads.get(slot as usize).copied().unwrap_or(0) }
     }
 }
 
 impl<V: Clone> Shard<V> {
-    /// Binds another policy and keeps the entries. Answers what is needed to undo it.
+    /// Binds another policy and keeps the entries. Returns what is needed to undo the swap.
     ///
     /// # Errors
-    /// When the other policy could not be made or failed; everything is as it was then.
+    /// When the other policy could not be made or failed; the old one keeps its seat then.
     pub(crate) fn swap(&self, to: &Arc<dyn EvictionFactory>, now: Timestamp) -> Result<Left, Fault> {
         let mut garbage = Vec::new();
         let mut seat = self.seat.lock();
@@ -94,11 +95,12 @@ impl<V: Clone> Shard<V> {
         Ok(Left { occupant, bound, known, misled })
     }
 
-    /// A policy of another maker takes the seat. Where it fails on what a stranger told it, but not without that, the
-    /// stranger is to blame. Answers as [`Self::reseat`], and with the fault that is the stranger's.
+    /// Gives the seat to a policy of another factory. Where the policy fails on the knowledge of a foreign (not stock)
+    /// predecessor, but not without that, the predecessor is blamed. Returns the result of [`Self::reseat`], and the
+    /// fault that the predecessor is blamed for.
     ///
     /// # Errors
-    /// When the other policy could not be made or failed by itself; the one that was to leave has its seat again.
+    /// When the other policy could not be made or failed by itself; the predecessor has its seat again.
     fn succeed(
         &self,
         seat: &mut Seat,
@@ -112,7 +114,8 @@ impl<V: Clone> Shard<V> {
             Ok(left) => return Ok((left, None)),
             Err(fault) => fault,
         };
-        // One that could not be asked, or failed on what this program itself says, does no better without.
+        // A second try helps neither a policy that could not be called, nor one that failed on a stock policy's
+        // knowledge.
         if fault.is_the_policys() && !predecessor.is_stock() {
             let next = Occupant::Bound(to.make(seat.capacity_bytes, seat.seed)?);
             if let Ok(left) = self.reseat(seat, (next, to.is_stock(), Inheritance::None), now, garbage) {
@@ -126,7 +129,7 @@ impl<V: Clone> Shard<V> {
         Err(fault)
     }
 
-    /// Puts a policy back that left its seat.
+    /// Puts a replaced policy back into its seat.
     pub(crate) fn put_back(&self, left: Left, now: Timestamp) {
         let mut garbage = Vec::new();
         let mut seat = self.seat.lock();
@@ -144,7 +147,8 @@ impl<V: Clone> Shard<V> {
         self.apply_after_change(&mut seat, now, &mut garbage);
     }
 
-    /// Changes the capacity. The policy names what has to leave, then one of the new capacity takes over from it.
+    /// Changes the capacity. The policy names the entries that have to leave, then one made for the new capacity takes
+    /// over.
     pub(crate) fn resize(&self, capacity_bytes: u64, now: Timestamp) {
         let mut garbage = Vec::new();
         let mut seat = self.seat.lock();
@@ -161,7 +165,7 @@ impl<V: Clone> Shard<V> {
         self.apply_after_change(&mut seat, now, &mut garbage);
     }
 
-    /// A policy of the same maker, of the capacity of now, takes over from the occupant.
+    /// Replaces the occupant by a policy of the same factory, made for the present capacity.
     fn renew(&self, seat: &mut Seat, now: Timestamp, garbage: &mut Vec<V>) -> Result<(), Fault> {
         let next = match &seat.occupant {
             Occupant::Vacant | Occupant::Nobody => return Ok(()),
@@ -174,7 +178,8 @@ impl<V: Clone> Shard<V> {
         self.reseat(seat, next, now, garbage).map(|_| ()).inspect_err(|fault| self.note_fault(seat, fault))
     }
 
-    /// Sees that somebody answers: makes the policy at first use, and gives it its seat back when it is trusted again.
+    /// Sees to it that a policy answers: makes the bound one at first use, and gives it its seat back when it is
+    /// trusted again.
     pub(super) fn attend(&self, seat: &mut Seat, now: Timestamp, garbage: &mut Vec<V>) {
         if seat.fill().is_err() {
             return self.stand_in(seat, now, garbage);
@@ -191,7 +196,7 @@ impl<V: Clone> Shard<V> {
         }
     }
 
-    /// A native policy takes over from one that failed and is told of the entries in the order of insertion.
+    /// Replaces a policy that failed by a native one, which is told of the entries in the order of insertion.
     pub(super) fn stand_in(&self, seat: &mut Seat, now: Timestamp, garbage: &mut Vec<V>) {
         let failed = std::mem::replace(&mut seat.occupant, Occupant::Nobody);
         seat.check_trust_later(now);
@@ -216,11 +221,12 @@ impl<V: Clone> Shard<V> {
         self.counts.standing_in.store(u64::from(stands_in), Ordering::Relaxed);
     }
 
-    /// Gives the seat to another policy, which is a stock one or not, and is told of the entries in the order of the one
-    /// that leaves. Answers that one, and what it knew. What the other one does not want is left in the seat's victims.
+    /// Gives the seat to `next`, which is told of the entries in the order of the policy that leaves; `is_stock` says
+    /// whether `next` is a stock policy. Returns the leaving policy, and the entries that it knew. Entries that `next`
+    /// does not want are left in the seat's victims.
     ///
     /// # Errors
-    /// When the other policy failed; the one that was to leave has its seat again.
+    /// When `next` failed; the policy that was to leave has its seat again.
     fn reseat(
         &self,
         seat: &mut Seat,
@@ -233,7 +239,7 @@ impl<V: Clone> Shard<V> {
         let known = match inheritance {
             Inheritance::All => self.tell_in_order(seat, (&mut next, is_stock), now)?,
             Inheritance::None => {
-                // It listens to nothing as it would to something: what it fails on is its own then.
+                // `take_over` is called all the same, with empty knowledge: a failure is then the policy's own.
                 next.policy().map_or(Ok(()), |next| next.take_over(&Knowledge::default()))?;
                 Known::default()
             }
@@ -251,7 +257,7 @@ impl<V: Clone> Shard<V> {
         Err(fault)
     }
 
-    /// What the seat's occupant has learnt, as far as it can be true, if it is not too much.
+    /// The knowledge of the seat's occupant without the parts that can't be true; empty where it is too large.
     ///
     /// # Errors
     /// When the occupant failed.
@@ -265,13 +271,14 @@ impl<V: Clone> Shard<V> {
         knowledge.reads.truncate(self.table.read().slab.len() as usize);
         knowledge.ghosts.retain(|ghost| ghost.weight_bytes <= seat.capacity_bytes);
         if to_stock && !seat.maker().is_stock() {
-            // Only a stock policy writes the form of one: what a stranger says in it, it has made up.
+            // Only stock policies write the private form of stock policies: that of a foreign one is made up.
             knowledge.private.clear();
         }
         Ok(knowledge)
     }
 
-    /// Tells `next` what the seat's occupant has learnt, and then of the entries in its order, as far as it names them.
+    /// Tells `next` the knowledge of the seat's occupant, and then of the entries in the occupant's order, as far as it
+    /// names them.
     ///
     /// # Errors
     /// When `next` failed.
@@ -284,7 +291,7 @@ impl<V: Clone> Shard<V> {
         let mut known = Known::default();
         let knowledge = match self.knowledge(seat, is_stock) {
             Ok(knowledge) => knowledge,
-            // All are told in the order of insertion.
+            // All entries are then told of in the order of insertion.
             Err(fault) => {
                 self.note_fault(seat, &fault);
                 return Ok(known);
@@ -312,15 +319,15 @@ impl<V: Clone> Shard<V> {
                 victims.clear();
                 return Err(fault);
             }
-            // The rest is told in the order of insertion.
+            // The other entries are then told of in the order of insertion.
             Err(fault) => self.note_fault(seat, &fault),
             Ok(()) => {}
         }
         Ok(known)
     }
 
-    /// Tells the seat's occupant, which knows of `known`, how things are now, in place of the events that are pending.
-    /// Answers what those who followed the events up to now know.
+    /// Tells the seat's occupant, which knows the entries `known`, the difference to the resident entries, in place of
+    /// the pending events. Returns the entries that are known to a policy which was told of all earlier hand-overs.
     fn bring_up_to_date(&self, seat: &mut Seat, known: &Known, now: Timestamp) -> (Known, Result<u64, Fault>) {
         let followed = {
             let table = self.table.upgradable_read();
@@ -337,34 +344,35 @@ impl<V: Clone> Shard<V> {
 }
 
 impl<V> Table<V> {
-    /// Writes down the arrival of those of `slots` of which the events told, each once and with the next rank.
+    /// Packs the arrivals of those entries in `slots` that were in a hand-over already, each once and with the next
+    /// rank.
     fn write_arrivals(&self, slots: &[u32], known: &mut Known, standings: &mut Standings, words: &mut Vec<u64>) {
         for slot in slots {
             let Some(entry) = self.slab.find(*slot) else { continue };
-            if entry.is_resident() && entry.told_in() <= self.handed && known.get(*slot) == 0 {
-                known.set(*slot, entry.told_in());
+            if entry.is_resident() && entry.told_in_batch() <= self.last_batch && known.get(*slot) == 0 {
+                known.set(*slot, entry.told_in_batch());
                 self.write_arrival(*slot, standings.next(*slot), words);
             }
         }
     }
 
-    /// What the events that were handed over say is resident.
+    /// The entries that are resident according to the events handed over so far.
     fn told(&self) -> Known {
         let mut known = Known::default();
         for slot in 0..self.slab.len() {
             let entry = self.slab.at(slot);
-            if matches!(entry.state(), State::Resident | State::Departing) && entry.told_in() <= self.handed {
-                known.set(slot, entry.told_in());
+            if matches!(entry.state(), State::Resident | State::Departing) && entry.told_in_batch() <= self.last_batch {
+                known.set(slot, entry.told_in_batch());
             }
         }
         known
     }
 
     fn is_known(&self, slot: u32, known: &Known) -> bool {
-        self.slab.find(slot).is_some_and(|entry| entry.is_resident() && entry.told_in() == known.get(slot))
+        self.slab.find(slot).is_some_and(|entry| entry.is_resident() && entry.told_in_batch() == known.get(slot))
     }
 
-    /// Writes down what happened to turn `known` into what is resident: departures and changes, then arrivals in the order
+    /// Packs the events that turn `known` into the resident entries: departures and changes, then arrivals in the order
     /// of insertion.
     fn write_difference(&self, known: &Known, words: &mut Vec<u64>) {
         let mut arrived = 0;

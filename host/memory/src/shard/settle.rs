@@ -1,4 +1,4 @@
-//! A shard asks its policy and does what it says, within the bounds.
+//! How a shard calls its policy, and applies the answer within the bounds.
 
 use sandbar_base::Fault;
 use sandbar_base::Timestamp;
@@ -10,7 +10,7 @@ use crate::slab::State;
 use crate::stats::SeatCounts;
 use crate::table::{Candidate, Table};
 
-/// An arrival that waits for the policy's answer to be taken in.
+/// An arrival that is taken in only after the policy's answer.
 pub(super) struct Arriving<V> {
     pub(super) candidate: Candidate,
     pub(super) value: V,
@@ -18,7 +18,8 @@ pub(super) struct Arriving<V> {
 }
 
 impl<V: Clone> Shard<V> {
-    /// Moves everything that happened into the seat. Readers that hand over reads alone disturb no other reader.
+    /// Moves all pending events into the seat. Where there are only reads, the shared lock suffices, and no reader
+    /// waits.
     pub(super) fn take_events(&self, seat: &mut Seat) {
         let Seat { words, released, .. } = seat;
         {
@@ -32,7 +33,7 @@ impl<V: Clone> Shard<V> {
         self.write().take_pending(words, released);
     }
 
-    /// Asks the policy, whose events are in the seat, and does what it says. Answers whether the arrival was taken in.
+    /// Calls the policy with the events in the seat, and applies its answer. Returns whether the arrival was taken in.
     pub(super) fn answer(
         &self,
         seat: &mut Seat,
@@ -57,7 +58,7 @@ impl<V: Clone> Shard<V> {
         }
     }
 
-    /// What a policy that was made for more than the capacity of now has to give up, in bytes.
+    /// How many bytes a policy that was made for a larger capacity than the present one has to reclaim.
     fn beyond_capacity(&self, seat: &Seat, arriving: Option<&Arriving<V>>) -> u64 {
         if seat.made_for_bytes <= seat.capacity_bytes {
             return 0;
@@ -65,14 +66,14 @@ impl<V: Clone> Shard<V> {
         let coming_bytes = arriving.map_or(0, |arriving| arriving.candidate.weight_bytes);
         let told_bytes = {
             let table = self.table.read();
-            // What has left meanwhile the policy may name, and that frees nothing any more.
+            // The policy may name entries that have departed meanwhile, which frees nothing any more.
             table.resident_bytes.saturating_add(table.pending.left_bytes)
         };
         let told_bytes = told_bytes.saturating_add(coming_bytes).min(seat.made_for_bytes);
         told_bytes.saturating_sub(seat.capacity_bytes)
     }
 
-    /// Removes the victims in the seat, takes the arrival in, and keeps the bound whatever the policy said.
+    /// Evicts the victims in the seat, takes the arrival in, and keeps the bound whatever the policy answered.
     pub(super) fn apply(
         &self,
         seat: &mut Seat,
@@ -108,7 +109,7 @@ impl<V: Clone> Shard<V> {
         let mut refused = false;
         table.evict_victims(&mut seat.victims, garbage, |victim, state| match state {
             State::Reserved if arriving_slot == Some(victim) && !refused => refused = true,
-            // It left by itself meanwhile.
+            // The entry departed meanwhile, before it could be evicted.
             State::Departing => {}
             _ => nonsense = Some(format!("victim {victim} is not resident, or was named twice")),
         });
@@ -124,7 +125,7 @@ impl<V: Clone> Shard<V> {
             }
             table.make_room(coming_bytes, allowed_bytes, garbage);
         }
-        // What came meanwhile is no fault of the policy, but bound is bound.
+        // Entries that arrived meanwhile are no fault of the policy, but the bound holds for them too.
         let limit_bytes = table.limit_bytes();
         table.make_room(coming_bytes, limit_bytes, garbage);
         let is_in = match arriving {
@@ -135,7 +136,7 @@ impl<V: Clone> Shard<V> {
                 false
             }
             Some(Arriving { candidate, value, slot }) => {
-                // Another one of its key may have come meanwhile.
+                // Another entry of the same key may have arrived meanwhile.
                 if let Some(other) = table.find(candidate.key).map(|bucket| bucket.slot) {
                     garbage.extend(table.depart(other, Departure::Purged));
                 }
@@ -147,14 +148,14 @@ impl<V: Clone> Shard<V> {
         (is_in, nonsense)
     }
 
-    /// Counts a fault and tells the maker of the policy.
+    /// Counts a fault and reports it to the factory of the policy.
     pub(super) fn note_fault(&self, seat: &Seat, fault: &Fault) {
         SeatCounts::add(&self.counts.faults, 1);
         seat.maker().faulted(fault);
     }
 }
 
-/// What the policy may leave behind, in bytes: its capacity, and what came after it was asked.
+/// How many bytes may be resident after the policy's answer: the capacity, and the arrivals since it was called.
 fn allowed_bytes<V>(table: &Table<V>) -> u64 {
     table.capacity_bytes.saturating_add(table.pending.came_bytes)
 }

@@ -1,5 +1,5 @@
-//! A policy that is simulated is watched: with its first fault something else answers in its place, and what is counted from
-//! then on says nothing of it.
+//! A factory that watches a simulated policy for its first fault: from then on another policy answers in its place, and
+//! the counts say nothing about it.
 
 use std::sync::{Arc, OnceLock};
 
@@ -7,21 +7,21 @@ use sandbar_base::{Digest, Fault};
 
 use crate::eviction::{EvictionFactory, EvictionPolicy};
 
-/// The first fault of a simulation, whichever of its policies has it.
+/// The first fault in a simulation, of whichever policy.
 #[derive(Debug, Default)]
 pub(super) struct FirstFault(OnceLock<(String, Fault)>);
 
 impl FirstFault {
-    /// What the policy was called, and what it did.
+    /// The name of the policy that failed, and its fault.
     pub(super) fn get(&self) -> Option<&(String, Fault)> {
         self.0.get()
     }
 }
 
-/// Makes the policies of another factory, and notes the first fault.
+/// A factory that makes the policies of another one, and notes the first fault.
 pub(super) struct Watched {
     inner: Arc<dyn EvictionFactory>,
-    /// What the policy is called.
+    /// The name that the policy has in this simulation.
     name: String,
     first: Arc<FirstFault>,
 }

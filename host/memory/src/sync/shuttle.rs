@@ -1,4 +1,4 @@
-//! Locks and atomics that shuttle's scheduler sees. They have the interface of parking_lot's.
+//! Locks and atomics that shuttle's scheduler controls, with the interface of parking_lot's.
 
 use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
@@ -16,14 +16,14 @@ pub(crate) fn thread_number() -> usize {
     NUMBER.with(Cell::get)
 }
 
-/// Gives the calling thread a number below `below`, and answers with it.
+/// Gives the calling thread a number below `below`, and returns it.
 pub(crate) fn number_thread(below: usize) -> usize {
     let number = usize::from(::shuttle::current::me()) % below;
     NUMBER.with(|own| own.set(number));
     number
 }
 
-/// A lock that can be tried.
+/// A mutex that can be tried.
 pub(crate) struct Mutex<T>(sync::Mutex<T>);
 
 impl<T> Mutex<T> {
@@ -40,10 +40,10 @@ impl<T> Mutex<T> {
     }
 }
 
-/// A readers-writer lock whose reader may turn into the writer, with nobody writing in between.
+/// A readers-writer lock with upgradable reads: no other thread writes between the read and the upgrade.
 pub(crate) struct RwLock<T> {
     value: sync::RwLock<T>,
-    /// Held by whoever writes or may come to.
+    /// Held by the writer, or by the reader that may upgrade.
     writer: sync::Mutex<()>,
 }
 
@@ -68,7 +68,7 @@ impl<T> RwLock<T> {
     }
 }
 
-/// The right to write.
+/// The guard of an exclusive lock.
 pub(crate) struct RwLockWriteGuard<'a, T> {
     value: sync::RwLockWriteGuard<'a, T>,
     _writer: MutexGuard<'a, ()>,
@@ -88,7 +88,7 @@ impl<T> DerefMut for RwLockWriteGuard<'_, T> {
     }
 }
 
-/// The right to read, and to write next.
+/// The guard of a shared lock that can be upgraded to an exclusive one.
 pub(crate) struct RwLockUpgradableReadGuard<'a, T> {
     value: RwLockReadGuard<'a, T>,
     lock: &'a RwLock<T>,

@@ -1,4 +1,4 @@
-//! The locks and atomics of threads that the operating system runs.
+//! The locks and atomics for threads of the operating system.
 
 use std::cell::Cell;
 use std::sync::atomic::Ordering;
@@ -16,7 +16,7 @@ pub(crate) fn thread_number() -> usize {
     NUMBER.get()
 }
 
-/// Gives the calling thread a number below `below`, unless it has one, and answers with it. Numbers are dealt in turn.
+/// Gives the calling thread a number below `below`, unless it has one, and returns it. Numbers are given in turn.
 pub(crate) fn number_thread(below: usize) -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     if NUMBER.get() == usize::MAX {

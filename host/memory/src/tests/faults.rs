@@ -1,4 +1,4 @@
-//! The bound holds whatever a policy answers, and somebody always answers.
+//! Faults of policies: the bound holds whatever a policy answers, and another policy stands in for one that failed.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -75,12 +75,12 @@ fn a_native_policy_stands_in_for_one_that_fails_until_that_is_trusted_again() {
     assert_eq!(memory.stats().shards_standing_in, 1);
     assert_eq!(keys_of(&memory, 20).len(), 10, "nothing is lost");
 
-    // The stand-in was told in the order of insertion, and counts on its own.
+    // The stand-in was told of the entries in the order of insertion, and keeps its own order from then on.
     memory.get(key(0), NOW);
     fill(&memory, 10..11);
     assert_eq!(keys_of(&memory, 20), [0, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
 
-    // Not yet trusted, then trusted: it takes over in the stand-in's order.
+    // First the bound policy is not trusted yet; once it is, it takes over in the stand-in's order.
     let later = NOW.saturating_add(Duration::from_millis(1000));
     memory.get(key(2), later);
     assert_eq!(factory.made.load(Ordering::SeqCst), 1);

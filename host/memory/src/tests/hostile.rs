@@ -1,4 +1,4 @@
-//! Policies that lie, fail and dawdle: least recently used underneath.
+//! Hostile policies: least recently used, but with false, failing or slow answers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,15 +16,15 @@ pub(super) enum Habit {
     Invents,
     /// Names each victim twice.
     Repeats,
-    /// Never names anyone.
+    /// Names no victims.
     Withholds,
     /// Names every second victim, not the first one.
     Halves,
-    /// Names everything it ever heard of.
+    /// Names every slot that it was ever told of.
     EvictsAll,
     /// Fails every so often.
     Fails,
-    /// Gives others time to get in its way.
+    /// Answers slowly, so that other threads run meanwhile.
     Dawdles,
     /// Never comes to the end of its order, and fails in the middle of it now and then.
     GoesRound,
@@ -85,7 +85,7 @@ impl EvictionPolicy for Hostile {
     }
 }
 
-/// Hands out policies of a habit; a watchful one stands in.
+/// A factory of policies with this habit; the one that stands in for them is honest and watchful.
 pub(super) fn hostile(habit: Habit) -> Arc<Factory> {
     Factory::new("hostile", move |capacity_bytes, seed| {
         let inner = Lru::configure("", capacity_bytes, seed).map_err(Fault::trap)?;
@@ -108,7 +108,7 @@ impl EvictionPolicy for FailsAfter {
     }
 }
 
-/// Hands out honest policies that fail once they have been called `calls` times together.
+/// A factory of honest policies that fail once they have been called `calls` times in total.
 pub(super) fn failing_after(calls: u32) -> Arc<Factory> {
     let calls = Arc::new(AtomicU32::new(calls));
     Factory::new("failing", move |capacity_bytes, seed| {

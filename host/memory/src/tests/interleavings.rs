@@ -13,22 +13,23 @@ const TRIES: usize = 2_000;
 
 const KEYS: u64 = 6;
 
-/// Says which key it is of.
+/// The number of the value's own key.
 type Value = Arc<u64>;
 
-/// Tries a case under two schedulers: one that draws each step, and one that draws few changes of priority.
+/// Tries a case under two schedulers: one that draws each step at random, and one (PCT) that draws few changes of
+/// priority.
 fn check(case: fn()) {
     check_random(case, TRIES);
     check_pct(case, TRIES, 3);
 }
 
-/// Room for 64 bytes, and as the slack is a 64th of it, for one byte more.
+/// A tier of 64 bytes, which may exceed them by a slack of one byte (1/64).
 fn memory(factory: &Arc<Factory>, read_buffer_len: usize) -> Arc<Memory<Value>> {
     let config = MemoryConfig { read_buffer_len, ..batched(64) };
     Arc::new(Memory::new(&config, Arc::clone(factory) as _))
 }
 
-/// What a thread of requests does: it checks what it is shown, and that the bound holds.
+/// Runs one thread's requests: checks each value that it gets, and that the bound holds.
 fn request(memory: &Memory<Value>, seed: u64, requests: u64) {
     let mut random = Random(seed);
     for _ in 0..requests {
@@ -52,7 +53,7 @@ fn request(memory: &Memory<Value>, seed: u64, requests: u64) {
     }
 }
 
-/// Runs threads of requests beside `meanwhile`, and checks what is left.
+/// Runs threads of requests at the same time as `meanwhile`, and checks the state afterwards.
 fn beside(
     memory: &Arc<Memory<Value>>,
     factories: &[&Arc<Factory>],

@@ -1,4 +1,5 @@
-//! What a policy has learnt goes to the one that replaces it, whatever the reason, and nothing in it is trusted.
+//! The knowledge of a policy is handed over to the one that replaces it, whatever the reason, and nothing in it is
+//! trusted.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,7 +15,7 @@ use super::hostile::failing_after;
 use super::support::{Factory, Lru, NOW, assert_consistent, batched, exact, facts, key, keys_of};
 use crate::eviction::EvictionPolicy;
 
-/// What a student hands over, and what becomes of it when it is told something.
+/// What a student hands over, and what it does when it is told its predecessor's knowledge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Habit {
     Honest,
@@ -23,14 +24,14 @@ enum Habit {
     FailsToListen,
 }
 
-/// Least recently used, and keeps what it was told.
+/// A policy, least recently used, that notes the knowledge that it is told.
 struct Student {
     inner: Lru,
     habit: Habit,
     told: Told,
 }
 
-/// What the policies of a factory were told, one after the other.
+/// The knowledge that the policies of a factory were told, one after the other.
 type Told = Arc<Mutex<Vec<Knowledge>>>;
 
 fn lesson() -> Knowledge {
@@ -118,7 +119,7 @@ fn so_do_a_change_of_the_capacity_and_a_return_from_quarantine() {
     memory.set_capacity_bytes(50, NOW);
     assert_eq!(*told.lock(), [lesson(), lesson()]);
 
-    // The stand-in has learnt something, too.
+    // The stand-in has knowledge to hand over, too.
     let fails = Arc::new(Mutex::new(true));
     let (to, failing) = (Arc::clone(&told), Arc::clone(&fails));
     let make = move |capacity_bytes, seed| {

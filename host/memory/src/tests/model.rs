@@ -1,4 +1,4 @@
-//! The engine against a cache that is too simple to be wrong.
+//! Comparison of the tier with a reference cache that is too simple to be wrong.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ fn operation() -> impl Strategy<Value = Operation> {
     ]
 }
 
-/// Least recently used over a vector, coldest first: number, weight, version.
+/// A reference cache, least recently used, over a vector of number, weight and version, coldest first.
 #[derive(Default)]
 struct Reference {
     entries: Vec<(u64, u64, u64)>,

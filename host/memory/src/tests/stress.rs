@@ -13,7 +13,7 @@ use super::support::{Factory, NOW, Random, assert_consistent, batched, facts, ke
 const KEYS: u64 = 3000;
 const OPERATIONS: u64 = 30_000;
 
-/// Each value says which key it is of, and the version of it.
+/// The number of the value's own key, and its version.
 type Value = Arc<(u64, u64)>;
 
 fn operate(memory: &Memory<Value>, seed: u64, version: &AtomicU64) {

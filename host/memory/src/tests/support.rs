@@ -40,7 +40,7 @@ pub(super) fn keys_of<V: Clone + Send + Sync + 'static>(memory: &Memory<V>, belo
     (0..below).filter(|number| memory.peek(key(*number)).is_some()).collect()
 }
 
-/// The table's parts agree with each other.
+/// Asserts that the parts of each table agree with each other.
 pub(super) fn assert_consistent<V: Clone + Send + Sync + 'static>(memory: &Memory<V>) {
     for shard in &memory.shards {
         let table = shard.table.read();
@@ -61,7 +61,7 @@ pub(super) fn assert_consistent<V: Clone + Send + Sync + 'static>(memory: &Memor
     }
 }
 
-/// A small generator (SplitMix64).
+/// A small random generator (SplitMix64).
 pub(super) struct Random(pub(super) u64);
 
 impl Random {
@@ -73,7 +73,7 @@ impl Random {
     }
 }
 
-/// Least recently used, by a clock of events.
+/// A policy that evicts the least recently used entry; time is the number of events.
 #[derive(Debug, Default)]
 pub(super) struct Lru {
     by_use: BTreeMap<u64, u32>,
@@ -145,19 +145,19 @@ impl Eviction for Lru {
     }
 }
 
-/// What a policy was told, in words of the trait.
+/// The events that a policy was told of, in order.
 pub(super) type Log = Arc<Mutex<Vec<Event>>>;
 
-/// What a watchful policy thinks of a slot.
+/// The state of a slot, by the events that a watchful policy was told of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Life {
     Held,
-    /// Named as victim: it may still hear of the slot until the next arrival in it, or the departure.
+    /// Named as victim: the policy may still be told of the slot until the next arrival in it, or the departure.
     Named,
     Gone,
 }
 
-/// Passes everything on and writes down every breach of the contract.
+/// A policy that passes everything on to another one and notes every breach of the contract.
 pub(super) struct Watchful<P> {
     inner: P,
     slots: HashMap<u32, Life>,
@@ -191,7 +191,7 @@ impl<P: Eviction + Send> EvictionPolicy for Watchful<P> {
         }
         advance(&mut self.inner, now_ms, events, reclaim, victims);
         for victim in &victims[first..] {
-            // It may have departed later in the same batch.
+            // The victim may have departed later in the same batch.
             if let Some(life @ Life::Held) = self.slots.get_mut(victim) {
                 *life = Life::Named;
             }
@@ -219,7 +219,7 @@ impl<P: Eviction + Send> EvictionPolicy for Watchful<P> {
 
 type Make = dyn Fn(u64, u64) -> Result<Box<dyn EvictionPolicy>, Fault> + Send + Sync;
 
-/// Hands out policies, and remembers what it is told of them.
+/// A factory of test policies that notes the faults and breaches that it is told of.
 pub(super) struct Factory {
     name: &'static str,
     make: Box<Make>,
@@ -247,7 +247,7 @@ impl Factory {
         Self::with(name, Box::new(make), Arc::default(), Arc::default(), Some(fallback))
     }
 
-    /// One policy of the capacity.
+    /// A watchful policy for a shard of this capacity.
     pub(super) fn watchful_lru_of(capacity_bytes: u64, seed: u64) -> Result<Box<dyn EvictionPolicy>, Fault> {
         Self::watchful_lru().make(capacity_bytes, seed)
     }
@@ -257,7 +257,7 @@ impl Factory {
         (self.make)(capacity_bytes, seed)
     }
 
-    /// Least recently used, watched and logged.
+    /// A factory of policies that evict the least recently used entry, watched and logged.
     pub(super) fn watchful_lru() -> Arc<Self> {
         Self::watchful::<Lru>("lru")
     }
@@ -284,7 +284,7 @@ impl Factory {
         Arc::new(Self { name, make, trusted, made, faults, breaches, log, fallback })
     }
 
-    /// Nothing was said to any of its policies, nor of them, that should not have been.
+    /// Asserts that there was no breach of the contract, and no fault.
     pub(super) fn assert_clean(&self) {
         assert_eq!(*self.breaches.lock(), Vec::<String>::new());
         assert_eq!(*self.faults.lock(), []);

@@ -58,7 +58,7 @@ fn the_new_policy_is_told_of_an_entry_what_the_old_one_was() {
     };
     let common = [[0, 1, 7, 1 << 40], [1, 2, 1 << 31, u64::MAX], [2, 3, 0, 0]];
     assert_eq!(told(&old), [&common[..], &[[3, 4, 5, 6_001]]].concat());
-    // An expiry to about a second.
+    // The new policy learns an expiry only to about a second.
     assert_eq!(told(&new), [&common[..], &[[3, 10, 8, 8 << 10]]].concat());
 }
 
@@ -164,7 +164,7 @@ fn what_happens_in_the_middle_of_a_swap_is_told_to_the_new_policy() {
 fn a_swap_that_a_policy_takes_on_with_victims_evicts_them_when_it_is_done() {
     let memory = Memory::new(&exact(100), Factory::watchful_lru() as _);
     fill(&memory, 0..100);
-    // One of half the size makes room as it takes entries in: the coldest leave.
+    // A policy made for half the capacity evicts the coldest entries while it is told of them.
     let half = Factory::new("half", |capacity_bytes, seed| Factory::watchful_lru_of(capacity_bytes / 2, seed));
     memory.swap_eviction(half, NOW).unwrap();
     assert_eq!(keys_of(&memory, 100), (50..100).collect::<Vec<_>>());

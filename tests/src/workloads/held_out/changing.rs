@@ -1,4 +1,4 @@
-//! Popularity of other shapes than Zipf's, and such that moves.
+//! Popularity that is not distributed as by Zipf, or that changes with time.
 
 use std::f64::consts::TAU;
 

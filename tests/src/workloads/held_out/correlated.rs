@@ -1,4 +1,4 @@
-//! Requests that bring others with them.
+//! Requests that are followed by related ones.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -76,7 +76,7 @@ fn pages(draw: &mut Draw) -> Vec<u64> {
 
 fn sessions(draw: &mut Draw) -> Vec<u64> {
     let shared = Zipf::new(15_000, 1.0);
-    // Its first key, how many there are, requests to come.
+    // Of each session: its first key, how many keys it has, how many requests it has left.
     let mut live: Vec<(u64, u64, u64)> = vec![];
     let request = |_| {
         if draw.chance(0.35) {

@@ -1,4 +1,4 @@
-//! Several users of one cache, who differ.
+//! Several users of one cache, whose traffic differs.
 
 use crate::workloads::Workload;
 use crate::workloads::draw::{Draw, Zipf};

@@ -1,4 +1,5 @@
-//! The slow ear, which is never wrong: a look at the state of every partition, a few times a second.
+//! The heartbeat: a look at the state of every partition, a few times a second. It is slower than the blocking read,
+//! but never misses that messages are missing.
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use crate::fleet::position::{Lost, Message, Position, State, Step};
 use crate::fleet::{millis, random_name, scripts};
 use crate::tier::redis::target::Connection;
 
-/// After how many timeouts a run that says nothing is forgotten.
+/// After how many times `member_timeout` without a heartbeat a run of a node is forgotten.
 const FORGOTTEN_AFTER_TIMEOUTS: u32 = 12;
 
 /// Looks at every partition for as long as the bus lives.
@@ -41,7 +42,7 @@ impl Shared {
     /// than one look brings.
     async fn look(&self) -> bool {
         let asked_ms = self.hearing.now_ms();
-        // What has been heard before the question is in every true answer to it.
+        // Messages that were heard before the question are counted in every true answer to it.
         let positions: Vec<Position> = self.positions.iter().map(|heard| heard.lock().position.clone()).collect();
         let floors: Vec<u64> = positions.iter().map(Position::sequence).collect();
         let looks = self.link.call_within(self.config.publish_deadline, |to| self.ask(to, &positions)).await;
@@ -60,7 +61,7 @@ impl Shared {
         let scripts: Vec<_> =
             self.partitions().zip(positions).map(|(partition, position)| self.question(partition, position)).collect();
         if to.is_cluster() {
-            // There, only single commands follow a slot to where it has gone.
+            // On a Cluster only single commands follow a slot that has moved.
             let asking = scripts.iter().map(|script| {
                 let mut to = to.clone();
                 async move { script.invoke_async(&mut to).await }
@@ -79,7 +80,7 @@ impl Shared {
         Ok(answers)
     }
 
-    /// The question for one partition.
+    /// The script call that looks at one partition.
     fn question(&self, partition: Partition, position: &Position) -> ScriptInvocation<'static> {
         let [state, stream] = scripts::partition_keys(partition.index);
         let [members, heard] = scripts::member_keys(partition.index);

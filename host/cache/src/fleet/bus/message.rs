@@ -1,4 +1,4 @@
-//! What a message of the bus says, and how that is written down.
+//! The content of a message of the bus, and how it is encoded.
 
 use sandbar_base::clock::Timestamp;
 use sandbar_http::entry::Version;
@@ -8,26 +8,26 @@ use serde::{Deserialize, Serialize};
 use crate::barrier::{Barrier, Purge};
 use crate::fleet::position::Message;
 
-/// The form of a message's body.
+/// The format version of a message's body.
 const VERSION: u8 = 2;
 
 /// A version that L2 has from now on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Newer {
-    /// Of which key.
+    /// The key whose version it is.
     pub key: KeyHash,
-    /// The version.
+    /// The newer version.
     pub version: Version,
-    /// The purge sequence that it was fetched under.
+    /// The purge sequence that the version was fetched under.
     pub sequence: u64,
 }
 
-/// A message that was read.
+/// A message after decoding.
 #[derive(Debug)]
 pub(super) struct Heard {
     pub(super) tenant: String,
     pub(super) said: Said,
-    /// Whether its sender waits until everybody has heard it.
+    /// Whether the sender waits until all nodes have heard the message.
     pub(super) confirm: bool,
 }
 
@@ -45,29 +45,29 @@ struct Body {
     confirm: bool,
 }
 
-/// What is written down. New forms come last: a node that does not know one gives up what it has in memory.
+/// The encoded forms of a message. New ones come last: a node that does not know a form drops what it has in memory.
 #[derive(Serialize, Deserialize)]
 enum Form {
     Purged(Barrier),
     Stored(Newer),
-    /// Purged under a number that is given out as the message is sent, so that it stands beside the body.
+    /// A purge whose sequence is given out as the message is sent, so that it stands beside the body.
     Raised {
         purge: Purge,
         raised: Timestamp,
     },
 }
 
-/// Writes down a purge that has its number.
+/// Encodes a purge that has its sequence already.
 pub(super) fn purged(tenant: &str, barrier: &Barrier, confirm: bool) -> Vec<u8> {
     write(tenant, Form::Purged(barrier.clone()), confirm)
 }
 
-/// Writes down a purge that gets its number as the message is sent.
+/// Encodes a purge that gets its sequence as the message is sent.
 pub(super) fn raised(tenant: &str, barrier: &Barrier, confirm: bool) -> Vec<u8> {
     write(tenant, Form::Raised { purge: barrier.purge.clone(), raised: barrier.raised }, confirm)
 }
 
-/// Writes down a newer version.
+/// Encodes a newer version.
 pub(super) fn stored(tenant: &str, newer: &Newer) -> Vec<u8> {
     write(tenant, Form::Stored(*newer), false)
 }
@@ -79,7 +79,7 @@ fn write(tenant: &str, form: Form, confirm: bool) -> Vec<u8> {
     body
 }
 
-/// Reads a message; none where it makes no sense.
+/// Decodes a message; `None` where it makes no sense.
 pub(super) fn read(message: &Message) -> Option<Heard> {
     let Body { tenant, form, confirm } = postcard::from_bytes(message.body.strip_prefix(&[VERSION])?).ok()?;
     let said = match form {

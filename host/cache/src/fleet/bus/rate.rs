@@ -1,5 +1,5 @@
-//! How often a tenant may purge: a token bucket each, so that one tenant's flood can't push another's messages off the
-//! stream.
+//! How often a tenant may purge: each has a token bucket, so that one tenant's flood can't push another's messages off
+//! the stream.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use sandbar_base::clock::Clock;
 
 /// A bucket holds so many seconds' worth.
 const BURST_SECONDS: u32 = 4;
-/// Tenants remembered; the fullest bucket, which says the least, makes room.
+/// Tenants remembered; with more, the fullest bucket, which says the least, is dropped.
 const TENANTS_MAX: usize = 10_000;
 
 #[derive(Debug)]

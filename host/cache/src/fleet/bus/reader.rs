@@ -1,4 +1,4 @@
-//! The fast ear: a blocking read of all partitions on a connection of its own.
+//! The fast way of hearing: a blocking read of all partitions on a connection of its own.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use crate::tier::redis::target::{Connection, Target};
 
 /// How long one read blocks: after a new epoch, so long may pass until it reads from the right place again.
 const BLOCK: Duration = Duration::from_millis(1000);
-/// How long the heartbeat gets to settle what does not follow.
+/// How long the heartbeat gets to settle messages that do not follow.
 const SETTLE: Duration = Duration::from_millis(20);
 /// Messages per partition and read.
 const COUNT: usize = 256;
 
-/// Reads for as long as it is let; makes a new connection whenever one ends.
+/// Reads until the task is aborted; makes a new connection whenever one ends.
 pub(super) async fn read(shared: Arc<Shared>, target: Target) {
     let config = &shared.config;
     let mut pause = config.breaker.backoff_min;
@@ -28,11 +28,11 @@ pub(super) async fn read(shared: Arc<Shared>, target: Target) {
             while let Ok(Ok(read)) = tokio::time::timeout(patience, read_once(&shared, &mut connection)).await {
                 pause = config.breaker.backoff_min;
                 if !shared.take_all(read) {
-                    // The same would be read again until the heartbeat has settled it.
+                    // The same messages would be read again until the heartbeat has settled them.
                     tokio::time::sleep(SETTLE).await;
                 }
             }
-            // Whatever was said meanwhile, the heartbeat finds.
+            // The heartbeat reads the messages that were missed meanwhile.
             shared.look_now.notify_one();
         }
         tokio::time::sleep(pause).await;
@@ -65,7 +65,7 @@ async fn read_once(shared: &Shared, connection: &mut Connection) -> RedisResult<
 }
 
 impl Shared {
-    /// False if something did not follow, or could not be read.
+    /// Takes all messages of a read. False if one did not follow, or could not be read.
     fn take_all(&self, read: Read) -> bool {
         let mut follows = true;
         for (stream, messages) in read {

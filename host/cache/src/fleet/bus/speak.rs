@@ -1,4 +1,4 @@
-//! What a node says on the bus, and whether it was heard.
+//! Sending messages on the bus, and asking which nodes have heard them.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -15,12 +15,12 @@ use crate::tier::redis::target::Connection;
 /// A message that is on the stream.
 pub(super) struct Sent {
     pub(super) ack: Ack,
-    /// The number of the purge that was recorded with it.
+    /// The sequence of the purge that was recorded with it; 0 where none was.
     pub(super) raised: u64,
 }
 
 impl Shared {
-    /// Says something, once more where the connection had died while nobody used it.
+    /// Sends a message, once more if the connection had broken while nobody used it.
     pub(super) async fn say(&self, tenant: &str, body: &[u8], raising: Option<&Raising>) -> Result<Sent, TierError> {
         if let Some(reason) = self.unsafe_server() {
             return Err(TierError::Failed { tier: NAME, reason });
@@ -50,7 +50,7 @@ impl Shared {
         Ok(Sent { ack: Ack { epoch, partition, sequence, replicas }, raised })
     }
 
-    /// A message that has not reached its replicas is none that was acknowledged.
+    /// The acknowledgement of a message; an error if the message has not reached enough replicas.
     pub(super) fn acknowledged(&self, sent: Sent) -> Result<Ack, TierError> {
         let (replicas, wanted) = (sent.ack.replicas, self.config.wait_replicas);
         if replicas < wanted {
@@ -60,7 +60,7 @@ impl Shared {
         Ok(sent.ack)
     }
 
-    /// Who has heard a message.
+    /// Asks which nodes have heard a message.
     pub(super) async fn confirmed(&self, ack: &Ack) -> Result<Confirmed, TierError> {
         let [members, heard] = scripts::member_keys(ack.partition.index);
         let [state, _] = scripts::partition_keys(ack.partition.index);
@@ -96,7 +96,7 @@ impl Shared {
         tokio::time::timeout(self.config.connect_deadline, again).await.is_ok_and(|state| state.is_ok())
     }
 
-    /// No two messages ever have the same one.
+    /// A text that no two messages ever have in common.
     fn nonce(&self) -> String {
         format!("{}.{}", self.origin, self.messages.fetch_add(1, Ordering::Relaxed))
     }

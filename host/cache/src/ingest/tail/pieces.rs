@@ -1,8 +1,8 @@
 //! The bytes of a tail, in blocks of its own.
 //!
-//! A block is filled by one chunk after the other, and read while it is being filled: what a reader finds in it is split
-//! off as a piece. All pieces of a block hold on to the block's reservation, and so does every frame that is made of one,
-//! until it is written: what is charged is what is there.
+//! A block is filled by one chunk after the other, and read while it is being filled: what a reader finds in it is
+//! split off as a piece. All pieces of a block hold on to the block's reservation, and so does every frame that is made
+//! of one, until it is written: what is charged is what is in memory.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,8 +16,8 @@ const BLOCK_BYTES_MIN: u64 = 4 << 10;
 /// The largest block.
 const BLOCK_BYTES_MAX: u64 = 64 << 10;
 
-/// What is less than this of a block that is still being filled is copied for its reader: a piece costs some 60 bytes, and a
-/// body may come byte by byte.
+/// Fewer unread bytes than this in a block that is still being filled are copied for their reader, not split off: a
+/// piece costs some 60 bytes, and a body may come byte by byte.
 const PIECE_BYTES_MIN: usize = 1 << 10;
 
 /// What is kept of a body.
@@ -25,24 +25,24 @@ const PIECE_BYTES_MIN: usize = 1 << 10;
 pub(super) struct Pieces {
     pieces: VecDeque<Piece>,
     filling: Option<Block>,
-    /// Bytes that were let go before the first piece.
+    /// Bytes of the body before the first piece, which were dropped.
     dropped_bytes: u64,
-    /// Bytes from there on.
+    /// Bytes from the first piece on.
     kept_bytes: u64,
-    /// Pieces without a reservation.
+    /// How many pieces are chunks that were not copied, and have no reservation.
     lent: usize,
-    /// Where the last of them ends in the body.
+    /// Where the last of these ends in the body.
     lent_end: u64,
-    /// Pays for blocks to come.
+    /// Pays for later blocks.
     room: Reserved,
 }
 
 #[derive(Debug)]
 struct Piece {
     bytes: Bytes,
-    /// Where it ends in the body.
+    /// Where the piece ends in the body.
     end: u64,
-    /// Pays for it; none where it is the exchange's own.
+    /// The reservation of its block; `None` for a chunk that was not copied, which its exchange pays for.
     room: Option<Arc<Reserved>>,
 }
 
@@ -71,7 +71,7 @@ impl Pieces {
         self.kept_bytes
     }
 
-    /// How many pieces it is in.
+    /// How many pieces there are.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.pieces.len()
@@ -87,8 +87,8 @@ impl Pieces {
         self.lent > 0
     }
 
-    /// Copies as much of a chunk as there is room for, and takes it off the chunk. Where only a window is kept, blocks are
-    /// no larger than that.
+    /// Copies as much of a chunk as there is room for, and takes that off the chunk. Where only a window is kept,
+    /// blocks are no larger than the window.
     pub(super) fn copy_in(&mut self, chunk: &mut Bytes, window_bytes: Option<u64>) {
         while !chunk.is_empty() {
             let Some(block) = self.filling.as_mut() else {
@@ -120,7 +120,7 @@ impl Pieces {
         true
     }
 
-    /// Takes a chunk as it is.
+    /// Adds a chunk as it is, without copying it.
     pub(super) fn lend(&mut self, chunk: Bytes) {
         self.seal();
         self.kept_bytes += chunk.len() as u64;
@@ -129,8 +129,8 @@ impl Pieces {
         self.pieces.push_back(Piece { bytes: chunk, end: self.lent_end, room: None });
     }
 
-    /// From here on only a window is kept: nothing more is set aside, and what is there counts as one.
-    pub(super) fn pass(&mut self) {
+    /// From here on only a window is kept: no more memory is set aside, and what is kept is charged as a window.
+    pub(super) fn stop_keeping(&mut self) {
         self.seal();
         self.room.shrink_to(0);
         self.room.turn(Use::Windows);
@@ -143,15 +143,15 @@ impl Pieces {
         self.filling = None;
     }
 
-    /// Makes a piece of what was filled in since the last one.
+    /// Makes a piece of what the block was filled with since its last piece.
     fn split_off(&mut self) {
         let Some(block) = self.filling.as_mut().filter(|block| !block.bytes.is_empty()) else { return };
         let (bytes, room) = (block.bytes.split().freeze(), Some(Arc::clone(&block.room)));
         self.pieces.push_back(Piece { bytes, end: self.dropped_bytes + self.kept_bytes, room });
     }
 
-    /// Lets go what a reader at `fastest` has read and a window does not hold; and all before a chunk that was not copied,
-    /// once that is read: nothing pays for it in the window.
+    /// Drops what a reader at `fastest` has read and the window does not hold. A chunk that was not copied is dropped
+    /// once it is read, with all before it: nothing pays for it in the window.
     pub(super) fn trim(&mut self, fastest: u64, window_bytes: u64) {
         while let Some(first) = self.pieces.front()
             && first.end <= fastest
@@ -164,7 +164,7 @@ impl Pieces {
         }
     }
 
-    /// What there is from `position` on, as one frame; none where there is nothing yet. `whole` where nothing more comes.
+    /// The next bytes from `position` on, as one frame; `None` where there are none yet. `whole`: no more will come.
     pub(super) fn at(&mut self, position: u64, whole: bool) -> Option<Bytes> {
         let split_at = self.pieces.back().map_or(self.dropped_bytes, |last| last.end);
         if position >= split_at {
@@ -187,8 +187,8 @@ impl Pieces {
         })
     }
 
-    /// All of it as one, charged as an entry; none where there is no room for that. Those who still read it share it from
-    /// here on.
+    /// All of the body as one piece, charged as an entry; `None` where there is no room for that. Readers that are not
+    /// done read this piece from here on.
     pub(super) fn joined(&mut self) -> Option<Content> {
         self.seal();
         self.room.shrink_to(0);
@@ -202,7 +202,7 @@ impl Pieces {
         Some(Content::kept(whole.0, whole.1))
     }
 
-    /// A single piece of a block that holds hardly more.
+    /// The only piece, if it takes up at least seven eighths of its block.
     fn as_one_piece(&self) -> Option<(Bytes, Arc<Reserved>)> {
         let Some(Piece { bytes, room: Some(room), .. }) = self.pieces.front().filter(|_| self.pieces.len() == 1) else {
             return None;
@@ -217,7 +217,7 @@ impl Pieces {
     fn copied_together(&mut self) -> Option<(Bytes, Arc<Reserved>)> {
         let room = Arc::new(self.room.others(Use::Entries, self.kept_bytes)?);
         let mut whole = BytesMut::with_capacity(usize::try_from(self.kept_bytes).ok()?);
-        // One after the other is let go as it is copied.
+        // Each piece is freed as soon as it is copied.
         for piece in std::mem::take(&mut self.pieces) {
             whole.extend_from_slice(&piece.bytes);
         }

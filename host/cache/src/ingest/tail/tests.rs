@@ -55,7 +55,7 @@ async fn past_its_bound_the_fastest_reader_sets_the_pace_and_the_slowest_is_cut(
     assert_eq!(next(&mut fast).await, Some(Ok("efgh".into())));
     tokio::task::yield_now().await;
     assert!(tail.read().is_none(), "the first bytes are gone");
-    assert_eq!(waiting.await.unwrap(), (Appended::Passing, Appended::Passing, 1));
+    assert_eq!(waiting.await.unwrap(), (Appended::Unkept, Appended::Unkept, 1));
     assert!(next(&mut slow).await.unwrap().unwrap_err().contains("fell behind"));
     assert_eq!(next(&mut fast).await, Some(Ok("ijkl".into())));
     drop(fast);
@@ -63,7 +63,7 @@ async fn past_its_bound_the_fastest_reader_sets_the_pace_and_the_slowest_is_cut(
     assert_eq!(tail.complete(), None);
 }
 
-/// Chunks of a body that is passed through come from an exchange, which gives another when they are written.
+/// Appends chunks as an exchange gives them: the next one when the last one is written.
 async fn append_all(tail: Arc<Tail>, chunks: usize, bytes: usize) -> Appended {
     let mut appended = Appended::Kept;
     for _ in 0..chunks {
@@ -86,7 +86,7 @@ async fn what_finds_no_room_is_passed_through_and_gives_back_what_it_had() {
     let mut reader = tail.read().unwrap();
     let filling = tokio::spawn(append_all(Arc::clone(&tail), 20, 20 << 10));
     settle().await;
-    assert_eq!(tail.passes(), Some(Passing::NoRoom));
+    assert_eq!(tail.why_unkept(), Some(Unkept::NoRoom));
     assert!(used() <= 200 << 10, "{}", used());
     assert!(!filling.is_finished(), "the reader sets the pace");
     let mut read = 0;
@@ -95,7 +95,7 @@ async fn what_finds_no_room_is_passed_through_and_gives_back_what_it_had() {
         settle().await;
         assert!(used() <= 200 << 10, "{}", used());
     }
-    assert_eq!(filling.await.unwrap(), Appended::Passing);
+    assert_eq!(filling.await.unwrap(), Appended::Unkept);
     assert!(used() <= 2 * SCARCE_WINDOW_BYTES, "a window is kept, not {}", used());
     assert_eq!(tail.complete(), None);
     assert_eq!(next(&mut reader).await, None);
@@ -107,7 +107,7 @@ async fn what_finds_no_room_is_passed_through_and_gives_back_what_it_had() {
 async fn where_nothing_is_left_chunks_are_handed_on_and_the_account_holds() {
     let budget = MemoryBudget::new(100);
     let _others = budget.reserve(Use::Streams, 100).unwrap();
-    let tail = Tail::passing(1 << 20, budget.nothing(Use::Windows));
+    let tail = Tail::unkept(1 << 20, budget.nothing(Use::Windows));
     let (mut fast, mut slow) = (tail.read().unwrap(), tail.read().unwrap());
     let filling = tokio::spawn(append_all(Arc::clone(&tail), 30, 1000));
     for _ in 0..30 {
@@ -115,13 +115,13 @@ async fn where_nothing_is_left_chunks_are_handed_on_and_the_account_holds() {
         assert_eq!(next(&mut fast).await.unwrap().unwrap().len(), 1000, "as they came");
         assert_eq!(budget.stats().used_bytes, 100);
     }
-    assert_eq!(filling.await.unwrap(), Appended::Passing);
+    assert_eq!(filling.await.unwrap(), Appended::Unkept);
     assert!(next(&mut slow).await.unwrap().is_err(), "nothing is kept for it");
     let windows = &budget.stats().uses[Use::Windows as usize];
     assert!(windows.bytes == 0 && windows.refused >= 30, "{windows:?}");
 }
 
-/// What was copied before it lies within the window, and the chunk behind it is nobody's: it must not hold up the next one.
+/// A chunk that was not copied must not hold up the next one, although what was copied before it is within the window.
 #[tokio::test]
 async fn a_chunk_that_was_handed_on_is_let_go_with_all_before_it() {
     let budget = MemoryBudget::new(128 << 10);
@@ -138,14 +138,14 @@ async fn a_chunk_that_was_handed_on_is_let_go_with_all_before_it() {
             read += next(&mut reader).await.unwrap().unwrap().len();
         }
         let appended = tokio::time::timeout(Duration::from_secs(10), appending).await;
-        assert_eq!(appended.expect("it goes on").unwrap(), Appended::Passing, "chunk {number}");
+        assert_eq!(appended.expect("it goes on").unwrap(), Appended::Unkept, "chunk {number}");
     }
 }
 
 #[tokio::test]
 async fn a_window_shrinks_by_half_each_time_that_there_is_no_room_for_it() {
     let budget = MemoryBudget::new(9 << 10);
-    let tail = Tail::passing(1 << 20, budget.nothing(Use::Windows));
+    let tail = Tail::unkept(1 << 20, budget.nothing(Use::Windows));
     let mut reader = tail.read().unwrap();
     let mut windows = Vec::new();
     for _ in 0..8 {
@@ -159,7 +159,7 @@ async fn a_window_shrinks_by_half_each_time_that_there_is_no_room_for_it() {
     assert!(budget.stats().used_bytes <= 8 << 10);
 }
 
-/// 32 bytes of a `Bytes`, and a read buffer that it holds alive, for each byte of content: that is not kept.
+/// Not kept: for each byte of content the 32 bytes of a `Bytes`, and the read buffer that it keeps alive.
 #[tokio::test]
 async fn a_body_that_comes_byte_by_byte_takes_what_it_is_long() {
     let budget = MemoryBudget::unbounded();
@@ -203,7 +203,7 @@ async fn a_body_that_can_not_be_made_one_is_not_stored_and_read_all_the_same() {
     let tail = Tail::new(1 << 20, 1 << 10, budget.reserve(Use::Fills, 80_000).unwrap());
     let reader = tail.read().unwrap();
     tail.append(vec![7; 80_000].into()).await;
-    assert_eq!((tail.complete(), tail.passes()), (None, Some(Passing::NoRoom)));
+    assert_eq!((tail.complete(), tail.why_unkept()), (None, Some(Unkept::NoRoom)));
     assert_eq!(reader.collect().await.unwrap().to_bytes().len(), 80_000);
 }
 

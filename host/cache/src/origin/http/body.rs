@@ -13,7 +13,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::body::{Body, BoxError, Whole};
 use crate::origin::OriginError;
 
-/// A request body that notes when it last moved: the origin owes nothing while the client is still sending.
+/// A request body that notes when it last moved: no deadline runs while the client is still sending.
 pub(super) struct Upload {
     inner: Body,
     progress: Arc<Progress>,
@@ -22,14 +22,14 @@ pub(super) struct Upload {
 /// How far a request body has come.
 pub(super) struct Progress(Mutex<Sent>);
 
-/// A request body on its way.
+/// The state of a request body on its way.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Sent {
-    /// All of it was sent, the last of it then.
+    /// All of it was sent, the last of it at this time.
     All(Instant),
-    /// The origin has not taken more of it since then.
+    /// The origin has not taken more of it since this time.
     Stuck(Instant),
-    /// The client has more to send: the origin owes nothing.
+    /// The client has more to send, and the origin waits for it.
     Awaited,
 }
 
@@ -88,7 +88,7 @@ impl Download {
         OriginError::Deadline { origin: self.origin.to_string(), what, deadline_ms }.into()
     }
 
-    /// Nothing came: for how long may that go on?
+    /// Ready with an error when nothing has come until a deadline.
     fn poll_deadlines(&mut self, cx: &mut Context<'_>) -> Poll<BoxError> {
         let (idle, total_at) = (self.idle_deadline, self.total_at);
         let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep_until(total_at.min(Instant::now() + idle))));

@@ -1,4 +1,4 @@
-//! The origin itself: which connections a request may take, and what it is addressed to.
+//! The HTTP origin: which connections a request may use, and which authority and target it gets.
 
 use std::path::PathBuf;
 
@@ -26,7 +26,7 @@ pub enum BadOrigin {
         /// What is wrong with it.
         reason: String,
     },
-    /// There is nothing to trust.
+    /// This machine trusts no certificates, so no `https` origin can be reached.
     #[error(
         "this machine trusts no certificates, so no https origin can be reached; install its CA certificates (the \
          package ca-certificates) or name a tls_ca_file"
@@ -35,12 +35,12 @@ pub enum BadOrigin {
     /// TLS could not be set up.
     #[error("TLS could not be set up: {reason}")]
     Tls {
-        /// What rustls said.
+        /// The error of rustls.
         reason: String,
     },
 }
 
-/// The same for all streams of a connection: as much as they may have together, so that none waits for another.
+/// The HTTP/2 window of a whole connection: as much as its streams may have together, so that none waits for another.
 const CONNECTION_WINDOW_BYTES: u32 = 64 << 20;
 
 /// An HTTP origin.
@@ -48,7 +48,7 @@ pub struct HttpOrigin {
     pub(super) config: OriginConfig,
     pub(super) name: String,
     pub(super) pooled: Client<Dial, Upload>,
-    /// Makes a new connection for each request: a retry must not meet the next dead one.
+    /// Makes a new connection for each request: a retry must not get another broken one.
     pub(super) fresh: Client<Dial, Upload>,
     /// Makes a new HTTP/1.1 connection for a request that is to switch to another protocol: HTTP/2 has no `Upgrade`.
     pub(super) switching: Client<Dial, Upload>,
@@ -71,7 +71,7 @@ impl HttpOrigin {
                 .http1_max_buf_size(READ_BYTES)
                 // RFC 9112 section 5.1: a proxy "MUST remove any such whitespace from a response message before forwarding".
                 .http1_allow_spaces_after_header_name_in_responses(true)
-                // hyper takes 100 where nobody says anything.
+                // The default of hyper is 100.
                 .http1_max_headers(config.fields_max.as_usize())
                 .http2_max_header_list_size(u32::try_from(READ_BYTES).unwrap_or(u32::MAX))
                 .http2_only(http2_only)
@@ -88,7 +88,7 @@ impl HttpOrigin {
         })
     }
 
-    /// Its URL, as in errors.
+    /// The origin's URL, as it stands in errors.
     pub fn name(&self) -> &str {
         &self.name
     }

@@ -16,12 +16,12 @@ use crate::setting::{Count, DAY, HOUR, MS, Span};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OriginConfig {
-    /// Where it is: `http://` or `https://`, a host, and a path that all requests begin with where there is one.
+    /// The origin's URL: `http://` or `https://`, a host, and optionally a path that all requests begin with.
     pub url: OriginUrl,
-    /// Which HTTP it is spoken to in. Default: as TLS negotiates, HTTP/1.1 without TLS.
+    /// Which version of HTTP the origin is asked in. Default: as TLS negotiates, HTTP/1.1 without TLS.
     #[serde(default)]
     pub http: Protocol,
-    /// Whose host name the origin is asked for. Default: the client's.
+    /// Which host name the origin is asked for. Default: the one that the client asked for.
     #[serde(default)]
     pub host_header: HostHeader,
     /// Name resolution, TCP and TLS together may take this long. Default 3 s.
@@ -43,7 +43,7 @@ pub struct OriginConfig {
     /// Idle connections kept at most. Default 128; 0 keeps none.
     #[serde(default = "defaults::idle_connections_max")]
     pub idle_connections_max: Count<0, 65_535>,
-    /// Fields of a response at most; with more it is broken. Default 512.
+    /// Fields of a response at most; a response with more counts as broken. Default 512.
     #[serde(default = "defaults::fields_max")]
     pub fields_max: Count<16, 10_000>,
     /// PEM file with certificates to trust beside those of the operating system.
@@ -124,10 +124,10 @@ pub fn url_or_table<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
     deserializer.deserialize_any(UrlOrTable).map(Some)
 }
 
-/// Which HTTP an origin is spoken to in.
+/// Which version of HTTP an origin is asked in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Protocol {
-    /// What TLS negotiates (ALPN); HTTP/1.1 without TLS.
+    /// The version that TLS negotiates (ALPN); HTTP/1.1 without TLS.
     #[default]
     #[serde(rename = "auto")]
     Auto,
@@ -139,7 +139,7 @@ pub enum Protocol {
     Http2,
 }
 
-/// Whose host name an origin is asked for.
+/// Which host name an origin is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HostHeader {
@@ -155,7 +155,7 @@ pub enum HostHeader {
 pub struct OriginUrl {
     pub(super) scheme: Scheme,
     pub(super) authority: Authority,
-    /// Without a slash at the end; empty where there is none.
+    /// The path, without a slash at the end; empty where there is none.
     pub(super) base: String,
 }
 
@@ -182,19 +182,20 @@ impl OriginUrl {
         &self.authority
     }
 
-    /// Whether it is spoken to over TLS.
+    /// Whether the origin is asked over TLS.
     pub fn is_https(&self) -> bool {
         self.scheme == Scheme::HTTPS
     }
 
-    /// Whether it leads to an address of this machine that is listened at. A name other than `localhost` may lead anywhere.
+    /// Whether the URL leads to an address that this machine listens at. Names other than `localhost` are not resolved:
+    /// they are taken to lead elsewhere.
     pub fn is_at(&self, address: SocketAddr) -> bool {
         let host = self.authority.host().trim_start_matches('[').trim_end_matches(']');
         let port = self.authority.port_u16().unwrap_or(if self.is_https() { 443 } else { 80 });
         let listened = address.ip().to_canonical();
         let is_local = listened.is_loopback() || listened.is_unspecified();
         let is_here = match host.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
-            // What is unspecified is this machine, and is dialled by a loopback address.
+            // An unspecified address stands for this machine, and is dialled by a loopback address.
             Ok(ip) => {
                 ip == listened || is_local && ip.is_unspecified() || listened.is_unspecified() && ip.is_loopback()
             }

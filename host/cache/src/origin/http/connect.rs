@@ -1,4 +1,4 @@
-//! Dials the origin, whatever host a request names, and remembers of each connection what a retry must know.
+//! Connects to the origin, whatever host a request names, and notes for each connection what a retry must know.
 
 use std::future::Future;
 use std::io;
@@ -22,7 +22,7 @@ use tower::Service;
 use super::{BadOrigin, OriginConfig, Protocol};
 use crate::body::BoxError;
 
-/// How long a name that has several addresses is tried at the first of them alone (RFC 8305 section 8).
+/// How long a connection to the first of several addresses is tried before others are tried too (RFC 8305 section 8).
 const HAPPY_EYEBALLS: Duration = Duration::from_millis(250);
 
 /// Makes connections to one origin.
@@ -112,11 +112,11 @@ pub(super) struct Wire {
 /// What happened on a connection so far, as far as a retry must know it.
 #[derive(Debug, Default)]
 struct Story {
-    /// Something was ever read.
+    /// Whether anything was ever read.
     answered: AtomicBool,
-    /// Something was written after something was read: a second request, on HTTP/1.1.
+    /// Whether anything was written after something was read: on HTTP/1.1 that is a second request.
     reused: AtomicBool,
-    /// Nothing was read since the last write.
+    /// Whether nothing was read since the last write.
     silent: AtomicBool,
 }
 
@@ -134,8 +134,9 @@ impl Story {
     }
 }
 
-/// Whether a connection that failed was an old one that died before a byte of the response came: the origin had closed
-/// it while the request was on its way. On HTTP/2, where many share a connection, any old one counts.
+/// Whether a connection that failed was a reused one that broke before a byte of the response came: the origin had
+/// closed it while the request was on its way. On HTTP/2, where many requests use one connection, any reused one
+/// counts.
 pub(super) fn died_unanswered(connected: &Connected) -> bool {
     let mut extensions = Extensions::new();
     connected.get_extras(&mut extensions);

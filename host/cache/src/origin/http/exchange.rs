@@ -27,7 +27,7 @@ use crate::origin::OriginError;
 enum Failed {
     Sending(Error),
     Deadline(&'static str, Duration),
-    /// Interim responses, and no end of them.
+    /// More interim responses than allowed.
     Interims,
 }
 
@@ -50,8 +50,8 @@ pub(super) async fn exchange(origin: &HttpOrigin, request: Request<Body>) -> Res
     }))
 }
 
-/// A request without a body whose method is idempotent may be sent twice (RFC 9110 section 9.2.2): it is, once, if an
-/// old connection died under it before a byte of the response had come.
+/// A request without a body whose method is idempotent may be sent twice (RFC 9110 section 9.2.2). That is done once,
+/// if it was sent on a reused connection that broke before a byte of the response had come.
 async fn attempts(origin: &HttpOrigin, mut request: Request<Body>) -> Result<Response<Incoming>, OriginError> {
     origin.address(&mut request)?;
     let replayable = request.method().is_idempotent() && request.body().is_end_stream();
@@ -102,13 +102,13 @@ async fn attempt(
     if leaves_doubt(response.status(), response.headers())
         && let Some(connected) = &*connection.connection_metadata()
     {
-        // Nobody knows what comes next there: no other request is sent on it.
+        // It is uncertain what comes next on this connection: no other request is sent on it.
         connected.poison();
     }
     Ok(response)
 }
 
-/// The response, if it comes before a deadline passes or too much else has come.
+/// The response, unless a deadline passes or too many interim responses come first.
 async fn in_time(
     sent: ResponseFuture,
     connection: &mut CaptureConnection,
@@ -132,8 +132,8 @@ async fn in_time(
     }
 }
 
-/// Ends when the origin has not taken more of the request's body, or since that was sent has not begun a response, for too
-/// long. While the client has more to send, the origin owes nothing; how long a client may take is not decided here.
+/// Ends when for too long the origin has taken no more of the request's body or, once all of it was sent, has not begun
+/// a response. While the client has more to send, no deadline runs; how long a client may take is not decided here.
 async fn overdue(connected: Instant, progress: &Progress, origin: &HttpOrigin) -> Failed {
     loop {
         let (what, since, deadline) = match progress.state() {
@@ -145,7 +145,7 @@ async fn overdue(connected: Instant, progress: &Progress, origin: &HttpOrigin) -
         if at <= Instant::now() {
             return Failed::Deadline(what, deadline);
         }
-        // The body may end meanwhile, and the shorter deadline count from then: look again in good time.
+        // The body may end meanwhile, and a shorter deadline run from then on: look again in good time.
         sleep_until(at.min(Instant::now() + origin.config.first_byte_deadline.get())).await;
     }
 }

@@ -1,5 +1,5 @@
-//! The interim responses (RFC 9110 section 15.2) that an HTTP/1.1 origin sends before its response: they go to whoever
-//! takes them, and there is an end to them. Over HTTP/2 hyper drops them; there the first-byte deadline is the end.
+//! The interim responses (RFC 9110 section 15.2) that an HTTP/1.1 origin sends before its response: they are forwarded,
+//! within bounds. Over HTTP/2 hyper drops them, and the first-byte deadline is their only bound.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +16,7 @@ pub(super) const RESPONSES_MAX: usize = 32;
 /// Bytes of their fields together, as much as the head of the response itself may have.
 pub(super) const BYTES_MAX: usize = READ_BYTES;
 
-/// How much has come before a response so far.
+/// Counts the interim responses that have come before a response so far.
 #[derive(Debug, Default)]
 pub(super) struct Interims {
     responses: AtomicUsize,
@@ -25,7 +25,7 @@ pub(super) struct Interims {
 }
 
 impl Interims {
-    /// Counts those that are sent in answer to a request, and passes them on to the request's [`Interim`].
+    /// Counts the interim responses to a request, and forwards them to the request's [`Interim`].
     pub(super) fn of<B>(request: &mut Request<B>) -> Arc<Self> {
         let interims = Arc::new(Self::default());
         let (noting, to) = (Arc::clone(&interims), request.extensions_mut().remove::<Interim>());
@@ -39,7 +39,7 @@ impl Interims {
         interims
     }
 
-    /// Whether one more is within the bounds.
+    /// Counts one more. True while the bounds are kept.
     fn note(&self, fields: &HeaderMap) -> bool {
         let bytes = fields.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
         let responses = self.responses.fetch_add(1, Ordering::Relaxed) + 1;
@@ -51,7 +51,7 @@ impl Interims {
         within
     }
 
-    /// Ends when more has come than may.
+    /// Ends when more have come than the bounds allow.
     pub(super) async fn too_many(&self) {
         self.too_many.notified().await;
     }

@@ -1,4 +1,4 @@
-//! What errors of the client library say.
+//! Texts for errors of the HTTP client library.
 
 use std::error::Error as StdError;
 
@@ -7,7 +7,7 @@ pub(super) fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<I
     std::iter::successors(Some(error), |error: &&'a (dyn StdError + 'static)| (*error).source())
 }
 
-/// What an error says, from where it was first noticed.
+/// The texts of an error and its causes, the outermost first.
 pub(super) fn reason(error: &(dyn StdError + 'static)) -> String {
     let mut said: Vec<String> = Vec::new();
     for error in causes(error) {
@@ -16,7 +16,7 @@ pub(super) fn reason(error: &(dyn StdError + 'static)) -> String {
         said.retain(|outer| !outer.contains(&text));
         said.push(text);
     }
-    // The outermost words name a step inside the client library.
+    // The outermost text only names a step inside the client library.
     let outermost = usize::from(said.len() > 1 && said[0].starts_with("client error"));
     said.split_off(outermost).join(": ")
 }

@@ -1,4 +1,4 @@
-//! Where an origin is asked for a target.
+//! The URIs at which an origin is asked: below its base path.
 
 use std::borrow::Cow;
 
@@ -26,7 +26,7 @@ impl OriginUrl {
     }
 }
 
-/// A target of which no dot segment reaches above its root: what the origin has beside the base path is not asked for. RFC
+/// A target without dot segments that reach above its root, so that only what is below the base path is asked for. RFC
 /// 3986 section 5.2.4: `/../a` is `/a`.
 fn below_the_root(target: &str) -> Cow<'_, str> {
     let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));

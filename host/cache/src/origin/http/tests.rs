@@ -179,7 +179,7 @@ async fn a_body_that_stalls_misses_the_idle_deadline_and_a_drip_the_total_one() 
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });
-    // The head has to come within it.
+    // The head of the response has to come within the total deadline.
     let (idle, total) = (Span::of(SHORT * 100), Span::of(SHORT * 10));
     let config = OriginConfig { idle_body_deadline: idle, total_deadline: total, ..drips.await };
     let error = body_failure(&config).await;

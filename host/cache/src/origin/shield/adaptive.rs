@@ -7,15 +7,15 @@
 
 use std::time::Duration;
 
-/// A latency this much above that of an idle origin is not yet a queue.
+/// A latency up to this many times that of an idle origin is not yet a sign of a queue.
 const TOLERANCE: f64 = 1.25;
-/// Responses that the latency of an idle origin is measured by.
+/// How many responses the latency of an idle origin is measured by.
 const MEASURED: u32 = 50;
-/// How often it is measured.
+/// How often that latency is measured.
 const MEASURED_EVERY: Duration = Duration::from_secs(60);
 /// Weight of one response in the present latency.
 const RECENT_WEIGHT: f64 = 1.0 / 20.0;
-/// Part of the way to the new limit that one response moves it.
+/// Part of the way to a new limit by which one response moves the limit.
 const STEP: f64 = 0.1;
 
 #[derive(Debug)]
@@ -28,7 +28,8 @@ pub(super) struct Adaptive {
 
 #[derive(Debug)]
 enum Phase {
-    /// Few are let through; those that were under way before don't count.
+    /// Few requests are let through, to measure the latency of an idle origin. Those that were under way before
+    /// (`stragglers`) don't count.
     Measuring {
         stragglers: usize,
         measured: u32,
@@ -42,7 +43,7 @@ enum Phase {
 }
 
 impl Adaptive {
-    /// Begins by measuring; then from the middle between the bounds.
+    /// Begins by measuring; the limit then starts from the geometric mean of the bounds.
     pub(super) fn new(min: usize, max: usize) -> Self {
         let (min, max) = (min as f64, max as f64);
         Self { limit: (min * max).sqrt(), min, max, phase: Phase::measuring(0) }
@@ -56,7 +57,7 @@ impl Adaptive {
         limit.max(1)
     }
 
-    /// A response began after `latency`, while `running` requests were under way.
+    /// Notes that a response began after `latency`, while `running` requests were under way.
     pub(super) fn answered(&mut self, latency: Duration, running: usize, now: Duration) {
         let secs = latency.as_secs_f64().max(1e-6);
         match &mut self.phase {
@@ -82,7 +83,7 @@ impl Adaptive {
         }
     }
 
-    /// A request missed a deadline, or the origin said that it is overloaded.
+    /// Notes that a request missed a deadline, or that the origin said that it is overloaded.
     pub(super) fn overloaded(&mut self) {
         self.move_to(self.limit / 2.0);
     }
@@ -102,7 +103,7 @@ impl Phase {
 mod tests {
     use super::*;
 
-    /// What it comes to in front of an origin that works on so many requests at once, 10 ms each, and has the others wait
+    /// The limit in front of an origin that works on `workers` requests at once, 10 ms each, and has the others wait
     /// inside it.
     fn settled(adaptive: &mut Adaptive, workers: f64, minutes: u32) -> usize {
         for second in 0..minutes * 60 {

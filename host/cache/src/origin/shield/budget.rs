@@ -1,13 +1,13 @@
 //! The retry budget: each request pays a part of a token in, each retry takes a whole one. So retries stay a small share
 //! of the requests, and when the origin fails altogether they do not double its load.
 //!
-//! What is saved up is everybody's: no client takes more of it than it leaves.
+//! Saved tokens are there for all clients: no client takes more of them than it leaves.
 
 use std::collections::VecDeque;
 
 use crate::holdings::Holder;
 
-/// Retries that are remembered with whose they were.
+/// Retries whose clients are remembered.
 const TAKEN_MAX: usize = 1024;
 
 #[derive(Debug)]
@@ -16,18 +16,18 @@ pub(super) struct RetryBudget {
     saved: u32,
     share_percent: u32,
     saved_max: u32,
-    /// Who took the tokens that are missing, the first to have done so in front.
+    /// The clients that took the missing tokens, the first in front.
     taken: VecDeque<Holder>,
 }
 
 impl RetryBudget {
-    /// A full one.
+    /// A full budget.
     pub(super) const fn new(share_percent: u32, burst: u32) -> Self {
         let saved_max = burst.saturating_mul(100);
         Self { saved: saved_max, share_percent, saved_max, taken: VecDeque::new() }
     }
 
-    /// A request was sent.
+    /// Pays in for a request that is sent.
     pub(super) fn pay_in(&mut self) {
         self.saved = self.saved.saturating_add(self.share_percent).min(self.saved_max);
         let missing = (self.saved_max - self.saved).div_ceil(100) as usize;
@@ -36,7 +36,7 @@ impl RetryBudget {
         }
     }
 
-    /// Whether there is a retry left for this client; it is taken then.
+    /// Takes a token for a retry of this client. False if there is none left for it.
     pub(super) fn take(&mut self, client: Holder) -> bool {
         let Some(left) = self.saved.checked_sub(100) else { return false };
         let own = self.taken.iter().filter(|holder| **holder == client).count();

@@ -16,14 +16,14 @@ pub struct ProtectConfig {
     pub adaptive: bool,
     /// The lowest limit that `adaptive` may come to. Default 8.
     pub requests_min: Count<1, 1_000_000>,
-    /// Requests that wait for one of these to end; what comes on top is refused. Default 1024.
+    /// Requests that may wait for a place at the origin; further ones are refused. Default 1024.
     pub queue_max: Count<0, 1_000_000>,
-    /// How long one may wait there. Default 1 s.
+    /// How long a request may wait for a place. Default 1 s.
     pub queue_deadline: Span<MS, HOUR>,
-    /// How long a client may let a request lie at the origin: to send `progress_min` more of its content, or to take as much
-    /// of a response that is passed through. Past it, it loses its place. Default 30 s.
+    /// How long a client may take to send `progress_min` more of its request's content, or to read as much of a
+    /// response that is not stored. Past it, the request loses its place at the origin. Default 30 s.
     pub progress_deadline: Span<SECOND, DAY>,
-    /// How much that is. Default 1 KiB.
+    /// How much a client must move within `progress_deadline`. Default 1 KiB.
     pub progress_min: Size<1, GIB>,
     /// `[tenant.protect.retry]`.
     pub retry: RetryConfig,
@@ -46,23 +46,23 @@ pub struct RetryConfig {
     pub pause: Span<0, MINUTE>,
 }
 
-/// When the origin is not asked at all.
+/// When the origin is not asked at all, because too many requests fail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BreakerConfig {
     /// Whether there is a breaker. Default yes.
     pub enabled: bool,
-    /// It opens where so many per cent of the requests within the window failed: no connection, no response, a deadline, a
-    /// body that broke off, or one of 500, 502, 503 and 504. Default 50.
+    /// The breaker opens where so many per cent of the requests within the window failed: no connection, no response, a
+    /// deadline, a body that broke off, or one of 500, 502, 503 and 504. Default 50.
     pub failed_percent: Percent<1>,
-    /// Fewer requests within the window say nothing. Default 20.
+    /// With fewer requests within the window the breaker does not open. Default 20.
     pub requests_min: Count<1, 1_000_000>,
-    /// The time that is looked back on. Default 10 s.
+    /// How far back requests are counted. Default 10 s.
     pub window: Span<{ 10 * MS }, HOUR>,
-    /// How long it is open the first time; each further time in a row is twice as long. A random part of up to half is
-    /// taken off, so that the nodes of a fleet don't come back together. Default 1 s.
+    /// How long the breaker is open the first time; each further time in a row is twice as long. A random part of up to
+    /// half is taken off, so that the nodes of a fleet don't come back together. Default 1 s.
     pub pause: Span<MS, DAY>,
-    /// Upper bound of that. Default 60 s.
+    /// Upper bound of the pause. Default 60 s.
     pub pause_max: Span<MS, DAY>,
     /// Requests that are let through after the pause; it closes when that many have succeeded. Default 3.
     pub probes: Count<1, 1000>,
@@ -113,7 +113,7 @@ impl ProtectConfig {
     /// Checks the settings against each other.
     ///
     /// # Errors
-    /// The first that can't work: its key, its value, why, and what to do.
+    /// The first setting that can't work: its key, its value, why, and what to do.
     pub fn check(&self) -> Result<(), (Key, String, &'static str, &'static str)> {
         if self.adaptive && self.requests_min > self.requests_max {
             let (reason, remedy) = ("the limit would move from it down to requests_max", "set requests_max or less");

@@ -1,9 +1,9 @@
-//! Who may go to the origin now: a limit of requests under way, and a queue in front of it that is bounded in length.
+//! The limit of requests under way at the origin, and the queue in front of it, which is bounded in length.
 //!
-//! Nobody is limited while there is room. Where there is none, the next place goes to the client that holds fewest (and to
-//! whoever came first, where clients hold as many); where the queue is full, the last to come of the client that has most in
-//! it is refused; and places whose clients do not move go to those who wait and hold fewer ([`reclaim`](super::reclaim)).
-//! What nobody waits for never queues.
+//! No client is limited while there is room. Where there is none, the next place goes to the client that holds the
+//! fewest (among equals to the request that came first). Where the queue is full, the newest request of the client that
+//! has most in it is refused. A place whose client makes no progress goes to one that waits and holds fewer
+//! ([`reclaim`](super::reclaim)). Requests that nobody waits for never queue.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -23,18 +23,18 @@ use super::reclaim::Stalled;
 use crate::holdings::Holdings;
 use crate::origin::Urgency;
 
-/// Places are looked through for those that have to yield no more often than this, however many wait.
+/// Places are searched for those that have to yield no more often than this, however many requests wait.
 pub(super) const RECLAIMED_EVERY: Duration = Duration::from_millis(50);
 
-/// How often it is looked for clients that missed the deadline for progress: so many times within it.
+/// How often within the deadline for progress it is checked which clients have missed it.
 const SWEEPS: u32 = 8;
 
-/// What is asked of clients while they hold a place.
+/// The progress that a client has to make while it holds a place.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
-    /// A client is waited for no longer than this
+    /// How long a client is waited for, at most, until it has moved `bytes_min` more.
     pub(super) deadline: Duration,
-    /// for so many bytes.
+    /// Bytes that count as progress.
     pub(super) bytes_min: u64,
 }
 
@@ -56,18 +56,18 @@ struct State {
     /// Places that were taken away since the start.
     lost: u64,
     reclaimed_at: Option<Duration>,
-    /// Whether somebody looks for clients that miss their deadline.
+    /// Whether a task looks for clients that miss the deadline for progress.
     is_watched: bool,
 }
 
-/// What a request finds at the gate.
+/// Whether a request is let through at once or has to wait.
 #[derive(Debug)]
 pub(super) enum Entered {
     Now(Permit),
     Queued(Waiting),
 }
 
-/// The right to be under way. Dropped, it goes to the next.
+/// The right of a request to be under way. When it is dropped, the next request gets it.
 #[derive(Debug)]
 pub(super) struct Permit {
     gate: Arc<Gate>,
@@ -75,7 +75,8 @@ pub(super) struct Permit {
     pub(super) place: Arc<Place>,
 }
 
-/// A request in the queue: a permit once its turn has come, or a refusal where it has to yield. Dropped, it is given up.
+/// A request in the queue. It resolves to a permit once its turn has come, or to a refusal if it has to yield. Dropping
+/// it takes the request out of the queue.
 #[derive(Debug)]
 pub(super) struct Waiting {
     gate: Arc<Gate>,
@@ -109,7 +110,7 @@ impl Gate {
         Arc::new(Self { state: Mutex::new(state), queue_max, patience })
     }
 
-    /// Goes through, or waits in the queue.
+    /// Lets a request through, or puts it into the queue.
     pub(super) fn enter(
         self: &Arc<Self>,
         urgency: Urgency,
@@ -140,7 +141,7 @@ impl Gate {
         Ok(Entered::Queued(waiting))
     }
 
-    /// Has places whose clients do not move yield to those who wait; called by them, now and then.
+    /// Takes places from clients that make no progress, for requests that wait; these call it now and then.
     pub(super) fn reclaim(self: &Arc<Self>, now: Duration) {
         let lost = self.state.lock().reclaim(self, now);
         end(lost);
@@ -158,7 +159,8 @@ impl Gate {
         Load { limit: state.limit, running: state.places.len(), queued: state.queue.len(), lost: state.lost }
     }
 
-    /// For as long as there are places in use, takes away those whose clients have missed the deadline for progress.
+    /// Starts a task, if there is none, that takes away places whose clients have missed the deadline for progress. It
+    /// ends when no place is in use.
     pub(super) fn watch(self: &Arc<Self>, clock: &Arc<dyn Clock>) {
         if std::mem::replace(&mut self.state.lock().is_watched, true) {
             return;
@@ -175,7 +177,7 @@ impl Gate {
         });
     }
 
-    /// False where no place is in use any more.
+    /// Takes away the places of clients that have missed the deadline. False where no place is in use any more.
     fn sweep(self: &Arc<Self>, now: Duration) -> bool {
         let mut state = self.state.lock();
         let lags = |place: &Place| Some(place.lag(now)).filter(|(lag, _)| *lag >= self.patience.deadline);
@@ -201,7 +203,7 @@ impl Gate {
     }
 }
 
-/// Not under the gate's lock: what is let go may come back to it.
+/// Must not be called under the gate's lock: what is dropped here may call the gate again.
 fn end(lost: Vec<Arc<Place>>) {
     lost.iter().for_each(|place| place.end());
 }
@@ -240,18 +242,20 @@ impl State {
         Some(place)
     }
 
-    /// Whoever is called counts as running from here on, whether it has noticed or not.
+    /// Calls requests from the queue while there is room. They count as running from here on, whether they have noticed
+    /// or not.
     fn call_next(&mut self, gate: &Arc<Gate>) {
         while self.has_room()
             && let Some(ticket) = self.queue.pop()
         {
             let permit = self.seat(gate, ticket.client);
-            // It can't be gone: it leaves the queue, under this lock, before it goes.
+            // The request can't have been dropped: it would have left the queue first, under this lock.
             let _ = ticket.called.send(Ok(permit));
         }
     }
 
-    /// Takes places away from clients that do not move, as long as whoever is next has less than they do.
+    /// Takes places away from clients that make no progress, as long as the next client in the queue holds fewer than
+    /// they do.
     fn reclaim(&mut self, gate: &Arc<Gate>, now: Duration) -> Vec<Arc<Place>> {
         let is_too_soon = self.reclaimed_at.is_some_and(|at| now.saturating_sub(at) < RECLAIMED_EVERY);
         if self.has_room() || self.queue.is_empty() || is_too_soon {
@@ -291,7 +295,7 @@ impl Future for Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        // Where it has been called and has not noticed, the permit is dropped with the channel.
+        // If the request has been called and has not noticed, its permit is dropped with the channel.
         let mut state = self.gate.state.lock();
         state.queue.remove(self.client, self.number);
     }

@@ -1,4 +1,4 @@
-//! A response body that counts as work at the origin until it has ended, or its client has not read on for too long.
+//! A response body that holds a place at the origin until it has ended, or its client has not read on for too long.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use super::trial::Watcher;
 use crate::body::{self, Body, BoxError};
 use crate::holdings::Holder;
 
-/// The place of a request at its origin, for as long as the connection lasts that it has switched to another protocol: an
-/// extension of the response.
+/// The place at the origin of a request that has switched its connection to another protocol, for as long as the
+/// connection lasts: an extension of the response.
 #[derive(Clone, Debug)]
 pub(crate) struct Switched {
     _permit: Arc<Permit>,
@@ -27,10 +27,10 @@ impl Switched {
 
 /// A body with the permit of its request.
 struct Held {
-    /// None when it has ended.
+    /// `None` once the body has ended.
     permit: Option<Permit>,
     watcher: Watcher,
-    /// Bytes of the part that the client has been given last.
+    /// Bytes in the part of the body that was handed to the client last.
     given: u64,
 }
 

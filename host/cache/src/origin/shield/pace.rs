@@ -1,9 +1,9 @@
-//! One direction of an exchange, as far as it waits for the client. Pure: time is an argument.
+//! How far a client lags behind in one direction of an exchange. Pure: time is an argument.
 
 use std::time::Duration;
 
-/// How long was waited for the client since it last moved as much as it must. Time in which the origin is waited for does not
-/// count, and a client that moves a byte now and then does not seem to move.
+/// How long the client has been waited for since it last moved as many bytes as it must. Time in which the origin is
+/// waited for does not count, and a byte now and then is no progress.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     since: Option<Duration>,

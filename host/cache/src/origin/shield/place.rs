@@ -1,5 +1,5 @@
-//! A place at the origin: one exchange, whose it is, and how far its client lags behind. It can be taken away from a client
-//! that does not move.
+//! A place at the origin: one exchange, its client, and how far that client lags behind. It can be taken away from a
+//! client that makes no progress.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -12,44 +12,44 @@ use super::pace::Pace;
 use crate::body::Body;
 use crate::origin::ClientFault;
 
-/// A client that lags no more than this is as fast as its network lets it be.
+/// A client that lags by less than this is as fast as its network lets it be.
 pub(super) const LAGS_FROM: Duration = Duration::from_millis(250);
 
-/// A place while it is held.
+/// A place at the origin while a request holds it.
 pub(super) struct Place {
     pub(super) client: Option<ShareKey>,
     bytes_min: u64,
     moves: Mutex<Moves>,
-    /// Why the client has lost it.
+    /// Why the client has lost the place; empty while it has not.
     lost: OnceLock<ClientFault>,
-    /// The response's content, which a client that does not read does not poll: it is let go from outside.
+    /// The response's content. A client that does not read does not poll it either, so it can be dropped from outside.
     pub(super) content: Mutex<Option<Body>>,
-    /// Who waits for the response, or for the next part of it.
+    /// Wakes the task that waits for the response, or for the next part of it.
     pub(super) receiver: AtomicWaker,
-    /// Who sends the request's content.
+    /// Wakes the task that sends the request's content.
     pub(super) sender: AtomicWaker,
 }
 
 #[derive(Default)]
 struct Moves {
-    /// The client sends the content of its request.
+    /// How the client sends the content of its request.
     sending: Pace,
-    /// The client takes the content of the response.
+    /// How the client takes the content of the response.
     reading: Pace,
     sent: Sent,
 }
 
-/// The content of the request.
+/// How far the content of the request has come.
 #[derive(Clone, Debug, Default)]
 enum Sent {
-    /// There is none.
+    /// The request has no content.
     #[default]
     Nothing,
     /// All of it was sent, the last of it at that time.
     All(Duration),
     /// Some of it is still to come.
     UnderWay,
-    /// It was let go while the client lagged so far behind.
+    /// It was dropped before its end, while the client lagged so far behind.
     LetGo(Duration),
     Spoilt(ClientFault),
 }
@@ -73,12 +73,12 @@ impl Place {
         self.moves.lock().sent = Sent::UnderWay;
     }
 
-    /// The client is waited for to send more.
+    /// From now on the client is waited for to send more.
     pub(super) fn waits_for_upload(&self, now: Duration) {
         self.moves.lock().sending.waits(now);
     }
 
-    /// So much of the request's content came; with `all`, the last of it.
+    /// Notes that `bytes` of the request's content came; `all` says that they were the last.
     pub(super) fn uploaded(&self, bytes: u64, all: bool, now: Duration) {
         let mut moves = self.moves.lock();
         moves.sending.moved(bytes, self.bytes_min, now);
@@ -87,14 +87,14 @@ impl Place {
         }
     }
 
-    /// The client spoilt the content of its request.
+    /// Notes that the client spoilt the content of its request.
     pub(super) fn upload_spoilt(&self, fault: ClientFault, now: Duration) {
         let mut moves = self.moves.lock();
         moves.sending.rests(now);
         moves.sent = Sent::Spoilt(fault);
     }
 
-    /// Nobody wants more of the request's content.
+    /// Notes that the request's content is dropped: no more of it is wanted.
     pub(super) fn upload_let_go(&self, now: Duration) {
         let mut moves = self.moves.lock();
         if matches!(moves.sent, Sent::UnderWay) {
@@ -108,12 +108,12 @@ impl Place {
         self.moves.lock().reading.waits(now);
     }
 
-    /// The client has taken so much of the response.
+    /// Notes that the client has taken `bytes` of the response.
     pub(super) fn read(&self, bytes: u64, now: Duration) {
         self.moves.lock().reading.moved(bytes, self.bytes_min, now);
     }
 
-    /// Since when the origin has the whole of a request that was sent at `began`; none where it has not.
+    /// Since when the origin has the whole of a request that was sent at `began`; `None` while it has not.
     pub(super) fn complete_since(&self, began: Duration) -> Option<Duration> {
         match self.moves.lock().sent {
             Sent::Nothing => Some(began),
@@ -127,19 +127,19 @@ impl Place {
         matches!(self.moves.lock().sent, Sent::UnderWay)
     }
 
-    /// How long the client has been waited for, and what it does wrong where that goes on.
+    /// How long the client has been waited for, and what its fault is if that goes on for too long.
     pub(super) fn lag(&self, now: Duration) -> (Duration, ClientFault) {
         let moves = self.moves.lock();
         let (sending, reading) = (moves.sending.lag(now), moves.reading.lag(now));
         if sending > reading { (sending, ClientFault::LateUpload) } else { (reading, ClientFault::SlowReader) }
     }
 
-    /// Takes it away from its client. Whoever does so has to call [`Self::end`].
+    /// Marks the place as taken away from its client. The caller then has to call [`Self::end`].
     pub(super) fn lose(&self, fault: ClientFault) {
         let _ = self.lost.set(fault);
     }
 
-    /// Ends the exchange of a place that was lost: what is left of the response is let go, and whoever waits hears of it.
+    /// Ends the exchange of a place that was lost: drops what is left of the response, and wakes the tasks that wait.
     pub(super) fn end(&self) {
         let content = self.content.lock().take();
         drop(content);
@@ -147,12 +147,12 @@ impl Place {
         self.sender.wake();
     }
 
-    /// Why the client has lost it.
+    /// Why the client has lost the place; `None` while it has not.
     pub(super) fn lost(&self) -> Option<ClientFault> {
         self.lost.get().cloned()
     }
 
-    /// Ready when it is lost.
+    /// Ready when the place is lost.
     pub(super) async fn is_lost(&self) -> ClientFault {
         std::future::poll_fn(|context| {
             self.receiver.register(context.waker());
@@ -161,7 +161,7 @@ impl Place {
         .await
     }
 
-    /// What the client did wrong, if anything, where the exchange has failed now.
+    /// What the client did wrong, if anything: to be asked when the exchange has ended.
     pub(super) fn client_fault(&self) -> Option<ClientFault> {
         self.lost().or_else(|| match &self.moves.lock().sent {
             Sent::Spoilt(fault) => Some(fault.clone()),

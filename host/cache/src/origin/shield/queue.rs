@@ -1,8 +1,8 @@
-//! Who waits for a place at the origin, and whose turn is next: the client that holds fewest places, and among those that
-//! hold as many whoever came first.
+//! The requests that wait for a place at the origin, and whose turn is next: the client that holds the fewest places,
+//! and among equals the request that came first.
 //!
-//! There is one line per connection that waits. The next turn costs a look at each line, and a place that changes hands
-//! another one: about a nanosecond each, and there are no more of them than may wait.
+//! There is one line per connection that waits. Finding the next turn costs a look at each line, and so does a place
+//! that changes hands: about a nanosecond per line, and there are no more lines than requests that may wait.
 
 use std::collections::VecDeque;
 
@@ -10,7 +10,7 @@ use sandbar_http::client::ShareKey;
 
 use crate::holdings::{Holder, Holdings, Part};
 
-/// A request that waits, and how it is called.
+/// A request that waits, and the means to call it.
 #[derive(Debug)]
 pub(super) struct Ticket<C> {
     pub(super) number: u64,
@@ -52,7 +52,7 @@ impl<C> Queue<C> {
         self.len == 0
     }
 
-    /// A request comes to wait; its client holds so much.
+    /// Adds a request, whose client holds `held` places.
     pub(super) fn push(&mut self, ticket: Ticket<C>, held: Part) {
         let client = ticket.client;
         match self.lines.iter_mut().find(|line| line.client == client) {
@@ -67,25 +67,25 @@ impl<C> Queue<C> {
         self.recount(client);
     }
 
-    /// Whose turn is next.
+    /// The client whose turn is next, and what it holds.
     pub(super) fn next(&self) -> Option<(Option<ShareKey>, Part)> {
         self.next_line().map(|line| (self.lines[line].client, self.lines[line].held))
     }
 
-    /// Takes the next one out.
+    /// Takes out the request whose turn is next.
     pub(super) fn pop(&mut self) -> Option<Ticket<C>> {
         let line = self.next_line()?;
         self.take_from(line, 0)
     }
 
-    /// Takes the one out that has to yield where too many wait: the last to come of the client that has most of them.
+    /// Takes out the request that has to yield where too many wait: the newest of the client that has most of them.
     pub(super) fn pop_last(&mut self) -> Option<Ticket<C>> {
         let newest = |line: &Line<C>| line.tickets.back().map(|ticket| ticket.number);
         let line = (0..self.lines.len()).max_by_key(|line| (self.lines[*line].waits, newest(&self.lines[*line])))?;
         self.take_from(line, self.lines[line].tickets.len() - 1)
     }
 
-    /// Takes a request out that does not wait any more.
+    /// Takes out a request that does not wait any more.
     pub(super) fn remove(&mut self, client: Option<ShareKey>, number: u64) {
         let Some(line) = self.lines.iter().position(|line| line.client == client) else { return };
         let place = self.lines[line].tickets.binary_search_by_key(&number, |ticket| ticket.number);
@@ -94,7 +94,8 @@ impl<C> Queue<C> {
         }
     }
 
-    /// The client holds so much from now on; so do the other connections of its address, as far as that counts.
+    /// Notes what the client holds from now on. The part that counts by address holds for the address's other
+    /// connections too.
     pub(super) fn holds(&mut self, client: Option<ShareKey>, held: Part) {
         let holder = Holder::of(client);
         for line in self.lines.iter_mut().filter(|line| line.holder == holder) {

@@ -1,8 +1,10 @@
-//! Which places yield when others wait: those of clients that do not move, where whoever waits holds fewer.
+//! Which places are taken away when others wait: those whose clients make no progress and hold more than the client
+//! that waits.
 //!
-//! A client that holds more than its part yields what it lets lie for a moment. One that does not still yields what it has let
-//! lie for so long that those who wait would all have given up. A place whose origin is waited for never yields: its work
-//! would be lost, and the next place to become free goes to whoever holds fewest anyway.
+//! A client that holds at least two more yields a place that it has not moved for a moment. One that holds one more
+//! yields a place that it has not moved for so long that all who wait would have given up. A place that waits for the
+//! origin never yields: the origin's work would be lost, and the next free place goes to the client that holds the
+//! fewest anyway.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,15 +16,15 @@ use super::place::{LAGS_FROM, Place};
 use crate::holdings::{Holder, Holdings, Part};
 use crate::origin::ClientFault;
 
-/// From here on a client that holds more than whoever waits yields, though it holds no more than its part.
+/// From this lag on a client yields even if it holds only one place more than the client that waits.
 pub(super) const LIES_FROM: Duration = Duration::from_secs(2);
 
-/// The places whose clients do not move, by client.
+/// The places whose clients make no progress, by client.
 pub(super) struct Stalled {
     lines: Vec<Line>,
 }
 
-/// Those of one connection, the one that lies longest at the end; never empty.
+/// The stalled places of one connection, the one with the longest lag at the end; never empty.
 struct Line {
     client: Option<ShareKey>,
     holder: Holder,
@@ -46,7 +48,7 @@ impl Stalled {
         Self { lines: lines.collect() }
     }
 
-    /// Takes out the place that yields to a client that holds so much: one of the client that holds most.
+    /// Takes out the place that yields to a client that holds `held`: one of the client that holds most.
     pub(super) fn yields_to(&mut self, client: Option<ShareKey>, held: Part) -> Option<(u64, ClientFault)> {
         let holder = Holder::of(client);
         let yielding = (0..self.lines.len()).filter(|line| self.lines[*line].yields(holder, held));
@@ -58,7 +60,7 @@ impl Stalled {
         Some((number, fault))
     }
 
-    /// What a client holds has changed.
+    /// Notes that what a client holds has changed.
     pub(super) fn holds(&mut self, client: Option<ShareKey>, holdings: &Holdings) {
         let (holder, held) = (Holder::of(client), holdings.of(client));
         for line in self.lines.iter_mut().filter(|line| line.holder == holder) {
@@ -75,7 +77,7 @@ impl Line {
         let is_same_holder = self.holder == to;
         let (own, others) = (self.held.against(is_same_holder), held.against(is_same_holder));
         let lag = self.places.last().map_or(Duration::ZERO, |(lag, ..)| *lag);
-        // Where it holds two more, it still holds no fewer once it has yielded one.
+        // A client that holds two more still holds no fewer once it has yielded one.
         own > others + 1 || (own > others && lag >= LIES_FROM)
     }
 }

@@ -2,27 +2,27 @@
 
 use crate::tally::Listed;
 
-/// Which protection said no.
+/// Which protection refused a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Refusal {
-    /// As many requests as it may have are under way, and as many as may wait do.
+    /// As many requests are under way at the origin as may be, and as many wait as may.
     QueueFull,
     /// The request waited for its turn for as long as it may.
     QueueDeadline,
     /// Too many of the last requests failed: the breaker is open.
     BreakerOpen,
-    /// Nobody waits for the response, and the origin has enough to do for those who do.
+    /// Nobody waits for the response, and the origin has no free place.
     Background,
     /// The node has no memory left for a response (`memory.total`).
     NoRoom,
 }
 
 impl Refusal {
-    /// All of them.
+    /// All refusals.
     pub const ALL: [Self; 5] =
         [Self::QueueFull, Self::QueueDeadline, Self::BreakerOpen, Self::Background, Self::NoRoom];
 
-    /// The stable word for it in `Cache-Status`, logs and metrics.
+    /// The stable word for the refusal in `Cache-Status`, logs and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::QueueFull => "origin-busy",

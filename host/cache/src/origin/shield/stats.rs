@@ -1,4 +1,4 @@
-//! What an origin's protection has done.
+//! Figures of an origin's protection.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
@@ -18,12 +18,12 @@ pub(super) struct Counts {
     pub(super) fetch_deadlines: AtomicU64,
 }
 
-/// What was sent to an origin, and what came of it, since the start.
+/// Requests to an origin and their failures since the start.
 #[derive(Debug, Default)]
 pub struct OriginCounters {
     /// Requests sent to the origin, refreshes and validations included.
     pub requests: AtomicU64,
-    /// Requests to the origin that got no response, or none that could be believed.
+    /// Requests to the origin that got no response, or one that can't be trusted.
     pub errors: AtomicU64,
     /// Requests to the origin that their client spoilt, or did not go on with in time: no failures of the origin.
     pub client_faults: AtomicU64,
@@ -38,7 +38,7 @@ pub struct ShieldStats {
     pub running: u64,
     /// Requests that wait for their turn.
     pub waiting: u64,
-    /// Requests that had to wait for it.
+    /// Requests that had to wait for their turn.
     pub queued: u64,
     /// Places that clients lost because they did not move: past the deadline for progress, or while others waited.
     pub places_lost: u64,
@@ -46,7 +46,7 @@ pub struct ShieldStats {
     pub refused: BTreeMap<&'static str, u64>,
     /// Requests that were sent again.
     pub retries: u64,
-    /// Requests that were not, because the retry budget was used up.
+    /// Requests that were not sent again, because the retry budget was used up or the breaker was not closed.
     pub retries_denied: u64,
     /// Fetches that took longer than `fetch_hard_deadline` from queue to head.
     pub fetch_deadlines: u64,

@@ -418,7 +418,7 @@ async fn a_probe_is_given_back_while_its_client_keeps_it_waiting() {
     slow.abort();
     let _ = slow.await;
     assert_eq!((scene.shield.stats().breaker, scene.shield.stats().running), ("closed", 0));
-    // One that its client spoils is given back too.
+    // A probe that its client spoils is given back too.
     scene.script.does.lock().extend([Does::Answers(500), Does::TakesUpload(200)]);
     drop(scene.now(get()));
     scene.clock.advance(2 * SECOND);

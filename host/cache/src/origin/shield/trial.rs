@@ -1,14 +1,14 @@
-//! A request on trial: whatever becomes of it, the breaker hears.
+//! A request that was let through by the breaker, which is told the result whatever becomes of the request.
 
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use sandbar_base::clock::Clock;
 
-use super::breaker::{Admission, Breaker, Turn, Verdict};
+use super::breaker::{Admission, Breaker, Reply, Turn};
 use crate::holdings::Holder;
 
-/// The breaker of an origin, and who to tell of its turns.
+/// The breaker of an origin; its changes of state are logged.
 #[derive(Clone)]
 pub(super) struct Watcher {
     pub(super) tenant: Arc<str>,
@@ -16,7 +16,8 @@ pub(super) struct Watcher {
     pub(super) clock: Arc<dyn Clock>,
 }
 
-/// A request that was let through. Dropped without a verdict it says nothing, and a probe may be tried again.
+/// A request that was let through. If it is dropped without a result, the breaker learns nothing from it, and another
+/// request may be the probe that it was.
 pub(super) struct Trial<'a> {
     watcher: &'a Watcher,
     from: Holder,
@@ -24,13 +25,13 @@ pub(super) struct Trial<'a> {
 }
 
 impl Watcher {
-    /// Lets a request through, or says when it is worth asking again.
+    /// Lets a request through, or says after how long it is worth asking again.
     pub(super) fn admit(&self, from: Holder) -> Result<Trial<'_>, std::time::Duration> {
         let admission = self.breaker.lock().admit(from, self.clock.monotonic())?;
         Ok(Trial { watcher: self, from, admission: Some(admission) })
     }
 
-    /// The body of a response broke off.
+    /// Tells the breaker that the body of a response broke off.
     pub(super) fn broke_off(&self, from: Holder) {
         let turn = self.breaker.lock().broke_off(from, self.clock.monotonic(), fastrand::f64());
         self.tell(turn);
@@ -50,22 +51,22 @@ impl Watcher {
 }
 
 impl Trial<'_> {
-    pub(super) fn settle(mut self, verdict: Verdict) {
+    pub(super) fn settle(mut self, verdict: Reply) {
         self.end(verdict);
     }
 
-    /// Whether it decides, alone or with few others, if the origin is asked again.
+    /// Whether the request is a probe: it decides, alone or with few others, if the origin is asked again.
     pub(super) const fn is_probe(&self) -> bool {
         matches!(self.admission, Some(Admission::Probe(_)))
     }
 
-    /// Gives a probe back, for another request to be one: this one goes on as any other.
+    /// Stops being a probe, so that another request can be one; this one goes on as an ordinary request.
     pub(super) fn give_back(&mut self) {
-        self.end(Verdict::Unknown);
+        self.end(Reply::Unknown);
         self.admission = Some(Admission::Ordinary);
     }
 
-    fn end(&mut self, verdict: Verdict) {
+    fn end(&mut self, verdict: Reply) {
         let Some(admission) = self.admission.take() else { return };
         let now = self.watcher.clock.monotonic();
         let turn = self.watcher.breaker.lock().settle(admission, self.from, verdict, now, fastrand::f64());
@@ -75,6 +76,6 @@ impl Trial<'_> {
 
 impl Drop for Trial<'_> {
     fn drop(&mut self) {
-        self.end(Verdict::Unknown);
+        self.end(Reply::Unknown);
     }
 }

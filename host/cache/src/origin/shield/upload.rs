@@ -1,5 +1,5 @@
-//! The content of a request on its way to the origin: how it moves and how it ends is noted, for what goes wrong with it is
-//! the client's fault.
+//! The content of a request on its way to the origin. How it moves and how it ends is noted, because it is the client's
+//! fault if something goes wrong with it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ struct Upload {
     clock: Arc<dyn Clock>,
 }
 
-/// Notes on the place how the content of its request moves; nothing where there is none.
+/// Wraps the content of a request, so that its place is told how it moves. Empty content stays as it is.
 pub(super) fn watched(inner: Body, place: &Arc<Place>, clock: &Arc<dyn Clock>) -> Body {
     if inner.is_end_stream() {
         return inner;

@@ -8,7 +8,7 @@ const SLICES: u64 = 10;
 #[derive(Debug)]
 pub(super) struct Window {
     slice: Duration,
-    /// The number of the slice that each count is of, and the counts of all and of failed requests.
+    /// For each slice of time its number, and its counts of all and of failed requests.
     counts: [(u64, u32, u32); SLICES as usize],
 }
 

@@ -1,4 +1,4 @@
-//! The envelope: magic, version, checksum, compression.
+//! The envelope of an encoded entry: magic, version, checksum, compression.
 
 use std::io::Read;
 
@@ -10,19 +10,19 @@ const MAGIC: &[u8; 3] = b"SBE";
 const VERSION: u8 = 1;
 const RAW: u8 = 0;
 const ZSTD: u8 = 1;
-/// zstd's fastest regular level: the tier is on the way to a client.
+/// zstd's fastest regular level, because clients may wait for the tier.
 const LEVEL: i32 = 1;
-/// Where the checksum begins to count.
+/// Offset of the first byte that the checksum covers.
 const SUMMED_FROM: usize = 8;
 
-/// What was packed: meta, then body.
+/// An unpacked payload.
 #[derive(Debug)]
 pub(super) struct Payload {
     pub(super) meta: Bytes,
     pub(super) body: Bytes,
 }
 
-/// `body` is in chunks.
+/// Packs meta and body (given in chunks), and compresses them from `compress_above_bytes` on.
 pub(super) fn pack(meta: &[u8], body: &[&[u8]], compress_above_bytes: Option<usize>) -> Vec<u8> {
     let raw_bytes = size_of::<u32>() + meta.len() + body.iter().map(|chunk| chunk.len()).sum::<usize>();
     let mut packed = Vec::with_capacity(HEADER_BYTES + raw_bytes);
@@ -42,7 +42,7 @@ pub(super) fn pack(meta: &[u8], body: &[&[u8]], compress_above_bytes: Option<usi
     packed
 }
 
-/// `covers` says whether there is room for so many bytes, which are taken for what was packed.
+/// Checks and unpacks bytes. Before they are decompressed, `covers` is asked for room for that many raw bytes.
 pub(super) fn unpack(bytes: &Bytes, covers: impl FnOnce(u64) -> bool) -> Result<Payload, Unreadable> {
     if bytes.len() < MAGIC.len() + 1 || &bytes[..MAGIC.len()] != MAGIC {
         return Err(Unreadable::Foreign);
@@ -92,7 +92,7 @@ fn compress(packed: &mut Vec<u8>) {
     }
 }
 
-/// Memory grows with what really comes out, and no further than what was announced.
+/// Memory grows with the bytes that really come out, and no further than the announced length.
 fn decompress(packed: &[u8], raw_bytes: usize) -> Result<Bytes, Unreadable> {
     let decoder = zstd::stream::read::Decoder::with_buffer(packed).map_err(|_| Unreadable::Malformed)?;
     let first_bytes = raw_bytes.min(packed.len().saturating_mul(8));

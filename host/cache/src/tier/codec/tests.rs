@@ -81,8 +81,8 @@ fn field_from_the_future_is_ignored_or_a_miss_by_its_tag() {
     }
 }
 
-/// What is stored without a version is stored as it was before there were any ([`format_does_not_change_unnoticed`]), and a
-/// program from before ignores an even tag ([`field_from_the_future_is_ignored_or_a_miss_by_its_tag`]).
+/// An entry without a version is encoded as before there were versions ([`format_does_not_change_unnoticed`]), and an
+/// older program ignores an even tag ([`field_from_the_future_is_ignored_or_a_miss_by_its_tag`]).
 #[test]
 fn version_comes_back_and_old_entries_have_none() {
     let versioned = StoredResponse { version: Some(Version { number: u64::MAX, clock_us: 7 }), ..response(b"body") };

@@ -1,5 +1,5 @@
-//! What is stored of an entry beside its body. These structs *are* the format: they change as [`super`] says, whatever
-//! becomes of the types they are made from.
+//! The metadata that is stored with an entry's body. These structs *are* the format: they change only as [`super`]
+//! says, however the types that they are made from change.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,26 +70,26 @@ struct Selecting<'a> {
     extras: Vec<Extra<'a>>,
 }
 
-/// A field that came later: an even tag may be ignored, an odd one may not.
+/// The tag and bytes of a field that was added later: a reader may ignore an unknown even tag, but not an odd one.
 type Extra<'a> = (u16, &'a [u8]);
 
-/// The extra that holds a response's version (postcard: number, clock). A reader that does not know it may ignore it: its
-/// nodes do not compare versions, and what they write back has none, which is older than any.
+/// The extra that holds a response's version (postcard: number, clock). A reader that does not know it may ignore it:
+/// such nodes do not compare versions, and entries that they write back have none, which counts as older than any.
 const VERSION_TAG: u16 = 2;
 
-/// The extra that says which parts the body has. To a reader that does not know it the body would be one part, under a label
-/// that is not its own: so it may not be ignored.
+/// The extra that says which parts the body consists of. A reader that does not know it would take the body for one
+/// part with the wrong `Content-Range`, so it must not ignore it.
 const PARTS_TAG: u16 = 3;
 
-/// Which parts the body has, one after the other: the position of the first byte and the length of each, and the length of
-/// the whole in bytes, where that is known.
+/// The parts that the body consists of, in order: the position of the first byte and the length of each, and the length
+/// of the whole representation in bytes, where that is known.
 #[derive(Serialize, Deserialize)]
 struct WireParts {
     complete: Option<u64>,
     runs: Vec<(u64, u64)>,
 }
 
-/// Meta and body of an entry, the body in chunks.
+/// Serialises an entry: its meta, and its body in chunks.
 pub(super) fn write(entry: &Entry, shift_ms: i64) -> (Vec<u8>, Vec<&[u8]>) {
     match entry {
         Entry::Response(response) => {
@@ -112,7 +112,7 @@ fn to_bytes(content: &impl Serialize) -> Vec<u8> {
     postcard::to_allocvec(content).expect("plain data in a growing buffer always serialises")
 }
 
-/// The entry of a payload.
+/// Reads an entry from an unpacked payload.
 pub(super) fn read(payload: &Payload, key_text: &Arc<str>, shift_ms: i64) -> Result<Entry, Unreadable> {
     match postcard::from_bytes(&payload.meta).map_err(|_| Unreadable::Malformed)? {
         Meta::Response(response) => {
@@ -131,7 +131,7 @@ fn check(key: &str, key_text: &str, extras: &[Extra<'_>], odd: &[u16]) -> Result
     if key != key_text {
         return Err(Unreadable::OtherKey);
     }
-    // Any other odd tag is from the future.
+    // Any other odd tag was written by a newer program.
     if extras.iter().any(|(tag, _)| tag % 2 == 1 && !odd.contains(tag)) { Err(Unreadable::Malformed) } else { Ok(()) }
 }
 
@@ -162,7 +162,8 @@ fn from_parts(parts: &Parts) -> WireParts {
     WireParts { complete: parts.complete(), runs: parts.ranges().map(|range| (range.first, range.len())).collect() }
 }
 
-/// The parts of a body, each in memory of its own: one of them may go, and would else be kept with the others unseen.
+/// The parts of a body, each copied to memory of its own: a part that is dropped would otherwise stay in memory for as
+/// long as the others.
 fn to_parts(extras: &[Extra<'_>], mut body: &[u8]) -> Result<Option<Arc<Parts>>, Unreadable> {
     let Some((_, bytes)) = extras.iter().find(|(tag, _)| *tag == PARTS_TAG) else { return Ok(None) };
     let WireParts { complete, runs } = postcard::from_bytes(bytes).map_err(|_| Unreadable::Malformed)?;
@@ -188,7 +189,7 @@ fn to_response(
     shift_ms: i64,
 ) -> Result<StoredResponse, Unreadable> {
     let back_ms = shift_ms.saturating_neg();
-    // Sharing the payload's memory saves copies, unless meta is so large a part of it that they are cheaper to keep.
+    // Pointing into the payload saves copies, unless meta is so large a part of it that copies are cheaper to keep.
     let shares = parts.is_none() && payload.body.len() / 16 >= payload.meta.len();
     let stored = StoredResponse {
         key: Arc::clone(key_text),
@@ -220,7 +221,7 @@ fn to_response(
     if stored.parts.is_some() && !may_be_parts() { Err(Unreadable::Malformed) } else { Ok(stored) }
 }
 
-/// `shared` holds the bytes of all of them, where they are to be shared.
+/// Where `shared` is given, it holds the bytes of all fields, and their values point into it.
 fn to_fields(from: &[(&str, &[u8])], shared: Option<&Bytes>) -> Result<HeaderMap, Unreadable> {
     let mut fields = HeaderMap::try_with_capacity(from.len()).map_err(|_| Unreadable::Malformed)?;
     for (name, value) in from {
@@ -230,7 +231,7 @@ fn to_fields(from: &[(&str, &[u8])], shared: Option<&Bytes>) -> Result<HeaderMap
             None => HeaderValue::from_bytes(value),
         };
         let value = value.map_err(|_| Unreadable::Malformed)?;
-        // A map has a most of its own; `append` would panic past it.
+        // A header map has an upper bound of its own, past which `append` would panic.
         fields.try_append(name, value).map_err(|_| Unreadable::Malformed)?;
     }
     Ok(fields)
@@ -289,7 +290,7 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The meta of a program that knows one field more.
+/// The meta as a program would write it that knows one field more.
 #[cfg(test)]
 pub(super) fn with_extra<'a>(meta: &'a [u8], tag: u16, extra: &'a [u8]) -> Vec<u8> {
     let mut meta: Meta<'a> = postcard::from_bytes(meta).expect("meta");

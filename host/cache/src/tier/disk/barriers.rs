@@ -25,10 +25,10 @@ const CACHE_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) struct BarrierBook {
     path: PathBuf,
-    /// None after a write that the disk refused: from then on a database takes nothing until it is opened again.
+    /// `None` after a failure: once the disk has refused a write, a database takes nothing until it is opened again.
     database: Mutex<Option<Database>>,
     sequences: Mutex<HashMap<String, u64>>,
-    /// Older barriers than this are dropped: nothing they could hold back lives so long.
+    /// Barriers that are older than this are dropped: no entry that they could hide lives so long.
     lifetime_max: Duration,
     /// Barriers kept per tenant.
     barriers_max: u64,
@@ -59,7 +59,7 @@ impl BarrierBook {
         self.sequences.lock().get(tenant).copied().unwrap_or(0)
     }
 
-    /// Records a purge; it is on disk when this returns.
+    /// Records a purge and returns its sequence; the record is on disk by then.
     pub(super) fn raise(&self, tenant: &str, purge: &Purge, above: u64, at: Timestamp) -> BookResult<u64> {
         let sequence = self.with(|database| self.raise_in(database, tenant, purge, above, at))?;
         let mut sequences = self.sequences.lock();
@@ -74,7 +74,7 @@ impl BarrierBook {
         let barrier = Barrier { purge: purge.clone(), sequence, raised: at };
         insert(&transaction, tenant, &barrier)?;
         prune(&transaction, tenant, at, self.lifetime_max)?;
-        // Counting them takes a walk over all: done only now and then, and they are an eighth too many at most.
+        // Counting the barriers reads them all, so it is done only now and then: there are an eighth too many at most.
         if sequence % (self.barriers_max / 8).max(1) == 0 {
             merge_past_most(&transaction, tenant, self.barriers_max)?;
         }
@@ -82,7 +82,7 @@ impl BarrierBook {
         Ok(sequence)
     }
 
-    /// Works on the database, which is opened again where it was given up before.
+    /// Runs `work` on the database, which is opened again if it failed before.
     fn with<T>(&self, work: impl FnOnce(&Database) -> BookResult<T>) -> BookResult<T> {
         let mut held = self.database.lock();
         let database = match held.take() {
@@ -96,7 +96,7 @@ impl BarrierBook {
         done
     }
 
-    /// The barriers above `above`.
+    /// A tenant's barriers with a sequence above `above`.
     pub(super) fn raised_since(&self, tenant: &str, above: u64) -> BookResult<Vec<Barrier>> {
         self.with(|database| {
             let barriers = database.begin_read()?.open_table(BARRIERS)?;
@@ -134,7 +134,7 @@ fn insert(transaction: &WriteTransaction, tenant: &str, barrier: &Barrier) -> Bo
     Ok(())
 }
 
-/// Drops the oldest barriers where nothing is left that they could hold back.
+/// Drops the oldest barriers where no entry is left that they could hide.
 fn prune(transaction: &WriteTransaction, tenant: &str, now: Timestamp, lifetime_max: Duration) -> BookResult<()> {
     let old: Vec<Barrier> = oldest(transaction, tenant, PRUNE_LEN)?
         .into_iter()
@@ -185,7 +185,7 @@ fn encode(value: &impl serde::Serialize) -> Vec<u8> {
     postcard::to_allocvec(value).expect("plain data in a growing buffer always serialises")
 }
 
-/// A barrier that can't be read holds everything back.
+/// Reads a barrier; one that can't be read becomes a purge of everything.
 fn decode(bytes: &[u8], sequence: u64) -> Barrier {
     postcard::from_bytes(bytes).unwrap_or_else(|_| Barrier {
         purge: Purge { scope: Scope::Everything, mode: PurgeMode::Hard },

@@ -1,4 +1,4 @@
-//! The directory of a disk tier: one process at a time, and damage is set aside rather than fatal.
+//! The directory of a disk tier: one process at a time may use it, and a damaged file is set aside rather than fatal.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::barriers::BarrierBook;
 use super::log::Log;
 
-/// How often, and after what pause, a directory is tried that another process has: one that is just stopping lets go of
-/// it in a moment.
+/// How often, and after what pause, it is tried to take a directory that another process has: a process that is just
+/// stopping releases it in a moment.
 const TRIES: (u32, Duration) = (20, Duration::from_millis(100));
 
 /// A directory that belongs to this process until it is dropped.
@@ -38,8 +38,8 @@ impl Home {
         }
     }
 
-    /// Opens the barriers. Where they are missing or damaged, all entries go: nothing says any more which of them were
-    /// purged, and the sequence would begin again below theirs.
+    /// Opens the barriers. Where they are missing or damaged, all entries are dropped: nothing says any more which of
+    /// them were purged, and the purge sequence would begin again below theirs.
     pub(super) fn barriers(&self, lifetime_max: Duration, barriers_max: u64) -> Result<BarrierBook, String> {
         let path = self.dir.join("barriers.redb");
         let existed = path.exists();

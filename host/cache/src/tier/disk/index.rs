@@ -1,4 +1,4 @@
-//! Where each key's newest value lies: the one structure that readers and the writer share.
+//! The index: where each key's newest value lies. It is the one structure that readers and the writer both use.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use sandbar_http::key::KeyHash;
 
 use super::segment::Segment;
 
-/// A value's place. With its key about 56 bytes of memory.
+/// Where a value lies. With its key it takes about 56 bytes of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct Location {
     pub(super) segment: u64,
     pub(super) offset: u32,
     pub(super) value_bytes: u32,
     pub(super) until: Timestamp,
-    /// Whether it was read since it was written: such a value is kept once more when its segment goes.
+    /// Whether the value was read since it was written: such a value may be written anew when its segment is dropped.
     pub(super) read: bool,
 }
 
@@ -28,16 +28,16 @@ pub(super) struct Index {
 
 #[derive(Debug, Default)]
 struct Inner {
-    places: HashMap<KeyHash, Place>,
+    places: HashMap<KeyHash, Location>,
     segments: BTreeMap<u64, Arc<Segment>>,
 }
 
-/// How many keys are forgotten before readers get a turn.
+/// How many keys are removed under one lock, before readers get a turn.
 const SLICE_LEN: usize = 1024;
 
 impl Index {
-    /// Where to read a key's value, if it has one that is of use at `now`. Notes that it was read.
-    pub(super) fn find(&self, key: KeyHash, now: Timestamp) -> Option<(Arc<Segment>, Place)> {
+    /// Where to read a key's value, if it has one that is of use at `now`. Marks the value as read.
+    pub(super) fn find(&self, key: KeyHash, now: Timestamp) -> Option<(Arc<Segment>, Location)> {
         let mut inner = self.inner.lock();
         let place = inner.places.get_mut(&key)?;
         if place.until <= now {
@@ -50,36 +50,36 @@ impl Index {
         Some((Arc::clone(segment), place))
     }
 
-    /// Where a key's value lies; reads nothing into it.
-    pub(super) fn peek(&self, key: KeyHash) -> Option<Place> {
+    /// Where a key's value lies; does not mark it as read.
+    pub(super) fn peek(&self, key: KeyHash) -> Option<Location> {
         self.inner.lock().places.get(&key).copied()
     }
 
-    /// A key's value is at `place` from now on.
-    pub(super) fn set(&self, key: KeyHash, place: Place) {
+    /// Sets where a key's value lies.
+    pub(super) fn set(&self, key: KeyHash, place: Location) {
         self.inner.lock().places.insert(key, place);
     }
 
-    /// A key has no value any more. Whether it had one.
+    /// Removes a key. True if it had a value.
     pub(super) fn remove(&self, key: KeyHash) -> bool {
         self.inner.lock().places.remove(&key).is_some()
     }
 
-    /// As [`Self::remove`], unless the value is another one by now.
-    pub(super) fn remove_at(&self, key: KeyHash, place: &Place) {
+    /// Like [`Self::remove`], unless the key's value lies elsewhere than at `place` by now.
+    pub(super) fn remove_at(&self, key: KeyHash, place: &Location) {
         let mut inner = self.inner.lock();
-        let at = |other: &Place| (other.segment, other.offset);
+        let at = |other: &Location| (other.segment, other.offset);
         if inner.places.get(&key).is_some_and(|found| at(found) == at(place)) {
             inner.places.remove(&key);
         }
     }
 
-    /// A segment can be read from now on.
+    /// Makes a segment readable.
     pub(super) fn add_segment(&self, segment: &Arc<Segment>) {
         self.inner.lock().segments.insert(segment.id, Arc::clone(segment));
     }
 
-    /// Forgets a segment and those of `keys` whose value is in it, in slices, so that readers never wait long.
+    /// Removes a segment and those of `keys` whose value is in it, in slices, so that readers never wait long.
     pub(super) fn drop_segment(&self, id: u64, keys: &[KeyHash]) {
         for slice in keys.chunks(SLICE_LEN) {
             let mut inner = self.inner.lock();

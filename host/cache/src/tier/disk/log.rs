@@ -1,10 +1,10 @@
 //! The log: segments in the order they were written, the newest open for writing. Synchronous, single writer, `now` an
 //! argument.
 //!
-//! When there is no room the oldest segment goes as a whole: FIFO. That costs one `unlink` and no write, keeps files
-//! contiguous, and makes the bound exact. The one weakness of FIFO, that what is read all the time leaves as early as
-//! what is never read, is met as in a clock: values read since they were written move to the head, up to a quarter of a
-//! segment each time.
+//! When there is no room, the oldest segment is dropped as a whole (FIFO). That costs one `unlink` and no write, keeps
+//! files contiguous, and makes the bound exact. FIFO alone would evict values that are read all the time as early as
+//! values that are never read. So, as in CLOCK, values that were read since they were written move to the head, up to a
+//! quarter of a segment each time.
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use sandbar_base::clock::Timestamp;
 use sandbar_http::key::KeyHash;
 
-use super::index::{Index, Place};
+use super::index::{Index, Location};
 use super::segment::{HEADER_BYTES, Header, Kind, Segment};
 
 /// A file takes whole blocks, and its inode's share of the directory.
@@ -23,7 +23,7 @@ const BLOCK_BYTES: u64 = 4096;
 /// For the directory itself, the lock file and rounding.
 const SLACK_BYTES: u64 = 64 << 10;
 
-/// What a log may use.
+/// Bounds of a log.
 #[derive(Clone, Debug)]
 pub(super) struct LogLimits {
     pub(super) dir: PathBuf,
@@ -33,10 +33,10 @@ pub(super) struct LogLimits {
     pub(super) entries_max: usize,
 }
 
-/// What is known of the log without asking its writer.
+/// Figures of the log that are read without asking its writer.
 #[derive(Debug, Default)]
 pub(super) struct Gauges {
-    /// Bytes of all files.
+    /// Bytes of all segments, in whole blocks.
     pub(super) stored_bytes: AtomicU64,
     /// Segments dropped for lack of room.
     pub(super) evicted_segments: AtomicU64,
@@ -58,12 +58,13 @@ struct Written {
     segment: Arc<Segment>,
     bytes: u64,
     keys: Vec<KeyHash>,
-    /// When the last of its values is of no further use.
+    /// The latest `until` of its values.
     useless_after: Timestamp,
 }
 
 impl Log {
-    /// Opens what is there. Where a segment ends in a torn record it is cut off; one that can't be read is dropped.
+    /// Opens the segments in the directory. A torn record at the end of a segment is cut off; a segment that can't be
+    /// read is dropped.
     pub(super) fn open(limits: LogLimits, index: Arc<Index>, gauges: Arc<Gauges>, now: Timestamp) -> io::Result<Self> {
         let mut ids: Vec<u64> =
             std::fs::read_dir(&limits.dir)?.filter_map(|file| Segment::id_of(&file.ok()?.path())).collect();
@@ -82,7 +83,8 @@ impl Log {
         Ok(log)
     }
 
-    /// Removes every segment in `dir`: for when what their entries were judged by is lost. How many there were.
+    /// Removes every segment in `dir`, for when the barriers that judge their entries are lost. Returns how many there
+    /// were.
     pub(super) fn clear(dir: &std::path::Path) -> io::Result<usize> {
         let mut removed = 0;
         for file in std::fs::read_dir(dir)? {
@@ -98,7 +100,7 @@ impl Log {
     /// Stores a value.
     ///
     /// # Errors
-    /// When it does not fit into a segment, or the disk refuses it; the log is as it was then.
+    /// When the value does not fit into a segment, or the disk refuses it; the log does not have the value then.
     pub(super) fn put(&mut self, key: KeyHash, value: &[u8], until: Timestamp, now: Timestamp) -> io::Result<()> {
         let record_bytes = value.len() as u64 + u64::from(HEADER_BYTES);
         if record_bytes > self.limits.segment_bytes {
@@ -126,15 +128,15 @@ impl Log {
         }
     }
 
-    /// How many values were written, those that were replaced since among them: each has its key in memory.
+    /// How many values the segments hold, replaced ones included: the key of each is in memory.
     fn records(&self) -> usize {
         self.segments.iter().map(|written| written.keys.len()).sum()
     }
 
-    /// Removes a key's value, also for the next start.
+    /// Removes a key's value, and writes that down so that it also holds after the next start.
     ///
     /// # Errors
-    /// When the disk refuses the note of it; the value is gone until the next start.
+    /// When the disk refuses the write; the value is then gone only until the next start.
     pub(super) fn remove(&mut self, key: KeyHash, now: Timestamp) -> io::Result<()> {
         if !self.index.remove(key) {
             return Ok(());
@@ -146,7 +148,7 @@ impl Log {
         self.write(&header, &[]).map(|_| ())
     }
 
-    /// Drops what is of no further use, and what there is no room for.
+    /// Drops the oldest segments while all their values are of no further use, or while there is no room for them.
     pub(super) fn tidy(&mut self, now: Timestamp) -> io::Result<()> {
         while self.segments.len() > 1 && self.segments.front().is_some_and(|oldest| oldest.useless_after <= now) {
             self.drop_front()?;
@@ -167,7 +169,7 @@ impl Log {
             let offset = u32::try_from(offset).unwrap_or(u32::MAX);
             if header.kind == Kind::Put && header.until > now && offset < u32::MAX {
                 let Header { key, until, value_bytes, .. } = header;
-                self.index.set(key, Place { segment: id, offset, value_bytes, until, read: false });
+                self.index.set(key, Location { segment: id, offset, value_bytes, until, read: false });
                 keys.push(key);
                 useless_after = useless_after.max(until);
             } else {
@@ -200,14 +202,14 @@ impl Log {
         self.segments.back_mut().expect("`open` and `rotate` leave one segment at least")
     }
 
-    fn append(&mut self, key: KeyHash, value: &[u8], until: Timestamp) -> io::Result<Place> {
+    fn append(&mut self, key: KeyHash, value: &[u8], until: Timestamp) -> io::Result<Location> {
         let value_bytes = u32::try_from(value.len()).expect("smaller than a segment, which is smaller than 4 GiB");
         let header = Header { key, until, value_bytes, kind: Kind::Put };
         let (segment, offset) = self.write(&header, value)?;
         let active = self.active();
         active.keys.push(key);
         active.useless_after = active.useless_after.max(until);
-        Ok(Place { segment, offset, value_bytes, until, read: false })
+        Ok(Location { segment, offset, value_bytes, until, read: false })
     }
 
     fn write(&mut self, header: &Header, value: &[u8]) -> io::Result<(u64, u32)> {
@@ -238,7 +240,7 @@ impl Log {
         self.tidy(now)
     }
 
-    /// Reads the values of the oldest segment that were asked for since they were written, the newest of them first.
+    /// Reads those values of the oldest segment that were read since they were written, the newest first.
     fn collect_read(&self, again: &mut Vec<(KeyHash, Vec<u8>, Timestamp)>, budget: &mut u64, now: Timestamp) {
         let Some(oldest) = self.segments.front() else { return };
         for &key in oldest.keys.iter().rev() {
@@ -279,7 +281,8 @@ impl Log {
         Ok(())
     }
 
-    /// Whether the directory would be over its bound with `more_bytes` and a full active segment.
+    /// Whether the directory would be over its bound with `more_bytes` more or, where these are 0, with a full active
+    /// segment.
     fn over(&self, more_bytes: u64) -> bool {
         let sealed: u64 = self.segments.iter().rev().skip(1).map(|written| blocks(written.bytes)).sum();
         let active = self
@@ -289,7 +292,7 @@ impl Log {
         sealed + active + blocks(more_bytes) + self.other_bytes() + SLACK_BYTES > self.limits.capacity_bytes
     }
 
-    /// Bytes of what else is in the directory: the barriers, and damaged files that were set aside.
+    /// Bytes of the other files in the directory: the barriers, and damaged files that were set aside.
     fn other_bytes(&self) -> u64 {
         let Ok(files) = std::fs::read_dir(&self.limits.dir) else { return 0 };
         files

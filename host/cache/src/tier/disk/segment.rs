@@ -27,7 +27,7 @@ pub(super) struct Segment {
     file: File,
 }
 
-/// What a header says.
+/// The header of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) key: KeyHash,
@@ -53,13 +53,13 @@ impl Segment {
         Ok(Self { id, path, file })
     }
 
-    /// The id that a file's name stands for.
+    /// The segment's id, from a file's name; `None` for any other file.
     pub(super) fn id_of(path: &Path) -> Option<u64> {
         let name = path.file_name()?.to_str()?.strip_suffix(".seg")?;
         (name.len() == 16).then(|| u64::from_str_radix(name, 16).ok()).flatten()
     }
 
-    /// Writes a record at `offset` and answers with its length.
+    /// Writes a record at `offset` and returns its length in bytes.
     pub(super) fn write(&self, offset: u64, header: &Header, value: &[u8]) -> io::Result<u64> {
         let mut record = Vec::with_capacity(HEADER_BYTES as usize + value.len());
         record.extend_from_slice(&header.to_bytes());
@@ -75,8 +75,8 @@ impl Segment {
         Ok(value)
     }
 
-    /// Calls `each` with every whole record in order, and answers with where they end: what is behind that is a torn
-    /// write or damage, and can't be told from it.
+    /// Calls `each` with every whole record in order, and returns the offset where they end. Bytes behind that are a
+    /// torn write or damage, which can't be told apart.
     pub(super) fn scan(&self, mut each: impl FnMut(u64, Header)) -> io::Result<u64> {
         let file_bytes = self.file.metadata()?.len();
         let mut reader = BufReader::with_capacity(SCAN_BUFFER_BYTES, &self.file);
@@ -97,17 +97,17 @@ impl Segment {
         Ok(offset)
     }
 
-    /// Bytes in the file.
+    /// The file's size in bytes.
     pub(super) fn file_bytes(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
     }
 
-    /// Cuts the file off.
+    /// Cuts the file off behind so many bytes.
     pub(super) fn truncate(&self, bytes: u64) -> io::Result<()> {
         self.file.set_len(bytes)
     }
 
-    /// Removes the file. Whoever still reads from it can finish.
+    /// Removes the file. Reads that are under way can finish.
     pub(super) fn delete(&self) -> io::Result<()> {
         std::fs::remove_file(&self.path)
     }

@@ -1,4 +1,4 @@
-//! The thread that writes: everything that changes the log goes through one bounded queue, in order.
+//! The writer thread: all changes of the log go through one bounded queue, in order.
 
 use std::io;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub(super) struct QueueLimits {
     pub(super) bytes: u64,
 }
 
-/// The queue's near end. Dropping it ends the thread when all that is queued is written, and waits for that.
+/// The sending end of the queue. Dropping it ends the thread once all that is queued is written, and waits for that.
 #[derive(Debug)]
 pub(super) struct Writer {
     jobs: Option<SyncSender<Job>>,
@@ -42,7 +42,7 @@ pub(super) enum NotDone {
     Full,
     /// The disk refused.
     Refused(String),
-    /// The thread is gone.
+    /// The thread has ended.
     Gone,
 }
 
@@ -74,7 +74,7 @@ impl Writer {
     pub(super) async fn put(&self, key: KeyHash, entry: Arc<Entry>, until: Timestamp) -> Result<(), NotDone> {
         let weight_bytes = entry.weight_bytes();
         let before = self.queued_bytes.fetch_add(weight_bytes, Ordering::AcqRel);
-        // One entry may be larger than the whole queue: it passes when it is alone.
+        // An entry may be larger than the whole queue: it is taken when nothing else is queued.
         if before > 0 && before + weight_bytes > self.limits.bytes {
             self.queued_bytes.fetch_sub(weight_bytes, Ordering::AcqRel);
             return Err(NotDone::Full);
@@ -94,7 +94,7 @@ impl Writer {
         result.await.unwrap_or(Err(NotDone::Gone))
     }
 
-    /// Has the bound checked again soon: something beside the log has grown.
+    /// Has the capacity checked again soon, because another file in the directory has grown.
     pub(super) fn tidy(&self) {
         let _ = self.send(Job::Tidy);
     }
@@ -140,7 +140,7 @@ impl Worker {
         let now = self.clock.now();
         let trouble = Arc::clone(&self.trouble);
         let refused = |error: io::Error| {
-            // One that is larger than a segment is no trouble of the disk.
+            // An entry that is larger than a segment is no failure of the disk.
             if error.kind() != io::ErrorKind::FileTooLarge {
                 trouble.refused(&error, now);
             }

@@ -7,9 +7,9 @@ use sandbar_base::clock::Timestamp;
 
 use crate::barrier::{Barrier, Purge, PurgeMode, Scope};
 
-/// A double, which is what a sorted set's score and a Lua number are, counts no further.
+/// Scores of sorted sets and numbers of Lua are doubles, which count no further.
 pub(super) const SEQUENCE_MAX: u64 = 1 << 53;
-/// The form of a set's members.
+/// The format version of a set's members.
 const VERSION: u8 = 1;
 
 /// Barriers read at once: a read waits for them, so no answer may take long.
@@ -43,7 +43,8 @@ pub(super) const fn everything() -> Purge {
     Purge { scope: Scope::Everything, mode: PurgeMode::Hard }
 }
 
-/// Reads what [`RAISED_SINCE`] answers. What can't be read holds everything back.
+/// Reads what [`RAISED_SINCE`] answers; `None` where that makes no sense. A purge that can't be read becomes one of
+/// everything.
 pub(super) fn read(rows: &[Value]) -> Option<Vec<Barrier>> {
     let (rows, rest) = rows.as_chunks::<3>();
     let barriers: Option<Vec<Barrier>> =

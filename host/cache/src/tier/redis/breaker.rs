@@ -1,18 +1,20 @@
-//! When a server is asked, when it is left alone, and when it is tried again: a state machine without clock or I/O.
+//! The circuit breaker in front of a Redis server, a state machine without clock or I/O.
 //!
-//! Closed: it is asked. After some failures in a row, or when the connection is lost, it opens: nobody asks, callers
-//! learn so at once. Now and then, ever more rarely, one probe is made; if that succeeds it is closed again.
+//! While it is closed, the server is asked. After some failures in a row, or when the connection is lost, it opens:
+//! calls fail at once. From then on one probe at a time is made, ever more rarely; a probe that succeeds closes it
+//! again.
 
 use std::time::Duration;
 
 /// A breaker's settings.
 #[derive(Clone, Copy, Debug)]
 pub struct BreakerConfig {
-    /// Failures in a row after which it opens; 5 by default.
+    /// Failures in a row after which the breaker opens; 5 by default.
     pub failures_max: u32,
-    /// Time until the first probe; 100 ms by default. It doubles with each that fails,
+    /// The shortest wait for a probe after a failure; 100 ms by default. The wait doubles as probes fail, up to
+    /// `backoff_max`.
     pub backoff_min: Duration,
-    /// up to this; 5 s by default.
+    /// The longest wait for a probe; 5 s by default.
     pub backoff_max: Duration,
 }
 
@@ -22,7 +24,7 @@ impl Default for BreakerConfig {
     }
 }
 
-/// A circuit breaker. Times are on any clock that never goes back.
+/// A circuit breaker. Its times are readings of any clock that never goes back.
 #[derive(Debug)]
 pub struct Breaker {
     config: BreakerConfig,
@@ -37,24 +39,24 @@ enum State {
 }
 
 impl Breaker {
-    /// One that is open and whose first probe is due at once: nothing is known of the server yet.
+    /// A breaker that is open and whose first probe is due at once: nothing is known of the server yet.
     pub const fn unconnected(config: BreakerConfig) -> Self {
         Self { config, state: State::Open { backoff: config.backoff_min, probe_at: Duration::ZERO } }
     }
 
-    /// Whether the server is asked.
+    /// Whether the server may be asked: only while the breaker is closed.
     pub const fn allows(&self) -> bool {
         matches!(self.state, State::Closed { .. })
     }
 
-    /// A call went well.
+    /// Notes that a call succeeded.
     pub const fn succeeded(&mut self) {
         if let State::Closed { failures } = &mut self.state {
             *failures = 0;
         }
     }
 
-    /// A call failed or was too slow. True if the breaker opened over it.
+    /// Notes that a call failed or was too slow. True if that opened the breaker.
     pub fn failed(&mut self, now: Duration) -> bool {
         let State::Closed { failures } = &mut self.state else { return false };
         *failures += 1;
@@ -66,7 +68,7 @@ impl Breaker {
         opens
     }
 
-    /// The connection is gone: the breaker opens, and a new connection is tried at once. True if it opened.
+    /// Notes that the connection is lost: opens the breaker, with a probe due at once. True if it was closed before.
     pub const fn lost(&mut self, now: Duration) -> bool {
         let opens = self.allows();
         if opens {
@@ -75,7 +77,7 @@ impl Breaker {
         opens
     }
 
-    /// How long until the next probe; none where none is wanted.
+    /// How long until the next probe is due; `None` while the breaker is closed or a probe is under way.
     pub const fn probe_in(&self, now: Duration) -> Option<Duration> {
         match self.state {
             State::Open { probe_at, .. } => Some(probe_at.saturating_sub(now)),
@@ -83,7 +85,7 @@ impl Breaker {
         }
     }
 
-    /// Takes the duty to probe, if a probe is due: whoever is told true says how it went.
+    /// Begins a probe, if one is due: a caller that is told true has to report how the probe went.
     pub fn begin_probe(&mut self, now: Duration) -> bool {
         match self.state {
             State::Open { backoff, probe_at } if probe_at <= now => {
@@ -94,14 +96,14 @@ impl Breaker {
         }
     }
 
-    /// The probe went well.
+    /// Notes that the probe succeeded, which closes the breaker.
     pub const fn probe_succeeded(&mut self) {
         if let State::Probing { .. } = self.state {
             self.state = State::Closed { failures: 0 };
         }
     }
 
-    /// The probe failed.
+    /// Notes that the probe failed.
     pub fn probe_failed(&mut self, now: Duration) {
         if let State::Probing { backoff } = self.state {
             let next = (backoff * 2).min(self.config.backoff_max);

@@ -16,34 +16,34 @@ pub struct RedisConfig {
     /// `redis-sentinel://[user:password@]host:port,…/service[/db]`, `redis-cluster://[user:password@]host:port,…`, the last
     /// two also with `rediss-`.
     pub url: String,
-    /// Certificates (PEM) that a server's may be signed with; the system's by default.
+    /// PEM file with the CA certificates that are trusted; the system's by default.
     pub ca_file: Option<PathBuf>,
     /// How long a read or a write may take; 100 ms by default.
     pub deadline: Duration,
     /// How long recording a purge may take; 1 s by default.
     pub purge_deadline: Duration,
-    /// How long making a connection may take; 500 ms by default. Nobody waits for it.
+    /// How long making a connection may take; 500 ms by default. No request waits for it.
     pub connect_deadline: Duration,
     /// When the server is left alone and when it is tried again.
     pub breaker: BreakerConfig,
     /// Larger entries, in encoded bytes, are neither stored nor read; 8 MiB by default.
     pub value_max_bytes: usize,
-    /// From how many bytes on entries are compressed; 16 KiB by default.
+    /// From how many bytes on entries are compressed; 16 KiB by default. With `None` none are.
     pub compress_above_bytes: Option<usize>,
-    /// Calls at the same time; 4,096 by default. More fail at once.
+    /// Calls at the same time; 4,096 by default. Further ones fail at once.
     pub calls_max: usize,
-    /// Bytes of entries on their way to the server; 64 MiB by default. More are not stored.
+    /// Bytes of entries on their way to the server; 64 MiB by default. Further entries are not stored.
     pub put_bytes_max: u64,
     /// No entry is kept for longer, and no purge record needs to be; 30 days by default.
     pub lifetime_max: Duration,
-    /// Whether barriers are kept beside the entries; yes by default. Not, where another server keeps them.
+    /// Whether barriers are kept beside the entries; yes by default. It is no where another server keeps them.
     pub keeps_barriers: bool,
-    /// What is read is charged to it before it is asked for; unbounded by default.
+    /// The memory budget to which values are charged before they are read; unbounded by default.
     pub budget: Arc<MemoryBudget>,
 }
 
 impl RedisConfig {
-    /// The defaults for a server.
+    /// The default settings for the server at `url`.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),

@@ -1,27 +1,27 @@
-//! How keys in Redis are called. `{…}` is the hash tag: what is between the braces decides a Cluster's slot.
+//! The names of keys in Redis. `{…}` is the hash tag: what is between the braces decides a Cluster's slot.
 //!
 //! | key | what | lives |
 //! |---|---|---|
 //! | `sandbar:{tenant}:e:<hash>` | an entry | its own time |
 //! | `sandbar:{tenant}:f:<hash>` | the highest lease token that stored the entry | 15 min |
 //! | `sandbar:{tenant}:v:<hash>` | the newest version stored, its purge sequence and tag | the entry's time and 15 min |
-//! | `sandbar:{tenant}:l:<hash>` | a lease: token, holder, whether anybody waits | its own time |
+//! | `sandbar:{tenant}:l:<hash>` | a lease: token, purge sequence, whether anybody waits | its own time |
 //! | `sandbar:{tenant}:seq` | the highest purge sequence given out | for ever |
-//! | `sandbar:{tenant}:barriers` | sorted set: purge → sequence | for ever; members as long as an entry may |
+//! | `sandbar:{tenant}:barriers` | sorted set: purge → sequence | for ever; members as long as an entry may live |
 //! | `sandbar:{tenant}:raised` | sorted set: purge → when, in ms | the same |
 //!
 //! On a Cluster an entry is `sandbar:e:tenant:<hash>`, without a tag, so that one tenant's entries spread over all
-//! servers, and its fence and version are `sandbar:{sandbar:e:tenant:<hash>}:f` and `:v`, which are in the same slot. The tenant's sequence is elsewhere: what
-//! the store script compares with it on a single server is then compared on reads alone.
+//! servers, and its fence and version are `sandbar:{sandbar:e:tenant:<hash>}:f` and `:v`, which are in the same slot.
+//! The tenant's sequence is in another slot, so the store script can't compare an entry with it: only reads do.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use sandbar_http::key::KeyHash;
 
-/// What a tenant's name may hold as it is. Braces are not among it: they would move the hash tag.
+/// The characters of a tenant's name that are not escaped. Braces are: they would move the hash tag.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
 
-/// What a key takes beside the tenant's name, about.
+/// Bytes that a key takes beside the tenant's name, about.
 const KEY_BYTES: usize = 64;
 
 /// A tenant's name as it stands in keys.
@@ -29,7 +29,7 @@ pub(crate) fn escaped(tenant: &str) -> String {
     utf8_percent_encode(tenant, PLAIN).to_string()
 }
 
-/// An entry's key.
+/// The Redis key of an entry; `spread` on a Cluster.
 pub(crate) fn entry(tenant: &str, hash: KeyHash, spread: bool) -> String {
     if !spread {
         return hashed(tenant, "e", hash);
@@ -42,12 +42,12 @@ pub(crate) fn entry(tenant: &str, hash: KeyHash, spread: bool) -> String {
     key
 }
 
-/// The key of what guards an entry: always in the entry's slot.
+/// The key of an entry's fence (`f`) or version (`v`), which is always in the entry's slot.
 pub(crate) fn guard(name: &str, tenant: &str, hash: KeyHash, spread: bool) -> String {
     if spread { format!("sandbar:{{{}}}:{name}", entry(tenant, hash, true)) } else { hashed(tenant, name, hash) }
 }
 
-/// A control key of a tenant.
+/// A key of a tenant, such as its `seq`.
 pub(crate) fn control(tenant: &str, name: &str) -> String {
     let mut key = String::with_capacity(tenant.len() + KEY_BYTES);
     key.push_str("sandbar:{");
@@ -57,7 +57,7 @@ pub(crate) fn control(tenant: &str, name: &str) -> String {
     key
 }
 
-/// A key of one entry, by the tenant's tag.
+/// A key of one entry, with the tenant as hash tag.
 pub(crate) fn hashed(tenant: &str, name: &str, hash: KeyHash) -> String {
     let mut key = control(tenant, name);
     key.push(':');

@@ -20,11 +20,11 @@ use crate::tier::TierError;
 
 /// How often the server's clock is compared with the node's.
 const CLOCK_EVERY: Duration = Duration::from_secs(30);
-/// A clock reading that took longer says nothing.
+/// A reading of the server's clock that took longer is too inexact to be used.
 const CLOCK_ROUND_TRIP_MAX: Duration = Duration::from_millis(200);
-/// Smaller differences are taken for none.
+/// Differences between the clocks up to this one are ignored.
 const CLOCK_SKEW_MIN_MS: i64 = 1000;
-/// The handshake and the first answers of a new connection may take this many times as long as any other.
+/// The handshake and the first answers of a new connection may take this many times as long as a call.
 const PROBE_SLACK: u32 = 4;
 
 /// A link's settings.
@@ -37,7 +37,7 @@ pub(crate) struct LinkConfig {
     pub(crate) breaker: BreakerConfig,
 }
 
-/// A connection that is kept alive for as long as this lives.
+/// A connection that is kept alive until the link is dropped.
 #[derive(Debug)]
 pub(crate) struct Link {
     config: LinkConfig,
@@ -47,7 +47,7 @@ pub(crate) struct Link {
     live: ArcSwapOption<Live>,
     breaker: Mutex<Breaker>,
     calls: Semaphore,
-    /// Counts connections: the healer and all who want to know of a new one watch it.
+    /// Watched by the healer, and by others that want to know when there is a new connection.
     state: watch::Sender<LinkState>,
     errors: AtomicU64,
     skew_ms: AtomicI64,
@@ -56,10 +56,10 @@ pub(crate) struct Link {
     healer: Mutex<Option<AbortHandle>>,
 }
 
-/// What is known of a link.
+/// The state of a link.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LinkState {
-    /// Whether it is asked.
+    /// Whether the server is asked: false while the breaker is open.
     pub(crate) available: bool,
     /// How many connections there have been.
     pub(crate) generation: u64,
@@ -73,16 +73,16 @@ struct Live {
 
 /// What a failed call says about the connection.
 enum Meaning {
-    /// It must be replaced.
+    /// The connection must be replaced.
     Lost,
-    /// The server is in trouble.
+    /// The server is in trouble, which counts towards opening the breaker.
     Trouble,
-    /// This one call was wrong.
+    /// Nothing: only this call was wrong.
     Call,
 }
 
 impl Link {
-    /// Begins to connect, behind the caller's back. Must be called within a Tokio runtime.
+    /// Begins to connect in the background. Must be called within a Tokio runtime.
     pub(crate) fn start(target: Target, config: LinkConfig, clock: Arc<dyn Clock>) -> Arc<Self> {
         let link = Arc::new(Self {
             target,
@@ -112,7 +112,7 @@ impl Link {
         self.call_within(self.config.deadline, work).await
     }
 
-    /// Calls the server within a deadline.
+    /// Calls the server within the given deadline.
     pub(crate) async fn call_within<T, F>(
         &self,
         deadline: Duration,
@@ -125,7 +125,8 @@ impl Link {
         self.call_permitted(deadline, work).await
     }
 
-    /// Takes one of the places for calls at the same time; not, where the server is known to be down.
+    /// Takes one of the `calls_max` permits for concurrent calls; an error if none is left or the server is known to be
+    /// down.
     pub(crate) fn permit(&self) -> Result<SemaphorePermit<'_>, TierError> {
         if self.live.load().is_none() {
             return Err(TierError::Open { tier: self.config.name });
@@ -137,7 +138,7 @@ impl Link {
         self.noted(self.failed("too many calls at the same time".to_owned()))
     }
 
-    /// Calls the server within a deadline, for whoever has a place each.
+    /// Calls the server within a deadline, once for any number of callers that hold a permit each.
     pub(crate) async fn call_permitted<T, F>(
         &self,
         deadline: Duration,
@@ -153,13 +154,13 @@ impl Link {
                 Ok(value)
             }
             Ok(Err(error)) => {
-                self.judge(&meaning(&error), live.generation, &error);
+                self.note_failure(&meaning(&error), live.generation, &error);
                 Err(self.noted(self.failed(error.to_string())))
             }
             Err(_) => {
                 let deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
                 let error = TierError::Deadline { tier: self.config.name, deadline_ms };
-                self.judge(&Meaning::Trouble, live.generation, &error);
+                self.note_failure(&Meaning::Trouble, live.generation, &error);
                 Err(self.noted(error))
             }
         }
@@ -170,7 +171,7 @@ impl Link {
         self.config.deadline
     }
 
-    /// Whether it is asked, and how many connections there have been; changes can be awaited.
+    /// The link's state, whose changes can be awaited.
     pub(crate) fn watch(&self) -> watch::Receiver<LinkState> {
         self.state.subscribe()
     }
@@ -179,7 +180,7 @@ impl Link {
         self.state.borrow().available
     }
 
-    /// Calls that failed.
+    /// Calls that failed since the start.
     pub(crate) fn errors(&self) -> u64 {
         self.errors.load(Ordering::Relaxed)
     }
@@ -188,12 +189,12 @@ impl Link {
         self.last_error.lock().clone()
     }
 
-    /// How far the server's clock is ahead of the node's.
+    /// How far the server's clock is ahead of the node's, in milliseconds.
     pub(crate) fn skew_ms(&self) -> i64 {
         self.skew_ms.load(Ordering::Relaxed)
     }
 
-    /// What to add to the node's times to get the server's: nothing where they differ by no more than a second.
+    /// Milliseconds to add to the node's times to get the server's: 0 where they differ by no more than a second.
     pub(crate) fn correction_ms(&self) -> i64 {
         let skew_ms = self.skew_ms();
         if skew_ms.abs() > CLOCK_SKEW_MIN_MS { skew_ms } else { 0 }
@@ -213,12 +214,12 @@ impl Link {
         self.started.elapsed()
     }
 
-    fn judge(&self, meaning: &Meaning, generation: u64, error: &dyn std::fmt::Display) {
-        // What an older connection did says nothing about this one.
+    fn note_failure(&self, meaning: &Meaning, generation: u64, error: &dyn std::fmt::Display) {
+        // A failure on an older connection says nothing about the present one.
         if self.state.borrow().generation != generation {
             return;
         }
-        // The breaker stays locked until the connection is put away: a probe can't bring the next one in between.
+        // The breaker stays locked until the connection is removed, so that no probe can set a new one in between.
         let mut breaker = self.breaker.lock();
         let opened = match meaning {
             Meaning::Lost => breaker.lost(self.now()),
@@ -232,7 +233,7 @@ impl Link {
         }
     }
 
-    /// Makes a new connection and asks it for the time.
+    /// Makes a new connection, and reads the server's clock and eviction policy over it.
     async fn probe(&self) {
         let (connect, answer) = (self.config.connect_deadline, self.config.deadline * PROBE_SLACK);
         let probing = async {
@@ -265,28 +266,29 @@ impl Link {
         }
     }
 
-    /// Notes whether the server may evict keys that nodes rely on. One that may not be asked is taken at its best.
+    /// Notes whether the server may evict keys that nodes rely on. A server that does not allow `INFO` is assumed not
+    /// to.
     async fn read_eviction(&self, connection: &mut Connection) -> RedisResult<()> {
         let info = match redis::cmd("INFO").arg("memory").query_async::<Value>(connection).await {
             Err(error) if !matches!(meaning(&error), Meaning::Call) => return Err(error),
             other => other.unwrap_or(Value::Nil),
         };
         *self.evicts_any.lock() = match info {
-            // Of a Cluster, each server's own: the worst one counts.
+            // A Cluster answers for each of its servers: one that may evict any key is enough.
             Value::Map(servers) => servers.into_iter().find_map(|(_, info)| evicts_any(info)),
             info => evicts_any(info),
         };
         Ok(())
     }
 
-    /// The server's eviction policy, if under it any key may go: not only entries, but also what was purged.
+    /// The server's eviction policy, if it allows any key to be evicted: not only entries, but also purge records.
     pub(crate) fn evicts_any(&self) -> Option<String> {
         self.evicts_any.lock().clone()
     }
 
     async fn read_clock(&self, connection: &mut Connection) -> RedisResult<()> {
         if connection.is_cluster() {
-            // Each of its servers has a clock of its own; that the cluster answers is all there is to learn.
+            // Each server of a Cluster has a clock of its own, so this only makes sure that the Cluster answers.
             return redis::cmd("PING").query_async(connection).await;
         }
         let (sent, sent_at) = (self.clock.monotonic(), self.clock.now());
@@ -315,7 +317,7 @@ impl Drop for Link {
     }
 }
 
-/// Connects whenever the breaker wants it, and compares clocks in between; ends with the link.
+/// Connects whenever the breaker has a probe due, and compares clocks in between; ends when the link is dropped.
 async fn heal(link: Weak<Link>, mut state: watch::Receiver<LinkState>) {
     loop {
         let Some(strong) = link.upgrade() else { return };
@@ -328,7 +330,7 @@ async fn heal(link: Weak<Link>, mut state: watch::Receiver<LinkState>) {
             }
             Some(wait) => {
                 drop(strong);
-                // A timer may end a little early by our own count.
+                // The timer may end a little early by the clock that `now` reads.
                 tokio::time::sleep(wait + Duration::from_millis(1)).await;
             }
             None => {
@@ -344,7 +346,7 @@ async fn heal(link: Weak<Link>, mut state: watch::Receiver<LinkState>) {
     }
 }
 
-/// The eviction policy in a server's words about itself, if under it any key may go.
+/// The eviction policy in a server's `INFO`, if it allows any key to be evicted.
 fn evicts_any(info: Value) -> Option<String> {
     let info = String::from_redis_value(info).ok()?;
     let policy = info.lines().find_map(|line| line.trim_end().strip_prefix("maxmemory_policy:"))?;
@@ -354,8 +356,8 @@ fn evicts_any(info: Value) -> Option<String> {
 fn meaning(error: &RedisError) -> Meaning {
     match error.kind() {
         // Bytes that are no answer: whatever comes next on this connection can't be trusted. A server that has become a
-        // replica takes no writes: another one is the master now. A Cluster's connection that is still sent elsewhere after
-        // all its tries does not know the way any more.
+        // replica takes no writes: another one is the master now. A Cluster connection that is still redirected after
+        // all its tries no longer knows where keys are.
         ErrorKind::Parse | ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::Moved) => Meaning::Lost,
         ErrorKind::Server(
             ServerErrorKind::BusyLoading | ServerErrorKind::ClusterDown | ServerErrorKind::MasterDown,

@@ -13,11 +13,11 @@ use super::{RedisTier, barriers, keys};
 use crate::tier::codec::Unreadable;
 use crate::tier::{TierError, TierRead, codec};
 
-/// What a command with a key in it takes, about.
+/// Bytes that a command with its key takes, about.
 const COMMAND_BYTES: usize = 96;
 
-/// Room is taken for values of up to so many bytes before any is asked for. One that is longer is asked for again, with room
-/// for the longest that may be.
+/// Memory is first reserved, and values are asked for, up to this many bytes. If one of them is longer, all are asked
+/// for again, with room for the longest allowed.
 const FIRST_BYTES_MAX: usize = 128 << 10;
 
 impl RedisTier {
@@ -29,8 +29,8 @@ impl RedisTier {
         }
     }
 
-    /// Reads values of up to so many bytes each, for which there has to be room before they are asked for; without it
-    /// nothing is found. None where one of them is longer and might be read.
+    /// Reads values of up to `bytes_max` bytes each, for which memory is reserved first; without room all are misses.
+    /// `None` where a value is longer than that, but may not be longer than the longest allowed.
     async fn read_up_to(
         &self,
         bytes_max: usize,
@@ -53,7 +53,7 @@ impl RedisTier {
         if bytes_max < self.config.value_max_bytes && values.iter().any(longer) {
             return Ok(None);
         }
-        // Missing is none yet; anything but a number is nonsense, and 0 is what it is worth.
+        // A tenant without a sequence has had no purge. A value that is no number is nonsense, and counts as 0 too.
         let sequence = sequence.map(|value| barriers::number(&value).unwrap_or(0));
         let shift_ms = self.link.correction_ms();
         let values = keys.iter().zip(values);
@@ -66,7 +66,8 @@ impl RedisTier {
         let mut commands = Vec::with_capacity(keys.len());
         for key in keys {
             let mut command = Cmd::with_capacity(4, COMMAND_BYTES);
-            // Not GET: whatever somebody may have put there, no more than an entry's worth of it comes back.
+            // Not GET: whatever another program may have stored under the key, no more than `bytes_max` + 1 bytes come
+            // back.
             command.arg("GETRANGE").arg(keys::entry(key.tenant(), key.hash(), self.spread));
             command.arg(0).arg(bytes_max);
             commands.push(command);
@@ -79,7 +80,7 @@ impl RedisTier {
             Value::Nil => return None,
             Value::BulkString(bytes) if bytes.is_empty() => return None,
             Value::BulkString(bytes) if bytes.len() <= self.config.value_max_bytes => Bytes::from(bytes),
-            // Too large, or another type of key altogether.
+            // The value is too large, or not a string at all.
             _ => {
                 self.unreadable.fetch_add(1, Ordering::Relaxed);
                 return None;

@@ -1,5 +1,5 @@
-//! What records a purge in Redis: a script of its own, or a part of the one that tells the fleet of it, where both are
-//! about the same server.
+//! Recording a purge in Redis: by a script of its own, or by a part of the script that tells the fleet of the purge,
+//! where both are for the same server.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use crate::barrier::Purge;
 /// Barriers kept per tenant.
 const BARRIERS_MAX: u64 = 16_384;
 
-/// Takes the next sequence and records a purge under it. Sequences are microseconds of the server's clock, or one more than
-/// the last where that is higher: so they rise also over a server that has forgotten the last ones, or a replica that had
-/// not got them, and an entry from before is below every purge that comes after. None of the keys expires: under
-/// `volatile-*` a key with an expiry may be evicted, and a purge would be forgotten.
+/// Takes the next sequence and records a purge under it. Sequences are microseconds of the server's clock, or one more
+/// than the last where that is higher. So they also rise when the server has forgotten the last ones, or a replica
+/// takes over that had not got them, and an entry from before is below every purge that comes after. None of the keys
+/// expires: under `volatile-*` a key with an expiry may be evicted, and a purge would be forgotten.
 /// KEYS: seq, barriers, raised. ARGV: above, purge, now ms, lifetime ms, most barriers, the purge of everything.
 pub(crate) const FUNCTION: &str = r"
     local function raise(KEYS, ARGV)
@@ -80,12 +80,12 @@ impl Raising {
         }
     }
 
-    /// Whether the server of this URL is the one.
+    /// Whether the purge is to be recorded on the server of this URL.
     pub(crate) fn is_on(&self, url: &str) -> bool {
         self.server == url
     }
 
-    /// Its keys and arguments behind those that a script of the same server has.
+    /// Adds the keys and arguments of [`FUNCTION`] after those that `script` has already.
     pub(crate) fn add_to(&self, script: &mut ScriptInvocation<'_>) {
         self.keys.iter().for_each(|key| _ = script.key(key));
         script.arg(self.above).arg(&self.purge).arg(self.at.as_millis());
@@ -93,7 +93,7 @@ impl Raising {
         script.arg(BARRIERS_MAX).arg(barriers::member(&barriers::everything()));
     }
 
-    /// The script that does nothing else.
+    /// The script that records the purge and does nothing else.
     pub(super) fn script(&self) -> ScriptInvocation<'static> {
         let mut script = RAISE.prepare_invoke();
         self.add_to(&mut script);

@@ -1,5 +1,6 @@
-//! Reads that come at the same moment go to the server together: one message, one answer, one deadline, and one look at a
-//! tenant's sequence for all of them. Nobody waits for company: what is there when the task gets its turn, goes.
+//! Batches of reads: those that come at the same moment go to the server together, with one message, one answer, one
+//! deadline, and one read of a tenant's sequence. No read waits for others: a batch is what is queued when the task
+//! runs.
 
 use std::sync::Arc;
 
@@ -15,55 +16,56 @@ use super::link::Link;
 use super::target::Connection;
 use crate::tier::TierError;
 
-/// Reads that go together at most: their answers come back as one, and large ones would hold up small ones.
+/// Reads in a batch at most: their answers come back together, so large ones delay small ones.
 const BATCH_LEN_MAX: usize = 16;
 
-/// What was asked, for one reader.
+/// The answers to one read, or why there are none.
 type Answer = Result<Answered, TierError>;
 
-/// A reader's share of a batch.
+/// The answers to one read.
 pub(super) struct Answered {
     /// One per command.
     pub(super) values: Vec<Value>,
-    /// The tenant's sequence as it was behind them, where it was asked for.
+    /// The tenant's sequence, read after the values; `None` where it was not asked for.
     pub(super) sequence: Option<Value>,
 }
 
-/// A reader's part of a batch.
+/// A read that waits for its batch.
 struct Read {
-    /// Until they are sent.
+    /// Empty once they are sent.
     commands: Vec<Cmd>,
     count: usize,
     tenant: Option<Box<str>>,
     answer: oneshot::Sender<Answer>,
 }
 
-/// Where readers come together.
+/// The queue in which reads wait for a batch.
 #[derive(Debug)]
 pub(super) struct Reads {
     waiting: mpsc::Sender<Read>,
 }
 
 impl Reads {
-    /// Begins to take readers, at most so many at once, until it is dropped. Must be called within a Tokio runtime.
+    /// Starts the task that sends batches, until this is dropped. `readers_max` reads may wait. Must be called within a
+    /// Tokio runtime.
     pub(super) fn start(link: Arc<Link>, readers_max: usize) -> Self {
         let (waiting, readers) = mpsc::channel(readers_max.max(1));
         tokio::spawn(take(link, readers));
         Self { waiting }
     }
 
-    /// Asks the commands and, behind them, for the tenant's sequence. It counts as one of the link's calls.
+    /// Sends the commands and, after them, the read of the tenant's sequence. It counts as one of the link's calls.
     pub(super) async fn ask(&self, link: &Link, commands: Vec<Cmd>, tenant: Option<&str>) -> Answer {
         let _permit = link.permit()?;
         let (answer, answered) = oneshot::channel();
         let read = Read { count: commands.len(), commands, tenant: tenant.map(Box::from), answer };
-        // Those who have gone away meanwhile may still be in the queue.
+        // Reads whose callers have gone away may still fill the queue.
         self.waiting.try_send(read).map_err(|_| link.too_many())?;
         answered.await.map_err(|_| link.failed("the reading task is gone".to_owned()))?
     }
 }
 
-/// Takes whoever waits, and sends them off together; ends when nobody can come any more.
+/// Takes the reads that wait and sends them in batches; ends when no further read can come.
 async fn take(link: Arc<Link>, mut readers: mpsc::Receiver<Read>) {
     let mut under_way = FuturesUnordered::new();
     let mut batch = Vec::with_capacity(BATCH_LEN_MAX);
@@ -73,7 +75,7 @@ async fn take(link: Arc<Link>, mut readers: mpsc::Receiver<Read>) {
                 if count == 0 {
                     break;
                 }
-                // Those whom the last answers have just woken may have more to ask.
+                // Tasks that the last answers have just woken may have more to read.
                 tokio::task::yield_now().await;
                 while batch.len() < BATCH_LEN_MAX && let Ok(read) = readers.try_recv() {
                     batch.push(read);
@@ -85,7 +87,7 @@ async fn take(link: Arc<Link>, mut readers: mpsc::Receiver<Read>) {
     }
 }
 
-/// Asks for all of a batch, and gives each reader its own.
+/// Sends a batch, and gives each read its answers.
 async fn send(link: &Link, mut batch: Vec<Read>) {
     let tenants = tenants(&batch);
     let count = batch.iter().map(|read| read.count).sum::<usize>() + tenants.len();
@@ -98,7 +100,7 @@ async fn send(link: &Link, mut batch: Vec<Read>) {
     }
     let answer = link.call_permitted(link.deadline(), |connection| ask(connection, pipeline, count)).await;
     match answer {
-        Ok(values) if values.len() == count => share_out(batch, values),
+        Ok(values) if values.len() == count => hand_out(batch, values),
         Ok(values) => {
             let reason = format!("{} answers to {count} questions", values.len());
             refuse(batch, || link.failed(reason.clone()));
@@ -122,8 +124,8 @@ async fn ask(mut connection: Connection, pipeline: Pipeline, count: usize) -> Re
     connection.req_packed_commands(&pipeline, 0, count).await
 }
 
-/// As [`Reads::ask`] on a Cluster, where every key may be on another server: one question each, at the same time, and the
-/// sequence behind them.
+/// The same as [`Reads::ask`] on a Cluster, where every key may be on another server: all commands go separately at the
+/// same time, and the read of the sequence after them.
 pub(super) async fn ask_each(link: &Link, commands: Vec<Cmd>, tenant: Option<&str>) -> Answer {
     let sequence = tenant.map(sequence);
     let asking = |connection: Connection| async move {
@@ -141,14 +143,14 @@ async fn one(mut connection: Connection, command: Cmd) -> RedisResult<Value> {
     connection.req_packed_command(&command).await
 }
 
-/// The question for a tenant's sequence.
+/// The command that reads a tenant's sequence.
 fn sequence(tenant: &str) -> Cmd {
     let mut command = redis::cmd("GET");
     command.arg(keys::control(tenant, "seq"));
     command
 }
 
-fn share_out(batch: Vec<Read>, mut values: Vec<Value>) {
+fn hand_out(batch: Vec<Read>, mut values: Vec<Value>) {
     let tenants = tenants(&batch);
     let sequences = values.split_off(values.len() - tenants.len());
     let mut values = values.into_iter();
@@ -156,7 +158,7 @@ fn share_out(batch: Vec<Read>, mut values: Vec<Value>) {
         let sequence = tenant.and_then(|tenant| tenants.iter().position(|other| *other == tenant));
         let sequence = sequence.map(|place| sequences[place].clone());
         let values = values.by_ref().take(count).collect();
-        // A reader that has gone away needs none.
+        // A reader that has gone away needs no answer.
         let _ = answer.send(Ok(Answered { values, sequence }));
     }
 }

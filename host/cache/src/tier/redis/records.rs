@@ -1,4 +1,4 @@
-//! Purges that outlive the nodes: recorded, and read again, by one script each.
+//! Purge records in Redis, which outlive the nodes: one script records a purge, another one reads the records again.
 
 use futures_util::future::{BoxFuture, FutureExt};
 use redis::Value;
@@ -12,10 +12,10 @@ use crate::tier::BarrierStore;
 use crate::tier::TierError;
 
 impl RedisTier {
-    /// What records a purge.
+    /// Prepares the script that records a purge.
     ///
     /// # Errors
-    /// When its number would be out of range.
+    /// When the purge's sequence would be out of range.
     fn raising_of(&self, tenant: &str, purge: &Purge, above: u64, at: Timestamp) -> Result<Raising, TierError> {
         if above >= SEQUENCE_MAX {
             return Err(self.link.failed(format!("the purge sequence {above} is out of range")));
@@ -36,7 +36,7 @@ impl RedisTier {
         loop {
             let mut script = RAISED_SINCE.key(keys::control(tenant, "barriers"));
             script.key(keys::control(tenant, "raised")).arg(above).arg(SLICE);
-            // A read waits for it: the deadline is a read's.
+            // The read of an entry waits for this, so the deadline is that of a read.
             let rows: Vec<Value> = self.link.call(|mut to| async move { script.invoke_async(&mut to).await }).await?;
             let slice = barriers::read(&rows);
             let slice = slice.ok_or_else(|| self.link.failed("the purge records make no sense".to_owned()))?;

@@ -6,21 +6,21 @@ use redis::Script;
 
 use sandbar_http::entry::Version;
 
-/// It is stored.
+/// The entry is stored.
 pub(super) const STORED: i64 = -1;
 /// An entry was stored under a later token.
 pub(super) const FENCED: i64 = -2;
 /// A newer version was stored.
 pub(super) const OLDER: i64 = -3;
-/// It is stored, over an older version with other content.
+/// The entry is stored in place of an older version with other content.
 pub(super) const REPLACED: i64 = -4;
 
-/// How long the highest token that stored is remembered: longer than any fill runs.
+/// How long the highest token under which an entry was stored is remembered: longer than any fill runs.
 pub(super) const FENCE_MS: u64 = 15 * 60 * 1000;
 
-/// Stores an entry, unless the tenant's sequence has moved on from what the entry was judged by (the sequence is the
-/// answer then), an entry was stored under a later token, or a newer version was stored that no purge has forgotten.
-/// Versions are texts of digits, which compare like numbers that a Lua number could not hold.
+/// Stores an entry, unless the tenant's sequence is above the one that the entry was judged at (the sequence is the
+/// answer then), an entry was stored under a later token, or a newer version was stored that no purge has reset.
+/// Versions are texts of digits, which compare like numbers too large for Lua.
 /// KEYS: entry, fence, versions, seq where the entry was judged. ARGV: judged at or -1, token or 0, value, lifetime ms, fence
 /// ms, version or "", its sequence, the sequence below which versions are forgotten, its tag or "".
 pub(super) static STORE: LazyLock<Script> = LazyLock::new(|| {

@@ -1,4 +1,4 @@
-//! Which Redis: one server (TCP, TLS or Unix socket), a master that Sentinels name, or a Cluster.
+//! Which Redis to connect to: one server (TCP, TLS or Unix socket), a master that Sentinels name, or a Cluster.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,11 +14,11 @@ use redis::{
 };
 use tokio::sync::Mutex;
 
-/// Commands on their way inside a connection, past which callers wait.
+/// Commands that are queued inside a connection; with more, callers wait.
 const PIPELINE_LEN: usize = 256;
 
-/// How often a Cluster is asked again within one call: one dead connection, one server that knows no better, one that says
-/// where to go, and one to spare. The call's own deadline holds for all of them together.
+/// How often a Cluster is asked again within one call: after a dead connection, after a server that knows no better,
+/// after a redirection, and once to spare. The call's own deadline holds for all of them together.
 const RETRIES: u32 = 4;
 
 /// Where to connect to.
@@ -29,15 +29,15 @@ pub(crate) enum Target {
     Cluster(Box<Cluster>),
 }
 
-/// A Cluster, and the servers that were named.
+/// A Cluster, and the servers that its URL names.
 pub(crate) struct Cluster {
     client: ClusterClient,
     servers: Vec<Client>,
-    /// Which of them is listened to next.
+    /// Counts subscriptions: each is made on the next of the servers.
     next: AtomicUsize,
 }
 
-/// A multiplexed connection; clones share it.
+/// A multiplexed connection; clones use the same one.
 #[derive(Clone)]
 pub(crate) enum Connection {
     Single(MultiplexedConnection),
@@ -49,7 +49,7 @@ impl Target {
     /// `redis-sentinel://[user:password@]host:port,…/service[/db]` a master; `redis-cluster://[user:password@]host:port,…`
     /// a Cluster; `rediss-` the last two over TLS. Certificates are checked against `ca_pem`, or the system's store.
     pub(crate) fn parse(url: &str, ca_pem: Option<Vec<u8>>, connect: Duration) -> Result<Self, String> {
-        // The two TLS back ends that may be linked would make rustls refuse to choose.
+        // Where two TLS back ends are linked, rustls would refuse to choose one of them.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let certificates = TlsCertificates { client_tls: None, root_cert: ca_pem };
         let (scheme, rest) = url.split_once("://").ok_or("it has no scheme; redis://host:port is the usual form")?;
@@ -70,7 +70,7 @@ impl Target {
         matches!(self, Self::Cluster(_))
     }
 
-    /// Makes a connection within `connect`. Calls over it are not bounded: who makes one has a deadline of its own.
+    /// Makes a connection within `connect`. Calls over it have no deadline but that of their caller.
     pub(crate) async fn connect(&self, connect: Duration) -> RedisResult<Connection> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(connect))
@@ -87,8 +87,8 @@ impl Target {
         }
     }
 
-    /// A connection that only listens, to one channel. What is said on one server of a Cluster all of them pass on, so any
-    /// will do: the next one each time.
+    /// Makes a connection that only listens to one channel. The servers of a Cluster forward each other's messages, so
+    /// any of them will do: each call takes the next.
     pub(crate) async fn subscribe(&self, channel: &str) -> RedisResult<PubSub> {
         let mut listening = match self {
             Self::Single(client) => client.get_async_pubsub().await?,
@@ -136,12 +136,12 @@ fn sentinel(scheme: &str, rest: &str) -> RedisResult<Target> {
     Ok(Target::Sentinel(Mutex::new(client)))
 }
 
-/// `user:password@` with its `@`, or nothing, and the rest.
+/// Splits off `user:password@`, with its `@`; it is empty where there is none.
 fn split_credentials(rest: &str) -> (&str, &str) {
     rest.rfind('@').map_or(("", rest), |at| rest.split_at(at + 1))
 }
 
-// Neither says more: there are passwords inside.
+// Neither shows more than its kind, because there are passwords inside.
 impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -1,4 +1,4 @@
-//! Storing entries: as they are, or on terms, within bounds of size and of bytes on their way.
+//! Storing entries: unconditionally or on terms, within bounds of their size and of the bytes on their way.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +11,7 @@ use super::{NAME, RedisTier, keys, store};
 use crate::tier::codec::{self, Encoding};
 use crate::tier::{Stored, Terms, TierError};
 
-/// Larger entries are encoded on a blocking thread, so that compression holds up nobody else.
+/// Larger entries are encoded on a blocking thread, so that their compression does not delay other tasks.
 const ENCODE_HERE_BYTES_MAX: u64 = 64 << 10;
 
 impl RedisTier {
@@ -35,7 +35,7 @@ impl RedisTier {
         if value.len() > self.config.value_max_bytes {
             return Err(self.dropped(format!("an entry of {} bytes is too large", value.len())));
         }
-        // On a Cluster the sequence is on another server: the entry is judged when it is read.
+        // On a Cluster the sequence is on another server, so barriers judge the entry only when it is read.
         let judged_at = terms.judged_at.filter(|_| self.config.keeps_barriers && !self.spread);
         let terms = Terms { judged_at, ..terms };
         if terms == Terms::default() {
@@ -103,7 +103,7 @@ impl RedisTier {
     }
 }
 
-/// Bytes on their way, for as long as it lives.
+/// Counts bytes as on their way until it is dropped.
 struct Held<'a> {
     of: &'a AtomicU64,
     bytes: u64,

@@ -15,7 +15,7 @@ use toml::Value;
 
 use super::super::*;
 
-/// Settings of which none is left out. `second` takes the other one of those that exclude each other.
+/// A configuration with every setting. Of two settings that exclude each other, `second` chooses which one is set.
 fn everything(second: bool, token_file: &std::path::Path) -> GatewayConfig {
     let mut config = GatewayConfig::default();
     config.gateway.trusted_proxies = ["10.0.0.0/8".parse().expect("a network")].into_iter().collect();
@@ -69,7 +69,7 @@ fn everything(second: bool, token_file: &std::path::Path) -> GatewayConfig {
     config
 }
 
-/// What somebody might write by mistake. The last is no value but another key beside it.
+/// Values that somebody might write by mistake. The last stands for an unknown key in a table.
 const WRONG: [&str; 16] = [
     "0",
     "-1",
@@ -89,7 +89,8 @@ const WRONG: [&str; 16] = [
     "{ unknown-key = 1 }",
 ];
 
-/// Keys whose values of [`WRONG`] are taken, which of them, and why. `[]` stands for an element of a list.
+/// Keys that take some of the values of [`WRONG`]: the key, those values, and why. `[]` stands for an element of a
+/// list.
 const TAKEN: &[(&str, &[&str], &str)] = &[
     ("gateway.default_host", ONE_WORD, "they are labels of host names"),
     ("data_dir", ANY_TEXT, "a directory may have any name"),
@@ -132,21 +133,21 @@ const TAKEN: &[(&str, &[&str], &str)] = &[
     ("tenant.protect.retry.pause", ZERO, "it is sent again at once"),
 ];
 
-/// A duration of nothing.
+/// Texts of [`WRONG`] that are a duration of 0.
 const ZERO: &[&str] = &["\"0\"", "\"0s\""];
 /// Texts of [`WRONG`] without a space.
 const ONE_WORD: &[&str] = &["\"0\"", "\"0s\"", "\"-1\"", "\"5\"", "\"99999999EiB\""];
 /// Texts of [`WRONG`] that are not empty.
 const ANY_TEXT: &[&str] =
     &["\"0\"", "\"0s\"", "\"-1\"", "\"5\"", "\"999999999999999999 years\"", "\"99999999EiB\"", "\"64 quux\""];
-/// Whatever is written, as far as its type is right: it is looked at later.
+/// All values that the type allows: the setting is checked later, when it is used.
 const ANY: &[&str] = &WRONG;
 
 fn is_taken(key: &str, wrong: &str) -> bool {
     TAKEN.iter().any(|(taken, values, _)| *taken == key && values.contains(&wrong))
 }
 
-/// Whether all that is said to be taken has to be: not where it is looked at later.
+/// Whether a value listed in [`TAKEN`] must be taken. With [`ANY`] it need not be, as the type refuses some.
 fn must_be_taken(key: &str, wrong: &str) -> bool {
     TAKEN.iter().any(|(taken, values, _)| *taken == key && values.len() < WRONG.len() && values.contains(&wrong))
 }
@@ -186,7 +187,7 @@ fn as_value(text: &str) -> Value {
     toml::from_str::<BTreeMap<String, Value>>(&format!("v = {text}")).expect("TOML").remove("v").expect("a value")
 }
 
-/// What the settings are refused with, if they are.
+/// The error with which the settings are refused, if they are.
 fn refusal(tree: &Value) -> Option<String> {
     let text = toml::to_string(tree).expect("TOML");
     GatewayConfig::from_toml(&text, "all.toml")
@@ -212,7 +213,7 @@ fn every_setting_refuses_what_makes_no_sense_or_takes_it_for_a_reason() {
             for wrong in WRONG {
                 let (mut tree, value) = (tree.clone(), as_value(wrong));
                 let old = std::mem::replace(at(&mut tree, &path), value.clone());
-                // The same, or the other one of two.
+                // The same value, or the other one of the two booleans.
                 if old == value || (old.is_bool() && value.is_bool()) {
                     continue;
                 }

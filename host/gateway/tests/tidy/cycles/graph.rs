@@ -1,18 +1,18 @@
-//! Which module names which, among those side by side.
+//! The graph of which module names which among its siblings.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::named::Module;
 
-/// The modules of a crate, and who names whom.
+/// The modules of a crate, with the edges between siblings.
 #[derive(Debug)]
 pub(super) struct Graph {
     modules: BTreeSet<Vec<String>>,
     levels: BTreeMap<Vec<String>, Level>,
 }
 
-/// The modules in one: who names whom, and where.
+/// The edges between the children of one module: from, to, and the place that names it.
 type Level = BTreeMap<String, BTreeMap<String, String>>;
 
 impl Graph {
@@ -20,7 +20,7 @@ impl Graph {
         Self { modules: modules.collect(), levels: BTreeMap::new() }
     }
 
-    /// Adds what a module names.
+    /// Adds the edges from a module to all that it names.
     pub(super) fn add(&mut self, file: &Path, module: &Module) {
         let imported = module.uses.iter().filter_map(|(_, path)| self.resolved(&module.path, path));
         let in_code = module.paths.iter().filter_map(|path| self.found(module, path));
@@ -39,7 +39,7 @@ impl Graph {
         }
     }
 
-    /// A path in code, from the root: what it begins with may have been imported.
+    /// A path in code, from the root: its first segment may be the name of an import.
     fn found(&self, module: &Module, path: &[String]) -> Option<Vec<String>> {
         let behind_import = || {
             let (_, import) = module.uses.iter().find(|(name, _)| *name == path[0])?;
@@ -81,7 +81,7 @@ fn cycles(of: &[String], level: &Level) -> Vec<String> {
     on_cycle.map(|(from, to, at)| format!("{of}{from} -> {to}: {at}")).collect()
 }
 
-/// Where one gets to from a module.
+/// The modules that can be reached from a module, itself included.
 fn reached<'a>(level: &'a Level, from: &'a str) -> BTreeSet<&'a str> {
     let (mut reached, mut next) = (BTreeSet::new(), vec![from]);
     while let Some(module) = next.pop() {

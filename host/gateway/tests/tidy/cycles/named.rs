@@ -1,4 +1,4 @@
-//! What the modules of a file name: the paths of their `use` declarations and those in their code.
+//! The paths that the modules of a file name, in their `use` declarations and in their code.
 
 use super::tokens::{is_word, tokens};
 
@@ -7,7 +7,7 @@ use super::tokens::{is_word, tokens};
 pub(super) struct Module {
     /// Its path from the crate's root.
     pub(super) path: Vec<String>,
-    /// What it imports: the name here, and the path as it is written.
+    /// Its imports: the name in this module, and the path as it is written.
     pub(super) uses: Vec<(String, Vec<String>)>,
     /// The paths in its code, as they are written.
     pub(super) paths: Vec<Vec<String>>,
@@ -16,9 +16,9 @@ pub(super) struct Module {
 /// The modules of a file.
 #[derive(Debug, Default)]
 pub(super) struct Named {
-    /// Those that are always there, itself included.
+    /// The modules that are compiled not only for tests, that of the file included.
     pub(super) modules: Vec<Module>,
-    /// The paths of those in other files that are there for tests.
+    /// The paths of modules in other files that are compiled for tests only.
     pub(super) tests: Vec<Vec<String>>,
 }
 
@@ -41,7 +41,7 @@ fn module(path: Vec<String>) -> Module {
 struct Reader<'a> {
     tokens: &'a [&'a str],
     named: Named,
-    /// The modules whose code this is, the innermost last, each with the depth of its braces.
+    /// The modules around the next token, the innermost last, each with the depth of its braces.
     open: Vec<(usize, Module)>,
     depth: usize,
 }
@@ -81,7 +81,7 @@ impl<'a> Reader<'a> {
         self.depth = self.depth.saturating_sub(1);
     }
 
-    /// A module within the file.
+    /// Begins a module within the file.
     fn open(&mut self) {
         let path = self.beneath(self.peek());
         self.tokens = &self.tokens[2..];
@@ -95,7 +95,7 @@ impl<'a> Reader<'a> {
         path
     }
 
-    /// Passes over the item below where it is there for tests alone.
+    /// Skips the item below an attribute where that compiles it for tests only.
     fn attribute(&mut self) {
         let attribute = self.take_until(|token, depth| token == "]" && depth == 0);
         let says = |word: &str| attribute.contains(&word);
@@ -117,8 +117,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The tokens up to one that is the last, with the depth of brackets behind it; never beyond the bracket that all of
-    /// them are in.
+    /// Takes the tokens up to the one for which `is_last` holds, given the depth of brackets after it, or to the end of
+    /// the bracket around them.
     fn take_until(&mut self, is_last: impl Fn(&str, usize) -> bool) -> &'a [&'a str] {
         let (all, mut depth) = (self.tokens, 0_usize);
         while let Some(token) = self.tokens.first().copied() {
@@ -136,7 +136,7 @@ impl<'a> Reader<'a> {
         &all[..all.len() - self.tokens.len()]
     }
 
-    /// What a `use` imports, or a branch of it behind such a path.
+    /// Reads what a `use` imports, or one branch of it behind the path of the branches before.
     fn import(&mut self, mut path: Vec<String>) {
         let mut name = None;
         while !matches!(self.peek(), "," | "}" | ";" | "") {

@@ -1,6 +1,6 @@
 //! A Rust source as words and punctuation; comments, literals and lifetimes are left out.
 
-/// Its tokens. `::` is one.
+/// The tokens of a source. `::` is one token.
 pub(super) fn tokens(text: &str) -> Vec<&str> {
     let (mut tokens, mut rest) = (Vec::new(), text);
     while let Some(first) = rest.chars().next() {
@@ -15,7 +15,7 @@ pub(super) fn tokens(text: &str) -> Vec<&str> {
     tokens
 }
 
-/// Whether it is a name or a keyword.
+/// Whether a token is a name or a keyword.
 pub(super) fn is_word(token: &str) -> bool {
     token.starts_with(in_word)
 }
@@ -44,7 +44,7 @@ fn comment(text: &str) -> Option<usize> {
     text.starts_with("/*").then(|| block_comment_len(text))
 }
 
-/// Those nest.
+/// The length of a block comment; these nest.
 fn block_comment_len(text: &str) -> usize {
     let (mut at, mut depth) = (2, 1);
     while depth > 0 {
@@ -73,7 +73,7 @@ fn string(text: &str) -> Option<usize> {
     Some(len.map_or(text.len(), |len| start + len))
 }
 
-/// What there is up to the quote that ends a string, and that quote.
+/// The length of the rest of a string, up to and with the quote that ends it.
 fn quoted_len(text: &str) -> Option<usize> {
     let mut is_escaped = false;
     let end = text.find(|c| {
@@ -88,7 +88,7 @@ fn quoted_len(text: &str) -> Option<usize> {
 fn character_or_lifetime(text: &str) -> Option<usize> {
     let inner = text.strip_prefix('\'')?;
     if inner.starts_with('\\') {
-        // The character that is escaped may be a quote.
+        // The escaped character may itself be a quote, so it is skipped.
         return Some(inner[2..].find('\'').map_or(text.len(), |end| end + 4));
     }
     let first = inner.chars().next().map_or(0, char::len_utf8);

@@ -39,7 +39,7 @@ fn queued(gate: &Arc<Gate>) -> Waiting {
     queued_for(gate, None, Duration::ZERO)
 }
 
-/// Its turn, if it has come.
+/// The permit, if the request's turn has come.
 fn turn(waiting: &mut Waiting) -> Option<Permit> {
     waiting.now_or_never().map(|turn| turn.expect("no refusal"))
 }
@@ -73,7 +73,7 @@ fn whoever_goes_away_hands_its_turn_on() {
     drop(left);
     check(&gate, 1, 2);
     drop(first);
-    // `called` has been called and never looked.
+    // `called` has got its turn and has not noticed.
     drop(called);
     drop(turn(&mut last).expect("its turn"));
     check(&gate, 0, 0);
