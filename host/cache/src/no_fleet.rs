@@ -128,7 +128,7 @@ impl Leases {
         match *self {}
     }
 
-    pub(crate) async fn try_acquire_as(&self, _standing: Standing, _key: &CacheKey, _lifetime: Duration) -> Attempt {
+    pub(crate) async fn try_acquire_as(&self, _standing: PurgeState, _key: &CacheKey, _lifetime: Duration) -> Attempt {
         match *self {}
     }
 
@@ -137,7 +137,7 @@ impl Leases {
     }
 }
 
-pub(crate) struct Standing {
+pub(crate) struct PurgeState {
     pub(crate) sequence: u64,
     pub(crate) hidden_below: u64,
 }

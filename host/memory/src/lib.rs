@@ -4,8 +4,8 @@
 //! - **Hit**: take the table's shared lock, look up, clone the value, note the slot in the read buffer. The reader that
 //!   fills the buffer *tries* the policy's lock and hands the reads over; if the lock is taken, reads are dropped.
 //! - **Insert**: take the table's exclusive lock, take a slot, queue the arrival. When a batch is due the insert
-//! *tries* the policy's lock. If the slack is used up as well, it asks the policy before its entry is taken in; if the
-//! lock is taken, the host evicts in the order of insertion, so that no request waits for a guest.
+//!   *tries* the policy's lock. If the slack is used up as well, it asks the policy before its entry is taken in; if the
+//!   lock is taken, the host evicts in the order of insertion, so that no request waits for a guest.
 //!
 //! Lock discipline: 1. Order: policy, then table. A thread that holds a table's lock takes no other lock. 2. A policy
 //! is called with its own lock held and no other. 3. Requests only ever *try* the policy's lock.

@@ -17,6 +17,9 @@ const TRIAL_CAPACITY_BYTES: u64 = 64 << 20;
 /// stored response of 1 KiB, 128 bytes.
 const CAPACITY_PER_MEMORY: u64 = 8;
 
+/// The instance of one shard, with its functions.
+type ShardInstance = Instance<Box<dyn wit::Eviction>>;
+
 /// An eviction policy that is a guest: it makes an instance for each shard.
 pub(crate) struct EvictionGuest {
     maker: Maker,
@@ -33,11 +36,7 @@ impl EvictionGuest {
         Ok(guest)
     }
 
-    fn instance(
-        &self,
-        capacity_bytes: u64,
-        seed: u64,
-    ) -> Result<(Instance<Box<dyn wit::Eviction>>, wit::Configured<()>), Fault> {
+    fn instance(&self, capacity_bytes: u64, seed: u64) -> Result<(ShardInstance, wit::Configured<()>), Fault> {
         let config = self.maker.engine.config();
         let memory_bytes = config.memory_bytes.saturating_add(capacity_bytes / CAPACITY_PER_MEMORY);
         self.maker.make(
@@ -92,7 +91,7 @@ impl fmt::Debug for EvictionGuest {
 /// The instance of one shard.
 struct ShardGuest {
     maker: Maker,
-    instance: Instance<Box<dyn wit::Eviction>>,
+    instance: ShardInstance,
 }
 
 impl EvictionPolicy for ShardGuest {
