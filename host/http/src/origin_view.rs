@@ -62,10 +62,10 @@ pub struct OriginView {
 /// # Errors
 /// When no cache key can be made: host or target are missing, malformed or contradictory.
 pub fn origin_view(rules: ViewRules<'_>, head: Parts, is_plain: bool) -> Result<OriginView, NoKey> {
-    let Parts { method, uri, headers: mut fields, extensions, .. } = head;
+    let Parts { method, uri, headers: mut fields, mut extensions, .. } = head;
     check_form(&method, &uri)?;
-    let site = match extensions.get::<Site>() {
-        Some(site) if site.has(&uri) => site.clone(),
+    let site = match extensions.remove::<Site>() {
+        Some(site) if site.has(&uri) => site,
         _ => Site::of(&uri, &fields, "http")?,
     };
     let uri = absolute(uri, &site)?;

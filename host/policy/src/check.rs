@@ -3,7 +3,7 @@
 use wasmparser::{ComponentExternalKind, Encoding, Parser, Payload, Validator, WasmFeatures};
 
 use super::{BindError, COMPONENT_BYTES_MAX, ContractVersion, Digest, GuestText, Role};
-use crate::contract::{known_versions, unknown_version};
+use crate::contract::unknown_version;
 
 /// A component that may be a policy. Whether the functions of its roles have the right types shows when it is bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,8 +47,7 @@ pub(super) fn check_within(bytes: &[u8], limit_bytes: u64) -> Result<Checked, Bi
     Validator::new_with_features(features()).validate_all(bytes).map_err(invalid)?;
     let (imports, exports) = names(bytes).map_err(invalid)?;
     if let Some(version) = exports.iter().chain(&imports).find_map(|name| unknown_version(name)) {
-        let version = GuestText::within(version, NAME_BYTES_MAX);
-        return Err(BindError::UnknownContract { version, known: known_versions() });
+        return Err(BindError::UnknownContract(GuestText::within(version, NAME_BYTES_MAX)));
     }
     let is_log = |import: &String| ContractVersion::ALL.iter().any(|version| *import == version.log_interface());
     if let Some(import) = imports.iter().find(|import| !is_log(import)) {

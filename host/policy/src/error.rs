@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::contract::known_versions;
 use super::{GuestText, Role};
 
 /// Why a policy was not bound. Nothing was changed.
@@ -20,20 +21,17 @@ pub enum BindError {
     #[error("it is not a valid component: {0}")]
     Invalid(GuestText),
     /// The component imports something else than the log.
-    #[error("it imports `{0}`; a policy may import nothing but `sandbar:policy/log@0.1.0`")]
+    #[error("it imports `{0}`; a policy may import nothing but `sandbar:policy/log@{known}`", known = known_versions())]
     ForbiddenImport(GuestText),
     /// The component was built against a version of the contract that this host does not speak.
     #[error(
-        "it is built against `sandbar:policy@{version}`; this host speaks {known}: build it with the SDK of one of these, or upgrade the host"
+        "it is built against `sandbar:policy@{0}`; this host speaks {known}: build it with the SDK of one of these, or upgrade the \
+         host",
+        known = known_versions()
     )]
-    UnknownContract {
-        /// The version in the names of the component's interfaces.
-        version: GuestText,
-        /// The versions that this host speaks.
-        known: String,
-    },
+    UnknownContract(GuestText),
     /// The component has no role.
-    #[error("it has no role: it exports none of the interfaces of `sandbar:policy@0.1.0`")]
+    #[error("it has no role: it exports none of the interfaces of `sandbar:policy@{known}`", known = known_versions())]
     NoRole,
     /// The component has roles, but not the one that it was to be bound to.
     #[error("it has not the role {role}; it has {}", has(.roles))]

@@ -29,6 +29,24 @@ pub struct Fill<'a> {
     pub fetch_time: Duration,
 }
 
+#[cfg(test)]
+impl<'a> Fill<'a> {
+    /// A response of 100 bytes with this status and these fields to a GET for `/a` on `https://shop.example`, in no class.
+    pub(crate) fn of_a(status: http::StatusCode, fields: &'a http::HeaderMap) -> Self {
+        Self {
+            method: &http::Method::GET,
+            site: "https://shop.example",
+            target: "/a",
+            class: "",
+            request: fields,
+            status,
+            response: fields,
+            body_bytes: Some(100),
+            fetch_time: Duration::from_millis(80),
+        }
+    }
+}
+
 /// The plan that the host will execute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Planned {

@@ -49,13 +49,17 @@ impl Site {
 
     /// The authority: host, and the port where it is not the scheme's default.
     pub fn authority(&self) -> &str {
-        self.0.split_once("://").map_or("", |(_, authority)| authority)
+        self.parts().1
     }
 
     /// Whether an absolute URI names this site in the same spelling.
     pub fn has(&self, uri: &Uri) -> bool {
-        uri.authority().map(Authority::as_str) == Some(self.authority())
-            && self.0.split_once("://").map(|(scheme, _)| scheme) == uri.scheme_str()
+        let (scheme, authority) = self.parts();
+        uri.scheme_str() == Some(scheme) && uri.authority().map(Authority::as_str) == Some(authority)
+    }
+
+    fn parts(&self) -> (&str, &str) {
+        self.0.split_once("://").unwrap_or_default()
     }
 
     pub(crate) fn into_string(self) -> String {

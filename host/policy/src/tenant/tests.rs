@@ -44,19 +44,7 @@ fn standard(obstacles: &[Obstacle]) -> Standard {
 }
 
 fn plan(policies: &TenantPolicies, standard: &Standard) -> Planned {
-    let fields = HeaderMap::new();
-    let fill = Fill {
-        method: &Method::GET,
-        site: "https://shop.example",
-        target: "/a",
-        class: "",
-        request: &fields,
-        status: StatusCode::OK,
-        response: &fields,
-        body_bytes: Some(100),
-        fetch_time: Duration::from_millis(80),
-    };
-    policies.plan(&fill, standard)
+    policies.plan(&Fill::of_a(StatusCode::OK, &HeaderMap::new()), standard)
 }
 
 fn info(policies: &TenantPolicies, role: Role) -> BoundInfo {
