@@ -8,7 +8,11 @@ use bytes::Bytes;
 use sandbar_base::clock::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Digest, Fault, FaultReport, Role};
+use sandbar_guest::eviction::Eviction;
+
+use super::freshness::Freshness;
+use super::invalidation::Invalidation;
+use super::{Digest, Fault, FaultReport, Own, Role};
 
 /// A policy and its settings, to be bound to a role.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,11 +38,45 @@ impl Binding {
         Self { role, source: Source::Component(bytes.into()), settings: serde_json::Value::Null, native: false }
     }
 
-    /// This binding with other settings.
+    /// The component in a file, without settings. The file is read when the policy is bound.
+    pub fn file(role: Role, path: impl Into<PathBuf>) -> Self {
+        Self { role, source: Source::File(path.into()), settings: serde_json::Value::Null, native: false }
+    }
+
+    /// A freshness policy of this program, reported as `name`.
+    pub fn freshness(name: &str, policy: impl Freshness) -> Self {
+        Self::own(Own::freshness(name, policy))
+    }
+
+    /// An invalidation policy of this program, reported as `name`.
+    pub fn invalidation(name: &str, policy: impl Invalidation) -> Self {
+        Self::own(Own::invalidation(name, policy))
+    }
+
+    /// An eviction policy of this program, reported as `name`. Each shard has an instance of its own, made from the
+    /// binding's settings. Of a [`Replacement`](sandbar_guest::eviction::Replacement), name its
+    /// [`Shard`](sandbar_guest::eviction::Shard).
+    pub fn eviction<E: Eviction + Send + 'static>(name: &str) -> Self {
+        Self::own(Own::eviction::<E>(name))
+    }
+
+    fn own(own: Own) -> Self {
+        Self { role: own.role(), source: Source::Own(own), settings: serde_json::Value::Null, native: true }
+    }
+
+    /// This binding with other settings, as JSON.
     #[must_use]
     pub fn with_settings(mut self, settings: serde_json::Value) -> Self {
         self.settings = settings;
         self
+    }
+
+    /// This binding with other settings, as a value that serde makes JSON of.
+    ///
+    /// # Errors
+    /// When no JSON can be made of it, such as of a map whose keys are no texts.
+    pub fn with(self, settings: impl Serialize) -> Result<Self, serde_json::Error> {
+        serde_json::to_value(settings).map(|settings| self.with_settings(settings))
     }
 
     /// This binding with the stock policy that is compiled in, instead of a guest.
@@ -58,6 +96,8 @@ pub enum Source {
     Component(Bytes),
     /// A file that holds a component.
     File(PathBuf),
+    /// A native policy of the embedding program. Such a binding is not kept over a restart.
+    Own(Own),
 }
 
 impl fmt::Display for Source {
@@ -66,6 +106,7 @@ impl fmt::Display for Source {
             Self::Stock(name) => write!(f, "stock = {name:?}"),
             Self::Component(bytes) => write!(f, "a component of {} bytes", bytes.len()),
             Self::File(path) => write!(f, "file = {path:?}"),
+            Self::Own(own) => write!(f, "the program's own {:?}", own.name()),
         }
     }
 }

@@ -56,6 +56,31 @@ pub struct Planned {
     pub policy: Option<crate::Digest>,
 }
 
+/// A freshness policy of the program that embeds the cache. May still change until the contract with guests is frozen.
+///
+/// ```
+/// use sandbar_base::clock::Timestamp;
+/// use sandbar_policy::freshness::{Fill, Freshness, Plan};
+///
+/// /// Search results are fresh for ten seconds at most.
+/// struct ShortSearches;
+///
+/// impl Freshness for ShortSearches {
+///     fn amend(&self, _now: Timestamp, fill: &Fill<'_>, standard: &Plan) -> Plan {
+///         let mut plan = standard.clone();
+///         if fill.target.starts_with("/search") {
+///             plan.freshness_lifetime_ms = plan.freshness_lifetime_ms.min(10_000);
+///         }
+///         plan
+///     }
+/// }
+/// ```
+pub trait Freshness: Send + Sync + 'static {
+    /// Amends `standard`, the plan of RFC 9111 for a response that may be stored. Called once per fill, never on a hit.
+    /// What the answer widens beyond the tenant's grants is clamped and counted.
+    fn amend(&self, now: Timestamp, fill: &Fill<'_>, standard: &Plan) -> Plan;
+}
+
 /// A policy that answers the role `freshness`.
 pub(crate) trait FreshnessPolicy: Send + Sync {
     /// The plan for a response that was just received, not clamped yet. `standard` is the plan of RFC 9111.

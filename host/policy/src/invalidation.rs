@@ -24,6 +24,13 @@ pub struct Written<'a> {
     pub response: &'a HeaderMap,
 }
 
+/// An invalidation policy of the program that embeds the cache. May still change until the contract with guests is
+/// frozen.
+pub trait Invalidation: Send + Sync + 'static {
+    /// What to purge because of a write, beside what RFC 9111 section 4.4 purges anyway.
+    fn purges(&self, now: Timestamp, written: &Written<'_>) -> Vec<Purge>;
+}
+
 /// A policy that answers the role `invalidation`.
 pub(crate) trait InvalidationPolicy: Send + Sync {
     /// The purges that the policy asks for, and how many others it named that were dropped: those that make no sense,

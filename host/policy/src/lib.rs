@@ -26,6 +26,7 @@ pub mod invalidation;
 mod ledger;
 #[cfg(not(feature = "wasm"))]
 mod no_engine;
+mod own;
 mod quarantine;
 mod saved;
 mod tenant;
@@ -45,6 +46,7 @@ pub use error::{BindError, OpenError};
 pub use fault_report::FaultReport;
 #[cfg(not(feature = "wasm"))]
 pub use no_engine::Engine;
+pub use own::Own;
 pub use sandbar_base::{Digest, Fault, FaultKind, GuestText};
 pub use tenant::{Prepared, TenantPolicies};
 #[cfg(feature = "wasm")]

@@ -107,7 +107,7 @@ impl SavedBindings {
         let policy = match (&keep.binding.source, keep.component) {
             (_, Some(bytes)) => SavedSource::Component { digest: Digest::of(bytes), name: keep.name.to_owned() },
             (Source::Stock(name), None) => SavedSource::Stock(name.clone()),
-            (Source::Component(_) | Source::File(_), None) => {
+            (Source::Component(_) | Source::File(_) | Source::Own(_), None) => {
                 return Err(self.failed(io::Error::other("the component is gone")));
             }
         };

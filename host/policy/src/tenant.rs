@@ -57,14 +57,14 @@ impl TenantPolicies {
     pub fn plan(&self, fill: &Fill<'_>, standard: &Standard) -> Planned {
         let native = || Planned { plan: standard.plan.clone(), policy: None };
         let bound = self.bound(Role::Freshness);
-        let Answer::Freshness(guest, digest) = &bound.answer else { return native() };
+        let Answer::Freshness(policy) = &bound.answer else { return native() };
         if !may_store(standard, &self.grants) || !bound.ledger.may_ask() {
             return native();
         }
-        let Ok(asked) = guest.plan(self.clock.now(), fill, &standard.plan) else { return native() };
+        let Ok(asked) = policy.plan(self.clock.now(), fill, &standard.plan) else { return native() };
         let (plan, clamped) = clamp(standard, asked, &self.grants);
         bound.ledger.clamped(clamped);
-        Planned { plan, policy: Some(*digest) }
+        Planned { plan, policy: bound.digest }
     }
 
     /// What to purge because of a write, beyond RFC 9111 section 4.4. Never fails: without an answer, it is nothing.

@@ -14,7 +14,7 @@ use crate::invalidation::InvalidationPolicy;
 use crate::ledger::{Ledger, Names};
 use crate::quarantine::Rules;
 use crate::saved::ToSave;
-use crate::{Binding, BoundBy, BoundInfo, Digest, Disinherited, EngineConfig, Role};
+use crate::{Binding, BoundBy, BoundInfo, Digest, Disinherited, EngineConfig, Role, Source};
 
 /// The policy that answers a role.
 pub(super) struct Bound {
@@ -35,9 +35,9 @@ pub(super) enum Answer {
     Native,
     /// An eviction policy, guest or native.
     Eviction(Arc<dyn EvictionFactory>),
-    /// A guest with this digest.
-    Freshness(Box<dyn FreshnessPolicy>, Digest),
-    /// A guest.
+    /// A guest, whose digest the plan names, or a native policy of the embedding program.
+    Freshness(Box<dyn FreshnessPolicy>),
+    /// A guest, or a native policy of the embedding program.
     Invalidation(Box<dyn InvalidationPolicy>),
 }
 
@@ -125,9 +125,13 @@ impl Prepared {
         (self.role() == Role::Eviction).then(|| self.bound.eviction())
     }
 
-    /// The binding as it is to be kept on disk; none unless it is made over the API: no other one outlives the process.
+    /// The binding as it is to be kept on disk; none unless it is made over the API, of a policy that is not the embedding
+    /// program's own: no other one outlives the process.
     pub(super) fn to_keep(&self) -> Option<ToSave<'_>> {
         let binding = self.binding.as_ref().filter(|_| self.bound.by == BoundBy::Api)?;
+        if matches!(binding.source, Source::Own(_)) {
+            return None;
+        }
         let name = self.bound.ledger.policy();
         Some(ToSave { binding, component: self.component.as_deref(), name, since: self.bound.since })
     }

@@ -26,7 +26,7 @@ impl TenantPolicies {
             let digest = compiled.checked.digest;
             let maker = Maker { engine, compiled, ledger: Arc::clone(ledger) };
             let answer = match role {
-                Role::Freshness => Answer::Freshness(Box::new(FreshnessGuest::open(maker, settings, seed)?), digest),
+                Role::Freshness => Answer::Freshness(Box::new(FreshnessGuest::open(maker, settings, seed)?)),
                 Role::Eviction => Answer::Eviction(Arc::new(EvictionGuest::open(maker, settings, is_stock)?)),
                 Role::Invalidation => Answer::Invalidation(Box::new(InvalidationGuest::open(maker, settings, seed)?)),
                 Role::Warming => return Err(BindError::NotServed(role)),

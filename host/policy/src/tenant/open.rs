@@ -17,6 +17,7 @@ use super::bound::{Answer, Bound, Prepared, rules};
 use crate::cpu_share::CpuShare;
 use crate::freshness::Grant;
 use crate::ledger::{Ledger, Names};
+use crate::own::{Opened, Own};
 use crate::saved::{Restored, SavedBindings};
 use crate::{BindError, Binding, BoundBy, Digest, Engine, OpenError, Role, Source};
 
@@ -28,12 +29,12 @@ impl TenantPolicies {
 
     /// Opens the policies that `configured` names; for a role that was bound over the API, the binding that was kept
     /// below `kept` comes first. Where that can't be bound any more, a warning says so and the configured policy
-    /// answers.
+    /// answers. Without an engine only native policies can be bound.
     ///
     /// # Errors
     /// When a configured policy can't be bound.
     pub fn open(
-        engine: Arc<Engine>,
+        engine: impl Into<Option<Arc<Engine>>>,
         tenant: &str,
         configured: &[Binding],
         grants: BTreeSet<Grant>,
@@ -41,7 +42,7 @@ impl TenantPolicies {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenError> {
         let mut policies =
-            Self::unbound(Some(engine), tenant, grants, kept.map(|dir| SavedBindings::new(dir, tenant)), clock);
+            Self::unbound(engine.into(), tenant, grants, kept.map(|dir| SavedBindings::new(dir, tenant)), clock);
         policies.configured = configured.iter().map(|binding| (binding.role, binding.clone())).collect();
         for role in Role::ALL {
             if let Some(prepared) = policies.at_start(role)? {
@@ -117,6 +118,7 @@ impl TenantPolicies {
         let settings = settings_text(&binding.settings);
         let (answer, digest) = match &policy {
             Policy::Native(name) => (native(name, binding.role, &settings)?, None),
+            Policy::Own(own) => (opened(own.open(&settings, &ledger)?), None),
             Policy::Guest { bytes, is_stock } => {
                 let (answer, digest) = self.guest((bytes, *is_stock), binding.role, settings, &ledger)?;
                 (answer, Some(digest))
@@ -152,6 +154,8 @@ impl TenantPolicies {
 enum Policy {
     /// A stock policy that is compiled in, by its name.
     Native(String),
+    /// A native policy of the embedding program.
+    Own(Own),
     /// A guest, as the bytes of its component.
     Guest { bytes: Bytes, is_stock: bool },
 }
@@ -166,6 +170,10 @@ impl Policy {
                 Ok(Self::Guest { bytes: Bytes::from_static(stock.component), is_stock: true })
             }
             Source::Component(bytes) => Ok(Self::Guest { bytes: bytes.clone(), is_stock: false }),
+            Source::Own(own) if own.role() != binding.role => {
+                Err(BindError::LacksRole { role: binding.role, roles: vec![own.role()] })
+            }
+            Source::Own(own) => Ok(Self::Own(own.clone())),
             Source::File(path) => {
                 let unreadable = |error| BindError::Unreadable { path: path.clone(), error };
                 Ok(Self::Guest { bytes: read_bounded(path).map_err(unreadable)?.into(), is_stock: false })
@@ -177,18 +185,19 @@ impl Policy {
         let digest = || match self {
             Self::Guest { bytes, .. } => Digest::of(bytes).to_string()[..12].to_owned(),
             Self::Native(name) => name.clone(),
+            Self::Own(own) => own.name().to_owned(),
         };
         match &binding.source {
             Source::Stock(name) => name.clone(),
             Source::File(path) => path.file_stem().map_or_else(digest, |stem| stem.to_string_lossy().into_owned()),
-            Source::Component(_) => digest(),
+            Source::Component(_) | Source::Own(_) => digest(),
         }
     }
 
     fn component(self) -> Option<Bytes> {
         match self {
             Self::Guest { bytes, is_stock: false } => Some(bytes),
-            Self::Guest { .. } | Self::Native(_) => None,
+            Self::Guest { .. } | Self::Native(_) | Self::Own(_) => None,
         }
     }
 }
@@ -216,6 +225,14 @@ fn native(name: &str, role: Role, settings: &str) -> Result<Answer, BindError> {
         }
         Role::Freshness if name == "standard" => Ok(Answer::Native),
         _ => Err(not_native()),
+    }
+}
+
+fn opened(own: Opened) -> Answer {
+    match own {
+        Opened::Freshness(policy) => Answer::Freshness(policy),
+        Opened::Invalidation(policy) => Answer::Invalidation(policy),
+        Opened::Eviction(factory) => Answer::Eviction(factory),
     }
 }
 
