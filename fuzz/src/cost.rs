@@ -10,7 +10,7 @@ use http_body_util::BodyExt;
 use sandbar::body::{self, Body};
 use sandbar::http::key::KeyRules;
 use sandbar::tenant::config::{ClassConfig, TenantConfig};
-use sandbar::{CacheLayer, CacheService};
+use sandbar::{CacheLayer, CacheService, Sandbar};
 use tower::{Layer, Service, service_fn};
 
 use super::fields::{PARSED, ask_everything};
@@ -206,5 +206,5 @@ fn layer() -> CacheLayer {
     };
     let classes = vec![class("thumbs", "/**/thumb/*"), class("images", "/img/**/*.{png,jpg}"), class("rest", "/**")];
     let config = TenantConfig { key, classes, show_key: true, ..TenantConfig::default() };
-    CacheLayer::new(config).expect("the settings are right")
+    Sandbar::builder().native_only().tenant(config).build().expect("the settings are right").layer()
 }

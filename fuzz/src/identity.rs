@@ -13,7 +13,7 @@ use http_body_util::BodyExt;
 use sandbar::body::{self, Body};
 use sandbar::http::key::KeyRules;
 use sandbar::tenant::config::TenantConfig;
-use sandbar::{CacheLayer, CacheService};
+use sandbar::{CacheService, Sandbar};
 use tower::{Layer, Service, service_fn};
 
 /// Lines of a head at most.
@@ -55,7 +55,8 @@ fn rules() -> KeyRules {
 fn cache(key: &KeyRules, vary: &HeaderValue) -> CacheService {
     let config = TenantConfig { key: key.clone(), ..TenantConfig::default() };
     let vary = Arc::new(vary.clone());
-    CacheLayer::new(config).expect("the settings are right").layer(service_fn(move |request: Request<Body>| {
+    let sandbar = Sandbar::builder().native_only().tenant(config).build().expect("the settings are right");
+    sandbar.layer().layer(service_fn(move |request: Request<Body>| {
         let mut response = Response::new(body::full(seen(&request, &vary)));
         response.headers_mut().insert(VARY, (*vary).clone());
         response.headers_mut().insert("cache-control", HeaderValue::from_static("public, max-age=60"));

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sandbar::clock::thread_cpu_time;
+use sandbar_base::clock::thread_cpu_time;
 
 /// How much longer the longer input is.
 pub(crate) const TIMES_AS_LONG: usize = 64;

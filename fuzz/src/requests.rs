@@ -10,8 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use http_body_util::BodyExt;
 use sandbar::body::{self, Body};
 use sandbar::clock::{ManualClock, Timestamp};
-use sandbar::tenant::config::TenantConfig;
-use sandbar::{CacheLayer, CacheService};
+use sandbar::{CacheService, Sandbar};
 use tower::{Layer, Service, service_fn};
 
 /// Exchanges in one conversation at most.
@@ -46,9 +45,10 @@ pub(crate) fn converse(bytes: &[u8]) {
         let said = Arc::new(Mutex::new(Said::default()));
         let clock = Arc::new(ManualClock::starting_at(Timestamp::from_millis(1_767_225_600_000)));
         let origin = Arc::clone(&said);
-        let service = CacheLayer::new(TenantConfig::default())
+        let sandbar = Sandbar::builder().native_only().clock(Arc::clone(&clock) as _).build();
+        let service = sandbar
             .expect("the default settings")
-            .with_clock(Arc::clone(&clock) as _)
+            .layer()
             .layer(service_fn(move |request| answer(Arc::clone(&origin), request)));
         for (number, exchange) in exchanges(bytes).into_iter().enumerate() {
             clock.advance(exchange.pause);
@@ -60,7 +60,7 @@ pub(crate) fn converse(bytes: &[u8]) {
 
 /// Every answer is counted once, by where it came from, and once by what `Cache-Status` says of it.
 fn all_are_counted(service: &CacheService) {
-    let counted = service.tenant().counters.values();
+    let counted = service.cache().tenants()[0].counters.values();
     assert_eq!(counted.answered(), counted.requests, "{counted:?}");
     assert_eq!(counted.answers.values().sum::<u64>(), counted.requests, "{counted:?}");
     assert!(counted.hits_stale <= counted.hits_l1 && counted.stale_soft_deadline <= counted.stale_if_error);

@@ -18,7 +18,7 @@ use sandbar::policy::{Binding, Engine, EngineConfig, Role, TenantPolicies};
 use sandbar::setting::{Count, Size};
 use sandbar::tenant::Tenant;
 use sandbar::tenant::config::TenantConfig;
-use sandbar::{CacheLayer, CacheService};
+use sandbar::{CacheService, Sandbar};
 use sandbar_tests::scope::{prefix, target};
 use tokio::sync::{Mutex, Notify};
 use tower::{Layer, Service, service_fn};
@@ -103,10 +103,8 @@ impl Scene {
         let script = Arc::new(Script { says: Mutex::new(says.into_iter().collect()), ..Script::default() });
         let clock = Arc::new(ManualClock::starting_at(Timestamp::from_millis(1_800_000_000_000)));
         let heard = Arc::clone(&script);
-        let service = CacheLayer::new(config)
-            .unwrap()
-            .with_clock(Arc::clone(&clock) as _)
-            .layer(service_fn(move |request| origin(Arc::clone(&heard), request)));
+        let sandbar = Sandbar::builder().native_only().tenant(config).clock(Arc::clone(&clock) as _).build().unwrap();
+        let service = sandbar.layer().layer(service_fn(move |request| origin(Arc::clone(&heard), request)));
         Self { script, clock, service }
     }
 
@@ -252,7 +250,7 @@ async fn a_hundred_first_requests_are_one_fetch() {
         collapsed += usize::from(got.cache_status().contains("collapsed"));
     }
     assert_eq!((scene.fetches().await, collapsed), (1, 99));
-    let counters = scene.service.tenant().counters.values();
+    let counters = scene.service.cache().tenants()[0].counters.values();
     assert_eq!((counters.requests, counters.fetched, counters.collapsed), (100, 1, 99));
 }
 
@@ -378,7 +376,7 @@ async fn a_fill_begun_before_a_purge_never_becomes_visible_after_it() {
         });
         scene.settle().await;
         let purge = Purge { scope: scope.clone(), mode: PurgeMode::Hard };
-        let report = scene.service.cache().purge(scene.service.tenant(), &[purge]).await;
+        let report = scene.service.cache().purge(&scene.service.cache().tenants()[0], &[purge]).await;
         assert_eq!((report.recorded, report.pending), (1, 0));
         go.notify_one();
         assert_eq!(asking.await.unwrap(), "old", "who asked before it is answered");
@@ -394,7 +392,7 @@ async fn a_soft_purge_leaves_what_can_be_served_stale() {
     let scene = Scene::new([says(200, fields, "old"), says(200, fields, "new")]);
     scene.get("/a", &[]).await;
     let purge = Purge { scope: Scope::SurrogateKey("k".into()), mode: PurgeMode::Soft };
-    scene.service.cache().purge(scene.service.tenant(), &[purge]).await;
+    scene.service.cache().purge(&scene.service.cache().tenants()[0], &[purge]).await;
     assert_eq!(scene.get("/a", &[]).await.body, "old");
     assert_eq!(scene.get("/a", &[]).await.body, "new");
     assert_eq!(scene.fetches().await, 2);
@@ -479,7 +477,7 @@ async fn nothing_but_what_the_key_holds_reaches_the_origin() {
 #[tokio::test]
 async fn what_is_put_is_served_and_what_is_deleted_is_not() {
     let scene = Scene::new([says(200, FRESH, "from the origin")]);
-    let (cache, tenant) = (scene.service.cache(), scene.service.tenant());
+    let (cache, tenant) = (scene.service.cache(), &scene.service.cache().tenants()[0]);
     let put = |control: &'static str| {
         Response::builder().header("cache-control", control).body(bytes::Bytes::from("put")).unwrap()
     };
@@ -560,7 +558,7 @@ async fn a_cookie_in_a_304_is_judged_once_and_counts_for_nothing_that_is_stored(
     // What the request forbids no policy can store, so that none is asked.
     for (asks, asked, not_stored) in [(&[][..], 1, 0), (forbids, 0, 1)] {
         let scene = Scene::with_guest("standard", [says(200, FRESH, "hello"), says(304, renewed, "")]);
-        let tenant = Arc::clone(scene.service.tenant());
+        let tenant = Arc::clone(&scene.service.cache().tenants()[0]);
         let calls = || tenant.policies.list().iter().find(|bound| bound.role == Role::Freshness).unwrap().calls;
         scene.get("/a", &[]).await;
         scene.after(61);

@@ -12,9 +12,8 @@ use http_body_util::BodyExt;
 use sandbar::barrier::{Purge, PurgeMode, Scope};
 use sandbar::body::{self, Body};
 use sandbar::clock::SystemClock;
-use sandbar::tenant::config::TenantConfig;
 use sandbar::tier::disk::{DiskConfig, DiskTier};
-use sandbar::{CacheLayer, CacheService};
+use sandbar::{CacheService, Sandbar};
 use sandbar_tests::scope::{prefix, target};
 use tower::{Layer, Service, service_fn};
 
@@ -40,8 +39,8 @@ impl Run {
                 Ok::<_, std::convert::Infallible>(response.body(body::full(number.to_string())).unwrap())
             }
         });
-        let layer = CacheLayer::new(TenantConfig::default()).unwrap().with_l2(disk);
-        Self { service: layer.layer(origin), fetches }
+        let sandbar = Sandbar::builder().native_only().l2(disk).build().unwrap();
+        Self { service: sandbar.layer().layer(origin), fetches }
     }
 
     async fn get(&self, target: &str) -> (String, String) {
@@ -81,7 +80,7 @@ async fn a_restart_does_not_bring_back_what_was_purged() {
         let before = Run::start(directory.path(), 0);
         before.get("/a").await;
         let purge = Purge { scope: scope.clone(), mode: PurgeMode::Hard };
-        let report = before.service.cache().purge(before.service.tenant(), &[purge]).await;
+        let report = before.service.cache().purge(&before.service.cache().tenants()[0], &[purge]).await;
         assert_eq!((report.recorded, report.pending), (1, 0), "{report:?}");
         before.stop().await;
         let after = Run::start(directory.path(), 100);
@@ -127,8 +126,8 @@ impl OfAFile {
                 Ok::<_, std::convert::Infallible>(response.body(content).unwrap())
             }
         });
-        let layer = CacheLayer::new(TenantConfig::default()).unwrap().with_l2(disk);
-        Self { service: layer.layer(origin), fetches }
+        let sandbar = Sandbar::builder().native_only().l2(disk).build().unwrap();
+        Self { service: sandbar.layer().layer(origin), fetches }
     }
 
     /// Asks for a range, and makes sure that its bytes are right; answers with what the cache says of it.

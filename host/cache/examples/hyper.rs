@@ -1,19 +1,13 @@
-//! The cache embedded in a hyper server: one tenant, an HTTP origin, memory alone.
+//! The cache in a hyper server: one tenant, whose origin its settings name, in memory alone.
 //!
-//! `cargo run --release -p sandbar --example embed -- http://127.0.0.1:8000 127.0.0.1:8090`
-
-use std::sync::Arc;
+//! `cargo run --release -p sandbar --example hyper -- http://127.0.0.1:8000 127.0.0.1:8090`
 
 use anyhow::Context;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
-use sandbar::CacheService;
-use sandbar::cache::{Cache, CacheLimits, CacheParts};
-use sandbar::clock::SystemClock;
-use sandbar::origin::http::{HttpOrigin, OriginConfig};
-use sandbar::policy::TenantPolicies;
-use sandbar::tenant::Tenant;
+use sandbar::Sandbar;
+use sandbar::origin::http::OriginConfig;
 use sandbar::tenant::config::TenantConfig;
 use tokio::net::TcpListener;
 
@@ -23,13 +17,9 @@ async fn main() -> anyhow::Result<()> {
     let url = arguments.next().context("name the origin: http://127.0.0.1:8000")?;
     let listen = arguments.next().unwrap_or_else(|| "127.0.0.1:8090".into());
 
-    let clock = Arc::new(SystemClock);
-    let origin = Arc::new(HttpOrigin::new(&OriginConfig::new(url.parse()?))?);
-    let config = TenantConfig::default();
-    let tenant = Tenant::new(&config, TenantPolicies::native(&config.name), origin, clock.clone())?;
-    let limits = CacheLimits::default();
-    let cache = Cache::new(CacheParts { tenants: vec![Arc::clone(&tenant)], l2: None, barriers: None, clock, limits });
-    let service = TowerToHyperService::new(CacheService::new(cache, tenant));
+    let tenant = TenantConfig { origin: Some(OriginConfig::new(url.parse()?)), ..TenantConfig::default() };
+    let sandbar = Sandbar::builder().tenant(tenant).memory_bytes(256 << 20).build()?;
+    let service = TowerToHyperService::new(sandbar.service());
 
     let listener = TcpListener::bind(&listen).await.with_context(|| format!("can't listen on {listen}"))?;
     println!("listening on http://{listen}");

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use http::Response;
 use sandbar_base::clock::Clock;
-use sandbar_base::memory_budget::{Content, MemoryBudget};
+use sandbar_base::memory_budget::{Content, MemoryBudget, Reserved, Use};
 use sandbar_http::key::NoKey;
 use sandbar_http::purge::Purge;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -66,6 +66,23 @@ pub struct CacheLimits {
     pub learned_for: Duration,
     /// Bytes that are kept of a body that is too large to be stored, for readers behind the fastest; 1 MiB by default.
     pub window_bytes: u64,
+}
+
+/// Memory of one key that is remembered as not storable, in bytes.
+const LEARNED_KEY_BYTES: u64 = 256;
+/// The part of a node's memory that such keys take at most: a sixty-fourth.
+const LEARNED_KEYS_DIVISOR: u64 = 64;
+
+impl CacheLimits {
+    /// Bounds that suit a memory budget, and the charge for the tables that they bound, which is to be held for as long as
+    /// the cache is there; none where there is no room.
+    pub fn within(budget: &Arc<MemoryBudget>) -> Option<(Self, Reserved)> {
+        let mut limits = Self::default();
+        let keys_max = budget.total_bytes() / LEARNED_KEYS_DIVISOR / LEARNED_KEY_BYTES;
+        limits.learned_keys = limits.learned_keys.min(keys_max.max(1));
+        let tables = budget.reserve(Use::Tables, limits.learned_keys * LEARNED_KEY_BYTES)?;
+        Some((limits, tables))
+    }
 }
 
 impl Default for CacheLimits {

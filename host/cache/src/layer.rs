@@ -1,129 +1,105 @@
-//! The cache as a tower layer: in front of any service, inside any gateway.
+//! The cache as a tower layer: in front of any service, inside any gateway. [`Sandbar::layer`](crate::Sandbar::layer)
+//! makes one.
 //!
-//! ```
-//! use std::convert::Infallible;
+//! What is layered takes a `Request<B>` with any body of bytes, and answers with a `Response<Body>`, which is a plain
+//! [`http_body::Body`]. The service behind it is asked with the library's [`Body`], as a refresh behind an answer has no
+//! client whose body it could use: an axum `Router` or a route of it, a hyper service, a reverse proxy take that as it is,
+//! others by tower's `map_request`.
 //!
-//! use http::{Request, Response};
-//! use sandbar::body::{self, Body};
-//! use sandbar::CacheLayer;
-//! use sandbar::tenant::config::TenantConfig;
-//! use tower::{ServiceBuilder, ServiceExt, service_fn};
-//!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), sandbar::body::BoxError> {
-//! let origin = service_fn(|_request: Request<Body>| async {
-//!     let response = Response::builder().header("cache-control", "max-age=60");
-//!     Ok::<_, Infallible>(response.body(body::full("hello")).expect("a valid response"))
-//! });
-//! let service = ServiceBuilder::new().layer(CacheLayer::new(TenantConfig::default())?).service(origin);
-//!
-//! let request = || Request::get("http://shop.example/").body(body::empty());
-//! let first = service.clone().oneshot(request()?).await?;
-//! assert!(first.headers()["cache-status"].to_str()?.contains("fwd=uri-miss"));
-//! # http_body_util::BodyExt::collect(first.into_body()).await?;
-//! # service.cache().drain().await;
-//! let second = service.clone().oneshot(request()?).await?;
-//! assert!(second.headers()["cache-status"].to_str()?.contains("hit"));
-//! # Ok(())
-//! # }
-//! ```
+//! The request that it is asked with has the extensions of the client's request (path parameters of a router, what layers in
+//! front have found out), for a refresh those of the hit behind which it is made. They are not part of the cache key. A response
+//! that depends on them has to say so as one that depends on a cookie has to: `private`, `no-store`, or a `Vary` field.
 
+mod by;
+
+use std::any::Any;
 use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
-use http::{Request, Response};
-use sandbar_base::clock::{Clock, SystemClock};
-use sandbar_policy::TenantPolicies;
+use http::{HeaderName, Request, Response, StatusCode};
+use sandbar_http::semantics::cache_status::{CacheStatus, Outcome};
 use tower::{Layer, Service, ServiceExt};
 
+use self::by::By;
 use crate::body::{self, Body, BoxError};
-use crate::cache::{Cache, CacheLimits, CacheParts};
+use crate::cache::{CACHE, Cache};
+use crate::hosts::Hosts;
+use crate::origin::behind::Behind;
 use crate::origin::{Origin, OriginError};
-use crate::tenant::config::TenantConfig;
-use crate::tenant::{Settings, SettingsError, Tenant};
-use crate::tier::BarrierStore;
-use crate::tier::Tier;
+use crate::tenant::Tenant;
 
-/// Puts a cache in front of a service, which becomes its origin.
+/// Puts a cache in front of a service, which is the origin of its tenants.
+///
+/// By default the tenant of a request is the one whose hosts match. A request of no tenant goes to the service as it is,
+/// and so does its response.
 #[derive(Clone)]
 pub struct CacheLayer {
-    config: TenantConfig,
-    clock: Arc<dyn Clock>,
-    limits: CacheLimits,
-    l2: Option<Arc<dyn Tier>>,
-    barriers: Option<Arc<dyn BarrierStore>>,
+    cache: Cache,
+    by: By,
+    kept: KeptAlive,
 }
+
+/// What has to live for as long as the cache is used.
+type KeptAlive = Arc<dyn Any + Send + Sync>;
 
 impl CacheLayer {
-    /// A cache in memory with native policies.
-    ///
-    /// # Errors
-    /// When a setting of the tenant is wrong. Its hosts and its origin are ignored.
-    pub fn new(config: TenantConfig) -> Result<Self, SettingsError> {
-        Settings::try_from(&config)?;
-        Ok(Self { config, clock: Arc::new(SystemClock), limits: CacheLimits::default(), l2: None, barriers: None })
+    pub(crate) fn new(cache: Cache, hosts: Arc<Hosts<Arc<Tenant>>>, kept: KeptAlive) -> Self {
+        Self { cache, by: By::Host(hosts), kept }
     }
 
-    /// Reads time from `clock` instead of the system's clock.
+    /// Takes the tenant whose name is in a request field; the field should be one that no client can set.
     #[must_use]
-    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
-        self
+    pub fn by_header(self, name: HeaderName) -> Self {
+        self.by(move |head| Some(head.headers.get(&name)?.to_str().ok()?.to_owned()))
     }
 
-    /// Sets the cache's bounds.
+    /// Takes the tenant whose name the closure answers with; none where it answers with none, or with no tenant's name.
     #[must_use]
-    pub fn with_limits(mut self, limits: CacheLimits) -> Self {
-        self.limits = limits;
-        self
-    }
-
-    /// Adds a tier below L1; purges are recorded in it too.
-    #[must_use]
-    pub fn with_l2<T: Tier + BarrierStore>(mut self, l2: Arc<T>) -> Self {
-        self.l2 = Some(Arc::clone(&l2) as Arc<dyn Tier>);
-        self.barriers = Some(l2);
+    pub fn by(mut self, tenant: impl Fn(&http::request::Parts) -> Option<String> + Send + Sync + 'static) -> Self {
+        self.by = By::Name(Arc::new(tenant));
         self
     }
 }
 
-impl<S> Layer<S> for CacheLayer
+impl<S, R> Layer<S> for CacheLayer
 where
-    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + Sync + 'static,
+    S: Service<Request<Body>, Response = Response<R>> + Clone + Send + Sync + 'static,
     S::Future: Send,
     S::Error: Into<BoxError>,
+    R: http_body::Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<BoxError>,
 {
     type Service = CacheService;
 
-    fn layer(&self, origin: S) -> CacheService {
-        let origin = Arc::new(ServiceOrigin { service: origin });
-        let policies = TenantPolicies::native(&self.config.name);
-        let tenant = Tenant::new(&self.config, policies, origin, Arc::clone(&self.clock))
-            .expect("the settings were checked when the layer was made");
-        let cache = Cache::new(CacheParts {
-            tenants: vec![Arc::clone(&tenant)],
-            l2: self.l2.clone(),
-            barriers: self.barriers.clone(),
-            clock: Arc::clone(&self.clock),
-            limits: self.limits.clone(),
-        });
-        CacheService { cache, tenant }
+    fn layer(&self, service: S) -> CacheService {
+        let behind = Behind(Arc::new(ServiceOrigin { service }));
+        let Self { cache, by, kept } = self.clone();
+        CacheService { cache, by, behind: Some(behind), _kept: kept }
     }
 }
 
-/// One tenant's cache as a service. It never fails: failures are responses.
+/// A cache as a service. It never fails: what goes wrong is a response.
 #[derive(Clone)]
 pub struct CacheService {
     cache: Cache,
-    tenant: Arc<Tenant>,
+    by: By,
+    /// The service that the layer was put in front of.
+    behind: Option<Behind>,
+    _kept: KeptAlive,
 }
 
 impl CacheService {
-    /// A service that answers a tenant's requests from a cache.
-    pub const fn new(cache: Cache, tenant: Arc<Tenant>) -> Self {
-        Self { cache, tenant }
+    /// One tenant of a cache as a service.
+    pub fn new(cache: Cache, tenant: Arc<Tenant>) -> Self {
+        Self { cache, by: By::One(tenant), behind: None, _kept: Arc::new(()) }
+    }
+
+    pub(crate) fn by_host(cache: Cache, hosts: Arc<Hosts<Arc<Tenant>>>, kept: KeptAlive) -> Self {
+        Self { cache, by: By::Host(hosts), behind: None, _kept: kept }
     }
 
     /// The cache: to purge, to drain.
@@ -131,15 +107,41 @@ impl CacheService {
         &self.cache
     }
 
-    /// The tenant: its policies, its counters.
-    pub const fn tenant(&self) -> &Arc<Tenant> {
-        &self.tenant
+    async fn answer(self, request: Request<Body>) -> Response<Body> {
+        let (mut head, content) = request.into_parts();
+        let Some(tenant) = self.by.tenant(&self.cache, &mut head) else {
+            return self.answer_without(Request::from_parts(head, content)).await;
+        };
+        if let Some(behind) = self.behind {
+            head.extensions.insert(behind);
+        }
+        self.cache.respond(&tenant, Request::from_parts(head, content)).await
     }
+
+    /// Answers a request of no tenant.
+    async fn answer_without(self, request: Request<Body>) -> Response<Body> {
+        let Some(Behind(origin)) = self.behind else {
+            // RFC 9110 section 15.5.20: this server can't answer for that authority.
+            return refused(StatusCode::MISDIRECTED_REQUEST, "unknown-host");
+        };
+        origin.fetch(request).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the service behind the cache failed");
+            refused(StatusCode::BAD_GATEWAY, error.reason())
+        })
+    }
+}
+
+fn refused(status: StatusCode, detail: &'static str) -> Response<Body> {
+    let mut response = Response::new(body::empty());
+    *response.status_mut() = status;
+    let said = CacheStatus { detail: Some(detail), ..CacheStatus::new(CACHE, Outcome::Refused) };
+    said.append_to(response.headers_mut());
+    response
 }
 
 impl<B> Service<Request<B>> for CacheService
 where
-    B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
     type Response = Response<Body>;
@@ -151,27 +153,32 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (cache, tenant) = (self.cache.clone(), Arc::clone(&self.tenant));
-        async move { Ok(cache.respond(&tenant, request.map(body::boxed)).await) }.boxed()
+        let service = self.clone();
+        async move { Ok(service.answer(request.map(body::boxed)).await) }.boxed()
     }
 }
 
-/// A service as an origin.
+/// A service as an origin. A panic in it is an error of that one request.
 struct ServiceOrigin<S> {
     service: S,
 }
 
-impl<S> Origin for ServiceOrigin<S>
+impl<S, R> Origin for ServiceOrigin<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + Sync + 'static,
+    S: Service<Request<Body>, Response = Response<R>> + Clone + Send + Sync + 'static,
     S::Future: Send,
     S::Error: Into<BoxError>,
+    R: http_body::Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<BoxError>,
 {
     fn fetch(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, OriginError>> {
-        let broken = move |error: S::Error| OriginError::Broken {
-            origin: std::any::type_name::<S>().into(),
-            reason: error.into().to_string(),
+        let broken = |reason: String| OriginError::Broken { origin: "behind the layer".to_owned(), reason };
+        let answer = AssertUnwindSafe(self.service.clone().oneshot(request)).catch_unwind();
+        let of_origin = move |answer: Result<Result<Response<R>, S::Error>, _>| match answer {
+            Ok(Ok(response)) => Ok(response.map(body::boxed)),
+            Ok(Err(error)) => Err(broken(error.into().to_string())),
+            Err(_) => Err(broken("the service panicked".to_owned())),
         };
-        self.service.clone().oneshot(request).map(move |result| result.map_err(broken)).boxed()
+        answer.map(of_origin).boxed()
     }
 }

@@ -3,6 +3,15 @@
 //! The guest decides, the host enforces: a policy is asked for decisions (how long a response is fresh, what to evict,
 //! what to purge); the host owns every byte, every clock, every bound and every side effect, checks each answer, and
 //! has a built-in answer ready when a guest gives none.
+//!
+//! **Where to begin.** [`Sandbar::builder`] makes a cache, [`Sandbar::layer`] puts it in front of a service; [`embed`] has an
+//! example, and `examples/axum.rs` a whole gateway. [`tenant::config::TenantConfig`] has all settings of a tenant,
+//! [`policy::Binding`] the ways to name a policy: a stock one, a component, a type of your own.
+//!
+//! **Features.** `wasm`: policies that are components. `redis`, `disk`: tiers below memory. `http-origin`: origins over HTTP.
+//! All are on by default.
+//!
+//! **MSRV.** Rust 1.95, which the workspace's lints and `async` closures are written for; raised with a minor version only.
 
 pub mod barrier;
 pub mod body;
@@ -10,6 +19,7 @@ pub mod cache;
 mod cached;
 mod collapse;
 pub mod consistency;
+pub mod embed;
 mod errand;
 mod exchange;
 pub mod faults;
@@ -20,6 +30,7 @@ pub mod fleet;
 #[cfg(feature = "redis")]
 pub mod fleet;
 mod holdings;
+pub mod hosts;
 mod ingest;
 pub mod layer;
 pub mod memory_budget;
@@ -45,4 +56,10 @@ pub use sandbar_http as http;
 pub use sandbar_memory as memory;
 pub use sandbar_policy as policy;
 
+pub use self::embed::Sandbar;
 pub use self::layer::{CacheLayer, CacheService};
+
+// How tests measure that work grows in proportion to its input.
+#[cfg(test)]
+#[path = "../../../fuzz/src/proportion.rs"]
+mod proportion;

@@ -1,6 +1,7 @@
 //! Where responses come from: an HTTP server ([`http`]), or a closure ([`loader`]); and the protection of either from
 //! too many requests ([`shield`]).
 
+pub(crate) mod behind;
 mod fault;
 pub mod http;
 pub mod loader;

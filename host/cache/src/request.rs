@@ -10,7 +10,8 @@ mod variant;
 use std::sync::{Arc, OnceLock};
 
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, Method, Request, Uri};
+use http::{Extensions, HeaderMap, Method, Request, Uri};
+use hyper::upgrade::OnUpgrade;
 use sandbar_http::Interim;
 use sandbar_http::client::Client;
 use sandbar_http::key::{CacheKey, KeyHash, Keyed, NoKey, Target, uri_at};
@@ -22,6 +23,7 @@ use self::offer::Offer;
 pub(crate) use self::origin_request::Purpose;
 pub(crate) use self::variant::{key_for, variant_keys};
 use crate::consistency::Consistency;
+use crate::origin::behind::Behind;
 use crate::tenant::Tenant;
 use crate::tenant::class::Class;
 
@@ -60,17 +62,20 @@ pub(crate) struct CacheRequest {
     interim: Option<Interim>,
     /// The other protocols that the client offers to switch to.
     pub(crate) offer: Option<Offer>,
+    /// The request's extensions where it came through a layer: the service behind that layer is among them, and so may be
+    /// what that service needs. None else.
+    extensions: Extensions,
 }
 
 impl CacheRequest {
     /// The request as its tenant's origin sees it; `is_plain` says that it has no content.
     pub(crate) fn new(tenant: &Arc<Tenant>, head: http::request::Parts, is_plain: bool) -> Result<Arc<Self>, NoKey> {
         let (client, interim) = (head.extensions.get().copied(), head.extensions.get().cloned());
-        let offer = Offer::of(&head);
+        let (offer, is_layered) = (Offer::of(&head), head.extensions.get::<Behind>().is_some());
         let settings = &tenant.settings;
         let rules =
             ViewRules { tenant: &tenant.name, key: &settings.key, forward: &settings.forward, pseudonym: CACHE };
-        let OriginView { method, uri, fields, folded, keyed, is_answerable, is_overridden, times_through } =
+        let OriginView { method, uri, fields, folded, keyed, is_answerable, is_overridden, times_through, extensions } =
             origin_view(rules, head, is_plain)?;
         let Keyed { key, site, target } = keyed;
         let tenant = Arc::clone(tenant);
@@ -90,8 +95,19 @@ impl CacheRequest {
             times_through,
             client,
             interim,
+            extensions: if is_layered { extensions } else { Extensions::new() },
             offer,
         }))
+    }
+
+    /// Has a request that is sent on for this one go to the service behind the layer, with the extensions that came with
+    /// this one; not with those by which a service could reach the client, which may have gone, past the cache.
+    fn to_service_behind<B>(&self, to_origin: &mut Request<B>) {
+        let mut extensions = self.extensions.clone();
+        extensions.remove::<OnUpgrade>();
+        extensions.remove::<Client>();
+        extensions.remove::<Interim>();
+        to_origin.extensions_mut().extend(extensions);
     }
 
     /// Marks a request to the origin as made for this one's client, and has interim responses go to that client.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sandbar::cache::{Cache, CacheParts};
+use sandbar::hosts::Hosts;
 use sandbar::memory_budget::keeper::{Keeper, Kept, this_machine};
 use sandbar::origin::http::HttpOrigin;
 use sandbar::tenant::Tenant;
@@ -18,7 +19,6 @@ use sandbar_base::memory_budget::{MemoryBudget, Reserved};
 use super::StartError;
 use super::config::{GatewayConfig, L2Kind};
 use super::fleet;
-use super::hosts::Hosts;
 use super::ready::{Ready, ReadyTenant, blocking, make_data_dir};
 
 /// The parts that a gateway runs on.

@@ -7,6 +7,7 @@ use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use sandbar::body::{self, Body, Whole};
 use sandbar::cache::{CACHE, Cache};
+use sandbar::hosts::Hosts;
 use sandbar::not_stored::NotStored;
 use sandbar::tenant::Tenant;
 use sandbar_http::client::{Client, TrustedProxies};
@@ -16,7 +17,6 @@ use sandbar_http::semantics::cache_status::Outcome;
 use sandbar_http::semantics::request::{Ambiguous, check_framing};
 
 use super::first_chunk::{NoFirstChunk, begun};
-use super::hosts::Hosts;
 use super::listen::Peer;
 use super::room::{RequestCharge, Sending};
 

@@ -28,7 +28,6 @@ mod first_chunk;
 mod fleet;
 mod framing;
 mod front;
-pub mod hosts;
 mod interim;
 mod listen;
 mod metrics;

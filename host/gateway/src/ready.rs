@@ -7,25 +7,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sandbar::cache::CacheLimits;
+use sandbar::hosts::Hosts;
 use sandbar::origin::http::{BadOrigin, HttpOrigin};
 use sandbar::setting::Key;
 use sandbar::tenant::config::TenantConfig;
 use sandbar::tier::redis::{RedisConfig, RedisTier};
 use sandbar_base::clock::{Clock, SystemClock};
-use sandbar_base::memory_budget::{MemoryBudget, Reserved, Use};
+use sandbar_base::memory_budget::{MemoryBudget, Reserved};
 use sandbar_policy::{Binding, Engine, EngineConfig, Role, TenantPolicies};
 
 use super::StartError;
 use super::config::{ConfigError, GatewayConfig, L2Kind, Secret};
-use super::hosts::Hosts;
 use super::room::Rooms;
 use crate::config::origin_of;
-
-/// Memory of one key that is remembered as not storable, in bytes.
-const LEARNED_KEY_BYTES: u64 = 256;
-
-/// The part of the node's memory that such keys take at most: a sixty-fourth.
-const LEARNED_KEYS_DIVISOR: u64 = 64;
 
 /// The checked parts that a gateway is assembled from.
 pub(super) struct Ready {
@@ -64,7 +58,7 @@ pub(super) async fn ready(config: GatewayConfig) -> Result<Ready, StartError> {
     redis(&config).map_err(wrong)?;
     let budget = MemoryBudget::new(config.memory_total_bytes()?);
     let no_room = || StartError::NoRoom { total_bytes: budget.total_bytes() };
-    let (limits, tables) = limits(&budget).ok_or_else(no_room)?;
+    let (limits, tables) = CacheLimits::within(&budget).ok_or_else(no_room)?;
     let operators = Rooms::kept(&budget, config.limits.head_max.bytes()).ok_or_else(no_room)?;
     let engine = Engine::within(&EngineConfig::from(&config.policy), Arc::clone(&budget))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -77,15 +71,6 @@ pub(super) async fn ready(config: GatewayConfig) -> Result<Ready, StartError> {
         tenants.push(ReadyTenant { policies, origin });
     }
     Ok(Ready { token, hosts, clock, budget, limits, tables, operators, engine, tenants, config })
-}
-
-/// Bounds of the cache's own tables, and the charge for them; none where there is no room.
-fn limits(budget: &Arc<MemoryBudget>) -> Option<(CacheLimits, Reserved)> {
-    let mut limits = CacheLimits::default();
-    let keys_max = budget.total_bytes() / LEARNED_KEYS_DIVISOR / LEARNED_KEY_BYTES;
-    limits.learned_keys = limits.learned_keys.min(keys_max.max(1));
-    let tables = budget.reserve(Use::Tables, limits.learned_keys * LEARNED_KEY_BYTES)?;
-    Some((limits, tables))
 }
 
 /// Checks that the directories that are written to exist or can be made.

@@ -13,7 +13,7 @@ use std::collections::HashSet;
 
 use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, IF_MATCH, IF_UNMODIFIED_SINCE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 
 use self::names::Kind;
 use super::key::{KeyRules, Keyed, NoKey, Site, absolute, check_form, keyed};
@@ -55,6 +55,8 @@ pub struct OriginView {
     pub is_overridden: bool,
     /// How often the request has come through a cache of this name before.
     pub times_through: usize,
+    /// Its extensions, as they came.
+    pub extensions: Extensions,
 }
 
 /// The view of a request; `is_plain` where the request has no content. The scheme is the target's, else `http`.
@@ -81,7 +83,7 @@ pub fn origin_view(rules: ViewRules<'_>, head: Parts, is_plain: bool) -> Result<
     append_via(&mut fields, Version::HTTP_11, rules.pseudonym);
     let folded = folded(&fields);
     let keyed = keyed(rules.tenant, rules.key, site.into_string(), &uri, folded.as_deref().unwrap_or(&fields));
-    Ok(OriginView { method, uri, fields, folded, keyed, is_answerable, is_overridden, times_through })
+    Ok(OriginView { method, uri, fields, folded, keyed, is_answerable, is_overridden, times_through, extensions })
 }
 
 impl OriginView {

@@ -37,3 +37,25 @@ pub struct Purge {
     /// Whether they are removed or made stale.
     pub mode: PurgeMode,
 }
+
+impl Purge {
+    /// Removes what a scope reaches.
+    pub const fn hard(scope: Scope) -> Self {
+        Self { scope, mode: PurgeMode::Hard }
+    }
+
+    /// Makes what a scope reaches stale.
+    pub const fn soft(scope: Scope) -> Self {
+        Self { scope, mode: PurgeMode::Soft }
+    }
+
+    /// Removes everything that the tenant has.
+    pub const fn everything() -> Self {
+        Self::hard(Scope::Everything)
+    }
+
+    /// Removes every entry with this surrogate key.
+    pub fn surrogate_key(key: impl Into<String>) -> Self {
+        Self::hard(Scope::SurrogateKey(key.into()))
+    }
+}

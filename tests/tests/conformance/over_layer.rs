@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use sandbar::body::{self, Body};
 use sandbar::clock::{ManualClock, Timestamp};
 use sandbar::tenant::config::TenantConfig;
-use sandbar::{CacheLayer, CacheService};
+use sandbar::{CacheService, Sandbar};
 use tower::{Layer, Service, service_fn};
 
 use super::scenario::{Got, Says, Scenario, Step, fields, judge};
@@ -59,10 +59,9 @@ pub(crate) async fn run(config: &TenantConfig, scenarios: &[Scenario]) {
     for Scenario { about, steps } in scenarios {
         let (origin, clock) = (Arc::new(Origin::default()), Arc::new(ManualClock::starting_at(START)));
         let asked = Arc::clone(&origin);
-        let service = CacheLayer::new(config.clone())
-            .unwrap()
-            .with_clock(Arc::clone(&clock) as _)
-            .layer(service_fn(move |request| Arc::clone(&asked).answer(request)));
+        let sandbar = Sandbar::builder().native_only().tenant(config.clone()).clock(Arc::clone(&clock) as _);
+        let service =
+            sandbar.build().unwrap().layer().layer(service_fn(move |request| Arc::clone(&asked).answer(request)));
         for (number, step) in steps.iter().enumerate() {
             clock.advance(step.after);
             *origin.says.lock() = step.says.clone();

@@ -18,6 +18,7 @@ impl CacheRequest {
         if let Forwards::Left(left) = forwards(&self.method, &self.fields) {
             request.headers_mut().insert(MAX_FORWARDS, left.into());
         }
+        self.to_service_behind(&mut request);
         self.on_behalf_of_client(&mut request);
         request
     }

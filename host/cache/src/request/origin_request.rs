@@ -52,6 +52,7 @@ impl CacheRequest {
         *request.method_mut() = Method::GET;
         *request.uri_mut() = self.origin_uri();
         *request.headers_mut() = fields;
+        self.to_service_behind(&mut request);
         match purpose {
             Purpose::Refresh => drop(request.extensions_mut().insert(Urgency::Background)),
             Purpose::Answer | Purpose::Part => self.on_behalf_of_client(&mut request),

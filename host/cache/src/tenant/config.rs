@@ -106,6 +106,13 @@ pub struct ClassConfig {
     pub lifetime_jitter_percent: Option<Jitter>,
 }
 
+impl TenantConfig {
+    /// A tenant of that name with the default settings.
+    pub fn named(name: &str) -> Self {
+        Self { name: name.to_owned(), ..Self::default() }
+    }
+}
+
 impl Default for TenantConfig {
     fn default() -> Self {
         Self {

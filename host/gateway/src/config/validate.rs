@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
+use sandbar::hosts::Hosts;
 use sandbar::origin::http::OriginConfig;
 use sandbar::setting::Key;
 use sandbar::tenant::Settings;
@@ -11,7 +12,6 @@ use sandbar_http::key::site_of;
 
 use super::engine::text;
 use super::{ConfigError, GatewayConfig, Secret};
-use crate::hosts::Hosts;
 
 impl GatewayConfig {
     /// Checks the settings against each other. Values that make no sense by themselves are ruled out by their types.

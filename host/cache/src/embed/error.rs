@@ -1,0 +1,96 @@
+//! Why a cache can't be made or used as it was asked for.
+
+use sandbar_http::key::NoKey;
+use sandbar_policy::{BindError, OpenError};
+
+use crate::cache::PutError;
+use crate::hosts::HostError;
+use crate::tenant::SettingsError;
+
+/// Why a cache could not be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A setting of a tenant is wrong.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// A host can't be used.
+    #[error("the host {0}")]
+    Hosts(HostError),
+    /// Two tenants have one name.
+    #[error("two tenants are called {0:?}: a name is part of every key, so each needs its own")]
+    SameName(String),
+    /// A policy is for a tenant that there is not.
+    #[error("a policy can't be bound: {0}")]
+    UnknownTenant(UnknownTenant),
+    /// A policy in the settings of a tenant says too much or too little.
+    #[error("the tenant {tenant}: {reason}")]
+    Choice {
+        /// The tenant.
+        tenant: String,
+        /// What is wrong, and what would be right.
+        reason: String,
+    },
+    /// A policy of a tenant can't be bound.
+    #[error("the tenant {tenant}: {reason}")]
+    Policy {
+        /// The tenant.
+        tenant: String,
+        /// The policy, and why it can't be bound.
+        reason: OpenError,
+    },
+    /// The engine that runs guests can't be started.
+    #[error("guests can't be run: {0}")]
+    Engine(String),
+    /// The L2 can't be opened.
+    #[error("the L2 can't be opened: {0}")]
+    L2(String),
+    /// The origin in a tenant's settings can't be used.
+    #[error("the origin of the tenant {tenant} can't be used: {reason}")]
+    Origin {
+        /// The tenant.
+        tenant: String,
+        /// Why the origin can't be used.
+        reason: String,
+    },
+    /// The memory is too small for the cache's own tables.
+    #[error("{0} bytes of memory are too few for the cache's own tables")]
+    Memory(u64),
+}
+
+/// There is no tenant of that name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no tenant {name:?}; there are: {}", .known.join(", "))]
+pub struct UnknownTenant {
+    /// The name.
+    pub name: String,
+    /// The names of the tenants that there are.
+    pub known: Vec<String>,
+}
+
+/// Why a policy was not bound.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChangeError {
+    /// There is no tenant of that name.
+    #[error(transparent)]
+    Tenant(#[from] UnknownTenant),
+    /// The policy can't be bound.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+}
+
+/// Why nothing was stored or deleted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// There is no tenant of that name.
+    #[error(transparent)]
+    Tenant(#[from] UnknownTenant),
+    /// The response may not be stored.
+    #[error(transparent)]
+    Put(#[from] PutError),
+    /// Site and target make no key.
+    #[error(transparent)]
+    Key(#[from] NoKey),
+}
