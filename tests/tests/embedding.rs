@@ -175,6 +175,68 @@ async fn a_refresh_behind_goes_to_the_service_that_the_hit_came_through() {
     assert_eq!(ask(&service, get()).await.2, "1");
 }
 
+#[tokio::test]
+async fn nested_routers_have_keys_of_their_own_where_the_layer_knows_what_was_taken_off() {
+    let sandbar = two_tenants().native_only().build().unwrap();
+    let named = |name: &'static str| {
+        let asked = move |uri: http::Uri| async move {
+            ([("cache-control", "max-age=60")], format!("{name} for {}", uri.path()))
+        };
+        Router::new().route("/item", get(asked)).layer(sandbar.layer().under(&format!("/{name}")))
+    };
+    let router = Router::new().nest("/public", named("public")).nest("/admin", named("admin"));
+    for _ in 0..2 {
+        for name in ["public", "admin"] {
+            let request =
+                Request::get(format!("http://one.example/{name}/item")).body(axum::body::Body::empty()).unwrap();
+            let response = router.clone().oneshot(request).await.unwrap();
+            let text = response.into_body().collect().await.unwrap().to_bytes();
+            assert_eq!(text, format!("{name} for /item").as_bytes());
+            settled(&sandbar).await;
+        }
+    }
+    let counted = || sandbar.tenant("one").unwrap().counters.values().fetched;
+    assert_eq!(counted(), 2);
+    sandbar.purge_url("one", "http://one.example/admin/item", PurgeMode::Hard).await.unwrap();
+    for name in ["public", "admin"] {
+        let request = Request::get(format!("http://one.example/{name}/item")).body(axum::body::Body::empty()).unwrap();
+        assert_eq!(router.clone().oneshot(request).await.unwrap().status(), StatusCode::OK);
+        settled(&sandbar).await;
+    }
+    assert_eq!(counted(), 3, "one was purged");
+}
+
+#[tokio::test]
+async fn a_second_layer_of_the_same_cache_further_in_does_not_wait_for_the_first() {
+    let sandbar = two_tenants().native_only().build().unwrap();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let service = sandbar.layer().layer(sandbar.layer().layer(origin("x", &asked)));
+    for path in ["/a", "/b", "/a"] {
+        let answer = tokio::time::timeout(
+            std::time::Duration::from_secs(5),
+            ask(&service, Request::get(format!("http://one.example{path}"))),
+        );
+        assert_eq!(answer.await.expect("nobody waits for itself").2, "x");
+        settled(&sandbar).await;
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn the_scheme_is_the_layers_whatever_a_client_says() {
+    let sandbar = two_tenants().native_only().build().unwrap();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let service = sandbar.layer().scheme(http::uri::Scheme::HTTPS).layer(origin("x", &asked));
+    for target in ["http://one.example/", "https://one.example/", "/"] {
+        ask(&service, Request::get(target).header("host", "one.example")).await;
+        settled(&sandbar).await;
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    sandbar.purge_url("one", "https://one.example/", PurgeMode::Hard).await.unwrap();
+    ask(&service, Request::get("/").header("host", "one.example")).await;
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+}
+
 /// What a layer in front has found out.
 #[derive(Clone)]
 struct FoundOut(&'static str);
@@ -387,12 +449,17 @@ async fn what_is_wrong_is_said_before_anything_begins() {
     let built = |builder: sandbar::embed::Builder| builder.native_only().build().unwrap_err();
     let two = || Sandbar::builder().tenant(TenantConfig::named("a")).tenant(TenantConfig::named("a"));
     assert!(matches!(built(two()), BuildError::SameName(name) if name == "a"));
-    let same_host = Sandbar::builder().tenant(TenantConfig::named("a")).tenant(TenantConfig::named("b"));
+    let everywhere = |name| TenantConfig { hosts: vec!["*".into()], ..TenantConfig::named(name) };
+    let same_host = Sandbar::builder().tenant(everywhere("a")).tenant(everywhere("b"));
     assert!(built(same_host).to_string().contains("is named twice"));
     let stray = Sandbar::builder().policy("nobody", Binding::freshness("short", Lifetime(1)));
     assert!(built(stray).to_string().contains("there is no tenant \"nobody\"; there are: default"));
     let guest = Sandbar::builder().policy("default", Binding::stock(Role::Eviction, "lru"));
     assert!(built(guest).to_string().contains("only native policies can be bound"));
+    let crowded = Sandbar::builder().memory_bytes(64 << 20);
+    assert!(built(crowded).to_string().contains("an eighth must be left"));
+    let settings = Binding::freshness("short", Lifetime(1)).with(3).unwrap();
+    assert!(built(Sandbar::builder().policy("default", settings)).to_string().contains("takes none"));
     let name = Sandbar::builder().tenant(TenantConfig::named("No Name"));
     assert!(matches!(built(name), BuildError::Settings(_)));
 }

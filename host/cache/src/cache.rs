@@ -187,6 +187,11 @@ impl Cache {
         self.rooms.tenants.all()
     }
 
+    /// Tells this cache from all others in the process.
+    pub(crate) fn id(&self) -> usize {
+        Arc::as_ptr(&self.rooms).addr()
+    }
+
     /// The tenant of that name, if there is one.
     pub fn tenant(&self, name: &str) -> Option<&Arc<Tenant>> {
         self.rooms.tenants.named(name)

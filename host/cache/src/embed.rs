@@ -70,7 +70,7 @@ struct Kept {
     /// Shrinks L1 where the machine runs short of memory; none where the cache has no bound of memory.
     _keeper: Option<Keeper>,
     /// The charge for the cache's own tables.
-    _tables: Option<Reserved>,
+    _tables: Reserved,
 }
 
 /// The state of the cache. Counters count since the start: rates are differences of two states.
@@ -127,7 +127,7 @@ impl Sandbar {
         Ok(self.cache.purge(self.tenant(tenant)?, purges).await)
     }
 
-    /// Purges one URL with all its variants.
+    /// Purges one URL with all its variants. Its scheme is a part of the key: the one of [`CacheLayer::scheme`].
     ///
     /// # Errors
     /// When there is no such tenant, or `url` is no absolute URL.

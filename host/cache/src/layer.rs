@@ -6,11 +6,18 @@
 //! client whose body it could use: an axum `Router` or a route of it, a hyper service, a reverse proxy take that as it is,
 //! others by tower's `map_request`.
 //!
+//! All layers of a cache share their tenants' keys: two services that answer for the same URL of a tenant are taken for one. A
+//! router that takes a prefix off the path before a layer sees it (axum's `nest`) makes the URLs of two services the same:
+//! [`CacheLayer::under`] says what the prefix was. The protection of an origin is a tenant's too, all its services together:
+//! those that fail often open one breaker (`protect.breaker`), and an idempotent request without content that a service failed
+//! on is sent again (`protect.retry`). Upgrades are for services of your own connections: keep routes for WebSockets outside.
+//!
 //! The request that it is asked with has the extensions of the client's request (path parameters of a router, what layers in
 //! front have found out), for a refresh those of the hit behind which it is made. They are not part of the cache key. A response
 //! that depends on them has to say so as one that depends on a cookie has to: `private`, `no-store`, or a `Vary` field.
 
 mod by;
+mod front;
 
 use std::any::Any;
 use std::convert::Infallible;
@@ -25,6 +32,7 @@ use sandbar_http::semantics::cache_status::{CacheStatus, Outcome};
 use tower::{Layer, Service, ServiceExt};
 
 use self::by::By;
+use self::front::Front;
 use crate::body::{self, Body, BoxError};
 use crate::cache::{CACHE, Cache};
 use crate::hosts::Hosts;
@@ -40,6 +48,7 @@ use crate::tenant::Tenant;
 pub struct CacheLayer {
     cache: Cache,
     by: By,
+    front: Front,
     kept: KeptAlive,
 }
 
@@ -48,7 +57,24 @@ type KeptAlive = Arc<dyn Any + Send + Sync>;
 
 impl CacheLayer {
     pub(crate) fn new(cache: Cache, hosts: Arc<Hosts<Arc<Tenant>>>, kept: KeptAlive) -> Self {
-        Self { cache, by: By::Host(hosts), kept }
+        Self { cache, by: By::Host(hosts), front: Front::default(), kept }
+    }
+
+    /// The scheme that clients use, where something in front of the program takes TLS off: it is a part of every key, and
+    /// no client can choose another. Without it the scheme is the request's own, `http` where that says none: over TLS,
+    /// requests in HTTP/1.1 and in HTTP/2 then have different keys.
+    #[must_use]
+    pub fn scheme(mut self, scheme: http::uri::Scheme) -> Self {
+        self.front.scheme = Some(scheme);
+        self
+    }
+
+    /// Says what a router in front has taken off the path, such as `/admin` for what is nested there: it is put back for the
+    /// key and for purges, and the service is asked without it, as without the cache.
+    #[must_use]
+    pub fn under(mut self, prefix: &str) -> Self {
+        self.front.under = prefix.trim_end_matches('/').into();
+        self
     }
 
     /// Takes the tenant whose name is in a request field; the field should be one that no client can set.
@@ -76,9 +102,9 @@ where
     type Service = CacheService;
 
     fn layer(&self, service: S) -> CacheService {
-        let behind = Behind(Arc::new(ServiceOrigin { service }));
-        let Self { cache, by, kept } = self.clone();
-        CacheService { cache, by, behind: Some(behind), _kept: kept }
+        let Self { cache, by, front, kept } = self.clone();
+        let behind = Behind { service: Arc::new(ServiceOrigin { service }), under: Arc::clone(&front.under) };
+        CacheService { cache, by, front, behind: Some(behind), _kept: kept }
     }
 }
 
@@ -87,6 +113,7 @@ where
 pub struct CacheService {
     cache: Cache,
     by: By,
+    front: Front,
     /// The service that the layer was put in front of.
     behind: Option<Behind>,
     _kept: KeptAlive,
@@ -95,11 +122,11 @@ pub struct CacheService {
 impl CacheService {
     /// One tenant of a cache as a service.
     pub fn new(cache: Cache, tenant: Arc<Tenant>) -> Self {
-        Self { cache, by: By::One(tenant), behind: None, _kept: Arc::new(()) }
+        Self { cache, by: By::One(tenant), front: Front::default(), behind: None, _kept: Arc::new(()) }
     }
 
     pub(crate) fn by_host(cache: Cache, hosts: Arc<Hosts<Arc<Tenant>>>, kept: KeptAlive) -> Self {
-        Self { cache, by: By::Host(hosts), behind: None, _kept: kept }
+        Self { cache, by: By::Host(hosts), front: Front::default(), behind: None, _kept: kept }
     }
 
     /// The cache: to purge, to drain.
@@ -109,18 +136,30 @@ impl CacheService {
 
     async fn answer(self, request: Request<Body>) -> Response<Body> {
         let (mut head, content) = request.into_parts();
-        let Some(tenant) = self.by.tenant(&self.cache, &mut head) else {
+        let through = Through(self.cache.id());
+        if head.extensions.get::<Through>() == Some(&through) {
+            // A layer of this cache further out has looked already, and waits for this answer.
+            return self.answer_without(Request::from_parts(head, content)).await;
+        }
+        let sent = head.uri.clone();
+        let site = self.front.site(&mut head);
+        let Some(tenant) = self.by.tenant(&self.cache, site.as_ref(), &head) else {
+            head.uri = sent;
             return self.answer_without(Request::from_parts(head, content)).await;
         };
+        if let Some(site) = site {
+            head.extensions.insert(site);
+        }
         if let Some(behind) = self.behind {
             head.extensions.insert(behind);
+            head.extensions.insert(through);
         }
         self.cache.respond(&tenant, Request::from_parts(head, content)).await
     }
 
     /// Answers a request of no tenant.
     async fn answer_without(self, request: Request<Body>) -> Response<Body> {
-        let Some(Behind(origin)) = self.behind else {
+        let Some(Behind { service: origin, .. }) = self.behind else {
             // RFC 9110 section 15.5.20: this server can't answer for that authority.
             return refused(StatusCode::MISDIRECTED_REQUEST, "unknown-host");
         };
@@ -158,7 +197,11 @@ where
     }
 }
 
-/// A service as an origin. A panic in it is an error of that one request.
+/// The cache whose layer a request has come through: an extension of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Through(usize);
+
+/// A service as an origin. A panic in it is an error of the origin.
 struct ServiceOrigin<S> {
     service: S,
 }

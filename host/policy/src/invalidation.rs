@@ -3,7 +3,9 @@
 use http::{HeaderMap, Method, StatusCode};
 use sandbar_base::clock::Timestamp;
 use sandbar_http::key::KeyRules;
-use sandbar_http::purge::Purge;
+use sandbar_http::purge::{Purge, Scope};
+
+use crate::clamp::is_surrogate_key;
 
 /// A write that the origin answered with a 2xx or 3xx status.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +26,11 @@ pub struct Written<'a> {
     pub response: &'a HeaderMap,
 }
 
+/// Purges that a policy may name for one write.
+const PURGES_MAX: usize = 256;
+/// Bytes of a target or a prefix that a guest names.
+const TARGET_BYTES_MAX: usize = 8 << 10;
+
 /// An invalidation policy of the program that embeds the cache. May still change until the contract with guests is
 /// frozen.
 pub trait Invalidation: Send + Sync + 'static {
@@ -36,4 +43,29 @@ pub(crate) trait InvalidationPolicy: Send + Sync {
     /// The purges that the policy asks for, and how many others it named that were dropped: those that make no sense,
     /// and those beyond the limit.
     fn purges(&self, now: Timestamp, written: &Written<'_>) -> Result<(Vec<Purge>, u64), crate::Fault>;
+}
+
+/// The purges among what a policy has named, and how many others were dropped: those that name nothing (`None`) or make no
+/// sense, and those beyond the limit.
+pub(crate) fn sensible(named: Vec<Option<Purge>>) -> (Vec<Purge>, u64) {
+    let all = named.len();
+    let sensible = named.into_iter().flatten().filter(|purge| makes_sense(&purge.scope));
+    let purges: Vec<_> = sensible.take(PURGES_MAX).collect();
+    let dropped = (all - purges.len()) as u64;
+    (purges, dropped)
+}
+
+fn makes_sense(scope: &Scope) -> bool {
+    match scope {
+        Scope::Target(target) => is_target(target.path_and_query()),
+        Scope::Prefix(prefix) => is_target(prefix.as_str()),
+        Scope::SurrogateKey(key) => is_surrogate_key(key),
+        Scope::Everything => true,
+    }
+}
+
+/// Whether a text is a path, with or without a query. One that no request target can hold (RFC 9112 section 3.2) would
+/// match nothing, and only spoil a log.
+fn is_target(target: &str) -> bool {
+    target.starts_with('/') && target.len() <= TARGET_BYTES_MAX && target.bytes().all(|byte| byte.is_ascii_graphic())
 }

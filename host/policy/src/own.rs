@@ -8,6 +8,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use sandbar_memory::eviction::{EvictionFactory, EvictionPolicy};
 use sandbar_memory::native::NativeEviction;
 
 use crate::freshness::{Fill, Freshness, FreshnessPolicy, Plan};
-use crate::invalidation::{Invalidation, InvalidationPolicy, Written};
+use crate::invalidation::{Invalidation, InvalidationPolicy, Written, sensible};
 use crate::ledger::Ledger;
 use crate::{BindError, Role};
 
@@ -52,7 +53,7 @@ impl Own {
     pub(crate) fn eviction<E: Eviction + Send + 'static>(name: &str) -> Self {
         let make: MakeEviction = |settings, capacity_bytes, seed| {
             let policy = E::configure(settings, capacity_bytes, seed)?;
-            Ok(Box::new(OwnShard(policy)))
+            Ok(Box::new(OwnShard { policy }))
         };
         Self { name: name.into(), policy: Policy::Eviction(make) }
     }
@@ -71,8 +72,19 @@ impl Own {
         &self.name
     }
 
+    /// Tells the plans that this value has made from those of all others, in this process and before it; none for a policy
+    /// that makes no plans.
+    pub(crate) fn digest(&self) -> Option<Digest> {
+        let Policy::Freshness(policy) = &self.policy else { return None };
+        let nonce = RandomState::new().hash_one(Arc::as_ptr(policy).cast::<()>());
+        Some(Digest::of(format!("own\0{}\0{nonce}", self.name).as_bytes()))
+    }
+
     pub(crate) fn open(&self, settings: &str, ledger: &Arc<Ledger>) -> Result<Opened, BindError> {
         let ledger = Arc::clone(ledger);
+        if !settings.is_empty() && self.role() != Role::Eviction {
+            return Err(BindError::Settings("a policy of the program's own takes none: make it with them".into()));
+        }
         Ok(match &self.policy {
             Policy::Freshness(policy) => {
                 Opened::Freshness(Box::new(OwnFreshness { policy: Arc::clone(policy), ledger }))
@@ -138,7 +150,7 @@ impl InvalidationPolicy for OwnInvalidation {
     fn purges(&self, now: Timestamp, written: &Written<'_>) -> Result<(Vec<Purge>, u64), Fault> {
         self.ledger.called();
         let purges = caught(|| self.policy.purges(now, written)).inspect_err(|fault| self.ledger.faulted(fault))?;
-        Ok((purges, 0))
+        Ok(sensible(purges.into_iter().map(Some).collect()))
     }
 }
 
@@ -193,7 +205,9 @@ impl EvictionFactory for OwnEviction {
     }
 }
 
-struct OwnShard<E>(E);
+struct OwnShard<E> {
+    policy: E,
+}
 
 impl<E: Eviction + Send> EvictionPolicy for OwnShard<E> {
     fn advance(
@@ -203,26 +217,26 @@ impl<E: Eviction + Send> EvictionPolicy for OwnShard<E> {
         reclaim_bytes: u64,
         victims: &mut Vec<u32>,
     ) -> Result<(), Fault> {
-        caught(|| advance(&mut self.0, now_ms, events, reclaim_bytes, victims))
+        caught(|| advance(&mut self.policy, now_ms, events, reclaim_bytes, victims))
     }
 
     fn order(&mut self, after: Option<u32>, limit: u32, slots: &mut Vec<u32>) -> Result<(), Fault> {
-        let named = caught(|| self.0.order(after, limit))?;
+        let named = caught(|| self.policy.order(after, limit))?;
         let most = named.len().min(limit as usize);
         slots.extend_from_slice(&named[..most]);
         Ok(())
     }
 
     fn hand_over(&mut self) -> Result<Knowledge, Fault> {
-        caught(|| self.0.hand_over().bounded())
+        caught(|| self.policy.hand_over().bounded())
     }
 
     fn take_over(&mut self, predecessor: &Knowledge) -> Result<(), Fault> {
-        caught(|| self.0.take_over(predecessor))
+        caught(|| self.policy.take_over(predecessor))
     }
 }
 
-/// Calls a policy; a panic in it is a fault. A policy of a shard is not called again after one.
+/// Calls a policy; a panic in it is a fault.
 fn caught<T>(call: impl FnOnce() -> T) -> Result<T, Fault> {
     catch_unwind(AssertUnwindSafe(call)).map_err(|panic| Fault::trap(format!("it panicked: {}", message(&*panic))))
 }

@@ -31,6 +31,9 @@ pub struct Builder {
     data_dir: Option<PathBuf>,
 }
 
+/// The part of the memory that the tenants' shares have to leave: an eighth.
+const LEFT_DIVISOR: u64 = 8;
+
 /// The tier below L1.
 enum L2 {
     None,
@@ -60,7 +63,8 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// Adds a tenant. Without one, there is a tenant `default` that answers for all hosts.
+    /// Adds a tenant. Without one, there is a tenant `default`. Where there is only one and it names no hosts, it answers for
+    /// all hosts.
     ///
     /// Its settings mean what they mean in the gateway's configuration: policies, grants and classes too. A tenant without
     /// an origin asks the service behind the layer.
@@ -69,7 +73,8 @@ impl Builder {
         self
     }
 
-    /// Binds a policy of a tenant from the start, in the place of the one that the tenant's settings name for the role.
+    /// Binds a policy of a tenant from the start, in the place of the one that the tenant's settings name for the role. A
+    /// binding that is kept in [`Self::data_dir`] outranks both, until it is unbound.
     pub fn policy(mut self, tenant: &str, binding: Binding) -> Self {
         self.bindings.push((tenant.to_owned(), binding));
         self
@@ -147,16 +152,16 @@ impl Builder {
         if self.tenants.is_empty() {
             self.tenants.push(TenantConfig::default());
         }
+        if let [only] = &mut *self.tenants
+            && only.hosts.is_empty()
+        {
+            only.hosts.push("*".to_owned());
+        }
         let hosts = self.hosts()?;
+        self.check_shares()?;
         let budget = self.memory_bytes.map_or_else(MemoryBudget::unbounded, MemoryBudget::new);
-        let (limits, tables) = match (self.limits.take(), self.memory_bytes) {
-            (Some(limits), _) => (limits, None),
-            (None, None) => (CacheLimits::default(), None),
-            (None, Some(total)) => {
-                let (limits, tables) = CacheLimits::within(&budget).ok_or(BuildError::Memory(total))?;
-                (limits, Some(tables))
-            }
-        };
+        let (limits, tables) = CacheLimits::within(&budget).ok_or(BuildError::Memory(budget.total_bytes()))?;
+        let limits = self.limits.take().unwrap_or(limits);
         let engine = self.start_engine(&budget)?;
         let tenants = self.tenants.iter().map(|config| self.open(config, engine.clone()));
         let tenants = tenants.collect::<Result<Vec<_>, _>>()?;
@@ -170,6 +175,14 @@ impl Builder {
         });
         let kept = Arc::new(Kept { _keeper: keeper, _tables: tables });
         Ok(Sandbar { cache, hosts: Arc::new(hosts), kept })
+    }
+
+    /// An L1 that is larger than the memory never evicts: once that is full, nothing new would find room.
+    fn check_shares(&self) -> Result<(), BuildError> {
+        let Some(total_bytes) = self.memory_bytes else { return Ok(()) };
+        let l1_bytes = self.tenants.iter().map(|tenant| tenant.l1.bytes()).fold(0, u64::saturating_add);
+        let fits = l1_bytes <= total_bytes - total_bytes / LEFT_DIVISOR;
+        if fits { Ok(()) } else { Err(BuildError::Shares { l1_bytes, total_bytes }) }
     }
 
     /// The index of the tenant of each host; checks names too.

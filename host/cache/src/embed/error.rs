@@ -56,6 +56,17 @@ pub enum BuildError {
     /// The memory is too small for the cache's own tables.
     #[error("{0} bytes of memory are too few for the cache's own tables")]
     Memory(u64),
+    /// The tenants' shares of L1 leave too little of the memory for all else.
+    #[error(
+        "the tenants' shares (l1) add up to {l1_bytes} bytes of {total_bytes}, and an eighth must be left for guests and bodies \
+         under way: raise the one, or lower the others"
+    )]
+    Shares {
+        /// The sum of the shares.
+        l1_bytes: u64,
+        /// All memory that the cache may have.
+        total_bytes: u64,
+    },
 }
 
 /// There is no tenant of that name.

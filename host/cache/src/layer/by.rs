@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::request::Parts;
-use sandbar_http::key::{Site, check_form, sent_target, uri_at};
+use sandbar_http::key::Site;
 
 use crate::cache::Cache;
 use crate::hosts::Hosts;
@@ -24,28 +24,13 @@ pub(super) enum By {
 type NameOf = dyn Fn(&Parts) -> Option<String> + Send + Sync;
 
 impl By {
-    pub(super) fn tenant(&self, cache: &Cache, head: &mut Parts) -> Option<Arc<Tenant>> {
+    /// The tenant of a request on `site`. A request that does not say clearly which site it is for goes to the tenant that
+    /// answers for all hosts, which refuses it.
+    pub(super) fn tenant(&self, cache: &Cache, site: Option<&Site>, head: &Parts) -> Option<Arc<Tenant>> {
         match self {
             Self::One(tenant) => Some(Arc::clone(tenant)),
             Self::Name(name) => cache.tenant(&name(head)?).cloned(),
-            Self::Host(hosts) => by_host(hosts, head),
+            Self::Host(hosts) => hosts.find(site.map_or("", Site::authority)).cloned(),
         }
     }
-}
-
-/// The tenant that answers for the request's host. A request that does not say clearly which host it is for goes to the
-/// tenant that answers for all hosts, which refuses it.
-fn by_host(hosts: &Hosts<Arc<Tenant>>, head: &mut Parts) -> Option<Arc<Tenant>> {
-    let site = Site::of(&head.uri, &head.headers, "http").ok();
-    let host = site.as_ref().map_or("", Site::authority);
-    let tenant = hosts.find(host).cloned()?;
-    // The cache need not parse again what was parsed here.
-    if check_form(&head.method, &head.uri).is_ok()
-        && let Some(site) = site
-        && let Ok(uri) = uri_at(site.as_str(), &sent_target(&head.uri))
-    {
-        head.uri = uri;
-        head.extensions.insert(site);
-    }
-    Some(tenant)
 }

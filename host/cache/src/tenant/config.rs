@@ -107,9 +107,9 @@ pub struct ClassConfig {
 }
 
 impl TenantConfig {
-    /// A tenant of that name with the default settings.
+    /// A tenant of that name with the default settings, but without hosts: to be given some, or to be found in another way.
     pub fn named(name: &str) -> Self {
-        Self { name: name.to_owned(), ..Self::default() }
+        Self { name: name.to_owned(), hosts: Vec::new(), ..Self::default() }
     }
 }
 

@@ -5,21 +5,16 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName};
 use sandbar_base::clock::Timestamp;
-use sandbar_http::purge::{Purge, Scope};
+use sandbar_http::purge::Purge;
 
 use super::instances::Instances;
-use crate::clamp::is_surrogate_key;
 use crate::engine::{Maker, wit};
 use crate::freshness::{Fill, FreshnessPolicy, Plan};
-use crate::invalidation::{InvalidationPolicy, Written};
+use crate::invalidation::{InvalidationPolicy, Written, sensible};
 use crate::{BindError, Fault, GuestText};
 
 /// Header fields that a policy may ask for.
 const FIELDS_MAX: usize = 32;
-/// Purges that a policy may name for one write.
-const PURGES_MAX: usize = 256;
-/// Bytes of a target or a prefix that a guest names.
-const TARGET_BYTES_MAX: usize = 8 << 10;
 
 /// A freshness policy that is a guest.
 pub(crate) struct FreshnessGuest {
@@ -77,11 +72,7 @@ impl InvalidationPolicy for InvalidationGuest {
         let named = self
             .instances
             .ask(|engine, instance| instance.call(engine, |store, guest| guest.purges(store, now, written, &fields)))?;
-        let asked = named.len();
-        let sensible = named.into_iter().flatten().filter(|purge| makes_sense(&purge.scope));
-        let purges: Vec<_> = sensible.take(PURGES_MAX).collect();
-        let dropped = (asked - purges.len()) as u64;
-        Ok((purges, dropped))
+        Ok(sensible(named))
     }
 }
 
@@ -109,21 +100,6 @@ fn lines<'a>(wanted: &'a [HeaderName], fields: &[&'a HeaderMap]) -> Vec<(&'a str
         })
     };
     fields.iter().copied().flat_map(lines_of).collect()
-}
-
-fn makes_sense(scope: &Scope) -> bool {
-    match scope {
-        Scope::Target(target) => is_target(target.path_and_query()),
-        Scope::Prefix(prefix) => is_target(prefix.as_str()),
-        Scope::SurrogateKey(key) => is_surrogate_key(key),
-        Scope::Everything => true,
-    }
-}
-
-/// Whether a text is a path, with or without a query. One that no request target can hold (RFC 9112 section 3.2) would
-/// match nothing, and only spoil a log.
-fn is_target(target: &str) -> bool {
-    target.starts_with('/') && target.len() <= TARGET_BYTES_MAX && target.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 #[cfg(test)]

@@ -114,11 +114,16 @@ impl TenantPolicies {
         let policy = Policy::of(&binding)?;
         let name =
             restored.as_ref().and_then(|restored| restored.name.clone()).unwrap_or_else(|| policy.name(&binding));
-        let ledger = self.ledger(name.into(), binding.role);
+        let share = match &policy {
+            Policy::Guest { .. } => Arc::clone(&self.share),
+            // What the program itself does is no guest's, and is not held back when guests are.
+            Policy::Native(_) | Policy::Own(_) => Arc::new(CpuShare::new(0)),
+        };
+        let ledger = self.ledger(name.into(), binding.role, share);
         let settings = settings_text(&binding.settings);
         let (answer, digest) = match &policy {
             Policy::Native(name) => (native(name, binding.role, &settings)?, None),
-            Policy::Own(own) => (opened(own.open(&settings, &ledger)?), None),
+            Policy::Own(own) => (opened(own.open(&settings, &ledger)?), own.digest()),
             Policy::Guest { bytes, is_stock } => {
                 let (answer, digest) = self.guest((bytes, *is_stock), binding.role, settings, &ledger)?;
                 (answer, Some(digest))
@@ -132,10 +137,10 @@ impl TenantPolicies {
         Ok(Prepared { bound, binding: Some(binding), component: policy.component() })
     }
 
-    fn ledger(&self, name: Arc<str>, role: Role) -> Arc<Ledger> {
+    fn ledger(&self, name: Arc<str>, role: Role, share: Arc<CpuShare>) -> Arc<Ledger> {
         let config = self.engine.as_ref().map(|engine| engine.config().clone()).unwrap_or_default();
         let names = Names { tenant: Arc::clone(&self.tenant), policy: name, role };
-        Arc::new(Ledger::new(names, rules(&config), Arc::clone(&self.share), Arc::clone(&self.clock)))
+        Arc::new(Ledger::new(names, rules(&config), share, Arc::clone(&self.clock)))
     }
 
     #[cfg(not(feature = "wasm"))]
