@@ -60,7 +60,7 @@ pub(crate) fn converse(bytes: &[u8]) {
 
 /// Every answer is counted once, by where it came from, and once by what `Cache-Status` says of it.
 fn all_are_counted(service: &CacheService) {
-    let counted = service.cache().tenants()[0].counters.values();
+    let counted = service.cache().tenants().all()[0].counters.values();
     assert_eq!(counted.answered(), counted.requests, "{counted:?}");
     assert_eq!(counted.answers.values().sum::<u64>(), counted.requests, "{counted:?}");
     assert!(counted.hits_stale <= counted.hits_l1 && counted.stale_soft_deadline <= counted.stale_if_error);

@@ -14,7 +14,8 @@
 //! ```
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -22,7 +23,7 @@ use bytes::Bytes;
 use sandbar::cache::Cache;
 use sandbar::http::key::CacheKey;
 use sandbar::tenant::Tenant;
-use sandbar_gateway::{Gateway, GatewayConfig};
+use sandbar_gateway::{Gateway, GatewayConfig, ReloadError, Reloaded};
 use tempfile::TempDir;
 
 use crate::client::{Answer, Client};
@@ -34,7 +35,8 @@ pub const TENANT: &str = "default";
 #[derive(Debug)]
 pub struct TestGateway {
     gateway: Gateway,
-    settings: String,
+    /// What its configuration file would hold at present.
+    settings: Arc<Mutex<String>>,
     data_dir: TempDir,
 }
 
@@ -55,8 +57,21 @@ impl TestGateway {
     /// When it does not start.
     pub async fn start(settings: &str) -> anyhow::Result<Self> {
         let data_dir = tempfile::tempdir().context("a directory for the gateway")?;
-        let gateway = start(settings, &data_dir).await?;
-        Ok(Self { gateway, settings: settings.to_owned(), data_dir })
+        let settings = Arc::new(Mutex::new(settings.to_owned()));
+        let gateway = start(&settings, &data_dir).await?;
+        Ok(Self { gateway, settings, data_dir })
+    }
+
+    /// Has the gateway read these settings in the place of those of before, as if its file had been written anew.
+    ///
+    /// # Errors
+    /// The gateway's own.
+    ///
+    /// # Panics
+    /// Where a test has failed while it wrote settings.
+    pub async fn reload(&self, settings: &str) -> Result<Reloaded, ReloadError> {
+        settings.clone_into(&mut self.settings.lock().expect("nobody fails with it"));
+        self.gateway.reload().await
     }
 
     /// Shuts the gateway down as an operator would, and starts another with the same data, on other ports.
@@ -68,6 +83,18 @@ impl TestGateway {
         gateway.shutdown(Duration::from_secs(10)).await;
         let gateway = start(&settings, &data_dir).await?;
         Ok(Self { gateway, settings, data_dir })
+    }
+
+    /// [`Self::restart`] with other settings.
+    ///
+    /// # Errors
+    /// When it does not start again.
+    ///
+    /// # Panics
+    /// Where a test has failed while it wrote settings.
+    pub async fn restart_with(self, settings: &str) -> anyhow::Result<Self> {
+        settings.clone_into(&mut self.settings.lock().expect("nobody fails with it"));
+        self.restart().await
     }
 
     /// A client whose requests name `host`.
@@ -107,7 +134,7 @@ impl TestGateway {
     ///
     /// # Panics
     /// When there is none of that name.
-    pub fn tenant(&self, name: &str) -> &Arc<Tenant> {
+    pub fn tenant(&self, name: &str) -> Arc<Tenant> {
         self.cache().tenant(name).expect("a tenant of that name")
     }
 
@@ -155,13 +182,23 @@ impl TestGateway {
 /// # Errors
 /// When they can't be read.
 pub fn config(settings: &str, data_dir: &TempDir) -> anyhow::Result<GatewayConfig> {
+    config_in(settings, data_dir.path())
+}
+
+fn config_in(settings: &str, dir: &Path) -> anyhow::Result<GatewayConfig> {
     let mut config = GatewayConfig::from_toml(settings, "the test's settings")?;
-    config.data_dir = data_dir.path().join("data");
+    config.data_dir = dir.join("data");
     config.gateway.listen = (Ipv4Addr::LOCALHOST, 0).into();
     config.admin.listen = (Ipv4Addr::LOCALHOST, 0).into();
     Ok(config)
 }
 
-async fn start(settings: &str, data_dir: &TempDir) -> anyhow::Result<Gateway> {
-    Ok(sandbar_gateway::start(config(settings, data_dir)?).await?)
+async fn start(settings: &Arc<Mutex<String>>, data_dir: &TempDir) -> anyhow::Result<Gateway> {
+    let text = settings.lock().expect("nobody fails with it").clone();
+    let (first, settings, dir) = (config(&text, data_dir)?, Arc::clone(settings), data_dir.path().to_owned());
+    let read = move || {
+        let text = settings.lock().expect("nobody fails with it").clone();
+        config_in(&text, &dir).map_err(|error| format!("{error:#}"))
+    };
+    Ok(sandbar_gateway::start_reloading(first, Arc::new(read)).await?)
 }

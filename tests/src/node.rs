@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use parking_lot::Mutex;
 use sandbar::barrier::{Purge, PurgeMode, Scope};
 use sandbar::body::{self, Body};
-use sandbar::cache::{Cache, CacheLimits, CacheParts, PurgeReport};
+use sandbar::cache::{Cache, CacheLimits, CacheParts, PurgeReport, Roster};
 use sandbar::clock::{Clock, SystemClock, Timestamp};
 use sandbar::consistency::Consistency;
 use sandbar::fleet::FleetConfig;
@@ -223,7 +223,7 @@ impl Node {
         let l2 = RedisConfig { breaker: breaker(), deadline: fleet.deadline, ..RedisConfig::new(&fleet.url) };
         let l2 = RedisTier::connect(&l2, clock.clone())?;
         let cache = Cache::new(CacheParts {
-            tenants: vec![Arc::clone(&tenant)],
+            tenants: Roster::new([Arc::clone(&tenant)]).expect("one tenant"),
             l2: Some(l2.clone()),
             barriers: Some(l2),
             clock,

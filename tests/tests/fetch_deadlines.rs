@@ -13,7 +13,7 @@ use http_body_util::BodyExt;
 use parking_lot::Mutex;
 use sandbar::CacheService;
 use sandbar::body::{self, Body, BoxError};
-use sandbar::cache::{Cache, CacheLimits, CacheParts};
+use sandbar::cache::{Cache, CacheLimits, CacheParts, Roster};
 use sandbar::clock::{Clock, ManualClock, Timestamp};
 use sandbar::origin::loader::Loader;
 use sandbar::origin::shield::{BreakerConfig, ProtectConfig};
@@ -96,7 +96,7 @@ impl Scene {
         .deadline(Duration::from_secs(86_400));
         let tenant = Tenant::new(&config, policies, Arc::new(origin), Arc::clone(&clock) as _).unwrap();
         let cache = Cache::new(CacheParts {
-            tenants: vec![Arc::clone(&tenant)],
+            tenants: Roster::new([Arc::clone(&tenant)]).unwrap(),
             l2: None,
             barriers: None,
             clock: Arc::clone(&clock) as _,
@@ -145,7 +145,7 @@ impl Scene {
     }
 
     fn counters(&self) -> CounterValues {
-        self.service.cache().tenants()[0].counters.values()
+        self.service.cache().tenants().all()[0].counters.values()
     }
 }
 
@@ -258,7 +258,7 @@ async fn a_refresh_that_is_dropped_harms_nobody_who_came_to_wait_for_it() {
     settle().await;
     let stale = scene.get("/a").await;
     assert!(stale.cache_status.contains("hit"), "{}", stale.cache_status);
-    assert_eq!(scene.service.cache().tenants()[0].origin.stats().refused["origin-background"], 1);
+    assert_eq!(scene.service.cache().tenants().all()[0].origin.stats().refused["origin-background"], 1);
     tell.send(()).unwrap();
     assert_eq!(busy.await.unwrap().status, 200);
     // The next hit refreshes.
@@ -277,7 +277,7 @@ async fn lifetimes_are_spread_within_what_the_origin_allows() {
         let stored: u64 = ttl(scene.get(&format!("/{n}")).await).parse().unwrap();
         assert!((500..=1000).contains(&stored), "{stored}");
         // A plan that is made anew comes to the same.
-        scene.service.cache().tenants()[0].replan();
+        scene.service.cache().tenants().all()[0].replan();
         assert_eq!(ttl(scene.get(&format!("/{n}")).await), stored.to_string());
         ttls.insert(stored);
     }

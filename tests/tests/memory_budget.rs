@@ -14,7 +14,7 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use sandbar::CacheService;
 use sandbar::body::{self, Body, BoxError};
-use sandbar::cache::{Cache, CacheLimits, CacheParts};
+use sandbar::cache::{Cache, CacheLimits, CacheParts, Roster};
 use sandbar::clock::{ManualClock, Timestamp};
 use sandbar::memory_budget::keeper::{Keeper, Kept};
 use sandbar::memory_budget::machine::Reading;
@@ -62,7 +62,8 @@ impl Scene {
         let config = TenantConfig { l1: Size::of(l1.as_u64()), ..TenantConfig::default() };
         let policies = TenantPolicies::native(&config.name);
         let tenant = Tenant::new(&config, policies, Arc::new(origin), Arc::clone(&clock) as _).unwrap();
-        let (tenants, limits, time) = (vec![Arc::clone(&tenant)], CacheLimits::default(), Arc::clone(&clock) as _);
+        let (tenants, limits, time) =
+            (Roster::new([Arc::clone(&tenant)]).unwrap(), CacheLimits::default(), Arc::clone(&clock) as _);
         let budget = MemoryBudget::new(total_bytes as u64);
         let parts = CacheParts { tenants, l2: None, barriers: None, clock: time, limits };
         let cache = Cache::within(parts, Arc::clone(&budget));
@@ -108,7 +109,7 @@ async fn what_finds_no_room_is_passed_through_and_not_stored() {
         assert!(!scene.get(target).await.1.contains("hit"), "it was stored");
         assert_eq!((scene.used(Use::Fills), scene.used(Use::Windows)), (0, 0));
     }
-    assert_eq!(scene.service.cache().tenants()[0].counters.values().no_room, 4);
+    assert_eq!(scene.service.cache().tenants().all()[0].counters.values().no_room, 4);
     assert!(scene.stats().uses[Use::Fills as usize].refused >= 4);
     // What fits is stored as ever.
     scene.get("/announced/100000").await;
@@ -119,7 +120,7 @@ async fn what_finds_no_room_is_passed_through_and_not_stored() {
 async fn a_body_whose_pieces_find_no_room_to_become_one_is_counted_and_not_stored() {
     let (scene, bytes) = (Scene::new(4 * MIB, ByteSize::mib(32)), 40 * 65_536);
     assert_eq!(scene.get(&format!("/chunked/{bytes}")).await.0, bytes, "all of it");
-    let counted = scene.service.cache().tenants()[0].counters.values();
+    let counted = scene.service.cache().tenants().all()[0].counters.values();
     assert_eq!((counted.stored, counted.no_room, counted.reasons["no-room"]), (0, 1, 1));
 }
 
@@ -132,7 +133,7 @@ async fn an_entry_that_l1_let_go_counts_until_its_last_client_has_it() {
     assert!(scene.used(Use::Entries) < 1_100_000, "shared, not twice");
     // As a server does: the frame is taken, the body is done, and the bytes wait for the socket.
     let frame = slow.into_body().frame().await.unwrap().unwrap().into_data().unwrap();
-    scene.service.cache().tenants()[0].clear_memory();
+    scene.service.cache().tenants().all()[0].clear_memory();
     assert!(scene.used(Use::Entries) >= 1_000_000, "it is still being sent");
     drop(slower);
     assert!(scene.used(Use::Entries) >= 1_000_000);
@@ -162,7 +163,7 @@ async fn an_evicted_entry_makes_room_and_the_bound_holds_under_churn() {
         assert_eq!(bytes, 1_000_000);
         assert!(scene.stats().used_bytes <= 16 * MIB as u64, "{:?}", scene.stats());
     }
-    assert_eq!(scene.service.cache().tenants()[0].counters.values().no_room, 0, "evictions make room");
+    assert_eq!(scene.service.cache().tenants().all()[0].counters.values().no_room, 0, "evictions make room");
 }
 
 #[tokio::test]
@@ -210,14 +211,14 @@ async fn a_machine_that_runs_short_shrinks_l1_and_gives_it_back() {
         .await;
     };
     steps(25).await;
-    let memory = scene.service.cache().tenants()[0].memory_stats();
+    let memory = scene.service.cache().tenants().all()[0].memory_stats();
     assert_eq!(memory.capacity_bytes, 2 * MIB as u64);
     assert!(memory.resident_bytes <= memory.capacity_bytes + memory.slack_bytes, "{memory:?}");
     assert_eq!(scene.stats().machine_used_percent, 97);
     assert!(scene.used(Use::Entries) <= 2 * MIB + 100_000, "{:?}", scene.stats());
     used.store(50, Ordering::SeqCst);
     steps(100).await;
-    assert_eq!(scene.service.cache().tenants()[0].memory_stats().capacity_bytes, 8 * MIB as u64);
+    assert_eq!(scene.service.cache().tenants().all()[0].memory_stats().capacity_bytes, 8 * MIB as u64);
 }
 
 #[tokio::test]
@@ -230,7 +231,7 @@ async fn what_needs_the_origin_and_finds_no_room_is_refused() {
     assert_eq!(refused.status(), 503);
     let status = refused.headers()["cache-status"].to_str().unwrap();
     assert!(status.contains("detail=no-room") && refused.headers()["retry-after"] == "1", "{status}");
-    assert_eq!(scene.service.cache().tenants()[0].counters.values().no_room, 1);
+    assert_eq!(scene.service.cache().tenants().all()[0].counters.values().no_room, 1);
     assert!(scene.get("/announced/1000").await.1.contains("hit"), "what is in memory needs nothing");
     assert!(scene.stats().uses[Use::Exchanges as usize].refused > 0);
     drop(others);

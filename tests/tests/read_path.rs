@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use sandbar::barrier::{Purge, PurgeMode, Scope};
 use sandbar::body::{self, Body};
-use sandbar::cache::{Cache, CacheLimits, CacheParts};
+use sandbar::cache::{Cache, CacheLimits, CacheParts, Roster};
 use sandbar::clock::{Clock, ManualClock, Timestamp};
 use sandbar::origin::loader::Loader;
 use sandbar::policy::{Binding, Engine, EngineConfig, Role, TenantPolicies};
@@ -119,7 +119,7 @@ impl Scene {
         let heard = Arc::clone(&scene.script);
         let asked = Loader::new("script", move |request: Request<Body>| origin(Arc::clone(&heard), request));
         let tenant = Tenant::new(&config, policies, Arc::new(asked), Arc::clone(&clock)).unwrap();
-        let (tenants, limits) = (vec![Arc::clone(&tenant)], CacheLimits::default());
+        let (tenants, limits) = (Roster::new([Arc::clone(&tenant)]).unwrap(), CacheLimits::default());
         let cache = Cache::new(CacheParts { tenants, l2: None, barriers: None, clock, limits });
         Self { service: CacheService::new(cache, tenant), ..scene }
     }
@@ -250,7 +250,7 @@ async fn a_hundred_first_requests_are_one_fetch() {
         collapsed += usize::from(got.cache_status().contains("collapsed"));
     }
     assert_eq!((scene.fetches().await, collapsed), (1, 99));
-    let counters = scene.service.cache().tenants()[0].counters.values();
+    let counters = scene.service.cache().tenants().all()[0].counters.values();
     assert_eq!((counters.requests, counters.fetched, counters.collapsed), (100, 1, 99));
 }
 
@@ -376,7 +376,7 @@ async fn a_fill_begun_before_a_purge_never_becomes_visible_after_it() {
         });
         scene.settle().await;
         let purge = Purge { scope: scope.clone(), mode: PurgeMode::Hard };
-        let report = scene.service.cache().purge(&scene.service.cache().tenants()[0], &[purge]).await;
+        let report = scene.service.cache().purge(&scene.service.cache().tenants().all()[0], &[purge]).await;
         assert_eq!((report.recorded, report.pending), (1, 0));
         go.notify_one();
         assert_eq!(asking.await.unwrap(), "old", "who asked before it is answered");
@@ -392,7 +392,7 @@ async fn a_soft_purge_leaves_what_can_be_served_stale() {
     let scene = Scene::new([says(200, fields, "old"), says(200, fields, "new")]);
     scene.get("/a", &[]).await;
     let purge = Purge { scope: Scope::SurrogateKey("k".into()), mode: PurgeMode::Soft };
-    scene.service.cache().purge(&scene.service.cache().tenants()[0], &[purge]).await;
+    scene.service.cache().purge(&scene.service.cache().tenants().all()[0], &[purge]).await;
     assert_eq!(scene.get("/a", &[]).await.body, "old");
     assert_eq!(scene.get("/a", &[]).await.body, "new");
     assert_eq!(scene.fetches().await, 2);
@@ -477,7 +477,8 @@ async fn nothing_but_what_the_key_holds_reaches_the_origin() {
 #[tokio::test]
 async fn what_is_put_is_served_and_what_is_deleted_is_not() {
     let scene = Scene::new([says(200, FRESH, "from the origin")]);
-    let (cache, tenant) = (scene.service.cache(), &scene.service.cache().tenants()[0]);
+    let cache = scene.service.cache();
+    let tenant = &cache.tenants().all()[0].clone();
     let put = |control: &'static str| {
         Response::builder().header("cache-control", control).body(bytes::Bytes::from("put")).unwrap()
     };
@@ -558,7 +559,7 @@ async fn a_cookie_in_a_304_is_judged_once_and_counts_for_nothing_that_is_stored(
     // What the request forbids no policy can store, so that none is asked.
     for (asks, asked, not_stored) in [(&[][..], 1, 0), (forbids, 0, 1)] {
         let scene = Scene::with_guest("standard", [says(200, FRESH, "hello"), says(304, renewed, "")]);
-        let tenant = Arc::clone(&scene.service.cache().tenants()[0]);
+        let tenant = Arc::clone(&scene.service.cache().tenants().all()[0]);
         let calls = || tenant.policies.list().iter().find(|bound| bound.role == Role::Freshness).unwrap().calls;
         scene.get("/a", &[]).await;
         scene.after(61);

@@ -80,7 +80,7 @@ async fn a_restart_does_not_bring_back_what_was_purged() {
         let before = Run::start(directory.path(), 0);
         before.get("/a").await;
         let purge = Purge { scope: scope.clone(), mode: PurgeMode::Hard };
-        let report = before.service.cache().purge(&before.service.cache().tenants()[0], &[purge]).await;
+        let report = before.service.cache().purge(&before.service.cache().tenants().all()[0], &[purge]).await;
         assert_eq!((report.recorded, report.pending), (1, 0), "{report:?}");
         before.stop().await;
         let after = Run::start(directory.path(), 100);

@@ -2,15 +2,18 @@
 //!
 //! The main operation is [`Cache::respond`]: a request in, a response out, never an error.
 
+mod change;
 #[cfg(feature = "redis")]
 mod listener;
+mod roster;
 mod route;
-mod tenants;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use http::Response;
+use parking_lot::Mutex;
 use sandbar_base::clock::Clock;
 use sandbar_base::memory_budget::{Content, MemoryBudget, Reserved, Use};
 use sandbar_http::key::NoKey;
@@ -18,7 +21,8 @@ use sandbar_http::purge::Purge;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use self::tenants::Tenants;
+pub use self::change::{TenantChange, TenantChangeError};
+pub use self::roster::{Roster, RosterError};
 pub use crate::cached::Cached;
 use crate::collapse::fetch::Fetches;
 use crate::collapse::{Collapse, Learned};
@@ -45,8 +49,8 @@ const LOST_NAMED_MAX: usize = 16;
 
 /// What a cache is made of.
 pub struct CacheParts {
-    /// The tenants. Of several with the same name only the first is found by it.
-    pub tenants: Vec<Arc<Tenant>>,
+    /// The tenants that it begins with.
+    pub tenants: Roster,
     /// The tier below L1; `None` for a cache in memory alone.
     pub l2: Option<Arc<dyn Tier>>,
     /// Where barriers are recorded so that they outlive the process; it belongs to the L2. `None` records them nowhere.
@@ -99,7 +103,9 @@ pub struct Cache {
 
 /// The components of a cache. Each holds those of the others that it needs.
 struct Rooms {
-    tenants: Tenants,
+    tenants: ArcSwap<Roster>,
+    /// Held while tenants come, change or go.
+    changing: Mutex<()>,
     store: Arc<Store>,
     reader: Arc<Reader>,
     writer: Arc<Writer>,
@@ -177,14 +183,15 @@ impl Cache {
             tasks: tasks.clone(),
             ended: CancellationToken::new(),
         };
-        let tenants = Tenants::new(tenants);
-        let rooms = Rooms { tenants, store, reader, writer, purges, tunnels, peers, clock, budget, tasks, stopping };
+        let (tenants, changing) = (ArcSwap::from_pointee(tenants), Mutex::new(()));
+        let rooms =
+            Rooms { tenants, changing, store, reader, writer, purges, tunnels, peers, clock, budget, tasks, stopping };
         Self { rooms: Arc::new(rooms) }
     }
 
-    /// All tenants, in the order of [`CacheParts::tenants`].
-    pub fn tenants(&self) -> &[Arc<Tenant>] {
-        self.rooms.tenants.all()
+    /// All tenants, as they are at this moment.
+    pub fn tenants(&self) -> Arc<Roster> {
+        self.rooms.tenants.load_full()
     }
 
     /// Tells this cache from all others in the process.
@@ -193,8 +200,13 @@ impl Cache {
     }
 
     /// The tenant of that name, if there is one.
-    pub fn tenant(&self, name: &str) -> Option<&Arc<Tenant>> {
-        self.rooms.tenants.named(name)
+    pub fn tenant(&self, name: &str) -> Option<Arc<Tenant>> {
+        self.rooms.tenants.load().named(name).cloned()
+    }
+
+    /// The tenant that answers for a host, if there is one: see [`Hosts::find`](crate::hosts::Hosts::find).
+    pub fn tenant_at(&self, host: &str) -> Option<Arc<Tenant>> {
+        self.rooms.tenants.load().hosts().find(host).cloned()
     }
 
     /// Name and health of the L2; `None` for a cache in memory alone.
@@ -240,7 +252,7 @@ impl Cache {
 
     /// Purges of all tenants that have not reached their store or the other nodes yet.
     pub fn purges_pending(&self) -> usize {
-        self.tenants().iter().map(|tenant| tenant.outbox.len()).sum()
+        self.tenants().all().iter().map(|tenant| tenant.outbox.len()).sum()
     }
 
     /// Stores a response for `target` on `site` as if the origin had just sent it for a GET without header fields, in
@@ -298,7 +310,7 @@ struct TellsOfLostPurges<'a>(&'a Cache);
 
 impl Drop for TellsOfLostPurges<'_> {
     fn drop(&mut self) {
-        for tenant in self.0.tenants() {
+        for tenant in &*self.0.tenants() {
             let purges = tenant.outbox.len();
             if purges > 0 {
                 let (tenant, first) = (&tenant.name, tenant.outbox.first(LOST_NAMED_MAX));

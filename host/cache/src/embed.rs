@@ -36,6 +36,8 @@
 
 mod builder;
 mod error;
+mod opener;
+mod tenants;
 
 use std::sync::Arc;
 
@@ -48,8 +50,8 @@ use serde::Serialize;
 
 pub use self::builder::Builder;
 pub use self::error::{BuildError, ChangeError, StoreError, UnknownTenant};
+use self::tenants::Makers;
 use crate::cache::{Cache, PurgeReport};
-use crate::hosts::Hosts;
 use crate::layer::{CacheLayer, CacheService};
 use crate::memory_budget::keeper::Keeper;
 use crate::tenant::{Tenant, TenantReport};
@@ -61,7 +63,7 @@ use crate::tier::TierHealth;
 #[derive(Clone)]
 pub struct Sandbar {
     cache: Cache,
-    hosts: Arc<Hosts<Arc<Tenant>>>,
+    makers: Arc<Makers>,
     kept: Arc<Kept>,
 }
 
@@ -95,12 +97,12 @@ impl Sandbar {
 
     /// A layer that puts the cache in front of a service, which is the origin of all tenants that have none of their own.
     pub fn layer(&self) -> CacheLayer {
-        CacheLayer::new(self.cache.clone(), Arc::clone(&self.hosts), Arc::clone(&self.kept) as _)
+        CacheLayer::new(self.cache.clone(), Arc::clone(&self.kept) as _)
     }
 
     /// The cache as a service of its own: each tenant's origin is the one that its settings name.
     pub fn service(&self) -> CacheService {
-        CacheService::by_host(self.cache.clone(), Arc::clone(&self.hosts), Arc::clone(&self.kept) as _)
+        CacheService::by_host(self.cache.clone(), Arc::clone(&self.kept) as _)
     }
 
     /// The cache itself, for what is rarely needed.
@@ -112,11 +114,8 @@ impl Sandbar {
     ///
     /// # Errors
     /// When there is none.
-    pub fn tenant(&self, name: &str) -> Result<&Arc<Tenant>, UnknownTenant> {
-        self.cache.tenant(name).ok_or_else(|| UnknownTenant {
-            name: name.to_owned(),
-            known: self.cache.tenants().iter().map(|tenant| tenant.name.to_string()).collect(),
-        })
+    pub fn tenant(&self, name: &str) -> Result<Arc<Tenant>, UnknownTenant> {
+        self.cache.tenant(name).ok_or_else(|| UnknownTenant::among(&self.cache.tenants(), name))
     }
 
     /// Purges what a tenant has stored: see [`Cache::purge`].
@@ -124,7 +123,7 @@ impl Sandbar {
     /// # Errors
     /// When there is no such tenant.
     pub async fn purge(&self, tenant: &str, purges: &[Purge]) -> Result<PurgeReport, UnknownTenant> {
-        Ok(self.cache.purge(self.tenant(tenant)?, purges).await)
+        Ok(self.cache.purge(&self.tenant(tenant)?, purges).await)
     }
 
     /// Purges one URL with all its variants. Its scheme is a part of the key: the one of [`CacheLayer::scheme`].
@@ -132,8 +131,7 @@ impl Sandbar {
     /// # Errors
     /// When there is no such tenant, or `url` is no absolute URL.
     pub async fn purge_url(&self, tenant: &str, url: &str, mode: PurgeMode) -> Result<PurgeReport, StoreError> {
-        let rules = &self.tenant(tenant)?.settings.key;
-        let scope = Scope::Target(Target::of_url(rules, url)?);
+        let scope = Scope::Target(Target::of_url(&self.tenant(tenant)?.settings.key, url)?);
         Ok(self.purge(tenant, &[Purge { scope, mode }]).await?)
     }
 
@@ -148,7 +146,7 @@ impl Sandbar {
         target: &str,
         response: Response<impl Into<Content>>,
     ) -> Result<PurgeReport, StoreError> {
-        Ok(self.cache.put(self.tenant(tenant)?, site, target, response).await?)
+        Ok(self.cache.put(&self.tenant(tenant)?, site, target, response).await?)
     }
 
     /// Purges what is stored for `target` on `site`, with all its variants: see [`Cache::delete`].
@@ -156,7 +154,7 @@ impl Sandbar {
     /// # Errors
     /// When there is no such tenant, or `site` and `target` make no key.
     pub async fn delete(&self, tenant: &str, site: &str, target: &str) -> Result<PurgeReport, StoreError> {
-        Ok(self.cache.delete(self.tenant(tenant)?, site, target).await?)
+        Ok(self.cache.delete(&self.tenant(tenant)?, site, target).await?)
     }
 
     /// Binds a policy while requests run: see [`Tenant::bind`].
@@ -178,7 +176,7 @@ impl Sandbar {
     /// The present state.
     pub fn stats(&self) -> Stats {
         Stats {
-            tenants: self.cache.tenants().iter().map(|tenant| tenant.report()).collect(),
+            tenants: self.cache.tenants().all().iter().map(|tenant| tenant.report()).collect(),
             l2: self.cache.l2_health(),
             memory: self.cache.memory_budget().stats(),
             purges_pending: self.cache.purges_pending(),

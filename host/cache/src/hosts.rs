@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::Ipv6Addr;
+use std::sync::Arc;
 
 use sandbar_http::key::site_of;
 
@@ -12,10 +13,16 @@ const NAME_BYTES_MAX: usize = 253;
 /// Tenants by host name.
 #[derive(Clone, Debug)]
 pub struct Hosts<T> {
-    exact: HashMap<String, T>,
+    exact: HashMap<Arc<str>, T>,
     /// Tenants with wildcards, by what follows the asterisk, dot included.
-    suffixes: HashMap<String, T>,
+    suffixes: HashMap<Arc<str>, T>,
     default: Option<T>,
+}
+
+impl<T> Default for Hosts<T> {
+    fn default() -> Self {
+        Self { exact: HashMap::new(), suffixes: HashMap::new(), default: None }
+    }
 }
 
 /// Why a host name or pattern can't be used.
@@ -34,38 +41,63 @@ impl<T> Hosts<T> {
     /// # Errors
     /// When a pattern is no host name, or two are the same.
     pub fn new(patterns: impl IntoIterator<Item = (String, T)>) -> Result<Self, HostError> {
-        let mut hosts = Self { exact: HashMap::new(), suffixes: HashMap::new(), default: None };
+        let mut hosts = Self::default();
         for (pattern, tenant) in patterns {
-            let taken = match parse(&pattern)? {
-                Pattern::Any => hosts.default.replace(tenant).is_some(),
-                Pattern::Suffix(suffix) => hosts.suffixes.insert(suffix, tenant).is_some(),
-                Pattern::Exact(name) => hosts.exact.insert(name, tenant).is_some(),
-            };
-            if taken {
-                let reason = "is named twice: each host belongs to one tenant; remove it from the other".into();
-                return Err(HostError { pattern, reason });
-            }
+            hosts.add(&pattern, tenant)?;
         }
         Ok(hosts)
+    }
+
+    /// Adds a pattern.
+    ///
+    /// # Errors
+    /// When the pattern is no host name, or a tenant has it already; nothing has changed then.
+    pub fn add(&mut self, pattern: &str, tenant: T) -> Result<(), HostError> {
+        let parsed = parse(pattern)?;
+        if self.slot(&parsed).is_some() {
+            let reason = "is named twice: each host belongs to one tenant; remove it from the other".into();
+            return Err(HostError { pattern: pattern.to_owned(), reason });
+        }
+        match parsed {
+            Pattern::Any => self.default = Some(tenant),
+            Pattern::Suffix(suffix) => drop(self.suffixes.insert(suffix.into(), tenant)),
+            Pattern::Exact(name) => drop(self.exact.insert(name.into(), tenant)),
+        }
+        Ok(())
+    }
+
+    /// Takes a pattern away, and returns the tenant that had it.
+    pub fn remove(&mut self, pattern: &str) -> Option<T> {
+        match parse(pattern).ok()? {
+            Pattern::Any => self.default.take(),
+            Pattern::Suffix(suffix) => self.suffixes.remove(&*suffix),
+            Pattern::Exact(name) => self.exact.remove(&*name),
+        }
+    }
+
+    /// The tenant that has just this pattern.
+    pub fn named(&self, pattern: &str) -> Option<&T> {
+        self.slot(&parse(pattern).ok()?)
+    }
+
+    fn slot(&self, pattern: &Pattern) -> Option<&T> {
+        match pattern {
+            Pattern::Any => self.default.as_ref(),
+            Pattern::Suffix(suffix) => self.suffixes.get(&**suffix),
+            Pattern::Exact(name) => self.exact.get(&**name),
+        }
     }
 
     /// The tenant that answers for `host`: a name in either case, or an IP address, with or without port.
     pub fn find(&self, host: &str) -> Option<&T> {
         let name = normal(host);
-        self.exact.get(&name).or_else(|| self.find_suffix(&name)).or(self.default.as_ref())
+        self.exact.get(&*name).or_else(|| self.find_suffix(&name)).or(self.default.as_ref())
     }
 
     /// Whether a tenant has this host by a name or wildcard of its own.
     pub fn is_named(&self, host: &str) -> bool {
         let name = normal(host);
-        self.exact.contains_key(&name) || self.find_suffix(&name).is_some()
-    }
-
-    /// The same hosts, with another value for each tenant.
-    #[must_use]
-    pub fn map<U>(self, to: impl Fn(T) -> U) -> Hosts<U> {
-        let all = |hosts: HashMap<String, T>| hosts.into_iter().map(|(name, tenant)| (name, to(tenant))).collect();
-        Hosts { exact: all(self.exact), suffixes: all(self.suffixes), default: self.default.map(&to) }
+        self.exact.contains_key(&*name) || self.find_suffix(&name).is_some()
     }
 
     /// Looks up the longest suffix first: for `a.b.example` first `.b.example`, then `.example`. A name that is longer

@@ -35,7 +35,6 @@ use self::by::By;
 use self::front::Front;
 use crate::body::{self, Body, BoxError};
 use crate::cache::{CACHE, Cache};
-use crate::hosts::Hosts;
 use crate::origin::behind::Behind;
 use crate::origin::{Origin, OriginError};
 use crate::tenant::Tenant;
@@ -56,8 +55,8 @@ pub struct CacheLayer {
 type KeptAlive = Arc<dyn Any + Send + Sync>;
 
 impl CacheLayer {
-    pub(crate) fn new(cache: Cache, hosts: Arc<Hosts<Arc<Tenant>>>, kept: KeptAlive) -> Self {
-        Self { cache, by: By::Host(hosts), front: Front::default(), kept }
+    pub(crate) fn new(cache: Cache, kept: KeptAlive) -> Self {
+        Self { cache, by: By::Host, front: Front::default(), kept }
     }
 
     /// The scheme that clients use, where something in front of the program takes TLS off: it is a part of every key, and
@@ -125,8 +124,8 @@ impl CacheService {
         Self { cache, by: By::One(tenant), front: Front::default(), behind: None, _kept: Arc::new(()) }
     }
 
-    pub(crate) fn by_host(cache: Cache, hosts: Arc<Hosts<Arc<Tenant>>>, kept: KeptAlive) -> Self {
-        Self { cache, by: By::Host(hosts), front: Front::default(), behind: None, _kept: kept }
+    pub(crate) fn by_host(cache: Cache, kept: KeptAlive) -> Self {
+        Self { cache, by: By::Host, front: Front::default(), behind: None, _kept: kept }
     }
 
     /// The cache: to purge, to drain.

@@ -74,7 +74,7 @@ impl CacheRequest {
         let (offer, is_layered) = (Offer::of(&head), head.extensions.get::<Behind>().is_some());
         let settings = &tenant.settings;
         let rules =
-            ViewRules { tenant: &tenant.name, key: &settings.key, forward: &settings.forward, pseudonym: CACHE };
+            ViewRules { tenant: &tenant.key_scope, key: &settings.key, forward: &settings.forward, pseudonym: CACHE };
         let OriginView { method, uri, fields, folded, keyed, is_answerable, is_overridden, times_through, extensions } =
             origin_view(rules, head, is_plain)?;
         let Keyed { key, site, target } = keyed;

@@ -5,12 +5,13 @@ mod check;
 pub mod class;
 pub mod config;
 pub mod counters;
+mod succession;
 pub mod tunnels;
 pub mod versions;
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 pub use check::SettingsError;
@@ -19,13 +20,14 @@ use config::TenantConfig;
 use counters::{CounterValues, Counters};
 use sandbar_base::clock::Clock;
 use sandbar_base::disk_trouble::DiskReport;
-use sandbar_http::key::{KeyHash, KeyRules};
+use sandbar_http::key::{CacheKey, KeyHash, KeyRules};
 use sandbar_http::origin_view::ForwardRules;
 use sandbar_memory::{Memory, MemoryConfig, MemoryStats, shards_of_at_least};
 use sandbar_policy::{
     BIND_DEADLINE, BindError, Binding, BoundInfo, Consent, Disinherited, Prepared, Role, TenantPolicies,
 };
 use serde::Serialize;
+pub use succession::NotHandedOver;
 use tunnels::Tunnels;
 use versions::Versions;
 
@@ -36,41 +38,50 @@ use crate::origin::Origin;
 use crate::origin::shield::{Shield, ShieldStats};
 use crate::recording::RecordingPoint;
 
-/// A tenant, with all that is kept for it.
+/// A tenant, with all that is kept for it. Its settings never change: a change makes another `Tenant` that takes over what
+/// is kept ([`Self::with`]), and requests under way end with the settings that they began with.
 pub struct Tenant {
-    /// The name, which is part of every cache key.
-    pub name: Box<str>,
+    /// The name.
+    pub name: Arc<str>,
+    /// The first part of every cache key: the name, which making of the tenant it is, and a hash of its key rules.
+    pub(crate) key_scope: Box<str>,
+    /// The settings as they were given.
+    pub config: Arc<TenantConfig>,
     /// The settings that were checked.
     pub settings: Settings,
     /// Its L1. Entries are put there only within the memory budget and if no barrier hides them, so it is not public.
-    pub(crate) memory: Memory<Arc<Cached>>,
+    pub(crate) memory: Arc<Memory<Arc<Cached>>>,
     /// The barriers that this node has heard of.
-    pub barriers: Barriers,
+    pub barriers: Arc<Barriers>,
     /// The policies that are bound to its roles.
-    pub policies: TenantPolicies,
+    pub policies: Arc<TenantPolicies>,
     /// Its origin, behind its protection.
-    pub origin: Shield,
+    pub origin: Arc<Shield>,
     /// Counters of its traffic.
     pub counters: Arc<Counters>,
     /// Its connections that have switched to another protocol.
     pub tunnels: Arc<Tunnels>,
     /// Where its traffic can be recorded.
-    pub recording_point: RecordingPoint,
-    pub(crate) sweeps_wanted: AtomicU64,
-    pub(crate) plan_epoch: AtomicU64,
-    pub(crate) outbox: Outbox,
+    pub recording_point: Arc<RecordingPoint>,
+    pub(crate) sweeps_wanted: Arc<AtomicU64>,
+    pub(crate) plan_epoch: Arc<AtomicU64>,
+    pub(crate) outbox: Arc<Outbox>,
     /// Purges that are not recorded yet: entries of L2 in their scopes may be older than they are.
-    pub(crate) unrecorded: Unrecorded,
+    pub(crate) unrecorded: Arc<Unrecorded>,
     /// The newest versions that this node has heard of.
-    pub(crate) versions: Versions,
+    pub(crate) versions: Arc<Versions>,
     /// The highest sequence of a barrier that was read from the barrier store, plus one; 0 before the first read.
-    pub(crate) barriers_read: AtomicU64,
+    pub(crate) barriers_read: Arc<AtomicU64>,
     clock: Arc<dyn Clock>,
+    /// Set where this has been succeeded by a tenant that promises more: see [`Self::settle_after`].
+    distrusted_at_end: AtomicBool,
 }
 
 /// Settings of a tenant, checked.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// The host names that it answers for.
+    pub hosts: Vec<String>,
     /// What joins the cache key beside tenant, site and target.
     pub key: KeyRules,
     /// What the origin is told beside what clients say.
@@ -101,6 +112,7 @@ impl TryFrom<&TenantConfig> for Settings {
     fn try_from(config: &TenantConfig) -> Result<Self, SettingsError> {
         let classes = check::check(config)?;
         Ok(Self {
+            hosts: config.hosts.clone(),
             key: config.key.clone(),
             forward: config.forward.clone(),
             classes,
@@ -123,34 +135,39 @@ impl Tenant {
     /// When a setting is wrong.
     pub fn new(
         config: &TenantConfig,
-        policies: TenantPolicies,
+        policies: impl Into<Arc<TenantPolicies>>,
         origin: Arc<dyn Origin>,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, SettingsError> {
         let settings = Settings::try_from(config)?;
-        let counters = Arc::new(Counters::default());
+        let (policies, counters) = (policies.into(), Arc::new(Counters::default()));
         let (deadline, seen) = (settings.fetch_hard_deadline, Arc::clone(&counters.origin));
         let origin = Shield::new(&config.name, origin, &config.protect, deadline, Arc::clone(&clock), seen);
-        let shards = shards_of_at_least(check::shard_bytes_min(config), settings.l1_bytes);
-        let memory =
-            MemoryConfig { capacity_bytes: settings.l1_bytes, shards: Some(shards), ..MemoryConfig::default() };
+        let memory = MemoryConfig {
+            capacity_bytes: settings.l1_bytes,
+            shards: Some(shards_max(config)),
+            ..MemoryConfig::default()
+        };
         Ok(Arc::new(Self {
             name: config.name.as_str().into(),
+            key_scope: key_scope(config),
+            config: Arc::new(config.clone()),
             settings,
-            memory: Memory::new(&memory, policies.eviction()),
-            barriers: Barriers::default(),
+            memory: Arc::new(Memory::new(&memory, policies.eviction())),
+            barriers: Arc::default(),
             policies,
-            origin,
+            origin: Arc::new(origin),
             counters,
             tunnels: Tunnels::new(&config.tunnels),
-            recording_point: RecordingPoint::default(),
-            sweeps_wanted: AtomicU64::new(0),
-            plan_epoch: AtomicU64::new(0),
-            outbox: Outbox::default(),
-            unrecorded: Unrecorded::default(),
-            versions: Versions::default(),
-            barriers_read: AtomicU64::new(0),
+            recording_point: Arc::default(),
+            sweeps_wanted: Arc::default(),
+            plan_epoch: Arc::default(),
+            outbox: Arc::default(),
+            unrecorded: Arc::default(),
+            versions: Arc::default(),
+            barriers_read: Arc::default(),
             clock,
+            distrusted_at_end: AtomicBool::new(false),
         }))
     }
 
@@ -241,6 +258,24 @@ impl Tenant {
     }
 }
 
+/// As many shards as L1 may have at most.
+fn shards_max(config: &TenantConfig) -> usize {
+    shards_of_at_least(check::shard_bytes_min(config), config.l1.bytes())
+}
+
+/// The first part of a tenant's keys. Neither what was stored for another making of the tenant is found by it, nor what was
+/// stored under other key rules: one URL may have had another meaning there.
+fn key_scope(config: &TenantConfig) -> Box<str> {
+    let mut scope = config.name.clone();
+    if config.incarnation > 0 {
+        let _ = write!(scope, "{}{}", CacheKey::AFTER_TENANT, config.incarnation);
+    }
+    if config.key != KeyRules::default() {
+        let _ = write!(scope, "{}{:032x}", CacheKey::AFTER_TENANT, config.key.digest().0);
+    }
+    scope.into()
+}
+
 impl fmt::Debug for Tenant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tenant").field("name", &self.name).finish_non_exhaustive()
@@ -251,7 +286,7 @@ impl fmt::Debug for Tenant {
 #[derive(Clone, Debug, Serialize)]
 pub struct TenantReport {
     /// The tenant's name.
-    pub name: Box<str>,
+    pub name: Arc<str>,
     /// Counters of its traffic.
     pub counters: CounterValues,
     /// Figures of its L1.

@@ -6,7 +6,10 @@
 //! | `GET /healthz`, `GET /readyz` | whether the process runs; whether it takes requests. Without token |
 //! | `GET /stats` | everything the dashboard shows |
 //! | `GET /metrics` | OpenMetrics text |
+//! | `POST /reload` | reads the settings again, and applies what has changed |
 //! | `GET /tenants`, `GET /tenants/{tenant}` | counters, memory, policies |
+//! | `GET /tenants/{tenant}/settings` | the settings of a tenant |
+//! | `PUT`, `DELETE /tenants/{tenant}` | makes, changes or removes a tenant |
 //! | `GET /tenants/{tenant}/policies`, `GET …/policies/{role}` | the bound policies |
 //! | `PUT /tenants/{tenant}/policies/{role}` | binds a component (`application/wasm`) or a stock policy (JSON) |
 //! | `DELETE /tenants/{tenant}/policies/{role}` | back to the configured or native policy |
@@ -24,13 +27,16 @@ mod error;
 mod policies;
 mod purge;
 mod record;
+mod reload;
 mod stats;
+mod tenants;
 mod upload;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{StatusCode, header};
 use axum::middleware;
@@ -44,6 +50,7 @@ use serde_json::json;
 use self::error::Refused;
 use super::config::{Scheme, Secret};
 use super::metrics;
+use super::reload::Reloads;
 
 /// The dashboard: one HTML page with its style and script inside.
 const DASHBOARD: &str = include_str!("admin/dashboard.html");
@@ -52,17 +59,41 @@ const DASHBOARD: &str = include_str!("admin/dashboard.html");
 pub(super) struct Admin {
     cache: Cache,
     scheme: Scheme,
-    token: Option<Secret>,
+    /// Swapped by a reload.
+    token: ArcSwapOption<Secret>,
     /// The longest content of a request, in bytes.
     body_bytes_max: u64,
     ready: AtomicBool,
     started: Duration,
+    /// Not owned: what follows a reload owns this.
+    reloads: Weak<Reloads>,
 }
 
 impl Admin {
-    pub(super) fn new(cache: Cache, scheme: Scheme, token: Option<Secret>, body_bytes_max: u64) -> Self {
+    pub(super) fn new(
+        cache: Cache,
+        scheme: Scheme,
+        token: Option<Secret>,
+        body_bytes_max: u64,
+        reloads: &Arc<Reloads>,
+    ) -> Arc<Self> {
         let started = cache.clock().monotonic();
-        Self { cache, scheme, token, body_bytes_max, ready: AtomicBool::new(true), started }
+        let (token, ready) = (ArcSwapOption::new(token.map(Arc::new)), AtomicBool::new(true));
+        let reloads_of = Arc::downgrade(reloads);
+        let admin = Arc::new(Self { cache, scheme, token, body_bytes_max, ready, started, reloads: reloads_of });
+        let following = Arc::clone(&admin);
+        reloads.follow(move |config| {
+            // It has been read a moment ago, when the settings were checked.
+            if let Ok(token) = config.admin_token() {
+                following.token.store(token.map(Arc::new));
+            }
+        });
+        admin
+    }
+
+    fn reloads(&self) -> Result<Arc<Reloads>, Refused> {
+        let gone = || Refused::new(StatusCode::SERVICE_UNAVAILABLE, "the gateway is being stopped");
+        self.reloads.upgrade().ok_or_else(gone)
     }
 
     /// Makes `/readyz` answer 503 from now on.
@@ -74,9 +105,10 @@ impl Admin {
         self.ready.load(Ordering::Relaxed)
     }
 
-    fn tenant(&self, name: &str) -> Result<&Arc<Tenant>, Refused> {
+    fn tenant(&self, name: &str) -> Result<Arc<Tenant>, Refused> {
         self.cache.tenant(name).ok_or_else(|| {
-            let known: Vec<_> = self.cache.tenants().iter().map(|tenant| &*tenant.name).collect();
+            let roster = self.cache.tenants();
+            let known: Vec<_> = roster.all().iter().map(|tenant| &*tenant.name).collect();
             Refused::new(StatusCode::NOT_FOUND, format!("there is no tenant {name:?}; there are: {}", known.join(", ")))
         })
     }
@@ -88,6 +120,8 @@ pub(super) fn router(admin: Arc<Admin>) -> Router {
     // Compiling and trying a policy may take long; binding has a deadline of its own, so that of these routes is
     // longer.
     let policies = Router::new()
+        .route("/reload", post(reload::reload))
+        .route("/tenants/{tenant}", put(tenants::put).delete(tenants::delete))
         .route("/tenants/{tenant}/policies", get(policies::list))
         .route("/tenants/{tenant}/policies/{role}", get(policies::one).put(policies::bind).delete(policies::unbind))
         .layer(middleware::from_fn_with_state(error::BINDING_DEADLINE, error::within));
@@ -96,6 +130,7 @@ pub(super) fn router(admin: Arc<Admin>) -> Router {
         .route("/metrics", get(exposition))
         .route("/tenants", get(stats::tenants))
         .route("/tenants/{tenant}", get(stats::tenant))
+        .route("/tenants/{tenant}/settings", get(tenants::settings))
         .route("/tenants/{tenant}/events", post(policies::events))
         .route("/tenants/{tenant}/purge", post(purge::purge))
         .route("/tenants/{tenant}/record", post(record::record))

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sandbar::cache::{Cache, CacheParts};
-use sandbar::hosts::Hosts;
+use sandbar::barrier::Purge;
+use sandbar::cache::{Cache, CacheParts, Roster};
 use sandbar::memory_budget::keeper::{Keeper, Kept, this_machine};
 use sandbar::origin::http::HttpOrigin;
 use sandbar::tenant::Tenant;
@@ -15,16 +15,19 @@ use sandbar::tier::disk::{DiskConfig, DiskTier};
 use sandbar::tier::redis::{RedisConfig, RedisTier};
 use sandbar_base::clock::Clock;
 use sandbar_base::memory_budget::{MemoryBudget, Reserved};
+use sandbar_policy::Engine;
 
 use super::StartError;
 use super::config::{GatewayConfig, L2Kind};
 use super::fleet;
 use super::ready::{Ready, ReadyTenant, blocking, make_data_dir};
+use super::tenants::Tenants;
 
 /// The parts that a gateway runs on.
 pub(super) struct Parts {
     pub(super) cache: Cache,
-    pub(super) hosts: Hosts<Arc<Tenant>>,
+    pub(super) known: Tenants,
+    pub(super) engine: Arc<Engine>,
     pub(super) keeper: Keeper,
     /// The charge for the cache's own tables, held while the gateway runs.
     pub(super) tables: Reserved,
@@ -35,20 +38,34 @@ type L2 = (Arc<dyn Tier>, Arc<dyn BarrierStore>);
 
 /// Opens the tiers, builds the cache, and joins the fleet.
 pub(super) async fn assemble(ready: Ready) -> Result<Parts, StartError> {
-    let Ready { config, hosts, clock, budget, limits, tables, engine, tenants, .. } = ready;
+    let Ready { config, mut known, clock, budget, limits, tables, engine, tenants, .. } = ready;
     make_data_dir(&config)?;
     let l2 = l2(&config, &clock, &budget).await?;
     let tenants = config.tenants.iter().zip(tenants).map(|(config, ready)| tenant(config, ready, &clock));
-    let tenants = tenants.collect::<Result<Vec<_>, _>>()?;
-    let hosts = hosts.map(|index| Arc::clone(&tenants[index]));
+    let tenants = Roster::new(tenants.collect::<Result<Vec<_>, _>>()?)?;
     let (l2, barriers) = l2.unzip();
     let barriers = fleet::control(&config, &clock)?.or(barriers);
     let parts = CacheParts { tenants, l2, barriers, clock, limits };
     let cache = Cache::within(parts, Arc::clone(&budget));
     fleet::join(&config, &cache).await?;
-    let kept = Kept { cache: cache.clone(), engine: Some(engine), budget };
+    let with_other_keys = known.with_other_keys(&config.tenants);
+    known.keep_file(&config.tenants, cache.clock().now())?;
+    purge_behind(&cache, with_other_keys);
+    let kept = Kept { cache: cache.clone(), engine: Some(Arc::clone(&engine)), budget };
     let keeper = Keeper::start(kept, config.memory.pressure.clone(), this_machine());
-    Ok(Parts { cache, hosts, keeper, tables })
+    Ok(Parts { cache, known, engine, keeper, tables })
+}
+
+/// Purges what is stored for tenants whose key rules have changed since they were last served: purges of today would not
+/// reach what was stored under the rules of then.
+fn purge_behind(cache: &Cache, tenants: Vec<String>) {
+    let cache = cache.clone();
+    tokio::spawn(async move {
+        for tenant in tenants.iter().filter_map(|name| cache.tenant(name)) {
+            tracing::info!(tenant = &*tenant.name, "its key rules have changed: what is stored for it is purged");
+            cache.purge(&tenant, &[Purge::everything()]).await;
+        }
+    });
 }
 
 async fn l2(
@@ -105,7 +122,7 @@ fn tenant(config: &TenantConfig, ready: ReadyTenant, clock: &Arc<dyn Clock>) -> 
 
 /// Warns where the origin can't be reached at the start. It may come up later; until then requests are answered with
 /// 502.
-fn warn_unless_reachable(origin: Arc<HttpOrigin>, tenant: String) {
+pub(super) fn warn_unless_reachable(origin: Arc<HttpOrigin>, tenant: String) {
     tokio::spawn(async move {
         if let Err(error) = origin.probe().await {
             tracing::warn!(

@@ -8,6 +8,7 @@ mod demo;
 mod policy;
 mod purge;
 mod record;
+mod reload;
 mod replay;
 mod serve;
 mod settings;
@@ -40,6 +41,8 @@ enum Command {
     Policy(policy::PolicyArgs),
     /// Purge stored responses.
     Purge(purge::PurgeArgs),
+    /// Have a running gateway read its settings again, and apply what has changed: all of it, or nothing.
+    Reload(reload::ReloadArgs),
     /// Record a tenant's traffic as a trace for `sandbar replay`.
     ///
     /// Keys are hashed with a salt that nobody knows. Only requests that a stored response answered, or that stored one,
@@ -101,6 +104,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Serve(args) => block_on(serve::run(args)),
         Command::Policy(args) => policy::run(args),
         Command::Purge(args) => block_on(purge::run(args)),
+        Command::Reload(args) => block_on(reload::run(args)),
         Command::Record(args) => block_on(record::run(args)),
         Command::Replay(args) => Ok(replay::run(&args)?),
     }

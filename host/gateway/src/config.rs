@@ -111,6 +111,25 @@ impl GatewayConfig {
         Self::from_toml(&text, &path.display().to_string())
     }
 
+    /// The same settings without any tenant.
+    pub(crate) fn without_tenants(&self) -> Self {
+        let Self { data_dir, gateway, admin, l1, memory, l2, fleet, policy, limits, log, tenants: _, source } = self;
+        Self {
+            data_dir: data_dir.clone(),
+            gateway: gateway.clone(),
+            admin: admin.clone(),
+            l1: l1.clone(),
+            memory: memory.clone(),
+            l2: l2.clone(),
+            fleet: fleet.clone(),
+            policy: policy.clone(),
+            limits: limits.clone(),
+            log: log.clone(),
+            tenants: Vec::new(),
+            source: source.clone(),
+        }
+    }
+
     /// Sets the origin of the only tenant; where there is none, adds one that has all hosts.
     ///
     /// # Errors

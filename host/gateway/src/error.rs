@@ -3,11 +3,13 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use sandbar::cache::RosterError;
 use sandbar::tenant::SettingsError;
 use sandbar::tier::TierError;
 use sandbar_policy::EngineError;
 
 use super::ConfigError;
+use super::tenants::KeptError;
 
 /// Why a gateway did not start: one sentence with what to do.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +18,12 @@ pub enum StartError {
     /// A setting is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// It can't be read or kept which tenants there are.
+    #[error(transparent)]
+    Kept(#[from] KeptError),
+    /// The tenants can't be in one cache.
+    #[error(transparent)]
+    Tenants(#[from] RosterError),
     /// Another program listens at the address.
     #[error("another program listens at {address} already; stop it, or choose another address with {setting}")]
     InUse {

@@ -7,8 +7,9 @@ use std::time::Duration;
 use sandbar::cache::Cache;
 use sandbar::consistency::Consistency;
 use sandbar::fleet::FleetConfig;
-use sandbar::tier::BarrierStore;
+use sandbar::tenant::config::TenantConfig;
 use sandbar::tier::redis::{RedisConfig, RedisTier};
+use sandbar::tier::{BarrierStore, TierError};
 use sandbar_base::clock::Clock;
 
 use super::StartError;
@@ -77,7 +78,27 @@ async fn refuse_forgetful(cache: &Cache, strictest: Consistency) -> Result<(), S
     fleet.evicts_any_key().map_or(Ok(()), |policy| Err(StartError::Forgetful { strictest, policy }))
 }
 
+/// Checks that what the classes of `config` promise can be kept by the fleet that the node has joined.
+///
+/// # Errors
+/// When it has joined none, or the Redis of the fleet may evict what nodes rely on.
+pub(super) async fn keeps_promises_of(config: &GatewayConfig, cache: &Cache) -> Result<(), StartError> {
+    let classes =
+        |tenant: &TenantConfig| tenant.classes.iter().filter_map(|class| class.consistency).collect::<Vec<_>>();
+    let promised = config.tenants.iter().flat_map(|tenant| [vec![tenant.consistency], classes(tenant)].concat());
+    let strictest = promised.max().unwrap_or_default();
+    if strictest == Consistency::Eventual || !config.has_fleet() {
+        return Ok(());
+    }
+    if cache.fleet().is_none() {
+        let reason = "this node has joined no fleet at its start; restart it".to_owned();
+        return Err(StartError::Fleet(TierError::Failed { tier: "redis", reason }));
+    }
+    refuse_forgetful(cache, strictest).await
+}
+
 fn strictest(cache: &Cache) -> Consistency {
-    let promised = cache.tenants().iter().map(|tenant| tenant.settings.classes.strictest(None));
+    let roster = cache.tenants();
+    let promised = roster.all().iter().map(|tenant| tenant.settings.classes.strictest(None));
     promised.max().unwrap_or_default()
 }

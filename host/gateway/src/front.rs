@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use sandbar::body::{self, Body, Whole};
 use sandbar::cache::{CACHE, Cache};
-use sandbar::hosts::Hosts;
 use sandbar::not_stored::NotStored;
 use sandbar::tenant::Tenant;
 use sandbar_http::client::{Client, TrustedProxies};
@@ -16,6 +16,7 @@ use sandbar_http::semantics::CacheStatus;
 use sandbar_http::semantics::cache_status::Outcome;
 use sandbar_http::semantics::request::{Ambiguous, check_framing};
 
+use super::config::GatewayConfig;
 use super::first_chunk::{NoFirstChunk, begun};
 use super::listen::Peer;
 use super::room::{RequestCharge, Sending};
@@ -23,15 +24,31 @@ use super::room::{RequestCharge, Sending};
 /// Answers the requests of clients.
 pub(super) struct Front {
     pub(super) cache: Cache,
-    pub(super) hosts: Hosts<Arc<Tenant>>,
     pub(super) scheme: Scheme,
+    /// Settings that may change while the gateway runs.
+    pub(super) settings: ArcSwap<FrontSettings>,
+}
+
+/// Settings of the clients' side.
+pub(super) struct FrontSettings {
     /// The host that an HTTP/1.0 request without one is taken to ask for.
-    pub(super) default_host: String,
-    pub(super) access: bool,
+    default_host: String,
+    access: bool,
     /// How long the first part of an announced body may take to arrive.
-    pub(super) begin_deadline: Duration,
+    begin_deadline: Duration,
     /// Proxies that are believed about the client's address.
-    pub(super) trusted_proxies: TrustedProxies,
+    trusted_proxies: TrustedProxies,
+}
+
+impl From<&GatewayConfig> for FrontSettings {
+    fn from(config: &GatewayConfig) -> Self {
+        Self {
+            default_host: config.gateway.default_host.clone(),
+            access: config.log.access,
+            begin_deadline: config.limits.head_deadline.get(),
+            trusted_proxies: config.gateway.trusted_proxies.clone(),
+        }
+    }
 }
 
 impl Front {
@@ -50,23 +67,31 @@ impl Front {
 
     /// Answers a request: from the cache, or with the reason why it is refused.
     pub(super) async fn answer(&self, mut request: Request<Whole>, peer: Peer) -> Response<Body> {
-        let client = Client::seen(peer.connection, peer.address.ip(), request.headers(), &self.trusted_proxies);
+        let settings = self.settings.load_full();
+        let client = Client::seen(peer.connection, peer.address.ip(), request.headers(), &settings.trusted_proxies);
         request.extensions_mut().insert(client);
-        let began = self.access.then(|| (Access::of(&request), self.cache.clock().monotonic()));
-        let (tenant, response) = match self.route(request).await {
-            Ok((tenant, request)) => (Some(tenant), self.cache.respond(tenant, request).await),
+        let began = settings.access.then(|| (Access::of(&request), self.cache.clock().monotonic()));
+        let (tenant, response) = match self.route(request, &settings).await {
+            Ok((tenant, request)) => {
+                let response = self.cache.respond(&tenant, request).await;
+                (Some(tenant), response)
+            }
             Err(refusal) => (None, refusal.into_response()),
         };
         if let Some((access, began)) = began {
             let took = self.cache.clock().monotonic().saturating_sub(began);
-            access.tell(peer, &client, tenant.map_or("-", |tenant| &tenant.name), &response, took);
+            access.tell(peer, &client, tenant.as_ref().map_or("-", |tenant| &tenant.name), &response, took);
         }
         response
     }
 
     /// Finds the tenant of a request, and makes the request's URI absolute, with the scheme that clients use: no client
     /// can choose another key for the same target.
-    async fn route(&self, request: Request<Whole>) -> Result<(&Arc<Tenant>, Request<Body>), Refusal> {
+    async fn route(
+        &self,
+        request: Request<Whole>,
+        settings: &FrontSettings,
+    ) -> Result<(Arc<Tenant>, Request<Body>), Refusal> {
         if request.method() == Method::CONNECT {
             // The client may have sent bytes for the tunnel already, which must not be read as a request: so it closes.
             let closes = request.version() <= Version::HTTP_11;
@@ -86,40 +111,40 @@ impl Front {
         if head.uri.scheme().is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
             return Err(no_url());
         }
-        self.name_host(&mut head);
+        self.name_host(&mut head, &settings.default_host);
         let site = Site::under(self.scheme.as_str(), &head.uri, &head.headers).map_err(unclear)?;
         let host = site.authority();
-        let Some(tenant) = self.hosts.find(host) else {
+        let Some(tenant) = self.cache.tenant_at(host) else {
             // RFC 9110 section 15.5.20: this server can't answer for that authority.
             let text = format!("no tenant of this gateway answers for the host {host:?}");
             return Err(Refusal::new(StatusCode::MISDIRECTED_REQUEST, "unknown-host", text));
         };
         head.uri = key::uri_at(site.as_str(), &key::sent_target(&head.uri)).map_err(|_| no_url())?;
         head.extensions.insert(site);
-        let content = self.content(&head.headers, incoming).await;
+        let content = content(&head.headers, incoming, settings.begin_deadline).await;
         let content = content.map_err(|reason| Refusal { closes, ..Refusal::from(&reason) })?;
         Ok((tenant, Request::from_parts(head, content)))
     }
 
     /// Gives an HTTP/1.0 request without `Host` the default host, a name that no tenant has: the tenant of all other
     /// hosts (`*`) answers it, if there is one. From HTTP/1.1 on `Host` is required (RFC 9112 section 3.2).
-    fn name_host(&self, head: &mut http::request::Parts) {
+    fn name_host(&self, head: &mut http::request::Parts, default_host: &str) {
         let is_named = head.uri.authority().is_some() || head.headers.contains_key(header::HOST);
-        if head.version <= Version::HTTP_10 && !is_named && self.hosts.find(&self.default_host).is_some() {
-            let host = HeaderValue::from_str(&self.default_host);
+        if head.version <= Version::HTTP_10 && !is_named && self.cache.tenant_at(default_host).is_some() {
+            let host = HeaderValue::from_str(default_host);
             head.headers.extend(host.ok().map(|host| (header::HOST, host)));
         }
     }
+}
 
-    async fn content(&self, fields: &HeaderMap, incoming: Whole) -> Result<Body, NoFirstChunk> {
-        // Over HTTP/2 content may come unannounced, after the response has begun: such content is not waited for.
-        let is_announced =
-            fields.contains_key(header::TRANSFER_ENCODING) || fields.contains_key(header::CONTENT_LENGTH);
-        if is_announced && !http_body::Body::is_end_stream(&incoming) {
-            begun(incoming, self.begin_deadline).await
-        } else {
-            Ok(body::boxed(incoming))
-        }
+/// The content of a request; where it is announced, once its first part has come.
+async fn content(fields: &HeaderMap, incoming: Whole, begin_deadline: Duration) -> Result<Body, NoFirstChunk> {
+    // Over HTTP/2 content may come unannounced, after the response has begun: such content is not waited for.
+    let is_announced = fields.contains_key(header::TRANSFER_ENCODING) || fields.contains_key(header::CONTENT_LENGTH);
+    if is_announced && !http_body::Body::is_end_stream(&incoming) {
+        begun(incoming, begin_deadline).await
+    } else {
+        Ok(body::boxed(incoming))
     }
 }
 

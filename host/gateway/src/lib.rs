@@ -33,14 +33,18 @@ mod listen;
 mod metrics;
 pub mod policy_build;
 mod ready;
+mod reload;
 pub mod replay;
 mod room;
 mod server;
 pub mod stdout;
+mod tenants;
 
 pub use self::config::{ConfigError, GatewayConfig};
 pub use self::error::StartError;
-pub use self::server::{Gateway, check, start};
+pub use self::reload::{ReadSettings, ReloadError, Reloaded};
+pub use self::server::{Gateway, check, start, start_reloading};
+pub use self::tenants::KeptError;
 
 // How fuzz targets and tests measure that work grows in proportion to its input.
 #[cfg(test)]

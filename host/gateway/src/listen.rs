@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use http::{Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
@@ -76,11 +77,43 @@ impl Bounds {
             .max_send_buf_size(SEND_BYTES_MAX)
             .max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX));
         Self {
-            connections_max: limits.connections_max.as_usize(),
+            connections_max: limits.connections_max.as_usize().min(Semaphore::MAX_PERMITS),
             rooms,
             head_deadline: limits.head_deadline.get(),
             interim_responses: gateway.interim_responses,
             server,
+        }
+    }
+}
+
+/// The bounds of a listener, which may change while it runs: new connections have those of the moment.
+pub(super) struct Bounded {
+    present: ArcSwap<Bounds>,
+    slots: Arc<Semaphore>,
+}
+
+impl Bounded {
+    fn new(bounds: Bounds) -> Self {
+        let slots = Arc::new(Semaphore::new(bounds.connections_max));
+        Self { present: ArcSwap::from_pointee(bounds), slots }
+    }
+
+    /// Gives connections that come from now on other bounds.
+    pub(super) fn change(&self, to: Bounds) {
+        let (before, after) = (self.present.load().connections_max, to.connections_max);
+        self.present.store(Arc::new(to));
+        if after > before {
+            self.slots.add_permits(after - before);
+        }
+        let too_many = u32::try_from(before.saturating_sub(after)).unwrap_or(u32::MAX);
+        if too_many > 0 {
+            // In the queue before whoever wants to be accepted next: nobody is, until so many connections have ended.
+            let slots = Arc::clone(&self.slots);
+            tokio::spawn(async move {
+                if let Ok(gone) = slots.acquire_many_owned(too_many).await {
+                    gone.forget();
+                }
+            });
         }
     }
 }
@@ -120,7 +153,7 @@ impl Listener {
     /// Serves the address in tasks of its own; `service_for` makes the service of each connection.
     pub(super) fn run<S, B>(
         self,
-        bounds: &Bounds,
+        bounds: Bounds,
         service_for: impl Fn(Peer, Arc<ConnectionCharge>) -> S + Send + 'static,
     ) -> Running
     where
@@ -135,33 +168,29 @@ impl Listener {
         // A child of `cut`: cutting stops the accepting too, so a listener that is dropped accepts nothing more.
         let stop = cut.child_token();
         let connections = TaskTracker::new();
-        let slots = Arc::new(Semaphore::new(bounds.connections_max.min(Semaphore::MAX_PERMITS)));
-        let kept = Kept {
-            server: bounds.server.clone(),
-            head_deadline: bounds.head_deadline,
-            interim_responses: bounds.interim_responses,
-            stop: stop.clone(),
-            cut: cut.clone(),
-        };
-        let (tracker, address, rooms) = (connections.clone(), self.address, bounds.rooms.clone());
+        let bounds = Arc::new(Bounded::new(bounds));
+        let (tracker, address, live) = (connections.clone(), self.address, Arc::clone(&bounds));
+        let ends = (stop.clone(), cut.clone());
         connections.spawn(async move {
-            while let Some(room) = room(&rooms, &kept.stop).await
-                && let Some((stream, peer, slot)) = accept(&self.socket, &slots, &kept.stop).await
+            let (stop, cut) = ends;
+            while let Some(room) = room(&live, &stop).await
+                && let Some((stream, peer, slot)) = accept(&self.socket, &live.slots, &stop).await
             {
                 // A connection that has switched to another protocol counts until it ends.
                 let held = (slot, tracker.token());
                 let service = service_for(Peer::new(peer), Arc::clone(&room));
-                tracker.spawn(kept.clone().serve(stream, room, held, service));
+                let kept = Kept { bounds: live.present.load_full(), stop: stop.clone(), cut: cut.clone() };
+                tracker.spawn(kept.serve(stream, room, held, service));
             }
         });
-        Running { address, connections, stop, cut: cut.drop_guard() }
+        Running { address, bounds, connections, stop, cut: cut.drop_guard() }
     }
 }
 
 /// Waits for memory for a connection; until there is some, clients wait to be accepted. None when it is time to stop.
-async fn room(rooms: &Rooms, stop: &CancellationToken) -> Option<Arc<ConnectionCharge>> {
+async fn room(bounds: &Bounded, stop: &CancellationToken) -> Option<Arc<ConnectionCharge>> {
     loop {
-        if let Some(room) = rooms.connection() {
+        if let Some(room) = bounds.present.load().rooms.connection() {
             return Some(room);
         }
         if tokio::time::timeout(ROOM_PAUSE, stop.cancelled()).await.is_ok() {
@@ -202,9 +231,7 @@ async fn accept(
 /// What a listener keeps for each connection to copy.
 #[derive(Clone)]
 struct Kept {
-    server: auto::Builder<TokioExecutor>,
-    head_deadline: Duration,
-    interim_responses: bool,
+    bounds: Arc<Bounds>,
     stop: CancellationToken,
     cut: CancellationToken,
 }
@@ -230,7 +257,7 @@ impl Kept {
         let stream = Ending::of(stream, abruptly.clone());
         let stream = TokioIo::new(interims.over(stream, Framing::new(both_lengths.clone()), room, held));
         let begun = Arc::new(AtomicBool::new(false));
-        let (noted, interim_responses) = (Arc::clone(&begun), self.interim_responses);
+        let (noted, interim_responses) = (Arc::clone(&begun), self.bounds.interim_responses);
         let asked_in_old = Arc::clone(&is_old);
         let service = service_fn(move |mut request: Request<Incoming>| {
             noted.store(true, Ordering::Relaxed);
@@ -246,8 +273,8 @@ impl Kept {
             });
             behind(service.call(request), turn)
         });
-        let mut connection = pin!(self.server.serve_connection_with_upgrades(stream, service));
-        let mut silence = pin!(tokio::time::sleep(self.head_deadline));
+        let mut connection = pin!(self.bounds.server.serve_connection_with_upgrades(stream, service));
+        let mut silence = pin!(tokio::time::sleep(self.bounds.head_deadline));
         let (mut stopping, mut waiting) = (false, true);
         loop {
             tokio::select! {
@@ -281,6 +308,7 @@ impl Kept {
 /// A listener that is served; dropping it stops it at once.
 pub(super) struct Running {
     address: SocketAddr,
+    bounds: Arc<Bounded>,
     connections: TaskTracker,
     stop: CancellationToken,
     cut: DropGuard,
@@ -290,6 +318,11 @@ impl Running {
     /// The address listened at, with the port that was taken where port 0 was asked for.
     pub(super) const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Its bounds, which may be changed.
+    pub(super) fn bounded(&self) -> Arc<Bounded> {
+        Arc::clone(&self.bounds)
     }
 
     /// Accepts nothing more, waits up to `grace` for requests under way, then cuts the rest. True where none had to be

@@ -200,7 +200,7 @@ fn of_fleet() -> [Metric<FleetReport>; 11] {
 pub(super) fn text(cache: &Cache) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("sandbar");
     registry.register_collector(Box::new(Snapshot {
-        tenants: cache.tenants().iter().map(|tenant| tenant.report()).collect(),
+        tenants: cache.tenants().all().iter().map(|tenant| tenant.report()).collect(),
         l2: cache.l2_health(),
         fleet: cache.fleet_report(),
         purges_pending: cache.purges_pending() as u64,

@@ -7,26 +7,30 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sandbar::cache::CacheLimits;
-use sandbar::hosts::Hosts;
 use sandbar::origin::http::{BadOrigin, HttpOrigin};
 use sandbar::setting::Key;
+use sandbar::tenant::Tenant;
 use sandbar::tenant::config::TenantConfig;
 use sandbar::tier::redis::{RedisConfig, RedisTier};
 use sandbar_base::clock::{Clock, SystemClock};
 use sandbar_base::memory_budget::{MemoryBudget, Reserved};
-use sandbar_policy::{Binding, Engine, EngineConfig, Role, TenantPolicies};
+use sandbar_policy::{Binding, Engine, EngineConfig, OpenError, Role, TenantPolicies};
 
 use super::StartError;
 use super::config::{ConfigError, GatewayConfig, L2Kind, Secret};
 use super::room::Rooms;
 use crate::config::origin_of;
+use crate::tenants::Tenants;
 
 /// The checked parts that a gateway is assembled from.
 pub(super) struct Ready {
+    /// The settings, with the tenants that were made over the admin API.
     pub(super) config: GatewayConfig,
+    /// The settings as they were read.
+    pub(super) file: GatewayConfig,
+    /// Which tenants there are beside those of the file.
+    pub(super) known: Tenants,
     pub(super) token: Option<Secret>,
-    /// Index of the tenant in `tenants`, by host name.
-    pub(super) hosts: Hosts<usize>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) budget: Arc<MemoryBudget>,
     /// Bounds of the cache's own tables.
@@ -50,10 +54,13 @@ pub(super) struct ReadyTenant {
 ///
 /// # Errors
 /// For the first reason why it could not.
-pub(super) async fn ready(config: GatewayConfig) -> Result<Ready, StartError> {
+pub(super) async fn ready(file: GatewayConfig) -> Result<Ready, StartError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let known = Tenants::open(&file.data_dir, clock.now())?;
+    let config = GatewayConfig { tenants: known.all(&file.tenants), ..file.clone() };
     config.validate()?;
     let wrong = |error: ConfigError| StartError::Config(error.placed(&config.source));
-    let (token, hosts) = (config.admin_token()?, config.hosts()?);
+    let token = config.admin_token()?;
     directories(&config).map_err(wrong)?;
     redis(&config).map_err(wrong)?;
     let budget = MemoryBudget::new(config.memory_total_bytes()?);
@@ -61,7 +68,6 @@ pub(super) async fn ready(config: GatewayConfig) -> Result<Ready, StartError> {
     let (limits, tables) = CacheLimits::within(&budget).ok_or_else(no_room)?;
     let operators = Rooms::kept(&budget, config.limits.head_max.bytes()).ok_or_else(no_room)?;
     let engine = Engine::within(&EngineConfig::from(&config.policy), Arc::clone(&budget))?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let mut tenants = Vec::with_capacity(config.tenants.len());
     for (index, tenant) in config.tenants.iter().enumerate() {
         let origin = Arc::new(origin(index, tenant).map_err(wrong)?);
@@ -70,7 +76,7 @@ pub(super) async fn ready(config: GatewayConfig) -> Result<Ready, StartError> {
         let policies = blocking(move || policies(index, &tenant, &engine, &kept, &clock)).await.map_err(wrong)?;
         tenants.push(ReadyTenant { policies, origin });
     }
-    Ok(Ready { token, hosts, clock, budget, limits, tables, operators, engine, tenants, config })
+    Ok(Ready { file, known, token, clock, budget, limits, tables, operators, engine, tenants, config })
 }
 
 /// Checks that the directories that are written to exist or can be made.
@@ -134,7 +140,7 @@ fn redis(config: &GatewayConfig) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn origin(index: usize, tenant: &TenantConfig) -> Result<HttpOrigin, ConfigError> {
+pub(super) fn origin(index: usize, tenant: &TenantConfig) -> Result<HttpOrigin, ConfigError> {
     let key = |name: &str| Key::of_tenant(index, &Key::from(name));
     let origin = origin_of(index, tenant)?;
     HttpOrigin::new(origin).map_err(|error| match &error {
@@ -146,30 +152,46 @@ fn origin(index: usize, tenant: &TenantConfig) -> Result<HttpOrigin, ConfigError
     })
 }
 
-fn policies(
+/// The policies of a tenant that is new.
+pub(super) fn policies(
     index: usize,
     tenant: &TenantConfig,
     engine: &Arc<Engine>,
     kept: &Path,
     clock: &Arc<dyn Clock>,
 ) -> Result<TenantPolicies, ConfigError> {
-    let bindings = tenant.policy.iter().map(|(role, choice)| {
-        let wrong = |reason| refused(index, *role, "", reason, "give one of the two");
-        choice.clone().into_binding(*role).map_err(wrong)
-    });
-    let bindings: Vec<Binding> = bindings.collect::<Result<_, _>>()?;
+    let bindings = bindings(index, tenant)?;
     let open = |bindings: &[Binding], kept: Option<&Path>| {
         let (engine, clock, grants) = (Arc::clone(engine), Arc::clone(clock), tenant.grants.clone());
         TenantPolicies::open(engine, &tenant.name, bindings, grants, kept, clock)
     };
     open(&bindings, Some(kept)).map_err(|error| {
-        let remedy = "mend the table, or try the policy with `sandbar policy check`";
+        let remedy = POLICY_REMEDY;
         let binding = bindings.iter().find(|binding| open(std::slice::from_ref(*binding), None).is_err());
         match binding {
             Some(binding) => refused(index, binding.role, &format!("{{ {} }}", binding.source), error, remedy),
             None => ConfigError::wrong(Key::of_tenant(index, &Key::from("policy")), "", error, remedy),
         }
     })
+}
+
+/// The policies of a tenant with other settings than `old`.
+pub(super) fn policies_after(index: usize, tenant: &TenantConfig, old: &Tenant) -> Result<TenantPolicies, ConfigError> {
+    old.policies.reopen(&bindings(index, tenant)?, tenant.grants.clone()).map_err(|error| {
+        let OpenError { role, named, reason } = error;
+        refused(index, role, &format!("{{ {named} }}"), reason, POLICY_REMEDY)
+    })
+}
+
+/// What is told where a policy of the settings can't be bound.
+const POLICY_REMEDY: &str = "mend the table, or try the policy with `sandbar policy check`";
+
+fn bindings(index: usize, tenant: &TenantConfig) -> Result<Vec<Binding>, ConfigError> {
+    let bindings = tenant.policy.iter().map(|(role, choice)| {
+        let wrong = |reason| refused(index, *role, "", reason, "give one of the two");
+        choice.clone().into_binding(*role).map_err(wrong)
+    });
+    bindings.collect()
 }
 
 fn refused(index: usize, role: Role, value: &str, reason: impl std::fmt::Display, remedy: &str) -> ConfigError {

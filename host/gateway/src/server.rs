@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use hyper::body::Incoming;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::service::TowerToHyperService;
@@ -11,13 +12,15 @@ use sandbar::body::Whole;
 use sandbar::cache::Cache;
 use sandbar::memory_budget::keeper::Keeper;
 use sandbar::setting::Count;
-use sandbar_base::memory_budget::Reserved;
+use sandbar_base::memory_budget::{MemoryBudget, Reserved};
 use tokio_util::sync::DropGuard;
 
+use crate::assemble::Parts;
 use crate::config::{GatewayConfig, LimitsConfig};
 use crate::error::StartError;
-use crate::front::Front;
+use crate::front::{Front, FrontSettings};
 use crate::listen::{Bounds, Listener, Running};
+use crate::reload::{ReadSettings, ReloadError, Reloaded, Reloads};
 use crate::room::{KEPT_STREAMS, Rooms};
 use crate::{admin, assemble, ready};
 
@@ -27,6 +30,7 @@ pub struct Gateway {
     clients: Running,
     admin: Option<Running>,
     admin_state: Arc<admin::Admin>,
+    reloads: Arc<Reloads>,
     /// Ends all tunnels when it is dropped: none of them would end by itself.
     tunnels: DropGuard,
     /// Shrinks and grows L1 with the machine's memory, while the gateway runs.
@@ -41,8 +45,20 @@ pub struct Gateway {
 /// # Errors
 /// When the gateway can't work as configured: one sentence with what to do.
 pub async fn start(config: GatewayConfig) -> Result<Gateway, StartError> {
+    start_with(config, None).await
+}
+
+/// Like [`start`], with settings that `read` can read again: [`Gateway::reload`] and `POST /reload` apply what has changed.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_reloading(config: GatewayConfig, read: Arc<ReadSettings>) -> Result<Gateway, StartError> {
+    start_with(config, Some(read)).await
+}
+
+async fn start_with(config: GatewayConfig, read: Option<Arc<ReadSettings>>) -> Result<Gateway, StartError> {
     let mut ready = ready::ready(config).await?;
-    let (config, token) = (ready.config.clone(), ready.token.take());
+    let (config, file, token) = (ready.config.clone(), ready.file.clone(), ready.token.take());
     for note in config.notes() {
         tracing::warn!("{note}");
     }
@@ -51,28 +67,38 @@ pub async fn start(config: GatewayConfig) -> Result<Gateway, StartError> {
         true => Some(Listener::bind(config.admin.listen, "admin.listen or --admin").await?),
         false => None,
     };
-    let (rooms, connections_max) = ready.operators.clone();
-    let shared = Rooms::shared(&ready.budget, config.limits.head_max.bytes());
-    let parts = assemble::assemble(ready).await?;
-    let bounds = Bounds::new(&config.gateway, &config.limits, shared);
-    let operators_limits = LimitsConfig {
-        connections_max: Count::of(connections_max),
-        streams_max: Count::of(KEPT_STREAMS),
-        ..config.limits.clone()
-    };
-    let operators_bounds = Bounds::new(&config.gateway, &operators_limits, rooms);
-    let front = Arc::new(Front {
-        cache: parts.cache.clone(),
-        hosts: parts.hosts,
-        scheme: config.gateway.scheme.to_uri(),
-        default_host: config.gateway.default_host.clone(),
-        access: config.log.access,
-        begin_deadline: config.limits.head_deadline.get(),
-        trusted_proxies: config.gateway.trusted_proxies.clone(),
-    });
+    let (rooms, budget) = (ready.operators.clone(), Arc::clone(&ready.budget));
+    let Parts { cache, known, engine, keeper, tables } = assemble::assemble(ready).await?;
+    let reloads = Reloads::new(cache.clone(), engine, file, config.clone(), known, read);
+    let clients = serve_clients(clients, &cache, &config, &budget, &reloads);
     let body_bytes_max = config.limits.admin_body_max.bytes();
-    let admin_state = Arc::new(admin::Admin::new(parts.cache.clone(), config.gateway.scheme, token, body_bytes_max));
-    let clients = clients.run(&bounds, move |peer, connection| {
+    let admin_state = admin::Admin::new(cache.clone(), config.gateway.scheme, token, body_bytes_max, &reloads);
+    let admin = operators.map(|listener| serve_operators(listener, &admin_state, &config, rooms, &reloads));
+    tracing::info!(listen = %clients.address(), admin = ?admin.as_ref().map(Running::address), "listening");
+    let tunnels = cache.ends_tunnels();
+    Ok(Gateway { cache, tunnels, clients, admin, admin_state, reloads, _keeper: keeper, _tables: tables })
+}
+
+fn serve_clients(
+    listener: Listener,
+    cache: &Cache,
+    config: &GatewayConfig,
+    budget: &Arc<MemoryBudget>,
+    reloads: &Reloads,
+) -> Running {
+    let front = Arc::new(Front {
+        cache: cache.clone(),
+        scheme: config.gateway.scheme.to_uri(),
+        settings: ArcSwap::from_pointee(FrontSettings::from(config)),
+    });
+    let following = Arc::clone(&front);
+    reloads.follow(move |config| following.settings.store(Arc::new(config.into())));
+    let budget = Arc::clone(budget);
+    let bounds = move |config: &GatewayConfig| {
+        let shared = Rooms::shared(&budget, config.limits.head_max.bytes());
+        Bounds::new(&config.gateway, &config.limits, shared)
+    };
+    let running = listener.run(bounds(config), move |peer, connection| {
         let front = Arc::clone(&front);
         service_fn(move |request: http::Request<Incoming>| {
             let (front, room) = (Arc::clone(&front), connection.request(&request));
@@ -84,24 +110,34 @@ pub async fn start(config: GatewayConfig) -> Result<Gateway, StartError> {
             }
         })
     });
-    let admin = operators.map(|listener| {
-        let router = admin::router(Arc::clone(&admin_state));
-        listener.run(&operators_bounds, move |_peer, _room| {
-            let service = TowerToHyperService::new(router.clone());
-            service_fn(move |request: http::Request<Incoming>| service.call(Whole::of(request)))
-        })
+    let bounded = running.bounded();
+    reloads.follow(move |config| bounded.change(bounds(config)));
+    running
+}
+
+fn serve_operators(
+    listener: Listener,
+    admin: &Arc<admin::Admin>,
+    config: &GatewayConfig,
+    (rooms, connections_max): (Rooms, u32),
+    reloads: &Reloads,
+) -> Running {
+    let router = admin::router(Arc::clone(admin));
+    let bounds = move |config: &GatewayConfig| {
+        let limits = LimitsConfig {
+            connections_max: Count::of(connections_max),
+            streams_max: Count::of(KEPT_STREAMS),
+            ..config.limits.clone()
+        };
+        Bounds::new(&config.gateway, &limits, rooms.clone())
+    };
+    let running = listener.run(bounds(config), move |_peer, _room| {
+        let service = TowerToHyperService::new(router.clone());
+        service_fn(move |request: http::Request<Incoming>| service.call(Whole::of(request)))
     });
-    tracing::info!(listen = %clients.address(), admin = ?admin.as_ref().map(Running::address), "listening");
-    let tunnels = parts.cache.ends_tunnels();
-    Ok(Gateway {
-        cache: parts.cache,
-        tunnels,
-        clients,
-        admin,
-        admin_state,
-        _keeper: parts.keeper,
-        _tables: parts.tables,
-    })
+    let bounded = running.bounded();
+    reloads.follow(move |config| bounded.change(bounds(config)));
+    running
 }
 
 /// Checks whether [`start`] would take these settings, and leaves nothing behind. It does not find out what only a
@@ -128,6 +164,24 @@ impl Gateway {
     /// The cache behind the listeners.
     pub const fn cache(&self) -> &Cache {
         &self.cache
+    }
+
+    /// Reads the settings again and applies what has changed: all of it, or nothing.
+    ///
+    /// # Errors
+    /// When they can't be read, are wrong, or can't be applied; those of before hold then.
+    pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
+        self.reloads.reload().await
+    }
+
+    /// The settings that hold at present.
+    pub fn settings(&self) -> Arc<GatewayConfig> {
+        self.reloads.present()
+    }
+
+    /// Has `follower` called with the settings after each change of them.
+    pub fn on_change(&self, follower: impl Fn(&GatewayConfig) + Send + Sync + 'static) {
+        self.reloads.follow(follower);
     }
 
     /// Stops the gateway: accepts no further connection, ends tunnels, lets requests under way end within `grace`, cuts

@@ -353,3 +353,29 @@ fn each_request_is_told_where_that_is_wanted() {
     client.write_all(b"GET /told?x=1 HTTP/1.1\r\nhost: shop.test\r\nconnection: close\r\n\r\n").expect("sent");
     serving.until(&["sandbar::access", "method=GET", "target=\"/told?x=1\"", "status=502", "tenant=\"default\""]);
 }
+
+#[test]
+fn it_reads_its_file_again_on_a_hang_up_and_on_request() {
+    let dir = TempDir::new().expect("a directory");
+    let file = dir.path().join("sandbar.toml");
+    let write = |text: &str| std::fs::write(&file, format!("l2.kind = \"none\"\n{text}")).expect("written");
+    write("log.level = \"info\"");
+    let (data, config) = (dir.path().display().to_string(), file.display().to_string());
+    let mut serving = Serving::start(&["--data-dir", &data, "--config", &config]);
+    serving.until(&["Dashboard"]);
+    let hang_up = |serving: &Serving| kill_process(Pid::from_child(&serving.process), Signal::HUP).expect("a signal");
+    write("limits.head_deadline = \"3s\"\nlog.level = \"sandbar=debug,warn\"\n[policy]\nidle = \"9s\"");
+    hang_up(&serving);
+    serving.until(&["Reloaded: changed: limits.head_deadline, log.level; needs a restart: policy.idle.\n"]);
+    write("limits.head_deadline = \"soon\"");
+    hang_up(&serving);
+    serving.until(&["the settings of before hold", "sandbar.toml:2:8: limits.head_deadline = \"soon\""]);
+
+    write("limits.head_deadline = \"4s\"");
+    let admin = serving.said.split_once("admin API at ").expect("its address").1.split_once(".\n").expect("an end").0;
+    let reload = sandbar(&["reload", "--admin", admin]);
+    let said = String::from_utf8_lossy(&reload.stdout).into_owned();
+    assert_eq!(said, "changed: limits.head_deadline, log.level\n", "{}", String::from_utf8_lossy(&reload.stderr));
+    write("no toml");
+    check(&["reload", "--admin", admin], 1, "sandbar.toml:2:4: `no toml`");
+}

@@ -39,6 +39,15 @@ pub struct KeyRules {
     pub cookies: Vec<String>,
 }
 
+impl KeyRules {
+    /// A hash that tells these rules from others; it is the same in each version of this library.
+    pub fn digest(&self) -> KeyHash {
+        let lists = [&self.ignore_params, &self.keep_params, &self.fields, &self.cookies];
+        let lists = lists.map(|list| list.join("\n"));
+        KeyHash::of(&format!("{}\n\n{}", self.sort_query, lists.join("\n\n")))
+    }
+}
+
 /// A request's cache key, with the site and the target that are parts of the key.
 #[derive(Clone, Debug)]
 pub struct Keyed {

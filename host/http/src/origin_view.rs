@@ -26,7 +26,7 @@ pub use told::{ForwardRules, ToldBy};
 /// A tenant's settings for the view of its requests.
 #[derive(Clone, Copy, Debug)]
 pub struct ViewRules<'a> {
-    /// Name of the tenant: the first part of its cache keys.
+    /// The first part of the tenant's cache keys: its name, and what else sets them apart.
     pub tenant: &'a str,
     /// Which fields, cookies and query parameters join its keys.
     pub key: &'a KeyRules,

@@ -261,6 +261,11 @@ impl<V: Clone + Send + Sync + 'static> Memory<V> {
         }
     }
 
+    /// Number of shards.
+    pub fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
     /// Number of resident entries.
     fn len(&self) -> u64 {
         self.shards.iter().map(|shard| shard.table.read().len() as u64).sum()

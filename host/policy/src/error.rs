@@ -91,6 +91,9 @@ pub enum BindError {
     /// The caller who asked for the binding went away before it was made. The policy is not bound, and will not be.
     #[error("it is not bound: whoever asked for it went away meanwhile; nothing has changed")]
     Withdrawn,
+    /// The tenant's settings have changed meanwhile, or a binding has while they were to be changed.
+    #[error("the tenant's settings and its policies were changed at the same time; try again")]
+    Changing,
     /// The binding could not be saved for the next start, which is not the tenant's to mend.
     #[error("can't keep the binding in {}: {error}", path.display())]
     NotKept {
@@ -111,9 +114,12 @@ impl BindError {
     /// Whether the tenant can mend the cause (a 4xx status), rather than the operator (a 5xx status).
     pub const fn is_tenants(&self) -> bool {
         match self {
-            Self::NoEngine | Self::NotKept { .. } | Self::NotServed(_) | Self::TooSlow { .. } | Self::Withdrawn => {
-                false
-            }
+            Self::NoEngine
+            | Self::NotKept { .. }
+            | Self::NotServed(_)
+            | Self::TooSlow { .. }
+            | Self::Withdrawn
+            | Self::Changing => false,
             Self::Faulted(fault) => fault.is_the_policys(),
             _ => true,
         }

@@ -4,12 +4,14 @@ mod bound;
 #[cfg(feature = "wasm")]
 mod guest;
 mod open;
+mod reopen;
 
 pub use bound::Prepared;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -36,16 +38,18 @@ pub struct TenantPolicies {
     grants: BTreeSet<Grant>,
     clock: Arc<dyn Clock>,
     configured: BTreeMap<Role, Binding>,
-    kept: Option<SavedBindings>,
+    kept: Option<Arc<SavedBindings>>,
     bound: [ArcSwap<Bound>; Role::ALL.len()],
     /// Held while a binding changes.
     changing: Mutex<()>,
+    /// Whether other policies have taken the place of these, so that nothing is bound here any more.
+    is_succeeded: AtomicBool,
 }
 
 impl TenantPolicies {
     /// Bindings made over the API that the disk refused to keep; none where bindings are not kept on disk.
     pub fn disk_report(&self) -> Option<sandbar_base::disk_trouble::DiskReport> {
-        self.kept.as_ref().map(SavedBindings::disk_report)
+        self.kept.as_ref().map(|kept| kept.disk_report())
     }
 
     /// The tenant's name.
@@ -125,13 +129,17 @@ impl TenantPolicies {
     /// happen one after the other, and each altogether or not at all.
     ///
     /// # Errors
-    /// When the binding can't be kept or `hand_over` fails; nothing was changed then.
+    /// When the binding can't be kept or `hand_over` fails, or the tenant's settings have changed meanwhile; nothing was
+    /// changed then.
     pub fn commit(
         &self,
         prepared: Prepared,
         hand_over: impl FnOnce(Option<Arc<dyn EvictionFactory>>) -> Result<Option<Disinherited>, BindError>,
     ) -> Result<BoundInfo, BindError> {
         let _turn = self.changing.lock();
+        if self.is_succeeded.load(Ordering::Acquire) {
+            return Err(BindError::Changing);
+        }
         let role = prepared.role();
         let undo = match &self.kept {
             None => None,

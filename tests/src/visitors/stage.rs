@@ -9,7 +9,7 @@ use http::{HeaderMap, Request};
 use http_body_util::BodyExt;
 use parking_lot::Mutex;
 use sandbar::body::{self, Body};
-use sandbar::cache::{Cache, CacheLimits, CacheParts};
+use sandbar::cache::{Cache, CacheLimits, CacheParts, Roster};
 use sandbar::clock::{Clock, SystemClock};
 use sandbar::fleet::Attempt;
 use sandbar::http::key::CacheKey;
@@ -154,7 +154,7 @@ impl Stage {
                 eventually("the tier below answers", async || l2.get(&key).await.is_ok()).await;
             }
             let tenant = tenant(&config, &origin, &clock)?;
-            let tenants = vec![Arc::clone(&tenant)];
+            let tenants = Roster::new([Arc::clone(&tenant)]).expect("one tenant");
             let limits = CacheLimits::default();
             let cache = Cache::new(CacheParts { tenants, l2: l2.clone(), barriers, clock, limits });
             if let Some(redis) = redis.as_ref().filter(|_| tiers == Tiers::Fleet) {

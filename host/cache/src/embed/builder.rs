@@ -5,16 +5,14 @@ use std::sync::Arc;
 
 use sandbar_base::clock::{Clock, SystemClock};
 use sandbar_base::memory_budget::MemoryBudget;
-use sandbar_policy::{Binding, Engine, EngineConfig, TenantPolicies};
+use sandbar_policy::{Binding, Engine, EngineConfig};
 
+use super::opener::Opener;
+use super::tenants::{Makers, check_shares};
 use super::{BuildError, Kept, Sandbar, UnknownTenant};
-use crate::cache::{Cache, CacheLimits, CacheParts};
-use crate::hosts::Hosts;
+use crate::cache::{Cache, CacheLimits, CacheParts, Roster, TenantChangeError};
 use crate::memory_budget::keeper::{self, Keeper, this_machine};
 use crate::memory_budget::pressure::PressureConfig;
-use crate::origin::Origin;
-use crate::origin::behind::ServiceBehind;
-use crate::tenant::Tenant;
 use crate::tenant::config::TenantConfig;
 use crate::tier::{BarrierStore, Tier};
 
@@ -30,9 +28,6 @@ pub struct Builder {
     engine: Option<EngineConfig>,
     data_dir: Option<PathBuf>,
 }
-
-/// The part of the memory that the tenants' shares have to leave: an eighth.
-const LEFT_DIVISOR: u64 = 8;
 
 /// The tier below L1.
 enum L2 {
@@ -157,16 +152,22 @@ impl Builder {
         {
             only.hosts.push("*".to_owned());
         }
-        let hosts = self.hosts()?;
-        self.check_shares()?;
+        self.check_names()?;
+        let l1_bytes = self.tenants.iter().map(|tenant| tenant.l1.bytes()).fold(0, u64::saturating_add);
+        check_shares(l1_bytes, self.memory_bytes)?;
         let budget = self.memory_bytes.map_or_else(MemoryBudget::unbounded, MemoryBudget::new);
         let (limits, tables) = CacheLimits::within(&budget).ok_or(BuildError::Memory(budget.total_bytes()))?;
         let limits = self.limits.take().unwrap_or(limits);
         let engine = self.start_engine(&budget)?;
-        let tenants = self.tenants.iter().map(|config| self.open(config, engine.clone()));
-        let tenants = tenants.collect::<Result<Vec<_>, _>>()?;
+        let opener = Opener {
+            engine: engine.clone(),
+            data_dir: self.data_dir.take(),
+            clock: Arc::clone(&self.clock),
+            bindings: std::mem::take(&mut self.bindings),
+        };
+        let tenants = self.tenants.iter().map(|config| opener.open(config)).collect::<Result<Vec<_>, _>>()?;
+        let tenants = Roster::new(tenants).map_err(TenantChangeError::Roster)?;
         let (l2, barriers) = self.open_l2(&budget)?.unzip();
-        let hosts = hosts.map(|index| Arc::clone(&tenants[index]));
         let parts = CacheParts { tenants, l2, barriers, clock: self.clock, limits };
         let cache = Cache::within(parts, Arc::clone(&budget));
         let keeper = self.memory_bytes.map(|_| {
@@ -174,19 +175,11 @@ impl Builder {
             Keeper::start(kept, PressureConfig::default(), this_machine())
         });
         let kept = Arc::new(Kept { _keeper: keeper, _tables: tables });
-        Ok(Sandbar { cache, hosts: Arc::new(hosts), kept })
+        Ok(Sandbar { cache, makers: Arc::new(Makers::new(opener, self.memory_bytes)), kept })
     }
 
-    /// An L1 that is larger than the memory never evicts: once that is full, nothing new would find room.
-    fn check_shares(&self) -> Result<(), BuildError> {
-        let Some(total_bytes) = self.memory_bytes else { return Ok(()) };
-        let l1_bytes = self.tenants.iter().map(|tenant| tenant.l1.bytes()).fold(0, u64::saturating_add);
-        let fits = l1_bytes <= total_bytes - total_bytes / LEFT_DIVISOR;
-        if fits { Ok(()) } else { Err(BuildError::Shares { l1_bytes, total_bytes }) }
-    }
-
-    /// The index of the tenant of each host; checks names too.
-    fn hosts(&self) -> Result<Hosts<usize>, BuildError> {
+    /// Checks the names of the tenants and of those that policies are for.
+    fn check_names(&self) -> Result<(), BuildError> {
         let names: Vec<String> = self.tenants.iter().map(|tenant| tenant.name.clone()).collect();
         if let Some(twice) = names.iter().enumerate().find(|(index, name)| names[..*index].contains(name)) {
             return Err(BuildError::SameName(twice.1.clone()));
@@ -194,10 +187,7 @@ impl Builder {
         if let Some((name, _)) = self.bindings.iter().find(|(name, _)| !names.contains(name)) {
             return Err(BuildError::UnknownTenant(UnknownTenant { name: name.clone(), known: names }));
         }
-        let each = |(index, tenant): (usize, &TenantConfig)| {
-            tenant.hosts.iter().map(move |host| (host.clone(), index)).collect::<Vec<_>>()
-        };
-        Hosts::new(self.tenants.iter().enumerate().flat_map(each)).map_err(BuildError::Hosts)
+        Ok(())
     }
 
     #[cfg(feature = "wasm")]
@@ -215,32 +205,6 @@ impl Builder {
     )]
     fn start_engine(&self, _budget: &Arc<MemoryBudget>) -> Result<Option<Arc<Engine>>, BuildError> {
         Ok(None)
-    }
-
-    fn open(&self, config: &TenantConfig, engine: Option<Arc<Engine>>) -> Result<Arc<Tenant>, BuildError> {
-        let bindings = self.bindings_of(config)?;
-        let policies = TenantPolicies::open(
-            engine,
-            &config.name,
-            &bindings,
-            config.grants.clone(),
-            self.data_dir.as_deref(),
-            Arc::clone(&self.clock),
-        );
-        let policies = policies.map_err(|reason| BuildError::Policy { tenant: config.name.clone(), reason })?;
-        Ok(Tenant::new(config, policies, origin(config)?, Arc::clone(&self.clock))?)
-    }
-
-    /// The policies of a tenant's settings, and in their place those that the builder was given for the same role.
-    fn bindings_of(&self, config: &TenantConfig) -> Result<Vec<Binding>, BuildError> {
-        let wrong = |reason| BuildError::Choice { tenant: config.name.clone(), reason };
-        let configured = config.policy.iter().map(|(role, choice)| choice.clone().into_binding(*role).map_err(wrong));
-        let mut bindings = configured.collect::<Result<Vec<_>, _>>()?;
-        for (_, binding) in self.bindings.iter().filter(|(tenant, _)| *tenant == config.name) {
-            bindings.retain(|other| other.role != binding.role);
-            bindings.push(binding.clone());
-        }
-        Ok(bindings)
     }
 
     fn open_l2(&mut self, budget: &Arc<MemoryBudget>) -> Result<Option<Opened>, BuildError> {
@@ -265,22 +229,6 @@ impl Builder {
                 Ok(Some((Arc::clone(&redis) as Arc<dyn Tier>, redis)))
             }
         }
-    }
-}
-
-/// The origin that a tenant's settings name, else the service behind the layer.
-fn origin(config: &TenantConfig) -> Result<Arc<dyn Origin>, BuildError> {
-    let Some(named) = &config.origin else { return Ok(Arc::new(ServiceBehind)) };
-    let failed = |reason: String| BuildError::Origin { tenant: config.name.clone(), reason };
-    #[cfg(feature = "http-origin")]
-    {
-        let origin = crate::origin::http::HttpOrigin::new(named).map_err(|error| failed(error.to_string()))?;
-        Ok(Arc::new(origin))
-    }
-    #[cfg(not(feature = "http-origin"))]
-    {
-        let _ = named;
-        Err(failed("the program was built without the feature `http-origin`".to_owned()))
     }
 }
 

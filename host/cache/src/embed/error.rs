@@ -3,11 +3,11 @@
 use sandbar_http::key::NoKey;
 use sandbar_policy::{BindError, OpenError};
 
-use crate::cache::PutError;
+use crate::cache::{PutError, Roster, TenantChangeError};
 use crate::hosts::HostError;
 use crate::tenant::SettingsError;
 
-/// Why a cache could not be built.
+/// Why a cache could not be built, or a tenant of it not be made or changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
@@ -20,6 +20,9 @@ pub enum BuildError {
     /// Two tenants have one name.
     #[error("two tenants are called {0:?}: a name is part of every key, so each needs its own")]
     SameName(String),
+    /// The tenant could not take the place of the one before it.
+    #[error(transparent)]
+    Change(TenantChangeError),
     /// A policy is for a tenant that there is not.
     #[error("a policy can't be bound: {0}")]
     UnknownTenant(UnknownTenant),
@@ -77,6 +80,13 @@ pub struct UnknownTenant {
     pub name: String,
     /// The names of the tenants that there are.
     pub known: Vec<String>,
+}
+
+impl UnknownTenant {
+    pub(super) fn among(roster: &Roster, name: &str) -> Self {
+        let known = roster.all().iter().map(|tenant| tenant.name.to_string()).collect();
+        Self { name: name.to_owned(), known }
+    }
 }
 
 /// Why a policy was not bound.

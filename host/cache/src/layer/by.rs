@@ -6,7 +6,6 @@ use http::request::Parts;
 use sandbar_http::key::Site;
 
 use crate::cache::Cache;
-use crate::hosts::Hosts;
 use crate::tenant::Tenant;
 
 /// How a request's tenant is found.
@@ -15,7 +14,7 @@ pub(super) enum By {
     /// All requests are this tenant's.
     One(Arc<Tenant>),
     /// The tenant whose hosts match.
-    Host(Arc<Hosts<Arc<Tenant>>>),
+    Host,
     /// The tenant with the name that the closure answers with.
     Name(Arc<NameOf>),
 }
@@ -29,8 +28,8 @@ impl By {
     pub(super) fn tenant(&self, cache: &Cache, site: Option<&Site>, head: &Parts) -> Option<Arc<Tenant>> {
         match self {
             Self::One(tenant) => Some(Arc::clone(tenant)),
-            Self::Name(name) => cache.tenant(&name(head)?).cloned(),
-            Self::Host(hosts) => hosts.find(site.map_or("", Site::authority)).cloned(),
+            Self::Name(name) => cache.tenant(&name(head)?),
+            Self::Host => cache.tenant_at(site.map_or("", Site::authority)),
         }
     }
 }

@@ -91,12 +91,8 @@ impl Kept {
 
     fn resize(&self, percent: u32) {
         let now = self.cache.clock().now();
-        for tenant in self.cache.tenants() {
-            tenant.memory.set_capacity_bytes(part(tenant.settings.l1_bytes, percent), now);
+        for tenant in &*self.cache.tenants() {
+            tenant.shrink_to(percent.into(), now);
         }
     }
-}
-
-fn part(bytes: u64, percent: u32) -> u64 {
-    u64::try_from(u128::from(bytes) * u128::from(percent) / 100).unwrap_or(bytes)
 }

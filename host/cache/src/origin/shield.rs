@@ -79,6 +79,11 @@ pub struct Shield {
 }
 
 impl Shield {
+    /// The origin itself.
+    pub(crate) fn origin(&self) -> Arc<dyn Origin> {
+        Arc::clone(&self.origin)
+    }
+
     /// Protects a tenant's origin. A fetch by a safe method may take `fetch_deadline` from the queue to the head of its
     /// response, retries included. What is sent is counted in the tenant's counters.
     pub fn new(

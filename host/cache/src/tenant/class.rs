@@ -64,6 +64,19 @@ impl Classes {
         Ok(Self { classes, patterns, none: Arc::new(resolved(config, 0, &ClassConfig::default())?) })
     }
 
+    /// Whether the targets of each class, and those of none, are promised the same as under `other`.
+    pub(crate) fn promise_as(&self, other: &Self) -> bool {
+        let promises = |classes: &Self| {
+            let each = classes.classes.iter().chain([&classes.none]);
+            each.map(|class| (class.path.clone(), class.consistency, class.version_kind.clone())).collect::<Vec<_>>()
+        };
+        let is_one = |(_, consistency, kind): &(String, Consistency, VersionKind)| {
+            *consistency == self.none.consistency && *kind == self.none.version_kind
+        };
+        let (ours, theirs) = (promises(self), promises(other));
+        ours == theirs || ours.iter().chain(&theirs).all(is_one)
+    }
+
     /// The first class whose pattern matches the path of `target` (path and query); a nameless one where none does.
     ///
     /// All spellings of one resource are in one class, so that `/account` is not treated like targets below `/static/`

@@ -78,6 +78,10 @@ pub struct TenantConfig {
     pub classes: Vec<ClassConfig>,
     /// Its policies, by role; a role left out uses the native default.
     pub policy: BTreeMap<Role, Choice>,
+    /// How often a tenant of this name has been removed and made again, which is part of every key: what was stored for the
+    /// one before is never found. No setting of a file: whoever removes tenants counts.
+    #[serde(skip)]
+    pub incarnation: u32,
 }
 
 /// A `[[tenant.class]]` table: targets that are treated alike.
@@ -138,6 +142,7 @@ impl Default for TenantConfig {
             grants: BTreeSet::new(),
             classes: Vec::new(),
             policy: BTreeMap::new(),
+            incarnation: 0,
         }
     }
 }

@@ -12,7 +12,7 @@ use super::{Admin, Refused};
 
 pub(super) async fn check(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
     let host = host(&request);
-    let allowed = no_foreign_page(request.headers(), &host).and_then(|()| match &admin.token {
+    let allowed = no_foreign_page(request.headers(), &host).and_then(|()| match &*admin.token.load() {
         Some(token) => bearer(request.headers(), token.expose()),
         None => local(&host),
     });

@@ -50,7 +50,7 @@ pub(super) async fn put(
     fields: HeaderMap,
     body: Upload,
 ) -> Result<(StatusCode, Json<PurgeReport>), Refused> {
-    let tenant = admin.tenant(&tenant)?;
+    let tenant = &admin.tenant(&tenant)?;
     let (site, target) = site_and_target(&which.url, admin.scheme)?;
     let mut response = Response::new(body.into_content());
     *response.status_mut() =
@@ -87,7 +87,7 @@ pub(super) async fn delete(
     Path(tenant): Path<String>,
     Query(which): Query<EntryQuery>,
 ) -> Result<(StatusCode, Json<PurgeReport>), Refused> {
-    let tenant = admin.tenant(&tenant)?;
+    let tenant = &admin.tenant(&tenant)?;
     let (site, target) = site_and_target(&which.url, admin.scheme)?;
     let report = admin.cache.delete(tenant, &site, &target).await.map_err(|error| Refused::bad(error.to_string()))?;
     Ok((super::purge::status(&report), Json(report)))

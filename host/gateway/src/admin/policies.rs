@@ -46,7 +46,7 @@ pub(super) async fn bind(
     fields: HeaderMap,
     body: Upload,
 ) -> Result<Json<BoundInfo>, Refused> {
-    let tenant = admin.tenant(&tenant)?;
+    let tenant = &admin.tenant(&tenant)?;
     let role = self::role(&role)?;
     if query.replan && role != Role::Freshness {
         return Err(Refused::bad("replan is for the role freshness: no other policy makes plans"));
@@ -65,7 +65,7 @@ pub(super) async fn unbind(
     State(admin): State<Arc<Admin>>,
     Path((tenant, role)): Path<(String, String)>,
 ) -> Result<Json<BoundInfo>, Refused> {
-    let tenant = admin.tenant(&tenant)?;
+    let tenant = &admin.tenant(&tenant)?;
     let role = self::role(&role)?;
     let bound = tenant.unbind(role).await.map_err(|error| refused(&error))?;
     Ok(Json(bound))

@@ -52,7 +52,7 @@ pub(super) async fn purge(
     Path(tenant): Path<String>,
     body: Upload,
 ) -> Result<(StatusCode, Json<PurgeReport>), Refused> {
-    let tenant = admin.tenant(&tenant)?;
+    let tenant = &admin.tenant(&tenant)?;
     let purges = purges(&body.into_bytes(), admin.scheme, &tenant.settings.key)?;
     let report = admin.cache.purge(tenant, &purges).await;
     tracing::info!(tenant = &*tenant.name, purges = purges.len(), pending = report.pending, "purged");

@@ -45,7 +45,7 @@ pub(super) async fn record(
         let reason = format!("seconds={}: from 1 to {SECONDS_MAX}", wanted.seconds);
         return Err(Refused::new(StatusCode::BAD_REQUEST, reason));
     }
-    let tenant = admin.tenant(&tenant)?;
+    let tenant = &admin.tenant(&tenant)?;
     let clock = admin.cache.clock();
     let recording = tenant.recording_point.record(wanted.sample, clock.now()).map_err(|error| match error {
         RecordError::Busy(_) => Refused::new(StatusCode::CONFLICT, error.to_string()),

@@ -76,5 +76,5 @@ pub(super) async fn tenant(
 }
 
 fn reports(admin: &Admin) -> Vec<TenantReport> {
-    admin.cache.tenants().iter().map(|tenant| tenant.report()).collect()
+    admin.cache.tenants().all().iter().map(|tenant| tenant.report()).collect()
 }

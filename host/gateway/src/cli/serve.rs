@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
@@ -10,8 +11,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use super::settings::{SettingsArgs, unread_variables};
 use super::{Failure, tell};
-use crate::StartError;
-use crate::config::{LogConfig, LogFormat};
+use crate::config::{GatewayConfig, LogConfig, LogFilter, LogFormat};
+use crate::{Gateway, StartError};
 
 /// Arguments of `sandbar serve`. They take precedence over the file.
 #[derive(Debug, Args)]
@@ -24,23 +25,28 @@ pub(super) struct ServeArgs {
 }
 
 pub(super) async fn run(args: ServeArgs) -> Result<(), Failure> {
-    let config = args.settings.into_config(args.config.as_deref())?;
-    start_log(&config.log);
+    let config = args.settings.clone().into_config(args.config.as_deref())?;
+    let set_level = start_log(&config.log);
     for note in unread_variables() {
         tell(format_args!("note: {note}"));
     }
-    let grace = config.limits.grace.get();
     // Signals are listened for before the start, so that none is lost that comes meanwhile.
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let gateway = crate::start(config).await.map_err(failure)?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    let gateway = start(args, config).await.map_err(failure)?;
+    gateway.on_change(move |config| set_level(&config.log.level));
     tell(format_args!("Listening at http://{}.", gateway.listen_addr()));
     if let Some(admin) = gateway.admin_addr() {
         tell(format_args!("Dashboard and admin API at http://{admin}."));
     }
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hang_up.recv() => reload(&gateway).await,
+        }
     }
+    let grace = gateway.settings().limits.grace.get();
     tell(format_args!("Stopping: requests under way have {} s; a second signal stops at once.", grace.as_secs()));
     tokio::select! {
         drained = gateway.shutdown(grace) => {
@@ -54,21 +60,46 @@ pub(super) async fn run(args: ServeArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Starts a gateway; where there is a file, one that can read it again.
+async fn start(args: ServeArgs, config: GatewayConfig) -> Result<Gateway, StartError> {
+    let Some(file) = args.config else { return crate::start(config).await };
+    let read = move || {
+        let said = |failure| match failure {
+            Failure::Usage(error) | Failure::Runtime(error) => format!("{error:#}"),
+        };
+        args.settings.clone().into_config(Some(&file)).map_err(said)
+    };
+    crate::start_reloading(config, Arc::new(read)).await
+}
+
+/// Reads the settings again because of a SIGHUP, and tells what became of it.
+async fn reload(gateway: &Gateway) {
+    match gateway.reload().await {
+        Ok(reloaded) => tell(format_args!("Reloaded: {reloaded}.")),
+        Err(error) => tracing::error!(%error, "not reloaded: the settings of before hold"),
+    }
+}
+
 pub(super) fn failure(error: StartError) -> Failure {
     if error.is_config() { Failure::usage(error) } else { Failure::Runtime(error.into()) }
 }
 
 /// Starts the log, on standard error. Where nobody reads that any more (`sandbar serve 2>&1 | head -1`) the lines are
 /// lost and the gateway goes on: a logger that reported its own errors would write them to standard error too, and
-/// panic.
-fn start_log(config: &LogConfig) {
+/// panic. The answer changes what it tells.
+fn start_log(config: &LogConfig) -> impl Fn(&LogFilter) + Send + Sync + use<> {
     let lines = tracing_subscriber::fmt::layer()
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .log_internal_errors(false);
-    let registry = tracing_subscriber::registry().with(config.level.targets());
+    let (filter, handle) = tracing_subscriber::reload::Layer::new(config.level.targets());
+    let registry = tracing_subscriber::registry().with(filter);
     match config.format {
         LogFormat::Text => registry.with(lines).init(),
         LogFormat::Json => registry.with(lines.json()).init(),
+    }
+    move |level: &LogFilter| {
+        // It fails where the log has ended, with the process.
+        let _ = handle.reload(level.targets());
     }
 }

@@ -11,7 +11,7 @@ use super::Failure;
 use crate::config::{GatewayConfig, L2Choice, LogFilter, Secret, parse_address};
 
 /// Settings that take precedence over the file.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct SettingsArgs {
     /// URL of the origin, such as http://127.0.0.1:3000.
     #[arg(long, value_name = "URL")]

@@ -44,7 +44,7 @@ impl ConfigError {
     }
 
     /// The error of the settings of one tenant; tenants are counted from 0.
-    pub(super) fn of_tenant(index: usize, error: SettingsError) -> Self {
+    pub(crate) fn of_tenant(index: usize, error: SettingsError) -> Self {
         let SettingsError { key, value, reason, .. } = error;
         let reason = with_remedy(reason);
         Wrong { place: None, setting: Some((Key::of_tenant(index, &key), value)), tenant: None, reason }.into()

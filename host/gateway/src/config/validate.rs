@@ -206,6 +206,15 @@ impl GatewayConfig {
         Ok(())
     }
 
+    /// Checks what the tenants' shares add up to, on this machine.
+    ///
+    /// # Errors
+    /// When they are too large together.
+    pub(crate) fn validate_shares(&self) -> Result<(), ConfigError> {
+        self.validate_l1().map_err(|error| error.placed(&self.source))?;
+        self.memory_total_bytes().map(drop)
+    }
+
     fn validate_l1(&self) -> Result<(), ConfigError> {
         let shares: u64 = self.tenants.iter().map(|tenant| tenant.l1.bytes()).fold(0, u64::saturating_add);
         if shares > self.l1.total.bytes() {

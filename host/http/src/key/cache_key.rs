@@ -9,7 +9,8 @@ use sandbar_base::KeyHash;
 /// A cache key: its canonical text and the hash of it.
 ///
 /// The text is `tenant\nscheme://authority\n/path?query` and, for a variant, `\nname: value` for each selecting field.
-/// Tenant, site and target hold no line feed, so none of them can be read as the beginning of the next part.
+/// Tenant, site and target hold no line feed, so none of them can be read as the beginning of the next part. After the
+/// tenant's name and a `~` may stand what else sets its keys apart.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CacheKey {
     hash: KeyHash,
@@ -17,6 +18,9 @@ pub struct CacheKey {
 }
 
 impl CacheKey {
+    /// What ends a tenant's name where more stands in the first line; no tenant's name holds it.
+    pub const AFTER_TENANT: char = '~';
+
     /// The primary key of `target` (path and query) on `site` (scheme and authority). Line feeds are dropped from each.
     pub fn new(tenant: &str, site: &str, target: &str) -> Self {
         let clean = |part: &str| part.replace('\n', "");
@@ -62,7 +66,8 @@ impl CacheKey {
 
     /// The name of the tenant that the key belongs to.
     pub fn tenant(&self) -> &str {
-        self.part(0)
+        let line = self.part(0);
+        line.split_once(Self::AFTER_TENANT).map_or(line, |(name, _)| name)
     }
 
     /// Scheme and authority, as in `http://a.test:81`.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
@@ -71,9 +72,10 @@ impl TenantPolicies {
             grants,
             clock,
             configured: Default::default(),
-            kept,
+            kept: kept.map(Arc::new),
             bound,
             changing: Mutex::new(()),
+            is_succeeded: AtomicBool::new(false),
         }
     }
 

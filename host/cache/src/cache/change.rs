@@ -1,0 +1,92 @@
+//! Tenants come, change and go while requests run: all that one change names at once, or nothing of it.
+
+use std::sync::Arc;
+
+use sandbar_http::purge::Purge;
+
+use super::Cache;
+use super::roster::{Roster, RosterError};
+use crate::tenant::{NotHandedOver, Tenant};
+
+/// What becomes of the tenants of a cache.
+#[derive(Debug, Default)]
+pub struct TenantChange {
+    /// Tenants that are new, and tenants with other settings: [`Tenant::with`] makes one of those.
+    pub put: Vec<Arc<Tenant>>,
+    /// Names of tenants that go; a name that no tenant has changes nothing.
+    pub removed: Vec<Arc<str>>,
+}
+
+/// Why the tenants were not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum TenantChangeError {
+    /// They can't be in one roster.
+    #[error(transparent)]
+    Roster(#[from] RosterError),
+    /// The eviction policy of a tenant could not take over its entries.
+    #[error(transparent)]
+    NotHandedOver(#[from] NotHandedOver),
+}
+
+impl Cache {
+    /// Adds, changes and removes tenants: all of it at once, or nothing. Requests under way end as they began. What is
+    /// removed gives its memory back once its last request has ended.
+    ///
+    /// A tenant whose key rules have changed is purged: purges would not reach what is stored under the old ones. Where a
+    /// class promises more than before, what this node has in memory is not trusted any more.
+    ///
+    /// Blocks while an eviction policy takes over the entries of another one.
+    ///
+    /// # Errors
+    /// When the tenants can't be in one roster, or an eviction policy can't take over; nothing has changed then.
+    pub fn change_tenants(&self, change: &TenantChange) -> Result<(), TenantChangeError> {
+        let _one_at_a_time = self.rooms.changing.lock();
+        let before = self.tenants();
+        let after = Arc::new(before.with(&change.put, &change.removed)?);
+        let now = self.clock().now();
+        let mut handed_over: Vec<(&Arc<Tenant>, &Arc<Tenant>)> = Vec::new();
+        for tenant in &change.put {
+            let Some(old) = before.named(&tenant.name) else { continue };
+            if let Err(error) = tenant.take_over(old, now) {
+                for (old, tenant) in handed_over {
+                    old.take_back(tenant, now);
+                }
+                return Err(error.into());
+            }
+            handed_over.push((old, tenant));
+        }
+        self.rooms.tenants.store(Arc::clone(&after));
+        self.settle(&before, &after, change);
+        Ok(())
+    }
+
+    /// What follows once nothing new begins with the tenants as they were.
+    fn settle(&self, before: &Roster, after: &Roster, change: &TenantChange) {
+        let kept_percent = self.memory_budget().stats().l1_kept_percent;
+        for tenant in &change.put {
+            match before.named(&tenant.name) {
+                Some(old) if tenant.is_succession_of(old) => {
+                    tenant.settle_after(old, kept_percent, self.clock().now());
+                    if old.settings.key != tenant.settings.key {
+                        self.purge_behind(tenant);
+                    }
+                }
+                Some(old) => old.ends(),
+                None => tenant.shrink_to(kept_percent, self.clock().now()),
+            }
+        }
+        for name in &change.removed {
+            if let Some(old) = before.named(name).filter(|_| after.named(name).is_none()) {
+                old.ends();
+            }
+        }
+    }
+
+    /// Purges all that is stored for a tenant, in a task of the cache.
+    fn purge_behind(&self, tenant: &Arc<Tenant>) {
+        let (purges, tenant) = (Arc::clone(&self.rooms.purges), Arc::clone(tenant));
+        self.rooms.tasks.spawn(async move {
+            purges.purge_whole(&tenant, &[Purge::everything()]).await;
+        });
+    }
+}

@@ -1,0 +1,169 @@
+//! A tenant with other settings takes the place of the one before, and over what is kept for it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use sandbar_base::clock::Timestamp;
+use sandbar_memory::{Memory, MemoryConfig};
+use sandbar_policy::{BindError, TenantPolicies};
+
+use super::config::TenantConfig;
+use super::tunnels::Tunnels;
+use super::{Settings, SettingsError, Tenant, key_scope, shards_max};
+use crate::origin::Origin;
+use crate::origin::shield::Shield;
+
+/// Why a tenant could not take over from the one before it.
+#[derive(Debug, thiserror::Error)]
+#[error("tenant {tenant:?}: its policies could not be changed: {reason}")]
+pub struct NotHandedOver {
+    /// The tenant.
+    pub tenant: Arc<str>,
+    /// What went wrong.
+    pub reason: BindError,
+}
+
+impl Tenant {
+    /// The same tenant with other settings, to be put in the place of this one ([`Cache::change_tenants`]): it takes over
+    /// L1, barriers, counters and pending purges. `policies` are its new ones ([`TenantPolicies::reopen`]), or the same;
+    /// without an `origin` it keeps the one that it has.
+    ///
+    /// L1 is new, and empty, where its shards could not hold the largest body any more. A tenant of another incarnation takes over
+    /// nothing.
+    ///
+    /// # Errors
+    /// When a setting is wrong, or the name is another.
+    ///
+    /// [`Cache::change_tenants`]: crate::cache::Cache::change_tenants
+    pub fn with(
+        &self,
+        config: &TenantConfig,
+        policies: Arc<TenantPolicies>,
+        origin: Option<Arc<dyn Origin>>,
+    ) -> Result<Arc<Self>, SettingsError> {
+        if config.name != *self.name || config.incarnation != self.config.incarnation {
+            let origin = origin.unwrap_or_else(|| self.origin.origin());
+            return Self::new(config, policies, origin, Arc::clone(&self.clock));
+        }
+        let settings = Settings::try_from(config)?;
+        Ok(Arc::new(Self {
+            name: Arc::clone(&self.name),
+            key_scope: key_scope(config),
+            memory: self.memory_for(config, &policies),
+            barriers: Arc::clone(&self.barriers),
+            policies,
+            origin: self.shield_for(config, origin),
+            counters: Arc::clone(&self.counters),
+            tunnels: if config.tunnels == self.config.tunnels {
+                Arc::clone(&self.tunnels)
+            } else {
+                Tunnels::new(&config.tunnels)
+            },
+            recording_point: Arc::clone(&self.recording_point),
+            sweeps_wanted: Arc::clone(&self.sweeps_wanted),
+            plan_epoch: Arc::clone(&self.plan_epoch),
+            outbox: Arc::clone(&self.outbox),
+            unrecorded: Arc::clone(&self.unrecorded),
+            versions: Arc::clone(&self.versions),
+            barriers_read: Arc::clone(&self.barriers_read),
+            clock: Arc::clone(&self.clock),
+            distrusted_at_end: AtomicBool::new(false),
+            config: Arc::new(config.clone()),
+            settings,
+        }))
+    }
+
+    fn memory_for(&self, config: &TenantConfig, policies: &TenantPolicies) -> Arc<Memory<Arc<crate::cached::Cached>>> {
+        let shards = shards_max(config);
+        if self.memory.shards() <= shards {
+            return Arc::clone(&self.memory);
+        }
+        let memory =
+            MemoryConfig { capacity_bytes: config.l1.bytes(), shards: Some(shards), ..MemoryConfig::default() };
+        Arc::new(Memory::new(&memory, policies.eviction()))
+    }
+
+    fn shield_for(&self, config: &TenantConfig, origin: Option<Arc<dyn Origin>>) -> Arc<Shield> {
+        let deadline = config.fetch_hard_deadline;
+        let is_same = config.protect == self.config.protect && deadline == self.config.fetch_hard_deadline;
+        if origin.is_none() && is_same {
+            return Arc::clone(&self.origin);
+        }
+        let (origin, clock) = (origin.unwrap_or_else(|| self.origin.origin()), Arc::clone(&self.clock));
+        let counters = Arc::clone(&self.counters.origin);
+        Arc::new(Shield::new(&config.name, origin, &config.protect, deadline.get(), clock, counters))
+    }
+
+    /// Whether the two are one tenant with different settings.
+    pub(crate) fn is_succession_of(&self, old: &Self) -> bool {
+        Arc::ptr_eq(&self.barriers, &old.barriers)
+    }
+
+    /// Takes over the policies of the tenant before it: from now on nothing can be bound there any more.
+    ///
+    /// # Errors
+    /// When an eviction policy can't take over the entries; nothing has changed then.
+    pub(crate) fn take_over(&self, old: &Self, now: Timestamp) -> Result<(), NotHandedOver> {
+        if !self.is_succession_of(old) || Arc::ptr_eq(&self.policies, &old.policies) {
+            return Ok(());
+        }
+        let hand_over = |eviction| {
+            if Arc::ptr_eq(&self.memory, &old.memory) {
+                self.memory.swap_eviction(eviction, now)?;
+            }
+            Ok(())
+        };
+        let failed = |reason| NotHandedOver { tenant: Arc::clone(&self.name), reason };
+        self.policies.succeed(&old.policies, hand_over).map_err(failed)
+    }
+
+    /// Undoes what [`Self::take_over`] did for `new`, the tenant that was to come after this one.
+    pub(crate) fn take_back(&self, new: &Self, now: Timestamp) {
+        if let Err(error) = self.take_over(new, now) {
+            tracing::error!(%error, "a change that failed could not be undone altogether");
+        }
+    }
+
+    /// What follows once nothing new begins at `old`, the tenant before this one. `kept_percent` says how much of its share
+    /// L1 may use at the moment.
+    pub(crate) fn settle_after(&self, old: &Self, kept_percent: u64, now: Timestamp) {
+        if Arc::ptr_eq(&self.memory, &old.memory) {
+            if self.settings.l1_bytes != old.settings.l1_bytes {
+                self.shrink_to(kept_percent, now);
+            }
+        } else {
+            self.shrink_to(kept_percent, now);
+            old.clear_memory();
+        }
+        // Plans were made under the settings of before.
+        self.replan();
+        if !self.settings.classes.promise_as(&old.settings.classes) {
+            // What was stored, or is on its way, under a weaker promise can't be served under a stronger one: neither now nor
+            // once the last of it has arrived.
+            self.barriers.distrust(true);
+            old.distrusted_at_end.store(true, Ordering::Release);
+        }
+    }
+
+    /// Lets L1 have so much of its share.
+    pub(crate) fn shrink_to(&self, kept_percent: u64, now: Timestamp) {
+        self.memory.set_capacity_bytes(part(self.settings.l1_bytes, kept_percent), now);
+    }
+
+    /// Gives back what a tenant that is gone holds, as far as requests under way don't need it.
+    pub(crate) fn ends(&self) {
+        self.clear_memory();
+    }
+}
+
+impl Drop for Tenant {
+    fn drop(&mut self) {
+        if *self.distrusted_at_end.get_mut() {
+            self.barriers.distrust(true);
+        }
+    }
+}
+
+fn part(bytes: u64, percent: u64) -> u64 {
+    u64::try_from(u128::from(bytes) * u128::from(percent) / 100).unwrap_or(bytes)
+}

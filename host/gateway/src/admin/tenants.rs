@@ -1,0 +1,65 @@
+//! Tenants that are made, changed and removed while the gateway runs.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use bytes::Bytes;
+use sandbar::tenant::config::TenantConfig;
+use serde_json::json;
+
+use super::Admin;
+use super::error::Refused;
+
+/// The settings that a tenant has at present, in the form that [`put`] takes.
+pub(super) async fn settings(
+    State(admin): State<Arc<Admin>>,
+    Path(name): Path<String>,
+) -> Result<Json<TenantConfig>, Refused> {
+    Ok(Json((*admin.tenant(&name)?.config).clone()))
+}
+
+/// Makes a tenant, or gives it other settings: 201 where it is new, else 200.
+pub(super) async fn put(
+    State(admin): State<Arc<Admin>>,
+    Path(name): Path<String>,
+    content: Bytes,
+) -> Result<impl IntoResponse, Refused> {
+    let tenant = named(&name, &content)?;
+    let reloads = admin.reloads()?;
+    let made = tokio::spawn(async move { reloads.make_tenant(tenant).await }).await.map_err(failed)??;
+    let status = if made { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(json!({ "tenant": name, "created": made }))))
+}
+
+/// Removes a tenant that was made over the API. Where the file has one of that name, that is back.
+pub(super) async fn delete(
+    State(admin): State<Arc<Admin>>,
+    Path(name): Path<String>,
+) -> Result<impl IntoResponse, Refused> {
+    let (reloads, tenant) = (admin.reloads()?, name.clone());
+    let is_back = tokio::spawn(async move { reloads.remove_tenant(&tenant).await }).await.map_err(failed)??;
+    Ok(Json(json!({ "tenant": name, "of_file": is_back })))
+}
+
+/// The tenant in a request's content, whose name is that of the path.
+fn named(name: &str, content: &[u8]) -> Result<TenantConfig, Refused> {
+    let wrong = |reason: String| Refused::new(StatusCode::UNPROCESSABLE_ENTITY, reason);
+    let mut value: serde_json::Value =
+        serde_json::from_slice(content).map_err(|error| Refused::bad(error.to_string()))?;
+    let Some(table) = value.as_object_mut() else {
+        return Err(Refused::bad("the content is no JSON object with the settings of a [[tenant]] table"));
+    };
+    let said = table.entry("name").or_insert_with(|| name.into());
+    if said != name {
+        return Err(wrong(format!("name = {said}: the path names the tenant {name:?}; leave one of them out")));
+    }
+    table.entry("hosts").or_insert_with(|| json!([]));
+    serde_json::from_value(value).map_err(|error| wrong(format!("the tenant {name:?}: {error}")))
+}
+
+fn failed(error: tokio::task::JoinError) -> Refused {
+    Refused::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+}

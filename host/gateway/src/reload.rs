@@ -1,0 +1,91 @@
+//! Settings that change while the gateway runs: those of the file by [`Reloads::reload`], single tenants over the admin API.
+//! A change is checked as a whole, then applied as a whole; one at a time.
+
+mod apply;
+mod difference;
+mod made;
+mod report;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use sandbar::cache::Cache;
+use sandbar_base::clock::Clock;
+use sandbar_policy::Engine;
+
+pub use self::report::{ReloadError, Reloaded};
+use crate::config::GatewayConfig;
+use crate::tenants::Tenants;
+
+/// Reads the settings again from where they came from: the file, with what takes precedence over it.
+///
+/// # Errors
+/// With a sentence, where they can't be read.
+pub type ReadSettings = dyn Fn() -> Result<GatewayConfig, String> + Send + Sync;
+
+/// Does what a part of the gateway has to do when settings have changed.
+type Follower = Box<dyn Fn(&GatewayConfig) + Send + Sync>;
+
+/// What changes of settings are made with.
+pub(super) struct Reloads {
+    cache: Cache,
+    engine: Arc<Engine>,
+    clock: Arc<dyn Clock>,
+    read: Option<Arc<ReadSettings>>,
+    /// Held while a change is checked and applied.
+    state: tokio::sync::Mutex<State>,
+    /// The settings that hold at present.
+    present: ArcSwap<GatewayConfig>,
+    followers: Mutex<Vec<Follower>>,
+}
+
+/// The settings, and which tenants there are beside those of the file.
+struct State {
+    /// As they were read; what needs a restart has not been applied.
+    file: GatewayConfig,
+    tenants: Tenants,
+}
+
+impl Reloads {
+    /// Begins with the settings `file`, of which `present` has come: all is applied already.
+    pub(super) fn new(
+        cache: Cache,
+        engine: Arc<Engine>,
+        file: GatewayConfig,
+        present: GatewayConfig,
+        tenants: Tenants,
+        read: Option<Arc<ReadSettings>>,
+    ) -> Arc<Self> {
+        let clock = Arc::clone(cache.clock());
+        let state = tokio::sync::Mutex::new(State { file, tenants });
+        let present = ArcSwap::from_pointee(present);
+        Arc::new(Self { cache, engine, clock, read, state, present, followers: Mutex::default() })
+    }
+
+    /// Has `follower` called with the settings after each change of them.
+    pub(super) fn follow(&self, follower: impl Fn(&GatewayConfig) + Send + Sync + 'static) {
+        self.followers.lock().push(Box::new(follower));
+    }
+
+    /// The settings that hold at present.
+    pub(super) fn present(&self) -> Arc<GatewayConfig> {
+        self.present.load_full()
+    }
+
+    /// Reads the settings again and applies what differs: all of it, or nothing.
+    ///
+    /// # Errors
+    /// When they can't be read, are wrong, or can't be applied; nothing has changed then.
+    pub(super) async fn reload(self: &Arc<Self>) -> Result<Reloaded, ReloadError> {
+        let read = self.read.clone().ok_or(ReloadError::NoSource)?;
+        let next = crate::ready::blocking(move || read()).await.map_err(ReloadError::Unreadable)?;
+        self.apply(next).await
+    }
+
+    fn tell_followers(&self, config: &GatewayConfig) {
+        for follower in &*self.followers.lock() {
+            follower(config);
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Applies settings that were read again.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sandbar::cache::{Cache, TenantChange};
+use sandbar::tenant::Tenant;
+use sandbar::tenant::config::TenantConfig;
+use sandbar_base::clock::Clock;
+use sandbar_policy::Engine;
+
+use super::{ReloadError, Reloaded, Reloads, difference};
+use crate::config::{ConfigError, GatewayConfig};
+use crate::{assemble, fleet, ready};
+
+impl Reloads {
+    pub(super) async fn apply(self: &Arc<Self>, next: GatewayConfig) -> Result<Reloaded, ReloadError> {
+        let mut state = self.state.lock().await;
+        let present = self.present();
+        let mixed = difference::what_applies(&present, &next);
+        let mixed = GatewayConfig { tenants: state.tenants.all(&next.tenants), ..mixed };
+        // All of the file is checked, what will not hold before a restart too.
+        let whole = GatewayConfig { tenants: mixed.tenants.clone(), ..next.clone() };
+        for config in [&whole, &mixed] {
+            config.validate()?;
+            config.admin_token()?;
+            config.validate_shares()?;
+        }
+        fleet::keeps_promises_of(&mixed, &self.cache).await?;
+        let report = report(&present, &next, &mixed, state.tenants.outranking(&next.tenants));
+        let (maker, config) = (self.maker(), mixed.clone());
+        let change = ready::blocking(move || maker.change(&config)).await?;
+        state.tenants.keep_file(&mixed.tenants, self.clock.now())?;
+        if let Err(error) = self.change(change, &mixed).await {
+            // As it was; a note that could not be taken back gives a tenant a number more than it need have.
+            let _ = state.tenants.keep_file(&present.tenants, self.clock.now());
+            return Err(error);
+        }
+        state.file = next;
+        self.tell_followers(&mixed);
+        self.present.store(Arc::new(mixed));
+        tracing::info!(%report, "reloaded the settings");
+        Ok(report)
+    }
+
+    /// Makes one tenant, where it differs from the one that there is.
+    pub(super) async fn prepare(&self, tenant: &TenantConfig) -> Result<Prepared, ReloadError> {
+        let (maker, wanted) = (self.maker(), tenant.clone());
+        let prepared = ready::blocking(move || {
+            let mut prepared = Prepared::default();
+            maker.make(0, &wanted, &mut prepared).map(|()| prepared)
+        });
+        Ok(prepared.await?)
+    }
+
+    fn maker(&self) -> Maker {
+        Maker {
+            cache: self.cache.clone(),
+            engine: Arc::clone(&self.engine),
+            clock: Arc::clone(&self.clock),
+            data_dir: self.present().data_dir.clone(),
+        }
+    }
+
+    /// Changes the tenants, off the threads that serve requests.
+    pub(super) async fn change(&self, change: Prepared, config: &GatewayConfig) -> Result<(), ReloadError> {
+        let cache = self.cache.clone();
+        let Prepared { change, origins } = change;
+        ready::blocking(move || cache.change_tenants(&change)).await?;
+        for (origin, name) in origins {
+            assemble::warn_unless_reachable(origin, name);
+        }
+        for note in config.notes() {
+            tracing::warn!("{note}");
+        }
+        Ok(())
+    }
+}
+
+/// Makes tenants from settings.
+struct Maker {
+    cache: Cache,
+    engine: Arc<Engine>,
+    clock: Arc<dyn Clock>,
+    data_dir: PathBuf,
+}
+
+/// Tenants that are ready to come, to change, or to go.
+#[derive(Default)]
+pub(super) struct Prepared {
+    change: TenantChange,
+    /// New origins, by the names of their tenants.
+    origins: Vec<(Arc<sandbar::origin::http::HttpOrigin>, String)>,
+}
+
+impl Prepared {
+    /// A tenant that goes.
+    pub(super) fn removal(name: &str) -> Self {
+        let change = TenantChange { removed: vec![Arc::from(name)], ..TenantChange::default() };
+        Self { change, origins: Vec::new() }
+    }
+}
+
+impl Maker {
+    /// Makes what differs from the tenants that there are. Compiles policies: to be called where blocking is allowed.
+    fn change(&self, config: &GatewayConfig) -> Result<Prepared, ReloadError> {
+        let mut prepared = Prepared::default();
+        for (index, tenant) in config.tenants.iter().enumerate() {
+            let made = self.make(index, tenant, &mut prepared);
+            made.map_err(|error| error.placed(&config.source))?;
+        }
+        let names: HashSet<&str> = config.tenants.iter().map(|tenant| &*tenant.name).collect();
+        let roster = self.cache.tenants();
+        let gone = roster.all().iter().filter(|tenant| !names.contains(&*tenant.name));
+        prepared.change.removed = gone.map(|tenant| Arc::clone(&tenant.name)).collect();
+        Ok(prepared)
+    }
+
+    /// Makes a tenant, where it differs from the one that there is. `index` is its place in the settings, for errors.
+    fn make(&self, index: usize, config: &TenantConfig, prepared: &mut Prepared) -> Result<(), ConfigError> {
+        let old = self.cache.tenant(&config.name).filter(|old| old.config.incarnation == config.incarnation);
+        let reads_files = config.policy.values().any(|choice| choice.file.is_some());
+        if old.as_ref().is_some_and(|old| *old.config == *config) && !reads_files {
+            return Ok(());
+        }
+        let origin = match &old {
+            Some(old) if old.config.origin == config.origin => None,
+            _ => Some(Arc::new(ready::origin(index, config)?)),
+        };
+        if let Some(origin) = &origin {
+            prepared.origins.push((Arc::clone(origin), config.name.clone()));
+        }
+        let wrong = |error| ConfigError::of_tenant(index, error);
+        let tenant = if let Some(old) = old {
+            let policies = ready::policies_after(index, config, &old)?;
+            if *old.config == *config && policies.answer_as(&old.policies) {
+                return Ok(());
+            }
+            old.with(config, Arc::new(policies), origin.map(|origin| origin as _)).map_err(wrong)?
+        } else {
+            let policies = ready::policies(index, config, &self.engine, &self.data_dir, &self.clock)?;
+            let origin = origin.expect("one without a predecessor has a new origin");
+            Tenant::new(config, policies, origin, Arc::clone(&self.clock)).map_err(wrong)?
+        };
+        prepared.change.put.push(tenant);
+        Ok(())
+    }
+}
+
+fn report(present: &GatewayConfig, next: &GatewayConfig, mixed: &GatewayConfig, outranked: Vec<String>) -> Reloaded {
+    let by_name = |config: &GatewayConfig| -> BTreeMap<String, TenantConfig> {
+        config.tenants.iter().map(|tenant| (tenant.name.clone(), tenant.clone())).collect()
+    };
+    let (before, after) = (by_name(present), by_name(mixed));
+    let only_in = |one: &BTreeMap<String, TenantConfig>, other: &BTreeMap<String, TenantConfig>| -> Vec<String> {
+        one.keys().filter(|name| !other.contains_key(*name)).cloned().collect()
+    };
+    let both = after.iter().filter_map(|(name, after)| Some((name, before.get(name)?, after)));
+    let tenants = both.filter(|(_, before, after)| before != after);
+    Reloaded {
+        changed: difference::settings(present, mixed),
+        needs_restart: difference::settings(mixed, next),
+        added: only_in(&after, &before),
+        removed: only_in(&before, &after),
+        tenants: tenants.map(|(name, before, after)| (name.clone(), difference::of(before, after))).collect(),
+        outranked,
+    }
+}

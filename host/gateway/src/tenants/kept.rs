@@ -1,0 +1,155 @@
+//! The files in which the tenants are kept, each written beside its place and then moved there.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sandbar::tenant::config::TenantConfig;
+use sandbar_base::clock::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// For how long it is kept that a tenant is gone: longer than anything of it stays in an L2, which is 30 days.
+const GONE_FOR: Duration = Duration::from_secs(31 * 86_400);
+
+/// Why the tenants can't be kept, or what is kept of them not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {reason}; {remedy}", path.display())]
+pub struct KeptError {
+    path: PathBuf,
+    reason: String,
+    remedy: &'static str,
+}
+
+/// What is kept of a tenant of the configuration file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct OfFile {
+    #[serde(default)]
+    pub(super) incarnation: u32,
+    /// The hash of its key rules.
+    pub(super) key: String,
+}
+
+/// A tenant that was made over the API, as its file holds it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Made {
+    incarnation: u32,
+    settings: TenantConfig,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Gone {
+    incarnation: u32,
+    since: Timestamp,
+}
+
+#[derive(Debug)]
+pub(super) struct Kept {
+    dir: PathBuf,
+}
+
+impl Kept {
+    pub(super) fn new(data_dir: &Path) -> Self {
+        Self { dir: data_dir.join("tenants") }
+    }
+
+    pub(super) fn made(&self) -> Result<BTreeMap<String, TenantConfig>, KeptError> {
+        let mut made = BTreeMap::new();
+        for path in files(&self.dir.join("made"), Some("json"))? {
+            let Made { incarnation, settings } = read(&path)?;
+            if path.file_stem().is_none_or(|stem| stem != &*settings.name) {
+                return Err(unreadable(&path, format!("it holds the tenant {:?}", settings.name)));
+            }
+            made.insert(settings.name.clone(), TenantConfig { incarnation, ..settings });
+        }
+        Ok(made)
+    }
+
+    pub(super) fn of_file(&self) -> Result<BTreeMap<String, OfFile>, KeptError> {
+        let path = self.dir.join("file.json");
+        if path.exists() { read(&path) } else { Ok(BTreeMap::new()) }
+    }
+
+    /// Incarnations of tenants that are gone. What is too old to matter is removed.
+    pub(super) fn gone(&self, now: Timestamp) -> Result<BTreeMap<String, u32>, KeptError> {
+        let mut gone = BTreeMap::new();
+        for path in files(&self.dir.join("gone"), None)? {
+            let Gone { incarnation, since } = read(&path)?;
+            if since.saturating_add(GONE_FOR) <= now {
+                let _ = fs::remove_file(&path);
+                continue;
+            }
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+            gone.insert(name.unwrap_or_default(), incarnation);
+        }
+        Ok(gone)
+    }
+
+    pub(super) fn write_file(&self, tenants: &BTreeMap<String, OfFile>) -> Result<(), KeptError> {
+        write(&self.dir.join("file.json"), tenants)
+    }
+
+    pub(super) fn write_made(&self, tenant: &TenantConfig) -> Result<(), KeptError> {
+        let made = Made { incarnation: tenant.incarnation, settings: tenant.clone() };
+        write(&self.made_path(&tenant.name), &made)
+    }
+
+    pub(super) fn remove_made(&self, name: &str) -> Result<(), KeptError> {
+        let path = self.made_path(name);
+        fs::remove_file(&path).map_err(|error| unwritable(&path, &error))
+    }
+
+    pub(super) fn write_gone(&self, name: &str, incarnation: u32, since: Timestamp) -> Result<(), KeptError> {
+        write(&self.dir.join("gone").join(name), &Gone { incarnation, since })
+    }
+
+    /// Removes the note that a tenant is gone. Where that fails, its next making has a higher number than it need have.
+    pub(super) fn remove_gone(&self, name: &str) {
+        let _ = fs::remove_file(self.dir.join("gone").join(name));
+    }
+
+    fn made_path(&self, name: &str) -> PathBuf {
+        self.dir.join("made").join(format!("{name}.json"))
+    }
+}
+
+/// The files of a directory that is there or not, but those that are still being written.
+fn files(dir: &Path, extension: Option<&str>) -> Result<Vec<PathBuf>, KeptError> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(unreadable(dir, error)),
+    };
+    let paths = entries.map(|entry| entry.map(|entry| entry.path()));
+    let mut paths = paths.collect::<io::Result<Vec<_>>>().map_err(|error| unreadable(dir, error))?;
+    paths.retain(|path| path.extension().and_then(|kind| kind.to_str()) == extension);
+    Ok(paths)
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> Result<T, KeptError> {
+    let bytes = fs::read(path).map_err(|error| unreadable(path, error))?;
+    serde_json::from_slice(&bytes).map_err(|error| unreadable(path, error))
+}
+
+fn write(path: &Path, value: &impl Serialize) -> Result<(), KeptError> {
+    let failed = |error: io::Error| unwritable(path, &error);
+    let text = serde_json::to_vec_pretty(value).map_err(|error| failed(error.into()))?;
+    let dir = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(dir).map_err(failed)?;
+    let mut file = tempfile::Builder::new().suffix(".new").tempfile_in(dir).map_err(failed)?;
+    file.write_all(&text).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed)
+}
+
+fn unreadable(path: &Path, reason: impl ToString) -> KeptError {
+    let remedy = "mend or remove it: it holds tenants that were made over the admin API, and which of them are gone";
+    KeptError { path: path.to_owned(), reason: reason.to_string(), remedy }
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> KeptError {
+    let remedy = "make room, or make the data directory writable; nothing has changed";
+    KeptError { path: path.to_owned(), reason: error.to_string(), remedy }
+}
