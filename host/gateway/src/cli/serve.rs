@@ -8,8 +8,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::Failure;
+use super::output::tell;
 use super::settings::{SettingsArgs, unread_variables};
-use super::{Failure, tell};
 use crate::StartError;
 use crate::config::{LogConfig, LogFormat};
 

@@ -1,0 +1,4 @@
+//! The program as a package: what scripts and shells are promised of its commands, and the files that come with it.
+
+mod json;
+mod program;
