@@ -3,9 +3,11 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)] // Answers and errors go through `output`.
 
 mod admin_client;
+mod completions;
 mod config;
 mod demo;
 mod exit;
+mod man;
 mod output;
 mod policy;
 mod purge;
@@ -56,6 +58,14 @@ enum Command {
     /// With one shard and batches of one event (the defaults) the counts are those of a textbook simulator. As JSON
     /// (--json) the answer has one object a line, for each policy at each capacity.
     Replay(replay::ReplayArgs),
+    /// Print completions for a shell.
+    ///
+    /// For bash: sandbar completions bash > /etc/bash_completion.d/sandbar
+    Completions(completions::CompletionsArgs),
+    /// Print the manual page, or write those of all subcommands.
+    ///
+    /// To read it: sandbar man > sandbar.1 && man ./sandbar.1
+    Man(man::ManArgs),
 }
 
 /// Runs the subcommand that the process's arguments name.
@@ -78,6 +88,8 @@ fn run(command: Command, output: Output) -> Result<(), Failure> {
         Command::Purge(args) => block_on(purge::run(args, output)),
         Command::Record(args) => block_on(record::run(args, output)),
         Command::Replay(args) => replay::run(&args, output),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(args, output),
     }
 }
 

@@ -93,6 +93,8 @@ fn errors_are_json_with_the_exit_code_of_their_kind() {
     check(&["replay", "--trace", &trace, "--policy", "lru", "--plot", &folder], 2, "can't plot");
     check(&["record", "--out", "/no/such/trace.csv"], 2, "can't write");
     check(&["purge"], 2, "--everything");
+    check(&["completions", "tcsh"], 2, "invalid value 'tcsh'");
+    check(&["man", "--dir", &trace], 1, "can't write manual pages");
     check(&["nonesuch"], 2, "unrecognized subcommand");
     for command in [
         &["policy", "list"][..],

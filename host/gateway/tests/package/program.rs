@@ -26,6 +26,16 @@ pub(crate) fn answer(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
+/// A tool of the system; none, and a line that says so, where it is not installed.
+pub(crate) fn tool(name: &str) -> Option<Command> {
+    let finds = Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if finds.is_err() {
+        eprintln!("SKIPPED: {name} is not installed");
+        return None;
+    }
+    Some(Command::new(name))
+}
+
 /// A gateway as a process, killed when it is dropped.
 pub(crate) struct Serving {
     process: Child,
