@@ -14,6 +14,7 @@ mod purge;
 mod record;
 mod replay;
 mod serve;
+mod service_manager;
 mod settings;
 
 use std::process::ExitCode;
@@ -22,6 +23,7 @@ use clap::{Parser, Subcommand};
 
 pub use self::exit::Failure;
 use self::output::Output;
+use crate::Sockets;
 
 /// A multi-tier edge cache whose decisions are WebAssembly policies.
 #[derive(Debug, Parser)]
@@ -83,7 +85,11 @@ fn run(command: Command, output: Output) -> Result<(), Failure> {
     match command {
         Command::Config(args) => config::run(args, output),
         Command::Demo(args) => block_on(demo::run(args, output)),
-        Command::Serve(args) => block_on(serve::run(args)),
+        Command::Serve(args) => {
+            // Here the process has one thread, as that needs.
+            let sockets = Sockets::handed_over().map_err(serve::failure)?;
+            block_on(serve::run(args, sockets))
+        }
         Command::Policy(args) => policy::run(args, output),
         Command::Purge(args) => block_on(purge::run(args, output)),
         Command::Record(args) => block_on(record::run(args, output)),

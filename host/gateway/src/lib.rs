@@ -36,11 +36,13 @@ mod ready;
 pub mod replay;
 mod room;
 mod server;
+mod sockets;
 pub mod stdout;
 
 pub use self::config::{ConfigError, GatewayConfig};
 pub use self::error::StartError;
-pub use self::server::{Gateway, check, start};
+pub use self::server::{Gateway, check, start, start_on};
+pub use self::sockets::Sockets;
 
 // How fuzz targets and tests measure that work grows in proportion to its input.
 #[cfg(test)]

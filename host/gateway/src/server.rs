@@ -19,6 +19,7 @@ use crate::error::StartError;
 use crate::front::Front;
 use crate::listen::{Bounds, Listener, Running};
 use crate::room::{KEPT_STREAMS, Rooms};
+use crate::sockets::Sockets;
 use crate::{admin, assemble, ready};
 
 /// A gateway that runs. Dropped without [`Gateway::shutdown`] it stops at once.
@@ -41,14 +42,23 @@ pub struct Gateway {
 /// # Errors
 /// When the gateway can't work as configured: one sentence with what to do.
 pub async fn start(config: GatewayConfig) -> Result<Gateway, StartError> {
+    start_on(config, Sockets::default()).await
+}
+
+/// As [`start`], at sockets that listen already; an address is bound where there is none for it.
+///
+/// # Errors
+/// As [`start`]; and where a socket can't be used with these settings.
+pub async fn start_on(mut config: GatewayConfig, sockets: Sockets) -> Result<Gateway, StartError> {
+    sockets.settle(&mut config)?;
     let mut ready = ready::ready(config).await?;
     let (config, token) = (ready.config.clone(), ready.token.take());
     for note in config.notes() {
         tracing::warn!("{note}");
     }
-    let clients = Listener::bind(config.gateway.listen, "gateway.listen or --listen").await?;
+    let clients = Listener::open(sockets.gateway, config.gateway.listen, "gateway.listen or --listen").await?;
     let operators = match config.admin.enabled {
-        true => Some(Listener::bind(config.admin.listen, "admin.listen or --admin").await?),
+        true => Some(Listener::open(sockets.admin, config.admin.listen, "admin.listen or --admin").await?),
         false => None,
     };
     let (rooms, connections_max) = ready.operators.clone();

@@ -8,11 +8,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use super::Failure;
 use super::output::tell;
 use super::settings::{SettingsArgs, unread_variables};
-use crate::StartError;
+use super::{Failure, service_manager};
 use crate::config::{LogConfig, LogFormat};
+use crate::{Sockets, StartError};
 
 /// Arguments of `sandbar serve`. They take precedence over the file.
 #[derive(Debug, Args)]
@@ -24,7 +24,7 @@ pub(super) struct ServeArgs {
     settings: SettingsArgs,
 }
 
-pub(super) async fn run(args: ServeArgs) -> Result<(), Failure> {
+pub(super) async fn run(args: ServeArgs, sockets: Sockets) -> Result<(), Failure> {
     let config = args.settings.into_config(args.config.as_deref())?;
     start_log(&config.log);
     for note in unread_variables() {
@@ -33,15 +33,17 @@ pub(super) async fn run(args: ServeArgs) -> Result<(), Failure> {
     let grace = config.limits.grace.get();
     // Signals are listened for before the start, so that none is lost that comes meanwhile.
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let gateway = crate::start(config).await.map_err(failure)?;
+    let gateway = crate::start_on(config, sockets).await.map_err(failure)?;
     tell(format_args!("Listening at http://{}.", gateway.listen_addr()));
     if let Some(admin) = gateway.admin_addr() {
         tell(format_args!("Dashboard and admin API at http://{admin}."));
     }
+    service_manager::ready();
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+    service_manager::stopping();
     tell(format_args!("Stopping: requests under way have {} s; a second signal stops at once.", grace.as_secs()));
     tokio::select! {
         drained = gateway.shutdown(grace) => {

@@ -3,3 +3,4 @@
 mod json;
 mod program;
 mod shell;
+mod units;
