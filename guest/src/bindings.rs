@@ -24,7 +24,7 @@ macro_rules! generate {
     ($role:ident, $world:literal) => {
         pub mod $role {
             wit_bindgen::generate!({
-                path: "../wit/0.1.0",
+                path: "wit/0.1.0",
                 world: $world,
                 pub_export_macro: true,
                 runtime_path: "::wit_bindgen::rt",

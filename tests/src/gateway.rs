@@ -23,7 +23,7 @@ use bytes::Bytes;
 use sandbar::cache::Cache;
 use sandbar::http::key::CacheKey;
 use sandbar::tenant::Tenant;
-use sandbar_gateway::{Gateway, GatewayConfig, ReloadError, Reloaded};
+use sandbar_gateway::{Gateway, GatewayConfig, ReloadError, Reloaded, Sockets};
 use tempfile::TempDir;
 
 use crate::client::{Answer, Client};
@@ -200,5 +200,5 @@ async fn start(settings: &Arc<Mutex<String>>, data_dir: &TempDir) -> anyhow::Res
         let text = settings.lock().expect("nobody fails with it").clone();
         config_in(&text, &dir).map_err(|error| format!("{error:#}"))
     };
-    Ok(sandbar_gateway::start_reloading(first, Arc::new(read)).await?)
+    Ok(sandbar_gateway::start_on(first, Sockets::default(), Some(Arc::new(read))).await?)
 }

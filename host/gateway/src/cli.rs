@@ -1,30 +1,38 @@
 //! The command line: arguments become settings or calls of the admin API. One file per subcommand.
 
-#![deny(clippy::print_stdout, clippy::print_stderr)] // Answers go through `stdout`, all else through `tell`.
+#![deny(clippy::print_stdout, clippy::print_stderr)] // Answers and errors go through `output`.
 
 mod admin_client;
+mod completions;
 mod config;
 mod demo;
+mod exit;
+mod man;
+mod output;
 mod policy;
 mod purge;
 mod record;
 mod reload;
 mod replay;
 mod serve;
+mod service_manager;
 mod settings;
 
-use std::fmt::Display;
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::stdout::ReaderGone;
+pub use self::exit::Failure;
+use self::output::Output;
+use crate::Sockets;
 
 /// A multi-tier edge cache whose decisions are WebAssembly policies.
 #[derive(Debug, Parser)]
-#[command(name = "sandbar", version, max_term_width = 100)]
+#[command(name = "sandbar", version, max_term_width = 100, after_help = exit::help())]
 pub struct Cli {
+    /// Answer in JSON. An error is one object with `error` and `exit_code`, the last line of standard error.
+    #[arg(long, global = true)]
+    json: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -34,8 +42,10 @@ enum Command {
     /// Run the gateway in front of an origin.
     Serve(serve::ServeArgs),
     /// Watch the cache at work: an origin, two tenants, a load, and a policy swapped half way.
+    ///
+    /// It ends with a summary; progress is told on standard error where that is JSON (--json).
     Demo(demo::DemoArgs),
-    /// Print the commented default settings.
+    /// Print the commented default settings, or check a file.
     Config(config::ConfigArgs),
     /// List, bind, build and check policies.
     Policy(policy::PolicyArgs),
@@ -50,63 +60,46 @@ enum Command {
     Record(record::RecordArgs),
     /// Replay recorded traffic under eviction policies, to compare what they miss.
     ///
-    /// With one shard and batches of one event (the defaults) the counts are those of a textbook simulator.
+    /// With one shard and batches of one event (the defaults) the counts are those of a textbook simulator. As JSON
+    /// (--json) the answer has one object a line, for each policy at each capacity.
     Replay(replay::ReplayArgs),
-}
-
-/// Why the program fails, by who can mend that; it decides the exit code.
-#[derive(Debug)]
-pub enum Failure {
-    /// Arguments or settings are wrong: exit code 2.
-    Usage(anyhow::Error),
-    /// Anything else failed: exit code 1.
-    Runtime(anyhow::Error),
-}
-
-impl Failure {
-    pub(crate) fn usage(error: impl Into<anyhow::Error>) -> Self {
-        Self::Usage(error.into())
-    }
-}
-
-impl<E: Into<anyhow::Error>> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Self::Runtime(error.into())
-    }
+    /// Print completions for a shell.
+    ///
+    /// For bash: sandbar completions bash > /etc/bash_completion.d/sandbar
+    Completions(completions::CompletionsArgs),
+    /// Print the manual page, or write those of all subcommands.
+    ///
+    /// To read it: sandbar man > sandbar.1 && man ./sandbar.1
+    Man(man::ManArgs),
 }
 
 /// Runs the subcommand that the process's arguments name.
 pub fn main() -> ExitCode {
-    // Usage errors end here, with exit code 2.
-    let cli = Cli::parse();
-    match run(cli.command) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::Usage(error)) => complain(&error, 2),
-        Err(Failure::Runtime(error)) if ReaderGone::is_in(&error) => ExitCode::from(ReaderGone::EXIT_CODE),
-        Err(Failure::Runtime(error)) => complain(&error, 1),
+    match Cli::try_parse() {
+        Ok(cli) => {
+            let output = Output::of(cli.json);
+            exit::code(run(cli.command, output), output)
+        }
+        Err(error) => exit::unparsed(&error, Output::of_arguments()),
     }
 }
 
-fn complain(error: &anyhow::Error, code: u8) -> ExitCode {
-    tell(format_args!("sandbar: {error:#}"));
-    ExitCode::from(code)
-}
-
-/// Writes a line to standard error. Where nobody reads that, the line is lost; `eprintln!` would panic.
-fn tell(line: impl Display) {
-    let _ = writeln!(std::io::stderr(), "{line}");
-}
-
-fn run(command: Command) -> Result<(), Failure> {
+fn run(command: Command, output: Output) -> Result<(), Failure> {
     match command {
-        Command::Config(args) => config::run(args),
-        Command::Demo(args) => block_on(demo::run(args)),
-        Command::Serve(args) => block_on(serve::run(args)),
-        Command::Policy(args) => policy::run(args),
-        Command::Purge(args) => block_on(purge::run(args)),
-        Command::Reload(args) => block_on(reload::run(args)),
-        Command::Record(args) => block_on(record::run(args)),
-        Command::Replay(args) => Ok(replay::run(&args)?),
+        Command::Config(args) => config::run(args, output),
+        Command::Demo(args) => block_on(demo::run(args, output)),
+        Command::Serve(args) => {
+            // Here the process has one thread, as that needs.
+            let sockets = Sockets::handed_over().map_err(serve::failure)?;
+            block_on(serve::run(args, sockets))
+        }
+        Command::Policy(args) => policy::run(args, output),
+        Command::Purge(args) => block_on(purge::run(args, output)),
+        Command::Reload(args) => block_on(reload::run(args, output)),
+        Command::Record(args) => block_on(record::run(args, output)),
+        Command::Replay(args) => replay::run(&args, output),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(args, output),
     }
 }
 

@@ -23,24 +23,23 @@ mod workload;
 
 use std::time::Duration;
 
-use anyhow::ensure;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
 use board::Board;
 use screen::Screen;
 use stage::{Stage, Watch};
-use summary::{Summary, SwapSummary};
+use summary::SwapSummary;
 
-use crate::stdout::say;
+pub use summary::Summary;
 
 /// How the demo runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// How many seconds the demo lasts; with none it runs until a key or a signal ends it.
     pub seconds: Option<u64>,
-    /// Whether standard output gets the summary as JSON, and nothing else.
-    pub json: bool,
+    /// Whether progress is told on standard error, and standard output is left to the caller.
+    pub quiet: bool,
 }
 
 /// Time between two pictures.
@@ -52,34 +51,26 @@ const SWAP_AFTER: Duration = Duration::from_secs(30);
 /// The longest of the windows before and after the swap that are compared.
 const WINDOW_MAX: Duration = Duration::from_secs(10);
 
-/// Runs the demo until its time is over, or a key or a signal ends it; then prints a summary. Its data is in a
-/// temporary directory, which is removed.
+/// Runs the demo until its time is over, or a key or a signal ends it; returns a summary. Its data is in a temporary
+/// directory, which is removed.
 ///
 /// # Errors
-/// When the demo can't be set up, when a request failed, or when the counts of visitors, gateway and origin don't
-/// agree.
-pub async fn run(options: Options) -> anyhow::Result<()> {
+/// When the demo can't be set up or goes on no longer. What the summary says may be a failure too: see
+/// [`Summary::check`].
+pub async fn run(options: Options) -> anyhow::Result<Summary> {
     let stage = Stage::set().await?;
     let mut board = Board::new(stage.listen(), stage.admin()?, options.seconds);
     let played = play(options, &mut board, stage.watch()).await;
     let (last, watch) = stage.clear().await?;
     played?;
-    let summary = Summary::of(&last, watch.through.percentiles(), board.swap);
-    if options.json {
-        say(serde_json::to_string_pretty(&summary)?)?;
-    } else {
-        say(&summary)?;
-    }
-    ensure!(summary.failed_requests == 0, "{} of {} requests failed", summary.failed_requests, summary.requests);
-    ensure!(summary.reconciliation.balanced, "the counts of visitors, gateway and origin don't agree");
-    Ok(())
+    Ok(Summary::of(&last, watch.through.percentiles(), board.swap))
 }
 
 /// Shows the demo until its end, and swaps the policy half way.
 async fn play(options: Options, board: &mut Board, watch: &Watch) -> anyhow::Result<()> {
     let half = options.seconds.map_or(SWAP_AFTER, |seconds| Duration::from_secs(seconds) / 2);
     let window = window(options.seconds);
-    let mut screen = Screen::open(options.json)?;
+    let mut screen = Screen::open(options.quiet)?;
     board.tell(format!("gateway on http://{}, admin API on http://{}", board.listen, board.admin));
     board.tell(board.try_it());
     let mut ticks = tokio::time::interval(TICK);

@@ -32,6 +32,14 @@ pub enum StartError {
         /// The setting and the flag that choose the address.
         setting: &'static str,
     },
+    /// A socket that another program opened can't be listened at.
+    #[error("the socket {name:?} was handed over, and can't be used: {reason}")]
+    Socket {
+        /// The name of the socket.
+        name: String,
+        /// Why the socket can't be used, and what to do.
+        reason: String,
+    },
     /// The address can't be listened at.
     #[error("can't listen at {address}: {reason}; choose another address with {setting}")]
     Listen {
@@ -98,6 +106,6 @@ impl From<EngineError> for StartError {
 impl StartError {
     /// Whether the settings are at fault, rather than what was found at the start.
     pub const fn is_config(&self) -> bool {
-        matches!(self, Self::Config(_) | Self::Settings(_) | Self::Forgetful { .. })
+        matches!(self, Self::Config(_) | Self::Settings(_) | Self::Forgetful { .. } | Self::Socket { .. })
     }
 }

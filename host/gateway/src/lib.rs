@@ -37,13 +37,15 @@ mod reload;
 pub mod replay;
 mod room;
 mod server;
+mod sockets;
 pub mod stdout;
 mod tenants;
 
 pub use self::config::{ConfigError, GatewayConfig};
 pub use self::error::StartError;
 pub use self::reload::{ReadSettings, ReloadError, Reloaded};
-pub use self::server::{Gateway, check, start, start_reloading};
+pub use self::server::{Gateway, check, start, start_on};
+pub use self::sockets::Sockets;
 pub use self::tenants::KeptError;
 
 // How fuzz targets and tests measure that work grows in proportion to its input.

@@ -132,20 +132,29 @@ impl Peer {
     }
 }
 
-/// An address that is bound, and not served yet.
+/// An address that is listened at, and not served yet.
 pub(super) struct Listener {
     socket: TcpListener,
     address: SocketAddr,
 }
 
 impl Listener {
-    /// Binds an address; errors name `setting` as what chooses the address.
-    pub(super) async fn bind(address: SocketAddr, setting: &'static str) -> Result<Self, StartError> {
+    /// Takes over a socket that listens already or, where there is none, binds an address; errors name `setting` as what
+    /// chooses the address.
+    pub(super) async fn open(
+        socket: Option<std::net::TcpListener>,
+        address: SocketAddr,
+        setting: &'static str,
+    ) -> Result<Self, StartError> {
         let failed = |error: std::io::Error| match error.kind() {
             std::io::ErrorKind::AddrInUse => StartError::InUse { address, setting },
             _ => StartError::Listen { address, reason: error.to_string(), setting },
         };
-        let socket = TcpListener::bind(address).await.map_err(failed)?;
+        let socket = match socket {
+            Some(socket) => socket.set_nonblocking(true).and_then(|()| TcpListener::from_std(socket)),
+            None => TcpListener::bind(address).await,
+        };
+        let socket = socket.map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
         Ok(Self { socket, address })
     }

@@ -22,6 +22,7 @@ use crate::front::{Front, FrontSettings};
 use crate::listen::{Bounds, Listener, Running};
 use crate::reload::{ReadSettings, ReloadError, Reloaded, Reloads};
 use crate::room::{KEPT_STREAMS, Rooms};
+use crate::sockets::Sockets;
 use crate::{admin, assemble, ready};
 
 /// A gateway that runs. Dropped without [`Gateway::shutdown`] it stops at once.
@@ -45,26 +46,29 @@ pub struct Gateway {
 /// # Errors
 /// When the gateway can't work as configured: one sentence with what to do.
 pub async fn start(config: GatewayConfig) -> Result<Gateway, StartError> {
-    start_with(config, None).await
+    start_on(config, Sockets::default(), None).await
 }
 
-/// Like [`start`], with settings that `read` can read again: [`Gateway::reload`] and `POST /reload` apply what has changed.
+/// As [`start`], at sockets that listen already; an address is bound where there is none for it. With `read` the settings can
+/// be read again: [`Gateway::reload`] and `POST /reload` apply what has changed.
 ///
 /// # Errors
-/// As [`start`].
-pub async fn start_reloading(config: GatewayConfig, read: Arc<ReadSettings>) -> Result<Gateway, StartError> {
-    start_with(config, Some(read)).await
-}
-
-async fn start_with(config: GatewayConfig, read: Option<Arc<ReadSettings>>) -> Result<Gateway, StartError> {
+/// As [`start`]; and where a socket can't be used with these settings.
+pub async fn start_on(
+    mut config: GatewayConfig,
+    sockets: Sockets,
+    read: Option<Arc<ReadSettings>>,
+) -> Result<Gateway, StartError> {
+    sockets.settle(&mut config)?;
+    let read = read.map(|read| sockets.settled(&config, read));
     let mut ready = ready::ready(config).await?;
     let (config, file, token) = (ready.config.clone(), ready.file.clone(), ready.token.take());
     for note in config.notes() {
         tracing::warn!("{note}");
     }
-    let clients = Listener::bind(config.gateway.listen, "gateway.listen or --listen").await?;
+    let clients = Listener::open(sockets.gateway, config.gateway.listen, "gateway.listen or --listen").await?;
     let operators = match config.admin.enabled {
-        true => Some(Listener::bind(config.admin.listen, "admin.listen or --admin").await?),
+        true => Some(Listener::open(sockets.admin, config.admin.listen, "admin.listen or --admin").await?),
         false => None,
     };
     let (rooms, budget) = (ready.operators.clone(), Arc::clone(&ready.budget));

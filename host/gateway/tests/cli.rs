@@ -60,7 +60,7 @@ fn what_is_wrong_is_said_in_one_sentence_and_with_a_code() {
     one_sentence(&["policy", "check", "/no/such.wasm"], 2, "can't read the component /no/such.wasm");
     one_sentence(&["policy", "list", "--admin", "http://127.0.0.1:1"], 1, "is a gateway running there?");
     let trace = file("trace.csv", "time,key,size\n1,1,1\n2,1,1\n");
-    check(&["replay", "--trace", &trace, "--policy", "lru,no-such"], 1, "no-such: there is no stock eviction policy");
+    check(&["replay", "--trace", &trace, "--policy", "lru,no-such"], 2, "no-such: there is no stock eviction policy");
     let said = sandbar(&["replay", "--trace", &trace, "--policy", "lru,no-such"]);
     assert!(said.stdout.is_empty(), "a wrong policy is told before the first has run");
     check(&["purge", "--admin", "http://127.0.0.1:1"], 2, "--everything");

@@ -4,11 +4,12 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
+use serde_json::json;
 
 use super::settings::{SettingsArgs, unread_variables};
-use super::{Failure, block_on};
-use crate::config::DEFAULT_TOML;
-use crate::stdout::{Stdout, say};
+use super::{Failure, Output, block_on};
+use crate::config::{DEFAULT_TOML, GatewayConfig};
+use crate::stdout::Stdout;
 
 /// Arguments of `sandbar config`.
 #[derive(Debug, Args)]
@@ -21,20 +22,23 @@ pub(super) struct ConfigArgs {
     settings: SettingsArgs,
 }
 
-pub(super) fn run(args: ConfigArgs) -> Result<(), Failure> {
+pub(super) fn run(args: ConfigArgs, output: Output) -> Result<(), Failure> {
     match args.check {
-        Some(file) => block_on(check(file, args.settings)),
-        None => Ok(Stdout.write_all(DEFAULT_TOML.as_bytes())?),
+        Some(file) => block_on(check(file, args.settings, output)),
+        // As text they come with their comments, and so without the library's line end.
+        None if output == Output::Text => Ok(Stdout.write_all(DEFAULT_TOML.as_bytes())?),
+        None => Ok(output.answer(&GatewayConfig::default(), String::new)?),
     }
 }
 
-async fn check(file: PathBuf, settings: SettingsArgs) -> Result<(), Failure> {
+async fn check(file: PathBuf, settings: SettingsArgs, output: Output) -> Result<(), Failure> {
     let config = settings.into_config(Some(&file))?;
-    let (notes, tenants) = (config.notes(), config.tenants.len());
+    let tenants = config.tenants.len();
+    let notes: Vec<String> = config.notes().into_iter().chain(unread_variables()).collect();
     crate::check(config).await.map_err(super::serve::failure)?;
-    for note in notes.into_iter().chain(unread_variables()) {
-        super::tell(format_args!("note: {note}"));
-    }
-    say(format_args!("{} is fine: {tenants} tenants", file.display()))?;
+    output.notes(&notes);
+    let file = file.display().to_string();
+    let answer = json!({ "file": file, "fine": true, "tenants": tenants, "notes": notes });
+    output.answer(&answer, || format!("{file} is fine: {tenants} tenants"))?;
     Ok(())
 }

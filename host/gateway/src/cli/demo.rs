@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::Failure;
+use super::{Failure, Output};
 use crate::demo::{self, Options};
 
 /// Arguments of `sandbar demo`.
@@ -11,12 +11,10 @@ pub(super) struct DemoArgs {
     /// End after this many seconds [default: run until q or Ctrl-C].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     seconds: Option<u64>,
-    /// Print the summary as JSON; progress is told on standard error.
-    #[arg(long)]
-    json: bool,
 }
 
-pub(super) async fn run(args: DemoArgs) -> Result<(), Failure> {
-    let DemoArgs { seconds, json } = args;
-    Ok(demo::run(Options { seconds, json }).await?)
+pub(super) async fn run(args: DemoArgs, output: Output) -> Result<(), Failure> {
+    let summary = demo::run(Options { seconds: args.seconds, quiet: output == Output::Json }).await?;
+    output.answer(&summary, || summary.to_string())?;
+    Ok(summary.check()?)
 }

@@ -4,9 +4,8 @@ use clap::{Args, ValueEnum};
 use http::Method;
 use serde_json::{Value, json};
 
-use super::Failure;
 use super::admin_client::{AdminArgs, segment};
-use crate::stdout::say;
+use super::{Failure, Output};
 
 /// Arguments of `sandbar purge`.
 #[derive(Debug, Args)]
@@ -46,7 +45,7 @@ enum Mode {
     Soft,
 }
 
-pub(super) async fn run(args: PurgeArgs) -> Result<(), Failure> {
+pub(super) async fn run(args: PurgeArgs, output: Output) -> Result<(), Failure> {
     let mode = match args.mode {
         Mode::Hard => "hard",
         Mode::Soft => "soft",
@@ -59,12 +58,16 @@ pub(super) async fn run(args: PurgeArgs) -> Result<(), Failure> {
     let purges: Value = urls.chain(keys).chain(prefixes).chain(everything).collect();
     let path = format!("/tenants/{}/purge", segment(&args.tenant));
     let report = args.admin.client()?.send_json(Method::POST, &path, &purges).await?;
+    output.answer(&report, || text(&report))?;
+    Ok(())
+}
+
+fn text(report: &Value) -> String {
     match report["pending"].as_u64() {
-        Some(0) | None => say("purged")?,
-        Some(pending) => say(format_args!(
+        Some(0) | None => "purged".to_owned(),
+        Some(pending) => format!(
             "purged here; {pending} purges are not recorded for other nodes yet ({}), they follow as soon as that works",
             report["reason"].as_str().unwrap_or("no reason given")
-        ))?,
+        ),
     }
-    Ok(())
 }

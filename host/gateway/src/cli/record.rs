@@ -11,10 +11,10 @@ use clap::Args;
 use http::Method;
 use http_body_util::BodyExt;
 use sandbar::body::Body;
+use serde_json::json;
 
-use super::Failure;
 use super::admin_client::{AdminArgs, segment};
-use crate::stdout::say;
+use super::{Failure, Output};
 
 /// Arguments of `sandbar record`.
 #[derive(Debug, Args)]
@@ -48,7 +48,7 @@ impl std::str::FromStr for Sample {
     }
 }
 
-pub(super) async fn run(args: RecordArgs) -> Result<(), Failure> {
+pub(super) async fn run(args: RecordArgs, output: Output) -> Result<(), Failure> {
     let mut file = TraceFile::create(&args.out).map_err(Failure::usage)?;
     let client = args.admin.client_for(Duration::from_secs(args.seconds + 90))?;
     let (tenant, seconds, sample) = (segment(&args.tenant), args.seconds, args.sample.0);
@@ -58,10 +58,12 @@ pub(super) async fn run(args: RecordArgs) -> Result<(), Failure> {
     let end = receive(content, &mut file).await;
     let rows = file.rows;
     file.finish().with_context(|| format!("can't write {}", args.out.display()))?;
-    match end? {
-        Some(dropped) => say(format_args!("{rows} requests recorded, {dropped} dropped"))?,
-        None => say(format_args!("{rows} requests recorded until it was interrupted"))?,
-    }
+    let (file, dropped) = (args.out.display().to_string(), end?);
+    let answer = json!({ "file": file, "recorded": rows, "dropped": dropped, "interrupted": dropped.is_none() });
+    output.answer(&answer, || match dropped {
+        Some(dropped) => format!("{rows} requests recorded, {dropped} dropped"),
+        None => format!("{rows} requests recorded until it was interrupted"),
+    })?;
     Ok(())
 }
 

@@ -4,10 +4,9 @@ use clap::Args;
 use http::Method;
 use serde_json::Value;
 
-use super::Failure;
 use super::admin_client::AdminArgs;
+use super::{Failure, Output};
 use crate::reload::Reloaded;
-use crate::stdout::say;
 
 /// Arguments of `sandbar reload`.
 #[derive(Debug, Args)]
@@ -16,9 +15,9 @@ pub(super) struct ReloadArgs {
     admin: AdminArgs,
 }
 
-pub(super) async fn run(args: ReloadArgs) -> Result<(), Failure> {
+pub(super) async fn run(args: ReloadArgs, output: Output) -> Result<(), Failure> {
     let answer = args.admin.client()?.send_json(Method::POST, "/reload", &Value::Null).await?;
     let reloaded: Reloaded = serde_json::from_value(answer)?;
-    say(reloaded)?;
+    output.answer(&reloaded, || reloaded.to_string())?;
     Ok(())
 }

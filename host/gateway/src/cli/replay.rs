@@ -6,6 +6,7 @@ use anyhow::Context;
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use sandbar_memory::ENTRY_OVERHEAD_BYTES;
 
+use super::{Failure, Output};
 use crate::replay::{self, Capacity, PolicyChoice, Replay, ReplayError, Row, Trace, Unit};
 use crate::stdout::say;
 
@@ -48,10 +49,6 @@ pub(super) struct ReplayArgs {
         help = format!("What an entry is charged beside its size, in bytes; production has {ENTRY_OVERHEAD_BYTES}"))]
     entry_overhead: u64,
 
-    /// Print one JSON object a line.
-    #[arg(long)]
-    json: bool,
-
     /// Draw the miss-ratio curves into this file.
     #[arg(long, value_name = "OUT.svg")]
     plot: Option<PathBuf>,
@@ -61,9 +58,9 @@ pub(super) struct ReplayArgs {
 ///
 /// # Errors
 /// When the trace can't be read, or a policy can't be bound or fails.
-pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<()> {
-    let plot = args.plot.as_deref().map(Plot::begin).transpose()?;
-    let trace = read(args)?;
+pub(super) fn run(args: &ReplayArgs, output: Output) -> Result<(), Failure> {
+    let plot = args.plot.as_deref().map(Plot::begin).transpose().map_err(Failure::Usage)?;
+    let trace = read(args).map_err(Failure::Usage)?;
     let replay = Replay {
         shards: args.shards as usize,
         read_buffer_len: args.batch as usize,
@@ -71,19 +68,18 @@ pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<()> {
         entry_overhead_bytes: args.entry_overhead,
         ..Replay::default()
     };
-    let policies = policies(args, &replay)?;
+    let policies = policies(args, &replay).map_err(failure)?;
     let runs = policies.len() * args.capacity.len();
     let bar = bar("{msg:24!} {wide_bar} {percent}% {speed} {eta}", (runs * trace.requests().len()) as u64);
     let mut rows = Vec::with_capacity(runs);
-    if !args.json {
+    if output == Output::Text {
         say(heading(&trace, args.unit))?;
     }
     for policy in &policies {
         for capacity in &args.capacity {
             bar.set_message(policy.name().to_owned());
             let row = replay.run(&trace, policy, args.unit, *capacity, &mut |requests| bar.inc(requests))?;
-            let line = if args.json { serde_json::to_string(&row)? } else { line(&row) };
-            bar.suspend(|| say(line))?;
+            bar.suspend(|| output.part(&row, || line(&row)))?;
             rows.push(row);
         }
     }
@@ -93,6 +89,11 @@ pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<()> {
         plot.draw(&title, &rows)?;
     }
     Ok(())
+}
+
+/// A policy that can't be bound is named wrongly; all else happens in the replay.
+fn failure(error: ReplayError) -> Failure {
+    if matches!(error, ReplayError::Bind { .. }) { Failure::usage(error) } else { Failure::Runtime(error.into()) }
 }
 
 /// The file of the plot, opened before the replay so that a path that can't be written is told before hours of

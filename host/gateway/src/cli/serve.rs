@@ -9,10 +9,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::output::tell;
 use super::settings::{SettingsArgs, unread_variables};
-use super::{Failure, tell};
-use crate::config::{GatewayConfig, LogConfig, LogFilter, LogFormat};
-use crate::{Gateway, StartError};
+use super::{Failure, service_manager};
+use crate::config::{LogConfig, LogFilter, LogFormat};
+use crate::{Gateway, ReadSettings, Sockets, StartError};
 
 /// Arguments of `sandbar serve`. They take precedence over the file.
 #[derive(Debug, Args)]
@@ -24,7 +25,7 @@ pub(super) struct ServeArgs {
     settings: SettingsArgs,
 }
 
-pub(super) async fn run(args: ServeArgs) -> Result<(), Failure> {
+pub(super) async fn run(args: ServeArgs, sockets: Sockets) -> Result<(), Failure> {
     let config = args.settings.clone().into_config(args.config.as_deref())?;
     let set_level = start_log(&config.log);
     for note in unread_variables() {
@@ -33,12 +34,13 @@ pub(super) async fn run(args: ServeArgs) -> Result<(), Failure> {
     // Signals are listened for before the start, so that none is lost that comes meanwhile.
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut hang_up = signal(SignalKind::hangup())?;
-    let gateway = start(args, config).await.map_err(failure)?;
+    let gateway = crate::start_on(config, sockets, reader(args)).await.map_err(failure)?;
     gateway.on_change(move |config| set_level(&config.log.level));
     tell(format_args!("Listening at http://{}.", gateway.listen_addr()));
     if let Some(admin) = gateway.admin_addr() {
         tell(format_args!("Dashboard and admin API at http://{admin}."));
     }
+    service_manager::ready();
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
@@ -46,6 +48,7 @@ pub(super) async fn run(args: ServeArgs) -> Result<(), Failure> {
             _ = hang_up.recv() => reload(&gateway).await,
         }
     }
+    service_manager::stopping();
     let grace = gateway.settings().limits.grace.get();
     tell(format_args!("Stopping: requests under way have {} s; a second signal stops at once.", grace.as_secs()));
     tokio::select! {
@@ -60,16 +63,13 @@ pub(super) async fn run(args: ServeArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Starts a gateway; where there is a file, one that can read it again.
-async fn start(args: ServeArgs, config: GatewayConfig) -> Result<Gateway, StartError> {
-    let Some(file) = args.config else { return crate::start(config).await };
-    let read = move || {
-        let said = |failure| match failure {
-            Failure::Usage(error) | Failure::Runtime(error) => format!("{error:#}"),
-        };
-        args.settings.clone().into_config(Some(&file)).map_err(said)
+/// Reads the settings again; none where they came from no file.
+fn reader(args: ServeArgs) -> Option<Arc<ReadSettings>> {
+    let file = args.config?;
+    let said = |failure| match failure {
+        Failure::Usage(error) | Failure::Runtime(error) => format!("{error:#}"),
     };
-    crate::start_reloading(config, Arc::new(read)).await
+    Some(Arc::new(move || args.settings.clone().into_config(Some(&file)).map_err(said)))
 }
 
 /// Reads the settings again because of a SIGHUP, and tells what became of it.

@@ -14,17 +14,17 @@ use crate::stdout::Stdout;
 pub(super) enum Screen {
     /// A terminal, redrawn with every picture.
     Live(DefaultTerminal),
-    /// A line a second, and each event once; on standard error where standard output is for the JSON summary.
+    /// A line a second, and each event once; on standard error where standard output is the caller's.
     Lines { to_stderr: bool, told: usize, second: u64 },
 }
 
 impl Screen {
-    /// Opens the terminal if standard output is one and is not needed for JSON, else lines.
-    pub(super) fn open(json: bool) -> std::io::Result<Self> {
-        if !json && std::io::stdout().is_terminal() {
+    /// Opens the terminal if standard output is one and may be used, else lines; `quiet` leaves it to the caller.
+    pub(super) fn open(quiet: bool) -> std::io::Result<Self> {
+        if !quiet && std::io::stdout().is_terminal() {
             return Ok(Self::Live(ratatui::try_init()?));
         }
-        Ok(Self::Lines { to_stderr: json, told: 0, second: 0 })
+        Ok(Self::Lines { to_stderr: quiet, told: 0, second: 0 })
     }
 
     /// Shows the present state of the board.

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use anyhow::ensure;
 use serde::Serialize;
 
 use super::film::{Figures, Picture};
 use super::load::Percentiles;
 
-/// The summary. Ratios are from 0 to 1.
+/// The summary of a demo. Ratios are from 0 to 1.
 #[derive(Debug, Serialize)]
-pub(super) struct Summary {
+pub struct Summary {
     pub(super) seconds: f64,
     /// Requests that the visitors made through the gateway.
     pub(super) requests: u64,
@@ -167,6 +168,16 @@ impl Summary {
             reconciliation,
             process_bytes: last.process_bytes,
         }
+    }
+
+    /// Checks that the demo went as it promises.
+    ///
+    /// # Errors
+    /// When a request failed, or the counts of visitors, gateway and origin don't agree.
+    pub fn check(&self) -> anyhow::Result<()> {
+        ensure!(self.failed_requests == 0, "{} of {} requests failed", self.failed_requests, self.requests);
+        ensure!(self.reconciliation.balanced, "the counts of visitors, gateway and origin don't agree");
+        Ok(())
     }
 }
 

@@ -9,11 +9,11 @@ use serde::Deserialize;
 use super::cargo::{FEATURES, PROFILE};
 use super::{BuildError, read};
 
-/// The digest of a policy crate's sources, in hexadecimal: its own files, those of the guest crate and of the contract,
-/// the locked versions of what they depend on, the profile and the features.
+/// The digest of a policy crate's sources, in hexadecimal: its own files, those of the guest crate with the contract in
+/// it, the locked versions of what they depend on, the profile and the features.
 pub(super) fn digest(root: &Path, dir: &Path, package: &str) -> Result<String, BuildError> {
     let mut files = Vec::new();
-    for tree in [dir.to_owned(), root.join("guest"), root.join("wit/0.1.0")] {
+    for tree in [dir.to_owned(), root.join("guest")] {
         collect(&tree, &mut files)?;
     }
     files.sort();

@@ -27,7 +27,7 @@ pub(super) const CONTRACT: Contract = Contract {
 
 mod freshness_world {
     wasmtime::component::bindgen!({
-        path: "../../wit/0.1.0",
+        path: "wit/0.1.0",
         world: "freshness-policy",
         ownership: Borrowing { duplicate_if_necessary: true },
     });
@@ -35,7 +35,7 @@ mod freshness_world {
 
 mod eviction_world {
     wasmtime::component::bindgen!({
-        path: "../../wit/0.1.0",
+        path: "wit/0.1.0",
         world: "eviction-policy",
         ownership: Borrowing { duplicate_if_necessary: true },
         with: { "sandbar:policy/log": super::freshness_world::sandbar::policy::log },
@@ -44,7 +44,7 @@ mod eviction_world {
 
 mod invalidation_world {
     wasmtime::component::bindgen!({
-        path: "../../wit/0.1.0",
+        path: "wit/0.1.0",
         world: "invalidation-policy",
         ownership: Borrowing { duplicate_if_necessary: true },
         with: { "sandbar:policy/log": super::freshness_world::sandbar::policy::log },

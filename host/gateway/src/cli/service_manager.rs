@@ -1,0 +1,20 @@
+//! Tells the service manager (systemd with `Type=notify`, `sd_notify(3)`) how far the gateway is. Where none listens
+//! (`NOTIFY_SOCKET` is not set), nothing is told.
+
+use sd_notify::NotifyState;
+
+/// The gateway answers requests.
+pub(super) fn ready() {
+    notify(&NotifyState::Ready);
+}
+
+/// The gateway begins to stop.
+pub(super) fn stopping() {
+    notify(&NotifyState::Stopping);
+}
+
+fn notify(state: &NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(std::slice::from_ref(state)) {
+        tracing::warn!(%error, "could not tell the service manager {state}; it may take this gateway for one that hangs");
+    }
+}

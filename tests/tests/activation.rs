@@ -1,0 +1,127 @@
+//! A gateway that a service manager starts: it takes the sockets that systemd opened for it, and tells when it is ready
+//! and when it stops. `systemd-socket-activate` plays systemd; where it is not installed the tests are skipped, and say
+//! so.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+use std::io::Read;
+use std::net::SocketAddr;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::Signal;
+use sandbar_tests::client::Client;
+use sandbar_tests::origin::{Origin, Reply};
+use sandbar_tests::ports::free_port;
+use sandbar_tests::process::Process;
+use sandbar_tests::wait::found;
+use tokio::net::{TcpStream, UdpSocket};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_sandbar-node");
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A command that opens a socket of this kind at each of these ports, waits for a client, and then runs the gateway with
+/// them under these names.
+fn activated(kind: Option<&str>, ports: &[u16], names: &str) -> Option<Command> {
+    let mut activate = Command::new("systemd-socket-activate");
+    if activate.arg("--version").stdout(Stdio::null()).status().is_err() {
+        eprintln!("SKIPPED: systemd-socket-activate is not installed");
+        return None;
+    }
+    let mut activate = Command::new("systemd-socket-activate");
+    activate.args(kind);
+    for port in ports {
+        activate.arg("--listen").arg(format!("127.0.0.1:{port}"));
+    }
+    activate.arg(format!("--fdname={names}")).arg("--setenv=NOTIFY_SOCKET").arg(PROGRAM);
+    Some(activate)
+}
+
+fn serve(command: &mut Command, origin: &str, data: &Path) -> Process {
+    command.args(["serve", "--origin", origin, "--l2", "none", "--data-dir"]).arg(data);
+    Process::new(command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+}
+
+/// A client whose first connection is accepted once the sockets are there.
+async fn connect(port: u16) -> Client {
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    found("the socket listens", async || TcpStream::connect(address).await.ok()).await;
+    Client::new(address, "shop.test")
+}
+
+/// Where the gateway tells a service manager how far it is.
+struct Manager {
+    socket: UnixDatagram,
+}
+
+impl Manager {
+    fn listen(path: &Path) -> Self {
+        let socket = UnixDatagram::bind(path).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self { socket }
+    }
+
+    fn told(&self) -> String {
+        let mut bytes = [0; 256];
+        let length = self.socket.recv(&mut bytes).unwrap();
+        String::from_utf8_lossy(&bytes[..length]).trim_end().to_owned()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sockets_of_systemd_are_taken_instead_of_addresses_and_it_is_told_of_the_start_and_the_stop() {
+    let (gateway, admin) = (free_port().unwrap(), free_port().unwrap());
+    // In the other order than the program names them.
+    let Some(mut command) = activated(None, &[admin, gateway], "admin:gateway") else { return };
+    let origin = Origin::start(|_| Reply::ok("hello").field("cache-control", "max-age=60")).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let manager = Manager::listen(&dir.path().join("notify"));
+    command.env("NOTIFY_SOCKET", dir.path().join("notify"));
+    let mut process = serve(&mut command, &origin.url(), dir.path());
+
+    let mut client = connect(gateway).await;
+    assert_eq!(client.get("/").await.unwrap().text(), "hello");
+    assert_eq!(manager.told(), "READY=1");
+    assert_eq!(connect(admin).await.get("/readyz").await.unwrap().status, 200);
+    process.signal(Signal::TERM).unwrap();
+    assert_eq!(manager.told(), "STOPPING=1");
+    assert!(process.wait(PATIENCE).await.unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_that_nobody_would_answer_at_is_refused() {
+    for (kind, name, part) in [
+        (None, "http", "write FileDescriptorName=gateway"),
+        (Some("--datagram"), "gateway", "it is no TCP socket that listens"),
+        (None, "admin", "admin.enabled is false"),
+    ] {
+        let port = free_port().unwrap();
+        let Some(mut command) = activated(kind, &[port], name) else { return };
+        let dir = tempfile::tempdir().unwrap();
+        let settings = dir.path().join("sandbar.toml");
+        std::fs::write(&settings, "[admin]\nenabled = false\n[[tenant]]\norigin = \"http://127.0.0.1:1\"\n").unwrap();
+        command.args(["serve", "--config"]).arg(&settings).stdin(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut stderr = child.stderr.take().unwrap();
+        let mut process = Process::new(child);
+        let ended = found("a client has it started, and it ends", async || {
+            knock(kind, port).await;
+            process.ended()
+        });
+        assert_eq!(ended.await.code(), Some(2));
+        let mut said = String::new();
+        stderr.read_to_string(&mut said).unwrap();
+        assert!(said.contains(&format!("the socket {name:?} was handed over")) && said.contains(part), "{said}");
+    }
+}
+
+/// Comes as a client; whether anybody is there yet does not matter.
+async fn knock(kind: Option<&str>, port: u16) {
+    if kind.is_none() {
+        drop(TcpStream::connect(("127.0.0.1", port)).await);
+    } else if let Ok(socket) = UdpSocket::bind("127.0.0.1:0").await {
+        let _ = socket.send_to(b"hello", ("127.0.0.1", port)).await;
+    }
+}
