@@ -4,6 +4,7 @@
 
 #[cfg(feature = "redis")]
 mod listener;
+mod provenance;
 mod route;
 mod tenants;
 
@@ -18,6 +19,7 @@ use sandbar_http::purge::Purge;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+pub use self::provenance::Provenance;
 use self::tenants::Tenants;
 pub use crate::cached::Cached;
 use crate::collapse::fetch::Fetches;

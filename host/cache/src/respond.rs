@@ -49,14 +49,19 @@ impl Answered {
 pub(crate) struct Answer {
     pub(crate) response: Response<Body>,
     pub(crate) outcome: Outcome,
+    /// The word in `detail` of `Cache-Status`.
+    pub(crate) detail: Option<&'static str>,
     pub(crate) source: Source,
+    /// The tier that the stored response was found in; `None` where none was.
+    pub(crate) tier: Option<&'static str>,
     /// Bytes of content that are sent from a stored response.
     pub(crate) stored_bytes: u64,
 }
 
 impl Answer {
     fn new(response: Response<Body>, answered: Answered, source: Source) -> Self {
-        Self { response, outcome: answered.outcome, source, stored_bytes: 0 }
+        let Answered { outcome, detail } = answered;
+        Self { response, outcome, detail, source, tier: None, stored_bytes: 0 }
     }
 
     /// The same answer, counted under another source.
@@ -74,11 +79,11 @@ pub(crate) fn found(
     source: Source,
     now: Timestamp,
 ) -> Answer {
-    let (found, stored) = (leave.what(), leave.what().stored());
+    let (found, stored, tier) = (leave.what(), leave.what().stored(), Some(leave.what().tier()));
     let mut fields = downstream(request, &stored.fields, Some(stored.age(now)));
     mark(request, &mut fields, answered, Some((stored, now)));
     if precondition(stored, &request.head()) == Precondition::NotModified {
-        return Answer::new(not_modified(fields), answered, source);
+        return Answer { tier, ..Answer::new(not_modified(fields), answered, source) };
     }
     let response = if stored.status == StatusCode::PARTIAL_CONTENT {
         part(request, found.cached(), stored, fields)
@@ -86,7 +91,7 @@ pub(crate) fn found(
         selected(request, stored, stored.body.to_send(), fields)
     };
     let stored_bytes = http_body::Body::size_hint(response.body()).exact().unwrap_or(0);
-    Answer { stored_bytes, ..Answer::new(response, answered, source) }
+    Answer { tier, stored_bytes, ..Answer::new(response, answered, source) }
 }
 
 /// Serves a response while it arrives: as it came to the request that caused the fetch, as it will be stored to others.

@@ -5,6 +5,7 @@ mod check;
 pub mod class;
 pub mod config;
 pub mod counters;
+pub mod latency;
 pub mod tunnels;
 pub mod versions;
 

@@ -5,7 +5,7 @@
 //! | `GET /` | the dashboard |
 //! | `GET /healthz`, `GET /readyz` | whether the process runs; whether it takes requests. Without token |
 //! | `GET /stats` | everything the dashboard shows |
-//! | `GET /metrics` | OpenMetrics text |
+//! | `GET /metrics` | OpenMetrics or the older text of Prometheus, as `Accept` says |
 //! | `GET /tenants`, `GET /tenants/{tenant}` | counters, memory, policies |
 //! | `GET /tenants/{tenant}/policies`, `GET …/policies/{role}` | the bound policies |
 //! | `PUT /tenants/{tenant}/policies/{role}` | binds a component (`application/wasm`) or a stock policy (JSON) |
@@ -32,7 +32,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware;
 use axum::response::{Html, IntoResponse};
 use axum::routing::{delete, get, post, put};
@@ -42,8 +42,9 @@ use sandbar::tenant::Tenant;
 use serde_json::json;
 
 use self::error::Refused;
-use super::config::{Scheme, Secret};
-use super::metrics;
+use super::access::AccessLog;
+use super::config::{GatewayConfig, Scheme, Secret};
+use super::metrics::{Form, Metrics};
 
 /// The dashboard: one HTML page with its style and script inside.
 const DASHBOARD: &str = include_str!("admin/dashboard.html");
@@ -53,6 +54,8 @@ pub(super) struct Admin {
     cache: Cache,
     scheme: Scheme,
     token: Option<Secret>,
+    metrics: Metrics,
+    access: Option<Arc<AccessLog>>,
     /// The longest content of a request, in bytes.
     body_bytes_max: u64,
     ready: AtomicBool,
@@ -60,9 +63,22 @@ pub(super) struct Admin {
 }
 
 impl Admin {
-    pub(super) fn new(cache: Cache, scheme: Scheme, token: Option<Secret>, body_bytes_max: u64) -> Self {
-        let started = cache.clock().monotonic();
-        Self { cache, scheme, token, body_bytes_max, ready: AtomicBool::new(true), started }
+    pub(super) fn new(
+        cache: Cache,
+        config: &GatewayConfig,
+        token: Option<Secret>,
+        access: Option<Arc<AccessLog>>,
+    ) -> Self {
+        Self {
+            scheme: config.gateway.scheme,
+            token,
+            metrics: Metrics::new(config.admin.metrics_tenants_max.as_usize()),
+            access,
+            body_bytes_max: config.limits.admin_body_max.bytes(),
+            ready: AtomicBool::new(true),
+            started: cache.clock().monotonic(),
+            cache,
+        }
     }
 
     /// Makes `/readyz` answer 503 from now on.
@@ -127,9 +143,10 @@ async fn ready(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
     }
 }
 
-async fn exposition(State(admin): State<Arc<Admin>>) -> Result<impl IntoResponse, Refused> {
-    let text = metrics::text(&admin.cache).map_err(|error| {
+async fn exposition(State(admin): State<Arc<Admin>>, fields: HeaderMap) -> Result<impl IntoResponse, Refused> {
+    let form = Form::wanted(&fields);
+    let text = admin.metrics.text(&admin.cache, admin.access.as_deref(), form).map_err(|error| {
         Refused::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the metrics can't be written: {error}"))
     })?;
-    Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text))
+    Ok(([(header::CONTENT_TYPE, form.content_type()), (header::VARY, "accept")], text))
 }

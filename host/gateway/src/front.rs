@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::uri::{PathAndQuery, Scheme};
+use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use sandbar::body::{self, Body, Whole};
 use sandbar::cache::{CACHE, Cache};
@@ -16,6 +16,7 @@ use sandbar_http::semantics::CacheStatus;
 use sandbar_http::semantics::cache_status::Outcome;
 use sandbar_http::semantics::request::{Ambiguous, check_framing};
 
+use super::access::{AccessLog, Answered, Logged};
 use super::first_chunk::{NoFirstChunk, begun};
 use super::listen::Peer;
 use super::room::{RequestCharge, Sending};
@@ -27,7 +28,8 @@ pub(super) struct Front {
     pub(super) scheme: Scheme,
     /// The host that an HTTP/1.0 request without one is taken to ask for.
     pub(super) default_host: String,
-    pub(super) access: bool,
+    /// Where each request is told, if it is.
+    pub(super) access: Option<Arc<AccessLog>>,
     /// How long the first part of an announced body may take to arrive.
     pub(super) begin_deadline: Duration,
     /// Proxies that are believed about the client's address.
@@ -41,27 +43,44 @@ impl Front {
         request: Request<Whole>,
         peer: Peer,
         room: Option<RequestCharge>,
-    ) -> Response<Sending<Body>> {
-        let Some(mut room) = room else { return no_room().map(|content| Sending { content, room: None }) };
-        let response = self.answer(request, peer).await;
-        let response = if room.covers_head(response.headers()) { response } else { no_room() };
-        response.map(|content| Sending { content, room: Some(room) })
+    ) -> Response<Sending<Logged<Body>>> {
+        let client = Client::seen(peer.connection, peer.address.ip(), request.headers(), &self.trusted_proxies);
+        let log = self.access.as_ref();
+        let told = log.and_then(|log| Some((Arc::clone(log), log.asked(&request, peer.address.ip(), &client)?)));
+        let (response, answered, room) = match room {
+            None => (no_room(), Answered::refused(NotStored::NoRoom.as_str()), None),
+            Some(mut room) => {
+                let (response, answered) = self.answer(request, client).await;
+                match room.covers_head(response.headers()) {
+                    true => (response, answered, Some(room)),
+                    false => (no_room(), Answered::refused(NotStored::NoRoom.as_str()), Some(room)),
+                }
+            }
+        };
+        let (head, content) = response.into_parts();
+        let content = match told {
+            Some((log, asked)) => Logged::new(content, &head, log, (asked, answered)),
+            None => Logged::unlogged(content),
+        };
+        Response::from_parts(head, Sending { content, room })
     }
 
     /// Answers a request: from the cache, or with the reason why it is refused.
-    pub(super) async fn answer(&self, mut request: Request<Whole>, peer: Peer) -> Response<Body> {
-        let client = Client::seen(peer.connection, peer.address.ip(), request.headers(), &self.trusted_proxies);
+    async fn answer(&self, mut request: Request<Whole>, client: Client) -> (Response<Body>, Answered) {
         request.extensions_mut().insert(client);
-        let began = self.access.then(|| (Access::of(&request), self.cache.clock().monotonic()));
-        let (tenant, response) = match self.route(request).await {
-            Ok((tenant, request)) => (Some(tenant), self.cache.respond(tenant, request).await),
-            Err(refusal) => (None, refusal.into_response()),
-        };
-        if let Some((access, began)) = began {
-            let took = self.cache.clock().monotonic().saturating_sub(began);
-            access.tell(peer, &client, tenant.map_or("-", |tenant| &tenant.name), &response, took);
+        match self.route(request).await {
+            Ok((tenant, request)) => {
+                let told = self.access.is_some().then(|| {
+                    (Arc::clone(tenant), Arc::clone(tenant.settings.classes.of(&key::sent_target(request.uri()))))
+                });
+                let (response, provenance) = self.cache.respond_and_tell(tenant, request).await;
+                (response, Answered { tenant: told, provenance })
+            }
+            Err(refusal) => {
+                let answered = Answered::refused(refusal.detail);
+                (refusal.into_response(), answered)
+            }
         }
-        response
     }
 
     /// Finds the tenant of a request, and makes the request's URI absolute, with the scheme that clients use: no client
@@ -169,43 +188,5 @@ impl Refusal {
             fields.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
-    }
-}
-
-/// What the access log tells of a request, taken before the request is consumed.
-struct Access {
-    method: Method,
-    host: String,
-    target: String,
-    version: Version,
-}
-
-impl Access {
-    fn of(request: &Request<Whole>) -> Self {
-        let field = || Some(request.headers().get(header::HOST)?.to_str().ok()?.to_owned());
-        Self {
-            method: request.method().clone(),
-            host: request.uri().authority().map(ToString::to_string).or_else(field).unwrap_or_default(),
-            target: request.uri().path_and_query().map_or("/", PathAndQuery::as_str).to_owned(),
-            version: request.version(),
-        }
-    }
-
-    fn tell(self, peer: Peer, client: &Client, tenant: &str, response: &Response<Body>, took: Duration) {
-        let cache = response.headers().get("cache-status").and_then(|value| value.to_str().ok()).unwrap_or("-");
-        tracing::info!(
-            target: "sandbar::access",
-            peer = %peer.address,
-            client = %client.address(),
-            tenant,
-            method = %self.method,
-            host = self.host,
-            target = self.target,
-            version = ?self.version,
-            status = response.status().as_u16(),
-            cache,
-            first_byte_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-            "request"
-        );
     }
 }

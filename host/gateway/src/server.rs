@@ -14,12 +14,17 @@ use sandbar::setting::Count;
 use sandbar_base::memory_budget::Reserved;
 use tokio_util::sync::DropGuard;
 
+use crate::access::AccessLog;
 use crate::config::{GatewayConfig, LimitsConfig};
 use crate::error::StartError;
 use crate::front::Front;
 use crate::listen::{Bounds, Listener, Running};
+use crate::ready::{self, Ready};
 use crate::room::{KEPT_STREAMS, Rooms};
-use crate::{admin, assemble, ready};
+use crate::{admin, assemble};
+
+/// How long the access log may take at least to be written to its end when the gateway stops.
+const LOG_GRACE_MIN: Duration = Duration::from_secs(1);
 
 /// A gateway that runs. Dropped without [`Gateway::shutdown`] it stops at once.
 pub struct Gateway {
@@ -27,6 +32,7 @@ pub struct Gateway {
     clients: Running,
     admin: Option<Running>,
     admin_state: Arc<admin::Admin>,
+    access: Option<Arc<AccessLog>>,
     /// Ends all tunnels when it is dropped: none of them would end by itself.
     tunnels: DropGuard,
     /// Shrinks and grows L1 with the machine's memory, while the gateway runs.
@@ -52,6 +58,7 @@ pub async fn start(config: GatewayConfig) -> Result<Gateway, StartError> {
         false => None,
     };
     let (rooms, connections_max) = ready.operators.clone();
+    let access = access_log(&config, &ready)?;
     let shared = Rooms::shared(&ready.budget, config.limits.head_max.bytes());
     let parts = assemble::assemble(ready).await?;
     let bounds = Bounds::new(&config.gateway, &config.limits, shared);
@@ -66,12 +73,11 @@ pub async fn start(config: GatewayConfig) -> Result<Gateway, StartError> {
         hosts: parts.hosts,
         scheme: config.gateway.scheme.to_uri(),
         default_host: config.gateway.default_host.clone(),
-        access: config.log.access,
+        access: access.clone(),
         begin_deadline: config.limits.head_deadline.get(),
         trusted_proxies: config.gateway.trusted_proxies.clone(),
     });
-    let body_bytes_max = config.limits.admin_body_max.bytes();
-    let admin_state = Arc::new(admin::Admin::new(parts.cache.clone(), config.gateway.scheme, token, body_bytes_max));
+    let admin_state = Arc::new(admin::Admin::new(parts.cache.clone(), &config, token, access.clone()));
     let clients = clients.run(&bounds, move |peer, connection| {
         let front = Arc::clone(&front);
         service_fn(move |request: http::Request<Incoming>| {
@@ -99,9 +105,20 @@ pub async fn start(config: GatewayConfig) -> Result<Gateway, StartError> {
         clients,
         admin,
         admin_state,
+        access,
         _keeper: parts.keeper,
         _tables: parts.tables,
     })
+}
+
+/// The access log, where one is wanted.
+fn access_log(config: &GatewayConfig, ready: &Ready) -> Result<Option<Arc<AccessLog>>, StartError> {
+    if !config.log.access.enabled {
+        return Ok(None);
+    }
+    let (clock, budget) = (Arc::clone(&ready.clock), Arc::clone(&ready.budget));
+    let no_room = || StartError::NoRoom { total_bytes: ready.budget.total_bytes() };
+    AccessLog::open(&config.log.access, clock, budget).ok_or_else(no_room).map(Some)
 }
 
 /// Checks whether [`start`] would take these settings, and leaves nothing behind. It does not find out what only a
@@ -130,6 +147,13 @@ impl Gateway {
         &self.cache
     }
 
+    /// Opens the file of the access log anew, after somebody has moved the old one away. Does nothing where there is none.
+    pub fn reopen_logs(&self) {
+        if let Some(access) = &self.access {
+            access.reopen();
+        }
+    }
+
     /// Stops the gateway: accepts no further connection, ends tunnels, lets requests under way end within `grace`, cuts
     /// the rest, and waits until all fetched responses are stored, again for `grace` at most. The admin API answers
     /// until the clients are done (`/readyz` with 503). Returns true where no request had to be cut.
@@ -137,6 +161,9 @@ impl Gateway {
         self.admin_state.drain_begins();
         drop(self.tunnels);
         let drained = self.clients.stop(grace).await;
+        if let Some(access) = &self.access {
+            access.close(grace.max(LOG_GRACE_MIN)).await;
+        }
         if tokio::time::timeout(grace, self.cache.drain()).await.is_err() {
             tracing::warn!("stopped before everything that was fetched could be stored");
         }

@@ -21,6 +21,7 @@ fn everything(second: bool, token_file: &std::path::Path) -> GatewayConfig {
     config.gateway.trusted_proxies = ["10.0.0.0/8".parse().expect("a network")].into_iter().collect();
     config.admin.token = (!second).then(|| Secret::new("sesame"));
     config.admin.token_file = second.then(|| token_file.to_owned());
+    config.log.access.file = Some("access.log".into());
     config.memory.total = Some(Size::of(1 << 30));
     config.l2.kind = L2Kind::Redis;
     config.l2.disk.path = Some("l2".into());
@@ -94,6 +95,8 @@ const WRONG: [&str; 16] = [
 const TAKEN: &[(&str, &[&str], &str)] = &[
     ("gateway.default_host", ONE_WORD, "they are labels of host names"),
     ("data_dir", ANY_TEXT, "a directory may have any name"),
+    ("log.access.file", ANY_TEXT, "a file may have any name"),
+    ("admin.metrics_tenants_max", &["0"], "all are summed"),
     ("l2.disk.path", ANY_TEXT, "a directory may have any name"),
     ("l2.redis.ca_file", ANY_TEXT, "whether it can be read is seen when it is"),
     ("tenant.origin.tls_ca_file", ANY, "whether it can be read is seen when it is"),
