@@ -241,6 +241,63 @@ fn every_setting_refuses_what_makes_no_sense_or_takes_it_for_a_reason() {
     assert!(report.is_empty(), "{report}");
 }
 
+/// What `sandbar config` shows: the lines of the file in the binary without what makes an example a comment.
+fn shown() -> Vec<(String, String)> {
+    let mut table = String::new();
+    let mut lines = Vec::new();
+    for line in DEFAULT_TOML.lines() {
+        let bare = line.trim_start_matches(['#', ' ']);
+        let header = bare.strip_prefix('[').and_then(|name| name.split_once(']'));
+        match header {
+            Some((name, _)) if !bare.contains(" =") => table = name.trim_start_matches('[').to_owned(),
+            _ => lines.push((table.clone(), bare.to_owned())),
+        }
+    }
+    lines
+}
+
+#[test]
+fn every_setting_is_shown() {
+    let lines = shown();
+    // A key has a line of its own in its table, or stands in an inline table there (`origin = { url = … }`), or is one of those
+    // that a comment lists ("Those settings are: http (…)").
+    let is_shown = |table: &str, key: &str| {
+        let of_table = |(name, _): &&(String, String)| name == table;
+        let (outer, inline) = table.rsplit_once('.').unwrap_or(("", table));
+        lines.iter().filter(of_table).any(|(_, line)| line.starts_with(&format!("{key} =")))
+            || lines.iter().any(|(name, line)| {
+                name == outer && line.starts_with(&format!("{inline} = {{")) && line.contains(&format!("{key} ="))
+            })
+    };
+    let listed: &[&str] = &[
+        "connect_deadline",
+        "http",
+        "idle_body_deadline",
+        "idle_connections_max",
+        "keep_idle",
+        "tls_ca_file",
+        "total_deadline",
+    ];
+    let mut missing = std::collections::BTreeSet::new();
+    for second in [false, true] {
+        let tree = Value::try_from(everything(second, "token".as_ref())).expect("TOML");
+        leaves(&tree, &mut Vec::new(), &mut |path| {
+            let names: Vec<&str> = path.iter().map(String::as_str).filter(|step| *step != "0").collect();
+            let (key, tables) = names.split_last().expect("a key");
+            // Settings of a policy are the policy's own, and any role shows how one is named.
+            if tables.last() == Some(&"settings") || tables.starts_with(&["tenant", "policy"]) {
+                return;
+            }
+            let table = tables.join(".");
+            let is_listed = table == "tenant.origin" && listed.contains(key) && DEFAULT_TOML.contains(key);
+            if !is_shown(&table, key) && !is_listed {
+                missing.insert(names.join("."));
+            }
+        });
+    }
+    assert!(missing.is_empty(), "`sandbar config` does not show {missing:?}");
+}
+
 #[test]
 fn an_unknown_key_is_refused_in_every_table() {
     fn tables(value: &Value, path: &mut Vec<String>, each: &mut impl FnMut(&[String])) {
