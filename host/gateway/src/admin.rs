@@ -14,6 +14,7 @@
 //! | `POST /tenants/{tenant}/purge` | purges by key, prefix, surrogate key, or everything |
 //! | `POST /tenants/{tenant}/record?seconds=60&sample=16` | records the tenant's traffic and streams it as csv |
 //! | `PUT`, `DELETE /tenants/{tenant}/entries?url=…` | stores or deletes one response |
+//! | `GET /tenants/{tenant}/explain?url=…` | where a response is, what the next request would get, and why |
 //!
 //! Only `POST`, `PUT` and `DELETE` change something or begin work; whatever a page of another site asks is refused
 //! (`auth`).
@@ -21,6 +22,7 @@
 mod auth;
 mod entries;
 mod error;
+mod explain;
 mod policies;
 mod purge;
 mod record;
@@ -112,6 +114,7 @@ pub(super) fn router(admin: Arc<Admin>) -> Router {
         .route("/metrics", get(exposition))
         .route("/tenants", get(stats::tenants))
         .route("/tenants/{tenant}", get(stats::tenant))
+        .route("/tenants/{tenant}/explain", get(explain::explain))
         .route("/tenants/{tenant}/events", post(policies::events))
         .route("/tenants/{tenant}/purge", post(purge::purge))
         .route("/tenants/{tenant}/record", post(record::record))

@@ -5,6 +5,7 @@
 mod admin_client;
 mod config;
 mod demo;
+mod explain;
 mod policy;
 mod purge;
 mod record;
@@ -38,6 +39,10 @@ enum Command {
     Config(config::ConfigArgs),
     /// List, bind, build and check policies.
     Policy(policy::PolicyArgs),
+    /// Say where a response is stored, what the next request for it would get, and why.
+    ///
+    /// Changes nothing: no policy is told, nothing is fetched.
+    Explain(explain::ExplainArgs),
     /// Purge stored responses.
     Purge(purge::PurgeArgs),
     /// Record a tenant's traffic as a trace for `sandbar replay`.
@@ -98,6 +103,7 @@ fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Config(args) => config::run(args),
         Command::Demo(args) => block_on(demo::run(args)),
+        Command::Explain(args) => block_on(explain::run(args)),
         Command::Serve(args) => block_on(serve::run(args)),
         Command::Policy(args) => policy::run(args),
         Command::Purge(args) => block_on(purge::run(args)),

@@ -24,7 +24,7 @@ const LEVELS: [(&str, LevelFilter); 6] = [
 ];
 
 /// The modules of the library, as `sandbar::NAME`.
-const MODULES: [&str; 33] = [
+const MODULES: [&str; 34] = [
     "barrier",
     "body",
     "cache",
@@ -34,6 +34,7 @@ const MODULES: [&str; 33] = [
     "embed",
     "errand",
     "exchange",
+    "explain",
     "faults",
     "fill",
     "fleet",
