@@ -29,7 +29,10 @@ impl Cache {
         count(&counters.requests);
         let answer = self.route(tenant, request).await;
         let provenance = Provenance::of(&answer);
-        let Answer { response, outcome, source, stored_bytes, .. } = answer;
+        let Answer { response, outcome, source, stored_bytes, class, .. } = answer;
+        if let Some(answers) = class.and_then(|place| tenant.class_answers.get(place)) {
+            answers.count(outcome);
+        }
         counters.answered(outcome, source, stored_bytes);
         let took = self.rooms.clock.monotonic().saturating_sub(started);
         counters.latency.note(outcome == Outcome::Hit, took);

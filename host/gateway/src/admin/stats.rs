@@ -11,6 +11,7 @@ use sandbar_base::memory_budget::MemoryBudgetStats;
 use serde::Serialize;
 
 use super::{Admin, Refused};
+use crate::access::AccessLog;
 use crate::advice::{self, Advice};
 
 /// Everything the dashboard shows. Counters count since the start: rates are differences of two answers.
@@ -47,8 +48,9 @@ pub(super) async fn stats(State(admin): State<Arc<Admin>>) -> Json<Stats> {
     let pending = cache.purges_pending();
     let fleet = cache.fleet_report();
     let memory = cache.memory_budget().stats();
+    let access = admin.access.as_deref().map(AccessLog::report);
     let l2_health = l2.as_ref().map(|(name, health)| (*name, health));
-    let advice = advice::advice(&tenants, l2_health, fleet.as_ref(), pending, &memory);
+    let advice = advice::advice(&tenants, l2_health, fleet.as_ref(), pending, &memory, access.as_ref());
     let uptime = cache.clock().monotonic().saturating_sub(admin.started);
     Json(Stats {
         version: env!("CARGO_PKG_VERSION"),

@@ -98,6 +98,7 @@ pub(super) mod tests {
         TenantReport {
             name: name.into(),
             counters: sandbar::tenant::counters::CounterValues { requests, ..Default::default() },
+            classes: Vec::new(),
             memory: sandbar_memory::MemoryStats::default(),
             origin: sandbar::origin::shield::ShieldStats::default(),
             tunnels_open: 0,
