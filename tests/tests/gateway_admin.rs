@@ -84,7 +84,9 @@ async fn without_a_token_web_pages_are_kept_out() -> anyhow::Result<()> {
 }
 
 /// Everything but the page and the probes, which say nothing of what is stored.
-const CLOSED: [(&str, &str); 13] = [
+const CLOSED: [(&str, &str); 15] = [
+    ("GET", "/openapi.json"),
+    ("GET", "/tenants/default/explain?url=http://a/"),
     ("GET", "/stats"),
     ("GET", "/metrics"),
     ("GET", "/tenants"),

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `GET /` | the dashboard |
 //! | `GET /healthz`, `GET /readyz` | whether the process runs; whether it takes requests. Without token |
+//! | `GET /openapi.json` | this API as OpenAPI 3.1; `docs/admin-api.md` has examples |
 //! | `GET /stats` | everything the dashboard shows |
 //! | `GET /metrics` | OpenMetrics or the older text of Prometheus, as `Accept` says |
 //! | `GET /tenants`, `GET /tenants/{tenant}` | counters, memory, policies |
@@ -50,6 +51,9 @@ use super::metrics::{Form, Metrics};
 
 /// The dashboard: one HTML page with its style and script inside.
 const DASHBOARD: &str = include_str!("admin/dashboard.html");
+
+/// The API as OpenAPI 3.1. Written by hand: a test compares it with what the routes do.
+const OPENAPI: &str = include_str!("admin/openapi.json");
 
 /// The state that all routes of the admin API have in common.
 pub(super) struct Admin {
@@ -110,6 +114,7 @@ pub(super) fn router(admin: Arc<Admin>) -> Router {
         .route("/tenants/{tenant}/policies/{role}", get(policies::one).put(policies::bind).delete(policies::unbind))
         .layer(middleware::from_fn_with_state(error::BINDING_DEADLINE, error::within));
     let others = Router::new()
+        .route("/openapi.json", get(async || ([(header::CONTENT_TYPE, "application/json")], OPENAPI)))
         .route("/stats", get(stats::stats))
         .route("/metrics", get(exposition))
         .route("/tenants", get(stats::tenants))
