@@ -81,7 +81,7 @@ async fn a_file_that_is_wrong_anywhere_changes_nothing() -> anyhow::Result<()> {
         // What needs a restart is checked too.
         ("[l2.redis]\nurl = \"nowhere\"".to_owned(), "not the URL of a Redis"),
     ] {
-        let settings = format!("{}\n{wrong}", in_memory(&[good.clone()]));
+        let settings = format!("{}\n{wrong}", in_memory(std::slice::from_ref(&good)));
         let error = served.reload(&settings).await.expect_err(&wrong).to_string();
         assert!(error.contains(says), "{wrong}: {error}");
         assert_eq!(served.client("c.test").get("/x").await?.status, 421, "{wrong}");

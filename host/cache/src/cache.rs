@@ -5,6 +5,7 @@
 mod change;
 #[cfg(feature = "redis")]
 mod listener;
+mod provenance;
 mod roster;
 mod route;
 
@@ -22,12 +23,14 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 pub use self::change::{TenantChange, TenantChangeError};
+pub use self::provenance::Provenance;
 pub use self::roster::{Roster, RosterError};
 pub use crate::cached::Cached;
 use crate::collapse::fetch::Fetches;
 use crate::collapse::{Collapse, Learned};
 use crate::exchange::Exchanges;
 pub use crate::exchange::head_bytes;
+use crate::explain::{Explainer, Explanation};
 use crate::fill::Fills;
 use crate::fleet::{Fleet, FleetReport};
 use crate::ingest::Ingest;
@@ -283,6 +286,16 @@ impl Cache {
     /// When `site` and `target` make no key.
     pub async fn delete(&self, tenant: &Arc<Tenant>, site: &str, target: &str) -> Result<PurgeReport, NoKey> {
         self.rooms.writer.delete(tenant, site, target).await
+    }
+
+    /// Where the response to a request is stored now, what the request would get, and why. Changes nothing: no policy is told of
+    /// a read, nothing is fetched, promoted or counted. (The L2 is read, and barriers that are recorded there.)
+    ///
+    /// # Errors
+    /// When the request has no key.
+    pub async fn explain(&self, tenant: &Arc<Tenant>, head: http::request::Parts) -> Result<Explanation, NoKey> {
+        let Rooms { store, peers, clock, .. } = &*self.rooms;
+        Explainer { store, peers, now: clock.now() }.explain(tenant, head).await
     }
 
     /// A guard that, when it is dropped, ends all tunnels and lets no new one begin to copy; for shutting a node down.

@@ -22,6 +22,7 @@ pub mod consistency;
 pub mod embed;
 mod errand;
 mod exchange;
+pub mod explain;
 pub mod faults;
 mod fill;
 #[cfg(not(feature = "redis"))]

@@ -39,19 +39,24 @@ impl Peers {
     /// `write-all`, if it was fetched or looked up a moment ago. Costs nothing where the class promises nothing about
     /// other nodes.
     pub(crate) fn vouches_for(&self, tenant: &Tenant, cached: &Cached) -> bool {
-        if !cached.consistency.reaches_beyond_the_node() {
-            return true;
-        }
-        let Some(fleet) = self.fleet() else { return true };
-        let vouched = match cached.consistency {
-            _ if switched_on().no_self_fencing => true,
-            Consistency::WriteAll => fleet.bus().hearing().hears(&tenant.name),
-            _ => fleet.vouches_for(&tenant.name, cached.began.at),
-        };
+        let vouched = self.would_vouch_for(tenant, cached);
         if !vouched {
             count(&tenant.counters.l1_not_vouched_for);
         }
         vouched
+    }
+
+    /// Like [`Self::vouches_for`], for one who only wants to know: it is not counted.
+    pub(crate) fn would_vouch_for(&self, tenant: &Tenant, cached: &Cached) -> bool {
+        if !cached.consistency.reaches_beyond_the_node() {
+            return true;
+        }
+        let Some(fleet) = self.fleet() else { return true };
+        match cached.consistency {
+            _ if switched_on().no_self_fencing => true,
+            Consistency::WriteAll => fleet.bus().hearing().hears(&tenant.name),
+            _ => fleet.vouches_for(&tenant.name, cached.began.at),
+        }
     }
 
     /// Whether this node must not serve the request's target from any tier, nor let requests for it wait for each

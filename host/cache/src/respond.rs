@@ -49,14 +49,26 @@ impl Answered {
 pub(crate) struct Answer {
     pub(crate) response: Response<Body>,
     pub(crate) outcome: Outcome,
+    /// The word in `detail` of `Cache-Status`.
+    pub(crate) detail: Option<&'static str>,
     pub(crate) source: Source,
+    /// The tier that the stored response was found in; `None` where none was.
+    pub(crate) tier: Option<&'static str>,
+    /// The place of the target's class; `None` for a hit, which does not look it up, and where there is no target.
+    pub(crate) class: Option<usize>,
     /// Bytes of content that are sent from a stored response.
     pub(crate) stored_bytes: u64,
 }
 
 impl Answer {
-    fn new(response: Response<Body>, answered: Answered, source: Source) -> Self {
-        Self { response, outcome: answered.outcome, source, stored_bytes: 0 }
+    fn new(request: &CacheRequest, response: Response<Body>, answered: Answered, source: Source) -> Self {
+        let class = (answered.outcome != Outcome::Hit).then(|| request.class().place);
+        Self { class, ..Self::unclassed(response, answered, source) }
+    }
+
+    fn unclassed(response: Response<Body>, answered: Answered, source: Source) -> Self {
+        let Answered { outcome, detail } = answered;
+        Self { response, outcome, detail, source, tier: None, class: None, stored_bytes: 0 }
     }
 
     /// The same answer, counted under another source.
@@ -74,11 +86,11 @@ pub(crate) fn found(
     source: Source,
     now: Timestamp,
 ) -> Answer {
-    let (found, stored) = (leave.what(), leave.what().stored());
+    let (found, stored, tier) = (leave.what(), leave.what().stored(), Some(leave.what().tier()));
     let mut fields = downstream(request, &stored.fields, Some(stored.age(now)));
     mark(request, &mut fields, answered, Some((stored, now)));
     if precondition(stored, &request.head()) == Precondition::NotModified {
-        return Answer::new(not_modified(fields), answered, source);
+        return Answer { tier, ..Answer::new(request, not_modified(fields), answered, source) };
     }
     let response = if stored.status == StatusCode::PARTIAL_CONTENT {
         part(request, found.cached(), stored, fields)
@@ -86,7 +98,7 @@ pub(crate) fn found(
         selected(request, stored, stored.body.to_send(), fields)
     };
     let stored_bytes = http_body::Body::size_hint(response.body()).exact().unwrap_or(0);
-    Answer { stored_bytes, ..Answer::new(response, answered, source) }
+    Answer { tier, stored_bytes, ..Answer::new(request, response, answered, source) }
 }
 
 /// Serves a response while it arrives: as it came to the request that caused the fetch, as it will be stored to others.
@@ -110,7 +122,7 @@ pub(crate) fn arriving(
     } else {
         respond(stored.status, fields, content)
     };
-    Answer::new(response, answered, source)
+    Answer::new(request, response, answered, source)
 }
 
 /// Serves a response of the origin that is not stored.
@@ -124,7 +136,7 @@ pub(crate) fn forwarded(
     let (head, content) = response.into_parts();
     let mut fields = as_it_came(request, &head.headers, now);
     mark(request, &mut fields, answered, None);
-    Answer::new(respond(head.status, fields, content), answered, source)
+    Answer::new(request, respond(head.status, fields, content), answered, source)
 }
 
 /// An answer of the cache's own, where there is nothing to serve. `outcome` says whether the origin was asked.
@@ -140,7 +152,7 @@ pub(crate) fn synthesized(
     fields.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     fields.insert(DATE, date::format(now));
-    Answer::new(respond(status, fields, body::full(format!("{reason}\n"))), answered, Source::Synthesized)
+    Answer::new(request, respond(status, fields, body::full(format!("{reason}\n"))), answered, Source::Synthesized)
 }
 
 /// The answer to a request that can't be looked up: it has no key.
@@ -150,7 +162,7 @@ pub(crate) fn unkeyed(reason: NoKey) -> Answer {
     let answered = Answered { outcome: Outcome::Refused, detail: Some(reason.as_str()) };
     let status = CacheStatus { detail: answered.detail, ..CacheStatus::new(CACHE, answered.outcome) };
     status.append_to(response.headers_mut());
-    Answer::new(response, answered, Source::Synthesized)
+    Answer::unclassed(response, answered, Source::Synthesized)
 }
 
 /// The answer where the origin gave none and nothing stored may stand in for it.

@@ -5,10 +5,12 @@ mod check;
 pub mod class;
 pub mod config;
 pub mod counters;
+pub mod latency;
 mod succession;
 pub mod tunnels;
 pub mod versions;
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -22,6 +24,7 @@ use sandbar_base::clock::Clock;
 use sandbar_base::disk_trouble::DiskReport;
 use sandbar_http::key::{CacheKey, KeyHash, KeyRules};
 use sandbar_http::origin_view::ForwardRules;
+use sandbar_http::semantics::cache_status::Outcome;
 use sandbar_memory::{Memory, MemoryConfig, MemoryStats, shards_of_at_least};
 use sandbar_policy::{
     BIND_DEADLINE, BindError, Binding, BoundInfo, Consent, Disinherited, Prepared, Role, TenantPolicies,
@@ -37,6 +40,7 @@ use crate::cached::Cached;
 use crate::origin::Origin;
 use crate::origin::shield::{Shield, ShieldStats};
 use crate::recording::RecordingPoint;
+use crate::tally::Tally;
 
 /// A tenant, with all that is kept for it. Its settings never change: a change makes another `Tenant` that takes over what
 /// is kept ([`Self::with`]), and requests under way end with the settings that they began with.
@@ -59,6 +63,8 @@ pub struct Tenant {
     pub origin: Arc<Shield>,
     /// Counters of its traffic.
     pub counters: Arc<Counters>,
+    /// Of each class the answers that were no hits, by the place of the class.
+    pub(crate) class_answers: Arc<[Tally<Outcome>]>,
     /// Its connections that have switched to another protocol.
     pub tunnels: Arc<Tunnels>,
     /// Where its traffic can be recorded.
@@ -148,6 +154,7 @@ impl Tenant {
             shards: Some(shards_max(config)),
             ..MemoryConfig::default()
         };
+        let class_answers = tallies(&settings);
         Ok(Arc::new(Self {
             name: config.name.as_str().into(),
             key_scope: key_scope(config),
@@ -158,6 +165,7 @@ impl Tenant {
             policies,
             origin: Arc::new(origin),
             counters,
+            class_answers,
             tunnels: Tunnels::new(&config.tunnels),
             recording_point: Arc::default(),
             sweeps_wanted: Arc::default(),
@@ -249,6 +257,7 @@ impl Tenant {
         TenantReport {
             name: self.name.clone(),
             counters: self.counters.values(),
+            classes: self.class_reports(),
             memory: self.memory.stats(),
             origin: self.origin.stats(),
             tunnels_open: self.tunnels.open() as u64,
@@ -256,6 +265,20 @@ impl Tenant {
             disk: self.policies.disk_report(),
         }
     }
+
+    /// What was counted of each class; nothing where the tenant has set up none.
+    fn class_reports(&self) -> Vec<ClassReport> {
+        if self.class_answers.len() < 2 {
+            return Vec::new();
+        }
+        let classes = self.settings.classes.all().zip(&*self.class_answers);
+        classes.map(|(class, answers)| ClassReport { name: class.name.clone(), misses: answers.values() }).collect()
+    }
+}
+
+/// Counters of the answers of each class.
+fn tallies(settings: &Settings) -> Arc<[Tally<Outcome>]> {
+    settings.classes.all().map(|_| Tally::default()).collect()
 }
 
 /// As many shards as L1 may have at most.
@@ -289,6 +312,9 @@ pub struct TenantReport {
     pub name: Arc<str>,
     /// Counters of its traffic.
     pub counters: CounterValues,
+    /// Its classes, and at the end what is in none; empty where it has set up no class.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<ClassReport>,
     /// Figures of its L1.
     pub memory: MemoryStats,
     /// Figures of its origin's protection.
@@ -300,6 +326,15 @@ pub struct TenantReport {
     /// Bindings that the disk refused to keep; `None` where bindings are not kept on disk.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk: Option<DiskReport>,
+}
+
+/// A class of a tenant's targets as an operator sees it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ClassReport {
+    /// The class's name; empty for targets that are in no class.
+    pub name: String,
+    /// Answers that were no hits, by what `Cache-Status` said. (Hits are not counted by class: they don't look theirs up.)
+    pub misses: BTreeMap<&'static str, u64>,
 }
 
 #[cfg(test)]

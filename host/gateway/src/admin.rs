@@ -4,8 +4,9 @@
 //! |---|---|
 //! | `GET /` | the dashboard |
 //! | `GET /healthz`, `GET /readyz` | whether the process runs; whether it takes requests. Without token |
+//! | `GET /openapi.json` | this API as OpenAPI 3.1; `docs/admin-api.md` has examples |
 //! | `GET /stats` | everything the dashboard shows |
-//! | `GET /metrics` | OpenMetrics text |
+//! | `GET /metrics` | OpenMetrics or the older text of Prometheus, as `Accept` says |
 //! | `POST /reload` | reads the settings again, and applies what has changed |
 //! | `GET /tenants`, `GET /tenants/{tenant}` | counters, memory, policies |
 //! | `GET /tenants/{tenant}/settings` | the settings of a tenant |
@@ -17,6 +18,7 @@
 //! | `POST /tenants/{tenant}/purge` | purges by key, prefix, surrogate key, or everything |
 //! | `POST /tenants/{tenant}/record?seconds=60&sample=16` | records the tenant's traffic and streams it as csv |
 //! | `PUT`, `DELETE /tenants/{tenant}/entries?url=…` | stores or deletes one response |
+//! | `GET /tenants/{tenant}/explain?url=…` | where a response is, what the next request would get, and why |
 //!
 //! Only `POST`, `PUT` and `DELETE` change something or begin work; whatever a page of another site asks is refused
 //! (`auth`).
@@ -24,6 +26,7 @@
 mod auth;
 mod entries;
 mod error;
+mod explain;
 mod policies;
 mod purge;
 mod record;
@@ -38,7 +41,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware;
 use axum::response::{Html, IntoResponse};
 use axum::routing::{delete, get, post, put};
@@ -48,12 +51,16 @@ use sandbar::tenant::Tenant;
 use serde_json::json;
 
 use self::error::Refused;
-use super::config::{Scheme, Secret};
-use super::metrics;
+use super::access::Switch;
+use super::config::{GatewayConfig, Scheme, Secret};
+use super::metrics::{Form, Metrics};
 use super::reload::Reloads;
 
 /// The dashboard: one HTML page with its style and script inside.
 const DASHBOARD: &str = include_str!("admin/dashboard.html");
+
+/// The API as OpenAPI 3.1. Written by hand: a test compares it with what the routes do.
+const OPENAPI: &str = include_str!("admin/openapi.json");
 
 /// The state that all routes of the admin API have in common.
 pub(super) struct Admin {
@@ -61,6 +68,8 @@ pub(super) struct Admin {
     scheme: Scheme,
     /// Swapped by a reload.
     token: ArcSwapOption<Secret>,
+    metrics: Metrics,
+    access: Arc<Switch>,
     /// The longest content of a request, in bytes.
     body_bytes_max: u64,
     ready: AtomicBool,
@@ -72,15 +81,22 @@ pub(super) struct Admin {
 impl Admin {
     pub(super) fn new(
         cache: Cache,
-        scheme: Scheme,
+        config: &GatewayConfig,
         token: Option<Secret>,
-        body_bytes_max: u64,
+        access: Arc<Switch>,
         reloads: &Arc<Reloads>,
     ) -> Arc<Self> {
-        let started = cache.clock().monotonic();
-        let (token, ready) = (ArcSwapOption::new(token.map(Arc::new)), AtomicBool::new(true));
-        let reloads_of = Arc::downgrade(reloads);
-        let admin = Arc::new(Self { cache, scheme, token, body_bytes_max, ready, started, reloads: reloads_of });
+        let admin = Arc::new(Self {
+            scheme: config.gateway.scheme,
+            token: ArcSwapOption::new(token.map(Arc::new)),
+            metrics: Metrics::new(config.admin.metrics_tenants_max.as_usize()),
+            access,
+            body_bytes_max: config.limits.admin_body_max.bytes(),
+            ready: AtomicBool::new(true),
+            started: cache.clock().monotonic(),
+            cache,
+            reloads: Arc::downgrade(reloads),
+        });
         let following = Arc::clone(&admin);
         reloads.follow(move |config| {
             // It has been read a moment ago, when the settings were checked.
@@ -126,11 +142,13 @@ pub(super) fn router(admin: Arc<Admin>) -> Router {
         .route("/tenants/{tenant}/policies/{role}", get(policies::one).put(policies::bind).delete(policies::unbind))
         .layer(middleware::from_fn_with_state(error::BINDING_DEADLINE, error::within));
     let others = Router::new()
+        .route("/openapi.json", get(async || ([(header::CONTENT_TYPE, "application/json")], OPENAPI)))
         .route("/stats", get(stats::stats))
         .route("/metrics", get(exposition))
         .route("/tenants", get(stats::tenants))
         .route("/tenants/{tenant}", get(stats::tenant))
         .route("/tenants/{tenant}/settings", get(tenants::settings))
+        .route("/tenants/{tenant}/explain", get(explain::explain))
         .route("/tenants/{tenant}/events", post(policies::events))
         .route("/tenants/{tenant}/purge", post(purge::purge))
         .route("/tenants/{tenant}/record", post(record::record))
@@ -162,9 +180,11 @@ async fn ready(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
     }
 }
 
-async fn exposition(State(admin): State<Arc<Admin>>) -> Result<impl IntoResponse, Refused> {
-    let text = metrics::text(&admin.cache).map_err(|error| {
+async fn exposition(State(admin): State<Arc<Admin>>, fields: HeaderMap) -> Result<impl IntoResponse, Refused> {
+    let form = Form::wanted(&fields);
+    let access = admin.access.present();
+    let text = admin.metrics.text(&admin.cache, access.as_deref(), form).map_err(|error| {
         Refused::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the metrics can't be written: {error}"))
     })?;
-    Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text))
+    Ok(([(header::CONTENT_TYPE, form.content_type()), (header::VARY, "accept")], text))
 }

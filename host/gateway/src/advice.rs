@@ -1,10 +1,13 @@
 //! Advice to operators: what they should look at, in plain words, from the same figures that the dashboard shows.
 
+mod ratio;
+
 use serde::Serialize;
 
 use sandbar::fleet::FleetReport;
 use sandbar::tenant::TenantReport;
 use sandbar::tier::TierHealth;
+use sandbar_base::disk_trouble::DiskReport;
 use sandbar_base::memory_budget::MemoryBudgetStats;
 use sandbar_policy::BindingState;
 
@@ -30,10 +33,12 @@ pub(super) fn advice(
     fleet: Option<&FleetReport>,
     purges_pending: usize,
     memory: &MemoryBudgetStats,
+    access: Option<&DiskReport>,
 ) -> Vec<Advice> {
     let shared = l2.and_then(|(name, health)| l2_advice(name, health)).into_iter();
     let shared = shared
         .chain(refused_by_disk(l2))
+        .chain(access.and_then(|report| report.now.clone()))
         .chain(fleet.and_then(fleet_advice))
         .chain(pending(purges_pending))
         .chain(shortage(memory));
@@ -45,6 +50,7 @@ pub(super) fn advice(
             .chain(origin(report))
             .chain(shield(report))
             .chain(l1(report))
+            .chain(ratio::ratio(report).or_else(|| churn(report)))
             .chain(bodies(report));
         said.map(|text| Advice { tenant: Some(report.name.to_string()), text })
     });
@@ -183,7 +189,12 @@ fn l1(report: &TenantReport) -> Option<String> {
             memory.evicted_by_host, memory.policy
         ));
     }
-    let counters = &report.counters;
+    None
+}
+
+fn churn(report: &TenantReport) -> Option<String> {
+    let (counters, memory) = (&report.counters, &report.memory);
+    let evicted = memory.evicted_by_policy + memory.evicted_by_host;
     let misses = counters.misses_l1.max(1);
     let churns = memory.resident_bytes * 10 > memory.capacity_bytes * 9 && evicted * 2 > memory.insertions;
     (counters.requests >= REQUESTS_MIN && churns && misses * 2 > counters.requests).then(|| {
@@ -201,10 +212,10 @@ fn bodies(report: &TenantReport) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn healthy() -> TenantReport {
+    pub(super) fn healthy() -> TenantReport {
         TenantReport {
             name: "shop".into(),
             counters: sandbar::tenant::counters::CounterValues {
@@ -212,6 +223,7 @@ mod tests {
                 misses_l1: 100,
                 ..Default::default()
             },
+            classes: Vec::new(),
             memory: sandbar_memory::MemoryStats { shards: 4, capacity_bytes: 1000, ..Default::default() },
             origin: sandbar::origin::shield::ShieldStats { breaker: "closed", ..Default::default() },
             tunnels_open: 0,
@@ -225,13 +237,13 @@ mod tests {
     }
 
     fn said(report: TenantReport) -> Vec<String> {
-        advice(&[report], None, None, 0, &roomy()).into_iter().map(|advice| advice.text).collect()
+        advice(&[report], None, None, 0, &roomy(), None).into_iter().map(|advice| advice.text).collect()
     }
 
     #[test]
     fn a_healthy_cache_needs_nothing() {
         let health = TierHealth { available: true, ..TierHealth::default() };
-        assert_eq!(advice(&[healthy()], Some(("disk", &health)), None, 0, &roomy()), Vec::new());
+        assert_eq!(advice(&[healthy()], Some(("disk", &health)), None, 0, &roomy(), None), Vec::new());
     }
 
     #[test]
@@ -262,10 +274,10 @@ mod tests {
         assert!(said(report)[0].contains("raise the tenant's l1"));
 
         let late = TierHealth { available: true, clock_skew_ms: Some(-1500), ..TierHealth::default() };
-        assert!(advice(&[], Some(("redis", &late)), None, 0, &roomy())[0].text.contains("1500 ms behind"));
+        assert!(advice(&[], Some(("redis", &late)), None, 0, &roomy(), None)[0].text.contains("1500 ms behind"));
 
         let down = TierHealth { last_error: Some("refused".into()), ..TierHealth::default() };
-        let said = advice(&[], Some(("redis", &down)), None, 3, &roomy());
+        let said = advice(&[], Some(("redis", &down)), None, 3, &roomy(), None);
         assert!(said[0].text.contains("redis is not available (refused)"));
         assert!(said[1].text.contains("3 purges"));
 
@@ -275,12 +287,14 @@ mod tests {
             ..Default::default()
         };
         let full = TierHealth { available: true, disk: vec![disk], ..TierHealth::default() };
-        assert!(advice(&[], Some(("disk", &full)), None, 0, &roomy())[0].text.contains("can't be written to /data"));
+        assert!(
+            advice(&[], Some(("disk", &full)), None, 0, &roomy(), None)[0].text.contains("can't be written to /data")
+        );
 
         let shrunk = MemoryBudgetStats { l1_kept_percent: 40, machine_used_percent: 93, ..roomy() };
-        assert!(advice(&[], None, None, 0, &shrunk)[0].text.contains("shrunk to 40 %"));
+        assert!(advice(&[], None, None, 0, &shrunk, None)[0].text.contains("shrunk to 40 %"));
         let mut full = MemoryBudgetStats { used_bytes: 99, ..roomy() };
         full.uses[1].refused = 7;
-        assert!(advice(&[], None, None, 0, &full)[0].text.contains("7 times there was no room"));
+        assert!(advice(&[], None, None, 0, &full, None)[0].text.contains("7 times there was no room"));
     }
 }

@@ -7,6 +7,7 @@ mod completions;
 mod config;
 mod demo;
 mod exit;
+mod explain;
 mod man;
 mod output;
 mod policy;
@@ -49,6 +50,10 @@ enum Command {
     Config(config::ConfigArgs),
     /// List, bind, build and check policies.
     Policy(policy::PolicyArgs),
+    /// Say where a response is stored, what the next request for it would get, and why.
+    ///
+    /// Changes nothing: no policy is told, nothing is fetched.
+    Explain(explain::ExplainArgs),
     /// Purge stored responses.
     Purge(purge::PurgeArgs),
     /// Have a running gateway read its settings again, and apply what has changed: all of it, or nothing.
@@ -88,6 +93,7 @@ fn run(command: Command, output: Output) -> Result<(), Failure> {
     match command {
         Command::Config(args) => config::run(args, output),
         Command::Demo(args) => block_on(demo::run(args, output)),
+        Command::Explain(args) => block_on(explain::run(args, output)),
         Command::Serve(args) => {
             // Here the process has one thread, as that needs.
             let sockets = Sockets::handed_over().map_err(serve::failure)?;

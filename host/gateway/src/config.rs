@@ -1,6 +1,7 @@
 //! The settings of the gateway, as `sandbar.toml` holds them. Each part of the program owns the settings of its
 //! section; here they are put together, read from text, and checked against each other.
 
+mod access;
 mod engine;
 mod error;
 mod fleet;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use sandbar::origin::http::{OriginConfig, OriginUrl};
 use sandbar::tenant::config::TenantConfig;
 
+pub use self::access::{AccessFormat, AccessLogConfig};
 pub use self::engine::PolicyConfig;
 pub use self::error::ConfigError;
 pub use self::fleet::FleetSettings;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use http::uri::{PathAndQuery, Scheme};
+use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use sandbar::body::{self, Body, Whole};
 use sandbar::cache::{CACHE, Cache};
@@ -16,6 +16,7 @@ use sandbar_http::semantics::CacheStatus;
 use sandbar_http::semantics::cache_status::Outcome;
 use sandbar_http::semantics::request::{Ambiguous, check_framing};
 
+use super::access::{Answered, Logged, Switch};
 use super::config::GatewayConfig;
 use super::first_chunk::{NoFirstChunk, begun};
 use super::listen::Peer;
@@ -25,6 +26,8 @@ use super::room::{RequestCharge, Sending};
 pub(super) struct Front {
     pub(super) cache: Cache,
     pub(super) scheme: Scheme,
+    /// Where each request is told, if it is.
+    pub(super) access: Arc<Switch>,
     /// Settings that may change while the gateway runs.
     pub(super) settings: ArcSwap<FrontSettings>,
 }
@@ -33,7 +36,6 @@ pub(super) struct Front {
 pub(super) struct FrontSettings {
     /// The host that an HTTP/1.0 request without one is taken to ask for.
     default_host: String,
-    access: bool,
     /// How long the first part of an announced body may take to arrive.
     begin_deadline: Duration,
     /// Proxies that are believed about the client's address.
@@ -44,7 +46,6 @@ impl From<&GatewayConfig> for FrontSettings {
     fn from(config: &GatewayConfig) -> Self {
         Self {
             default_host: config.gateway.default_host.clone(),
-            access: config.log.access,
             begin_deadline: config.limits.head_deadline.get(),
             trusted_proxies: config.gateway.trusted_proxies.clone(),
         }
@@ -58,31 +59,52 @@ impl Front {
         request: Request<Whole>,
         peer: Peer,
         room: Option<RequestCharge>,
-    ) -> Response<Sending<Body>> {
-        let Some(mut room) = room else { return no_room().map(|content| Sending { content, room: None }) };
-        let response = self.answer(request, peer).await;
-        let response = if room.covers_head(response.headers()) { response } else { no_room() };
-        response.map(|content| Sending { content, room: Some(room) })
+    ) -> Response<Sending<Logged<Body>>> {
+        let settings = self.settings.load_full();
+        let client = Client::seen(peer.connection, peer.address.ip(), request.headers(), &settings.trusted_proxies);
+        let log = self.access.present();
+        let told = log.and_then(|log| log.asked(&request, peer.address.ip(), &client).map(|asked| (log, asked)));
+        let (response, answered, room) = match room {
+            None => (no_room(), Answered::refused(NotStored::NoRoom.as_str()), None),
+            Some(mut room) => {
+                let (response, answered) = self.answer(request, client, &settings, told.is_some()).await;
+                match room.covers_head(response.headers()) {
+                    true => (response, answered, Some(room)),
+                    false => (no_room(), Answered::refused(NotStored::NoRoom.as_str()), Some(room)),
+                }
+            }
+        };
+        let (head, content) = response.into_parts();
+        let content = match told {
+            Some((log, asked)) => Logged::new(content, &head, log, (asked, answered)),
+            None => Logged::unlogged(content),
+        };
+        Response::from_parts(head, Sending { content, room })
     }
 
     /// Answers a request: from the cache, or with the reason why it is refused.
-    pub(super) async fn answer(&self, mut request: Request<Whole>, peer: Peer) -> Response<Body> {
-        let settings = self.settings.load_full();
-        let client = Client::seen(peer.connection, peer.address.ip(), request.headers(), &settings.trusted_proxies);
+    async fn answer(
+        &self,
+        mut request: Request<Whole>,
+        client: Client,
+        settings: &FrontSettings,
+        is_told: bool,
+    ) -> (Response<Body>, Answered) {
         request.extensions_mut().insert(client);
-        let began = settings.access.then(|| (Access::of(&request), self.cache.clock().monotonic()));
-        let (tenant, response) = match self.route(request, &settings).await {
+        match self.route(request, settings).await {
             Ok((tenant, request)) => {
-                let response = self.cache.respond(&tenant, request).await;
-                (Some(tenant), response)
+                let told = is_told.then(|| {
+                    let class = tenant.settings.classes.of(&key::sent_target(request.uri()));
+                    (Arc::clone(&tenant), Arc::clone(class))
+                });
+                let (response, provenance) = self.cache.respond_and_tell(&tenant, request).await;
+                (response, Answered { tenant: told, provenance })
             }
-            Err(refusal) => (None, refusal.into_response()),
-        };
-        if let Some((access, began)) = began {
-            let took = self.cache.clock().monotonic().saturating_sub(began);
-            access.tell(peer, &client, tenant.as_ref().map_or("-", |tenant| &tenant.name), &response, took);
+            Err(refusal) => {
+                let answered = Answered::refused(refusal.detail);
+                (refusal.into_response(), answered)
+            }
         }
-        response
     }
 
     /// Finds the tenant of a request, and makes the request's URI absolute, with the scheme that clients use: no client
@@ -194,43 +216,5 @@ impl Refusal {
             fields.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
-    }
-}
-
-/// What the access log tells of a request, taken before the request is consumed.
-struct Access {
-    method: Method,
-    host: String,
-    target: String,
-    version: Version,
-}
-
-impl Access {
-    fn of(request: &Request<Whole>) -> Self {
-        let field = || Some(request.headers().get(header::HOST)?.to_str().ok()?.to_owned());
-        Self {
-            method: request.method().clone(),
-            host: request.uri().authority().map(ToString::to_string).or_else(field).unwrap_or_default(),
-            target: request.uri().path_and_query().map_or("/", PathAndQuery::as_str).to_owned(),
-            version: request.version(),
-        }
-    }
-
-    fn tell(self, peer: Peer, client: &Client, tenant: &str, response: &Response<Body>, took: Duration) {
-        let cache = response.headers().get("cache-status").and_then(|value| value.to_str().ok()).unwrap_or("-");
-        tracing::info!(
-            target: "sandbar::access",
-            peer = %peer.address,
-            client = %client.address(),
-            tenant,
-            method = %self.method,
-            host = self.host,
-            target = self.target,
-            version = ?self.version,
-            status = response.status().as_u16(),
-            cache,
-            first_byte_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-            "request"
-        );
     }
 }

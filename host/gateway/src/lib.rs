@@ -17,6 +17,7 @@
 //! ```
 
 mod abrupt;
+mod access;
 mod admin;
 mod advice;
 mod assemble;

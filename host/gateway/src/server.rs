@@ -15,15 +15,20 @@ use sandbar::setting::Count;
 use sandbar_base::memory_budget::{MemoryBudget, Reserved};
 use tokio_util::sync::DropGuard;
 
+use crate::access::Switch;
 use crate::assemble::Parts;
 use crate::config::{GatewayConfig, LimitsConfig};
 use crate::error::StartError;
 use crate::front::{Front, FrontSettings};
 use crate::listen::{Bounds, Listener, Running};
+use crate::ready::{self, Ready};
 use crate::reload::{ReadSettings, ReloadError, Reloaded, Reloads};
 use crate::room::{KEPT_STREAMS, Rooms};
 use crate::sockets::Sockets;
-use crate::{admin, assemble, ready};
+use crate::{admin, assemble};
+
+/// How long the access log may take at least to be written to its end when the gateway stops.
+const LOG_GRACE_MIN: Duration = Duration::from_secs(1);
 
 /// A gateway that runs. Dropped without [`Gateway::shutdown`] it stops at once.
 pub struct Gateway {
@@ -31,6 +36,7 @@ pub struct Gateway {
     clients: Running,
     admin: Option<Running>,
     admin_state: Arc<admin::Admin>,
+    access: Arc<Switch>,
     reloads: Arc<Reloads>,
     /// Ends all tunnels when it is dropped: none of them would end by itself.
     tunnels: DropGuard,
@@ -72,30 +78,33 @@ pub async fn start_on(
         false => None,
     };
     let (rooms, budget) = (ready.operators.clone(), Arc::clone(&ready.budget));
+    let access = access_log(&config, &ready)?;
     let Parts { cache, known, engine, keeper, tables } = assemble::assemble(ready).await?;
     let reloads = Reloads::new(cache.clone(), engine, file, config.clone(), known, read);
-    let clients = serve_clients(clients, &cache, &config, &budget, &reloads);
-    let body_bytes_max = config.limits.admin_body_max.bytes();
-    let admin_state = admin::Admin::new(cache.clone(), config.gateway.scheme, token, body_bytes_max, &reloads);
+    let turned = Arc::clone(&access);
+    reloads.follow(move |config| turned.turn(&config.log.access));
+    let front = Arc::new(Front {
+        cache: cache.clone(),
+        scheme: config.gateway.scheme.to_uri(),
+        access: Arc::clone(&access),
+        settings: ArcSwap::from_pointee(FrontSettings::from(&config)),
+    });
+    let clients = serve_clients(clients, &front, &config, &budget, &reloads);
+    let admin_state = admin::Admin::new(cache.clone(), &config, token, Arc::clone(&access), &reloads);
     let admin = operators.map(|listener| serve_operators(listener, &admin_state, &config, rooms, &reloads));
     tracing::info!(listen = %clients.address(), admin = ?admin.as_ref().map(Running::address), "listening");
     let tunnels = cache.ends_tunnels();
-    Ok(Gateway { cache, tunnels, clients, admin, admin_state, reloads, _keeper: keeper, _tables: tables })
+    Ok(Gateway { cache, tunnels, clients, admin, admin_state, access, reloads, _keeper: keeper, _tables: tables })
 }
 
 fn serve_clients(
     listener: Listener,
-    cache: &Cache,
+    front: &Arc<Front>,
     config: &GatewayConfig,
     budget: &Arc<MemoryBudget>,
     reloads: &Reloads,
 ) -> Running {
-    let front = Arc::new(Front {
-        cache: cache.clone(),
-        scheme: config.gateway.scheme.to_uri(),
-        settings: ArcSwap::from_pointee(FrontSettings::from(config)),
-    });
-    let following = Arc::clone(&front);
+    let (front, following) = (Arc::clone(front), Arc::clone(front));
     reloads.follow(move |config| following.settings.store(Arc::new(config.into())));
     let budget = Arc::clone(budget);
     let bounds = move |config: &GatewayConfig| {
@@ -144,6 +153,13 @@ fn serve_operators(
     running
 }
 
+/// The access log, as far as one is wanted.
+fn access_log(config: &GatewayConfig, ready: &Ready) -> Result<Arc<Switch>, StartError> {
+    let (clock, budget) = (Arc::clone(&ready.clock), Arc::clone(&ready.budget));
+    let no_room = || StartError::NoRoom { total_bytes: ready.budget.total_bytes() };
+    Switch::new(&config.log.access, clock, budget).ok_or_else(no_room)
+}
+
 /// Checks whether [`start`] would take these settings, and leaves nothing behind. It does not find out what only a
 /// start can: whether the ports are free, whether another process has the directory of the disk tier, what a Redis
 /// answers.
@@ -188,6 +204,13 @@ impl Gateway {
         self.reloads.follow(follower);
     }
 
+    /// Opens the file of the access log anew, after somebody has moved the old one away. Does nothing where there is none.
+    pub fn reopen_logs(&self) {
+        if let Some(access) = self.access.present() {
+            access.reopen();
+        }
+    }
+
     /// Stops the gateway: accepts no further connection, ends tunnels, lets requests under way end within `grace`, cuts
     /// the rest, and waits until all fetched responses are stored, again for `grace` at most. The admin API answers
     /// until the clients are done (`/readyz` with 503). Returns true where no request had to be cut.
@@ -195,6 +218,9 @@ impl Gateway {
         self.admin_state.drain_begins();
         drop(self.tunnels);
         let drained = self.clients.stop(grace).await;
+        if let Some(access) = self.access.present() {
+            access.close(grace.max(LOG_GRACE_MIN)).await;
+        }
         if tokio::time::timeout(grace, self.cache.drain()).await.is_err() {
             tracing::warn!("stopped before everything that was fetched could be stored");
         }

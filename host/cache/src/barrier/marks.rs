@@ -1,5 +1,7 @@
 //! The barriers a node has heard of, for one tenant.
 
+mod hiding;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{Method, Request, Response, StatusCode};
 use sandbar_http::semantics::cache_status::Outcome;
 
-use super::Cache;
+use super::{Cache, Provenance};
 use crate::body::Body;
 use crate::request::CacheRequest;
 use crate::respond::{self, Answer};
@@ -19,13 +19,24 @@ const LOOPS_MAX: usize = 8;
 impl Cache {
     /// Answers a request of a tenant: from a tier, another request's fetch, or the origin. Failures are responses too.
     pub async fn respond(&self, tenant: &Arc<Tenant>, request: Request<Body>) -> Response<Body> {
+        self.respond_and_tell(tenant, request).await.0
+    }
+
+    /// Like [`Self::respond`], and says how the answer came about: for logs.
+    pub async fn respond_and_tell(&self, tenant: &Arc<Tenant>, request: Request<Body>) -> (Response<Body>, Provenance) {
         let started = self.rooms.clock.monotonic();
         let counters = &tenant.counters;
         count(&counters.requests);
-        let Answer { response, outcome, source, stored_bytes } = self.route(tenant, request).await;
+        let answer = self.route(tenant, request).await;
+        let provenance = Provenance::of(&answer);
+        let Answer { response, outcome, source, stored_bytes, class, .. } = answer;
+        if let Some(answers) = class.and_then(|place| tenant.class_answers.get(place)) {
+            answers.count(outcome);
+        }
         counters.answered(outcome, source, stored_bytes);
-        counters.latency.note(self.rooms.clock.monotonic().saturating_sub(started));
-        response
+        let took = self.rooms.clock.monotonic().saturating_sub(started);
+        counters.latency.note(outcome == Outcome::Hit, took);
+        (response, provenance)
     }
 
     async fn route(&self, tenant: &Arc<Tenant>, request: Request<Body>) -> Answer {

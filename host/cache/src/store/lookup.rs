@@ -113,7 +113,12 @@ impl Store {
     /// The entries under these keys, once every barrier is known that was recorded before they were read; `None` where
     /// L2 or the barriers could not be read. Where the purge sequence comes with the entries, barriers are read only if
     /// it has moved.
-    async fn read_l2(&self, l2: &dyn Tier, tenant: &Tenant, keys: &[CacheKey]) -> Option<Vec<Option<Entry>>> {
+    pub(crate) async fn read_l2(
+        &self,
+        l2: &dyn Tier,
+        tenant: &Tenant,
+        keys: &[CacheKey],
+    ) -> Option<Vec<Option<Entry>>> {
         if !l2.keeps_barriers() {
             let (entries, heard) = tokio::join!(l2.get(keys), self.hear_of_barriers(tenant));
             return entries.ok().filter(|_| heard);
@@ -124,7 +129,7 @@ impl Store {
     }
 
     /// The plan epoch of an entry from L2: `epoch`, or the oldest if a policy other than the bound one has planned it.
-    fn epoch_of(&self, tenant: &Tenant, entry: &Entry, epoch: u64) -> u64 {
+    pub(crate) fn epoch_of(&self, tenant: &Tenant, entry: &Entry, epoch: u64) -> u64 {
         match entry {
             Entry::Response(response) if response.policy != tenant.policies.digest(sandbar_policy::Role::Freshness) => {
                 0

@@ -17,6 +17,8 @@ use crate::consistency::Consistency;
 pub struct Class {
     /// The class's name; empty for targets that are in no class.
     pub name: String,
+    /// Its place among the tenant's classes; that for targets that are in none comes last.
+    pub place: usize,
     /// What a purge promises about other nodes.
     pub consistency: Consistency,
     /// Where the versions of its responses come from.
@@ -61,7 +63,7 @@ impl Classes {
         let patterns = patterns(&config.classes)?;
         let class = |(index, class)| resolved(config, index, class).map(Arc::new);
         let classes = config.classes.iter().enumerate().map(class).collect::<Result<_, _>>()?;
-        Ok(Self { classes, patterns, none: Arc::new(resolved(config, 0, &ClassConfig::default())?) })
+        Ok(Self { classes, patterns, none: Arc::new(resolved(config, config.classes.len(), &ClassConfig::default())?) })
     }
 
     /// Whether the targets of each class, and those of none, are promised the same as under `other`.
@@ -91,6 +93,11 @@ impl Classes {
             return &self.none;
         }
         self.patterns.matches(&*path).into_iter().min().map_or(&self.none, |first| &self.classes[first])
+    }
+
+    /// All classes, in the order of their places.
+    pub fn all(&self) -> impl Iterator<Item = &Class> {
+        self.classes.iter().chain([&self.none]).map(|class| &**class)
     }
 
     /// What a purge of this scope promises about other nodes.
@@ -123,6 +130,7 @@ fn resolved(config: &TenantConfig, index: usize, class: &ClassConfig) -> Result<
     let target = |target: &String| HeaderName::from_bytes(target.as_bytes()).ok();
     Ok(Class {
         name: class.name.clone(),
+        place: index,
         consistency: class.consistency.unwrap_or(config.consistency),
         version_kind: VersionKind::parse(class.version_field.as_deref()).map_err(wrong)?,
         lifetime_jitter_percent: class.lifetime_jitter_percent.unwrap_or(config.lifetime_jitter_percent).get(),

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
 
 use sandbar_http::semantics::FwdReason;
 use sandbar_http::semantics::cache_status::Outcome;
 use serde::Serialize;
 
+use super::latency::{Latency, LatencyHistograms};
 use crate::not_stored::NotStored;
 use crate::origin::shield::OriginCounters;
 pub(crate) use crate::tally::count;
@@ -26,7 +26,7 @@ macro_rules! counters {
             pub reasons: Tally<NotStored>,
             /// Requests to its origin.
             pub origin: Arc<OriginCounters>,
-            /// Time from a request to the head of its response.
+            /// Times from a request to the head of its response.
             pub latency: Latency,
         }
 
@@ -43,6 +43,9 @@ macro_rules! counters {
             pub latency_p50_us: u64,
             /// 99th percentile of that time, in microseconds.
             pub latency_p99_us: u64,
+            /// Those times as histograms.
+            #[serde(skip)]
+            pub latency: LatencyHistograms,
         }
 
         impl Counters {
@@ -55,6 +58,7 @@ macro_rules! counters {
                     reasons: self.reasons.values(),
                     latency_p50_us: self.latency.quantile_us(0.50),
                     latency_p99_us: self.latency.quantile_us(0.99),
+                    latency: self.latency.histograms(),
                 }
             }
         }
@@ -235,60 +239,6 @@ impl Listed for Outcome {
     }
 }
 
-/// A histogram with four buckets per power of two of microseconds: quantiles are at most 19 % too high.
-#[derive(Debug)]
-pub struct Latency {
-    buckets: [AtomicU64; Self::BUCKETS],
-}
-
-impl Latency {
-    const BUCKETS: usize = 128;
-
-    /// Notes the time that one request took.
-    pub fn note(&self, time: Duration) {
-        let us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX).max(1);
-        count(&self.buckets[Self::bucket(us)]);
-    }
-
-    /// The upper bound of the bucket that holds quantile `q` (0 to 1), in microseconds; 0 where nothing was noted.
-    pub fn quantile_us(&self, q: f64) -> u64 {
-        let counts = self.buckets.each_ref().map(|bucket| bucket.load(Relaxed));
-        let total: u64 = counts.iter().sum();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "q is between 0 and 1")]
-        let rank = (total as f64 * q).ceil() as u64;
-        let mut seen = 0;
-        for (bucket, count) in counts.iter().enumerate() {
-            seen += count;
-            if *count > 0 && seen >= rank {
-                return Self::upper_us(bucket);
-            }
-        }
-        0
-    }
-
-    /// Upper bound in microseconds and count of each bucket that holds anything.
-    pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> {
-        self.buckets.iter().enumerate().map(|(i, count)| (Self::upper_us(i), count.load(Relaxed))).filter(|b| b.1 > 0)
-    }
-
-    fn bucket(us: u64) -> usize {
-        let power = us.ilog2();
-        let quarter = if power < 2 { 0 } else { (us >> (power - 2)) & 3 };
-        ((power as usize) * 4 + quarter as usize).min(Self::BUCKETS - 1)
-    }
-
-    fn upper_us(bucket: usize) -> u64 {
-        let (power, quarter) = (bucket / 4, (bucket % 4) as u64);
-        ((4 + quarter + 1) << power) / 4
-    }
-}
-
-impl Default for Latency {
-    fn default() -> Self {
-        Self { buckets: [const { AtomicU64::new(0) }; Self::BUCKETS] }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -309,16 +259,5 @@ mod tests {
         is_whole::<NotStored>();
         is_whole::<Outcome>();
         is_whole::<Refusal>();
-    }
-
-    #[test]
-    fn quantiles_are_close() {
-        let latency = Latency::default();
-        assert_eq!(latency.quantile_us(0.5), 0);
-        (1..=1000).for_each(|us| latency.note(Duration::from_micros(us)));
-        for (q, exact) in [(0.5, 500), (0.99, 990), (0.001, 1)] {
-            let got = latency.quantile_us(q);
-            assert!(got >= exact && got <= exact + exact / 4 + 2, "{q}: {got} for {exact}");
-        }
     }
 }

@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sandbar_base::clock::Timestamp;
+use sandbar_http::semantics::cache_status::Outcome;
 use sandbar_memory::{Memory, MemoryConfig};
 use sandbar_policy::{BindError, TenantPolicies};
 
 use super::config::TenantConfig;
 use super::tunnels::Tunnels;
-use super::{Settings, SettingsError, Tenant, key_scope, shards_max};
+use super::{Settings, SettingsError, Tenant, key_scope, shards_max, tallies};
 use crate::origin::Origin;
 use crate::origin::shield::Shield;
+use crate::tally::Tally;
 
 /// Why a tenant could not take over from the one before it.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +56,7 @@ impl Tenant {
             policies,
             origin: self.shield_for(config, origin),
             counters: Arc::clone(&self.counters),
+            class_answers: self.tallies_for(&settings),
             tunnels: if config.tunnels == self.config.tunnels {
                 Arc::clone(&self.tunnels)
             } else {
@@ -81,6 +84,12 @@ impl Tenant {
         let memory =
             MemoryConfig { capacity_bytes: config.l1.bytes(), shards: Some(shards), ..MemoryConfig::default() };
         Arc::new(Memory::new(&memory, policies.eviction()))
+    }
+
+    /// What was counted of classes goes on where they are the same ones.
+    fn tallies_for(&self, settings: &Settings) -> Arc<[Tally<Outcome>]> {
+        let names = |settings: &Settings| settings.classes.all().map(|class| class.name.clone()).collect::<Vec<_>>();
+        if names(settings) == names(&self.settings) { Arc::clone(&self.class_answers) } else { tallies(settings) }
     }
 
     fn shield_for(&self, config: &TenantConfig, origin: Option<Arc<dyn Origin>>) -> Arc<Shield> {

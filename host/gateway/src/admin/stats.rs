@@ -47,8 +47,9 @@ pub(super) async fn stats(State(admin): State<Arc<Admin>>) -> Json<Stats> {
     let pending = cache.purges_pending();
     let fleet = cache.fleet_report();
     let memory = cache.memory_budget().stats();
+    let access = admin.access.present().map(|log| log.report());
     let l2_health = l2.as_ref().map(|(name, health)| (*name, health));
-    let advice = advice::advice(&tenants, l2_health, fleet.as_ref(), pending, &memory);
+    let advice = advice::advice(&tenants, l2_health, fleet.as_ref(), pending, &memory, access.as_ref());
     let uptime = cache.clock().monotonic().saturating_sub(admin.started);
     Json(Stats {
         version: env!("CARGO_PKG_VERSION"),

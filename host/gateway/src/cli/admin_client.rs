@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use bytes::Bytes;
 use clap::Args;
-use http::{Method, Request, Response, header, request};
+use http::{HeaderName, HeaderValue, Method, Request, Response, header, request};
 use http_body_util::{BodyExt, Limited};
 use sandbar::body::{self, Body};
 use sandbar::origin::http::{HttpOrigin, OriginConfig, OriginUrl};
@@ -59,6 +59,17 @@ impl AdminClient {
         self.ask(Method::GET, path, None).await
     }
 
+    /// Asks for a path with these further fields.
+    pub(super) async fn get_with(&self, path: &str, fields: Vec<(HeaderName, HeaderValue)>) -> anyhow::Result<Value> {
+        let mut request = self.request(Method::GET, path)?;
+        if let Some(all) = request.headers_mut() {
+            for (name, value) in fields {
+                all.append(name, value);
+            }
+        }
+        self.answer(request.body(body::empty())?).await
+    }
+
     pub(super) async fn delete(&self, path: &str) -> anyhow::Result<Value> {
         self.ask(Method::DELETE, path, None).await
     }
@@ -79,6 +90,10 @@ impl AdminClient {
             Some((kind, bytes)) => request.header(header::CONTENT_TYPE, kind).body(body::full(bytes))?,
             None => request.body(body::empty())?,
         };
+        self.answer(request).await
+    }
+
+    async fn answer(&self, request: Request<Body>) -> anyhow::Result<Value> {
         let response = self.fetch(request).await?;
         if response.status().is_success() {
             return Ok(serde_json::from_slice(&read(response).await?).unwrap_or(Value::Null));

@@ -31,7 +31,7 @@ pub(super) struct SettingsArgs {
     /// What the log tells: info, debug, or sandbar=debug,warn; SANDBAR_LOG can say it too [default: info].
     #[arg(long, value_name = "FILTER")]
     log: Option<LogFilter>,
-    /// Tell each request in the log.
+    /// Write a line for each request, to standard output unless log.access.file names a file.
     #[arg(long)]
     access_log: bool,
     /// The token of the admin API.
@@ -79,7 +79,7 @@ impl SettingsArgs {
             config.admin.token = Some(Secret::new(token));
             config.source.say("admin.token", "--admin-token or SANDBAR_ADMIN_TOKEN");
         }
-        config.log.access |= self.access_log;
+        config.log.access.enabled |= self.access_log;
         Ok(config)
     }
 }

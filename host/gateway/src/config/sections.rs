@@ -8,7 +8,7 @@ use sandbar::setting::{Count, DAY, GIB, HOUR, KIB, MIB, MS, Size, Span};
 use sandbar_http::client::TrustedProxies;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{LogFilter, Secret};
+use super::{AccessLogConfig, LogFilter, Secret};
 
 /// `[gateway]`: the listener for clients.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,11 +79,19 @@ pub struct AdminConfig {
     /// A file that holds the token and nothing else.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_file: Option<PathBuf>,
+    /// How many tenants `/metrics` names, those with the most requests first; all others are summed. Default 100.
+    pub metrics_tenants_max: Count<0, 100_000>,
 }
 
 impl Default for AdminConfig {
     fn default() -> Self {
-        Self { enabled: true, listen: (Ipv4Addr::LOCALHOST, 8081).into(), token: None, token_file: None }
+        Self {
+            enabled: true,
+            listen: (Ipv4Addr::LOCALHOST, 8081).into(),
+            token: None,
+            token_file: None,
+            metrics_tenants_max: Count::of(100),
+        }
     }
 }
 
@@ -136,15 +144,15 @@ impl Default for LimitsConfig {
 }
 
 /// `[log]`: the log, on standard error.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogConfig {
     /// The filter: `info`, `debug`, `sandbar=debug,warn`. `--log` and the environment's `SANDBAR_LOG` take precedence.
     pub level: LogFilter,
     /// How lines are written.
     pub format: LogFormat,
-    /// Whether each request is logged. Default no.
-    pub access: bool,
+    /// `[log.access]`: a line for each request, in a log of its own. `true` is short for a table with its defaults.
+    pub access: AccessLogConfig,
 }
 
 /// How log lines are written.
@@ -156,12 +164,6 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
-}
-
-impl Default for LogConfig {
-    fn default() -> Self {
-        Self { level: LogFilter::default(), format: LogFormat::Text, access: false }
-    }
 }
 
 /// Reads an address to listen at.

@@ -113,6 +113,7 @@ impl GatewayConfig {
             ("l2.disk.path", self.l2.disk.path.as_ref()),
             ("l2.redis.ca_file", self.l2.redis.ca_file.as_ref()),
             ("admin.token_file", self.admin.token_file.as_ref()),
+            ("log.access.file", self.log.access.file.as_ref()),
         ];
         for (key, path) in paths {
             if path.is_some_and(|path| path.as_os_str().is_empty()) {

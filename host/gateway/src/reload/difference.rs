@@ -30,6 +30,7 @@ pub(super) fn what_applies(from: &GatewayConfig, to: &GatewayConfig) -> GatewayC
     mixed.gateway.scheme = from.gateway.scheme;
     mixed.admin.enabled = from.admin.enabled;
     mixed.admin.listen = from.admin.listen;
+    mixed.admin.metrics_tenants_max = from.admin.metrics_tenants_max;
     mixed.memory = from.memory.clone();
     mixed.l2 = from.l2.clone();
     mixed.fleet = from.fleet.clone();
@@ -62,12 +63,13 @@ mod tests {
     use super::*;
 
     /// Settings, or sections, that only a start reads. All others are applied by a reload.
-    const AT_START: [&str; 11] = [
+    const AT_START: [&str; 12] = [
         "data_dir",
         "gateway.listen",
         "gateway.scheme",
         "admin.enabled",
         "admin.listen",
+        "admin.metrics_tenants_max",
         "memory",
         "l2",
         "fleet",
@@ -116,6 +118,7 @@ mod tests {
             enabled = false
             listen = "127.0.0.1:2"
             token = "secret"
+            metrics_tenants_max = 7
             [l1]
             total = "2GiB"
             [memory]

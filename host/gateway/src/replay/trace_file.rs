@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use super::access_log::AccessLog;
+use super::access_log::{AccessLog, is_log};
 use super::csv;
 use super::trace::Trace;
 
@@ -40,7 +40,8 @@ const LINE_BYTES_MAX: u64 = 64 << 10;
 
 impl Trace {
     /// Reads a trace: `time,key,size[,cost]` as csv (time in milliseconds, cost in microseconds; a header line may come
-    /// first), or a log in the common or combined format; zstd-compressed or not. Its first line tells which. Calls
+    /// first), or an access log in the common, the combined or this gateway's JSON form; zstd-compressed or not. Its first
+    /// line tells which. Calls
     /// `progress` with the number of bytes that have been read of the file.
     ///
     /// # Errors
@@ -75,12 +76,11 @@ impl Trace {
                 break;
             }
             let text = std::str::from_utf8(&text).map(str::trim).map_err(|_| "no UTF-8".to_owned());
-            let is_log = |text: &str| text.contains('[') && text.contains('"');
             let done = text.and_then(|text| match &mut log {
                 _ if text.is_empty() => Ok(()),
-                None if line == 1 && is_log(text) => log.insert(AccessLog::default()).line(text, &mut trace),
+                None if line == 1 && is_log(text) => log.insert(AccessLog::default()).line(text),
                 None => csv::line(text, line == 1, &mut trace),
-                Some(log) => log.line(text, &mut trace),
+                Some(log) => log.line(text),
             });
             done.map_err(|reason| TraceError::Line { path: path.to_owned(), line, reason })?;
             if line % 65_536 == 0 {

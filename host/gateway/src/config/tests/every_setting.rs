@@ -21,6 +21,7 @@ fn everything(second: bool, token_file: &std::path::Path) -> GatewayConfig {
     config.gateway.trusted_proxies = ["10.0.0.0/8".parse().expect("a network")].into_iter().collect();
     config.admin.token = (!second).then(|| Secret::new("sesame"));
     config.admin.token_file = second.then(|| token_file.to_owned());
+    config.log.access.file = Some("access.log".into());
     config.memory.total = Some(Size::of(1 << 30));
     config.l2.kind = L2Kind::Redis;
     config.l2.disk.path = Some("l2".into());
@@ -94,6 +95,8 @@ const WRONG: [&str; 16] = [
 const TAKEN: &[(&str, &[&str], &str)] = &[
     ("gateway.default_host", ONE_WORD, "they are labels of host names"),
     ("data_dir", ANY_TEXT, "a directory may have any name"),
+    ("log.access.file", ANY_TEXT, "a file may have any name"),
+    ("admin.metrics_tenants_max", &["0"], "all are summed"),
     ("l2.disk.path", ANY_TEXT, "a directory may have any name"),
     ("l2.redis.ca_file", ANY_TEXT, "whether it can be read is seen when it is"),
     ("tenant.origin.tls_ca_file", ANY, "whether it can be read is seen when it is"),
@@ -236,6 +239,63 @@ fn every_setting_refuses_what_makes_no_sense_or_takes_it_for_a_reason() {
         }
     }
     assert!(report.is_empty(), "{report}");
+}
+
+/// What `sandbar config` shows: the lines of the file in the binary without what makes an example a comment.
+fn shown() -> Vec<(String, String)> {
+    let mut table = String::new();
+    let mut lines = Vec::new();
+    for line in DEFAULT_TOML.lines() {
+        let bare = line.trim_start_matches(['#', ' ']);
+        let header = bare.strip_prefix('[').and_then(|name| name.split_once(']'));
+        match header {
+            Some((name, _)) if !bare.contains(" =") => table = name.trim_start_matches('[').to_owned(),
+            _ => lines.push((table.clone(), bare.to_owned())),
+        }
+    }
+    lines
+}
+
+#[test]
+fn every_setting_is_shown() {
+    let lines = shown();
+    // A key has a line of its own in its table, or stands in an inline table there (`origin = { url = … }`), or is one of those
+    // that a comment lists ("Those settings are: http (…)").
+    let is_shown = |table: &str, key: &str| {
+        let of_table = |(name, _): &&(String, String)| name == table;
+        let (outer, inline) = table.rsplit_once('.').unwrap_or(("", table));
+        lines.iter().filter(of_table).any(|(_, line)| line.starts_with(&format!("{key} =")))
+            || lines.iter().any(|(name, line)| {
+                name == outer && line.starts_with(&format!("{inline} = {{")) && line.contains(&format!("{key} ="))
+            })
+    };
+    let listed: &[&str] = &[
+        "connect_deadline",
+        "http",
+        "idle_body_deadline",
+        "idle_connections_max",
+        "keep_idle",
+        "tls_ca_file",
+        "total_deadline",
+    ];
+    let mut missing = std::collections::BTreeSet::new();
+    for second in [false, true] {
+        let tree = Value::try_from(everything(second, "token".as_ref())).expect("TOML");
+        leaves(&tree, &mut Vec::new(), &mut |path| {
+            let names: Vec<&str> = path.iter().map(String::as_str).filter(|step| *step != "0").collect();
+            let (key, tables) = names.split_last().expect("a key");
+            // Settings of a policy are the policy's own, and any role shows how one is named.
+            if tables.last() == Some(&"settings") || tables.starts_with(&["tenant", "policy"]) {
+                return;
+            }
+            let table = tables.join(".");
+            let is_listed = table == "tenant.origin" && listed.contains(key) && DEFAULT_TOML.contains(key);
+            if !is_shown(&table, key) && !is_listed {
+                missing.insert(names.join("."));
+            }
+        });
+    }
+    assert!(missing.is_empty(), "`sandbar config` does not show {missing:?}");
 }
 
 #[test]

@@ -1,0 +1,156 @@
+//! The metrics of the node: its memory, its L2, its part in the fleet, its disks, its access log.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Unit;
+use sandbar::cache::Cache;
+use sandbar::fleet::FleetReport;
+use sandbar::tenant::TenantReport;
+use sandbar::tier::TierHealth;
+use sandbar_base::disk_trouble::DiskReport;
+use sandbar_base::memory_budget::{MemoryBudgetStats, UseStats};
+
+use super::family::{Family, Labels, Metric, Value, counter, gauge};
+use crate::access::{AccessLog, AccessStats};
+
+/// The families of the node.
+pub(super) fn families(cache: &Cache, tenants: &[TenantReport], access: Option<&AccessLog>) -> Vec<Family> {
+    let (l2, fleet, memory) = (cache.l2_health(), cache.fleet_report(), cache.memory_budget().stats());
+    let mut all = vec![build_info(), refused_writes(l2.as_ref().map(|(_, health)| health), tenants, access)];
+    let of_l2 = of_l2()
+        .into_iter()
+        .map(|metric| metric.family(l2.iter().map(|(name, health)| (vec![("tier", Cow::Borrowed(*name))], health))));
+    all.extend(of_l2);
+    let of_fleet = of_fleet()
+        .into_iter()
+        .map(|metric| metric.family(fleet.iter().map(|fleet| (vec![("node", Cow::Owned(fleet.node.clone()))], fleet))));
+    all.extend(of_fleet);
+    all.extend(of_budget().into_iter().map(|metric| metric.family(one(&memory))));
+    let of_uses = of_uses()
+        .into_iter()
+        .map(|metric| metric.family(memory.uses.iter().map(|of| (vec![("use", Cow::Borrowed(of.what))], of))));
+    all.extend(of_uses);
+    let undelivered = "Purges that wait to be recorded and told to other nodes";
+    let pending = cache.purges_pending() as u64;
+    all.push(gauge("purges_undelivered", undelivered, None, |pending: &u64| *pending as f64).family(one(&pending)));
+    all.extend(access.into_iter().flat_map(|access| of_access(&access.stats())));
+    all
+}
+
+/// The thing itself, without labels.
+fn one<T>(of: &T) -> impl Iterator<Item = (Labels, &T)> {
+    std::iter::once((Labels::new(), of))
+}
+
+fn build_info() -> Family {
+    let labels = vec![
+        ("version", Cow::Borrowed(env!("CARGO_PKG_VERSION"))),
+        ("os", Cow::Borrowed(std::env::consts::OS)),
+        ("arch", Cow::Borrowed(std::env::consts::ARCH)),
+    ];
+    let help = "1; the labels say which build of the program runs";
+    let samples = vec![(labels, Value::Gauge(1.0))];
+    Family { name: "build_info", help, kind: MetricType::Gauge, unit: None, samples }
+}
+
+/// Writes that the disk refused; the labels are `what` and `reason`, and `tenant` where the data is a tenant's own.
+fn refused_writes(l2: Option<&TierHealth>, tenants: &[TenantReport], access: Option<&AccessLog>) -> Family {
+    let access = access.map(AccessLog::report);
+    let shared = l2.into_iter().flat_map(|health| &health.disk).chain(&access).map(|report| (None, report));
+    let own = tenants.iter().filter_map(|tenant| Some((Some(&tenant.name), tenant.disk.as_ref()?)));
+    let samples = |(tenant, report): (Option<&Arc<str>>, &DiskReport)| {
+        let (what, tenant) = (report.what, tenant.map(|name| ("tenant", Cow::Owned(name.to_string()))));
+        let sample = |(reason, count): (&&'static str, &u64)| {
+            let labels = [("what", Cow::Borrowed(what)), ("reason", Cow::Borrowed(*reason))];
+            (labels.into_iter().chain(tenant.clone()).collect(), Value::Counter(*count))
+        };
+        report.refused.iter().map(sample).collect::<Vec<_>>()
+    };
+    Family {
+        name: "disk_writes_refused",
+        help: "Writes that the disk refused, by what was to be written and why",
+        kind: MetricType::Counter,
+        unit: None,
+        samples: shared.chain(own).flat_map(samples).collect(),
+    }
+}
+
+/// The access log: lines written, and lines lost by reason.
+fn of_access(stats: &AccessStats) -> [Family; 2] {
+    let lost = stats.lost.iter().map(|(why, lines)| (vec![("reason", Cow::Borrowed(*why))], Value::Counter(*lines)));
+    let family = |name, help, samples| Family { name, help, kind: MetricType::Counter, unit: None, samples };
+    [
+        family(
+            "access_log_lines",
+            "Lines of the access log that were written",
+            vec![(Labels::new(), Value::Counter(stats.written))],
+        ),
+        family("access_log_lines_lost", "Lines of the access log that were lost, by reason", lost.collect()),
+    ]
+}
+
+/// Metrics of the node's memory.
+fn of_budget() -> [Metric<MemoryBudgetStats>; 4] {
+    let machine = "Memory in use, of what the machine or the cgroup of the process allows";
+    let kept = "What the tenants' L1 may weigh now, of their shares: below 1 while the machine runs short";
+    [
+        gauge("memory_total", "What may be used together", Some(Unit::Bytes), |memory| memory.total_bytes as f64),
+        gauge("memory_used", "What is used together", Some(Unit::Bytes), |memory| memory.used_bytes as f64),
+        gauge("memory_machine_used", machine, Some(Unit::Ratios), |memory| memory.machine_used_percent as f64 / 100.0),
+        gauge("memory_l1_kept", kept, Some(Unit::Ratios), |memory| memory.l1_kept_percent as f64 / 100.0),
+    ]
+}
+
+/// Metrics of one use of the node's memory; label `use`.
+fn of_uses() -> [Metric<UseStats>; 2] {
+    [
+        gauge("memory_used_by", "Memory by what it is used for", Some(Unit::Bytes), |one| one.bytes as f64),
+        counter("memory_refused", "Times that there was no room under memory.total", |one| one.refused),
+    ]
+}
+
+/// Metrics of the L2; label `tier`.
+fn of_l2() -> [Metric<TierHealth>; 6] {
+    [
+        gauge("l2_available", "1 while the L2 is asked", None, |l2| f64::from(u8::from(l2.available))),
+        gauge("l2_stored", "What it holds, where it knows", Some(Unit::Bytes), |l2| {
+            l2.stored_bytes.unwrap_or(0) as f64
+        }),
+        gauge("l2_entries", "Entries it holds, where it knows", None, |l2| l2.entries.unwrap_or(0) as f64),
+        gauge("l2_clock_skew", "How far its clock is ahead of this node's", Some(Unit::Seconds), |l2| {
+            l2.clock_skew_ms.unwrap_or(0) as f64 / 1000.0
+        }),
+        counter("l2_calls_failed", "Calls of the L2 that failed", |l2| l2.errors),
+        counter("l2_unreadable", "Stored bytes that could not be read and were treated as a miss", |l2| l2.unreadable),
+    ]
+}
+
+/// Metrics of this node's part in its fleet; label `node`.
+fn of_fleet() -> [Metric<FleetReport>; 11] {
+    [
+        gauge("fleet_available", "1 while the Redis of the fleet is asked", None, |fleet| {
+            f64::from(u8::from(fleet.available))
+        }),
+        gauge("fleet_partitions", "Partitions of the bus", None, |fleet| f64::from(fleet.partitions)),
+        gauge(
+            "fleet_deaf_partitions",
+            "Partitions whose purges this node does not hear at the moment",
+            None,
+            |fleet| f64::from(fleet.bus.deaf_partitions),
+        ),
+        gauge("fleet_forgetful", "1 while the Redis of the fleet may evict what nodes rely on", None, |fleet| {
+            f64::from(u8::from(fleet.evicts_any_key.is_some()))
+        }),
+        counter("fleet_published", "Purges told to other nodes", |fleet| fleet.bus.published),
+        counter("fleet_heard", "Purges of other nodes heard", |fleet| fleet.bus.heard),
+        counter("fleet_lost", "Times purges of a partition may have been missed", |fleet| fleet.bus.lost),
+        counter("fleet_refused", "Purges held back because their tenant had too many", |fleet| fleet.bus.refused),
+        counter("fleet_leases_acquired", "Leases this node got", |fleet| fleet.leases.acquired),
+        counter("fleet_leases_held", "Times another node had the lease", |fleet| fleet.leases.held),
+        counter("fleet_leases_alone", "Times nobody could say who has the lease: the node fetched alone", |fleet| {
+            fleet.leases.alone
+        }),
+    ]
+}
