@@ -32,8 +32,8 @@ use versions::Versions;
 use crate::barrier::outbox::Outbox;
 use crate::barrier::{Barriers, Unrecorded};
 use crate::cached::Cached;
-use crate::origin::Origin;
 use crate::origin::shield::{Shield, ShieldStats};
+use crate::origin::{Origin, OriginReport};
 use crate::recording::RecordingPoint;
 
 /// A tenant, with all that is kept for it.
@@ -234,6 +234,7 @@ impl Tenant {
             counters: self.counters.values(),
             memory: self.memory.stats(),
             origin: self.origin.stats(),
+            origin_at: self.origin.report(),
             tunnels_open: self.tunnels.open() as u64,
             policies: self.policies.list(),
             disk: self.policies.disk_report(),
@@ -258,6 +259,8 @@ pub struct TenantReport {
     pub memory: MemoryStats,
     /// Figures of its origin's protection.
     pub origin: ShieldStats,
+    /// Where its origin is reached.
+    pub origin_at: OriginReport,
     /// Connections that have switched to another protocol and are open now.
     pub tunnels_open: u64,
     /// The policies that are bound to its roles.

@@ -214,6 +214,7 @@ mod tests {
             },
             memory: sandbar_memory::MemoryStats { shards: 4, capacity_bytes: 1000, ..Default::default() },
             origin: sandbar::origin::shield::ShieldStats { breaker: "closed", ..Default::default() },
+            origin_at: sandbar::origin::OriginReport::default(),
             tunnels_open: 0,
             policies: Vec::new(),
             disk: None,

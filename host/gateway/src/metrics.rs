@@ -15,6 +15,7 @@ use prometheus_client::registry::{Registry, Unit};
 use sandbar::cache::Cache;
 use sandbar::fleet::FleetReport;
 use sandbar::origin::shield::ShieldStats;
+use sandbar::origin::{AddressReport, OriginReport};
 use sandbar::tenant::TenantReport;
 use sandbar::tier::TierHealth;
 use sandbar_base::memory_budget::{MemoryBudgetStats, UseStats};
@@ -112,6 +113,27 @@ fn of_shields() -> [Metric<ShieldStats>; 10] {
         counter("origin_retries_denied", denied, |one| one.retries_denied),
         counter("origin_fetch_deadlines", late, |one| one.fetch_deadlines),
         counter("origin_places_lost", lost, |one| one.places_lost),
+    ]
+}
+
+/// Metrics of the addresses of a tenant's origin; labels `tenant`, `address`.
+fn of_addresses() -> [Metric<AddressReport>; 3] {
+    [
+        gauge("origin_address_running", "Requests that are at an address of the origin", None, |one| {
+            one.running as f64
+        }),
+        counter("origin_address_requests", "Requests that were sent to an address of the origin", |one| one.requests),
+        counter("origin_address_failures", "Requests that failed at an address of the origin", |one| one.failures),
+    ]
+}
+
+/// Metrics of the names that lead to a tenant's origin; label `tenant`.
+fn of_names() -> [Metric<OriginReport>; 2] {
+    [
+        gauge("origin_addresses", "Addresses of the origin", None, |one| one.addresses.len() as f64),
+        counter("origin_resolver_failures", "Times that a name of the origin could not be resolved", |one| {
+            one.resolver_failures
+        }),
     ]
 }
 
@@ -238,6 +260,15 @@ impl Collector for Snapshot {
         encode_all(encoder, &of_tenants(), tenants)?;
         encode_all(encoder, &of_memory(), || tenants().map(|(labels, tenant)| (labels, &tenant.memory)))?;
         encode_all(encoder, &of_shields(), || tenants().map(|(labels, tenant)| (labels, &tenant.origin)))?;
+        encode_all(encoder, &of_names(), || tenants().map(|(labels, tenant)| (labels, &tenant.origin_at)))?;
+        encode_all(encoder, &of_addresses(), || {
+            tenants().flat_map(|(labels, tenant)| {
+                tenant.origin_at.addresses.iter().map(move |one| {
+                    let own = ("address", one.address.clone());
+                    (labels.iter().cloned().chain([own]).collect(), one)
+                })
+            })
+        })?;
         encode_all(encoder, &of_policies(), || {
             tenants().flat_map(|(labels, tenant)| {
                 tenant.policies.iter().map(move |bound| {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use sandbar::cache::CacheLimits;
 use sandbar::hosts::Hosts;
-use sandbar::origin::http::{BadOrigin, HttpOrigin};
+use sandbar::origin::http::{BadOrigin, HttpOrigin, SystemResolver};
 use sandbar::setting::Key;
 use sandbar::tenant::config::TenantConfig;
 use sandbar::tier::redis::{RedisConfig, RedisTier};
@@ -64,7 +64,7 @@ pub(super) async fn ready(config: GatewayConfig) -> Result<Ready, StartError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let mut tenants = Vec::with_capacity(config.tenants.len());
     for (index, tenant) in config.tenants.iter().enumerate() {
-        let origin = Arc::new(origin(index, tenant).map_err(wrong)?);
+        let origin = Arc::new(origin(index, tenant, &clock).map_err(wrong)?);
         let (tenant, engine, clock) = (tenant.clone(), Arc::clone(&engine), Arc::clone(&clock));
         let kept = config.data_dir.clone();
         let policies = blocking(move || policies(index, &tenant, &engine, &kept, &clock)).await.map_err(wrong)?;
@@ -134,10 +134,10 @@ fn redis(config: &GatewayConfig) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn origin(index: usize, tenant: &TenantConfig) -> Result<HttpOrigin, ConfigError> {
+fn origin(index: usize, tenant: &TenantConfig, clock: &Arc<dyn Clock>) -> Result<HttpOrigin, ConfigError> {
     let key = |name: &str| Key::of_tenant(index, &Key::from(name));
     let origin = origin_of(index, tenant)?;
-    HttpOrigin::new(origin).map_err(|error| match &error {
+    HttpOrigin::within(origin, Arc::clone(clock), Arc::new(SystemResolver)).map_err(|error| match &error {
         BadOrigin::CaFile { file, reason } => {
             let remedy = "it must hold certificates in PEM form";
             ConfigError::wrong(key("origin.tls_ca_file"), format_args!("{file:?}"), reason, remedy)

@@ -228,7 +228,7 @@ impl Builder {
             Arc::clone(&self.clock),
         );
         let policies = policies.map_err(|reason| BuildError::Policy { tenant: config.name.clone(), reason })?;
-        Ok(Tenant::new(config, policies, origin(config)?, Arc::clone(&self.clock))?)
+        Ok(Tenant::new(config, policies, self.origin(config)?, Arc::clone(&self.clock))?)
     }
 
     /// The policies of a tenant's settings, and in their place those that the builder was given for the same role.
@@ -266,21 +266,22 @@ impl Builder {
             }
         }
     }
-}
 
-/// The origin that a tenant's settings name, else the service behind the layer.
-fn origin(config: &TenantConfig) -> Result<Arc<dyn Origin>, BuildError> {
-    let Some(named) = &config.origin else { return Ok(Arc::new(ServiceBehind)) };
-    let failed = |reason: String| BuildError::Origin { tenant: config.name.clone(), reason };
-    #[cfg(feature = "http-origin")]
-    {
-        let origin = crate::origin::http::HttpOrigin::new(named).map_err(|error| failed(error.to_string()))?;
-        Ok(Arc::new(origin))
-    }
-    #[cfg(not(feature = "http-origin"))]
-    {
-        let _ = named;
-        Err(failed("the program was built without the feature `http-origin`".to_owned()))
+    /// The origin that a tenant's settings name, else the service behind the layer.
+    fn origin(&self, config: &TenantConfig) -> Result<Arc<dyn Origin>, BuildError> {
+        let Some(named) = &config.origin else { return Ok(Arc::new(ServiceBehind)) };
+        let failed = |reason: String| BuildError::Origin { tenant: config.name.clone(), reason };
+        #[cfg(feature = "http-origin")]
+        {
+            use crate::origin::http::{HttpOrigin, SystemResolver};
+            let origin = HttpOrigin::within(named, Arc::clone(&self.clock), Arc::new(SystemResolver));
+            Ok(Arc::new(origin.map_err(|error| failed(error.to_string()))?))
+        }
+        #[cfg(not(feature = "http-origin"))]
+        {
+            let _ = named;
+            Err(failed("the program was built without the feature `http-origin`".to_owned()))
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use ::http::Uri;
 use ::http::uri::Authority;
 use sandbar_http::key::{equivalent, spelled};
 
-use super::OriginUrl;
+use super::url::OriginUrl;
 
 impl OriginUrl {
     /// The URI to dial.

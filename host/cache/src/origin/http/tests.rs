@@ -13,6 +13,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+mod addresses;
+
 use super::*;
 use crate::body::{self, Body, BoxError};
 use crate::origin::{Origin, OriginError};

@@ -28,6 +28,7 @@ fn everything(second: bool, token_file: &std::path::Path) -> GatewayConfig {
     config.fleet.control_url = Some(Secret::new("redis://control"));
     config.fleet.node = Some("edge-1".into());
     let mut origin = OriginConfig::new("http://127.0.0.1:3000".parse().expect("a URL"));
+    origin.servers = vec!["10.0.0.1:8080".parse().expect("a server")];
     origin.tls_ca_file = Some("ca.pem".into());
     let class = ClassConfig {
         name: "images".into(),
@@ -119,6 +120,7 @@ const TAKEN: &[(&str, &[&str], &str)] = &[
     ("policy.core_share_percent", &["0"], "no limit"),
     ("policy.compiled_max", &["\"0B\""], "none are kept"),
     ("limits.grace", ZERO, "what is under way is cut"),
+    ("tenant.origin.servers[]", ONE_WORD, "they are labels of host names"),
     ("tenant.origin.keep_idle", ZERO, "no connection is kept"),
     ("tenant.origin.idle_connections_max", &["0"], "no connection is kept"),
     ("tenant.fetch_soft_deadline", ZERO, "stale is served at once where it may be"),
