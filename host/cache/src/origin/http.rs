@@ -27,11 +27,15 @@ mod connect;
 #[cfg(feature = "http-origin")]
 mod download;
 #[cfg(feature = "http-origin")]
+mod ejection;
+#[cfg(feature = "http-origin")]
 mod endpoint;
 #[cfg(feature = "http-origin")]
 mod exchange;
 #[cfg(feature = "http-origin")]
 mod interim;
+#[cfg(feature = "http-origin")]
+mod outcome;
 #[cfg(feature = "http-origin")]
 mod reach;
 #[cfg(feature = "http-origin")]
@@ -62,7 +66,7 @@ mod visit;
 pub use self::bad::BadOrigin;
 #[cfg(feature = "http-origin")]
 pub use self::client::HttpOrigin;
-pub use self::config::{HostHeader, OriginConfig, Protocol, url_or_table};
+pub use self::config::{EjectConfig, HostHeader, OriginConfig, Protocol, url_or_table};
 #[cfg(feature = "http-origin")]
 pub use self::resolve::{Resolve, SystemResolver};
 pub use self::server::{BadServer, Server};

@@ -21,11 +21,15 @@ pub struct OriginReport {
 pub struct AddressReport {
     /// The address.
     pub address: String,
+    /// Whether it is left out for a while, because requests failed there.
+    pub ejected: bool,
+    /// Times that it was left out.
+    pub ejections: u64,
     /// Requests that are there now, bodies of responses included.
     pub running: u64,
     /// Requests that were sent there.
     pub requests: u64,
-    /// Those of them that failed.
+    /// Those of them that failed: no connection, no response, or one of 502, 503 and 504.
     pub failures: u64,
     /// Why one failed last.
     #[serde(skip_serializing_if = "Option::is_none")]

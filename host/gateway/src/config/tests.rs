@@ -129,6 +129,10 @@ fn settings_that_contradict_each_other_are_refused_with_a_remedy() {
             "[[tenant]]\n[tenant.origin]\nurl = \"http://app\"\nservers = [\"127.0.0.1:8080\"]\n".into(),
             "it is where clients are listened to, so requests would go round in circles",
         ),
+        (
+            "[[tenant]]\norigin = { url = \"http://app\", eject = { pause = \"10m\" } }\n".into(),
+            "tenant.origin.eject.pause_max = \"5m\": it is shorter than eject.pause; set",
+        ),
         (format!("[admin]\nlisten = \"127.0.0.1:8080\"\n{TENANT}"), "clients are listened to at the same address"),
         (format!("[admin]\ntoken = \"\"\n{TENANT}"), "admin.token = …: the token is empty"),
         (format!("[admin]\ntoken_file = \"/no/such\"\n{TENANT}"), "admin.token_file = \"/no/such\": No such file"),

@@ -1,11 +1,14 @@
 //! Settings of an HTTP origin.
 
+mod eject;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+pub use self::eject::EjectConfig;
 use super::server::Server;
 use super::url::OriginUrl;
 use crate::setting::{Count, DAY, HOUR, Key, MS, SECOND, Span};
@@ -26,6 +29,9 @@ pub struct OriginConfig {
     /// After how long a name that leads to the origin is resolved again. Default 30 s.
     #[serde(default = "defaults::dns_renew")]
     pub dns_renew: Span<SECOND, DAY>,
+    /// `[tenant.origin.eject]`: when one of several addresses is left out for a while.
+    #[serde(default)]
+    pub eject: EjectConfig,
     /// Which version of HTTP the origin is asked in. Default: as TLS negotiates, HTTP/1.1 without TLS.
     #[serde(default)]
     pub http: Protocol,
@@ -98,6 +104,7 @@ impl OriginConfig {
             url,
             servers: Vec::new(),
             dns_renew: defaults::dns_renew(),
+            eject: EjectConfig::DEFAULT,
             http: Protocol::Auto,
             host_header: HostHeader::Preserve,
             connect_deadline: defaults::connect_deadline(),
@@ -133,6 +140,10 @@ impl OriginConfig {
         if let Some((at, server)) = self.servers.iter().enumerate().find(twice) {
             let (reason, remedy) = ("it is named twice", "leave one of them out");
             return Err((Key::from("servers").at(at), format!("\"{server}\""), reason, remedy));
+        }
+        if self.eject.pause_max < self.eject.pause {
+            let (reason, remedy) = ("it is shorter than eject.pause", "set eject.pause or more");
+            return Err((Key::from("eject.pause_max"), format!("\"{}\"", self.eject.pause_max), reason, remedy));
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! One address of an origin at work: its connections, and the requests that are there.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use super::address::Address;
 use super::config::{OriginConfig, Protocol};
 use super::connect::Dial;
+use super::ejection::Ejection;
 use super::tls::Tls;
 use super::upload::Upload;
 use super::{READ_BYTES, STREAM_WINDOW_BYTES};
@@ -34,6 +35,10 @@ pub(super) struct Endpoint {
     requests: AtomicU64,
     failures: AtomicU64,
     last_error: Mutex<Option<String>>,
+    ejection: Mutex<Ejection>,
+    /// What `ejection` says, for requests to see without the lock.
+    is_out: AtomicBool,
+    is_well: AtomicBool,
 }
 
 impl Endpoint {
@@ -69,6 +74,9 @@ impl Endpoint {
             requests: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             last_error: Mutex::default(),
+            ejection: Mutex::default(),
+            is_out: AtomicBool::new(false),
+            is_well: AtomicBool::new(true),
         })
     }
 
@@ -83,10 +91,34 @@ impl Endpoint {
         self.running.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// Whether requests should go elsewhere.
+    pub(super) fn is_out(&self) -> bool {
+        self.is_out.load(Ordering::Relaxed)
+    }
+
+    /// Whether no request failed lately.
+    pub(super) fn is_well(&self) -> bool {
+        self.is_well.load(Ordering::Relaxed)
+    }
+
+    /// Asks or changes whether the address is left out.
+    pub(super) fn eject<T>(&self, change: impl FnOnce(&mut Ejection) -> T) -> T {
+        let mut ejection = self.ejection.lock();
+        let done = change(&mut ejection);
+        self.is_out.store(ejection.is_out(), Ordering::Relaxed);
+        self.is_well.store(ejection.is_well(), Ordering::Relaxed);
+        done
+    }
+
     /// A request failed.
     pub(super) fn failed(&self, why: String) {
         self.failures.fetch_add(1, Ordering::Relaxed);
         *self.last_error.lock() = Some(why);
+    }
+
+    /// Why a request failed last.
+    pub(super) fn last_error(&self) -> Option<String> {
+        self.last_error.lock().clone()
     }
 
     /// Requests that are there now, bodies of responses included.
@@ -97,10 +129,12 @@ impl Endpoint {
     pub(super) fn report(&self) -> AddressReport {
         AddressReport {
             address: self.address.to_string(),
+            ejected: self.is_out(),
+            ejections: self.ejection.lock().times(),
             running: self.running() as u64,
             requests: self.requests.load(Ordering::Relaxed),
             failures: self.failures.load(Ordering::Relaxed),
-            last_error: self.last_error.lock().clone(),
+            last_error: self.last_error(),
         }
     }
 }

@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::HttpOrigin;
 use super::connect::{ConnectDeadline, Dial, died_unanswered};
 use super::download::Download;
+use super::ejection::Failure;
 use super::interim::{BYTES_MAX, Interims, RESPONSES_MAX};
 use super::reason::{causes, reason};
 use super::route::Route;
@@ -37,7 +38,7 @@ enum Failed {
 }
 
 /// An attempt that brought no response.
-struct Failure {
+struct Attempted {
     why: Failed,
     /// The request's content, where nothing of it was asked for.
     unsent: Option<Body>,
@@ -109,7 +110,10 @@ async fn attempts(origin: &HttpOrigin, mut request: Request<Body>) -> Result<(Re
             (false, false) => &endpoint.pooled,
         };
         let failure = match attempt(client, request, origin, &route).await {
-            Ok(response) => return Ok((response, visit)),
+            Ok(response) => {
+                note(&mut visit, response.status());
+                return Ok((response, visit));
+            }
             Err(failure) => failure,
         };
         let died_unanswered = is_replayable && !is_again && failure.why.died_unanswered();
@@ -120,12 +124,24 @@ async fn attempts(origin: &HttpOrigin, mut request: Request<Body>) -> Result<(Re
         }
         let error = explain(origin, &visit, &failure.why);
         if !failure.is_clients {
-            visit.failed(error.to_string());
+            let how = if failure.why.is_unconnected() { Failure::NoConnection } else { Failure::BadAnswer };
+            visit.failed(how, error.to_string());
         }
         let elsewhere = again.filter(|_| route.has_more() && failure.why.is_unconnected());
         let Some((again, content)) = elsewhere.zip(failure.unsent) else { return Err(error) };
         tracing::debug!(origin = &*origin.name, %error, "asking at another address");
         (request, visit, is_again) = (again.map(|_| content), route.next(), false);
+    }
+}
+
+/// Notes what a response says of the address: that something in front of it, or it itself, can't work (RFC 9110 section
+/// 15.6), or that it does.
+fn note(visit: &mut Visit, status: StatusCode) {
+    match status {
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+            visit.failed(Failure::BadAnswer, format!("it answered {status}"));
+        }
+        _ => visit.answered(),
     }
 }
 
@@ -146,7 +162,7 @@ async fn attempt(
     request: Request<Body>,
     origin: &HttpOrigin,
     route: &Route,
-) -> Result<Response<Incoming>, Failure> {
+) -> Result<Response<Incoming>, Attempted> {
     let (head, body) = request.into_parts();
     let (upload, sending) = Upload::new(body, route.has_more());
     let mut request = Request::from_parts(head, upload);
@@ -154,7 +170,7 @@ async fn attempt(
     let mut connection = capture_connection(&mut request);
     let sent = client.request(request);
     let waits = Waits { connect_by: route.connect_by(), sending: &sending, interims: &interims };
-    let response = in_time(sent, &mut connection, &waits, origin).await.map_err(|why| Failure {
+    let response = in_time(sent, &mut connection, &waits, origin).await.map_err(|why| Attempted {
         is_clients: why.is_broken() && !matches!(sending.state(), Sent::All(_)),
         unsent: sending.unsent(),
         why,

@@ -1,11 +1,13 @@
 //! The way of a request: the addresses that it may go to, one after the other.
 
+use std::sync::Arc;
+
 use tokio::time::Instant;
 
 use super::HttpOrigin;
 use super::balance::choose;
 use super::endpoint::Endpoint;
-use super::servers::Addresses;
+use super::servers::{Addresses, Servers};
 use super::visit::Visit;
 use crate::origin::{OriginError, Progress};
 
@@ -14,6 +16,7 @@ const TRIES_MAX: usize = 3;
 
 /// The addresses that a request may go to.
 pub(super) struct Route {
+    servers: Arc<Servers>,
     addresses: Addresses,
     left: usize,
     /// `None` where there is only one.
@@ -29,12 +32,13 @@ struct Several {
 impl Route {
     /// The way of a request that has come so far.
     pub(super) async fn of(origin: &HttpOrigin, progress: Option<Progress>) -> Result<Self, OriginError> {
-        let addresses = origin.servers.addresses().await.map_err(|reason| origin.unreachable(reason))?;
+        let servers = Arc::clone(&origin.servers);
+        let addresses = servers.addresses().await.map_err(|reason| origin.unreachable(reason))?;
         let several = (addresses.len() > 1).then(|| Several {
             been: progress.unwrap_or_default(),
             connect_until: Instant::now() + origin.config.connect_deadline.get(),
         });
-        Ok(Self { left: addresses.len().min(TRIES_MAX), addresses, several })
+        Ok(Self { servers, left: addresses.len().min(TRIES_MAX), addresses, several })
     }
 
     /// Whether there is another address to go to.
@@ -47,11 +51,21 @@ impl Route {
         self.left = self.left.saturating_sub(1);
         let been = self.several.as_ref().map(|several| &several.been);
         let was_at = |one: &Endpoint| been.is_some_and(|been| been.was_at(one.number));
-        let endpoint = choose(&self.addresses, was_at);
+        let trial = self.trial(was_at);
+        let endpoint = trial.unwrap_or_else(|| choose(&self.addresses, was_at));
         if let Some(been) = been {
             been.is_at(endpoint.number);
         }
-        Visit::to(endpoint.clone())
+        Visit::to(Arc::clone(endpoint), Arc::clone(&self.servers), trial.is_some())
+    }
+
+    /// An address that was left out for long enough, for this request to try.
+    fn trial(&self, was_at: impl Fn(&Endpoint) -> bool) -> Option<&Arc<Endpoint>> {
+        let due = |one: &&Arc<Endpoint>| one.is_out() && !was_at(one);
+        let mut out = self.addresses.iter().filter(due).peekable();
+        out.peek()?;
+        let now = self.servers.clock.monotonic();
+        out.find(|one| one.eject(|ejection| ejection.take_trial(now)))
     }
 
     /// Until when a connection has to be there, so that as much time is left for each other address; `None` for the last

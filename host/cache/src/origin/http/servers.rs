@@ -32,9 +32,9 @@ type Answers = Vec<Result<Vec<IpAddr>, String>>;
 
 /// The addresses of an origin.
 pub(super) struct Servers {
-    config: Arc<OriginConfig>,
+    pub(super) config: Arc<OriginConfig>,
     tls: Tls,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     resolver: Arc<dyn Resolve>,
     addresses: ArcSwap<Vec<Arc<Endpoint>>>,
     fixed: Vec<Address>,
@@ -50,6 +50,8 @@ pub(super) struct Servers {
     rounds: AtomicU64,
     failures: AtomicU64,
     last_error: Mutex<Option<String>>,
+    /// Held by who decides whether an address is left out.
+    pub(super) ejecting: Mutex<()>,
 }
 
 impl Servers {
@@ -87,6 +89,7 @@ impl Servers {
             rounds: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             last_error: Mutex::default(),
+            ejecting: Mutex::default(),
         };
         servers.lead_to(servers.fixed.clone());
         Arc::new(servers)
@@ -104,11 +107,16 @@ impl Servers {
                 Look::Wait => self.resolve_together().await,
             }
         }
-        let addresses = self.addresses.load_full();
+        let addresses = self.current();
         match addresses.is_empty() {
             false => Ok(addresses),
             true => Err(self.last_error.lock().clone().unwrap_or_default()),
         }
+    }
+
+    /// The addresses now; none before names that lead to them were resolved.
+    pub(super) fn current(&self) -> Addresses {
+        self.addresses.load_full()
     }
 
     /// Whether errors have to name the address: there are several, or the URL does not show it.
@@ -118,7 +126,7 @@ impl Servers {
 
     pub(super) fn report(&self) -> OriginReport {
         OriginReport {
-            addresses: self.addresses.load().iter().map(|one| one.report()).collect(),
+            addresses: self.current().iter().map(|one| one.report()).collect(),
             resolver_failures: self.failures.load(Ordering::Relaxed),
             resolver_error: self.last_error.lock().clone(),
         }

@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 mod addresses;
+mod ejections;
 
 use super::*;
 use crate::body::{self, Body, BoxError};

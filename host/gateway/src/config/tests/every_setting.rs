@@ -121,6 +121,7 @@ const TAKEN: &[(&str, &[&str], &str)] = &[
     ("policy.compiled_max", &["\"0B\""], "none are kept"),
     ("limits.grace", ZERO, "what is under way is cut"),
     ("tenant.origin.servers[]", ONE_WORD, "they are labels of host names"),
+    ("tenant.origin.eject.share_max_percent", &["0"], "only what can't be connected to is left out"),
     ("tenant.origin.keep_idle", ZERO, "no connection is kept"),
     ("tenant.origin.idle_connections_max", &["0"], "no connection is kept"),
     ("tenant.fetch_soft_deadline", ZERO, "stale is served at once where it may be"),

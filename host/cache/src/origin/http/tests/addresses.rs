@@ -12,25 +12,28 @@ use sandbar_base::clock::{Clock, ManualClock, Timestamp};
 use super::*;
 
 /// A server that answers each request with its address.
-struct Named {
-    at: SocketAddr,
+pub(super) struct Named {
+    pub(super) at: SocketAddr,
+    /// The status code that it answers with.
+    pub(super) status: Arc<AtomicUsize>,
     /// Connections that were closed by the cache.
     closed: Arc<AtomicUsize>,
     _serving: tokio_util::task::AbortOnDropHandle<()>,
 }
 
 impl Named {
-    async fn start(ip: &str, port: u16) -> Self {
+    pub(super) async fn start(ip: &str, port: u16) -> Self {
         let listener = TcpListener::bind((ip, port)).await.expect("a port");
         let (at, closed) = (listener.local_addr().expect("an address"), Arc::new(AtomicUsize::new(0)));
-        let counted = Arc::clone(&closed);
+        let status = Arc::new(AtomicUsize::new(200));
+        let (counted, answered) = (Arc::clone(&closed), Arc::clone(&status));
         let serving = tokio::spawn(async move {
-            while let Ok((mut stream, at)) = listener.accept().await.map(|(stream, _)| (stream, at)) {
-                let counted = Arc::clone(&counted);
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let (counted, answered) = (Arc::clone(&counted), Arc::clone(&answered));
                 tokio::spawn(async move {
                     while read_message(&mut stream).await.is_ok() {
-                        let said = at.to_string();
-                        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{said}", said.len());
+                        let (status, said) = (answered.load(Ordering::SeqCst), at.to_string());
+                        let answer = format!("HTTP/1.1 {status} x\r\ncontent-length: {}\r\n\r\n{said}", said.len());
                         stream.write_all(answer.as_bytes()).await?;
                     }
                     counted.fetch_add(1, Ordering::SeqCst);
@@ -38,7 +41,7 @@ impl Named {
                 });
             }
         });
-        Self { at, closed, _serving: tokio_util::task::AbortOnDropHandle::new(serving) }
+        Self { at, status, closed, _serving: tokio_util::task::AbortOnDropHandle::new(serving) }
     }
 }
 
@@ -50,16 +53,16 @@ async fn read_message(stream: &mut TcpStream) -> io::Result<()> {
 }
 
 /// An address that nobody listens at.
-async fn nobody() -> SocketAddr {
+pub(super) async fn nobody() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address")
 }
 
-fn over(servers: &[SocketAddr]) -> OriginConfig {
+pub(super) fn over(servers: &[SocketAddr]) -> OriginConfig {
     let servers = servers.iter().map(|at| at.to_string().parse().expect("a server")).collect();
     OriginConfig { servers, ..OriginConfig::new("http://app.internal".parse().expect("a URL")) }
 }
 
-async fn said(http: &HttpOrigin) -> String {
+pub(super) async fn said(http: &HttpOrigin) -> String {
     text(http.fetch(get("http://shop.example/a")).await.expect("a response")).await
 }
 
