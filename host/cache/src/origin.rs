@@ -32,6 +32,10 @@ pub trait Origin: Send + Sync + 'static {
     /// When no response came.
     fn fetch(&self, request: ::http::Request<Body>) -> BoxFuture<'_, Result<::http::Response<Body>, OriginError>>;
 
+    /// The origin is put to use: whatever goes on beside requests, such as checks, begins. It ends when the origin is
+    /// dropped.
+    fn start(&self) {}
+
     /// What operators should see of it, where it has addresses.
     fn report(&self) -> OriginReport {
         OriginReport::default()

@@ -131,6 +131,7 @@ impl Tenant {
         let counters = Arc::new(Counters::default());
         let (deadline, seen) = (settings.fetch_hard_deadline, Arc::clone(&counters.origin));
         let origin = Shield::new(&config.name, origin, &config.protect, deadline, Arc::clone(&clock), seen);
+        origin.start();
         let shards = shards_of_at_least(check::shard_bytes_min(config), settings.l1_bytes);
         let memory =
             MemoryConfig { capacity_bytes: settings.l1_bytes, shards: Some(shards), ..MemoryConfig::default() };

@@ -117,9 +117,12 @@ fn of_shields() -> [Metric<ShieldStats>; 10] {
 }
 
 /// Metrics of the addresses of a tenant's origin; labels `tenant`, `address`.
-fn of_addresses() -> [Metric<AddressReport>; 5] {
+fn of_addresses() -> [Metric<AddressReport>; 6] {
     let ejected = "1 while an address of the origin is left out because requests failed there";
     [
+        gauge("origin_address_healthy", "1 while checks find an address of the origin healthy", None, |one| {
+            f64::from(u8::from(one.healthy))
+        }),
         gauge("origin_address_ejected", ejected, None, |one| f64::from(u8::from(one.ejected))),
         counter("origin_address_ejections", "Times that an address of the origin was left out", |one| one.ejections),
         gauge("origin_address_running", "Requests that are at an address of the origin", None, |one| {

@@ -20,6 +20,8 @@ mod bad;
 #[cfg(feature = "http-origin")]
 mod balance;
 #[cfg(feature = "http-origin")]
+mod checks;
+#[cfg(feature = "http-origin")]
 mod client;
 mod config;
 #[cfg(feature = "http-origin")]
@@ -32,6 +34,8 @@ mod ejection;
 mod endpoint;
 #[cfg(feature = "http-origin")]
 mod exchange;
+#[cfg(feature = "http-origin")]
+mod health;
 #[cfg(feature = "http-origin")]
 mod interim;
 #[cfg(feature = "http-origin")]
@@ -66,7 +70,9 @@ mod visit;
 pub use self::bad::BadOrigin;
 #[cfg(feature = "http-origin")]
 pub use self::client::HttpOrigin;
-pub use self::config::{EjectConfig, HostHeader, OriginConfig, Protocol, url_or_table};
+pub use self::config::{
+    BadCheck, CheckPath, EjectConfig, HealthCheckConfig, HostHeader, OriginConfig, Protocol, StatusRange, url_or_table,
+};
 #[cfg(feature = "http-origin")]
 pub use self::resolve::{Resolve, SystemResolver};
 pub use self::server::{BadServer, Server};

@@ -21,6 +21,8 @@ pub struct OriginReport {
 pub struct AddressReport {
     /// The address.
     pub address: String,
+    /// Whether the checks find it healthy; true where there are none.
+    pub healthy: bool,
     /// Whether it is left out for a while, because requests failed there.
     pub ejected: bool,
     /// Times that it was left out.
@@ -31,7 +33,7 @@ pub struct AddressReport {
     pub requests: u64,
     /// Those of them that failed: no connection, no response, or one of 502, 503 and 504.
     pub failures: u64,
-    /// Why one failed last.
+    /// Why a request or a check failed last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
 }

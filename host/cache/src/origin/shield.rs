@@ -375,6 +375,10 @@ impl Origin for Shield {
         Box::pin(async move { self.ask(request).await.map(Sound::into_response) })
     }
 
+    fn start(&self) {
+        self.origin.start();
+    }
+
     fn report(&self) -> OriginReport {
         self.origin.report()
     }

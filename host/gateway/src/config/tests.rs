@@ -133,6 +133,15 @@ fn settings_that_contradict_each_other_are_refused_with_a_remedy() {
             "[[tenant]]\norigin = { url = \"http://app\", eject = { pause = \"10m\" } }\n".into(),
             "tenant.origin.eject.pause_max = \"5m\": it is shorter than eject.pause; set",
         ),
+        (
+            "[[tenant]]\norigin = { url = \"http://app\", health_check = { path = \"/up\", timeout = \"6s\" } }\n"
+                .into(),
+            "tenant.origin.health_check.timeout = \"6s\": it is longer than health_check.interval; set",
+        ),
+        (
+            "[[tenant]]\norigin = { url = \"http://app\", health_check = { path = \"up\" } }\n".into(),
+            "\"up\" is not a path; write one such as \"/healthz\"",
+        ),
         (format!("[admin]\nlisten = \"127.0.0.1:8080\"\n{TENANT}"), "clients are listened to at the same address"),
         (format!("[admin]\ntoken = \"\"\n{TENANT}"), "admin.token = …: the token is empty"),
         (format!("[admin]\ntoken_file = \"/no/such\"\n{TENANT}"), "admin.token_file = \"/no/such\": No such file"),

@@ -1,13 +1,15 @@
 //! The HTTP origin: which addresses it is at, and which authority and target a request gets.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use ::http::uri::Authority;
 use ::http::{HeaderValue, Request, Response, Uri, header};
 use futures_util::future::{BoxFuture, FutureExt, select_ok};
 use sandbar_base::clock::{Clock, SystemClock};
+use tokio::runtime::Handle;
 
 use super::bad::BadOrigin;
+use super::checks::Checks;
 use super::exchange;
 use super::resolve::{Resolve, SystemResolver};
 use super::servers::Servers;
@@ -21,6 +23,7 @@ pub struct HttpOrigin {
     pub(super) config: Arc<OriginConfig>,
     pub(super) name: Arc<str>,
     pub(super) servers: Arc<Servers>,
+    checks: OnceLock<Checks>,
 }
 
 impl HttpOrigin {
@@ -40,7 +43,7 @@ impl HttpOrigin {
     pub fn within(config: &OriginConfig, clock: Arc<dyn Clock>, resolver: Arc<dyn Resolve>) -> Result<Self, BadOrigin> {
         let (tls, config) = (Tls::new(config)?, Arc::new(config.clone()));
         let servers = Servers::new(Arc::clone(&config), tls, clock, resolver);
-        Ok(Self { name: config.url.to_string().into(), servers, config })
+        Ok(Self { name: config.url.to_string().into(), servers, config, checks: OnceLock::new() })
     }
 
     /// The origin's URL, as it stands in errors.
@@ -118,7 +121,15 @@ pub(super) fn asked_authority<B>(request: &Request<B>) -> Option<Authority> {
 
 impl Origin for HttpOrigin {
     fn fetch(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, OriginError>> {
+        self.start();
         Box::pin(exchange::exchange(self, request))
+    }
+
+    /// Begins to check the addresses, where they are to be checked; outside of a Tokio runtime, the first request does.
+    fn start(&self) {
+        if let Some(config) = self.config.health_check.as_ref().filter(|_| Handle::try_current().is_ok()) {
+            self.checks.get_or_init(|| Checks::begin(Arc::clone(&self.servers), config.clone()));
+        }
     }
 
     fn report(&self) -> OriginReport {

@@ -1,6 +1,7 @@
 //! Settings of an HTTP origin.
 
 mod eject;
+mod health_check;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub use self::eject::EjectConfig;
+pub use self::health_check::{BadCheck, CheckPath, HealthCheckConfig, StatusRange};
 use super::server::Server;
 use super::url::OriginUrl;
 use crate::setting::{Count, DAY, HOUR, Key, MS, SECOND, Span};
@@ -32,6 +34,9 @@ pub struct OriginConfig {
     /// `[tenant.origin.eject]`: when one of several addresses is left out for a while.
     #[serde(default)]
     pub eject: EjectConfig,
+    /// `[tenant.origin.health_check]`: checks of the addresses beside the traffic. Default none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<HealthCheckConfig>,
     /// Which version of HTTP the origin is asked in. Default: as TLS negotiates, HTTP/1.1 without TLS.
     #[serde(default)]
     pub http: Protocol,
@@ -105,6 +110,7 @@ impl OriginConfig {
             servers: Vec::new(),
             dns_renew: defaults::dns_renew(),
             eject: EjectConfig::DEFAULT,
+            health_check: None,
             http: Protocol::Auto,
             host_header: HostHeader::Preserve,
             connect_deadline: defaults::connect_deadline(),
@@ -144,6 +150,10 @@ impl OriginConfig {
         if self.eject.pause_max < self.eject.pause {
             let (reason, remedy) = ("it is shorter than eject.pause", "set eject.pause or more");
             return Err((Key::from("eject.pause_max"), format!("\"{}\"", self.eject.pause_max), reason, remedy));
+        }
+        if let Some(check) = self.health_check.as_ref().filter(|check| check.timeout.get() > check.interval.get()) {
+            let (reason, remedy) = ("it is longer than health_check.interval", "set health_check.interval or less");
+            return Err((Key::from("health_check.timeout"), format!("\"{}\"", check.timeout), reason, remedy));
         }
         Ok(())
     }

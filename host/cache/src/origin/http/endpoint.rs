@@ -11,6 +11,7 @@ use super::address::Address;
 use super::config::{OriginConfig, Protocol};
 use super::connect::Dial;
 use super::ejection::Ejection;
+use super::health::Health;
 use super::tls::Tls;
 use super::upload::Upload;
 use super::{READ_BYTES, STREAM_WINDOW_BYTES};
@@ -35,9 +36,10 @@ pub(super) struct Endpoint {
     requests: AtomicU64,
     failures: AtomicU64,
     last_error: Mutex<Option<String>>,
+    pub(super) health: Health,
     ejection: Mutex<Ejection>,
     /// What `ejection` says, for requests to see without the lock.
-    is_out: AtomicBool,
+    is_ejected: AtomicBool,
     is_well: AtomicBool,
 }
 
@@ -74,8 +76,9 @@ impl Endpoint {
             requests: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             last_error: Mutex::default(),
+            health: Health::good(),
             ejection: Mutex::default(),
-            is_out: AtomicBool::new(false),
+            is_ejected: AtomicBool::new(false),
             is_well: AtomicBool::new(true),
         })
     }
@@ -91,9 +94,14 @@ impl Endpoint {
         self.running.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// Whether it is left out because requests failed there.
+    pub(super) fn is_ejected(&self) -> bool {
+        self.is_ejected.load(Ordering::Relaxed)
+    }
+
     /// Whether requests should go elsewhere.
     pub(super) fn is_out(&self) -> bool {
-        self.is_out.load(Ordering::Relaxed)
+        self.is_ejected() || !self.health.is_good()
     }
 
     /// Whether no request failed lately.
@@ -105,7 +113,7 @@ impl Endpoint {
     pub(super) fn eject<T>(&self, change: impl FnOnce(&mut Ejection) -> T) -> T {
         let mut ejection = self.ejection.lock();
         let done = change(&mut ejection);
-        self.is_out.store(ejection.is_out(), Ordering::Relaxed);
+        self.is_ejected.store(ejection.is_out(), Ordering::Relaxed);
         self.is_well.store(ejection.is_well(), Ordering::Relaxed);
         done
     }
@@ -116,7 +124,12 @@ impl Endpoint {
         *self.last_error.lock() = Some(why);
     }
 
-    /// Why a request failed last.
+    /// A check failed.
+    pub(super) fn check_failed(&self, why: String) {
+        *self.last_error.lock() = Some(why);
+    }
+
+    /// Why a request or a check failed last.
     pub(super) fn last_error(&self) -> Option<String> {
         self.last_error.lock().clone()
     }
@@ -129,7 +142,8 @@ impl Endpoint {
     pub(super) fn report(&self) -> AddressReport {
         AddressReport {
             address: self.address.to_string(),
-            ejected: self.is_out(),
+            healthy: self.health.is_good(),
+            ejected: self.is_ejected(),
             ejections: self.ejection.lock().times(),
             running: self.running() as u64,
             requests: self.requests.load(Ordering::Relaxed),

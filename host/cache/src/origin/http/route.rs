@@ -61,7 +61,7 @@ impl Route {
 
     /// An address that was left out for long enough, for this request to try.
     fn trial(&self, was_at: impl Fn(&Endpoint) -> bool) -> Option<&Arc<Endpoint>> {
-        let due = |one: &&Arc<Endpoint>| one.is_out() && !was_at(one);
+        let due = |one: &&Arc<Endpoint>| one.is_ejected() && one.health.is_good() && !was_at(one);
         let mut out = self.addresses.iter().filter(due).peekable();
         out.peek()?;
         let now = self.servers.clock.monotonic();

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use ::http::Uri;
-use ::http::uri::Authority;
+use ::http::uri::{Authority, PathAndQuery};
 use sandbar_http::key::{equivalent, spelled};
 
 use super::url::OriginUrl;
@@ -12,6 +12,12 @@ impl OriginUrl {
     /// The URI to dial.
     pub(super) fn to_uri(&self) -> Uri {
         self.at(self.authority.clone(), "/").unwrap_or_default()
+    }
+
+    /// The URI of a target that is not below the base path.
+    pub(super) fn at_root(&self, target: PathAndQuery) -> Option<Uri> {
+        let parts = Uri::builder().scheme(self.scheme.clone()).authority(self.authority.clone()).path_and_query(target);
+        parts.build().ok()
     }
 
     /// The URI of `target` (path and query) below the base path, on `authority`; none where they make no URI.

@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 mod addresses;
 mod ejections;
+mod health;
 
 use super::*;
 use crate::body::{self, Body, BoxError};

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use sandbar::consistency::Consistency;
+use sandbar::origin::http::HealthCheckConfig;
 use sandbar::setting::{Count, MIB, Size};
 use sandbar::tenant::config::ClassConfig;
 use sandbar_http::key::KeyRules;
@@ -29,6 +30,7 @@ fn everything(second: bool, token_file: &std::path::Path) -> GatewayConfig {
     config.fleet.node = Some("edge-1".into());
     let mut origin = OriginConfig::new("http://127.0.0.1:3000".parse().expect("a URL"));
     origin.servers = vec!["10.0.0.1:8080".parse().expect("a server")];
+    origin.health_check = Some(HealthCheckConfig::new("/healthz".parse().expect("a path")));
     origin.tls_ca_file = Some("ca.pem".into());
     let class = ClassConfig {
         name: "images".into(),
