@@ -135,14 +135,25 @@ fn redis(config: &GatewayConfig) -> Result<(), ConfigError> {
 }
 
 fn origin(index: usize, tenant: &TenantConfig, clock: &Arc<dyn Clock>) -> Result<HttpOrigin, ConfigError> {
-    let key = |name: &str| Key::of_tenant(index, &Key::from(name));
     let origin = origin_of(index, tenant)?;
+    let wrong = |name: &str, value: std::fmt::Arguments<'_>, reason: &dyn std::fmt::Display, remedy| {
+        ConfigError::wrong(Key::of_tenant(index, &Key::from(name)), value, reason, remedy)
+    };
     HttpOrigin::within(origin, Arc::clone(clock), Arc::new(SystemResolver)).map_err(|error| match &error {
         BadOrigin::CaFile { file, reason } => {
-            let remedy = "it must hold certificates in PEM form";
-            ConfigError::wrong(key("origin.tls_ca_file"), format_args!("{file:?}"), reason, remedy)
+            let remedy = "it must hold certificates in PEM form, and be readable for this user";
+            wrong("origin.tls_ca_file", format_args!("{file:?}"), reason, remedy)
         }
-        _ => ConfigError::wrong(key("origin"), format_args!("\"{}\"", origin.url), &error, "or ask it over http"),
+        BadOrigin::CertFile { file, reason } => {
+            let remedy =
+                "it must hold the certificate that the origin is shown in PEM form, and be readable for this user";
+            wrong("origin.tls_cert_file", format_args!("{file:?}"), reason, remedy)
+        }
+        BadOrigin::KeyFile { file, reason } => {
+            let remedy = "it must hold the private key of tls_cert_file in PEM form, and be readable for this user";
+            wrong("origin.tls_key_file", format_args!("{file:?}"), reason, remedy)
+        }
+        _ => wrong("origin", format_args!("\"{}\"", origin.url), &error, "or ask it over http"),
     })
 }
 

@@ -142,6 +142,15 @@ fn settings_that_contradict_each_other_are_refused_with_a_remedy() {
             "[[tenant]]\norigin = { url = \"http://app\", health_check = { path = \"up\" } }\n".into(),
             "\"up\" is not a path; write one such as \"/healthz\"",
         ),
+        (
+            "[[tenant]]\norigin = { url = \"https://app\", tls_key_file = \"k.pem\" }\n".into(),
+            "tenant.origin.tls_key_file = \"k.pem\": a certificate and its key go together; name",
+        ),
+        (
+            "[[tenant]]\norigin = { url = \"http://app\", tls_cert_file = \"c.pem\", tls_key_file = \"k.pem\" }\n"
+                .into(),
+            "tenant.origin.tls_cert_file = \"c.pem\": the URL is http, where no certificate is shown",
+        ),
         (format!("[admin]\nlisten = \"127.0.0.1:8080\"\n{TENANT}"), "clients are listened to at the same address"),
         (format!("[admin]\ntoken = \"\"\n{TENANT}"), "admin.token = …: the token is empty"),
         (format!("[admin]\ntoken_file = \"/no/such\"\n{TENANT}"), "admin.token_file = \"/no/such\": No such file"),

@@ -69,6 +69,12 @@ pub struct OriginConfig {
     /// PEM file with certificates to trust beside those of the operating system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_ca_file: Option<PathBuf>,
+    /// PEM file with the certificate that the origin is shown, and those between it and one that the origin trusts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_cert_file: Option<PathBuf>,
+    /// PEM file with the private key of that certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_key_file: Option<PathBuf>,
 }
 
 mod defaults {
@@ -121,6 +127,8 @@ impl OriginConfig {
             idle_connections_max: defaults::idle_connections_max(),
             fields_max: defaults::fields_max(),
             tls_ca_file: None,
+            tls_cert_file: None,
+            tls_key_file: None,
         }
     }
 
@@ -146,6 +154,18 @@ impl OriginConfig {
         if let Some((at, server)) = self.servers.iter().enumerate().find(twice) {
             let (reason, remedy) = ("it is named twice", "leave one of them out");
             return Err((Key::from("servers").at(at), format!("\"{server}\""), reason, remedy));
+        }
+        let identity = [("tls_cert_file", &self.tls_cert_file), ("tls_key_file", &self.tls_key_file)];
+        for ((key, file), (_, other)) in identity.into_iter().zip(identity.into_iter().rev()) {
+            let Some(file) = file else { continue };
+            let why = match (other, self.url.is_https()) {
+                (None, _) => ("a certificate and its key go together", "name the file of the other too"),
+                (_, false) => {
+                    ("the URL is http, where no certificate is shown", "write https in the URL, or leave it out")
+                }
+                _ => continue,
+            };
+            return Err((Key::from(key), format!("{file:?}"), why.0, why.1));
         }
         if self.eject.pause_max < self.eject.pause {
             let (reason, remedy) = ("it is shorter than eject.pause", "set eject.pause or more");

@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 mod addresses;
 mod ejections;
 mod health;
+mod mutual_tls;
 
 use super::*;
 use crate::body::{self, Body, BoxError};
