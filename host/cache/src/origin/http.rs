@@ -39,6 +39,8 @@ mod health;
 #[cfg(feature = "http-origin")]
 mod interim;
 #[cfg(feature = "http-origin")]
+mod link;
+#[cfg(feature = "http-origin")]
 mod outcome;
 #[cfg(feature = "http-origin")]
 mod reach;

@@ -24,8 +24,8 @@ pub(super) const ADDRESSES_MAX: usize = 256;
 pub struct OriginConfig {
     /// The origin's URL: `http://` or `https://`, a host, and optionally a path that all requests begin with.
     pub url: OriginUrl,
-    /// Where the origin is reached, if not at the host of its URL: that stays what TLS certificates are for. Requests are
-    /// spread over all addresses of all servers.
+    /// Where the origin is reached, over TCP or Unix sockets, if not at the host of its URL: that stays what TLS
+    /// certificates are for. Requests are spread over all addresses of all servers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub servers: Vec<Server>,
     /// After how long a name that leads to the origin is resolved again. Default 30 s.

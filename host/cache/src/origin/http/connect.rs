@@ -17,7 +17,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower::Service;
 
 use super::address::Address;
-use super::reach::{Link, Reach};
+use super::link::Link;
+use super::reach::Reach;
 use super::tls::Tls;
 use super::{OriginConfig, Protocol};
 use crate::body::BoxError;
@@ -71,7 +72,7 @@ impl Service<Uri> for Dial {
 
 /// A connection to the origin.
 pub(super) struct Wire {
-    stream: TokioIo<MaybeHttpsStream<Link>>,
+    stream: TokioIo<MaybeHttpsStream<TokioIo<Link>>>,
     story: Arc<Story>,
 }
 

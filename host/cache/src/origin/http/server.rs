@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use http::uri::Authority;
@@ -10,7 +11,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::url::leads_to;
 
-/// Where a server of an origin is reached; in text `10.0.0.1:8080`, `[2001:db8::1]:8080` or `app-1.internal`.
+/// Where a server of an origin is reached; in text `10.0.0.1:8080`, `[2001:db8::1]:8080`, `app-1.internal` or
+/// `unix:/run/app.sock`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Server {
@@ -21,11 +23,19 @@ pub enum Server {
         /// The port; that of the origin's URL where none is named.
         port: Option<u16>,
     },
+    /// At a Unix socket, which has this absolute path.
+    Socket(PathBuf),
 }
+
+/// The longest path that the address of a Unix socket can hold.
+const SOCKET_PATH_BYTES_MAX: usize = 107;
 
 /// Why a text names no server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} names no server: {reason}; write a host and, if it is not the URL's, a port, such as 10.0.0.1:8080")]
+#[error(
+    "{text:?} names no server: {reason}; write a host and, if it is not the URL's, a port, such as 10.0.0.1:8080, or a \
+     socket, such as unix:/run/app.sock"
+)]
 pub struct BadServer {
     /// The text.
     pub text: String,
@@ -38,7 +48,18 @@ impl Server {
     pub(super) fn is_at(&self, address: SocketAddr, url_port: u16) -> bool {
         match self {
             Self::Host { host, port } => leads_to(host, port.unwrap_or(url_port), address),
+            Self::Socket(_) => false,
         }
+    }
+
+    fn socket(path: &str) -> Result<Self, &'static str> {
+        if !path.starts_with('/') || path.starts_with("//") || path.ends_with('/') {
+            return Err("the path of a socket is absolute, and no directory");
+        }
+        if path.len() > SOCKET_PATH_BYTES_MAX || path.contains('\0') {
+            return Err("no socket can have that path: 107 bytes at most, and no byte of 0");
+        }
+        Ok(Self::Socket(path.into()))
     }
 }
 
@@ -49,6 +70,9 @@ impl FromStr for Server {
         // What stands before the last `@` may be a password.
         let shown = text.rsplit_once('@').map_or_else(|| text.to_owned(), |(_, rest)| format!("…@{rest}"));
         let bad = |reason| BadServer { text: shown.clone(), reason };
+        if let Some(path) = text.strip_prefix("unix:") {
+            return Self::socket(path).map_err(bad);
+        }
         if text.contains("://") {
             return Err(bad("it is a URL, and the origin's own says how servers are asked"));
         }
@@ -78,6 +102,7 @@ impl fmt::Display for Server {
                 }
                 port.map_or(Ok(()), |port| write!(f, ":{port}"))
             }
+            Self::Socket(path) => write!(f, "unix:{}", path.display()),
         }
     }
 }
@@ -100,7 +125,8 @@ mod tests {
 
     #[test]
     fn servers_are_taken_or_refused_with_the_reason() {
-        for text in ["10.0.0.1:8080", "10.0.0.1", "[2001:db8::1]:8080", "[::1]", "app-1.internal", "app:81"] {
+        let hosts = ["10.0.0.1:8080", "10.0.0.1", "[2001:db8::1]:8080", "[::1]", "app-1.internal", "app:81"];
+        for text in hosts.into_iter().chain(["unix:/run/app.sock"]) {
             assert_eq!(text.parse::<Server>().map(|server| server.to_string()), Ok(text.to_owned()));
         }
         for (text, reason) in [
@@ -112,6 +138,10 @@ mod tests {
             ("a:0", "no host"),
             ("a:99999", "no host"),
             ("a/b", "no host"),
+            ("unix:app.sock", "absolute"),
+            ("unix:///run/app.sock", "absolute"),
+            ("unix:/run/", "no directory"),
+            (&format!("unix:/{}", "x".repeat(107)), "107 bytes"),
         ] {
             let error = text.parse::<Server>().expect_err(text).to_string();
             assert!(error.contains(reason) && error.contains("; write") && !error.contains("secret"), "{error}");

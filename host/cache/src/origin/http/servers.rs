@@ -61,7 +61,7 @@ impl Servers {
         clock: Arc<dyn Clock>,
         resolver: Arc<dyn Resolve>,
     ) -> Arc<Self> {
-        let (mut fixed, mut names) = (Vec::new(), Vec::new());
+        let (mut fixed, mut sockets, mut names) = (Vec::new(), Vec::new(), Vec::new());
         let mut add = |host: &str, port: u16| match host.parse::<IpAddr>() {
             Ok(ip) => fixed.push(Address::Tcp((ip, port).into())),
             Err(_) => names.push((host.to_owned(), port)),
@@ -72,8 +72,10 @@ impl Servers {
         for server in &config.servers {
             match server {
                 Server::Host { host, port } => add(host, port.unwrap_or(config.url.port())),
+                Server::Socket(path) => sockets.push(Address::Unix(path.as_path().into())),
             }
         }
+        fixed.append(&mut sockets);
         let servers = Self {
             renewal: Renewal::new(config.dns_renew.get()),
             config,

@@ -17,6 +17,7 @@ mod addresses;
 mod ejections;
 mod health;
 mod mutual_tls;
+mod sockets;
 
 use super::*;
 use crate::body::{self, Body, BoxError};

@@ -85,6 +85,10 @@ impl FromStr for OriginUrl {
         if text.contains('#') {
             return Err(bad("it has a fragment, which is never sent"));
         }
+        if text.starts_with("unix:") {
+            let example = "{ url = \"http://app\", servers = [\"unix:/run/app.sock\"] }";
+            return Err(bad(&format!("a Unix socket is one of its servers, as in {example}")));
+        }
         let uri: Uri = text.parse().map_err(|error: http::uri::InvalidUri| bad(&error.to_string()))?;
         let parts = uri.into_parts();
         let scheme = parts.scheme.ok_or_else(|| bad("the scheme is missing"))?;
@@ -157,6 +161,7 @@ mod tests {
         check("http://example.com?a=b", Err("it has a query"));
         check("http://example.com/#top", Err("it has a fragment"));
         check("http://user:secret@example.com", Err("user name"));
+        check("unix:/run/app.sock", Err("a Unix socket is one of its servers"));
         check("/path", Err("the scheme is missing"));
         check("http://", Err("is not the URL of an origin"));
         check("http://exa mple.com", Err("is not the URL of an origin"));
