@@ -7,8 +7,8 @@ use sandbar::tenant::counters::CounterValues;
 use sandbar_tests::client::Client;
 use sandbar_tests::gateway::{TENANT, TestGateway, one_tenant};
 use sandbar_tests::wait::eventually;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::mpsc;
 
 const CLASS: &str = "[[tenant.class]]\nname = \"live\"\npath = \"/live/**\"\nupgrade = [\"websocket\"]\n";
@@ -55,7 +55,7 @@ impl Scripted {
     }
 }
 
-async fn read_until(stream: &mut TcpStream, end: &str) -> anyhow::Result<String> {
+async fn read_until(stream: &mut (impl AsyncRead + Unpin), end: &str) -> anyhow::Result<String> {
     let mut read = Vec::new();
     while !read.ends_with(end.as_bytes()) {
         read.push(tokio::time::timeout(Duration::from_secs(20), stream.read_u8()).await??);
@@ -273,5 +273,35 @@ async fn a_node_that_is_dropped_ends_them() -> anyhow::Result<()> {
     drop(gateway);
     assert_eq!(read_to_end(&mut client).await?, "");
     assert_eq!(read_to_end(&mut at_origin).await?, "");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_origin_at_a_unix_socket_is_joined_to_its_client_too() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let path = dir.path().join("app.sock");
+    let listener = UnixListener::bind(&path)?;
+    let at = format!("origin = {{ url = \"http://app\", servers = [\"unix:{}\"] }}", path.display());
+    let tenant = format!("[[tenant]]\nname = \"{TENANT}\"\nhosts = [\"*\"]\n{at}\n{CLASS}");
+    let gateway = TestGateway::start(&format!("[l2]\nkind = \"none\"\n{tenant}")).await?;
+    let running = || gateway.tenant(TENANT).report().origin_at.addresses[0].running;
+    let mut client = client(&gateway, &handshake("/live/1", "")).await?;
+    let mut origin = loop {
+        let (mut stream, _) = listener.accept().await?;
+        // The gateway has connected once before, to see whether the origin is there.
+        if let Ok(head) = read_until(&mut stream, "\r\n\r\n").await {
+            anyhow::ensure!(head.to_ascii_lowercase().contains("host: shop.test\r\n"), "{head}");
+            break stream;
+        }
+    };
+    origin.write_all(SWITCHED.as_bytes()).await?;
+    read_until(&mut client, "\r\n\r\n").await?;
+    client.write_all(b"ping.").await?;
+    assert_eq!(read_until(&mut origin, ".").await?, "ping.");
+    origin.write_all(b"pong.").await?;
+    assert_eq!(read_until(&mut client, ".").await?, "pong.");
+    assert_eq!(running(), 1, "the request is at the address for as long as the connection lasts");
+    drop((client, origin));
+    eventually("the address has no request", async || running() == 0).await;
     Ok(())
 }

@@ -5,6 +5,7 @@ pub(crate) mod behind;
 mod fault;
 pub mod http;
 pub mod loader;
+mod report;
 pub mod shield;
 mod sound;
 
@@ -17,6 +18,7 @@ use sandbar_http::semantics::leave::Joined;
 use sandbar_http::semantics::sound::Unsound;
 
 pub use self::fault::{ClientFault, Fault};
+pub use self::report::{AddressReport, OriginReport};
 use self::shield::Refusal;
 pub use self::sound::Sound;
 use crate::body::Body;
@@ -29,6 +31,15 @@ pub trait Origin: Send + Sync + 'static {
     /// # Errors
     /// When no response came.
     fn fetch(&self, request: ::http::Request<Body>) -> BoxFuture<'_, Result<::http::Response<Body>, OriginError>>;
+
+    /// The origin is put to use: whatever goes on beside requests, such as checks, begins. It ends when the origin is
+    /// dropped.
+    fn start(&self) {}
+
+    /// What operators should see of it, where it has addresses.
+    fn report(&self) -> OriginReport {
+        OriginReport::default()
+    }
 }
 
 /// Why an origin gave no response.
@@ -97,7 +108,15 @@ pub enum Urgency {
 
 /// How far a request has come: an extension of the request to an [`Origin`]. Clones stand for the same request.
 #[derive(Clone, Debug, Default)]
-pub struct Progress(Arc<AtomicU8>);
+pub struct Progress(Arc<Course>);
+
+#[derive(Debug, Default)]
+struct Course {
+    stage: AtomicU8,
+    /// Numbers of the addresses that the request was at.
+    #[cfg(feature = "http-origin")]
+    been_at: parking_lot::Mutex<Vec<u64>>,
+}
 
 impl Progress {
     const SENT: u8 = 1;
@@ -105,21 +124,52 @@ impl Progress {
 
     /// Notes that the request leaves the last queue in front of the origin.
     pub fn is_sent(&self) {
-        self.0.fetch_max(Self::SENT, Ordering::SeqCst);
+        self.0.stage.fetch_max(Self::SENT, Ordering::SeqCst);
     }
 
     /// Notes that the head of the response is there, or that the request has failed.
     pub(crate) fn is_answered(&self) {
-        self.0.fetch_max(Self::ANSWERED, Ordering::SeqCst);
+        self.0.stage.fetch_max(Self::ANSWERED, Ordering::SeqCst);
     }
 
     /// At what point of this request a waiter joins that comes now.
     pub(crate) fn joined_now(&self) -> Joined {
-        match self.0.load(Ordering::SeqCst) {
+        match self.0.stage.load(Ordering::SeqCst) {
             0 => Joined::BeforeSent,
             Self::SENT => Joined::WhileAsked,
             _ => Joined::AfterAnswered,
         }
+    }
+
+    /// Notes that the request is sent to the address of this number.
+    #[cfg(feature = "http-origin")]
+    fn is_at(&self, address: u64) {
+        self.0.been_at.lock().push(address);
+    }
+
+    /// Whether the request was at the address of this number.
+    #[cfg(feature = "http-origin")]
+    fn was_at(&self, address: u64) -> bool {
+        self.0.been_at.lock().contains(&address)
+    }
+}
+
+/// What is held for as long as a connection lasts that has switched to another protocol: an extension of the response.
+#[derive(Clone)]
+pub struct Lasting {
+    _held: Arc<dyn Send + Sync>,
+}
+
+impl Lasting {
+    /// Holds this until the connection has ended.
+    pub fn new(held: impl Send + Sync + 'static) -> Self {
+        Self { _held: Arc::new(held) }
+    }
+}
+
+impl std::fmt::Debug for Lasting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Lasting")
     }
 }
 

@@ -37,8 +37,8 @@ use versions::Versions;
 use crate::barrier::outbox::Outbox;
 use crate::barrier::{Barriers, Unrecorded};
 use crate::cached::Cached;
-use crate::origin::Origin;
 use crate::origin::shield::{Shield, ShieldStats};
+use crate::origin::{Origin, OriginReport};
 use crate::recording::RecordingPoint;
 use crate::tally::Tally;
 
@@ -149,6 +149,7 @@ impl Tenant {
         let (policies, counters) = (policies.into(), Arc::new(Counters::default()));
         let (deadline, seen) = (settings.fetch_hard_deadline, Arc::clone(&counters.origin));
         let origin = Shield::new(&config.name, origin, &config.protect, deadline, Arc::clone(&clock), seen);
+        origin.start();
         let memory = MemoryConfig {
             capacity_bytes: settings.l1_bytes,
             shards: Some(shards_max(config)),
@@ -260,6 +261,7 @@ impl Tenant {
             classes: self.class_reports(),
             memory: self.memory.stats(),
             origin: self.origin.stats(),
+            origin_at: self.origin.report(),
             tunnels_open: self.tunnels.open() as u64,
             policies: self.policies.list(),
             disk: self.policies.disk_report(),
@@ -319,6 +321,8 @@ pub struct TenantReport {
     pub memory: MemoryStats,
     /// Figures of its origin's protection.
     pub origin: ShieldStats,
+    /// Where its origin is reached.
+    pub origin_at: OriginReport,
     /// Connections that have switched to another protocol and are open now.
     pub tunnels_open: u64,
     /// The policies that are bound to its roles.

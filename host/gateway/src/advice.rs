@@ -48,6 +48,7 @@ pub(super) fn advice(
         let said = disk
             .chain(policies(report))
             .chain(origin(report))
+            .chain(addresses(report))
             .chain(shield(report))
             .chain(l1(report))
             .chain(ratio::ratio(report).or_else(|| churn(report)))
@@ -154,6 +155,19 @@ fn origin(report: &TenantReport) -> Option<String> {
         .then(|| format!("the origin failed {failed} of {asked} requests; look at it first"))
 }
 
+fn addresses(report: &TenantReport) -> Option<String> {
+    let all = &report.origin_at.addresses;
+    let mut out = all.iter().filter(|one| one.ejected || !one.healthy);
+    let first = out.next()?;
+    let why = first.last_error.as_deref().unwrap_or("no reason is known");
+    Some(format!(
+        "{} of {} addresses of the origin are left out: {} ({why}); look at what is there, requests go to the others meanwhile",
+        1 + out.count(),
+        all.len(),
+        first.address
+    ))
+}
+
 fn shield(report: &TenantReport) -> Option<String> {
     let origin = &report.origin;
     if origin.breaker != "closed" && !origin.breaker.is_empty() {
@@ -226,6 +240,7 @@ pub(super) mod tests {
             classes: Vec::new(),
             memory: sandbar_memory::MemoryStats { shards: 4, capacity_bytes: 1000, ..Default::default() },
             origin: sandbar::origin::shield::ShieldStats { breaker: "closed", ..Default::default() },
+            origin_at: sandbar::origin::OriginReport::default(),
             tunnels_open: 0,
             policies: Vec::new(),
             disk: None,
@@ -252,6 +267,10 @@ pub(super) mod tests {
         report.counters.origin_requests = 1000;
         report.counters.origin_errors = 60;
         assert!(said(report)[0].contains("failed 60 of 1000"));
+
+        let mut report = healthy();
+        report.origin_at.addresses = vec![sandbar::origin::AddressReport::default()];
+        assert!(said(report)[0].contains("1 of 1 addresses of the origin"));
 
         let mut report = healthy();
         report.origin.refused.insert("origin-busy", 30);

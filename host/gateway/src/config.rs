@@ -132,7 +132,8 @@ impl GatewayConfig {
         }
     }
 
-    /// Sets the origin of the only tenant; where there is none, adds one that has all hosts.
+    /// Sets the origin of the only tenant, which loses the servers that it had; where there is no tenant, adds one that has
+    /// all hosts.
     ///
     /// # Errors
     /// When there are several tenants.
@@ -140,7 +141,10 @@ impl GatewayConfig {
         match self.tenants.as_mut_slice() {
             [] => self.tenants.push(TenantConfig { origin: Some(OriginConfig::new(url)), ..TenantConfig::default() }),
             [tenant] => match &mut tenant.origin {
-                Some(origin) => origin.url = url,
+                Some(origin) => {
+                    origin.url = url;
+                    origin.servers.clear();
+                }
                 none => *none = Some(OriginConfig::new(url)),
             },
             several => {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sandbar::cache::CacheLimits;
-use sandbar::origin::http::{BadOrigin, HttpOrigin};
+use sandbar::origin::http::{BadOrigin, HttpOrigin, SystemResolver};
 use sandbar::setting::Key;
 use sandbar::tenant::Tenant;
 use sandbar::tenant::config::TenantConfig;
@@ -70,7 +70,7 @@ pub(super) async fn ready(file: GatewayConfig) -> Result<Ready, StartError> {
     let engine = Engine::within(&EngineConfig::from(&config.policy), Arc::clone(&budget))?;
     let mut tenants = Vec::with_capacity(config.tenants.len());
     for (index, tenant) in config.tenants.iter().enumerate() {
-        let origin = Arc::new(origin(index, tenant).map_err(wrong)?);
+        let origin = Arc::new(origin(index, tenant, &clock).map_err(wrong)?);
         let (tenant, engine, clock) = (tenant.clone(), Arc::clone(&engine), Arc::clone(&clock));
         let kept = config.data_dir.clone();
         let policies = blocking(move || policies(index, &tenant, &engine, &kept, &clock)).await.map_err(wrong)?;
@@ -140,15 +140,26 @@ fn redis(config: &GatewayConfig) -> Result<(), ConfigError> {
     Ok(())
 }
 
-pub(super) fn origin(index: usize, tenant: &TenantConfig) -> Result<HttpOrigin, ConfigError> {
-    let key = |name: &str| Key::of_tenant(index, &Key::from(name));
+pub(super) fn origin(index: usize, tenant: &TenantConfig, clock: &Arc<dyn Clock>) -> Result<HttpOrigin, ConfigError> {
     let origin = origin_of(index, tenant)?;
-    HttpOrigin::new(origin).map_err(|error| match &error {
+    let wrong = |name: &str, value: std::fmt::Arguments<'_>, reason: &dyn std::fmt::Display, remedy| {
+        ConfigError::wrong(Key::of_tenant(index, &Key::from(name)), value, reason, remedy)
+    };
+    HttpOrigin::within(origin, Arc::clone(clock), Arc::new(SystemResolver)).map_err(|error| match &error {
         BadOrigin::CaFile { file, reason } => {
-            let remedy = "it must hold certificates in PEM form";
-            ConfigError::wrong(key("origin.tls_ca_file"), format_args!("{file:?}"), reason, remedy)
+            let remedy = "it must hold certificates in PEM form, and be readable for this user";
+            wrong("origin.tls_ca_file", format_args!("{file:?}"), reason, remedy)
         }
-        _ => ConfigError::wrong(key("origin"), format_args!("\"{}\"", origin.url), &error, "or ask it over http"),
+        BadOrigin::CertFile { file, reason } => {
+            let remedy =
+                "it must hold the certificate that the origin is shown in PEM form, and be readable for this user";
+            wrong("origin.tls_cert_file", format_args!("{file:?}"), reason, remedy)
+        }
+        BadOrigin::KeyFile { file, reason } => {
+            let remedy = "it must hold the private key of tls_cert_file in PEM form, and be readable for this user";
+            wrong("origin.tls_key_file", format_args!("{file:?}"), reason, remedy)
+        }
+        _ => wrong("origin", format_args!("\"{}\"", origin.url), &error, "or ask it over http"),
     })
 }
 

@@ -138,6 +138,10 @@ fn a_check_refuses_what_a_start_refuses_in_the_same_words() {
         ),
         (&format!("{tenant}policy.colour.stock = \"lru\"\n"), "unknown variant `colour`, expected one of `freshness`"),
         ("[[tenant]]\norigin = { url = \"https://a\", tls_ca_file = \"/no/such\" }\n", "tenant.origin.tls_ca_file"),
+        (
+            "[[tenant]]\norigin = { url = \"http://a\", servers = [\"unix:app.sock\"] }\n",
+            "\"unix:app.sock\" names no server: the path of a socket is absolute",
+        ),
         ("[[tenant]]\norigin = \"http://127.0.0.1:8080\"\n", "requests would go round in circles"),
         ("[[tenant]]\norigin = \"https://\"\n", "is not the URL of an origin"),
         ("[[tenant]]\norigin = \"http://a/?x=1\"\n", "it has a query"),

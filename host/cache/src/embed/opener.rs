@@ -33,14 +33,14 @@ impl Opener {
             Arc::clone(&self.clock),
         );
         let policies = policies.map_err(|reason| BuildError::Policy { tenant: config.name.clone(), reason })?;
-        Ok(Tenant::new(config, policies, origin(config)?, Arc::clone(&self.clock))?)
+        Ok(Tenant::new(config, policies, self.origin(config)?, Arc::clone(&self.clock))?)
     }
 
     /// The tenant `old` with other settings; blocks as [`Self::open`] does.
     pub(super) fn reopen(&self, old: &Tenant, config: &TenantConfig) -> Result<Arc<Tenant>, BuildError> {
         let policies = old.policies.reopen(&self.bindings_of(config)?, config.grants.clone());
         let policies = policies.map_err(|reason| BuildError::Policy { tenant: config.name.clone(), reason })?;
-        let origin = if config.origin == old.config.origin { None } else { Some(origin(config)?) };
+        let origin = if config.origin == old.config.origin { None } else { Some(self.origin(config)?) };
         Ok(old.with(config, Arc::new(policies), origin)?)
     }
 
@@ -55,20 +55,21 @@ impl Opener {
         }
         Ok(bindings)
     }
-}
 
-/// The origin that a tenant's settings name, else the service behind the layer.
-fn origin(config: &TenantConfig) -> Result<Arc<dyn Origin>, BuildError> {
-    let Some(named) = &config.origin else { return Ok(Arc::new(ServiceBehind)) };
-    let failed = |reason: String| BuildError::Origin { tenant: config.name.clone(), reason };
-    #[cfg(feature = "http-origin")]
-    {
-        let origin = crate::origin::http::HttpOrigin::new(named).map_err(|error| failed(error.to_string()))?;
-        Ok(Arc::new(origin))
-    }
-    #[cfg(not(feature = "http-origin"))]
-    {
-        let _ = named;
-        Err(failed("the program was built without the feature `http-origin`".to_owned()))
+    /// The origin that a tenant's settings name, else the service behind the layer.
+    fn origin(&self, config: &TenantConfig) -> Result<Arc<dyn Origin>, BuildError> {
+        let Some(named) = &config.origin else { return Ok(Arc::new(ServiceBehind)) };
+        let failed = |reason: String| BuildError::Origin { tenant: config.name.clone(), reason };
+        #[cfg(feature = "http-origin")]
+        {
+            use crate::origin::http::{HttpOrigin, SystemResolver};
+            let origin = HttpOrigin::within(named, Arc::clone(&self.clock), Arc::new(SystemResolver));
+            Ok(Arc::new(origin.map_err(|error| failed(error.to_string()))?))
+        }
+        #[cfg(not(feature = "http-origin"))]
+        {
+            let _ = named;
+            Err(failed("the program was built without the feature `http-origin`".to_owned()))
+        }
     }
 }

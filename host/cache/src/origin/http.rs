@@ -14,27 +14,71 @@
 //! ```
 
 #[cfg(feature = "http-origin")]
-mod body;
+mod address;
+#[cfg(feature = "http-origin")]
+mod bad;
+#[cfg(feature = "http-origin")]
+mod balance;
+#[cfg(feature = "http-origin")]
+mod checks;
 #[cfg(feature = "http-origin")]
 mod client;
 mod config;
 #[cfg(feature = "http-origin")]
 mod connect;
 #[cfg(feature = "http-origin")]
+mod download;
+#[cfg(feature = "http-origin")]
+mod ejection;
+#[cfg(feature = "http-origin")]
+mod endpoint;
+#[cfg(feature = "http-origin")]
 mod exchange;
+#[cfg(feature = "http-origin")]
+mod health;
 #[cfg(feature = "http-origin")]
 mod interim;
 #[cfg(feature = "http-origin")]
+mod link;
+#[cfg(feature = "http-origin")]
+mod outcome;
+#[cfg(feature = "http-origin")]
+mod reach;
+#[cfg(feature = "http-origin")]
 mod reason;
+#[cfg(feature = "http-origin")]
+mod renewal;
+#[cfg(feature = "http-origin")]
+mod resolve;
+#[cfg(feature = "http-origin")]
+mod route;
+mod server;
+#[cfg(feature = "http-origin")]
+mod servers;
 #[cfg(feature = "http-origin")]
 mod target;
 #[cfg(test)]
 #[cfg(feature = "http-origin")]
 mod tests;
+#[cfg(feature = "http-origin")]
+mod tls;
+#[cfg(feature = "http-origin")]
+mod upload;
+mod url;
+#[cfg(feature = "http-origin")]
+mod visit;
 
 #[cfg(feature = "http-origin")]
-pub use self::client::{BadOrigin, HttpOrigin};
-pub use self::config::{BadOriginUrl, HostHeader, OriginConfig, OriginUrl, Protocol, url_or_table};
+pub use self::bad::BadOrigin;
+#[cfg(feature = "http-origin")]
+pub use self::client::HttpOrigin;
+pub use self::config::{
+    BadCheck, CheckPath, EjectConfig, HealthCheckConfig, HostHeader, OriginConfig, Protocol, StatusRange, url_or_table,
+};
+#[cfg(feature = "http-origin")]
+pub use self::resolve::{Resolve, SystemResolver};
+pub use self::server::{BadServer, Server};
+pub use self::url::{BadOriginUrl, OriginUrl};
 
 /// Bytes that an HTTP/2 origin may send on a stream before they are read. The cache charges as much for an exchange:
 /// windows that grow by themselves could reach 16 MiB. A response moves at this many bytes a round trip: 5 MB/s over 50

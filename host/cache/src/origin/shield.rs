@@ -60,7 +60,7 @@ use self::place::{LAGS_FROM, Place};
 use self::stats::Counts;
 use self::trial::{Trial, Watcher};
 use super::sound::{Sound, expected};
-use super::{ClientFault, Fault, Origin, OriginError, Progress, Urgency};
+use super::{ClientFault, Fault, Origin, OriginError, OriginReport, Progress, Urgency};
 use crate::body::{self, Body};
 use crate::holdings::Holder;
 use crate::tally::count;
@@ -159,7 +159,8 @@ impl Shield {
         let mut response = self.attempts(request, place, until).await?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             // The connection keeps its place for as long as it lasts.
-            response.extensions_mut().insert(Switched::of(permit));
+            let lasting = response.extensions_mut().remove();
+            response.extensions_mut().insert(Switched::of(permit, lasting));
             return Ok(response);
         }
         Ok(response.map(|content| held(content, permit, self.watcher.clone())))
@@ -206,6 +207,10 @@ impl Shield {
     ) -> Result<Response<Body>, OriginError> {
         self.budget.lock().pay_in();
         let may_repeat = request.method().is_idempotent() && request.body().is_end_stream();
+        if may_repeat {
+            // The same for all attempts, so that one can go to another address than those before it.
+            request.extensions_mut().get_or_insert_with(Progress::default);
+        }
         let mut times = 0;
         loop {
             let again = (may_repeat && times < self.config.retry.times_max.get()).then(|| copy(&request));
@@ -373,6 +378,14 @@ fn copy(request: &Request<Body>) -> Request<Body> {
 impl Origin for Shield {
     fn fetch(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, OriginError>> {
         Box::pin(async move { self.ask(request).await.map(Sound::into_response) })
+    }
+
+    fn start(&self) {
+        self.origin.start();
+    }
+
+    fn report(&self) -> OriginReport {
+        self.origin.report()
     }
 }
 

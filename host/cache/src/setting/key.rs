@@ -30,11 +30,16 @@ impl Key {
         self
     }
 
+    /// The key of the setting `inner` inside this one.
+    #[must_use]
+    pub fn within(mut self, inner: &Self) -> Self {
+        self.0.extend(inner.0.iter().cloned());
+        self
+    }
+
     /// The key of the setting `inner` of a tenant; tenants are counted from 0.
     pub fn of_tenant(index: usize, inner: &Self) -> Self {
-        let mut key = Self::from("tenant").at(index);
-        key.0.extend(inner.0.iter().cloned());
-        key
+        Self::from("tenant").at(index).within(inner)
     }
 
     /// The key that is one step further in.

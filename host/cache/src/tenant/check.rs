@@ -13,7 +13,7 @@ use sandbar_http::semantics::vary::selects_nothing;
 use super::class::Classes;
 use super::config::TenantConfig;
 use crate::consistency::Consistency;
-use crate::origin::http::Protocol;
+use crate::origin::http::{OriginConfig, Protocol};
 use crate::setting::{Key, MIB, size_text};
 
 /// Why a tenant's settings are refused.
@@ -57,6 +57,7 @@ pub(super) fn check(config: &TenantConfig) -> Result<Classes, SettingsError> {
         .and_then(|()| deadlines(config))
         .and_then(|()| key_rules(config))
         .and_then(|()| targets(config))
+        .and_then(|()| origin(config))
         .and_then(|()| protect(config))
         .and_then(|()| forward(config))
         .and_then(|()| tunnels(config))
@@ -198,11 +199,14 @@ fn classes(config: &TenantConfig) -> Result<Classes, Wrong> {
     })
 }
 
+fn origin(config: &TenantConfig) -> Result<(), Wrong> {
+    let checked = config.origin.as_ref().map_or(Ok(()), OriginConfig::check);
+    checked.or_else(|(key, value, reason, remedy)| wrong(Key::from("origin").within(&key), value, reason, remedy))
+}
+
 fn protect(config: &TenantConfig) -> Result<(), Wrong> {
-    match config.protect.check() {
-        Ok(()) => Ok(()),
-        Err((key, value, reason, remedy)) => wrong(Key::from("protect").then(&key.to_string()), value, reason, remedy),
-    }
+    let checked = config.protect.check();
+    checked.or_else(|(key, value, reason, remedy)| wrong(Key::from("protect").within(&key), value, reason, remedy))
 }
 
 fn forward(config: &TenantConfig) -> Result<(), Wrong> {

@@ -98,6 +98,9 @@ impl Tenant {
         if origin.is_none() && is_same {
             return Arc::clone(&self.origin);
         }
+        if let Some(new) = &origin {
+            new.start();
+        }
         let (origin, clock) = (origin.unwrap_or_else(|| self.origin.origin()), Arc::clone(&self.clock));
         let counters = Arc::clone(&self.counters.origin);
         Arc::new(Shield::new(&config.name, origin, &config.protect, deadline.get(), clock, counters))

@@ -121,6 +121,36 @@ fn settings_that_contradict_each_other_are_refused_with_a_remedy() {
             format!("[admin]\nlisten = \"0.0.0.0:8081\"\n{TENANT}"),
             "sandbar.toml:2:1: admin.listen = \"0.0.0.0:8081\": without a token anybody",
         ),
+        (
+            "[[tenant]]\n[tenant.origin]\nurl = \"http://app\"\nservers = [\"10.0.0.1\", \"10.0.0.1\"]\n".into(),
+            "sandbar.toml:4:24: tenant.origin.servers = \"10.0.0.1\": it is named twice; leave",
+        ),
+        (
+            "[[tenant]]\n[tenant.origin]\nurl = \"http://app\"\nservers = [\"127.0.0.1:8080\"]\n".into(),
+            "it is where clients are listened to, so requests would go round in circles",
+        ),
+        (
+            "[[tenant]]\norigin = { url = \"http://app\", eject = { pause = \"10m\" } }\n".into(),
+            "tenant.origin.eject.pause_max = \"5m\": it is shorter than eject.pause; set",
+        ),
+        (
+            "[[tenant]]\norigin = { url = \"http://app\", health_check = { path = \"/up\", timeout = \"6s\" } }\n"
+                .into(),
+            "tenant.origin.health_check.timeout = \"6s\": it is longer than health_check.interval; set",
+        ),
+        (
+            "[[tenant]]\norigin = { url = \"http://app\", health_check = { path = \"up\" } }\n".into(),
+            "\"up\" is not a path; write one such as \"/healthz\"",
+        ),
+        (
+            "[[tenant]]\norigin = { url = \"https://app\", tls_key_file = \"k.pem\" }\n".into(),
+            "tenant.origin.tls_key_file = \"k.pem\": a certificate and its key go together; name",
+        ),
+        (
+            "[[tenant]]\norigin = { url = \"http://app\", tls_cert_file = \"c.pem\", tls_key_file = \"k.pem\" }\n"
+                .into(),
+            "tenant.origin.tls_cert_file = \"c.pem\": the URL is http, where no certificate is shown",
+        ),
         (format!("[admin]\nlisten = \"127.0.0.1:8080\"\n{TENANT}"), "clients are listened to at the same address"),
         (format!("[admin]\ntoken = \"\"\n{TENANT}"), "admin.token = …: the token is empty"),
         (format!("[admin]\ntoken_file = \"/no/such\"\n{TENANT}"), "admin.token_file = \"/no/such\": No such file"),

@@ -70,7 +70,7 @@ impl GatewayConfig {
         }
         let listeners = [("clients are", Some(self.gateway.listen)), ("operators are", self.admin_listen())];
         for (whose, address) in listeners {
-            if address.is_some_and(|address| origin.url.is_at(address)) {
+            if address.is_some_and(|address| origin.is_at(address)) {
                 let reason = format!("it is where {whose} listened to, so requests would go round in circles");
                 let remedy = "name the server behind the gateway, or listen at another port";
                 return Err(ConfigError::wrong(key("origin"), text(&origin.url), reason, remedy));

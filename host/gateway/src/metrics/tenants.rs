@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 use sandbar::origin::shield::ShieldStats;
+use sandbar::origin::{AddressReport, OriginReport};
 use sandbar::tenant::TenantReport;
 use sandbar::tenant::counters::CounterValues;
 use sandbar_memory::MemoryStats;
@@ -90,6 +91,8 @@ fn all() -> Vec<OfTenant> {
     }));
     all.extend(of_memory().into_iter().map(|metric| part_of(metric, |tenant| &tenant.memory)));
     all.extend(of_shields().into_iter().map(|metric| part_of(metric, |tenant| &tenant.origin)));
+    all.extend(of_names().into_iter().map(|metric| part_of(metric, |tenant| &tenant.origin_at)));
+    all.extend(of_addresses().into_iter().map(of_each_address));
     all.extend(of_policies().into_iter().map(of_each_policy));
     all
 }
@@ -164,6 +167,17 @@ fn of_each_policy(metric: Metric<BoundInfo>) -> OfTenant {
     OfTenant { name, help, kind, unit, adds_up: false, read: Box::new(read) }
 }
 
+fn of_each_address(metric: Metric<AddressReport>) -> OfTenant {
+    let (name, help, kind, unit) = (metric.name, metric.help, metric.kind(), metric.unit.clone());
+    let read = move |tenant: &TenantReport, push: &mut dyn FnMut(Labels, Value)| {
+        for one in &tenant.origin_at.addresses {
+            push(vec![("address", Cow::Owned(one.address.clone()))], metric.read(one));
+        }
+    };
+    // As above: the others' addresses have no bound.
+    OfTenant { name, help, kind, unit, adds_up: false, read: Box::new(read) }
+}
+
 /// Metrics of a tenant; label `tenant`.
 fn of_tenants() -> [Metric<TenantReport>; 3] {
     let p50 = "Median time from a request to the head of its response, since the start";
@@ -231,6 +245,33 @@ fn of_shields() -> [Metric<ShieldStats>; 10] {
         counter("origin_retries_denied", denied, |one| one.retries_denied),
         counter("origin_fetch_deadlines", late, |one| one.fetch_deadlines),
         counter("origin_places_lost", lost, |one| one.places_lost),
+    ]
+}
+
+/// Metrics of the addresses of a tenant's origin; labels `tenant`, `address`.
+fn of_addresses() -> [Metric<AddressReport>; 6] {
+    let ejected = "1 while an address of the origin is left out because requests failed there";
+    [
+        gauge("origin_address_healthy", "1 while checks find an address of the origin healthy", None, |one| {
+            f64::from(u8::from(one.healthy))
+        }),
+        gauge("origin_address_ejected", ejected, None, |one| f64::from(u8::from(one.ejected))),
+        counter("origin_address_ejections", "Times that an address of the origin was left out", |one| one.ejections),
+        gauge("origin_address_running", "Requests that are at an address of the origin", None, |one| {
+            one.running as f64
+        }),
+        counter("origin_address_requests", "Requests that were sent to an address of the origin", |one| one.requests),
+        counter("origin_address_failures", "Requests that failed at an address of the origin", |one| one.failures),
+    ]
+}
+
+/// Metrics of the names that lead to a tenant's origin; label `tenant`.
+fn of_names() -> [Metric<OriginReport>; 2] {
+    [
+        gauge("origin_addresses", "Addresses of the origin", None, |one| one.addresses.len() as f64),
+        counter("origin_resolver_failures", "Times that a name of the origin could not be resolved", |one| {
+            one.resolver_failures
+        }),
     ]
 }
 

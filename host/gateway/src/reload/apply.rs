@@ -126,7 +126,7 @@ impl Maker {
         }
         let origin = match &old {
             Some(old) if old.config.origin == config.origin => None,
-            _ => Some(Arc::new(ready::origin(index, config)?)),
+            _ => Some(Arc::new(ready::origin(index, config, &self.clock)?)),
         };
         if let Some(origin) = &origin {
             prepared.origins.push((Arc::clone(origin), config.name.clone()));

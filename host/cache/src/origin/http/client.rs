@@ -1,91 +1,49 @@
-//! The HTTP origin: which connections a request may use, and which authority and target it gets.
+//! The HTTP origin: which addresses it is at, and which authority and target a request gets.
 
-use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 
 use ::http::uri::Authority;
 use ::http::{HeaderValue, Request, Response, Uri, header};
-use futures_util::future::BoxFuture;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use futures_util::future::{BoxFuture, FutureExt, select_ok};
+use sandbar_base::clock::{Clock, SystemClock};
+use tokio::runtime::Handle;
 
-use super::body::Upload;
-use super::connect::Dial;
-use super::{HostHeader, OriginConfig, Protocol, READ_BYTES, STREAM_WINDOW_BYTES, exchange};
+use super::bad::BadOrigin;
+use super::checks::Checks;
+use super::exchange;
+use super::resolve::{Resolve, SystemResolver};
+use super::servers::Servers;
+use super::tls::Tls;
+use super::{HostHeader, OriginConfig, Protocol};
 use crate::body::Body;
-use crate::origin::{Origin, OriginError};
-
-/// Why an origin can't be used at all.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BadOrigin {
-    /// The certificates to trust could not be read.
-    #[error("tls_ca_file {file:?} could not be read: {reason}; it must hold certificates in PEM form")]
-    CaFile {
-        /// The file.
-        file: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// This machine trusts no certificates, so no `https` origin can be reached.
-    #[error(
-        "this machine trusts no certificates, so no https origin can be reached; install its CA certificates (the \
-         package ca-certificates) or name a tls_ca_file"
-    )]
-    NoRoots,
-    /// TLS could not be set up.
-    #[error("TLS could not be set up: {reason}")]
-    Tls {
-        /// The error of rustls.
-        reason: String,
-    },
-}
-
-/// The HTTP/2 window of a whole connection: as much as its streams may have together, so that none waits for another.
-const CONNECTION_WINDOW_BYTES: u32 = 64 << 20;
+use crate::origin::{Origin, OriginError, OriginReport};
 
 /// An HTTP origin.
 pub struct HttpOrigin {
-    pub(super) config: OriginConfig,
-    pub(super) name: String,
-    pub(super) pooled: Client<Dial, Upload>,
-    /// Makes a new connection for each request: a retry must not get another broken one.
-    pub(super) fresh: Client<Dial, Upload>,
-    /// Makes a new HTTP/1.1 connection for a request that is to switch to another protocol: HTTP/2 has no `Upgrade`.
-    pub(super) switching: Client<Dial, Upload>,
+    pub(super) config: Arc<OriginConfig>,
+    pub(super) name: Arc<str>,
+    pub(super) servers: Arc<Servers>,
+    checks: OnceLock<Checks>,
 }
 
 impl HttpOrigin {
-    /// An origin with these settings. Nothing is connected before the first request.
+    /// An origin with these settings, which takes time from the system's clock and names from the system's resolver.
+    /// Nothing is connected before the first request.
     ///
     /// # Errors
     /// When there is no way to trust an `https` origin.
     pub fn new(config: &OriginConfig) -> Result<Self, BadOrigin> {
-        let (dial, is_http2) = (Dial::new(config)?, config.http == Protocol::Http2);
-        let client = |dial: &Dial, http2_only, idle_connections_max| {
-            let mut builder = Client::builder(TokioExecutor::new());
-            builder
-                .timer(TokioTimer::new())
-                .pool_timer(TokioTimer::new())
-                .pool_idle_timeout(config.keep_idle.get())
-                .pool_max_idle_per_host(idle_connections_max)
-                .http1_max_buf_size(READ_BYTES)
-                // RFC 9112 section 5.1: a proxy "MUST remove any such whitespace from a response message before forwarding".
-                .http1_allow_spaces_after_header_name_in_responses(true)
-                // The default of hyper is 100.
-                .http1_max_headers(config.fields_max.as_usize())
-                .http2_max_header_list_size(u32::try_from(READ_BYTES).unwrap_or(u32::MAX))
-                .http2_only(http2_only)
-                .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
-                .http2_initial_connection_window_size(CONNECTION_WINDOW_BYTES);
-            builder.build(dial.clone())
-        };
-        Ok(Self {
-            name: config.url.to_string(),
-            pooled: client(&dial, is_http2, config.idle_connections_max.as_usize()),
-            fresh: client(&dial, is_http2, 0),
-            switching: client(&Dial::new(&OriginConfig { http: Protocol::Http1, ..config.clone() })?, false, 0),
-            config: config.clone(),
-        })
+        Self::within(config, Arc::new(SystemClock), Arc::new(SystemResolver))
+    }
+
+    /// The same with a clock and a resolver of the program's own. Deadlines of requests are kept by Tokio's clock.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn within(config: &OriginConfig, clock: Arc<dyn Clock>, resolver: Arc<dyn Resolve>) -> Result<Self, BadOrigin> {
+        let (tls, config) = (Tls::new(config)?, Arc::new(config.clone()));
+        let servers = Servers::new(Arc::clone(&config), tls, clock, resolver);
+        Ok(Self { name: config.url.to_string().into(), servers, config, checks: OnceLock::new() })
     }
 
     /// The origin's URL, as it stands in errors.
@@ -96,17 +54,18 @@ impl HttpOrigin {
     /// Connects once and says what went wrong, for a warning at the start.
     ///
     /// # Errors
-    /// When no TCP connection could be made within the connect deadline.
+    /// When no connection to any of the addresses could be made within the connect deadline.
     pub async fn probe(&self) -> Result<(), OriginError> {
-        let authority = self.config.url.authority();
-        let port = authority.port_u16().unwrap_or(if self.config.url.is_https() { 443 } else { 80 });
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        let connecting = tokio::net::TcpStream::connect((host, port));
-        match tokio::time::timeout(self.config.connect_deadline.get(), connecting).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(OriginError::Connect { origin: self.name.clone(), reason: error.to_string() }),
-            Err(_) => Err(self.missed("connect", self.config.connect_deadline.get())),
-        }
+        let deadline = self.config.connect_deadline.get();
+        let probing = async {
+            let addresses = self.servers.addresses().await.map_err(|reason| self.unreachable(reason))?;
+            let each = addresses.iter().map(|one| {
+                let told = move |error: std::io::Error| self.unreachable(self.told_at(one, error.to_string()));
+                async move { one.address.probe().await.map_err(told) }.boxed()
+            });
+            select_ok(each).await.map(|_| ())
+        };
+        tokio::time::timeout(deadline, probing).await.unwrap_or_else(|_| Err(self.missed("connect", deadline)))
     }
 
     /// Points a request at the origin.
@@ -134,13 +93,22 @@ impl HttpOrigin {
         Ok(())
     }
 
+    /// What went wrong, with the address where the URL does not show it.
+    pub(super) fn told_at(&self, endpoint: &super::endpoint::Endpoint, reason: String) -> String {
+        if self.servers.is_one_known() { reason } else { format!("{}: {reason}", endpoint.address) }
+    }
+
+    pub(super) fn unreachable(&self, reason: String) -> OriginError {
+        OriginError::Connect { origin: self.name.to_string(), reason }
+    }
+
     pub(super) fn broken(&self, reason: String) -> OriginError {
-        OriginError::Broken { origin: self.name.clone(), reason }
+        OriginError::Broken { origin: self.name.to_string(), reason }
     }
 
     pub(super) fn missed(&self, what: &'static str, deadline: std::time::Duration) -> OriginError {
         let deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
-        OriginError::Deadline { origin: self.name.clone(), what, deadline_ms }
+        OriginError::Deadline { origin: self.name.to_string(), what, deadline_ms }
     }
 }
 
@@ -153,6 +121,18 @@ pub(super) fn asked_authority<B>(request: &Request<B>) -> Option<Authority> {
 
 impl Origin for HttpOrigin {
     fn fetch(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, OriginError>> {
+        self.start();
         Box::pin(exchange::exchange(self, request))
+    }
+
+    /// Begins to check the addresses, where they are to be checked; outside of a Tokio runtime, the first request does.
+    fn start(&self) {
+        if let Some(config) = self.config.health_check.as_ref().filter(|_| Handle::try_current().is_ok()) {
+            self.checks.get_or_init(|| Checks::begin(Arc::clone(&self.servers), config.clone()));
+        }
+    }
+
+    fn report(&self) -> OriginReport {
+        self.servers.report()
     }
 }

@@ -1,16 +1,22 @@
-//! Settings of an HTTP origin, and its URL.
+//! Settings of an HTTP origin.
+
+mod eject;
+mod health_check;
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 
-use http::Uri;
-use http::uri::{Authority, Scheme};
-use sandbar_http::key::site_of;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::setting::{Count, DAY, HOUR, MS, Span};
+pub use self::eject::EjectConfig;
+pub use self::health_check::{BadCheck, CheckPath, HealthCheckConfig, StatusRange};
+use super::server::Server;
+use super::url::OriginUrl;
+use crate::setting::{Count, DAY, HOUR, Key, MS, SECOND, Span};
+
+/// Servers that an origin may have, and addresses that they may have together.
+pub(super) const ADDRESSES_MAX: usize = 256;
 
 /// Settings of an HTTP origin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,13 +24,27 @@ use crate::setting::{Count, DAY, HOUR, MS, Span};
 pub struct OriginConfig {
     /// The origin's URL: `http://` or `https://`, a host, and optionally a path that all requests begin with.
     pub url: OriginUrl,
+    /// Where the origin is reached, over TCP or Unix sockets, if not at the host of its URL: that stays what TLS
+    /// certificates are for. Requests are spread over all addresses of all servers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub servers: Vec<Server>,
+    /// After how long a name that leads to the origin is resolved again. Default 30 s.
+    #[serde(default = "defaults::dns_renew")]
+    pub dns_renew: Span<SECOND, DAY>,
+    /// `[tenant.origin.eject]`: when one of several addresses is left out for a while.
+    #[serde(default)]
+    pub eject: EjectConfig,
+    /// `[tenant.origin.health_check]`: checks of the addresses beside the traffic. Default none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<HealthCheckConfig>,
     /// Which version of HTTP the origin is asked in. Default: as TLS negotiates, HTTP/1.1 without TLS.
     #[serde(default)]
     pub http: Protocol,
     /// Which host name the origin is asked for. Default: the one that the client asked for.
     #[serde(default)]
     pub host_header: HostHeader,
-    /// Name resolution, TCP and TLS together may take this long. Default 3 s.
+    /// TCP and TLS may take this long, over all addresses that are tried; the resolver as long again, where a request has to
+    /// wait for it. Default 3 s.
     #[serde(default = "defaults::connect_deadline")]
     pub connect_deadline: Span<MS, HOUR>,
     /// From the end of the request to the first byte of the response. Default 30 s.
@@ -49,13 +69,22 @@ pub struct OriginConfig {
     /// PEM file with certificates to trust beside those of the operating system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_ca_file: Option<PathBuf>,
+    /// PEM file with the certificate that the origin is shown, and those between it and one that the origin trusts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_cert_file: Option<PathBuf>,
+    /// PEM file with the private key of that certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_key_file: Option<PathBuf>,
 }
 
 mod defaults {
     use std::time::Duration;
 
-    use crate::setting::{Count, DAY, HOUR, MS, Span};
+    use crate::setting::{Count, DAY, HOUR, MS, SECOND, Span};
 
+    pub(super) const fn dns_renew() -> Span<SECOND, DAY> {
+        Span::of(Duration::from_secs(30))
+    }
     pub(super) const fn connect_deadline() -> Span<MS, HOUR> {
         Span::of(Duration::from_secs(3))
     }
@@ -84,6 +113,10 @@ impl OriginConfig {
     pub const fn new(url: OriginUrl) -> Self {
         Self {
             url,
+            servers: Vec::new(),
+            dns_renew: defaults::dns_renew(),
+            eject: EjectConfig::DEFAULT,
+            health_check: None,
             http: Protocol::Auto,
             host_header: HostHeader::Preserve,
             connect_deadline: defaults::connect_deadline(),
@@ -94,7 +127,55 @@ impl OriginConfig {
             idle_connections_max: defaults::idle_connections_max(),
             fields_max: defaults::fields_max(),
             tls_ca_file: None,
+            tls_cert_file: None,
+            tls_key_file: None,
         }
+    }
+
+    /// Whether requests to the origin would come to an address that this machine listens at. Names other than
+    /// `localhost` are not resolved: they are taken to lead elsewhere.
+    pub fn is_at(&self, address: SocketAddr) -> bool {
+        if self.servers.is_empty() {
+            return self.url.is_at(address);
+        }
+        self.servers.iter().any(|server| server.is_at(address, self.url.port()))
+    }
+
+    /// Checks the settings against each other.
+    ///
+    /// # Errors
+    /// The first setting that can't work: its key, its value, why, and what to do.
+    pub fn check(&self) -> Result<(), (Key, String, &'static str, &'static str)> {
+        if self.servers.len() > ADDRESSES_MAX {
+            let (reason, remedy) = ("there are more than 256", "name a balancer in front of them, or fewer");
+            return Err((Key::from("servers"), self.servers.len().to_string(), reason, remedy));
+        }
+        let twice = |(at, server): &(usize, &Server)| self.servers[..*at].contains(server);
+        if let Some((at, server)) = self.servers.iter().enumerate().find(twice) {
+            let (reason, remedy) = ("it is named twice", "leave one of them out");
+            return Err((Key::from("servers").at(at), format!("\"{server}\""), reason, remedy));
+        }
+        let identity = [("tls_cert_file", &self.tls_cert_file), ("tls_key_file", &self.tls_key_file)];
+        for ((key, file), (_, other)) in identity.into_iter().zip(identity.into_iter().rev()) {
+            let Some(file) = file else { continue };
+            let why = match (other, self.url.is_https()) {
+                (None, _) => ("a certificate and its key go together", "name the file of the other too"),
+                (_, false) => {
+                    ("the URL is http, where no certificate is shown", "write https in the URL, or leave it out")
+                }
+                _ => continue,
+            };
+            return Err((Key::from(key), format!("{file:?}"), why.0, why.1));
+        }
+        if self.eject.pause_max < self.eject.pause {
+            let (reason, remedy) = ("it is shorter than eject.pause", "set eject.pause or more");
+            return Err((Key::from("eject.pause_max"), format!("\"{}\"", self.eject.pause_max), reason, remedy));
+        }
+        if let Some(check) = self.health_check.as_ref().filter(|check| check.timeout.get() > check.interval.get()) {
+            let (reason, remedy) = ("it is longer than health_check.interval", "set health_check.interval or less");
+            return Err((Key::from("health_check.timeout"), format!("\"{}\"", check.timeout), reason, remedy));
+        }
+        Ok(())
     }
 }
 
@@ -150,150 +231,9 @@ pub enum HostHeader {
     Origin,
 }
 
-/// The URL of an origin: scheme, authority and the path that all requests begin with.
-#[derive(Clone, PartialEq, Eq)]
-pub struct OriginUrl {
-    pub(super) scheme: Scheme,
-    pub(super) authority: Authority,
-    /// The path, without a slash at the end; empty where there is none.
-    pub(super) base: String,
-}
-
-/// Why a text is not the URL of an origin.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{text:?} is not the URL of an origin: {reason}; write it like http://127.0.0.1:3000 or https://example.com/base"
-)]
-pub struct BadOriginUrl {
-    /// The text.
-    pub text: String,
-    /// What is wrong with it.
-    pub reason: String,
-}
-
-impl OriginUrl {
-    /// `http` or `https`.
-    pub const fn scheme(&self) -> &Scheme {
-        &self.scheme
-    }
-
-    /// Host, and port where there is one.
-    pub const fn authority(&self) -> &Authority {
-        &self.authority
-    }
-
-    /// Whether the origin is asked over TLS.
-    pub fn is_https(&self) -> bool {
-        self.scheme == Scheme::HTTPS
-    }
-
-    /// Whether the URL leads to an address that this machine listens at. Names other than `localhost` are not resolved:
-    /// they are taken to lead elsewhere.
-    pub fn is_at(&self, address: SocketAddr) -> bool {
-        let host = self.authority.host().trim_start_matches('[').trim_end_matches(']');
-        let port = self.authority.port_u16().unwrap_or(if self.is_https() { 443 } else { 80 });
-        let listened = address.ip().to_canonical();
-        let is_local = listened.is_loopback() || listened.is_unspecified();
-        let is_here = match host.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
-            // An unspecified address stands for this machine, and is dialled by a loopback address.
-            Ok(ip) => {
-                ip == listened || is_local && ip.is_unspecified() || listened.is_unspecified() && ip.is_loopback()
-            }
-            Err(_) => host.eq_ignore_ascii_case("localhost") && is_local,
-        };
-        port == address.port() && is_here
-    }
-}
-
-impl FromStr for OriginUrl {
-    type Err = BadOriginUrl;
-
-    fn from_str(text: &str) -> Result<Self, BadOriginUrl> {
-        // What stands before the last `@` may be a password.
-        let shown = text.rsplit_once('@').map_or_else(|| text.to_owned(), |(_, rest)| format!("…@{rest}"));
-        let bad = |reason: &str| BadOriginUrl { text: shown.clone(), reason: reason.to_owned() };
-        if text.contains('#') {
-            return Err(bad("it has a fragment, which is never sent"));
-        }
-        let uri: Uri = text.parse().map_err(|error: http::uri::InvalidUri| bad(&error.to_string()))?;
-        let parts = uri.into_parts();
-        let scheme = parts.scheme.ok_or_else(|| bad("the scheme is missing"))?;
-        if scheme != Scheme::HTTP && scheme != Scheme::HTTPS {
-            return Err(bad(&format!("the scheme {scheme} is neither http nor https")));
-        }
-        let authority = parts.authority.ok_or_else(|| bad("the host is missing"))?;
-        if authority.host().is_empty() {
-            return Err(bad("the host is missing"));
-        }
-        if authority.as_str().contains('@') {
-            return Err(bad("it holds a user name, which is not sent"));
-        }
-        if site_of(&format!("{scheme}://{authority}")).is_err() || authority.port_u16() == Some(0) {
-            return Err(bad("its host and port are none"));
-        }
-        let target = parts.path_and_query;
-        if target.as_ref().is_some_and(|target| target.query().is_some()) {
-            return Err(bad("it has a query, which can't be joined to the requests' own"));
-        }
-        let base = target.map_or(String::new(), |target| target.path().trim_end_matches('/').to_owned());
-        Ok(Self { scheme, authority, base })
-    }
-}
-
-impl fmt::Display for OriginUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}{}", self.scheme, self.authority, self.base)
-    }
-}
-
-impl fmt::Debug for OriginUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "OriginUrl({self})")
-    }
-}
-
-impl Serialize for OriginUrl {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for OriginUrl {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn check(text: &str, expected: Result<&str, &str>) {
-        match (text.parse::<OriginUrl>(), expected) {
-            (Ok(url), Ok(printed)) => assert_eq!(url.to_string(), printed),
-            (Err(error), Err(part)) => assert!(error.to_string().contains(part), "{error}"),
-            (parsed, expected) => panic!("{text}: {parsed:?}, expected {expected:?}"),
-        }
-    }
-
-    #[test]
-    fn urls_are_taken_or_refused_with_the_reason() {
-        check("http://127.0.0.1:3000", Ok("http://127.0.0.1:3000"));
-        check("https://example.com/", Ok("https://example.com"));
-        check("https://example.com/shop/", Ok("https://example.com/shop"));
-        check("http://[::1]:80", Ok("http://[::1]:80"));
-        check("example.com:80", Err("the scheme is missing"));
-        check("ftp://example.com", Err("neither http nor https"));
-        check("http://example.com?a=b", Err("it has a query"));
-        check("http://example.com/#top", Err("it has a fragment"));
-        check("http://user:secret@example.com", Err("user name"));
-        check("/path", Err("the scheme is missing"));
-        check("http://", Err("is not the URL of an origin"));
-        check("http://exa mple.com", Err("is not the URL of an origin"));
-        for authority in ["a:0", "a:65536", "a:80a", "a:-1", "%61"] {
-            check(&format!("http://{authority}"), Err("is not the URL of an origin"));
-        }
-    }
 
     #[test]
     fn an_origin_is_a_url_or_a_table() {
@@ -314,26 +254,5 @@ mod tests {
         assert_eq!(read(table).expect("an origin"), Some(other));
         let error = read(r#"origin = { url = "http://a.example", speed = 1 }"#).map(|_| ()).expect_err("unknown");
         assert!(error.to_string().contains("unknown field `speed`"), "{error}");
-    }
-
-    #[test]
-    fn an_address_that_is_listened_at_is_known_in_every_form() {
-        let at = |host: &str, listened: &str| {
-            let url: OriginUrl = format!("http://{host}:7").parse().expect("a URL");
-            url.is_at(listened.parse().expect("an address"))
-        };
-        for (host, listened) in [
-            ("127.0.0.1", "127.0.0.1:7"),
-            ("[::ffff:127.0.0.1]", "127.0.0.1:7"),
-            ("0.0.0.0", "127.0.0.1:7"),
-            ("[::]", "[::1]:7"),
-            ("127.0.0.2", "0.0.0.0:7"),
-            ("localhost", "[::]:7"),
-        ] {
-            assert!(at(host, listened), "{host} {listened}");
-        }
-        for (host, listened) in [("127.0.0.1", "127.0.0.1:8"), ("127.0.0.2", "127.0.0.1:7"), ("a", "127.0.0.1:7")] {
-            assert!(!at(host, listened), "{host} {listened}");
-        }
     }
 }

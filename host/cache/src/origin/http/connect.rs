@@ -1,4 +1,5 @@
-//! Connects to the origin, whatever host a request names, and notes for each connection what a retry must know.
+//! Connects to one address of the origin, whatever host a request names, and notes for each connection what a retry
+//! must know.
 
 use std::future::Future;
 use std::io;
@@ -10,25 +11,23 @@ use std::time::Duration;
 
 use http::{Extensions, Uri};
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
-use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
+use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tower::Service;
 
-use super::{BadOrigin, OriginConfig, Protocol};
+use super::address::Address;
+use super::link::Link;
+use super::reach::Reach;
+use super::tls::Tls;
+use super::{OriginConfig, Protocol};
 use crate::body::BoxError;
 
-/// How long a connection to the first of several addresses is tried before others are tried too (RFC 8305 section 8).
-const HAPPY_EYEBALLS: Duration = Duration::from_millis(250);
-
-/// Makes connections to one origin.
+/// Makes connections to one address of an origin.
 #[derive(Clone)]
 pub(super) struct Dial {
-    inner: HttpsConnector<HttpConnector>,
+    inner: HttpsConnector<Reach>,
+    /// The origin's URL: its host is the one that TLS certificates are for.
     origin: Uri,
     deadline: Duration,
 }
@@ -39,49 +38,17 @@ pub(super) struct Dial {
 pub(super) struct ConnectDeadline(Duration);
 
 impl Dial {
-    pub(super) fn new(config: &OriginConfig) -> Result<Self, BadOrigin> {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(config.connect_deadline.get()));
-        tcp.set_happy_eyeballs_timeout(Some(HAPPY_EYEBALLS));
-        tcp.set_keepalive(Some(Duration::from_secs(30)));
-        let tls = hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(tls_config(config)?).https_or_http();
-        let inner = match config.http {
-            Protocol::Auto => tls.enable_all_versions().wrap_connector(tcp),
-            Protocol::Http1 => tls.enable_http1().wrap_connector(tcp),
-            Protocol::Http2 => tls.enable_http2().wrap_connector(tcp),
+    /// Makes connections to one address, over which `http` is spoken.
+    pub(super) fn new(config: &OriginConfig, tls: &Tls, http: Protocol, address: &Address) -> Self {
+        let reach = Reach::new(address, config.connect_deadline.get());
+        let tls = hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(tls.config()).https_or_http();
+        let inner = match http {
+            Protocol::Auto => tls.enable_all_versions().wrap_connector(reach),
+            Protocol::Http1 => tls.enable_http1().wrap_connector(reach),
+            Protocol::Http2 => tls.enable_http2().wrap_connector(reach),
         };
-        Ok(Self { inner, origin: config.url.to_uri(), deadline: config.connect_deadline.get() })
+        Self { inner, origin: config.url.to_uri(), deadline: config.connect_deadline.get() }
     }
-}
-
-/// Certificates are read only where TLS is spoken: a plain origin works on a machine that has none.
-fn tls_config(config: &OriginConfig) -> Result<rustls::ClientConfig, BadOrigin> {
-    let roots = if config.url.is_https() { roots(config)? } else { RootCertStore::empty() };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let versions = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| BadOrigin::Tls { reason: error.to_string() })?;
-    Ok(versions.with_root_certificates(roots).with_no_client_auth())
-}
-
-fn roots(config: &OriginConfig) -> Result<RootCertStore, BadOrigin> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if let Some(file) = &config.tls_ca_file {
-        let unreadable = |reason: String| BadOrigin::CaFile { file: file.clone(), reason };
-        let certificates = CertificateDer::pem_file_iter(file).map_err(|error| unreadable(error.to_string()))?;
-        let before = roots.len();
-        for certificate in certificates {
-            let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
-            roots.add(certificate).map_err(|error| unreadable(error.to_string()))?;
-        }
-        if roots.len() == before {
-            return Err(unreadable("there is no certificate in it".to_owned()));
-        }
-    }
-    if roots.is_empty() { Err(BadOrigin::NoRoots) } else { Ok(roots) }
 }
 
 impl Service<Uri> for Dial {
@@ -105,7 +72,7 @@ impl Service<Uri> for Dial {
 
 /// A connection to the origin.
 pub(super) struct Wire {
-    stream: TokioIo<MaybeHttpsStream<TokioIo<TcpStream>>>,
+    stream: TokioIo<MaybeHttpsStream<TokioIo<Link>>>,
     story: Arc<Story>,
 }
 

@@ -3,15 +3,21 @@
 use std::borrow::Cow;
 
 use ::http::Uri;
-use ::http::uri::Authority;
+use ::http::uri::{Authority, PathAndQuery};
 use sandbar_http::key::{equivalent, spelled};
 
-use super::OriginUrl;
+use super::url::OriginUrl;
 
 impl OriginUrl {
     /// The URI to dial.
     pub(super) fn to_uri(&self) -> Uri {
         self.at(self.authority.clone(), "/").unwrap_or_default()
+    }
+
+    /// The URI of a target that is not below the base path.
+    pub(super) fn at_root(&self, target: PathAndQuery) -> Option<Uri> {
+        let parts = Uri::builder().scheme(self.scheme.clone()).authority(self.authority.clone()).path_and_query(target);
+        parts.build().ok()
     }
 
     /// The URI of `target` (path and query) below the base path, on `authority`; none where they make no URI.

@@ -13,6 +13,12 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+mod addresses;
+mod ejections;
+mod health;
+mod mutual_tls;
+mod sockets;
+
 use super::*;
 use crate::body::{self, Body, BoxError};
 use crate::origin::{Origin, OriginError};

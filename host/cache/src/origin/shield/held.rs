@@ -11,17 +11,20 @@ use super::gate::Permit;
 use super::trial::Watcher;
 use crate::body::{self, Body, BoxError};
 use crate::holdings::Holder;
+use crate::origin::Lasting;
 
 /// The place at the origin of a request that has switched its connection to another protocol, for as long as the
 /// connection lasts: an extension of the response.
 #[derive(Clone, Debug)]
 pub(crate) struct Switched {
     _permit: Arc<Permit>,
+    /// What the origin holds for the connection.
+    _lasting: Option<Lasting>,
 }
 
 impl Switched {
-    pub(super) fn of(permit: Permit) -> Self {
-        Self { _permit: Arc::new(permit) }
+    pub(super) fn of(permit: Permit, lasting: Option<Lasting>) -> Self {
+        Self { _permit: Arc::new(permit), _lasting: lasting }
     }
 }
 

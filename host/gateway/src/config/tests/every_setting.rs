@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use sandbar::consistency::Consistency;
+use sandbar::origin::http::HealthCheckConfig;
 use sandbar::setting::{Count, MIB, Size};
 use sandbar::tenant::config::ClassConfig;
 use sandbar_http::key::KeyRules;
@@ -28,8 +29,12 @@ fn everything(second: bool, token_file: &std::path::Path) -> GatewayConfig {
     config.l2.redis.ca_file = Some("ca.pem".into());
     config.fleet.control_url = Some(Secret::new("redis://control"));
     config.fleet.node = Some("edge-1".into());
-    let mut origin = OriginConfig::new("http://127.0.0.1:3000".parse().expect("a URL"));
+    let mut origin = OriginConfig::new("https://127.0.0.1:3000".parse().expect("a URL"));
+    origin.servers = vec!["10.0.0.1:8080".parse().expect("a server")];
+    origin.health_check = Some(HealthCheckConfig::new("/healthz".parse().expect("a path")));
     origin.tls_ca_file = Some("ca.pem".into());
+    origin.tls_cert_file = Some("edge.pem".into());
+    origin.tls_key_file = Some("edge.key".into());
     let class = ClassConfig {
         name: "images".into(),
         path: "/img/**".into(),
@@ -122,6 +127,10 @@ const TAKEN: &[(&str, &[&str], &str)] = &[
     ("policy.core_share_percent", &["0"], "no limit"),
     ("policy.compiled_max", &["\"0B\""], "none are kept"),
     ("limits.grace", ZERO, "what is under way is cut"),
+    ("tenant.origin.tls_cert_file", ANY, "whether it can be read is seen when it is"),
+    ("tenant.origin.tls_key_file", ANY, "whether it can be read is seen when it is"),
+    ("tenant.origin.servers[]", ONE_WORD, "they are labels of host names"),
+    ("tenant.origin.eject.share_max_percent", &["0"], "only what can't be connected to is left out"),
     ("tenant.origin.keep_idle", ZERO, "no connection is kept"),
     ("tenant.origin.idle_connections_max", &["0"], "no connection is kept"),
     ("tenant.fetch_soft_deadline", ZERO, "stale is served at once where it may be"),

@@ -1,0 +1,128 @@
+//! Addresses that are left out because they do not work.
+
+use sandbar_base::clock::{Clock, ManualClock, Timestamp};
+
+use super::addresses::{Named, nobody, over, said};
+use super::*;
+use crate::origin::{AddressReport, Progress};
+
+/// An origin over these servers whose time is stepped.
+fn stepped(config: &OriginConfig) -> (HttpOrigin, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::starting_at(Timestamp::from_millis(1_000)));
+    let injected = Arc::clone(&clock) as Arc<dyn Clock>;
+    (HttpOrigin::within(config, injected, Arc::new(SystemResolver)).expect("an origin"), clock)
+}
+
+fn address(http: &HttpOrigin, number: usize) -> AddressReport {
+    http.report().addresses.swap_remove(number)
+}
+
+/// Asks so often and counts the answers of each status code.
+async fn statuses(http: &HttpOrigin, times: usize) -> std::collections::BTreeMap<u16, usize> {
+    let mut counts = std::collections::BTreeMap::new();
+    for _ in 0..times {
+        let response = http.fetch(get("http://shop.example/a")).await.expect("a response");
+        *counts.entry(response.status().as_u16()).or_insert(0) += 1;
+        drain(response).await;
+    }
+    counts
+}
+
+#[tokio::test]
+async fn a_dead_address_is_tried_by_one_request_after_each_pause_and_comes_back() {
+    let (dead, alive) = (nobody().await, Named::start("127.0.0.1", 0).await);
+    let (http, clock) = stepped(&over(&[dead, alive.at]));
+    statuses(&http, 20).await;
+    assert_eq!((address(&http, 0).ejected, address(&http, 0).requests), (true, 1));
+    clock.advance(Duration::from_secs(5));
+    statuses(&http, 20).await;
+    assert_eq!((address(&http, 0).ejections, address(&http, 0).requests), (2, 2), "one request, answered elsewhere");
+    let again = Named::start("127.0.0.1", dead.port()).await;
+    statuses(&http, 20).await;
+    assert_eq!(address(&http, 0).requests, 2, "its pause is not over");
+    clock.advance(Duration::from_secs(10));
+    assert_eq!(said(&http).await, again.at.to_string(), "the next request tries it");
+    assert!(!address(&http, 0).ejected);
+    statuses(&http, 40).await;
+    assert!(address(&http, 0).requests > 5);
+}
+
+#[tokio::test]
+async fn an_address_that_flaps_is_left_out_for_longer_each_time() {
+    let (flaps, alive) = (Named::start("127.0.0.1", 0).await, Named::start("127.0.0.1", 0).await);
+    let (http, clock) = stepped(&over(&[flaps.at, alive.at]));
+    for (times, pause_ms) in [(1, 5_000), (2, 10_000), (3, 20_000)] {
+        flaps.status.store(503, Ordering::SeqCst);
+        let counts = statuses(&http, 60).await;
+        assert_eq!((counts[&503], address(&http, 0).ejections), (5, times), "five in a row are enough");
+        flaps.status.store(200, Ordering::SeqCst);
+        clock.advance(Duration::from_millis(pause_ms / 2 - 1));
+        statuses(&http, 5).await;
+        assert!(address(&http, 0).ejected, "half of its pause is certain");
+        clock.advance(Duration::from_millis(pause_ms / 2 + 1));
+        assert_eq!(said(&http).await, flaps.at.to_string());
+    }
+}
+
+#[tokio::test]
+async fn what_all_answer_leaves_out_no_more_than_the_share() {
+    let servers = [0, 0, 0].map(|port| Named::start("127.0.0.1", port));
+    let servers = futures_util::future::join_all(servers).await;
+    let (http, _) = stepped(&over(&servers.iter().map(|one| one.at).collect::<Vec<_>>()));
+    for server in &servers {
+        server.status.store(502, Ordering::SeqCst);
+    }
+    statuses(&http, 60).await;
+    assert_eq!(http.report().addresses.iter().filter(|one| one.ejected).count(), 1, "half of three is one");
+    servers.iter().for_each(|one| one.status.store(200, Ordering::SeqCst));
+    assert_eq!(statuses(&http, 10).await.keys().collect::<Vec<_>>(), [&200]);
+}
+
+#[tokio::test]
+async fn where_all_are_dead_one_is_kept_and_those_that_are_out_are_asked_too() {
+    let dead = [nobody().await, nobody().await, nobody().await];
+    let (http, _) = stepped(&over(&dead));
+    for _ in 0..5 {
+        let error = http.fetch(get("http://shop.example/a")).await.map(|_| ()).expect_err("nobody is there");
+        assert!(matches!(error, OriginError::Connect { .. }), "{error}");
+    }
+    assert_eq!(http.report().addresses.iter().filter(|one| one.ejected).count(), 2);
+    let out = http.report().addresses.iter().position(|one| one.ejected).expect("one that is out");
+    let back = Named::start("127.0.0.1", dead[out].port()).await;
+    for _ in 0..10 {
+        assert_eq!(said(&http).await, back.at.to_string());
+    }
+}
+
+#[tokio::test]
+async fn a_trial_that_its_client_gives_up_is_left_to_another_request() {
+    let (dead, alive) = (nobody().await, Named::start("127.0.0.1", 0).await);
+    let (http, clock) = stepped(&over(&[dead, alive.at]));
+    statuses(&http, 20).await;
+    clock.advance(Duration::from_secs(5));
+    let listener = TcpListener::bind(dead).await.expect("the port");
+    let mut given_up = http.fetch(get("http://shop.example/a"));
+    tokio::select! {
+        _ = &mut given_up => panic!("nothing answers"),
+        accepted = listener.accept() => drop(accepted.expect("a connection")),
+    }
+    drop(given_up);
+    drop(listener);
+    let again = Named::start("127.0.0.1", dead.port()).await;
+    assert_eq!(said(&http).await, again.at.to_string());
+}
+
+#[tokio::test]
+async fn a_request_that_is_sent_again_goes_to_another_address() {
+    let servers = [Named::start("127.0.0.1", 0).await, Named::start("127.0.0.1", 0).await];
+    let (http, _) = stepped(&over(&[servers[0].at, servers[1].at]));
+    for _ in 0..10 {
+        let (progress, mut answers) = (Progress::default(), Vec::new());
+        for _ in 0..2 {
+            let mut request = get("http://shop.example/a");
+            request.extensions_mut().insert(progress.clone());
+            answers.push(text(http.fetch(request).await.expect("a response")).await);
+        }
+        assert_ne!(answers[0], answers[1]);
+    }
+}
