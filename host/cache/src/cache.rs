@@ -19,10 +19,13 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use self::tenants::Tenants;
+#[doc(hidden)]
 pub use crate::cached::Cached;
 use crate::collapse::fetch::Fetches;
 use crate::collapse::{Collapse, Learned};
+use crate::events::{Events, Hub};
 use crate::exchange::Exchanges;
+#[doc(hidden)]
 pub use crate::exchange::head_bytes;
 use crate::fill::Fills;
 use crate::fleet::{Fleet, FleetReport};
@@ -44,6 +47,7 @@ use crate::write::Writer;
 const LOST_NAMED_MAX: usize = 16;
 
 /// What a cache is made of.
+#[doc(hidden)]
 pub struct CacheParts {
     /// The tenants. Of several with the same name only the first is found by it.
     pub tenants: Vec<Arc<Tenant>>,
@@ -108,6 +112,7 @@ struct Rooms {
     peers: Arc<Peers>,
     clock: Arc<dyn Clock>,
     budget: Arc<MemoryBudget>,
+    events: Arc<Hub>,
     tasks: TaskTracker,
     stopping: CancellationToken,
 }
@@ -115,11 +120,13 @@ struct Rooms {
 impl Cache {
     /// A cache of these parts, without a bound on the node's memory. Barriers are read from their store before the
     /// first lookup in L2.
+    #[doc(hidden)]
     pub fn new(parts: CacheParts) -> Self {
         Self::within(parts, MemoryBudget::unbounded())
     }
 
     /// Like [`Self::new`], with all memory that the cache takes charged to `budget`, the node's account.
+    #[doc(hidden)]
     pub fn within(parts: CacheParts, budget: Arc<MemoryBudget>) -> Self {
         let CacheParts { tenants, l2, barriers, clock, limits } = parts;
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
@@ -177,9 +184,24 @@ impl Cache {
             tasks: tasks.clone(),
             ended: CancellationToken::new(),
         };
-        let tenants = Tenants::new(tenants);
-        let rooms = Rooms { tenants, store, reader, writer, purges, tunnels, peers, clock, budget, tasks, stopping };
-        Self { rooms: Arc::new(rooms) }
+        let events = Arc::new(Hub::default());
+        let tenants = Tenants::new(tenants, &events);
+        Self {
+            rooms: Arc::new(Rooms {
+                tenants,
+                store,
+                reader,
+                writer,
+                purges,
+                tunnels,
+                peers,
+                clock,
+                budget,
+                events,
+                tasks,
+                stopping,
+            }),
+        }
     }
 
     /// All tenants, in the order of [`CacheParts::tenants`].
@@ -202,6 +224,16 @@ impl Cache {
         self.rooms.store.l2.as_ref().map(|l2| (l2.name(), l2.health()))
     }
 
+    /// A reader of the events of all tenants, whose channel has room for `capacity` events.
+    pub fn events(&self, capacity: usize) -> Events {
+        self.rooms.events.listen(None, capacity)
+    }
+
+    /// Like [`Self::events`], for one tenant of this cache alone.
+    pub fn events_of(&self, tenant: &Tenant, capacity: usize) -> Events {
+        self.rooms.events.listen(Some(tenant.events.join(&self.rooms.events)), capacity)
+    }
+
     /// The account of the node's memory that the cache is charged to.
     pub fn memory_budget(&self) -> &Arc<MemoryBudget> {
         &self.rooms.budget
@@ -218,6 +250,7 @@ impl Cache {
     }
 
     /// The fleet that this node has joined; `None` before, and without the feature `redis`.
+    #[doc(hidden)]
     pub fn fleet(&self) -> Option<&Fleet> {
         self.rooms.peers.fleet()
     }

@@ -4,6 +4,7 @@
 pub(crate) mod behind;
 mod fault;
 pub mod http;
+#[doc(hidden)]
 pub mod loader;
 pub mod shield;
 mod sound;
@@ -18,6 +19,7 @@ use sandbar_http::semantics::sound::Unsound;
 
 pub use self::fault::{ClientFault, Fault};
 use self::shield::Refusal;
+#[doc(hidden)]
 pub use self::sound::Sound;
 use crate::body::Body;
 
@@ -87,6 +89,7 @@ pub enum OriginError {
 
 /// Whether a client waits for the response: an extension of the request to an [`Origin`]. Without it, one does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[doc(hidden)]
 pub enum Urgency {
     /// A client waits.
     #[default]
@@ -97,6 +100,7 @@ pub enum Urgency {
 
 /// How far a request has come: an extension of the request to an [`Origin`]. Clones stand for the same request.
 #[derive(Clone, Debug, Default)]
+#[doc(hidden)]
 pub struct Progress(Arc<AtomicU8>);
 
 impl Progress {

@@ -2,10 +2,12 @@
 //! the machine.
 
 mod check;
+#[doc(hidden)]
 pub mod class;
 pub mod config;
 pub mod counters;
 pub mod tunnels;
+#[doc(hidden)]
 pub mod versions;
 
 use std::fmt;
@@ -21,7 +23,8 @@ use sandbar_base::clock::Clock;
 use sandbar_base::disk_trouble::DiskReport;
 use sandbar_http::key::{KeyHash, KeyRules};
 use sandbar_http::origin_view::ForwardRules;
-use sandbar_memory::{Memory, MemoryConfig, MemoryStats, shards_of_at_least};
+pub use sandbar_memory::MemoryStats;
+use sandbar_memory::{Memory, MemoryConfig, shards_of_at_least};
 use sandbar_policy::{
     BIND_DEADLINE, BindError, Binding, BoundInfo, Consent, Disinherited, Prepared, Role, TenantPolicies,
 };
@@ -32,6 +35,7 @@ use versions::Versions;
 use crate::barrier::outbox::Outbox;
 use crate::barrier::{Barriers, Unrecorded};
 use crate::cached::Cached;
+use crate::events::Teller;
 use crate::origin::Origin;
 use crate::origin::shield::{Shield, ShieldStats};
 use crate::recording::RecordingPoint;
@@ -41,21 +45,29 @@ pub struct Tenant {
     /// The name, which is part of every cache key.
     pub name: Box<str>,
     /// The settings that were checked.
+    #[doc(hidden)]
     pub settings: Settings,
     /// Its L1. Entries are put there only within the memory budget and if no barrier hides them, so it is not public.
     pub(crate) memory: Memory<Arc<Cached>>,
     /// The barriers that this node has heard of.
+    #[doc(hidden)]
     pub barriers: Barriers,
     /// The policies that are bound to its roles.
+    #[doc(hidden)]
     pub policies: TenantPolicies,
     /// Its origin, behind its protection.
+    #[doc(hidden)]
     pub origin: Shield,
     /// Counters of its traffic.
     pub counters: Arc<Counters>,
     /// Its connections that have switched to another protocol.
+    #[doc(hidden)]
     pub tunnels: Arc<Tunnels>,
     /// Where its traffic can be recorded.
+    #[doc(hidden)]
     pub recording_point: RecordingPoint,
+    /// Tells the readers of events what happens to its entries.
+    pub(crate) events: Arc<Teller>,
     pub(crate) sweeps_wanted: AtomicU64,
     pub(crate) plan_epoch: AtomicU64,
     pub(crate) outbox: Outbox,
@@ -70,6 +82,7 @@ pub struct Tenant {
 
 /// Settings of a tenant, checked.
 #[derive(Clone, Debug)]
+#[doc(hidden)]
 pub struct Settings {
     /// What joins the cache key beside tenant, site and target.
     pub key: KeyRules,
@@ -121,6 +134,7 @@ impl Tenant {
     ///
     /// # Errors
     /// When a setting is wrong.
+    #[doc(hidden)]
     pub fn new(
         config: &TenantConfig,
         policies: TenantPolicies,
@@ -134,16 +148,18 @@ impl Tenant {
         let shards = shards_of_at_least(check::shard_bytes_min(config), settings.l1_bytes);
         let memory =
             MemoryConfig { capacity_bytes: settings.l1_bytes, shards: Some(shards), ..MemoryConfig::default() };
+        let events = Teller::new(&config.name, Arc::clone(&clock));
         Ok(Arc::new(Self {
             name: config.name.as_str().into(),
             settings,
-            memory: Memory::new(&memory, policies.eviction()),
+            memory: Memory::watched(&memory, policies.eviction(), Arc::clone(&events) as _),
             barriers: Barriers::default(),
             policies,
             origin,
             counters,
             tunnels: Tunnels::new(&config.tunnels),
             recording_point: RecordingPoint::default(),
+            events,
             sweeps_wanted: AtomicU64::new(0),
             plan_epoch: AtomicU64::new(0),
             outbox: Outbox::default(),
@@ -155,6 +171,7 @@ impl Tenant {
     }
 
     /// The entry that L1 holds under a key, if any. No policy is told of this read.
+    #[doc(hidden)]
     pub fn held(&self, key: KeyHash) -> Option<Arc<Cached>> {
         self.memory.peek(key)
     }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::events::Hub;
 use crate::tenant::Tenant;
 
 pub(super) struct Tenants {
@@ -11,10 +12,11 @@ pub(super) struct Tenants {
 }
 
 impl Tenants {
-    /// Of several tenants with the same name the first is found by it.
-    pub(super) fn new(all: Vec<Arc<Tenant>>) -> Self {
+    /// Of several tenants with the same name the first is found by it. What happens to their entries is told in `events`.
+    pub(super) fn new(all: Vec<Arc<Tenant>>, events: &Arc<Hub>) -> Self {
         let mut by_name = HashMap::with_capacity(all.len());
         for (index, tenant) in all.iter().enumerate() {
+            tenant.events.join(events);
             by_name.entry(tenant.name.clone()).or_insert(index);
         }
         Self { all, by_name }

@@ -7,7 +7,8 @@ use sandbar_base::clock::{Clock, SystemClock};
 use sandbar_base::memory_budget::MemoryBudget;
 use sandbar_policy::{Binding, Engine, EngineConfig, TenantPolicies};
 
-use super::{BuildError, Kept, Sandbar, UnknownTenant};
+use super::handle::{Kept, Sandbar};
+use super::{BuildError, UnknownTenant};
 use crate::cache::{Cache, CacheLimits, CacheParts};
 use crate::hosts::Hosts;
 use crate::memory_budget::keeper::{self, Keeper, this_machine};

@@ -24,7 +24,7 @@ const LEVELS: [(&str, LevelFilter); 6] = [
 ];
 
 /// The modules of the library, as `sandbar::NAME`, and `access`, which tells each request.
-const MODULES: [&str; 34] = [
+const MODULES: [&str; 35] = [
     "access",
     "barrier",
     "body",
@@ -34,6 +34,7 @@ const MODULES: [&str; 34] = [
     "consistency",
     "embed",
     "errand",
+    "events",
     "exchange",
     "faults",
     "fill",
