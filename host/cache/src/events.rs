@@ -2,7 +2,7 @@
 //! memory.
 //!
 //! Nothing waits for a reader. Each reader has a bounded channel of its own; what comes while that is full is counted
-//! ([`Events::lost`]) and dropped. While nobody reads, an event costs one load of an atomic number, and a hit not even that.
+//! ([`Events::lost`]) and dropped. While nobody reads, an event costs two loads of atomic numbers; hits have no events at all.
 //!
 //! ```
 //! # use sandbar::Sandbar;

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use sandbar_guest::eviction::Departure;
-
 /// Why an entry left the memory tier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Left {
@@ -32,13 +30,6 @@ pub enum Removal {
     NoRoom,
     /// The whole tier was emptied.
     Cleared,
-}
-
-impl Removal {
-    /// What a policy is told.
-    pub(super) const fn departure() -> Departure {
-        Departure::Purged
-    }
 }
 
 /// Is told of every entry that leaves a tier while the tier is there, on the thread that made the entry leave, when that

@@ -193,7 +193,7 @@ impl<V: Clone> Shard<V> {
             }
             let slot = bucket.slot;
             table.counts.removed += 1;
-            (table.depart(slot, Removal::departure()), self.is_answer_due(&table))
+            (table.depart(slot, Departure::Purged), self.is_answer_due(&table))
         };
         if let Some(value) = &value {
             self.tell(value, Left::Removed(why));
@@ -230,7 +230,7 @@ impl<V: Clone> Shard<V> {
                 // The slot may hold another entry by now.
                 if goes(&table, slot) {
                     table.counts.removed += 1;
-                    let left = table.depart(slot, Removal::departure());
+                    let left = table.depart(slot, Departure::Purged);
                     garbage.extend(left.map(|value| (value, Left::Removed(why))));
                 }
             }
