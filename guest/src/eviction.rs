@@ -50,12 +50,14 @@
 //! policy of either kind may use what is in this module: [`ghosts`], a [`sketch`], [`random`] numbers, and
 //! [`knowledge`], [`heirlooms`] and [`places`] for what it hands over to the policy that replaces it.
 
+#[doc(hidden)]
 pub mod entries;
 pub mod ghosts;
 pub mod heap;
 pub mod heirlooms;
 pub mod knowledge;
 pub mod list;
+#[doc(hidden)]
 pub mod packed;
 pub mod places;
 pub mod priority;
@@ -66,6 +68,7 @@ pub mod sketch;
 pub mod table;
 
 pub use entries::Entries;
+#[doc(hidden)]
 pub use knowledge::Knowledge;
 pub use packed::{Event, pack, unpack};
 pub use replacement::Replacement;

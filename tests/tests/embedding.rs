@@ -2,6 +2,7 @@
 //! program's own.
 
 use std::convert::Infallible;
+use std::future::IntoFuture;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -14,12 +15,12 @@ use sandbar::barrier::{Purge, PurgeMode};
 use sandbar::body::{self, Body, BoxError};
 use sandbar::clock::Timestamp;
 use sandbar::embed::BuildError;
+use sandbar::policy::eviction::list::Lists;
+use sandbar::policy::eviction::{Arrival, Replacement, Shard};
 use sandbar::policy::freshness::{Fill, Freshness, Plan};
 use sandbar::policy::invalidation::{Invalidation, Written};
 use sandbar::policy::{Binding, BindingState, Role};
 use sandbar::tenant::config::TenantConfig;
-use sandbar_guest::eviction::list::Lists;
-use sandbar_guest::eviction::{Arrival, Replacement, Shard};
 use sandbar_tests::client::Client;
 use sandbar_tests::wait::eventually;
 use tokio::net::TcpListener;
@@ -398,14 +399,14 @@ async fn an_invalidation_policy_of_ones_own_purges_what_a_write_makes_wrong() {
     settled(&sandbar).await;
     assert!(ask(&service, list()).await.1.contains("hit"));
     ask(&service, Request::put("http://one.example/item")).await;
-    assert!(!ask(&service, list()).await.1.contains("; hit"));
+    assert!(!ask(&service, list()).await.1.contains(";hit"));
 }
 
 /// Evicts what arrived last: easily told from all others.
 struct Lifo;
 
 impl Replacement for Lifo {
-    type Settings = sandbar_guest::settings::NoSettings;
+    type Settings = sandbar::policy::settings::NoSettings;
     type Entries = Lists;
 
     fn configure(_: Self::Settings, _capacity_bytes: u64, _seed: u64) -> Result<(Self, Lists), String> {
@@ -438,6 +439,13 @@ async fn an_eviction_policy_of_ones_own_takes_over_and_is_refused_with_settings_
     assert_eq!((&*bound.name, bound.digest), ("mine", None));
     let memory = sandbar.tenant("one").unwrap().memory_stats();
     assert_eq!((memory.policy.as_str(), memory.entries), ("mine", 100), "entries stay");
+    for number in 100..400 {
+        ask(&service, Request::get(format!("http://one.example/{number}"))).await;
+    }
+    settled(&sandbar).await;
+    let bound = |policy: &sandbar::policy::BoundInfo| policy.role == Role::Eviction;
+    let info = sandbar.stats().tenants[0].policies.iter().find(|policy| bound(policy)).cloned().unwrap();
+    assert!(info.calls > 0 && info.faults == 0, "{info:?}");
     let refused = sandbar.bind("one", own().with(std::collections::BTreeMap::from([("speed", 3)])).unwrap()).await;
     assert!(refused.unwrap_err().to_string().contains("speed"));
     let wrong_role = Binding { role: Role::Freshness, ..own() };
@@ -462,4 +470,97 @@ async fn what_is_wrong_is_said_before_anything_begins() {
     assert!(built(Sandbar::builder().policy("default", settings)).to_string().contains("takes none"));
     let name = Sandbar::builder().tenant(TenantConfig::named("No Name"));
     assert!(matches!(built(name), BuildError::Settings(_)));
+}
+
+#[path = "../../host/cache/examples/values.rs"]
+#[allow(dead_code, reason = "its `main` is for whoever tries it")]
+mod values;
+
+#[tokio::test]
+async fn a_library_of_values_alone_puts_gets_and_purges() {
+    assert_eq!(values::run().await.unwrap(), ["none", "blue", "red", "none"]);
+}
+
+#[tokio::test]
+async fn a_read_of_a_value_asks_no_origin_and_refreshes_nothing() {
+    let clock = Arc::new(sandbar::clock::ManualClock::starting_at(Timestamp::from_millis(1_800_000_000_000)));
+    let disk = tempfile::tempdir().unwrap();
+    let builder = two_tenants().native_only().disk(disk.path(), 16 << 20).clock(Arc::clone(&clock) as _);
+    let sandbar = builder.build().unwrap();
+    let get = async |path: &str| {
+        let found = sandbar.get("one", "http://one.example", path).await.unwrap();
+        let (head, content) = found?.into_parts();
+        assert_eq!(head.status, StatusCode::OK);
+        Some(content.collect().await.unwrap().to_bytes())
+    };
+    assert_eq!(get("/a").await, None);
+    let response = Response::builder().header("cache-control", "max-age=60, stale-while-revalidate=60");
+    sandbar.put("one", "http://one.example", "/a", response.body(b"value".to_vec()).unwrap()).await.unwrap();
+    assert_eq!(get("/a").await.as_deref(), Some(&b"value"[..]));
+    sandbar.tenant("one").unwrap().clear_memory();
+    assert_eq!(get("/a").await.as_deref(), Some(&b"value"[..]), "from the L2");
+    clock.advance(std::time::Duration::from_secs(90));
+    assert_eq!(get("/a").await.as_deref(), Some(&b"value"[..]), "stale, as its author allows");
+    clock.advance(std::time::Duration::from_secs(90));
+    assert_eq!(get("/a").await, None);
+    let counted = sandbar.tenant("one").unwrap().report().counters;
+    let answered = (counted.requests, counted.hits_l1, counted.hits_l2, counted.hits_stale, counted.synthesized);
+    assert_eq!(answered, (5, 2, 1, 1, 2), "{counted:?}");
+    assert_eq!((counted.origin_requests, counted.answered()), (0, 5));
+    assert!(sandbar.get("one", "no site", "/a").await.is_err());
+    assert!(sandbar.get("three", "http://one.example", "/a").await.is_err());
+}
+
+#[path = "../../host/cache/examples/reverse_proxy.rs"]
+#[allow(dead_code, reason = "its `main` listens on ports of its own")]
+mod reverse_proxy;
+
+#[tokio::test]
+async fn a_reverse_proxy_keeps_what_its_origin_sends() -> anyhow::Result<()> {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counts = Arc::clone(&asked);
+    let page = async move || {
+        counts.fetch_add(1, Ordering::SeqCst);
+        ([("cache-control", "max-age=60")], "from the origin")
+    };
+    let [behind, before] = [TcpListener::bind("127.0.0.1:0").await?, TcpListener::bind("127.0.0.1:0").await?];
+    let (origin, public) = (behind.local_addr()?.to_string().parse()?, before.local_addr()?);
+    let behind = tokio::spawn(axum::serve(behind, Router::new().route("/a", get(page))).into_future());
+    let proxy = tokio::spawn(async move { reverse_proxy::proxy(before, origin).await });
+    let mut client = Client::new(public, "shop.example");
+    eventually("the page is stored", async || client.get("/a").await.is_ok_and(|answer| answer.is_hit())).await;
+    assert_eq!(client.get("/a").await?.text(), "from the origin");
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    assert_eq!(client.get("/missing").await?.status, 404);
+    behind.abort();
+    eventually("no connection is left", async || client.get("/new").await.is_ok_and(|answer| answer.status == 502))
+        .await;
+    assert!(client.get("/a").await?.is_hit(), "what is stored is served without the origin");
+    proxy.abort();
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_the_gateway_shows_as_metrics_is_there_as_values() {
+    let disk = tempfile::tempdir().unwrap();
+    let builder = two_tenants().native_only().memory_bytes(256 << 20).disk(disk.path(), 16 << 20);
+    let sandbar = builder.build().unwrap();
+    let service = sandbar.layer().layer(origin("x", &Arc::default()));
+    for _ in 0..3 {
+        ask(&service, Request::get("http://one.example/a")).await;
+        settled(&sandbar).await;
+    }
+    let stats = sandbar.stats();
+    let one = &stats.tenants[0];
+    let counted: std::collections::BTreeMap<_, _> = one.counters.each().map(|(name, _, value)| (name, value)).collect();
+    assert_eq!((counted["requests"], counted["hits_l1"], counted["origin_requests"]), (3, 2, 1));
+    assert_eq!((one.counters.answers["hit"], one.memory.entries, one.origin.running), (2, 1, 0));
+    let tenant = sandbar.tenant("one").unwrap();
+    assert_eq!(tenant.counters.latency.buckets().map(|(_, count)| count).sum::<u64>(), 3);
+    assert_eq!(one.policies.len(), Role::ALL.len());
+    let (name, health) = stats.l2.as_ref().unwrap();
+    assert!(*name == "disk" && health.available && health.entries == Some(1), "{health:?}");
+    assert!(stats.memory.used_bytes > 0 && !stats.memory.uses.is_empty() && stats.fleet.is_none());
+    let text = serde_json::to_string(&stats).unwrap();
+    assert!(text.contains("\"purges_pending\":0") && text.contains("\"evicted_by_policy\""), "{text}");
 }

@@ -116,6 +116,7 @@ impl Clock for ManualClock {
 }
 
 /// Processor time that the calling thread has used: it tells a guest that ran for long from one that was not scheduled.
+#[doc(hidden)]
 pub fn thread_cpu_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))

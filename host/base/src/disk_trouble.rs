@@ -59,6 +59,7 @@ impl Reason {
 
 /// The refused writes of one kind to one directory.
 #[derive(Debug)]
+#[doc(hidden)]
 pub struct DiskTrouble {
     what: &'static str,
     path: PathBuf,

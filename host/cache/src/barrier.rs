@@ -9,7 +9,9 @@ pub(crate) mod outbox;
 mod recorded;
 mod unrecorded;
 
+#[doc(hidden)]
 pub use marks::{Barriers, Losses, Verdict};
+#[doc(hidden)]
 pub use recorded::Barrier;
 pub use sandbar_http::purge::{Purge, PurgeMode, Scope};
 pub(crate) use unrecorded::Unrecorded;

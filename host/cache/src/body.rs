@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Full, combinators::UnsyncBoxBody};
 
 pub use chunks::chunks;
+#[doc(hidden)]
 pub use whole::Whole;
 
 /// Any error a body may end with.

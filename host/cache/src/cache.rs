@@ -25,10 +25,13 @@ use tokio_util::task::TaskTracker;
 pub use self::change::{TenantChange, TenantChangeError};
 pub use self::provenance::Provenance;
 pub use self::roster::{Roster, RosterError};
+#[doc(hidden)]
 pub use crate::cached::Cached;
 use crate::collapse::fetch::Fetches;
 use crate::collapse::{Collapse, Learned};
+use crate::events::{Events, Hub};
 use crate::exchange::Exchanges;
+#[doc(hidden)]
 pub use crate::exchange::head_bytes;
 use crate::explain::{Explainer, Explanation};
 use crate::fill::Fills;
@@ -51,6 +54,7 @@ use crate::write::Writer;
 const LOST_NAMED_MAX: usize = 16;
 
 /// What a cache is made of.
+#[doc(hidden)]
 pub struct CacheParts {
     /// The tenants that it begins with.
     pub tenants: Roster,
@@ -117,6 +121,7 @@ struct Rooms {
     peers: Arc<Peers>,
     clock: Arc<dyn Clock>,
     budget: Arc<MemoryBudget>,
+    events: Arc<Hub>,
     tasks: TaskTracker,
     stopping: CancellationToken,
 }
@@ -124,11 +129,13 @@ struct Rooms {
 impl Cache {
     /// A cache of these parts, without a bound on the node's memory. Barriers are read from their store before the
     /// first lookup in L2.
+    #[doc(hidden)]
     pub fn new(parts: CacheParts) -> Self {
         Self::within(parts, MemoryBudget::unbounded())
     }
 
     /// Like [`Self::new`], with all memory that the cache takes charged to `budget`, the node's account.
+    #[doc(hidden)]
     pub fn within(parts: CacheParts, budget: Arc<MemoryBudget>) -> Self {
         let CacheParts { tenants, l2, barriers, clock, limits } = parts;
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
@@ -186,10 +193,28 @@ impl Cache {
             tasks: tasks.clone(),
             ended: CancellationToken::new(),
         };
+        let events = Arc::new(Hub::default());
+        for tenant in &tenants {
+            tenant.events.join(&events);
+        }
         let (tenants, changing) = (ArcSwap::from_pointee(tenants), Mutex::new(()));
-        let rooms =
-            Rooms { tenants, changing, store, reader, writer, purges, tunnels, peers, clock, budget, tasks, stopping };
-        Self { rooms: Arc::new(rooms) }
+        Self {
+            rooms: Arc::new(Rooms {
+                tenants,
+                changing,
+                store,
+                reader,
+                writer,
+                purges,
+                tunnels,
+                peers,
+                clock,
+                budget,
+                events,
+                tasks,
+                stopping,
+            }),
+        }
     }
 
     /// All tenants, as they are at this moment.
@@ -217,6 +242,16 @@ impl Cache {
         self.rooms.store.l2.as_ref().map(|l2| (l2.name(), l2.health()))
     }
 
+    /// A reader of the events of all tenants, whose channel has room for `capacity` events.
+    pub fn events(&self, capacity: usize) -> Events {
+        self.rooms.events.listen(None, capacity)
+    }
+
+    /// Like [`Self::events`], for one tenant of this cache alone.
+    pub fn events_of(&self, tenant: &Tenant, capacity: usize) -> Events {
+        self.rooms.events.listen(Some(tenant.events.join(&self.rooms.events)), capacity)
+    }
+
     /// The account of the node's memory that the cache is charged to.
     pub fn memory_budget(&self) -> &Arc<MemoryBudget> {
         &self.rooms.budget
@@ -233,6 +268,7 @@ impl Cache {
     }
 
     /// The fleet that this node has joined; `None` before, and without the feature `redis`.
+    #[doc(hidden)]
     pub fn fleet(&self) -> Option<&Fleet> {
         self.rooms.peers.fleet()
     }

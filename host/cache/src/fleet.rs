@@ -33,10 +33,17 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-pub use bus::{Ack, Bus, BusStats, Listener, Newer};
+pub use bus::BusStats;
+#[doc(hidden)]
+pub use bus::{Ack, Bus, Listener, Newer};
+#[doc(hidden)]
 pub use hearing::{Hearing, Partition};
-pub use leases::{Attempt, Lease, LeaseStats, LeaseWaiter, Leases, PurgeState, Woken};
+pub use leases::LeaseStats;
+#[doc(hidden)]
+pub use leases::{Attempt, Lease, LeaseWaiter, Leases, PurgeState, Woken};
+#[doc(hidden)]
 pub use members::Confirmed;
+#[doc(hidden)]
 pub use position::Lost;
 use sandbar_base::clock::Clock;
 
@@ -132,6 +139,7 @@ impl fmt::Debug for FleetConfig {
 
 /// A node's part in its fleet, until it is dropped.
 #[derive(Debug)]
+#[doc(hidden)]
 pub struct Fleet {
     bus: Arc<Bus>,
     leases: Leases,
@@ -143,6 +151,7 @@ pub struct Fleet {
 
 /// A node's part in its fleet, as an operator sees it.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct FleetReport {
     /// The node's name.
     pub node: String,

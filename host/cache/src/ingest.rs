@@ -14,6 +14,7 @@ use sandbar_http::semantics::leave::Holds;
 use self::spool::spool;
 use self::tail::Tail;
 use crate::body::Body;
+use crate::events::Unstored;
 use crate::not_stored::NotStored;
 use crate::request::CacheRequest;
 use crate::storability::Shareable;
@@ -58,10 +59,15 @@ impl Ingest {
         let whole = if all_came { tail.complete() } else { None };
         if all_came && whole.is_none() {
             // There was room for the body's pieces, and none to join them to one.
-            request.tenant.counters.withheld(NotStored::NoRoom);
+            request.withheld(NotStored::NoRoom);
         }
         request.tenant.counters.waiters_cut.fetch_add(tail.cut(), Ordering::Relaxed);
-        whole.filter(|whole| arriving.body_bytes.is_none_or(|bytes| whole.len() as u64 == bytes))
+        let whole = whole?;
+        let is_whole = arriving.body_bytes.is_none_or(|bytes| whole.len() as u64 == bytes);
+        if !is_whole {
+            request.unstored(Unstored::BrokenOff);
+        }
+        is_whole.then_some(whole)
     }
 }
 

@@ -1,20 +1,4 @@
-//! The cache as a tower layer: in front of any service, inside any gateway. [`Sandbar::layer`](crate::Sandbar::layer)
-//! makes one.
-//!
-//! What is layered takes a `Request<B>` with any body of bytes, and answers with a `Response<Body>`, which is a plain
-//! [`http_body::Body`]. The service behind it is asked with the library's [`Body`], as a refresh behind an answer has no
-//! client whose body it could use: an axum `Router` or a route of it, a hyper service, a reverse proxy take that as it is,
-//! others by tower's `map_request`.
-//!
-//! All layers of a cache share their tenants' keys: two services that answer for the same URL of a tenant are taken for one. A
-//! router that takes a prefix off the path before a layer sees it (axum's `nest`) makes the URLs of two services the same:
-//! [`CacheLayer::under`] says what the prefix was. The protection of an origin is a tenant's too, all its services together:
-//! those that fail often open one breaker (`protect.breaker`), and an idempotent request without content that a service failed
-//! on is sent again (`protect.retry`). Upgrades are for services of your own connections: keep routes for WebSockets outside.
-//!
-//! The request that it is asked with has the extensions of the client's request (path parameters of a router, what layers in
-//! front have found out), for a refresh those of the hit behind which it is made. They are not part of the cache key. A response
-//! that depends on them has to say so as one that depends on a cookie has to: `private`, `no-store`, or a `Vary` field.
+//! The cache as a tower layer: in front of any service, inside any gateway.
 
 mod by;
 mod front;
@@ -39,7 +23,27 @@ use crate::origin::behind::Behind;
 use crate::origin::{Origin, OriginError};
 use crate::tenant::Tenant;
 
-/// Puts a cache in front of a service, which is the origin of its tenants.
+/// Puts a cache in front of a service, which is the origin of its tenants: a tower layer, which
+/// [`Sandbar::layer`](crate::Sandbar::layer) makes.
+///
+/// What is layered takes a `Request<B>` with any body of bytes, and answers with a `Response<Body>`, which is a plain
+/// [`http_body::Body`]. The service behind it is asked with the library's [`Body`], as a refresh behind an answer has no
+/// client whose body it could use: an axum `Router` or a route of it, a hyper service, a reverse proxy take that as it is,
+/// others by tower's `map_request`.
+///
+/// All layers of a cache share their tenants' keys: two services that answer for the same URL of a tenant are taken for one. A
+/// router that takes a prefix off the path before a layer sees it (axum's `nest`) makes the URLs of two services the same:
+/// [`Self::under`] says what the prefix was. The protection of an origin is a tenant's too, all its services together:
+/// those that fail often open one breaker (`protect.breaker`), and an idempotent request without content that a service failed
+/// on is sent again (`protect.retry`).
+///
+/// A connection that switches to another protocol (`101`, WebSockets) can't pass through a layer: the service behind is not
+/// given the client's connection. Keep such routes outside, or name an HTTP origin in the tenant's settings and the protocol in
+/// its class (`upgrade`).
+///
+/// The request that it is asked with has the extensions of the client's request (path parameters of a router, what layers in
+/// front have found out), for a refresh those of the hit behind which it is made. They are not part of the cache key. A response
+/// that depends on them has to say so as one that depends on a cookie has to: `private`, `no-store`, or a `Vary` field.
 ///
 /// By default the tenant of a request is the one whose hosts match. A request of no tenant goes to the service as it is,
 /// and so does its response.

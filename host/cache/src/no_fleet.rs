@@ -16,6 +16,7 @@ use crate::tier::redis::Raising;
 
 /// A node's part in a fleet: without the feature there can't be one.
 #[derive(Debug)]
+#[doc(hidden)]
 pub enum Fleet {}
 
 /// A fleet as an operator sees it: without the feature there can't be one.

@@ -6,7 +6,8 @@ use sandbar_policy::freshness::Obstacle;
 use crate::tally::Listed;
 
 /// Why a response is not stored, and so is for one request only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum NotStored {
     /// RFC 9111 forbids it.
     Obstacle(Obstacle),

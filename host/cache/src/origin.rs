@@ -4,6 +4,7 @@
 pub(crate) mod behind;
 mod fault;
 pub mod http;
+#[doc(hidden)]
 pub mod loader;
 mod report;
 pub mod shield;
@@ -20,6 +21,7 @@ use sandbar_http::semantics::sound::Unsound;
 pub use self::fault::{ClientFault, Fault};
 pub use self::report::{AddressReport, OriginReport};
 use self::shield::Refusal;
+#[doc(hidden)]
 pub use self::sound::Sound;
 use crate::body::Body;
 
@@ -98,6 +100,7 @@ pub enum OriginError {
 
 /// Whether a client waits for the response: an extension of the request to an [`Origin`]. Without it, one does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[doc(hidden)]
 pub enum Urgency {
     /// A client waits.
     #[default]
@@ -108,6 +111,7 @@ pub enum Urgency {
 
 /// How far a request has come: an extension of the request to an [`Origin`]. Clones stand for the same request.
 #[derive(Clone, Debug, Default)]
+#[doc(hidden)]
 pub struct Progress(Arc<Course>);
 
 #[derive(Debug, Default)]

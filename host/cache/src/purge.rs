@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sandbar_base::clock::Clock;
+use sandbar_memory::Removal;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -258,7 +259,9 @@ impl Purges {
                 tokio::time::sleep(SWEEP_PAUSE).await;
                 let wanted = tenant.sweeps_wanted.load(Ordering::Acquire);
                 let (of, now) = (Arc::clone(&tenant), clock.now());
-                let sweep = move || of.memory.sweep(now, |_, cached| cached.verdict(&of.barriers) != Verdict::Gone);
+                let sweep = move || {
+                    of.memory.sweep(Removal::Purged, now, |_, cached| cached.verdict(&of.barriers) != Verdict::Gone)
+                };
                 let _ = tokio::task::spawn_blocking(sweep).await;
                 if tenant.sweeps_wanted.compare_exchange(wanted, 0, Ordering::AcqRel, Ordering::Acquire).is_ok() {
                     return;

@@ -3,6 +3,7 @@
 mod answer;
 mod head;
 mod hit;
+mod kept;
 mod wait;
 
 use std::sync::Arc;

@@ -23,6 +23,8 @@ use self::offer::Offer;
 pub(crate) use self::origin_request::Purpose;
 pub(crate) use self::variant::{key_for, variant_keys};
 use crate::consistency::Consistency;
+use crate::events::{Unstored, What};
+use crate::not_stored::NotStored;
 use crate::origin::behind::Behind;
 use crate::tenant::Tenant;
 use crate::tenant::class::Class;
@@ -100,6 +102,12 @@ impl CacheRequest {
         }))
     }
 
+    /// A GET for `target` on `site` without header fields, which no client has sent.
+    pub(crate) fn get(tenant: &Arc<Tenant>, site: &str, target: &str) -> Result<Arc<Self>, NoKey> {
+        let request = Request::get(format!("{site}{target}")).body(()).map_err(|_| NoKey::BadTarget)?;
+        Self::new(tenant, request.into_parts().0, true)
+    }
+
     /// Has a request that is sent on for this one go to the service behind the layer, with the extensions that came with
     /// this one; not with those by which a service could reach the client, which may have gone, past the cache.
     fn to_service_behind<B>(&self, to_origin: &mut Request<B>) {
@@ -118,6 +126,17 @@ impl CacheRequest {
         if let Some(interim) = &self.interim {
             sent_on.extensions_mut().insert(interim.clone());
         }
+    }
+
+    /// Notes that the response to this request is not stored, once that is final: counts it, and tells the readers of events.
+    pub(crate) fn withheld(&self, why: NotStored) {
+        self.tenant.counters.withheld(why);
+        self.unstored(why.into());
+    }
+
+    /// Tells the readers of events that the response to this request is not stored.
+    pub(crate) fn unstored(&self, why: Unstored) {
+        self.tenant.events.tell(What::NotStored(why), || self.key.clone(), None);
     }
 
     /// The request as a GET: stored responses answer that, whatever method was asked for (RFC 9111 section 4.3.5).

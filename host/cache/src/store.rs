@@ -16,11 +16,13 @@ use sandbar_http::entry::{Entry, StoredResponse, Variants};
 use sandbar_http::key::CacheKey;
 use sandbar_http::semantics::leave::Holds;
 use sandbar_http::semantics::{Reuse, reuse, useless_after};
-use sandbar_memory::{Departure, Facts};
+use sandbar_memory::{Facts, Removal};
 
 use crate::barrier::Verdict;
 use crate::cached::{Began, Cached};
 use crate::consistency::Consistency;
+use crate::events::{Unstored, What};
+use crate::not_stored::NotStored;
 use crate::peers::Peers;
 use crate::request::{CacheRequest, key_for};
 use crate::storability::Shareable;
@@ -65,9 +67,11 @@ impl Store {
         let found = Found::under(&key, Arc::clone(&cached), L1).expect("it was judged for this request");
         if cached.verdict(&request.tenant.barriers) == Verdict::Gone {
             count(&request.tenant.counters.fills_purged);
+            request.tenant.events.tell_of(&cached, What::NotStored(Unstored::Purged));
             return found;
         }
         if cached.response().is_some_and(|stored| self.is_outdated(&request.tenant, stored)) {
+            request.tenant.events.tell_of(&cached, What::NotStored(NotStored::OlderVersion.into()));
             return found;
         }
         count(&request.tenant.counters.stored);
@@ -81,7 +85,12 @@ impl Store {
                     Cached::new(Entry::Variants(marker.clone()), plan_epoch, began, cached.consistency, budget);
                 self.put_in_l1(request, &request.key, Arc::new(marker), until);
             }
-            self.put_in_l1(request, &key, Arc::clone(&cached), until);
+            let is_in = self.put_in_l1(request, &key, Arc::clone(&cached), until);
+            // Memory itself tells of an entry that it did not admit.
+            if is_in || !cached.is_charged() {
+                let what = if is_in { What::Stored { tier: L1 } } else { What::NotStored(NotStored::NoRoom.into()) };
+                request.tenant.events.tell_of(&cached, what);
+            }
         }
         if l2 {
             self.put_in_l2(request, &key, &cached, marker, until).await;
@@ -97,19 +106,18 @@ impl Store {
             && (found.tier() == L1 || !self.budget.is_exhausted())
         {
             self.note_version(&request.tenant, response);
-            self.put_in_l1(
-                request,
-                &CacheKey::stored_as(&response.key),
-                Arc::clone(found.cached()),
-                useless_after(response, request.tenant.settings.keep_for_validation),
-            );
+            let (key, cached) = (CacheKey::stored_as(&response.key), found.cached());
+            let until = useless_after(response, request.tenant.settings.keep_for_validation);
+            if self.put_in_l1(request, &key, Arc::clone(cached), until) {
+                request.tenant.events.tell_of(cached, What::Promoted);
+            }
         }
     }
 
     /// Removes the entry under a key from L1 and L2, as the origin no longer has the response. Other nodes that hold
     /// the entry in memory find out when they ask the origin.
     pub(crate) async fn forget(&self, request: &CacheRequest, key: &CacheKey) {
-        request.tenant.memory.remove(key.hash(), Departure::Purged, self.clock.now());
+        request.tenant.memory.remove(key.hash(), Removal::Ended, self.clock.now());
         if let Some(l2) = &self.l2
             && l2.remove(key).await.is_err()
         {
@@ -129,12 +137,13 @@ impl Store {
         self.remember_variants(request, Arc::new(Cached::new(variants, 0, began, request.consistency(), &self.budget)));
     }
 
-    fn put_in_l1(&self, request: &CacheRequest, key: &CacheKey, cached: Arc<Cached>, until: Timestamp) {
+    /// Puts an entry into L1, in place of an older one of its key; false where it was not taken in.
+    fn put_in_l1(&self, request: &CacheRequest, key: &CacheKey, cached: Arc<Cached>, until: Timestamp) -> bool {
         if !cached.is_charged() {
             count(&request.tenant.counters.no_room);
             // There is no memory for this entry, but an older one must not be served in its place.
-            request.tenant.memory.remove(key.hash(), Departure::Purged, self.clock.now());
-            return;
+            request.tenant.memory.remove(key.hash(), Removal::NoRoom, self.clock.now());
+            return false;
         }
         let (expires, fetch_time) = match &cached.entry {
             Entry::Response(response) => (response.expires(), response.fetch_time),
@@ -146,11 +155,12 @@ impl Store {
             expires,
         };
         let now = self.clock.now();
-        request.tenant.memory.insert(key.hash(), Arc::clone(&cached), facts, now);
+        let is_in = request.tenant.memory.insert(key.hash(), Arc::clone(&cached), facts, now);
         if cached.response().is_some_and(|stored| self.is_outdated(&request.tenant, stored)) {
             // A newer version became known while this one was being inserted.
-            request.tenant.memory.remove_if(key.hash(), Departure::Purged, now, |held| Arc::ptr_eq(held, &cached));
+            request.tenant.memory.remove_if(key.hash(), Removal::Outdated, now, |held| Arc::ptr_eq(held, &cached));
         }
+        is_in
     }
 
     /// A response that is not stored, in the form of one that was found, so that it can be served like one.

@@ -2,12 +2,14 @@
 //! the machine.
 
 mod check;
+#[doc(hidden)]
 pub mod class;
 pub mod config;
 pub mod counters;
 pub mod latency;
 mod succession;
 pub mod tunnels;
+#[doc(hidden)]
 pub mod versions;
 
 use std::collections::BTreeMap;
@@ -25,7 +27,8 @@ use sandbar_base::disk_trouble::DiskReport;
 use sandbar_http::key::{CacheKey, KeyHash, KeyRules};
 use sandbar_http::origin_view::ForwardRules;
 use sandbar_http::semantics::cache_status::Outcome;
-use sandbar_memory::{Memory, MemoryConfig, MemoryStats, shards_of_at_least};
+pub use sandbar_memory::MemoryStats;
+use sandbar_memory::{Memory, MemoryConfig, shards_of_at_least};
 use sandbar_policy::{
     BIND_DEADLINE, BindError, Binding, BoundInfo, Consent, Disinherited, Prepared, Role, TenantPolicies,
 };
@@ -37,6 +40,7 @@ use versions::Versions;
 use crate::barrier::outbox::Outbox;
 use crate::barrier::{Barriers, Unrecorded};
 use crate::cached::Cached;
+use crate::events::Teller;
 use crate::origin::shield::{Shield, ShieldStats};
 use crate::origin::{Origin, OriginReport};
 use crate::recording::RecordingPoint;
@@ -52,23 +56,31 @@ pub struct Tenant {
     /// The settings as they were given.
     pub config: Arc<TenantConfig>,
     /// The settings that were checked.
+    #[doc(hidden)]
     pub settings: Settings,
     /// Its L1. Entries are put there only within the memory budget and if no barrier hides them, so it is not public.
     pub(crate) memory: Arc<Memory<Arc<Cached>>>,
     /// The barriers that this node has heard of.
+    #[doc(hidden)]
     pub barriers: Arc<Barriers>,
     /// The policies that are bound to its roles.
+    #[doc(hidden)]
     pub policies: Arc<TenantPolicies>,
     /// Its origin, behind its protection.
+    #[doc(hidden)]
     pub origin: Arc<Shield>,
     /// Counters of its traffic.
     pub counters: Arc<Counters>,
     /// Of each class the answers that were no hits, by the place of the class.
     pub(crate) class_answers: Arc<[Tally<Outcome>]>,
     /// Its connections that have switched to another protocol.
+    #[doc(hidden)]
     pub tunnels: Arc<Tunnels>,
     /// Where its traffic can be recorded.
+    #[doc(hidden)]
     pub recording_point: Arc<RecordingPoint>,
+    /// Tells the readers of events what happens to its entries.
+    pub(crate) events: Arc<Teller>,
     pub(crate) sweeps_wanted: Arc<AtomicU64>,
     pub(crate) plan_epoch: Arc<AtomicU64>,
     pub(crate) outbox: Arc<Outbox>,
@@ -85,6 +97,7 @@ pub struct Tenant {
 
 /// Settings of a tenant, checked.
 #[derive(Clone, Debug)]
+#[doc(hidden)]
 pub struct Settings {
     /// The host names that it answers for.
     pub hosts: Vec<String>,
@@ -139,6 +152,7 @@ impl Tenant {
     ///
     /// # Errors
     /// When a setting is wrong.
+    #[doc(hidden)]
     pub fn new(
         config: &TenantConfig,
         policies: impl Into<Arc<TenantPolicies>>,
@@ -156,12 +170,13 @@ impl Tenant {
             ..MemoryConfig::default()
         };
         let class_answers = tallies(&settings);
+        let events = Teller::new(&config.name, Arc::clone(&clock));
         Ok(Arc::new(Self {
             name: config.name.as_str().into(),
             key_scope: key_scope(config),
             config: Arc::new(config.clone()),
             settings,
-            memory: Arc::new(Memory::new(&memory, policies.eviction())),
+            memory: Arc::new(Memory::watched(&memory, policies.eviction(), Arc::clone(&events) as _)),
             barriers: Arc::default(),
             policies,
             origin: Arc::new(origin),
@@ -169,6 +184,7 @@ impl Tenant {
             class_answers,
             tunnels: Tunnels::new(&config.tunnels),
             recording_point: Arc::default(),
+            events,
             sweeps_wanted: Arc::default(),
             plan_epoch: Arc::default(),
             outbox: Arc::default(),
@@ -181,6 +197,7 @@ impl Tenant {
     }
 
     /// The entry that L1 holds under a key, if any. No policy is told of this read.
+    #[doc(hidden)]
     pub fn held(&self, key: KeyHash) -> Option<Arc<Cached>> {
         self.memory.peek(key)
     }

@@ -2,6 +2,7 @@
 
 mod barriers;
 #[cfg(any(feature = "disk", feature = "redis"))]
+#[doc(hidden)]
 pub mod codec;
 #[cfg(feature = "disk")]
 pub mod disk;

@@ -37,6 +37,7 @@
 
 pub mod eviction;
 mod index;
+mod left;
 #[cfg(feature = "stock")]
 pub mod native;
 mod pending;
@@ -54,12 +55,15 @@ mod tests;
 mod words;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use sandbar_base::Fault;
 use sandbar_base::KeyHash;
 use sandbar_base::Timestamp;
-pub use sandbar_guest::eviction::Departure;
 
+pub use self::left::{Left, Removal, Witness};
+
+use self::left::{Garbage, Watched};
 use self::shard::Shard;
 pub use self::split::shards_of_at_least;
 use self::split::{SHARDS_MAX, Split};
@@ -159,12 +163,22 @@ pub struct Memory<V> {
 impl<V: Clone + Send + Sync + 'static> Memory<V> {
     /// An empty tier. A shard's policy is made when it is first needed.
     pub fn new(config: &MemoryConfig, eviction: Arc<dyn EvictionFactory>) -> Self {
+        Self::made(config, eviction, None)
+    }
+
+    /// Like [`Memory::new`], with a witness of all entries that leave.
+    pub fn watched(config: &MemoryConfig, eviction: Arc<dyn EvictionFactory>, witness: Arc<dyn Witness<V>>) -> Self {
+        Self::made(config, eviction, Some(Arc::new(witness)))
+    }
+
+    fn made(config: &MemoryConfig, eviction: Arc<dyn EvictionFactory>, watched: Watched<V>) -> Self {
         let shards = config.shards.unwrap_or_else(|| shards_of_at_least(SHARD_BYTES_MIN, config.capacity_bytes));
         let shards = shards.clamp(1, SHARDS_MAX);
         let split = Split::new(shards);
         let shard = |index: usize| {
             let seed = config.seed ^ (index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            Shard::new(split.part(index, config.capacity_bytes), config.read_buffer_len, seed, Arc::clone(&eviction))
+            let capacity_bytes = split.part(index, config.capacity_bytes);
+            Shard::new(capacity_bytes, config.read_buffer_len, seed, Arc::clone(&eviction), watched.clone())
         };
         Self {
             shards: (0..shards).map(shard).collect(),
@@ -199,31 +213,25 @@ impl<V: Clone + Send + Sync + 'static> Memory<V> {
     }
 
     /// Removes a key's entry.
-    pub fn remove(&self, key: KeyHash, reason: Departure, now: Timestamp) -> Option<V> {
-        self.shard(key).remove_where(key, reason, now, |_| true)
+    pub fn remove(&self, key: KeyHash, why: Removal, now: Timestamp) -> Option<V> {
+        self.shard(key).remove_where(key, why, now, |_| true)
     }
 
     /// Removes a key's entry if `condition` holds; true if it was removed. The condition is called under the shard's
     /// lock.
-    pub fn remove_if(
-        &self,
-        key: KeyHash,
-        reason: Departure,
-        now: Timestamp,
-        condition: impl FnOnce(&V) -> bool,
-    ) -> bool {
-        self.shard(key).remove_where(key, reason, now, condition).is_some()
+    pub fn remove_if(&self, key: KeyHash, why: Removal, now: Timestamp, condition: impl FnOnce(&V) -> bool) -> bool {
+        self.shard(key).remove_where(key, why, now, condition).is_some()
     }
 
     /// Removes each entry that was resident when the sweep began and for which `keep` does not hold; returns how many.
     /// It goes over the tier in slices: no request waits longer than for 256 calls of `keep`.
-    pub fn sweep(&self, now: Timestamp, keep: impl Fn(KeyHash, &V) -> bool) -> usize {
-        self.shards.iter().map(|shard| sweep_shard(shard, now, &keep)).sum()
+    pub fn sweep(&self, why: Removal, now: Timestamp, keep: impl Fn(KeyHash, &V) -> bool) -> usize {
+        self.shards.iter().map(|shard| sweep_shard(shard, (why, now), &keep)).sum()
     }
 
     /// Removes each entry that was resident when this call began.
     pub fn clear(&self, now: Timestamp) {
-        self.sweep(now, |_, _| false);
+        self.sweep(Removal::Cleared, now, |_, _| false);
     }
 
     /// Binds another eviction policy, which takes over the entries in the order of the old one. Blocks until all shards
@@ -276,6 +284,7 @@ impl<V: Clone + Send + Sync + 'static> Memory<V> {
         let mut stats = MemoryStats { shards: self.shards.len() as u64, ..MemoryStats::default() };
         for shard in &self.shards {
             stats.add_seat(&shard.counts);
+            stats.shards_standing_in += u64::from(shard.stands_in.load(Ordering::Relaxed));
             let table = shard.table.read();
             stats.entries += table.len() as u64;
             stats.resident_bytes += table.resident_bytes;
@@ -298,12 +307,12 @@ impl<V> std::fmt::Debug for Memory<V> {
     }
 }
 
-fn sweep_shard<V: Clone>(shard: &Shard<V>, now: Timestamp, keep: &impl Fn(KeyHash, &V) -> bool) -> usize {
+fn sweep_shard<V: Clone>(shard: &Shard<V>, why: (Removal, Timestamp), keep: &impl Fn(KeyHash, &V) -> bool) -> usize {
     let mut first = 0;
     let mut swept = 0;
     loop {
-        let mut garbage = Vec::new();
-        if !shard.sweep_slice(first, SWEEP_SLICE, now, keep, &mut garbage) {
+        let mut garbage = Garbage::new(&shard.watched);
+        if !shard.sweep_slice(first, SWEEP_SLICE, why, keep, &mut garbage) {
             return swept;
         }
         swept += garbage.len();

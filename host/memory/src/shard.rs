@@ -6,13 +6,14 @@ mod handover;
 mod settle;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use sandbar_base::KeyHash;
 use sandbar_base::Timestamp;
 use sandbar_guest::eviction::{Departure, Event, pack};
 
 use self::settle::Arriving;
+use super::left::{Garbage, Left, Removal, Watched};
 use super::reads::{Noted, ReadBuffer};
 use super::seat::Seat;
 use super::stats::SeatCounts;
@@ -31,11 +32,20 @@ pub(super) struct Shard<V> {
     /// Number of queued words from which on it pays to call the policy.
     batch_words: u32,
     pub(super) slack: Slack,
+    /// Whether a native policy stands in, or none answers.
+    pub(super) stands_in: AtomicBool,
     pub(super) counts: SeatCounts,
+    pub(super) watched: Watched<V>,
 }
 
 impl<V: Clone> Shard<V> {
-    pub(super) fn new(capacity_bytes: u64, read_buffer_len: usize, seed: u64, bound: Arc<dyn EvictionFactory>) -> Self {
+    pub(super) fn new(
+        capacity_bytes: u64,
+        read_buffer_len: usize,
+        seed: u64,
+        bound: Arc<dyn EvictionFactory>,
+        watched: Watched<V>,
+    ) -> Self {
         let (slack, batch_words) = match read_buffer_len {
             0 | 1 => (Slack::None, 1),
             _ => (Slack::Batching, read_buffer_len.saturating_mul(4).min(BATCH_WORDS) as u32),
@@ -47,7 +57,9 @@ impl<V: Clone> Shard<V> {
             seat: Mutex::new(Seat::new(bound, capacity_bytes, seed)),
             batch_words,
             slack,
+            stands_in: AtomicBool::new(false),
             counts: SeatCounts::default(),
+            watched,
         }
     }
 
@@ -111,15 +123,29 @@ impl<V: Clone> Shard<V> {
             let taken = table.insert(candidate, value, &mut displaced);
             (taken, self.is_answer_due(&table))
         };
+        if let Some(older) = &displaced {
+            self.tell(older, Left::Replaced);
+        }
         match taken {
-            Inserted::TooLarge(_) => return false,
+            Inserted::TooLarge(value) => {
+                self.tell(&value, Left::NotAdmitted);
+                return false;
+            }
             Inserted::NoRoom(value) => return self.insert_where_room_is_short(candidate, value, now),
-            Inserted::Instead(_) | Inserted::In => {}
+            Inserted::Instead(older) => self.tell(&older, Left::Replaced),
+            Inserted::In => {}
         }
         if is_due {
             self.try_settle(now);
         }
         true
+    }
+
+    /// Tells the witness that an entry has left; with no lock held.
+    fn tell(&self, value: &V, why: Left) {
+        if let Some(witness) = &self.watched {
+            witness.left(value, why);
+        }
     }
 
     fn is_answer_due(&self, table: &Table<V>) -> bool {
@@ -129,14 +155,17 @@ impl<V: Clone> Shard<V> {
 
     /// Lets the policy make room for the arrival, or refuse it; where the policy's lock is taken, the host makes room.
     fn insert_where_room_is_short(&self, candidate: &Candidate, value: V, now: Timestamp) -> bool {
-        let mut garbage = Vec::new();
+        let mut garbage = Garbage::new(&self.watched);
         let Some(mut seat) = self.seat.try_lock() else {
             return take_in_by_force(&mut self.write(), candidate, value, &mut garbage);
         };
         self.attend(&mut seat, now, &mut garbage);
         let slot = {
             let mut table = self.write();
-            let Some(slot) = table.reserve(candidate) else { return false };
+            let Some(slot) = table.reserve(candidate) else {
+                garbage.push(value, Left::NotAdmitted);
+                return false;
+            };
             let Seat { words, released, .. } = &mut *seat;
             table.take_pending(words, released);
             let handed = table.last_batch;
@@ -151,7 +180,7 @@ impl<V: Clone> Shard<V> {
     pub(super) fn remove_where(
         &self,
         key: KeyHash,
-        reason: Departure,
+        why: Removal,
         now: Timestamp,
         condition: impl FnOnce(&V) -> bool,
     ) -> Option<V> {
@@ -164,8 +193,11 @@ impl<V: Clone> Shard<V> {
             }
             let slot = bucket.slot;
             table.counts.removed += 1;
-            (table.depart(slot, reason), self.is_answer_due(&table))
+            (table.depart(slot, Departure::Purged), self.is_answer_due(&table))
         };
+        if let Some(value) = &value {
+            self.tell(value, Left::Removed(why));
+        }
         if is_due {
             self.try_settle(now);
         }
@@ -178,9 +210,9 @@ impl<V: Clone> Shard<V> {
         &self,
         first: u32,
         slots: u32,
-        now: Timestamp,
+        (why, now): (Removal, Timestamp),
         keep: &impl Fn(KeyHash, &V) -> bool,
-        garbage: &mut Vec<V>,
+        garbage: &mut Garbage<'_, V>,
     ) -> bool {
         let goes =
             |table: &Table<V>, slot: u32| table.bucket(slot).is_some_and(|bucket| !keep(bucket.key, &bucket.value));
@@ -198,7 +230,8 @@ impl<V: Clone> Shard<V> {
                 // The slot may hold another entry by now.
                 if goes(&table, slot) {
                     table.counts.removed += 1;
-                    garbage.extend(table.depart(slot, Departure::Purged));
+                    let left = table.depart(slot, Departure::Purged);
+                    garbage.extend(left.map(|value| (value, Left::Removed(why))));
                 }
             }
         }
@@ -211,13 +244,13 @@ impl<V: Clone> Shard<V> {
 
     /// Hands all events to the policy and applies its answer, unless another thread holds the policy's lock.
     fn try_settle(&self, now: Timestamp) {
-        let mut garbage = Vec::new();
+        let mut garbage = Garbage::new(&self.watched);
         if let Some(seat) = self.seat.try_lock() {
             self.settle(seat, now, &mut garbage);
         }
     }
 
-    fn settle(&self, mut seat: MutexGuard<'_, Seat>, now: Timestamp, garbage: &mut Vec<V>) {
+    fn settle(&self, mut seat: MutexGuard<'_, Seat>, now: Timestamp, garbage: &mut Garbage<'_, V>) {
         self.attend(&mut seat, now, garbage);
         self.take_events(&mut seat);
         self.answer(&mut seat, now, None, garbage);
@@ -225,15 +258,20 @@ impl<V: Clone> Shard<V> {
 }
 
 /// Inserts an entry that fits into the shard, and evicts in the order of insertion to make room for it.
-pub(super) fn take_in_by_force<V>(table: &mut Table<V>, candidate: &Candidate, value: V, garbage: &mut Vec<V>) -> bool {
+pub(super) fn take_in_by_force<V>(
+    table: &mut Table<V>,
+    candidate: &Candidate,
+    value: V,
+    garbage: &mut Garbage<'_, V>,
+) -> bool {
     if let Some(other) = table.find(candidate.key).map(|bucket| bucket.slot) {
-        garbage.extend(table.depart(other, Departure::Purged));
+        garbage.extend(table.depart(other, Departure::Purged).map(|value| (value, Left::Replaced)));
     }
     let limit_bytes = table.limit_bytes();
     table.make_room(candidate.weight_bytes, limit_bytes, garbage);
     match table.insert(candidate, value, &mut None) {
         Inserted::Instead(value) | Inserted::NoRoom(value) | Inserted::TooLarge(value) => {
-            garbage.push(value);
+            garbage.push(value, Left::NotAdmitted);
             false
         }
         Inserted::In => true,

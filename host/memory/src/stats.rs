@@ -67,8 +67,6 @@ pub(super) struct SeatCounts {
     pub(super) reads_dropped: AtomicU64,
     pub(super) advances: AtomicU64,
     pub(super) faults: AtomicU64,
-    /// 1 while a native policy stands in, or none answers.
-    pub(super) standing_in: AtomicU64,
 }
 
 impl SeatCounts {
@@ -97,6 +95,5 @@ impl MemoryStats {
         self.reads_dropped += value(&counts.reads_dropped);
         self.advances += value(&counts.advances);
         self.faults += value(&counts.faults);
-        self.shards_standing_in += value(&counts.standing_in);
     }
 }

@@ -8,6 +8,7 @@ use sandbar_guest::eviction::{Arrival, Departure, Event, pack};
 
 use super::Facts;
 use super::index::{Bucket, Index, hash};
+use super::left::{Garbage, Left};
 use super::pending::Pending;
 use super::reads::{Noted, ReadBuffer};
 use super::slab::{Link, NO_SLOT, Slab, Slot, State, WEIGHT_MAX};
@@ -284,11 +285,16 @@ impl<V> Table<V> {
     pub(super) fn evict_victims(
         &mut self,
         victims: &mut Vec<u32>,
-        garbage: &mut Vec<V>,
+        garbage: &mut Garbage<'_, V>,
         mut refuse: impl FnMut(u32, State),
     ) {
         victims.retain(|slot| self.free_victim(*slot).map_err(|state| refuse(*slot, state)).is_ok());
-        garbage.extend(victims.drain(..).filter_map(|slot| self.take_value(slot)));
+        garbage.extend(victims.drain(..).filter_map(|slot| {
+            // A freed slot still says which hand-over told of its entry.
+            let told_now = self.slab.at(slot).told_in_batch() == self.last_batch;
+            let why = if told_now { Left::NotAdmitted } else { Left::EvictedByPolicy };
+            self.take_value(slot).map(|value| (value, why))
+        }));
     }
 
     /// Frees a victim's slot. The caller has to take the entry out of the index before anything else happens.
@@ -317,9 +323,9 @@ impl<V> Table<V> {
     }
 
     /// Evicts in the order of insertion until `weight_bytes` more would not exceed `limit_bytes`.
-    pub(super) fn make_room(&mut self, weight_bytes: u64, limit_bytes: u64, garbage: &mut Vec<V>) {
+    pub(super) fn make_room(&mut self, weight_bytes: u64, limit_bytes: u64, garbage: &mut Garbage<'_, V>) {
         while self.resident_bytes.saturating_add(weight_bytes) > limit_bytes && self.oldest != NO_SLOT {
-            garbage.extend(self.evict_oldest());
+            garbage.extend(self.evict_oldest().map(|value| (value, Left::EvictedByHost)));
         }
     }
 

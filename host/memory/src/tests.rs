@@ -19,3 +19,5 @@ mod stress;
 mod support;
 #[cfg(not(shuttle))]
 mod swap;
+#[cfg(not(shuttle))]
+mod witness;

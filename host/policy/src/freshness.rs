@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use sandbar_base::clock::Timestamp;
-pub use sandbar_http::plan::{EarlyRefresh, Grant, LifetimeSource, Obstacle, Plan, Standard};
+pub use sandbar_http::plan::{EarlyRefresh, Grant, Obstacle, Plan};
+#[doc(hidden)]
+pub use sandbar_http::plan::{LifetimeSource, Standard};
 
 /// A response that was just received, and the request that it answers, as a freshness policy sees them.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +51,7 @@ impl<'a> Fill<'a> {
 
 /// The plan that the host will execute.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[doc(hidden)]
 pub struct Planned {
     /// The plan, after it was clamped.
     pub plan: Plan,

@@ -1,6 +1,6 @@
 //! Policies: what each role is asked, who answers, and what happens when the answer is missing or wrong.
 //!
-//! The domain types of a role ([`freshness`], [`eviction`](sandbar_memory::eviction), [`invalidation`]) know nothing of WebAssembly.
+//! The domain types of a role ([`freshness`], [`eviction`], [`invalidation`]) know nothing of WebAssembly.
 
 #![cfg_attr(
     not(feature = "wasm"),
@@ -33,23 +33,34 @@ mod tenant;
 #[cfg(feature = "wasm")]
 mod trial;
 
+#[doc(hidden)]
 pub use consent::Consent;
+#[doc(hidden)]
 pub use contract::ContractVersion;
 
 pub use binding::{Binding, BindingState, BoundBy, BoundInfo, Choice, Disinherited, Source};
 #[cfg(feature = "wasm")]
+#[doc(hidden)]
 pub use check::{Checked, check};
 #[cfg(feature = "wasm")]
+#[doc(hidden)]
 pub use engine::{Engine, EngineError};
-pub use engine_config::{COMPONENT_BYTES_MAX, EngineConfig};
+#[doc(hidden)]
+pub use engine_config::COMPONENT_BYTES_MAX;
+pub use engine_config::EngineConfig;
 pub use error::{BindError, OpenError};
 pub use fault_report::FaultReport;
 #[cfg(not(feature = "wasm"))]
+#[doc(hidden)]
 pub use no_engine::Engine;
 pub use own::Own;
 pub use sandbar_base::{Digest, Fault, FaultKind, GuestText};
+// What an eviction policy is written with, as a guest or in the program's own code.
+pub use sandbar_guest::{eviction, settings};
+#[doc(hidden)]
 pub use tenant::{Prepared, TenantPolicies};
 #[cfg(feature = "wasm")]
+#[doc(hidden)]
 pub use trial::{Tried, try_component};
 
 #[cfg(feature = "wasm")]

@@ -38,8 +38,8 @@ enum Policy {
     Eviction(MakeEviction),
 }
 
-/// Makes the eviction policy of a shard from settings, the shard's capacity in bytes and a seed.
-type MakeEviction = fn(&str, u64, u64) -> Result<Box<dyn EvictionPolicy>, String>;
+/// Makes the eviction policy of a shard from settings, the shard's capacity in bytes and a seed; its calls are counted.
+type MakeEviction = fn(&str, u64, u64, &Arc<Ledger>) -> Result<Box<dyn EvictionPolicy>, String>;
 
 impl Own {
     pub(crate) fn freshness(name: &str, policy: impl Freshness) -> Self {
@@ -51,9 +51,9 @@ impl Own {
     }
 
     pub(crate) fn eviction<E: Eviction + Send + 'static>(name: &str) -> Self {
-        let make: MakeEviction = |settings, capacity_bytes, seed| {
+        let make: MakeEviction = |settings, capacity_bytes, seed, ledger| {
             let policy = E::configure(settings, capacity_bytes, seed)?;
-            Ok(Box::new(OwnShard { policy }))
+            Ok(Box::new(OwnShard { policy, ledger: Arc::clone(ledger) }))
         };
         Self { name: name.into(), policy: Policy::Eviction(make) }
     }
@@ -165,7 +165,7 @@ struct OwnEviction {
 impl OwnEviction {
     /// Has the policy take its settings once, for a shard that is thrown away.
     fn try_settings(&self) -> Result<(), BindError> {
-        let tried = caught(|| (self.make)(&self.settings, TRIAL_CAPACITY_BYTES, 0))?;
+        let tried = caught(|| (self.make)(&self.settings, TRIAL_CAPACITY_BYTES, 0, &self.ledger))?;
         tried.map(drop).map_err(|sentence| BindError::Settings(sentence.into()))
     }
 }
@@ -183,7 +183,7 @@ impl EvictionFactory for OwnEviction {
     }
 
     fn make(&self, capacity_bytes: u64, seed: u64) -> Result<Box<dyn EvictionPolicy>, Fault> {
-        let made = caught(|| (self.make)(&self.settings, capacity_bytes, seed));
+        let made = caught(|| (self.make)(&self.settings, capacity_bytes, seed, &self.ledger));
         let made = made.and_then(|made| {
             made.map_err(|sentence| {
                 Fault::nonsense(format!("it refuses a shard of {capacity_bytes} bytes: {sentence}"))
@@ -207,6 +207,7 @@ impl EvictionFactory for OwnEviction {
 
 struct OwnShard<E> {
     policy: E,
+    ledger: Arc<Ledger>,
 }
 
 impl<E: Eviction + Send> EvictionPolicy for OwnShard<E> {
@@ -217,10 +218,12 @@ impl<E: Eviction + Send> EvictionPolicy for OwnShard<E> {
         reclaim_bytes: u64,
         victims: &mut Vec<u32>,
     ) -> Result<(), Fault> {
+        self.ledger.called();
         caught(|| advance(&mut self.policy, now_ms, events, reclaim_bytes, victims))
     }
 
     fn order(&mut self, after: Option<u32>, limit: u32, slots: &mut Vec<u32>) -> Result<(), Fault> {
+        self.ledger.called();
         let named = caught(|| self.policy.order(after, limit))?;
         let most = named.len().min(limit as usize);
         slots.extend_from_slice(&named[..most]);
@@ -228,10 +231,12 @@ impl<E: Eviction + Send> EvictionPolicy for OwnShard<E> {
     }
 
     fn hand_over(&mut self) -> Result<Knowledge, Fault> {
+        self.ledger.called();
         caught(|| self.policy.hand_over().bounded())
     }
 
     fn take_over(&mut self, predecessor: &Knowledge) -> Result<(), Fault> {
+        self.ledger.called();
         caught(|| self.policy.take_over(predecessor))
     }
 }

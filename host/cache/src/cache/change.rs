@@ -55,6 +55,9 @@ impl Cache {
             }
             handed_over.push((old, tenant));
         }
+        for tenant in &change.put {
+            tenant.events.join(&self.rooms.events);
+        }
         self.rooms.tenants.store(Arc::clone(&after));
         self.settle(&before, &after, change);
         Ok(())

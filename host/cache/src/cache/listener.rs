@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Weak};
 
-use sandbar_memory::Departure;
+use sandbar_memory::Removal;
 
 use super::{Cache, Cached, Rooms};
 use crate::barrier::Barrier;
@@ -37,7 +37,7 @@ impl Cache {
         let older = |cached: &Arc<Cached>| {
             cached.response().and_then(|stored| stored.version).is_some_and(|version| version < newer.version)
         };
-        tenant.memory.remove_if(newer.key, Departure::Purged, self.rooms.clock.now(), older);
+        tenant.memory.remove_if(newer.key, Removal::Outdated, self.rooms.clock.now(), older);
     }
 }
 

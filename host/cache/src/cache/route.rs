@@ -1,8 +1,10 @@
 //! Routing: which component of the cache answers a request.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{Method, Request, Response, StatusCode};
+use sandbar_http::key::NoKey;
 use sandbar_http::semantics::cache_status::Outcome;
 
 use super::{Cache, Provenance};
@@ -25,18 +27,38 @@ impl Cache {
     /// Like [`Self::respond`], and says how the answer came about: for logs.
     pub async fn respond_and_tell(&self, tenant: &Arc<Tenant>, request: Request<Body>) -> (Response<Body>, Provenance) {
         let started = self.rooms.clock.monotonic();
-        let counters = &tenant.counters;
-        count(&counters.requests);
+        count(&tenant.counters.requests);
         let answer = self.route(tenant, request).await;
         let provenance = Provenance::of(&answer);
+        (self.counted(tenant, answer, started), provenance)
+    }
+
+    /// What is stored for `target` on `site`, as a GET without header fields would be given it, if it may be used as it is. The
+    /// origin is not asked, and nothing is refreshed behind the answer. It is counted like a request with `only-if-cached`.
+    ///
+    /// # Errors
+    /// When `site` and `target` make no key.
+    pub async fn get(&self, tenant: &Arc<Tenant>, site: &str, target: &str) -> Result<Option<Response<Body>>, NoKey> {
+        let request = CacheRequest::get(tenant, site, target)?;
+        let started = self.rooms.clock.monotonic();
+        count(&tenant.counters.requests);
+        let kept = self.rooms.reader.kept(&request).await;
+        let is_kept = kept.is_some();
+        let answer = kept.unwrap_or_else(|| respond::not_cached(&request, self.rooms.clock.now()));
+        let response = self.counted(tenant, answer, started);
+        Ok(is_kept.then_some(response))
+    }
+
+    /// Counts an answer to a request that came at `started`.
+    fn counted(&self, tenant: &Tenant, answer: Answer, started: Duration) -> Response<Body> {
         let Answer { response, outcome, source, stored_bytes, class, .. } = answer;
         if let Some(answers) = class.and_then(|place| tenant.class_answers.get(place)) {
             answers.count(outcome);
         }
-        counters.answered(outcome, source, stored_bytes);
+        tenant.counters.answered(outcome, source, stored_bytes);
         let took = self.rooms.clock.monotonic().saturating_sub(started);
-        counters.latency.note(outcome == Outcome::Hit, took);
-        (response, provenance)
+        tenant.counters.latency.note(outcome == Outcome::Hit, took);
+        response
     }
 
     async fn route(&self, tenant: &Arc<Tenant>, request: Request<Body>) -> Answer {

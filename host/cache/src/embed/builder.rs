@@ -7,9 +7,10 @@ use sandbar_base::clock::{Clock, SystemClock};
 use sandbar_base::memory_budget::MemoryBudget;
 use sandbar_policy::{Binding, Engine, EngineConfig};
 
+use super::handle::{Kept, Sandbar};
 use super::opener::Opener;
 use super::tenants::{Makers, check_shares};
-use super::{BuildError, Kept, Sandbar, UnknownTenant};
+use super::{BuildError, UnknownTenant};
 use crate::cache::{Cache, CacheLimits, CacheParts, Roster, TenantChangeError};
 use crate::memory_budget::keeper::{self, Keeper, this_machine};
 use crate::memory_budget::pressure::PressureConfig;

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use parking_lot::Mutex;
 
+use super::handle::Sandbar;
 use super::opener::Opener;
-use super::{BuildError, Sandbar, UnknownTenant};
+use super::{BuildError, UnknownTenant};
 use crate::cache::{Cache, TenantChange, TenantChangeError};
 use crate::tenant::config::TenantConfig;
 

@@ -16,6 +16,7 @@ use crate::body::Body;
 use crate::cached::{Began, Cached};
 use crate::collapse::fetch::Obligation;
 use crate::collapse::outcome::{FetchOutcome, Unshared};
+use crate::events::Unstored;
 use crate::fill::lease::FetchEnd;
 use crate::fill::{Fetched, Fill, Fills};
 use crate::ingest::Arriving;
@@ -91,7 +92,7 @@ impl Fills {
         let newer = self.store.look_in_l2(request).await.filter(|found| self.store.is_reusable(request, found));
         match newer {
             Some(newer) => {
-                request.tenant.counters.withheld(NotStored::OlderVersion);
+                request.withheld(NotStored::OlderVersion);
                 self.store.promote(request, &newer);
                 obligation.fulfil(FetchOutcome::found(request, newer));
             }
@@ -148,10 +149,11 @@ impl Fills {
     /// not stored: see [`taken_in`].
     async fn store_arrived(&self, fill: &Fill, arriving: &Arriving, body: Content, began: Began) {
         let shareable = arriving.shareable().clone().with(|stored| StoredResponse { body, ..stored });
-        if let Some(shareable) = shareable.with_if(|stored| self.with_stored_parts(fill, stored)) {
-            let found = self.store.put(&fill.request, shareable, began).await;
-            self.record(fill, found.cached(), arriving);
-        }
+        let Some(shareable) = shareable.with_if(|stored| self.with_stored_parts(fill, stored)) else {
+            return fill.request.unstored(Unstored::LonePart);
+        };
+        let found = self.store.put(&fill.request, shareable, began).await;
+        self.record(fill, found.cached(), arriving);
     }
 
     /// Records the traffic of a fill that has stored a response: the request that caused it, unless it is a refresh,
@@ -204,6 +206,6 @@ impl Fills {
 
 /// Gives a response to the request that caused its fetch, and to no other.
 fn withhold(request: &Arc<CacheRequest>, response: Sound, why: NotStored, obligation: Obligation<FetchOutcome>) {
-    request.tenant.counters.withheld(why);
+    request.withheld(why);
     obligation.fulfil(FetchOutcome::unshared(request, Unshared::new(response.into_response(), why)));
 }

@@ -98,7 +98,7 @@ impl Fills {
                 if is_error(status)
                     && may_serve_on_error(basis.stored(), &request.head(), times.received, basis.soft_purged()) =>
             {
-                request.tenant.counters.withheld(NotStored::StaleIfError);
+                request.withheld(NotStored::StaleIfError);
                 let unshared = Unshared::new(fetched.response.into_response(), NotStored::StaleIfError);
                 obligation.fulfil(FetchOutcome::error_status(&request, unshared));
                 Step::FetchEnd(FetchEnd::Done)

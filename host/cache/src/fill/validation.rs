@@ -72,7 +72,7 @@ impl Fills {
                 Renewed { own: found.clone(), shared: Some(found) }
             }
             Err(Withheld { stored, why }) => {
-                request.tenant.counters.withheld(why);
+                request.withheld(why);
                 let standing = if why.is_of_the_request() { Standing::Stands } else { Standing::Ended };
                 self.learn_if_unshared(request, why, Some(standing));
                 self.hold_to(request, basis, standing).await;

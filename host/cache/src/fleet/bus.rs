@@ -73,6 +73,7 @@ pub struct Ack {
 
 /// Counts since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct BusStats {
     /// Messages published by this node.
     pub published: u64,

@@ -54,6 +54,7 @@ pub enum Woken {
 
 /// Counts since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct LeaseStats {
     /// Leases this node got.
     pub acquired: u64,

@@ -3,7 +3,8 @@
 use http_body_util::BodyExt;
 
 use super::tail::{Appended, Tail};
-use crate::body::Body;
+use crate::body::{Body, BoxError};
+use crate::events::Unstored;
 use crate::origin::ClientFault;
 use crate::request::CacheRequest;
 use crate::tenant::counters::count;
@@ -16,14 +17,11 @@ pub(super) async fn spool(mut content: Body, tail: &Tail, mut on_unkept: impl Fn
             Ok(Ok(chunk)) => chunk,
             // Trailers may be dropped (RFC 9110 section 6.5.1), and mean that the content has ended.
             Ok(Err(_trailers)) => continue,
-            Err(error) if ClientFault::ended(&error) => {
-                tracing::debug!(tenant = &*request.tenant.name, target = request.target, %error, "the body was let go");
-                tail.broken();
-                return false;
-            }
             Err(error) => {
-                tracing::warn!(tenant = &*request.tenant.name, target = request.target, %error, "the body broke off");
-                count(&request.tenant.counters.bodies_broken);
+                note(&error, request);
+                if !unkept {
+                    request.unstored(Unstored::BrokenOff);
+                }
                 tail.broken();
                 return false;
             }
@@ -34,7 +32,7 @@ pub(super) async fn spool(mut content: Body, tail: &Tail, mut on_unkept: impl Fn
             Appended::Unkept => {
                 unkept = true;
                 if let Some(why) = tail.why_unkept() {
-                    request.tenant.counters.withheld(why.into());
+                    request.withheld(why.into());
                 }
                 on_unkept();
             }
@@ -48,4 +46,15 @@ pub(super) async fn spool(mut content: Body, tail: &Tail, mut on_unkept: impl Fn
         tail.complete();
     }
     !unkept
+}
+
+/// Notes that a body did not come to its end.
+fn note(error: &BoxError, request: &CacheRequest) {
+    let (tenant, target) = (&*request.tenant.name, &request.target);
+    if ClientFault::ended(error) {
+        tracing::debug!(tenant, target, %error, "the body was let go");
+    } else {
+        tracing::warn!(tenant, target, %error, "the body broke off");
+        count(&request.tenant.counters.bodies_broken);
+    }
 }

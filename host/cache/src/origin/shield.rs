@@ -66,6 +66,7 @@ use crate::holdings::Holder;
 use crate::tally::count;
 
 /// An origin behind its protection.
+#[doc(hidden)]
 pub struct Shield {
     origin: Arc<dyn Origin>,
     config: ProtectConfig,

@@ -7,12 +7,14 @@ use sandbar_base::clock::Timestamp;
 use sandbar_base::memory_budget::Use;
 use sandbar_http::entry::{Entry, StoredResponse, Variants};
 use sandbar_http::key::CacheKey;
-use sandbar_memory::Departure;
+use sandbar_memory::Removal;
 
 use super::Store;
 use crate::barrier::Verdict;
 use crate::cached::{Began, Cached};
+use crate::events::{Unstored, What};
 use crate::faults::switched_on;
+use crate::not_stored::NotStored;
 use crate::request::CacheRequest;
 use crate::tenant::counters::count;
 use crate::tier::{Stored, Terms, Tier};
@@ -58,7 +60,7 @@ impl Store {
             let known = request.tenant.barriers_read.load(Ordering::Acquire).saturating_sub(1);
             if cached.verdict(&request.tenant.barriers) == Verdict::Gone {
                 count(&request.tenant.counters.fills_purged);
-                return;
+                return tell_if_lost(request, cached, Unstored::Purged);
             }
             let version = Self::version_terms(&request.tenant.barriers, cached);
             let terms = Terms {
@@ -67,8 +69,13 @@ impl Store {
                 version,
             };
             match l2.put_on(terms, key, Arc::clone(&entry), until).await {
-                Ok(Stored::Yes) => return,
-                Ok(Stored::Replaced) => return self.peers.announce(&request.tenant, key, cached).await,
+                Ok(stored @ (Stored::Yes | Stored::Replaced)) => {
+                    request.tenant.events.tell_of(cached, What::Stored { tier: l2.name() });
+                    if matches!(stored, Stored::Replaced) {
+                        self.peers.announce(&request.tenant, key, cached).await;
+                    }
+                    return;
+                }
                 Ok(Stored::Behind(_)) => {
                     if !self.hear_of_barriers(&request.tenant).await {
                         return count(&request.tenant.counters.l2_errors);
@@ -89,7 +96,8 @@ impl Store {
     fn step_aside(&self, request: &CacheRequest, key: &CacheKey, cached: &Arc<Cached>) {
         count(&request.tenant.counters.fills_fenced);
         let now = self.clock.now();
-        request.tenant.memory.remove_if(key.hash(), Departure::Purged, now, |held| Arc::ptr_eq(held, cached));
+        tell_if_lost(request, cached, NotStored::OlderVersion.into());
+        request.tenant.memory.remove_if(key.hash(), Removal::Outdated, now, |held| Arc::ptr_eq(held, cached));
     }
 
     /// A fill's response as of the fill's beginning. (A test may take it as of its end, to see that this matters.)
@@ -104,5 +112,12 @@ impl Store {
         }
         let now = Began { token: began.token, ..self.begin(request) };
         (StoredResponse { sequence: now.sequence, ..stored }, now)
+    }
+}
+
+/// Tells that an entry was not stored, if it was for L2 alone: memory tells of what it has, or no longer has, itself.
+fn tell_if_lost(request: &CacheRequest, cached: &Cached, why: Unstored) {
+    if cached.response().is_some_and(|stored| !stored.plan.l1) {
+        request.tenant.events.tell_of(cached, What::NotStored(why));
     }
 }

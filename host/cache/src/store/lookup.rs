@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use sandbar_base::clock::Timestamp;
 use sandbar_http::entry::Entry;
 use sandbar_http::key::{CacheKey, KeyHash};
-use sandbar_memory::Departure;
+use sandbar_memory::Removal;
 
 use super::Store;
 use crate::barrier::Verdict;
@@ -62,7 +62,7 @@ impl Store {
 
     /// Removes one entry of L1 if barriers hide it.
     fn drop_if_gone(&self, tenant: &Tenant, key: KeyHash) {
-        tenant.memory.remove_if(key, Departure::Purged, self.clock.now(), |cached| {
+        tenant.memory.remove_if(key, Removal::Purged, self.clock.now(), |cached| {
             cached.verdict(&tenant.barriers) == Verdict::Gone
         });
     }

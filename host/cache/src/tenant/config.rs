@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use sandbar_http::key::KeyRules;
-use sandbar_http::origin_view::ForwardRules;
+pub use sandbar_http::key::KeyRules;
+pub use sandbar_http::origin_view::ForwardRules;
 use sandbar_policy::freshness::Grant;
 use sandbar_policy::{Choice, Role};
 use serde::{Deserialize, Serialize};

@@ -63,6 +63,7 @@ impl Tenant {
                 Tunnels::new(&config.tunnels)
             },
             recording_point: Arc::clone(&self.recording_point),
+            events: Arc::clone(&self.events),
             sweeps_wanted: Arc::clone(&self.sweeps_wanted),
             plan_epoch: Arc::clone(&self.plan_epoch),
             outbox: Arc::clone(&self.outbox),
@@ -83,7 +84,7 @@ impl Tenant {
         }
         let memory =
             MemoryConfig { capacity_bytes: config.l1.bytes(), shards: Some(shards), ..MemoryConfig::default() };
-        Arc::new(Memory::new(&memory, policies.eviction()))
+        Arc::new(Memory::watched(&memory, policies.eviction(), Arc::clone(&self.events) as _))
     }
 
     /// What was counted of classes goes on where they are the same ones.

@@ -28,6 +28,7 @@ impl Default for TunnelConfig {
 
 /// The tunnels that are open.
 #[derive(Debug)]
+#[doc(hidden)]
 pub struct Tunnels {
     max: usize,
     idle_deadline: Duration,

@@ -2,4 +2,5 @@
 
 /// A purge as part of a Redis script: without Redis there can't be one.
 #[derive(Debug)]
+#[doc(hidden)]
 pub enum Raising {}

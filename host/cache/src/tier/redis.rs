@@ -27,9 +27,12 @@ use sandbar_base::clock::{Clock, Timestamp};
 use sandbar_http::entry::Entry;
 use sandbar_http::key::CacheKey;
 
-pub use self::breaker::{Breaker, BreakerConfig};
+#[doc(hidden)]
+pub use self::breaker::Breaker;
+pub use self::breaker::BreakerConfig;
 pub use self::config::RedisConfig;
 use self::link::{Link, LinkConfig};
+#[doc(hidden)]
 pub use self::raising::Raising;
 use self::reads::Reads;
 use self::target::Target;

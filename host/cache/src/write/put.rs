@@ -28,7 +28,9 @@ impl Writer {
         target: &str,
         response: Response<Content>,
     ) -> Result<PurgeReport, PutError> {
-        let (request, writer) = (asked_for(tenant, site, target)?, Arc::clone(self));
+        let request = CacheRequest::get(tenant, site, target);
+        let request = request.map_err(|reason| PutError::NoKey(format!("{site}{target}"), reason))?;
+        let writer = Arc::clone(self);
         let putting = async move { writer.put_whole(&request, response).await };
         errand::done(&self.tasks, putting, || Err(PutError::Stopped)).await
     }
@@ -70,13 +72,6 @@ impl Writer {
         let scope = Scope::Target(Target::on_site(&tenant.settings.key, site, target)?);
         Ok(self.purges.purge(tenant, &[Purge { scope, mode: PurgeMode::Hard }]).await)
     }
-}
-
-fn asked_for(tenant: &Arc<Tenant>, site: &str, target: &str) -> Result<Arc<CacheRequest>, PutError> {
-    let url = format!("{site}{target}");
-    let no_key = |reason| PutError::NoKey(url.clone(), reason);
-    let request = http::Request::get(&url).body(()).map_err(|_| no_key(NoKey::BadTarget))?;
-    CacheRequest::new(tenant, request.into_parts().0, true).map_err(no_key)
 }
 
 /// Why something put into the cache was not stored.

@@ -24,7 +24,7 @@ const LEVELS: [(&str, LevelFilter); 6] = [
 ];
 
 /// The modules of the library, as `sandbar::NAME`.
-const MODULES: [&str; 34] = [
+const MODULES: [&str; 35] = [
     "barrier",
     "body",
     "cache",
@@ -33,6 +33,7 @@ const MODULES: [&str; 34] = [
     "consistency",
     "embed",
     "errand",
+    "events",
     "exchange",
     "explain",
     "faults",

@@ -20,6 +20,7 @@ use sandbar_guest::eviction::{Departure, Event, Knowledge, pack};
 
 use super::Shard;
 use crate::eviction::{EvictionFactory, EvictionPolicy};
+use crate::left::Garbage;
 use crate::seat::{Occupant, Seat, read_order, tell};
 use crate::slab::State;
 use crate::stats::SeatCounts;
@@ -83,7 +84,7 @@ impl<V: Clone> Shard<V> {
     /// # Errors
     /// When the other policy could not be made or failed; the old one keeps its seat then.
     pub(crate) fn swap(&self, to: &Arc<dyn EvictionFactory>, now: Timestamp) -> Result<Left, Fault> {
-        let mut garbage = Vec::new();
+        let mut garbage = Garbage::new(&self.watched);
         let mut seat = self.seat.lock();
         let ((occupant, known), misled) = if matches!(seat.occupant, Occupant::Vacant) {
             ((Occupant::Vacant, Known::default()), None)
@@ -106,7 +107,7 @@ impl<V: Clone> Shard<V> {
         seat: &mut Seat,
         to: &Arc<dyn EvictionFactory>,
         now: Timestamp,
-        garbage: &mut Vec<V>,
+        garbage: &mut Garbage<'_, V>,
     ) -> Result<((Occupant, Known), Option<Fault>), Fault> {
         let predecessor = Arc::clone(seat.maker());
         let next = Occupant::Bound(to.make(seat.capacity_bytes, seat.seed)?);
@@ -131,7 +132,7 @@ impl<V: Clone> Shard<V> {
 
     /// Puts a replaced policy back into its seat.
     pub(crate) fn put_back(&self, left: Left, now: Timestamp) {
-        let mut garbage = Vec::new();
+        let mut garbage = Garbage::new(&self.watched);
         let mut seat = self.seat.lock();
         seat.occupant = left.occupant;
         seat.bound = left.bound;
@@ -150,7 +151,7 @@ impl<V: Clone> Shard<V> {
     /// Changes the capacity. The policy names the entries that have to leave, then one made for the new capacity takes
     /// over.
     pub(crate) fn resize(&self, capacity_bytes: u64, now: Timestamp) {
-        let mut garbage = Vec::new();
+        let mut garbage = Garbage::new(&self.watched);
         let mut seat = self.seat.lock();
         if matches!(seat.occupant, Occupant::Vacant) && self.table.read().len() == 0 {
             seat.capacity_bytes = capacity_bytes;
@@ -166,7 +167,7 @@ impl<V: Clone> Shard<V> {
     }
 
     /// Replaces the occupant by a policy of the same factory, made for the present capacity.
-    fn renew(&self, seat: &mut Seat, now: Timestamp, garbage: &mut Vec<V>) -> Result<(), Fault> {
+    fn renew(&self, seat: &mut Seat, now: Timestamp, garbage: &mut Garbage<'_, V>) -> Result<(), Fault> {
         let next = match &seat.occupant {
             Occupant::Vacant | Occupant::Nobody => return Ok(()),
             Occupant::Bound(_) => Occupant::Bound(seat.bound.make(seat.capacity_bytes, seat.seed)?),
@@ -180,7 +181,7 @@ impl<V: Clone> Shard<V> {
 
     /// Sees to it that a policy answers: makes the bound one at first use, and gives it its seat back when it is
     /// trusted again.
-    pub(super) fn attend(&self, seat: &mut Seat, now: Timestamp, garbage: &mut Vec<V>) {
+    pub(super) fn attend(&self, seat: &mut Seat, now: Timestamp, garbage: &mut Garbage<'_, V>) {
         if seat.fill().is_err() {
             return self.stand_in(seat, now, garbage);
         }
@@ -197,7 +198,7 @@ impl<V: Clone> Shard<V> {
     }
 
     /// Replaces a policy that failed by a native one, which is told of the entries in the order of insertion.
-    pub(super) fn stand_in(&self, seat: &mut Seat, now: Timestamp, garbage: &mut Vec<V>) {
+    pub(super) fn stand_in(&self, seat: &mut Seat, now: Timestamp, garbage: &mut Garbage<'_, V>) {
         let failed = std::mem::replace(&mut seat.occupant, Occupant::Nobody);
         seat.check_trust_later(now);
         let fallback = seat.bound.fallback();
@@ -215,10 +216,10 @@ impl<V: Clone> Shard<V> {
         self.apply_after_change(seat, now, garbage);
     }
 
-    fn apply_after_change(&self, seat: &mut Seat, now: Timestamp, garbage: &mut Vec<V>) {
+    fn apply_after_change(&self, seat: &mut Seat, now: Timestamp, garbage: &mut Garbage<'_, V>) {
         self.apply(seat, now, None, garbage);
         let stands_in = matches!(seat.occupant, Occupant::StandIn(..) | Occupant::Nobody);
-        self.counts.standing_in.store(u64::from(stands_in), Ordering::Relaxed);
+        self.stands_in.store(stands_in, Ordering::Relaxed);
     }
 
     /// Gives the seat to `next`, which is told of the entries in the order of the policy that leaves; `is_stock` says
@@ -232,7 +233,7 @@ impl<V: Clone> Shard<V> {
         seat: &mut Seat,
         (mut next, is_stock, inheritance): (Occupant, bool, Inheritance),
         now: Timestamp,
-        garbage: &mut Vec<V>,
+        garbage: &mut Garbage<'_, V>,
     ) -> Result<(Occupant, Known), Fault> {
         self.take_events(seat);
         self.answer(seat, now, None, garbage);

@@ -5,6 +5,7 @@ use sandbar_base::Timestamp;
 use sandbar_guest::eviction::Departure;
 
 use super::{Shard, take_in_by_force};
+use crate::left::{Garbage, Left};
 use crate::seat::{Occupant, Seat};
 use crate::slab::State;
 use crate::stats::SeatCounts;
@@ -39,7 +40,7 @@ impl<V: Clone> Shard<V> {
         seat: &mut Seat,
         now: Timestamp,
         arriving: Option<Arriving<V>>,
-        garbage: &mut Vec<V>,
+        garbage: &mut Garbage<'_, V>,
     ) -> bool {
         let reclaim_bytes = self.beyond_capacity(seat, arriving.as_ref());
         match seat.ask(now, reclaim_bytes) {
@@ -79,7 +80,7 @@ impl<V: Clone> Shard<V> {
         seat: &mut Seat,
         now: Timestamp,
         arriving: Option<Arriving<V>>,
-        garbage: &mut Vec<V>,
+        garbage: &mut Garbage<'_, V>,
     ) -> bool {
         if seat.victims.is_empty() && seat.released.is_empty() && arriving.is_none() {
             let table = self.table.read();
@@ -101,7 +102,7 @@ impl<V: Clone> Shard<V> {
         &self,
         seat: &mut Seat,
         arriving: Option<Arriving<V>>,
-        garbage: &mut Vec<V>,
+        garbage: &mut Garbage<'_, V>,
     ) -> (bool, Option<String>) {
         let mut table = self.write();
         let arriving_slot = arriving.as_ref().map(|arriving| arriving.slot);
@@ -132,13 +133,13 @@ impl<V: Clone> Shard<V> {
             Some(Arriving { value, slot, .. }) if refused => {
                 table.slab.release(slot);
                 table.counts.not_admitted += 1;
-                garbage.push(value);
+                garbage.push(value, Left::NotAdmitted);
                 false
             }
             Some(Arriving { candidate, value, slot }) => {
                 // Another entry of the same key may have arrived meanwhile.
                 if let Some(other) = table.find(candidate.key).map(|bucket| bucket.slot) {
-                    garbage.extend(table.depart(other, Departure::Purged));
+                    garbage.extend(table.depart(other, Departure::Purged).map(|value| (value, Left::Replaced)));
                 }
                 table.settle_in(slot, &candidate, value);
                 true

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sandbar_guest::eviction::{Departure, Event};
 
-use super::super::{ENTRY_OVERHEAD_BYTES, Memory, MemoryConfig};
+use super::super::{ENTRY_OVERHEAD_BYTES, Memory, MemoryConfig, Removal};
 use super::support::{Factory, NOW, batched, exact, facts, key, keys_of};
 
 fn lru(config: &MemoryConfig) -> (Memory<Arc<str>>, Arc<Factory>) {
@@ -24,9 +24,9 @@ fn an_entry_is_found_replaced_and_removed() {
     assert!(memory.insert(key(1), "new".into(), facts(4), NOW));
     assert_eq!(memory.get(key(1), NOW).as_deref(), Some("new"));
     assert_eq!((memory.stats().resident_bytes, memory.stats().entries), (4, 1));
-    assert!(!memory.remove_if(key(1), Departure::Purged, NOW, |value| &**value == "old"));
-    assert_eq!(memory.remove(key(1), Departure::Purged, NOW).as_deref(), Some("new"));
-    assert_eq!(memory.remove(key(1), Departure::Purged, NOW), None);
+    assert!(!memory.remove_if(key(1), Removal::Purged, NOW, |value| &**value == "old"));
+    assert_eq!(memory.remove(key(1), Removal::Purged, NOW).as_deref(), Some("new"));
+    assert_eq!(memory.remove(key(1), Removal::Purged, NOW), None);
     assert_eq!((memory.stats().resident_bytes, memory.stats().entries), (0, 0));
     let slots: Vec<_> = factory.log.lock().clone();
     assert!(matches!(
@@ -115,7 +115,7 @@ fn a_sweep_removes_what_is_not_to_be_kept() {
     for number in 0..1000 {
         put(&memory, number, 1);
     }
-    assert_eq!(memory.sweep(NOW, |_, value| value.len() == 3), 100);
+    assert_eq!(memory.sweep(Removal::Purged, NOW, |_, value| value.len() == 3), 100);
     assert_eq!(keys_of(&memory, 1000).len(), 900);
     memory.clear(NOW);
     let stats = memory.stats();
@@ -167,7 +167,7 @@ fn a_clear_of_more_than_the_event_queue_holds_is_told_all_the_same() {
         memory.clear(NOW);
         for number in 0..20_000 {
             put(&memory, round * 100_000 + number, 2);
-            memory.remove(key(round * 100_000 + number / 2), Departure::Expired, NOW);
+            memory.remove(key(round * 100_000 + number / 2), Removal::Purged, NOW);
         }
     }
     put(&memory, 1, 1);

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use sandbar_guest::eviction::Departure;
 use shuttle::{check_pct, check_random, thread};
 
-use super::super::{Memory, MemoryConfig};
+use super::super::{Memory, MemoryConfig, Removal};
 use super::support::{Factory, NOW, Random, assert_consistent, batched, facts, key};
 
 /// Interleavings per test and scheduler.
@@ -43,7 +42,7 @@ fn request(memory: &Memory<Value>, seed: u64, requests: u64) {
                 memory.insert(key(number), Arc::new(number), facts(8 + random.below(16)), NOW);
             }
             8 => {
-                memory.remove(key(number), Departure::Purged, NOW);
+                memory.remove(key(number), Removal::Purged, NOW);
             }
             _ => {
                 let stats = memory.stats();

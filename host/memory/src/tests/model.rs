@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use sandbar_guest::eviction::Departure;
 
-use super::super::Memory;
+use super::super::{Memory, Removal};
 use super::support::{Factory, NOW, assert_consistent, batched, exact, facts, key};
 
 #[derive(Clone, Debug)]
@@ -94,12 +93,12 @@ proptest! {
                 ),
                 Operation::Remove(number) => {
                     let removed = reference.position(number).map(|at| reference.entries.remove(at).2);
-                    prop_assert_eq!(memory.remove(key(number), Departure::Purged, NOW), removed);
+                    prop_assert_eq!(memory.remove(key(number), Removal::Purged, NOW), removed);
                 }
                 Operation::Sweep(modulus) => {
                     let before = reference.entries.len();
                     reference.entries.retain(|entry| entry.2 % modulus != 0);
-                    prop_assert_eq!(memory.sweep(NOW, |_, version| version % modulus != 0), before - reference.entries.len());
+                    prop_assert_eq!(memory.sweep(Removal::Purged, NOW, |_, version| version % modulus != 0), before - reference.entries.len());
                 }
                 Operation::Clear => {
                     memory.clear(NOW);
@@ -139,11 +138,11 @@ proptest! {
                     memory.insert(key(number), version, facts(weight), NOW);
                 }
                 Operation::Remove(number) => {
-                    memory.remove(key(number), Departure::Purged, NOW);
+                    memory.remove(key(number), Removal::Purged, NOW);
                     latest.remove(&number);
                 }
                 Operation::Sweep(modulus) => {
-                    memory.sweep(NOW, |_, version| version % modulus != 0);
+                    memory.sweep(Removal::Purged, NOW, |_, version| version % modulus != 0);
                     latest.retain(|_, version| *version % modulus != 0);
                 }
                 Operation::Clear => {

@@ -4,9 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sandbar_guest::eviction::Departure;
-
-use super::super::{Memory, MemoryConfig};
+use super::super::{Memory, MemoryConfig, Removal};
 use super::hostile::{Habit, hostile};
 use super::support::{Factory, NOW, Random, assert_consistent, batched, facts, key};
 
@@ -31,14 +29,14 @@ fn operate(memory: &Memory<Value>, seed: u64, version: &AtomicU64) {
                 memory.insert(key(number), value, facts(1 + random.below(20)), NOW);
             }
             90..98 => {
-                memory.remove(key(number), Departure::Purged, NOW);
+                memory.remove(key(number), Removal::Purged, NOW);
             }
             98 => {
                 let stats = memory.stats();
                 assert!(stats.resident_bytes <= stats.capacity_bytes + stats.slack_bytes, "{stats:?}");
             }
             _ if random.below(50) == 0 => {
-                memory.sweep(NOW, |_, value| value.1 % 5 != 0);
+                memory.sweep(Removal::Purged, NOW, |_, value| value.1 % 5 != 0);
             }
             _ => {}
         }

@@ -7,7 +7,7 @@ use sandbar_base::Timestamp;
 use sandbar_base::{Fault, FaultKind};
 use sandbar_guest::eviction::Event;
 
-use super::super::{Facts, Memory, MemoryConfig};
+use super::super::{Facts, Memory, MemoryConfig, Removal};
 use super::hostile::{Habit, failing_after, hostile};
 use super::support::{Factory, NOW, assert_consistent, batched, exact, facts, key, keys_of};
 
@@ -137,7 +137,7 @@ fn what_happens_in_the_middle_of_a_swap_is_told_to_the_new_policy() {
                     number += 2;
                     memory.insert(key(number % 50_000), number, facts(1 + number % 3), NOW);
                     memory.get(key((number * 7) % 50_000), NOW);
-                    memory.remove(key((number * 13) % 50_000), sandbar_guest::eviction::Departure::Purged, NOW);
+                    memory.remove(key((number * 13) % 50_000), Removal::Purged, NOW);
                     let stats = memory.stats();
                     assert!(stats.resident_bytes <= stats.capacity_bytes + stats.slack_bytes);
                 }
