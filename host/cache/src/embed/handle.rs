@@ -43,8 +43,8 @@ pub(super) struct Kept {
 ///
 /// A tenant's [`counters`](TenantReport::counters) name themselves and say what they mean
 /// ([`CounterValues::each`](crate::tenant::counters::CounterValues::each)), for a program that hands them to a metrics library
-/// of its own; the times from requests to their answers are also there as a histogram
-/// ([`Latency::buckets`](crate::tenant::counters::Latency::buckets) of [`Tenant::counters`]). All of it is `Serialize`.
+/// of its own; the times from requests to their answers are there as histograms
+/// ([`CounterValues::latency`](crate::tenant::counters::CounterValues::latency)). All of it is `Serialize`.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Stats {
