@@ -16,6 +16,8 @@
 #[cfg(feature = "http-origin")]
 mod body;
 #[cfg(feature = "http-origin")]
+mod certificate;
+#[cfg(feature = "http-origin")]
 mod client;
 mod config;
 #[cfg(feature = "http-origin")]

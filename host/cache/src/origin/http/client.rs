@@ -26,6 +26,18 @@ pub enum BadOrigin {
         /// What is wrong with it.
         reason: String,
     },
+    /// The certificate to show to the origin, or its key, can't be used.
+    #[error(
+        "{setting} {file:?} can't be used: {reason}; tls_cert_file and tls_key_file must hold a certificate and its key in PEM form"
+    )]
+    OwnFile {
+        /// The setting that names the file.
+        setting: &'static str,
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// This machine trusts no certificates, so no `https` origin can be reached.
     #[error(
         "this machine trusts no certificates, so no https origin can be reached; install its CA certificates (the \

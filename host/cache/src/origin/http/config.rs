@@ -49,6 +49,12 @@ pub struct OriginConfig {
     /// PEM file with certificates to trust beside those of the operating system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_ca_file: Option<PathBuf>,
+    /// PEM file with the certificate that the origin is shown, where it asks for one. Default none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_cert_file: Option<PathBuf>,
+    /// PEM file with the key of that certificate, without a passphrase.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_key_file: Option<PathBuf>,
 }
 
 mod defaults {
@@ -94,6 +100,8 @@ impl OriginConfig {
             idle_connections_max: defaults::idle_connections_max(),
             fields_max: defaults::fields_max(),
             tls_ca_file: None,
+            tls_cert_file: None,
+            tls_key_file: None,
         }
     }
 }

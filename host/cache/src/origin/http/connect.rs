@@ -19,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tower::Service;
 
-use super::{BadOrigin, OriginConfig, Protocol};
+use super::{BadOrigin, OriginConfig, Protocol, certificate};
 use crate::body::BoxError;
 
 /// How long a connection to the first of several addresses is tried before others are tried too (RFC 8305 section 8).
@@ -63,7 +63,11 @@ fn tls_config(config: &OriginConfig) -> Result<rustls::ClientConfig, BadOrigin> 
     let versions = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| BadOrigin::Tls { reason: error.to_string() })?;
-    Ok(versions.with_root_certificates(roots).with_no_client_auth())
+    let versions = versions.with_root_certificates(roots);
+    match certificate::own(config)? {
+        Some((chain, key)) => versions.with_client_auth_cert(chain, key).map_err(|_| certificate::misfit(config)),
+        None => Ok(versions.with_no_client_auth()),
+    }
 }
 
 fn roots(config: &OriginConfig) -> Result<RootCertStore, BadOrigin> {
