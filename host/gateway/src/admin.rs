@@ -24,6 +24,7 @@ mod error;
 mod policies;
 mod purge;
 mod record;
+mod site;
 mod stats;
 mod upload;
 
@@ -44,6 +45,7 @@ use serde_json::json;
 use self::error::Refused;
 use super::config::{Scheme, Secret};
 use super::metrics;
+use super::opening::OpeningCounts;
 
 /// The dashboard: one HTML page with its style and script inside.
 const DASHBOARD: &str = include_str!("admin/dashboard.html");
@@ -51,18 +53,33 @@ const DASHBOARD: &str = include_str!("admin/dashboard.html");
 /// The state that all routes of the admin API have in common.
 pub(super) struct Admin {
     cache: Cache,
-    scheme: Scheme,
+    /// The schemes that clients come under, at least one.
+    schemes: Vec<Scheme>,
     token: Option<Secret>,
     /// The longest content of a request, in bytes.
     body_bytes_max: u64,
     ready: AtomicBool,
     started: Duration,
+    openings: Openings,
 }
 
+/// Counts of the openings of connections, by who is listened for.
+pub(super) type Openings = [(&'static str, Arc<OpeningCounts>); 2];
+
+/// An extension of requests whose client has shown a certificate of an authority that the settings name.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ClientCertificate;
+
 impl Admin {
-    pub(super) fn new(cache: Cache, scheme: Scheme, token: Option<Secret>, body_bytes_max: u64) -> Self {
+    pub(super) fn new(
+        cache: Cache,
+        schemes: Vec<Scheme>,
+        token: Option<Secret>,
+        body_bytes_max: u64,
+        openings: Openings,
+    ) -> Self {
         let started = cache.clock().monotonic();
-        Self { cache, scheme, token, body_bytes_max, ready: AtomicBool::new(true), started }
+        Self { cache, schemes, token, body_bytes_max, ready: AtomicBool::new(true), started, openings }
     }
 
     /// Makes `/readyz` answer 503 from now on.
@@ -128,7 +145,7 @@ async fn ready(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
 }
 
 async fn exposition(State(admin): State<Arc<Admin>>) -> Result<impl IntoResponse, Refused> {
-    let text = metrics::text(&admin.cache).map_err(|error| {
+    let text = metrics::text(&admin.cache, &admin.openings).map_err(|error| {
         Refused::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the metrics can't be written: {error}"))
     })?;
     Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text))

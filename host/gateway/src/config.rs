@@ -1,10 +1,12 @@
 //! The settings of the gateway, as `sandbar.toml` holds them. Each part of the program owns the settings of its
 //! section; here they are put together, read from text, and checked against each other.
 
+mod address;
 mod engine;
 mod error;
 mod fleet;
 mod l2;
+mod listeners;
 mod log;
 mod memory;
 mod notes;
@@ -13,6 +15,7 @@ mod sections;
 mod source;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod validate;
 
 use std::path::{Path, PathBuf};
@@ -22,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use sandbar::origin::http::{OriginConfig, OriginUrl};
 use sandbar::tenant::config::TenantConfig;
 
+pub(crate) use self::address::parse_address;
 pub use self::engine::PolicyConfig;
 pub use self::error::ConfigError;
 pub use self::fleet::FleetSettings;
@@ -29,9 +33,10 @@ pub use self::l2::{DiskSettings, L2Choice, L2Config, L2Kind, RedisSettings};
 pub use self::log::LogFilter;
 pub use self::memory::MemorySettings;
 pub use self::secret::Secret;
-pub(crate) use self::sections::parse_address;
 pub use self::sections::{AdminConfig, L1Config, LimitsConfig, ListenConfig, LogConfig, LogFormat, Scheme};
 pub use self::source::Source;
+pub(crate) use self::tls::{ADMIN_TLS, GATEWAY_TLS};
+pub use self::tls::{CertificateFiles, TlsConfig};
 pub(crate) use self::validate::origin_of;
 
 /// The commented default settings, as `sandbar config` prints them.

@@ -17,13 +17,14 @@ use sandbar_http::semantics::cache_status::Outcome;
 use sandbar_http::semantics::request::{Ambiguous, check_framing};
 
 use super::first_chunk::{NoFirstChunk, begun};
-use super::listen::Peer;
+use super::opening::Peer;
 use super::room::{RequestCharge, Sending};
 
 /// Answers the requests of clients.
 pub(super) struct Front {
     pub(super) cache: Cache,
     pub(super) hosts: Hosts<Arc<Tenant>>,
+    /// The scheme of what comes without TLS.
     pub(super) scheme: Scheme,
     /// The host that an HTTP/1.0 request without one is taken to ask for.
     pub(super) default_host: String,
@@ -39,7 +40,7 @@ impl Front {
     pub(super) async fn answer_within(
         &self,
         request: Request<Whole>,
-        peer: Peer,
+        peer: &Peer,
         room: Option<RequestCharge>,
     ) -> Response<Sending<Body>> {
         let Some(mut room) = room else { return no_room().map(|content| Sending { content, room: None }) };
@@ -49,11 +50,11 @@ impl Front {
     }
 
     /// Answers a request: from the cache, or with the reason why it is refused.
-    pub(super) async fn answer(&self, mut request: Request<Whole>, peer: Peer) -> Response<Body> {
+    pub(super) async fn answer(&self, mut request: Request<Whole>, peer: &Peer) -> Response<Body> {
         let client = Client::seen(peer.connection, peer.address.ip(), request.headers(), &self.trusted_proxies);
         request.extensions_mut().insert(client);
         let began = self.access.then(|| (Access::of(&request), self.cache.clock().monotonic()));
-        let (tenant, response) = match self.route(request).await {
+        let (tenant, response) = match self.route(request, peer).await {
             Ok((tenant, request)) => (Some(tenant), self.cache.respond(tenant, request).await),
             Err(refusal) => (None, refusal.into_response()),
         };
@@ -64,9 +65,9 @@ impl Front {
         response
     }
 
-    /// Finds the tenant of a request, and makes the request's URI absolute, with the scheme that clients use: no client
-    /// can choose another key for the same target.
-    async fn route(&self, request: Request<Whole>) -> Result<(&Arc<Tenant>, Request<Body>), Refusal> {
+    /// Finds the tenant of a request, and makes the request's URI absolute, with the scheme that the connection has: no
+    /// client can choose another key for the same target.
+    async fn route(&self, request: Request<Whole>, peer: &Peer) -> Result<(&Arc<Tenant>, Request<Body>), Refusal> {
         if request.method() == Method::CONNECT {
             // The client may have sent bytes for the tunnel already, which must not be read as a request: so it closes.
             let closes = request.version() <= Version::HTTP_11;
@@ -86,9 +87,16 @@ impl Front {
         if head.uri.scheme().is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
             return Err(no_url());
         }
-        self.name_host(&mut head);
-        let site = Site::under(self.scheme.as_str(), &head.uri, &head.headers).map_err(unclear)?;
+        let is_unnamed = self.name_host(&mut head);
+        let scheme = if peer.secured.is_some() { "https" } else { self.scheme.as_str() };
+        let site = Site::under(scheme, &head.uri, &head.headers).map_err(unclear)?;
         let host = site.authority();
+        if !is_unnamed && peer.secured.as_ref().is_some_and(|secured| !secured.is_for(host)) {
+            // RFC 9113 section 9.1.1: a client may use a connection for other hosts than it was made for, and 421 tells
+            // it to open another one.
+            let text = format!("the certificate of this connection is not for the host {host:?}; open another one");
+            return Err(Refusal::new(StatusCode::MISDIRECTED_REQUEST, "misdirected", text));
+        }
         let Some(tenant) = self.hosts.find(host) else {
             // RFC 9110 section 15.5.20: this server can't answer for that authority.
             let text = format!("no tenant of this gateway answers for the host {host:?}");
@@ -102,13 +110,16 @@ impl Front {
     }
 
     /// Gives an HTTP/1.0 request without `Host` the default host, a name that no tenant has: the tenant of all other
-    /// hosts (`*`) answers it, if there is one. From HTTP/1.1 on `Host` is required (RFC 9112 section 3.2).
-    fn name_host(&self, head: &mut http::request::Parts) {
+    /// hosts (`*`) answers it, if there is one. From HTTP/1.1 on `Host` is required (RFC 9112 section 3.2). True where it
+    /// is such a request.
+    fn name_host(&self, head: &mut http::request::Parts) -> bool {
         let is_named = head.uri.authority().is_some() || head.headers.contains_key(header::HOST);
-        if head.version <= Version::HTTP_10 && !is_named && self.hosts.find(&self.default_host).is_some() {
+        let takes_default = head.version <= Version::HTTP_10 && !is_named;
+        if takes_default && self.hosts.find(&self.default_host).is_some() {
             let host = HeaderValue::from_str(&self.default_host);
             head.headers.extend(host.ok().map(|host| (header::HOST, host)));
         }
+        takes_default
     }
 
     async fn content(&self, fields: &HeaderMap, incoming: Whole) -> Result<Body, NoFirstChunk> {
@@ -191,7 +202,7 @@ impl Access {
         }
     }
 
-    fn tell(self, peer: Peer, client: &Client, tenant: &str, response: &Response<Body>, took: Duration) {
+    fn tell(self, peer: &Peer, client: &Client, tenant: &str, response: &Response<Body>, took: Duration) {
         let cache = response.headers().get("cache-status").and_then(|value| value.to_str().ok()).unwrap_or("-");
         tracing::info!(
             target: "sandbar::access",

@@ -22,6 +22,7 @@ mod advice;
 mod assemble;
 pub mod cli;
 pub mod config;
+mod connection;
 pub mod demo;
 mod error;
 mod first_chunk;
@@ -30,17 +31,22 @@ mod framing;
 mod front;
 mod interim;
 mod listen;
+mod listeners;
 mod metrics;
+mod opening;
 pub mod policy_build;
 mod ready;
 pub mod replay;
 mod room;
 mod server;
 pub mod stdout;
+mod tls;
+mod wire;
 
 pub use self::config::{ConfigError, GatewayConfig};
 pub use self::error::StartError;
 pub use self::server::{Gateway, check, start};
+pub use self::tls::CertificateChanges;
 
 // How fuzz targets and tests measure that work grows in proportion to its input.
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
@@ -20,6 +21,8 @@ use sandbar::tier::TierHealth;
 use sandbar_base::memory_budget::{MemoryBudgetStats, UseStats};
 use sandbar_memory::MemoryStats;
 use sandbar_policy::{BindingState, BoundInfo};
+
+use super::opening::{OpeningCounts, OpeningStats};
 
 /// The media type of [`text()`].
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -197,7 +200,7 @@ fn of_fleet() -> [Metric<FleetReport>; 11] {
 ///
 /// # Errors
 /// When it can't be written.
-pub(super) fn text(cache: &Cache) -> Result<String, fmt::Error> {
+pub(super) fn text(cache: &Cache, openings: &[(&'static str, Arc<OpeningCounts>)]) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("sandbar");
     registry.register_collector(Box::new(Snapshot {
         tenants: cache.tenants().iter().map(|tenant| tenant.report()).collect(),
@@ -205,6 +208,7 @@ pub(super) fn text(cache: &Cache) -> Result<String, fmt::Error> {
         fleet: cache.fleet_report(),
         purges_pending: cache.purges_pending() as u64,
         memory: cache.memory_budget().stats(),
+        openings: openings.iter().map(|(side, counts)| (*side, counts.stats())).collect(),
     }));
     let mut out = String::new();
     text::encode(&mut out, &registry)?;
@@ -219,6 +223,7 @@ struct Snapshot {
     fleet: Option<FleetReport>,
     purges_pending: u64,
     memory: MemoryBudgetStats,
+    openings: Vec<(&'static str, OpeningStats)>,
 }
 
 /// Labels by name.
@@ -247,6 +252,7 @@ impl Collector for Snapshot {
             })
         })?;
         self.encode_refused_writes(encoder)?;
+        self.encode_openings(encoder)?;
         encode_all(encoder, &of_l2(), || {
             self.l2.iter().map(|(name, health)| (vec![("tier", (*name).to_owned())], health))
         })?;
@@ -298,6 +304,30 @@ impl Snapshot {
                 let mut labels = vec![("what", report.what.to_owned()), ("reason", (*reason).to_owned())];
                 labels.extend(tenant.map(|name| ("tenant", name.to_string())));
                 ConstCounter::new(*count).encode(family.encode_family(&labels.as_slice())?)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What came before HTTP on connections; the labels are `listener` and a word.
+    fn encode_openings(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
+        let done = "TLS handshakes, by whether a session of before was resumed";
+        let failed = "TLS handshakes that failed, by reason";
+        let headers = "Connections of trusted proxies closed because of their PROXY header, by reason";
+        type Read = fn(&OpeningStats) -> &BTreeMap<&'static str, u64>;
+        let metrics: [(_, _, _, Read); 3] = [
+            ("tls_handshakes", done, "kind", |one| &one.shaken),
+            ("tls_handshakes_failed", failed, "reason", |one| &one.failed),
+            ("proxy_headers_refused", headers, "reason", |one| &one.bad_headers),
+        ];
+        for (name, help, label, read) in metrics {
+            let kind = ConstCounter::new(0_u64).metric_type();
+            let mut family = encoder.encode_descriptor(name, help, None, kind)?;
+            for (side, stats) in &self.openings {
+                for (word, count) in read(stats) {
+                    let labels = [("listener", (*side).to_owned()), (label, (*word).to_owned())];
+                    ConstCounter::new(*count).encode(family.encode_family(&labels.as_slice())?)?;
+                }
             }
         }
         Ok(())

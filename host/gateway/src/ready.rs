@@ -19,7 +19,8 @@ use sandbar_policy::{Binding, Engine, EngineConfig, Role, TenantPolicies};
 use super::StartError;
 use super::config::{ConfigError, GatewayConfig, L2Kind, Secret};
 use super::room::Rooms;
-use crate::config::origin_of;
+use super::tls::{Certificates, Sessions, Table};
+use crate::config::{ADMIN_TLS, origin_of};
 
 /// The checked parts that a gateway is assembled from.
 pub(super) struct Ready {
@@ -33,11 +34,21 @@ pub(super) struct Ready {
     pub(super) limits: CacheLimits,
     /// The charge for those tables.
     pub(super) tables: Reserved,
+    /// The certificates that clients are shown, and those that operators are shown.
+    pub(super) tls: [Option<Arc<Certificates>>; 2],
     /// The memory set aside for operators' connections, and how many of them it has room for.
     pub(super) operators: (Rooms, u32),
     pub(super) engine: Arc<Engine>,
     /// One per tenant, in the order of the settings.
     pub(super) tenants: Vec<ReadyTenant>,
+}
+
+impl Ready {
+    /// A sentence for each thing that is odd about the files that the settings name.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let now = self.clock.now();
+        self.tls.iter().flatten().flat_map(|certificates| certificates.notes(now)).collect()
+    }
 }
 
 /// The checked policies and origin of a tenant.
@@ -56,12 +67,13 @@ pub(super) async fn ready(config: GatewayConfig) -> Result<Ready, StartError> {
     let (token, hosts) = (config.admin_token()?, config.hosts()?);
     directories(&config).map_err(wrong)?;
     redis(&config).map_err(wrong)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let tls = certificates(&config)?;
     let budget = MemoryBudget::new(config.memory_total_bytes()?);
     let no_room = || StartError::NoRoom { total_bytes: budget.total_bytes() };
     let (limits, tables) = CacheLimits::within(&budget).ok_or_else(no_room)?;
-    let operators = Rooms::kept(&budget, config.limits.head_max.bytes()).ok_or_else(no_room)?;
+    let operators = Rooms::kept(&budget, config.limits.head_max.bytes(), tls[1].is_some()).ok_or_else(no_room)?;
     let engine = Engine::within(&EngineConfig::from(&config.policy), Arc::clone(&budget))?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let mut tenants = Vec::with_capacity(config.tenants.len());
     for (index, tenant) in config.tenants.iter().enumerate() {
         let origin = Arc::new(origin(index, tenant).map_err(wrong)?);
@@ -70,7 +82,19 @@ pub(super) async fn ready(config: GatewayConfig) -> Result<Ready, StartError> {
         let policies = blocking(move || policies(index, &tenant, &engine, &kept, &clock)).await.map_err(wrong)?;
         tenants.push(ReadyTenant { policies, origin });
     }
-    Ok(Ready { token, hosts, clock, budget, limits, tables, operators, engine, tenants, config })
+    Ok(Ready { token, hosts, clock, budget, limits, tables, tls, operators, engine, tenants, config })
+}
+
+/// Reads the certificates of the listeners for clients and for operators.
+fn certificates(config: &GatewayConfig) -> Result<[Option<Arc<Certificates>>; 2], StartError> {
+    let mut tls = [None, None];
+    for (section, settings) in config.tls_sections() {
+        let sessions = Sessions::new().map_err(|error| StartError::Tls { reason: error.to_string() })?;
+        let table = Table::read(section, settings, &sessions).map_err(|error| error.placed(&config.source))?;
+        let which = usize::from(section == ADMIN_TLS);
+        tls[which] = Some(Arc::new(Certificates::new(section, sessions, table)));
+    }
+    Ok(tls)
 }
 
 /// Checks that the directories that are written to exist or can be made.
@@ -141,6 +165,10 @@ fn origin(index: usize, tenant: &TenantConfig) -> Result<HttpOrigin, ConfigError
         BadOrigin::CaFile { file, reason } => {
             let remedy = "it must hold certificates in PEM form";
             ConfigError::wrong(key("origin.tls_ca_file"), format_args!("{file:?}"), reason, remedy)
+        }
+        BadOrigin::OwnFile { setting, file, reason } => {
+            let remedy = "tls_cert_file and tls_key_file must hold a certificate and its key in PEM form";
+            ConfigError::wrong(key("origin").then(setting), format_args!("{file:?}"), reason, remedy)
         }
         _ => ConfigError::wrong(key("origin"), format_args!("\"{}\"", origin.url), &error, "or ask it over http"),
     })

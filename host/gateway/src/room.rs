@@ -22,6 +22,10 @@ use sandbar_base::memory_budget::{MemoryBudget, Reserved, Use, sent};
 /// Charge for a connection of either protocol with one request on it, in bytes.
 pub(super) const CONNECTION_BYTES: u64 = 48 << 10;
 
+/// What TLS adds to the charge for a connection, in bytes: a message of the handshake as long as one may be, or records
+/// that are being received and such as wait to be sent.
+pub(super) const TLS_BYTES: u64 = 64 << 10;
+
 /// Charge for an HTTP/2 stream, from its request to the last byte of its response, in bytes.
 pub(super) const STREAM_BYTES: u64 = 8 << 10;
 
@@ -66,13 +70,19 @@ impl Rooms {
         Self { budget: Arc::clone(budget), connection_bytes, read_bytes_max, _kept: None }
     }
 
+    /// The same account for connections over TLS.
+    pub(super) fn over_tls(&self) -> Self {
+        Self { connection_bytes: self.connection_bytes + TLS_BYTES, ..self.clone() }
+    }
+
     /// Rooms in a part of the account that nobody else uses, for up to [`KEPT_CONNECTIONS_MAX`] connections with
     /// [`KEPT_STREAMS`] streams each: an operator is let in however full the node is. Also returns the number of
-    /// connections. None where there is no room for one.
-    pub(super) fn kept(budget: &Arc<MemoryBudget>, head_bytes_max: u64) -> Option<(Self, u32)> {
+    /// connections; each may be over TLS where `over_tls` says that some are. None where there is no room for one.
+    pub(super) fn kept(budget: &Arc<MemoryBudget>, head_bytes_max: u64, over_tls: bool) -> Option<(Self, u32)> {
         let read_bytes_max = READ_BYTES_MAX.max(head_bytes_max);
         let connection_bytes = CONNECTION_BYTES + u64::from(KEPT_STREAMS) * STREAM_BYTES;
-        let with_reads_bytes = connection_bytes + 2 * read_bytes_max;
+        let tls_bytes = if over_tls { TLS_BYTES } else { 0 };
+        let with_reads_bytes = connection_bytes + tls_bytes + 2 * read_bytes_max;
         let share_bytes = budget.total_bytes() / KEPT_DIVISOR;
         let connections = (share_bytes / with_reads_bytes).clamp(1, KEPT_CONNECTIONS_MAX.into());
         let kept = budget.reserve(Use::Connections, connections * with_reads_bytes)?;
@@ -255,14 +265,28 @@ mod tests {
     #[test]
     fn operators_have_room_of_their_own() {
         let budget = MemoryBudget::new(32 << 20);
-        let (rooms, connections) = Rooms::kept(&budget, 0).expect("there is room");
+        let (rooms, connections) = Rooms::kept(&budget, 0, false).expect("there is room");
         assert_eq!(connections, 4, "a thirty-second of it");
         let left = budget.total_bytes() - budget.stats().used_bytes;
         let _others = budget.reserve(Use::Streams, left).expect("there is as much left");
         let accepted: Vec<_> = (0..connections).filter_map(|_| rooms.connection()).collect();
         assert_eq!(accepted.len(), 4);
         assert!(accepted.iter().all(|one| (0..100).all(|_| one.covers_read(READ_BYTES))), "each can be sent something");
-        assert!(Rooms::kept(&budget, 0).is_none());
+        assert!(Rooms::kept(&budget, 0, false).is_none());
+    }
+
+    #[test]
+    fn a_connection_over_tls_is_charged_for_it() {
+        let budget = MemoryBudget::new(32 << 20);
+        let (rooms, connections) = Rooms::kept(&budget, 0, true).expect("there is room");
+        let rooms = rooms.over_tls();
+        let accepted: Vec<_> = (0..connections).filter_map(|_| rooms.connection()).collect();
+        assert!(accepted.len() == connections as usize && connections == 3, "{connections}");
+        assert!(accepted.iter().all(|one| (0..100).all(|_| one.covers_read(READ_BYTES))), "each can be sent something");
+        let others = Rooms::shared(&budget, 0).over_tls();
+        let before = budget.stats().used_bytes;
+        let _one = others.connection().expect("room");
+        assert_eq!(budget.stats().used_bytes - before, CONNECTION_BYTES + TLS_BYTES);
     }
 
     #[test]

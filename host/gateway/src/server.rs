@@ -12,20 +12,24 @@ use sandbar::cache::Cache;
 use sandbar::memory_budget::keeper::Keeper;
 use sandbar::setting::Count;
 use sandbar_base::memory_budget::Reserved;
+use sandbar_http::client::TrustedProxies;
 use tokio_util::sync::DropGuard;
 
-use crate::config::{GatewayConfig, LimitsConfig};
+use crate::config::{ADMIN_TLS, ConfigError, GATEWAY_TLS, GatewayConfig, LimitsConfig, TlsConfig};
 use crate::error::StartError;
 use crate::front::Front;
-use crate::listen::{Bounds, Listener, Running};
+use crate::listen::Bounds;
+use crate::listeners::{Listeners, RunningListeners};
+use crate::opening::Opening;
 use crate::room::{KEPT_STREAMS, Rooms};
+use crate::tls::{CertificateChanges, Certificates};
 use crate::{admin, assemble, ready};
 
 /// A gateway that runs. Dropped without [`Gateway::shutdown`] it stops at once.
 pub struct Gateway {
     cache: Cache,
-    clients: Running,
-    admin: Option<Running>,
+    clients: RunningListeners,
+    admin: RunningListeners,
     admin_state: Arc<admin::Admin>,
     /// Ends all tunnels when it is dropped: none of them would end by itself.
     tunnels: DropGuard,
@@ -43,14 +47,10 @@ pub struct Gateway {
 pub async fn start(config: GatewayConfig) -> Result<Gateway, StartError> {
     let mut ready = ready::ready(config).await?;
     let (config, token) = (ready.config.clone(), ready.token.take());
-    for note in config.notes() {
+    for note in config.notes().into_iter().chain(ready.notes()) {
         tracing::warn!("{note}");
     }
-    let clients = Listener::bind(config.gateway.listen, "gateway.listen or --listen").await?;
-    let operators = match config.admin.enabled {
-        true => Some(Listener::bind(config.admin.listen, "admin.listen or --admin").await?),
-        false => None,
-    };
+    let (clients, operators) = bind(&config, &ready.tls).await?;
     let (rooms, connections_max) = ready.operators.clone();
     let shared = Rooms::shared(&ready.budget, config.limits.head_max.bytes());
     let parts = assemble::assemble(ready).await?;
@@ -71,27 +71,47 @@ pub async fn start(config: GatewayConfig) -> Result<Gateway, StartError> {
         trusted_proxies: config.gateway.trusted_proxies.clone(),
     });
     let body_bytes_max = config.limits.admin_body_max.bytes();
-    let admin_state = Arc::new(admin::Admin::new(parts.cache.clone(), config.gateway.scheme, token, body_bytes_max));
-    let clients = clients.run(&bounds, move |peer, connection| {
-        let front = Arc::clone(&front);
+    let opening = Opening {
+        proxies: config.gateway.proxy_protocol_from.clone(),
+        certificates: None,
+        deadline: config.limits.head_deadline.get(),
+        counts: Arc::default(),
+    };
+    let operators_opening = Opening { proxies: TrustedProxies::default(), counts: Arc::default(), ..opening.clone() };
+    let openings = [("clients", &opening), ("operators", &operators_opening)];
+    let openings = openings.map(|(side, opening)| (side, Arc::clone(&opening.counts)));
+    let schemes = config.schemes();
+    let admin_state = Arc::new(admin::Admin::new(parts.cache.clone(), schemes, token, body_bytes_max, openings));
+    let clients = clients.run(&bounds, opening, move |peer, connection| {
+        let (front, peer) = (Arc::clone(&front), Arc::new(peer));
         service_fn(move |request: http::Request<Incoming>| {
-            let (front, room) = (Arc::clone(&front), connection.request(&request));
+            let (front, peer, room) = (Arc::clone(&front), Arc::clone(&peer), connection.request(&request));
             // The answering is on the heap from the first poll: the task of an HTTP/2 stream keeps its largest size for
             // as long as its client reads, and hundreds of such tasks wait at once for their first poll.
             async move {
-                let answering = Box::pin(front.answer_within(Whole::of(request), peer, room));
+                let answering = Box::pin(front.answer_within(Whole::of(request), &peer, room));
                 Ok::<_, std::convert::Infallible>(answering.await)
             }
         })
     });
-    let admin = operators.map(|listener| {
-        let router = admin::router(Arc::clone(&admin_state));
-        listener.run(&operators_bounds, move |_peer, _room| {
-            let service = TowerToHyperService::new(router.clone());
-            service_fn(move |request: http::Request<Incoming>| service.call(Whole::of(request)))
+    let router = admin::router(Arc::clone(&admin_state));
+    let admin = operators.run(&operators_bounds, operators_opening, move |peer, _room| {
+        let certified = peer.secured.is_some_and(|secured| secured.has_client_certificate());
+        let service = TowerToHyperService::new(router.clone());
+        service_fn(move |mut request: http::Request<Incoming>| {
+            if certified {
+                request.extensions_mut().insert(admin::ClientCertificate);
+            }
+            service.call(Whole::of(request))
         })
     });
-    tracing::info!(listen = %clients.address(), admin = ?admin.as_ref().map(Running::address), "listening");
+    tracing::info!(
+        listen = ?clients.plain_address(),
+        tls = ?clients.tls_address(),
+        admin = ?admin.plain_address(),
+        admin_tls = ?admin.tls_address(),
+        "listening"
+    );
     let tunnels = parts.cache.ends_tunnels();
     Ok(Gateway {
         cache: parts.cache,
@@ -104,25 +124,74 @@ pub async fn start(config: GatewayConfig) -> Result<Gateway, StartError> {
     })
 }
 
+/// Binds the listeners of clients, and those of operators.
+async fn bind(
+    config: &GatewayConfig,
+    [clients, operators]: &[Option<Arc<Certificates>>; 2],
+) -> Result<(Listeners, Listeners), StartError> {
+    let tls = |settings: &Option<TlsConfig>, certificates: &Option<Arc<Certificates>>, setting| {
+        let (settings, certificates) = settings.as_ref().zip(certificates.as_ref())?;
+        Some(((settings.listen, setting), Arc::clone(certificates)))
+    };
+    let plain = config.plain_clients().map(|address| (address, "gateway.listen or --listen"));
+    let clients = Listeners::bind(plain, tls(&config.gateway.tls, clients, "gateway.tls.listen")).await?;
+    let plain = config.plain_operators().map(|address| (address, "admin.listen or --admin"));
+    let operators = Listeners::bind(plain, tls(&config.admin.tls, operators, "admin.tls.listen")).await?;
+    Ok((clients, operators))
+}
+
 /// Checks whether [`start`] would take these settings, and leaves nothing behind. It does not find out what only a
 /// start can: whether the ports are free, whether another process has the directory of the disk tier, what a Redis
-/// answers.
+/// answers. Returns a sentence for each thing that is odd about the files that the settings name.
 ///
 /// # Errors
 /// The error of [`start`].
-pub async fn check(config: GatewayConfig) -> Result<(), StartError> {
-    ready::ready(config).await.map(drop)
+pub async fn check(config: GatewayConfig) -> Result<Vec<String>, StartError> {
+    ready::ready(config).await.map(|ready| ready.notes())
 }
 
 impl Gateway {
-    /// The address that clients are listened for at.
-    pub const fn listen_addr(&self) -> SocketAddr {
-        self.clients.address()
+    /// The address that clients are listened for at: without TLS or, where there is only TLS, with it.
+    ///
+    /// # Panics
+    /// Never: there is one or the other.
+    pub fn listen_addr(&self) -> SocketAddr {
+        self.clients.plain_address().or_else(|| self.clients.tls_address()).expect("clients are listened for")
     }
 
-    /// The address of the admin listener; none where that is off.
+    /// The address that clients are listened for at with TLS, if there is one.
+    pub fn tls_addr(&self) -> Option<SocketAddr> {
+        self.clients.tls_address()
+    }
+
+    /// The address of the admin listener without TLS; none where that is off.
     pub fn admin_addr(&self) -> Option<SocketAddr> {
-        self.admin.as_ref().map(Running::address)
+        self.admin.plain_address()
+    }
+
+    /// The address of the admin listener with TLS, if there is one.
+    pub fn admin_tls_addr(&self) -> Option<SocketAddr> {
+        self.admin.tls_address()
+    }
+
+    /// Reads the certificates, keys and authorities of these settings and serves them from the next handshake on:
+    /// those of all listeners or, where one file can't be used, none of them. Connections that are open stay as they
+    /// are. Listeners and their addresses are those of the start.
+    ///
+    /// # Errors
+    /// For the first file that can't be used; then nothing has changed.
+    pub fn reload_certificates(&self, config: &GatewayConfig) -> Result<Vec<CertificateChanges>, ConfigError> {
+        let settings = |section: &str| match section {
+            GATEWAY_TLS => config.gateway.tls.as_ref(),
+            ADMIN_TLS => config.admin.tls.as_ref(),
+            _ => None,
+        };
+        let served = [self.clients.certificates(), self.admin.certificates()].into_iter().flatten();
+        let configured = served.filter_map(|served| Some((served, settings(served.section())?)));
+        let read = configured.map(|(served, settings)| Ok((served, served.read(settings)?)));
+        let read: Vec<_> = read.collect::<Result<_, ConfigError>>().map_err(|error| error.placed(&config.source))?;
+        let now = self.cache.clock().now();
+        Ok(read.into_iter().map(|(served, table)| served.replace(table, now)).collect())
     }
 
     /// The cache behind the listeners.
@@ -140,9 +209,7 @@ impl Gateway {
         if tokio::time::timeout(grace, self.cache.drain()).await.is_err() {
             tracing::warn!("stopped before everything that was fetched could be stored");
         }
-        if let Some(admin) = self.admin {
-            admin.stop(Duration::from_secs(1)).await;
-        }
+        self.admin.stop(Duration::from_secs(1)).await;
         drained
     }
 }

@@ -31,8 +31,8 @@ pub(super) fn run(args: ConfigArgs) -> Result<(), Failure> {
 async fn check(file: PathBuf, settings: SettingsArgs) -> Result<(), Failure> {
     let config = settings.into_config(Some(&file))?;
     let (notes, tenants) = (config.notes(), config.tenants.len());
-    crate::check(config).await.map_err(super::serve::failure)?;
-    for note in notes.into_iter().chain(unread_variables()) {
+    let of_files = crate::check(config).await.map_err(super::serve::failure)?;
+    for note in notes.into_iter().chain(of_files).chain(unread_variables()) {
         super::tell(format_args!("note: {note}"));
     }
     say(format_args!("{} is fine: {tenants} tenants", file.display()))?;

@@ -1,6 +1,7 @@
 //! `sandbar serve`: the gateway in front of an origin.
 
 use std::io::IsTerminal;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -10,8 +11,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use super::settings::{SettingsArgs, unread_variables};
 use super::{Failure, tell};
-use crate::StartError;
 use crate::config::{LogConfig, LogFormat};
+use crate::{Gateway, StartError};
 
 /// Arguments of `sandbar serve`. They take precedence over the file.
 #[derive(Debug, Args)]
@@ -33,10 +34,7 @@ pub(super) async fn run(args: ServeArgs) -> Result<(), Failure> {
     // Signals are listened for before the start, so that none is lost that comes meanwhile.
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let gateway = crate::start(config).await.map_err(failure)?;
-    tell(format_args!("Listening at http://{}.", gateway.listen_addr()));
-    if let Some(admin) = gateway.admin_addr() {
-        tell(format_args!("Dashboard and admin API at http://{admin}."));
-    }
+    tell_addresses(&gateway);
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -52,6 +50,21 @@ pub(super) async fn run(args: ServeArgs) -> Result<(), Failure> {
         _ = interrupt.recv() => {}
     }
     Ok(())
+}
+
+fn tell_addresses(gateway: &Gateway) {
+    let listening = |scheme: &str, address: SocketAddr| tell(format_args!("Listening at {scheme}://{address}."));
+    if gateway.tls_addr() != Some(gateway.listen_addr()) {
+        listening("http", gateway.listen_addr());
+    }
+    if let Some(address) = gateway.tls_addr() {
+        listening("https", address);
+    }
+    for (scheme, address) in [("http", gateway.admin_addr()), ("https", gateway.admin_tls_addr())] {
+        if let Some(address) = address {
+            tell(format_args!("Dashboard and admin API at {scheme}://{address}."));
+        }
+    }
 }
 
 pub(super) fn failure(error: StartError) -> Failure {

@@ -19,6 +19,14 @@ use super::super::*;
 fn everything(second: bool, token_file: &std::path::Path) -> GatewayConfig {
     let mut config = GatewayConfig::default();
     config.gateway.trusted_proxies = ["10.0.0.0/8".parse().expect("a network")].into_iter().collect();
+    config.gateway.proxy_protocol_from = ["10.0.0.0/8".parse().expect("a network")].into_iter().collect();
+    let tls = |port: u16| TlsConfig {
+        listen: ([127, 0, 0, 1], port).into(),
+        only: second,
+        client_ca_file: Some("ca.pem".into()),
+        certificates: vec![CertificateFiles { cert_file: "own.pem".into(), key_file: "own.key".into() }],
+    };
+    (config.gateway.tls, config.admin.tls) = (Some(tls(8443)), Some(tls(8444)));
     config.admin.token = (!second).then(|| Secret::new("sesame"));
     config.admin.token_file = second.then(|| token_file.to_owned());
     config.memory.total = Some(Size::of(1 << 30));
@@ -29,6 +37,8 @@ fn everything(second: bool, token_file: &std::path::Path) -> GatewayConfig {
     config.fleet.node = Some("edge-1".into());
     let mut origin = OriginConfig::new("http://127.0.0.1:3000".parse().expect("a URL"));
     origin.tls_ca_file = Some("ca.pem".into());
+    origin.tls_cert_file = Some("own.pem".into());
+    origin.tls_key_file = Some("own.key".into());
     let class = ClassConfig {
         name: "images".into(),
         path: "/img/**".into(),
@@ -96,6 +106,14 @@ const TAKEN: &[(&str, &[&str], &str)] = &[
     ("data_dir", ANY_TEXT, "a directory may have any name"),
     ("l2.disk.path", ANY_TEXT, "a directory may have any name"),
     ("l2.redis.ca_file", ANY_TEXT, "whether it can be read is seen when it is"),
+    ("gateway.tls.client_ca_file", ANY_TEXT, "whether it can be read is seen when it is"),
+    ("gateway.tls.certificate.cert_file", ANY_TEXT, "whether it can be read is seen when it is"),
+    ("gateway.tls.certificate.key_file", ANY_TEXT, "whether it can be read is seen when it is"),
+    ("admin.tls.client_ca_file", ANY_TEXT, "whether it can be read is seen when it is"),
+    ("admin.tls.certificate.cert_file", ANY_TEXT, "whether it can be read is seen when it is"),
+    ("admin.tls.certificate.key_file", ANY_TEXT, "whether it can be read is seen when it is"),
+    ("tenant.origin.tls_cert_file", ANY, "whether it can be read is seen when it is"),
+    ("tenant.origin.tls_key_file", ANY, "whether it can be read is seen when it is"),
     ("tenant.origin.tls_ca_file", ANY, "whether it can be read is seen when it is"),
     ("tenant.policy.eviction.stock", ANY, "whether there is one is seen when it is bound"),
     ("tenant.policy.freshness.file", ANY, "whether it can be read is seen when it is bound"),
