@@ -100,9 +100,13 @@ where
 }
 
 fn why(error: &io::Error) -> Failed {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
     use rustls::{Error, InvalidMessage};
     let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
-        return Failed::Closed;
+        // Beside the errors of TLS there are those of the connection, and a message that is too long to be kept.
+        let kind = error.kind();
+        let is_end = matches!(kind, UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe);
+        return if is_end { Failed::Closed } else { Failed::Broken };
     };
     match tls {
         Error::InvalidMessage(InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion) => {
