@@ -103,7 +103,7 @@ impl TestGateway {
     }
 
     /// The gateway's address for clients.
-    pub const fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         self.gateway.listen_addr()
     }
 

@@ -1,7 +1,7 @@
 //! The harness of the tests that need more than one module: an origin that does what a test says ([`origin`],
 //! [`versions`]), clients ([`client`], [`balancer`], [`crowd`]), a gateway in this process ([`gateway`]) and nodes in
 //! processes of their own ([`nodes`]), a Redis ([`redis_server`], [`redis_cluster`], [`redis_sentinel`],
-//! [`redis_tls`]), what is stored in tiers ([`entries`]) and purged ([`scope`]), a network that fails
+//! [`redis_tls`]), TLS as clients speak it ([`tls`]), what is stored in tiers ([`entries`]) and purged ([`scope`]), a network that fails
 //! ([`fault_proxy`]), traffic, recorded ([`traces`], [`truth`]) and made by code ([`workloads`]), means over seeds
 //! ([`draws`]), histories of what clients saw, with a checker ([`history`]), and visitors whose answers may differ,
 //! with a check of each answer ([`visitors`]).
@@ -25,6 +25,7 @@ pub mod redis_sentinel;
 pub mod redis_server;
 pub mod redis_tls;
 pub mod scope;
+pub mod tls;
 pub mod traces;
 pub mod truth;
 pub mod versions;

@@ -31,6 +31,7 @@ mod policies;
 mod purge;
 mod record;
 mod reload;
+mod site;
 mod stats;
 mod tenants;
 mod upload;
@@ -54,6 +55,7 @@ use self::error::Refused;
 use super::access::Switch;
 use super::config::{GatewayConfig, Scheme, Secret};
 use super::metrics::{Form, Metrics};
+use super::opening::Openings;
 use super::reload::Reloads;
 
 /// The dashboard: one HTML page with its style and script inside.
@@ -65,7 +67,8 @@ const OPENAPI: &str = include_str!("admin/openapi.json");
 /// The state that all routes of the admin API have in common.
 pub(super) struct Admin {
     cache: Cache,
-    scheme: Scheme,
+    /// The schemes that clients come under, at least one.
+    schemes: Vec<Scheme>,
     /// Swapped by a reload.
     token: ArcSwapOption<Secret>,
     metrics: Metrics,
@@ -76,7 +79,12 @@ pub(super) struct Admin {
     started: Duration,
     /// Not owned: what follows a reload owns this.
     reloads: Weak<Reloads>,
+    openings: Openings,
 }
+
+/// An extension of requests whose client has shown a certificate of an authority that the settings name.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ClientCertificate;
 
 impl Admin {
     pub(super) fn new(
@@ -84,10 +92,11 @@ impl Admin {
         config: &GatewayConfig,
         token: Option<Secret>,
         access: Arc<Switch>,
+        openings: Openings,
         reloads: &Arc<Reloads>,
     ) -> Arc<Self> {
         let admin = Arc::new(Self {
-            scheme: config.gateway.scheme,
+            schemes: config.schemes(),
             token: ArcSwapOption::new(token.map(Arc::new)),
             metrics: Metrics::new(config.admin.metrics_tenants_max.as_usize()),
             access,
@@ -96,6 +105,7 @@ impl Admin {
             started: cache.clock().monotonic(),
             cache,
             reloads: Arc::downgrade(reloads),
+            openings,
         });
         let following = Arc::clone(&admin);
         reloads.follow(move |config| {
@@ -183,7 +193,7 @@ async fn ready(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
 async fn exposition(State(admin): State<Arc<Admin>>, fields: HeaderMap) -> Result<impl IntoResponse, Refused> {
     let form = Form::wanted(&fields);
     let access = admin.access.present();
-    let text = admin.metrics.text(&admin.cache, access.as_deref(), form).map_err(|error| {
+    let text = admin.metrics.text(&admin.cache, access.as_deref(), &admin.openings, form).map_err(|error| {
         Refused::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the metrics can't be written: {error}"))
     })?;
     Ok(([(header::CONTENT_TYPE, form.content_type()), (header::VARY, "accept")], text))

@@ -2,10 +2,12 @@
 //! section; here they are put together, read from text, and checked against each other.
 
 mod access;
+mod address;
 mod engine;
 mod error;
 mod fleet;
 mod l2;
+mod listeners;
 mod log;
 mod memory;
 mod notes;
@@ -14,6 +16,7 @@ mod sections;
 mod source;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod validate;
 
 use std::path::{Path, PathBuf};
@@ -24,6 +27,7 @@ use sandbar::origin::http::{OriginConfig, OriginUrl};
 use sandbar::tenant::config::TenantConfig;
 
 pub use self::access::{AccessFormat, AccessLogConfig};
+pub(crate) use self::address::parse_address;
 pub use self::engine::PolicyConfig;
 pub use self::error::ConfigError;
 pub use self::fleet::FleetSettings;
@@ -31,9 +35,10 @@ pub use self::l2::{DiskSettings, L2Choice, L2Config, L2Kind, RedisSettings};
 pub use self::log::LogFilter;
 pub use self::memory::MemorySettings;
 pub use self::secret::Secret;
-pub(crate) use self::sections::parse_address;
 pub use self::sections::{AdminConfig, L1Config, LimitsConfig, ListenConfig, LogConfig, LogFormat, Scheme};
 pub use self::source::Source;
+pub(crate) use self::tls::{ADMIN_TLS, GATEWAY_TLS};
+pub use self::tls::{CertificateFiles, TlsConfig};
 pub(crate) use self::validate::origin_of;
 
 /// The commented default settings, as `sandbar config` prints them.

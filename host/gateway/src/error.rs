@@ -50,6 +50,12 @@ pub enum StartError {
         /// The setting and the flag that choose the address.
         setting: &'static str,
     },
+    /// TLS can't be spoken at all.
+    #[error("TLS can't be spoken: {reason}; look whether the operating system gives random bytes")]
+    Tls {
+        /// What failed.
+        reason: String,
+    },
     /// The bound of the memory is too low for what is set aside at the start.
     #[error("memory.total = {} leaves no room for operators and tables; raise it", bytesize::ByteSize(*total_bytes))]
     NoRoom {

@@ -19,12 +19,13 @@ use sandbar_http::semantics::request::{Ambiguous, check_framing};
 use super::access::{Answered, Logged, Switch};
 use super::config::GatewayConfig;
 use super::first_chunk::{NoFirstChunk, begun};
-use super::listen::Peer;
+use super::opening::Peer;
 use super::room::{RequestCharge, Sending};
 
 /// Answers the requests of clients.
 pub(super) struct Front {
     pub(super) cache: Cache,
+    /// The scheme of what comes without TLS.
     pub(super) scheme: Scheme,
     /// Where each request is told, if it is.
     pub(super) access: Arc<Switch>,
@@ -57,7 +58,7 @@ impl Front {
     pub(super) async fn answer_within(
         &self,
         request: Request<Whole>,
-        peer: Peer,
+        peer: &Peer,
         room: Option<RequestCharge>,
     ) -> Response<Sending<Logged<Body>>> {
         let settings = self.settings.load_full();
@@ -67,7 +68,8 @@ impl Front {
         let (response, answered, room) = match room {
             None => (no_room(), Answered::refused(NotStored::NoRoom.as_str()), None),
             Some(mut room) => {
-                let (response, answered) = self.answer(request, client, &settings, told.is_some()).await;
+                let asked = (request, peer, client);
+                let (response, answered) = self.answer(asked, &settings, told.is_some()).await;
                 match room.covers_head(response.headers()) {
                     true => (response, answered, Some(room)),
                     false => (no_room(), Answered::refused(NotStored::NoRoom.as_str()), Some(room)),
@@ -85,13 +87,12 @@ impl Front {
     /// Answers a request: from the cache, or with the reason why it is refused.
     async fn answer(
         &self,
-        mut request: Request<Whole>,
-        client: Client,
+        (mut request, peer, client): (Request<Whole>, &Peer, Client),
         settings: &FrontSettings,
         is_told: bool,
     ) -> (Response<Body>, Answered) {
         request.extensions_mut().insert(client);
-        match self.route(request, settings).await {
+        match self.route(request, peer, settings).await {
             Ok((tenant, request)) => {
                 let told = is_told.then(|| {
                     let class = tenant.settings.classes.of(&key::sent_target(request.uri()));
@@ -107,11 +108,12 @@ impl Front {
         }
     }
 
-    /// Finds the tenant of a request, and makes the request's URI absolute, with the scheme that clients use: no client
-    /// can choose another key for the same target.
+    /// Finds the tenant of a request, and makes the request's URI absolute, with the scheme that the connection has: no
+    /// client can choose another key for the same target.
     async fn route(
         &self,
         request: Request<Whole>,
+        peer: &Peer,
         settings: &FrontSettings,
     ) -> Result<(Arc<Tenant>, Request<Body>), Refusal> {
         if request.method() == Method::CONNECT {
@@ -133,9 +135,16 @@ impl Front {
         if head.uri.scheme().is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
             return Err(no_url());
         }
-        self.name_host(&mut head, &settings.default_host);
-        let site = Site::under(self.scheme.as_str(), &head.uri, &head.headers).map_err(unclear)?;
+        let is_unnamed = self.name_host(&mut head, &settings.default_host);
+        let scheme = if peer.secured.is_some() { "https" } else { self.scheme.as_str() };
+        let site = Site::under(scheme, &head.uri, &head.headers).map_err(unclear)?;
         let host = site.authority();
+        if !is_unnamed && peer.secured.as_ref().is_some_and(|secured| !secured.is_for(host)) {
+            // RFC 9113 section 9.1.1: a client may use a connection for other hosts than it was made for, and 421 tells
+            // it to open another one.
+            let text = format!("the certificate of this connection is not for the host {host:?}; open another one");
+            return Err(Refusal::new(StatusCode::MISDIRECTED_REQUEST, "misdirected", text));
+        }
         let Some(tenant) = self.cache.tenant_at(host) else {
             // RFC 9110 section 15.5.20: this server can't answer for that authority.
             let text = format!("no tenant of this gateway answers for the host {host:?}");
@@ -149,13 +158,16 @@ impl Front {
     }
 
     /// Gives an HTTP/1.0 request without `Host` the default host, a name that no tenant has: the tenant of all other
-    /// hosts (`*`) answers it, if there is one. From HTTP/1.1 on `Host` is required (RFC 9112 section 3.2).
-    fn name_host(&self, head: &mut http::request::Parts, default_host: &str) {
+    /// hosts (`*`) answers it, if there is one. From HTTP/1.1 on `Host` is required (RFC 9112 section 3.2). True where it
+    /// is such a request.
+    fn name_host(&self, head: &mut http::request::Parts, default_host: &str) -> bool {
         let is_named = head.uri.authority().is_some() || head.headers.contains_key(header::HOST);
-        if head.version <= Version::HTTP_10 && !is_named && self.cache.tenant_at(default_host).is_some() {
+        let takes_default = head.version <= Version::HTTP_10 && !is_named;
+        if takes_default && self.cache.tenant_at(default_host).is_some() {
             let host = HeaderValue::from_str(default_host);
             head.headers.extend(host.ok().map(|host| (header::HOST, host)));
         }
+        takes_default
     }
 }
 

@@ -21,6 +21,7 @@ use self::family::Family;
 pub(super) use self::format::Form;
 use self::others::Others;
 use crate::access::AccessLog;
+use crate::opening::Openings;
 
 /// What is kept from one reading of the metrics to the next.
 pub(super) struct Metrics {
@@ -37,10 +38,17 @@ impl Metrics {
     ///
     /// # Errors
     /// When it can't be written.
-    pub(super) fn text(&self, cache: &Cache, access: Option<&AccessLog>, form: Form) -> Result<String, fmt::Error> {
+    pub(super) fn text(
+        &self,
+        cache: &Cache,
+        access: Option<&AccessLog>,
+        openings: &Openings,
+        form: Form,
+    ) -> Result<String, fmt::Error> {
         let tenants: Vec<_> = cache.tenants().all().iter().map(|tenant| tenant.report()).collect();
         let mut own = tenants::families(&tenants, &mut self.others.lock());
         own.extend(node::families(cache, &tenants, access));
+        own.extend(node::of_openings(openings));
         let mut registry = Registry::default();
         registry.sub_registry_with_prefix("sandbar").register_collector(Box::new(Families(own)));
         registry.register_collector(Box::new(Families(process::families())));

@@ -19,6 +19,7 @@ use sandbar_policy::{Binding, Engine, EngineConfig, OpenError, Role, TenantPolic
 use super::StartError;
 use super::config::{ConfigError, GatewayConfig, L2Kind, Secret};
 use super::room::Rooms;
+use super::tls::Served;
 use crate::config::origin_of;
 use crate::tenants::Tenants;
 
@@ -37,11 +38,20 @@ pub(super) struct Ready {
     pub(super) limits: CacheLimits,
     /// The charge for those tables.
     pub(super) tables: Reserved,
+    /// The certificates that clients and operators are shown.
+    pub(super) served: Served,
     /// The memory set aside for operators' connections, and how many of them it has room for.
     pub(super) operators: (Rooms, u32),
     pub(super) engine: Arc<Engine>,
     /// One per tenant, in the order of the settings.
     pub(super) tenants: Vec<ReadyTenant>,
+}
+
+impl Ready {
+    /// A sentence for each thing that is odd about the files that the settings name.
+    pub(super) fn notes(&self) -> Vec<String> {
+        self.served.notes(self.clock.now())
+    }
 }
 
 /// The checked policies and origin of a tenant.
@@ -63,10 +73,12 @@ pub(super) async fn ready(file: GatewayConfig) -> Result<Ready, StartError> {
     let token = config.admin_token()?;
     directories(&config).map_err(wrong)?;
     redis(&config).map_err(wrong)?;
+    let served = Served::open(&config)?;
     let budget = MemoryBudget::new(config.memory_total_bytes()?);
     let no_room = || StartError::NoRoom { total_bytes: budget.total_bytes() };
     let (limits, tables) = CacheLimits::within(&budget).ok_or_else(no_room)?;
-    let operators = Rooms::kept(&budget, config.limits.head_max.bytes()).ok_or_else(no_room)?;
+    let operators =
+        Rooms::kept(&budget, config.limits.head_max.bytes(), served.operators.is_some()).ok_or_else(no_room)?;
     let engine = Engine::within(&EngineConfig::from(&config.policy), Arc::clone(&budget))?;
     let mut tenants = Vec::with_capacity(config.tenants.len());
     for (index, tenant) in config.tenants.iter().enumerate() {
@@ -76,7 +88,7 @@ pub(super) async fn ready(file: GatewayConfig) -> Result<Ready, StartError> {
         let policies = blocking(move || policies(index, &tenant, &engine, &kept, &clock)).await.map_err(wrong)?;
         tenants.push(ReadyTenant { policies, origin });
     }
-    Ok(Ready { file, known, token, clock, budget, limits, tables, operators, engine, tenants, config })
+    Ok(Ready { file, known, token, clock, budget, limits, tables, served, operators, engine, tenants, config })
 }
 
 /// Checks that the directories that are written to exist or can be made.

@@ -17,6 +17,7 @@ use sandbar_policy::Engine;
 pub use self::report::{ReloadError, Reloaded};
 use crate::config::GatewayConfig;
 use crate::tenants::Tenants;
+use crate::tls::Served;
 
 /// Reads the settings again from where they came from: the file, with what takes precedence over it.
 ///
@@ -32,6 +33,7 @@ pub(super) struct Reloads {
     cache: Cache,
     engine: Arc<Engine>,
     clock: Arc<dyn Clock>,
+    served: Served,
     read: Option<Arc<ReadSettings>>,
     /// Held while a change is checked and applied.
     state: tokio::sync::Mutex<State>,
@@ -55,12 +57,13 @@ impl Reloads {
         file: GatewayConfig,
         present: GatewayConfig,
         tenants: Tenants,
+        served: Served,
         read: Option<Arc<ReadSettings>>,
     ) -> Arc<Self> {
         let clock = Arc::clone(cache.clock());
         let state = tokio::sync::Mutex::new(State { file, tenants });
         let present = ArcSwap::from_pointee(present);
-        Arc::new(Self { cache, engine, clock, read, state, present, followers: Mutex::default() })
+        Arc::new(Self { cache, engine, clock, served, read, state, present, followers: Mutex::default() })
     }
 
     /// Has `follower` called with the settings after each change of them.
@@ -73,7 +76,7 @@ impl Reloads {
         self.present.load_full()
     }
 
-    /// Reads the settings again and applies what differs: all of it, or nothing.
+    /// Reads the settings again, and the certificates that they name, and applies what differs: all of it, or nothing.
     ///
     /// # Errors
     /// When they can't be read, are wrong, or can't be applied; nothing has changed then.

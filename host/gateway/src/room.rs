@@ -22,6 +22,10 @@ use sandbar_base::memory_budget::{MemoryBudget, Reserved, Use, sent};
 /// Charge for a connection of either protocol with one request on it, in bytes.
 pub(super) const CONNECTION_BYTES: u64 = 48 << 10;
 
+/// What TLS adds to the charge for a connection, in bytes: a message of the handshake as long as one may be, or records
+/// that are being received and such as wait to be sent.
+pub(super) const TLS_BYTES: u64 = 64 << 10;
+
 /// Charge for an HTTP/2 stream, from its request to the last byte of its response, in bytes.
 pub(super) const STREAM_BYTES: u64 = 8 << 10;
 
@@ -68,11 +72,12 @@ impl Rooms {
 
     /// Rooms in a part of the account that nobody else uses, for up to [`KEPT_CONNECTIONS_MAX`] connections with
     /// [`KEPT_STREAMS`] streams each: an operator is let in however full the node is. Also returns the number of
-    /// connections. None where there is no room for one.
-    pub(super) fn kept(budget: &Arc<MemoryBudget>, head_bytes_max: u64) -> Option<(Self, u32)> {
+    /// connections; each may be over TLS where `over_tls` says that some are. None where there is no room for one.
+    pub(super) fn kept(budget: &Arc<MemoryBudget>, head_bytes_max: u64, over_tls: bool) -> Option<(Self, u32)> {
         let read_bytes_max = READ_BYTES_MAX.max(head_bytes_max);
         let connection_bytes = CONNECTION_BYTES + u64::from(KEPT_STREAMS) * STREAM_BYTES;
-        let with_reads_bytes = connection_bytes + 2 * read_bytes_max;
+        let tls_bytes = if over_tls { TLS_BYTES } else { 0 };
+        let with_reads_bytes = connection_bytes + tls_bytes + 2 * read_bytes_max;
         let share_bytes = budget.total_bytes() / KEPT_DIVISOR;
         let connections = (share_bytes / with_reads_bytes).clamp(1, KEPT_CONNECTIONS_MAX.into());
         let kept = budget.reserve(Use::Connections, connections * with_reads_bytes)?;
@@ -81,12 +86,13 @@ impl Rooms {
         Some((rooms, u32::try_from(connections).unwrap_or(1)))
     }
 
-    /// Charges a connection; none where there is no room.
-    pub(super) fn connection(&self) -> Option<Arc<ConnectionCharge>> {
-        let room = self.budget.reserve(Use::Connections, self.connection_bytes)?;
+    /// Charges a connection, over TLS or without it; none where there is no room.
+    pub(super) fn connection(&self, over_tls: bool) -> Option<Arc<ConnectionCharge>> {
+        let base_bytes = self.connection_bytes + if over_tls { TLS_BYTES } else { 0 };
+        let room = self.budget.reserve(Use::Connections, base_bytes)?;
         Some(Arc::new(ConnectionCharge {
             budget: Arc::clone(&self.budget),
-            base_bytes: self.connection_bytes,
+            base_bytes,
             read_bytes_max: self.read_bytes_max,
             read: Mutex::new(Read { room, requests: 0, bytes: 0 }),
             requests: AtomicU64::new(0),
@@ -246,29 +252,42 @@ mod tests {
     fn a_connection_that_finds_no_room_is_not_accepted() {
         let budget = MemoryBudget::new(2 * CONNECTION_BYTES);
         let rooms = Rooms::shared(&budget, 0);
-        let (first, _second) = (rooms.connection(), rooms.connection());
-        assert!(first.is_some() && rooms.connection().is_none());
+        let (first, _second) = (rooms.connection(false), rooms.connection(false));
+        assert!(first.is_some() && rooms.connection(false).is_none());
         drop(first);
-        assert!(rooms.connection().is_some());
+        assert!(rooms.connection(false).is_some());
     }
 
     #[test]
     fn operators_have_room_of_their_own() {
         let budget = MemoryBudget::new(32 << 20);
-        let (rooms, connections) = Rooms::kept(&budget, 0).expect("there is room");
+        let (rooms, connections) = Rooms::kept(&budget, 0, false).expect("there is room");
         assert_eq!(connections, 4, "a thirty-second of it");
         let left = budget.total_bytes() - budget.stats().used_bytes;
         let _others = budget.reserve(Use::Streams, left).expect("there is as much left");
-        let accepted: Vec<_> = (0..connections).filter_map(|_| rooms.connection()).collect();
+        let accepted: Vec<_> = (0..connections).filter_map(|_| rooms.connection(false)).collect();
         assert_eq!(accepted.len(), 4);
         assert!(accepted.iter().all(|one| (0..100).all(|_| one.covers_read(READ_BYTES))), "each can be sent something");
-        assert!(Rooms::kept(&budget, 0).is_none());
+        assert!(Rooms::kept(&budget, 0, false).is_none());
+    }
+
+    #[test]
+    fn a_connection_over_tls_is_charged_for_it() {
+        let budget = MemoryBudget::new(32 << 20);
+        let (rooms, connections) = Rooms::kept(&budget, 0, true).expect("there is room");
+        let accepted: Vec<_> = (0..connections).filter_map(|_| rooms.connection(true)).collect();
+        assert!(accepted.len() == connections as usize && connections == 3, "{connections}");
+        assert!(accepted.iter().all(|one| (0..100).all(|_| one.covers_read(READ_BYTES))), "each can be sent something");
+        let others = Rooms::shared(&budget, 0);
+        let before = budget.stats().used_bytes;
+        let _one = others.connection(true).expect("room");
+        assert_eq!(budget.stats().used_bytes - before, CONNECTION_BYTES + TLS_BYTES);
     }
 
     #[test]
     fn a_stream_is_charged_until_its_response_is_written() {
         let budget = MemoryBudget::new(CONNECTION_BYTES + 2 * STREAM_BYTES);
-        let connection = Rooms::shared(&budget, 0).connection().expect("room");
+        let connection = Rooms::shared(&budget, 0).connection(false).expect("room");
         let mut open: Vec<_> = (0..2).filter_map(|_| connection.request(&request(Version::HTTP_2, 0))).collect();
         assert_eq!((open.len(), budget.stats().used_bytes), (2, CONNECTION_BYTES + 2 * STREAM_BYTES));
         assert!(connection.request(&request(Version::HTTP_2, 0)).is_none());
@@ -297,7 +316,7 @@ mod tests {
     #[test]
     fn heads_are_charged_by_their_size() {
         let budget = MemoryBudget::new(CONNECTION_BYTES + 3 * STREAM_BYTES);
-        let connection = Rooms::shared(&budget, 0).connection().expect("room");
+        let connection = Rooms::shared(&budget, 0).connection(false).expect("room");
         assert!(connection.request(&request(Version::HTTP_2, 3 * STREAM_BYTES as usize)).is_none());
         let mut small = connection.request(&request(Version::HTTP_2, 100)).expect("room");
         assert_eq!(budget.stats().used_bytes, CONNECTION_BYTES + STREAM_BYTES);
@@ -309,7 +328,7 @@ mod tests {
     fn what_a_client_sends_faster_than_it_is_taken_is_charged() {
         let budget = MemoryBudget::new(CONNECTION_BYTES + 2 * READ_BYTES_MAX);
         let rooms = Rooms::shared(&budget, 0);
-        let connection = rooms.connection().expect("room");
+        let connection = rooms.connection(false).expect("room");
         assert!(connection.covers_read(READ_BYTES));
         assert_eq!(budget.stats().used_bytes, CONNECTION_BYTES);
         assert!((0..100).all(|_| connection.covers_read(READ_BYTES)));
@@ -318,7 +337,7 @@ mod tests {
         drop(connection.request(&request(Version::HTTP_11, 0)));
         assert!(connection.covers_read(100));
         assert_eq!(budget.stats().used_bytes, CONNECTION_BYTES);
-        let _others = rooms.connection().expect("room");
+        let _others = rooms.connection(false).expect("room");
         assert!((0..100).any(|_| !connection.covers_read(READ_BYTES)), "there is no room for so much");
     }
 }

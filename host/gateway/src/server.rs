@@ -5,27 +5,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use hyper::body::Incoming;
-use hyper::service::{Service as _, service_fn};
-use hyper_util::service::TowerToHyperService;
-use sandbar::body::Whole;
 use sandbar::cache::Cache;
 use sandbar::memory_budget::keeper::Keeper;
-use sandbar::setting::Count;
-use sandbar_base::memory_budget::{MemoryBudget, Reserved};
+use sandbar_base::memory_budget::Reserved;
 use tokio_util::sync::DropGuard;
 
 use crate::access::Switch;
-use crate::assemble::Parts;
-use crate::config::{GatewayConfig, LimitsConfig};
+use crate::admin::Admin;
+use crate::assemble::{self, Parts};
+use crate::config::GatewayConfig;
 use crate::error::StartError;
 use crate::front::{Front, FrontSettings};
-use crate::listen::{Bounds, Listener, Running};
+use crate::listeners::RunningListeners;
+use crate::opening::Openings;
 use crate::ready::{self, Ready};
 use crate::reload::{ReadSettings, ReloadError, Reloaded, Reloads};
-use crate::room::{KEPT_STREAMS, Rooms};
+use crate::sides::{self, serve_clients, serve_operators};
 use crate::sockets::Sockets;
-use crate::{admin, assemble};
 
 /// How long the access log may take at least to be written to its end when the gateway stops.
 const LOG_GRACE_MIN: Duration = Duration::from_secs(1);
@@ -33,9 +29,9 @@ const LOG_GRACE_MIN: Duration = Duration::from_secs(1);
 /// A gateway that runs. Dropped without [`Gateway::shutdown`] it stops at once.
 pub struct Gateway {
     cache: Cache,
-    clients: Running,
-    admin: Option<Running>,
-    admin_state: Arc<admin::Admin>,
+    clients: RunningListeners,
+    admin: RunningListeners,
+    admin_state: Arc<Admin>,
     access: Arc<Switch>,
     reloads: Arc<Reloads>,
     /// Ends all tunnels when it is dropped: none of them would end by itself.
@@ -69,18 +65,14 @@ pub async fn start_on(
     let read = read.map(|read| sockets.settled(&config, read));
     let mut ready = ready::ready(config).await?;
     let (config, file, token) = (ready.config.clone(), ready.file.clone(), ready.token.take());
-    for note in config.notes() {
+    for note in config.notes().into_iter().chain(ready.notes()) {
         tracing::warn!("{note}");
     }
-    let clients = Listener::open(sockets.gateway, config.gateway.listen, "gateway.listen or --listen").await?;
-    let operators = match config.admin.enabled {
-        true => Some(Listener::open(sockets.admin, config.admin.listen, "admin.listen or --admin").await?),
-        false => None,
-    };
-    let (rooms, budget) = (ready.operators.clone(), Arc::clone(&ready.budget));
+    let (clients, operators) = sides::open(sockets, &config, &ready.served).await?;
+    let (rooms, budget, served) = (ready.operators.clone(), Arc::clone(&ready.budget), ready.served.clone());
     let access = access_log(&config, &ready)?;
     let Parts { cache, known, engine, keeper, tables } = assemble::assemble(ready).await?;
-    let reloads = Reloads::new(cache.clone(), engine, file, config.clone(), known, read);
+    let reloads = Reloads::new(cache.clone(), engine, file, config.clone(), known, served, read);
     let turned = Arc::clone(&access);
     reloads.follow(move |config| turned.turn(&config.log.access));
     let front = Arc::new(Front {
@@ -89,68 +81,14 @@ pub async fn start_on(
         access: Arc::clone(&access),
         settings: ArcSwap::from_pointee(FrontSettings::from(&config)),
     });
-    let clients = serve_clients(clients, &front, &config, &budget, &reloads);
-    let admin_state = admin::Admin::new(cache.clone(), &config, token, Arc::clone(&access), &reloads);
-    let admin = operators.map(|listener| serve_operators(listener, &admin_state, &config, rooms, &reloads));
-    tracing::info!(listen = %clients.address(), admin = ?admin.as_ref().map(Running::address), "listening");
+    let openings = Openings::default();
+    let clients = serve_clients(clients, &front, &openings.clients, &config, &budget, &reloads);
+    let admin_state = Admin::new(cache.clone(), &config, token, Arc::clone(&access), openings.clone(), &reloads);
+    let admin = serve_operators(operators, &admin_state, &openings.operators, &config, rooms, &reloads);
+    let (listen, tls) = (clients.plain_address(), clients.tls_address());
+    tracing::info!(?listen, ?tls, admin = ?admin.plain_address(), admin_tls = ?admin.tls_address(), "listening");
     let tunnels = cache.ends_tunnels();
     Ok(Gateway { cache, tunnels, clients, admin, admin_state, access, reloads, _keeper: keeper, _tables: tables })
-}
-
-fn serve_clients(
-    listener: Listener,
-    front: &Arc<Front>,
-    config: &GatewayConfig,
-    budget: &Arc<MemoryBudget>,
-    reloads: &Reloads,
-) -> Running {
-    let (front, following) = (Arc::clone(front), Arc::clone(front));
-    reloads.follow(move |config| following.settings.store(Arc::new(config.into())));
-    let budget = Arc::clone(budget);
-    let bounds = move |config: &GatewayConfig| {
-        let shared = Rooms::shared(&budget, config.limits.head_max.bytes());
-        Bounds::new(&config.gateway, &config.limits, shared)
-    };
-    let running = listener.run(bounds(config), move |peer, connection| {
-        let front = Arc::clone(&front);
-        service_fn(move |request: http::Request<Incoming>| {
-            let (front, room) = (Arc::clone(&front), connection.request(&request));
-            // The answering is on the heap from the first poll: the task of an HTTP/2 stream keeps its largest size for
-            // as long as its client reads, and hundreds of such tasks wait at once for their first poll.
-            async move {
-                let answering = Box::pin(front.answer_within(Whole::of(request), peer, room));
-                Ok::<_, std::convert::Infallible>(answering.await)
-            }
-        })
-    });
-    let bounded = running.bounded();
-    reloads.follow(move |config| bounded.change(bounds(config)));
-    running
-}
-
-fn serve_operators(
-    listener: Listener,
-    admin: &Arc<admin::Admin>,
-    config: &GatewayConfig,
-    (rooms, connections_max): (Rooms, u32),
-    reloads: &Reloads,
-) -> Running {
-    let router = admin::router(Arc::clone(admin));
-    let bounds = move |config: &GatewayConfig| {
-        let limits = LimitsConfig {
-            connections_max: Count::of(connections_max),
-            streams_max: Count::of(KEPT_STREAMS),
-            ..config.limits.clone()
-        };
-        Bounds::new(&config.gateway, &limits, rooms.clone())
-    };
-    let running = listener.run(bounds(config), move |_peer, _room| {
-        let service = TowerToHyperService::new(router.clone());
-        service_fn(move |request: http::Request<Incoming>| service.call(Whole::of(request)))
-    });
-    let bounded = running.bounded();
-    reloads.follow(move |config| bounded.change(bounds(config)));
-    running
 }
 
 /// The access log, as far as one is wanted.
@@ -162,23 +100,36 @@ fn access_log(config: &GatewayConfig, ready: &Ready) -> Result<Arc<Switch>, Star
 
 /// Checks whether [`start`] would take these settings, and leaves nothing behind. It does not find out what only a
 /// start can: whether the ports are free, whether another process has the directory of the disk tier, what a Redis
-/// answers.
+/// answers. Returns a sentence for each thing that is odd about the files that the settings name.
 ///
 /// # Errors
 /// The error of [`start`].
-pub async fn check(config: GatewayConfig) -> Result<(), StartError> {
-    ready::ready(config).await.map(drop)
+pub async fn check(config: GatewayConfig) -> Result<Vec<String>, StartError> {
+    ready::ready(config).await.map(|ready| ready.notes())
 }
 
 impl Gateway {
-    /// The address that clients are listened for at.
-    pub const fn listen_addr(&self) -> SocketAddr {
-        self.clients.address()
+    /// The address that clients are listened for at: without TLS or, where there is only TLS, with it.
+    ///
+    /// # Panics
+    /// Never: there is one or the other.
+    pub fn listen_addr(&self) -> SocketAddr {
+        self.clients.plain_address().or_else(|| self.clients.tls_address()).expect("clients are listened for")
     }
 
-    /// The address of the admin listener; none where that is off.
+    /// The address that clients are listened for at with TLS, if there is one.
+    pub fn tls_addr(&self) -> Option<SocketAddr> {
+        self.clients.tls_address()
+    }
+
+    /// The address of the admin listener without TLS; none where that is off.
     pub fn admin_addr(&self) -> Option<SocketAddr> {
-        self.admin.as_ref().map(Running::address)
+        self.admin.plain_address()
+    }
+
+    /// The address of the admin listener with TLS, if there is one.
+    pub fn admin_tls_addr(&self) -> Option<SocketAddr> {
+        self.admin.tls_address()
     }
 
     /// The cache behind the listeners.
@@ -186,7 +137,7 @@ impl Gateway {
         &self.cache
     }
 
-    /// Reads the settings again and applies what has changed: all of it, or nothing.
+    /// Reads the settings, and all certificates that they name, again and applies what has changed: all of it, or nothing.
     ///
     /// # Errors
     /// When they can't be read, are wrong, or can't be applied; those of before hold then.
@@ -224,9 +175,7 @@ impl Gateway {
         if tokio::time::timeout(grace, self.cache.drain()).await.is_err() {
             tracing::warn!("stopped before everything that was fetched could be stored");
         }
-        if let Some(admin) = self.admin {
-            admin.stop(Duration::from_secs(1)).await;
-        }
+        self.admin.stop(Duration::from_secs(1)).await;
         drained
     }
 }

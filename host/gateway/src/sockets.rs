@@ -9,7 +9,7 @@ use listenfd::ListenFd;
 use socket2::SockRef;
 
 use super::StartError;
-use super::config::GatewayConfig;
+use super::config::{GatewayConfig, TlsConfig};
 use super::reload::ReadSettings;
 
 /// Sockets that listen already; for what is none here, an address is bound.
@@ -17,21 +17,29 @@ use super::reload::ReadSettings;
 pub struct Sockets {
     /// For clients, instead of one at `gateway.listen`.
     pub gateway: Option<TcpListener>,
+    /// For clients over TLS, instead of one at `gateway.tls.listen`.
+    pub gateway_tls: Option<TcpListener>,
     /// For operators, instead of one at `admin.listen`.
     pub admin: Option<TcpListener>,
+    /// For operators over TLS, instead of one at `admin.tls.listen`.
+    pub admin_tls: Option<TcpListener>,
 }
 
-/// The names of the two, as `FileDescriptorName=` gives them.
-const GATEWAY: &str = "gateway";
-const ADMIN: &str = "admin";
+/// The name of a socket, as `FileDescriptorName=` gives it; the setting that it replaces; how errors call it.
+type Named = (&'static str, &'static str, &'static str);
+
+const GATEWAY: Named = ("gateway", "gateway.listen", "the socket \"gateway\" that was handed over");
+const GATEWAY_TLS: Named = ("gateway-tls", "gateway.tls.listen", "the socket \"gateway-tls\" that was handed over");
+const ADMIN: Named = ("admin", "admin.listen", "the socket \"admin\" that was handed over");
+const ADMIN_TLS: Named = ("admin-tls", "admin.tls.listen", "the socket \"admin-tls\" that was handed over");
 
 impl Sockets {
     /// Takes the sockets that systemd has handed over to this process: none, where it was started in another way. Call
     /// this before the process has a second thread: it takes `LISTEN_FDS` and `LISTEN_PID` out of the environment.
     ///
     /// # Errors
-    /// When a descriptor is no TCP socket that listens, or has none of the names `gateway` and `admin`, or one that
-    /// another has.
+    /// When a descriptor is no TCP socket that listens, or has none of the names `gateway`, `gateway-tls`, `admin`
+    /// and `admin-tls`, or one that another has.
     pub fn handed_over() -> Result<Self, StartError> {
         let mut handed = ListenFd::from_env();
         let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
@@ -45,38 +53,49 @@ impl Sockets {
     }
 
     fn add(&mut self, name: &str, taken: Result<Option<TcpListener>, String>) -> Result<(), String> {
-        let place = match name {
-            GATEWAY => &mut self.gateway,
-            ADMIN => &mut self.admin,
-            _ => {
-                return Err(format!(
-                    "there is no such listener; write FileDescriptorName={GATEWAY}, or {ADMIN}, into its .socket unit"
-                ));
-            }
+        let mut places = [
+            (GATEWAY, &mut self.gateway),
+            (GATEWAY_TLS, &mut self.gateway_tls),
+            (ADMIN, &mut self.admin),
+            (ADMIN_TLS, &mut self.admin_tls),
+        ];
+        let Some((_, place)) = places.iter_mut().find(|((known, ..), _)| *known == name) else {
+            let remedy = "write FileDescriptorName=gateway, gateway-tls, admin or admin-tls into its .socket unit";
+            return Err(format!("there is no such listener; {remedy}"));
         };
         if place.is_some() {
             return Err("there are two of that name; leave one ListenStream= in its .socket unit".to_owned());
         }
         let remedy = "write ListenStream= with an address and a port, and Accept=no, into its .socket unit";
         let socket = taken.and_then(|socket| socket.filter(listens).ok_or("it does not listen".to_owned()));
-        *place = Some(socket.map_err(|error| format!("it is no TCP socket that listens ({error}); {remedy}"))?);
+        **place = Some(socket.map_err(|error| format!("it is no TCP socket that listens ({error}); {remedy}"))?);
         Ok(())
     }
 
     /// Sets the addresses in the settings to those of the sockets, so that whatever is checked about an address (whom
     /// the admin API is open to, circles with an origin) is checked about the one that is listened at.
     pub(super) fn settle(&self, config: &mut GatewayConfig) -> Result<(), StartError> {
-        if let Some(socket) = &self.gateway {
-            config.gateway.listen = address(GATEWAY, socket)?;
-            config.source.say("gateway.listen", "the socket \"gateway\" that was handed over");
+        let GatewayConfig { gateway, admin, source, .. } = config;
+        let no_admin = (!admin.enabled).then_some("admin.enabled is false; set it to true");
+        let only = |tls: &Option<TlsConfig>, why| tls.as_ref().is_some_and(|tls| tls.only).then_some(why);
+        let no_plain = only(&gateway.tls, "gateway.tls.only is true; set it to false");
+        let no_plain_admin = no_admin.or(only(&admin.tls, "admin.tls.only is true; set it to false"));
+        let no_section = "there is no such section in the settings; add it with its certificates";
+        let (gateway_tls, admin_tls) = (gateway.tls.as_mut(), admin.tls.as_mut());
+        for ((name, setting, by), socket, listen, unused) in [
+            (GATEWAY, &self.gateway, Some(&mut gateway.listen), no_plain),
+            (GATEWAY_TLS, &self.gateway_tls, gateway_tls.map(|tls| &mut tls.listen), None),
+            (ADMIN, &self.admin, Some(&mut admin.listen), no_plain_admin),
+            (ADMIN_TLS, &self.admin_tls, admin_tls.map(|tls| &mut tls.listen), no_admin),
+        ] {
+            let Some(socket) = socket else { continue };
+            let (None, Some(listen)) = (unused, listen) else {
+                let reason = format!("{}, or disable the .socket unit", unused.unwrap_or(no_section));
+                return Err(StartError::Socket { name: name.to_owned(), reason });
+            };
+            *listen = address(name, socket)?;
+            source.say(setting, by);
         }
-        let Some(socket) = &self.admin else { return Ok(()) };
-        if !config.admin.enabled {
-            let reason = "admin.enabled is false; set it to true, or disable the .socket unit".to_owned();
-            return Err(StartError::Socket { name: ADMIN.to_owned(), reason });
-        }
-        config.admin.listen = address(ADMIN, socket)?;
-        config.source.say("admin.listen", "the socket \"admin\" that was handed over");
         Ok(())
     }
 
@@ -84,10 +103,20 @@ impl Sockets {
     pub(super) fn settled(&self, config: &GatewayConfig, read: Arc<ReadSettings>) -> Arc<ReadSettings> {
         let gateway = self.gateway.is_some().then_some(config.gateway.listen);
         let admin = self.admin.is_some().then_some(config.admin.listen);
+        let over_tls = |socket: &Option<TcpListener>, tls: &Option<TlsConfig>| {
+            tls.as_ref().filter(|_| socket.is_some()).map(|tls| tls.listen)
+        };
+        let gateway_tls = over_tls(&self.gateway_tls, &config.gateway.tls);
+        let admin_tls = over_tls(&self.admin_tls, &config.admin.tls);
         Arc::new(move || {
             let mut next = read()?;
             next.gateway.listen = gateway.unwrap_or(next.gateway.listen);
             next.admin.listen = admin.unwrap_or(next.admin.listen);
+            for (address, tls) in [(gateway_tls, &mut next.gateway.tls), (admin_tls, &mut next.admin.tls)] {
+                if let Some((address, tls)) = address.zip(tls.as_mut()) {
+                    tls.listen = address;
+                }
+            }
             Ok(next)
         })
     }
@@ -137,6 +166,25 @@ mod tests {
         assert_eq!(Some(config.admin.listen), address(&sockets.admin));
         config.admin.enabled = false;
         assert!(sockets.settle(&mut config).expect_err("refused").to_string().contains("admin.enabled is false"));
+    }
+
+    #[test]
+    fn sockets_for_tls_need_its_section() {
+        let mut sockets = Sockets::default();
+        sockets.add("gateway-tls", Ok(Some(listening()))).expect("taken");
+        let mut config = GatewayConfig::default();
+        assert!(sockets.settle(&mut config).expect_err("refused").to_string().contains("there is no such section"));
+        let section = "[gateway.tls]\nlisten = \"127.0.0.1:1\"\nonly = true";
+        let mut config = GatewayConfig::from_toml(section, "test").expect("settings");
+        sockets.settle(&mut config).expect("settled");
+        let address = sockets.gateway_tls.as_ref().map(|socket| socket.local_addr().expect("an address"));
+        assert_eq!(config.gateway.tls.as_ref().map(|tls| tls.listen), address);
+        let read: Arc<ReadSettings> =
+            Arc::new(move || Ok(GatewayConfig::from_toml(section, "test").expect("settings")));
+        let again = sockets.settled(&config, read)().expect("settings");
+        assert_eq!(again.gateway.tls, config.gateway.tls, "a reload keeps the address");
+        sockets.add("gateway", Ok(Some(listening()))).expect("taken");
+        assert!(sockets.settle(&mut config).expect_err("refused").to_string().contains("gateway.tls.only is true"));
     }
 
     #[test]

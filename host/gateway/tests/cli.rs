@@ -104,6 +104,15 @@ fn a_check_refuses_what_a_start_refuses_in_the_same_words() {
     file("no.wasm", b"this is no component");
     let tenant = "[[tenant]]\norigin = \"http://127.0.0.1:1\"\n";
     let (a_file, no_wasm, no_such) = (path("a-file"), path("no.wasm"), path("no-such"));
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let signed = rcgen::CertificateParams::new(vec!["a".to_owned()]).and_then(|params| params.self_signed(&key));
+    file("a.pem", signed.expect("a certificate").pem().as_bytes());
+    file("other.key", rcgen::KeyPair::generate().expect("a key").serialize_pem().as_bytes());
+    let (certificate, other_key) = (path("a.pem"), path("other.key"));
+    let tls = |cert: &str, key: &str| {
+        let files = format!("[[gateway.tls.certificate]]\ncert_file = {cert:?}\nkey_file = {key:?}\n");
+        format!("[gateway.tls]\nlisten = \"127.0.0.1:8443\"\n{files}{tenant}")
+    };
     let cases = [
         ("", "there is no tenant"),
         (
@@ -142,6 +151,15 @@ fn a_check_refuses_what_a_start_refuses_in_the_same_words() {
             "[[tenant]]\norigin = { url = \"http://a\", servers = [\"unix:app.sock\"] }\n",
             "\"unix:app.sock\" names no server: the path of a socket is absolute",
         ),
+        (
+            "[[tenant]]\norigin = { url = \"https://a\", tls_cert_file = \"a.pem\" }\n",
+            "tenant.origin.tls_cert_file = \"a.pem\"",
+        ),
+        (&tls(&no_such, &no_such), "gateway.tls.certificate.cert_file"),
+        (&tls(&no_such, &no_such), "it can't be read: No such file"),
+        (&tls(&a_file, &no_such), "there is no certificate in it; name a file with the certificate in PEM form"),
+        (&tls(&certificate, &a_file), "gateway.tls.certificate.key_file"),
+        (&tls(&certificate, &other_key), "it is not the key of the certificate in"),
         ("[[tenant]]\norigin = \"http://127.0.0.1:8080\"\n", "requests would go round in circles"),
         ("[[tenant]]\norigin = \"https://\"\n", "is not the URL of an origin"),
         ("[[tenant]]\norigin = \"http://a/?x=1\"\n", "it has a query"),
@@ -180,6 +198,30 @@ fn a_check_takes_the_flags_of_a_start_and_leaves_nothing_behind() {
     check_both(&config, &wrong, "--data-dir: data_dir = ");
     check_both(&config, &["--origin", "http://127.0.0.1:1", "--admin", "0.0.0.0:0"], "--admin: admin.listen");
     check_both(&config, &["--origin", "http://127.0.0.1:1", "--log", "loud"], "is no log level; write one of");
+}
+
+#[test]
+fn a_certificate_that_has_expired_is_told_and_taken() {
+    let dir = TempDir::new().expect("a directory");
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let mut params = rcgen::CertificateParams::new(vec!["shop.test".to_owned()]).expect("a name");
+    params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    let write = |name: &str, text: String| {
+        std::fs::write(dir.path().join(name), text).expect("written");
+        dir.path().join(name).display().to_string()
+    };
+    let certificate = write("a.pem", params.self_signed(&key).expect("a certificate").pem());
+    let key = write("a.key", key.serialize_pem());
+    let text = format!(
+        "[gateway.tls]\nlisten = \"127.0.0.1:8443\"\n[[gateway.tls.certificate]]\ncert_file = {certificate:?}\n\
+         key_file = {key:?}\n[[tenant]]\norigin = \"http://127.0.0.1:1\"\n"
+    );
+    let config = write("sandbar.toml", text);
+    let data = dir.path().join("data").display().to_string();
+    let check = sandbar(&["config", "--check", &config, "--data-dir", &data]);
+    let said = String::from_utf8_lossy(&check.stderr).into_owned();
+    assert!(check.status.success(), "{said}");
+    assert!(said.contains("note: gateway.tls.certificate: number 1 (shop.test) has expired"), "{said}");
 }
 
 fn check_both(config: &str, flags: &[&str], part: &str) {

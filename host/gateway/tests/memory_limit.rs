@@ -2,6 +2,8 @@
 
 #[path = "memory_limit/cgroup.rs"]
 mod cgroup;
+#[path = "memory_limit/secured.rs"]
+mod secured;
 #[path = "memory_limit/stalled.rs"]
 mod stalled;
 #[path = "memory_limit/traffic.rs"]
@@ -94,7 +96,11 @@ fn addresses(mut said: impl BufRead + Send + 'static) -> (String, String) {
         rest.split(|c: char| !(c.is_ascii_digit() || c == '.' || c == ':')).next().expect("an address").to_owned()
     };
     (
-        after("Listening at http://").trim_end_matches('.').to_owned(),
+        after("Listening at http")
+            .trim_start_matches("s://")
+            .trim_start_matches("://")
+            .trim_end_matches('.')
+            .to_owned(),
         after("Dashboard and admin API at http://").trim_end_matches('.').to_owned(),
     )
 }
@@ -302,6 +308,44 @@ fn what_one_of_each_kind_takes() {
     measure("HTTP/2 stalled hit", 100, 150, &same, true);
     measure("HTTP/1.1 stalled response that is not stored", 500, 0, &|n, _| format!("/no-store/{n}/8000000"), false);
     measure("HTTP/2 stalled response that is not stored", 20, 50, &|n, s| format!("/no-store/{n}-{s}/1000000"), true);
+}
+
+/// The same for TLS: `TLS_BYTES` of `room.rs`. Run alone, with `--nocapture`.
+#[test]
+#[ignore = "a measurement: what TLS adds to a connection"]
+fn what_tls_takes() {
+    let origin = origin();
+    let dir = TempDir::new().expect("a directory");
+    let (tls, client) = secured::settings(dir.path());
+    let measure = |name: &str, count: u64, open: &dyn Fn(&str) -> Box<dyn std::any::Any>| {
+        let (settings, tenant) = bounded(4000, 64);
+        let settings = format!("{settings}\n[limits]\nhead_deadline = \"1m\"\n{tls}");
+        let gateway = Gateway::start(None, &settings, &origin, &tenant);
+        drop(secured::reader(&gateway.clients, &client, "/same/1000000"));
+        std::thread::sleep(Duration::from_secs(1));
+        let idle = gateway.resident_bytes();
+        let open: Vec<_> = (0..count).map(|_| open(&gateway.clients)).collect();
+        std::thread::sleep(Duration::from_secs(4));
+        eprintln!("{name}: {} bytes each", (gateway.resident_bytes() - idle) / count);
+        drop(open);
+    };
+    measure("silent", 2000, &|address| Box::new(stalled::connect(address)));
+    measure("a first message that lacks its last byte", 1000, &|address| Box::new(secured::endless_hello(address)));
+    measure("a small hit", 1000, &|address| Box::new(secured::reader(address, &client, "/same/1000")));
+    measure("a hit that stalls", 1000, &|address| Box::new(secured::reader(address, &client, "/same/1000000")));
+}
+
+#[test]
+fn handshakes_that_stall_are_charged() {
+    let origin = origin();
+    let dir = TempDir::new().expect("a directory");
+    let (tls, _client) = secured::settings(dir.path());
+    let (settings, tenant) = bounded(48, 8);
+    let mut gateway = Gateway::start(None, &format!("{settings}\n{tls}"), &origin, &tenant);
+    let idle = gateway.resident_bytes();
+    let stalled: Vec<_> = (0..600).map(|_| secured::endless_hello(&gateway.clients)).collect();
+    stays_within(&mut gateway, idle, 48);
+    drop(stalled);
 }
 
 /// The whole matrix: 15 minutes.

@@ -16,6 +16,7 @@
 
 mod forwarded;
 mod network;
+pub mod proxy_header;
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicU64, Ordering};

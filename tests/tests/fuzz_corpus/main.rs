@@ -5,6 +5,8 @@ mod cost;
 #[path = "../../../fuzz/src/fields.rs"]
 mod fields;
 mod identity;
+#[path = "../../../fuzz/src/proxy_header.rs"]
+mod proxy_header;
 #[path = "../../../fuzz/src/requests.rs"]
 mod requests;
 #[path = "../../../fuzz/src/views.rs"]
@@ -34,6 +36,31 @@ fn the_saved_requests_are_looked_up_as_they_are_forwarded() {
         seen += 1;
     }
     assert!(seen >= 16, "the corpus is there: {seen} requests");
+}
+
+#[test]
+fn the_saved_proxy_headers_hold() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/proxy_header");
+    let mut seen = 0;
+    for file in std::fs::read_dir(corpus).unwrap() {
+        proxy_header::look(&std::fs::read(file.unwrap().path()).unwrap());
+        seen += 1;
+    }
+    assert!(seen >= 20, "the corpus is there: {seen} headers");
+}
+
+/// How headers begin, whole or in part.
+const BEGINNINGS: [&[u8]; 5] =
+    [b"", b"PROXY ", b"PROXY TCP4 ", b"\r\n\r\n\0\r\nQUIT\n\x21", b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"];
+
+proptest! {
+    #[test]
+    fn any_proxy_header_is_read_within_its_bound(
+        begin in prop::sample::select(&BEGINNINGS[..]),
+        rest in prop::collection::vec(any::<u8>(), 0..200),
+    ) {
+        proxy_header::look(&[begin, &rest].concat());
+    }
 }
 
 /// What requests hold that try to be looked up as another than the origin sees.

@@ -8,8 +8,9 @@ use axum::http::{HeaderMap, HeaderName, Response, StatusCode};
 use sandbar::cache::{PurgeReport, PutError};
 use serde::Deserialize;
 
+use super::site::EntryUrl;
 use super::upload::Upload;
-use super::{Admin, Refused, purge::site_and_target};
+use super::{Admin, Refused};
 
 /// Fields of the `PUT` request that become fields of the stored response. Any other field is sent as `entry-NAME`.
 const RESPONSE_FIELDS: [&str; 14] = [
@@ -51,12 +52,12 @@ pub(super) async fn put(
     body: Upload,
 ) -> Result<(StatusCode, Json<PurgeReport>), Refused> {
     let tenant = &admin.tenant(&tenant)?;
-    let (site, target) = site_and_target(&which.url, admin.scheme)?;
+    let url = EntryUrl::read(&which.url, &admin.schemes)?;
     let mut response = Response::new(body.into_content());
     *response.status_mut() =
         StatusCode::from_u16(which.status).map_err(|_| Refused::bad(format!("{} is no status code", which.status)))?;
     *response.headers_mut() = taken(&fields);
-    let report = admin.cache.put(tenant, &site, &target, response).await.map_err(|error| {
+    let report = admin.cache.put(tenant, url.site(), &url.target(), response).await.map_err(|error| {
         let status = match error {
             PutError::NoKey(..) => StatusCode::BAD_REQUEST,
             PutError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -88,8 +89,9 @@ pub(super) async fn delete(
     Query(which): Query<EntryQuery>,
 ) -> Result<(StatusCode, Json<PurgeReport>), Refused> {
     let tenant = &admin.tenant(&tenant)?;
-    let (site, target) = site_and_target(&which.url, admin.scheme)?;
-    let report = admin.cache.delete(tenant, &site, &target).await.map_err(|error| Refused::bad(error.to_string()))?;
+    let url = EntryUrl::read(&which.url, &admin.schemes)?;
+    let report =
+        admin.cache.delete(tenant, url.site(), &url.target()).await.map_err(|error| Refused::bad(error.to_string()))?;
     Ok((super::purge::status(&report), Json(report)))
 }
 

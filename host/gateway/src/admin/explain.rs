@@ -9,7 +9,7 @@ use sandbar::explain::Explanation;
 use sandbar_http::key::uri_at;
 use serde::Deserialize;
 
-use super::purge::site_and_target;
+use super::site::EntryUrl;
 use super::{Admin, Refused};
 
 /// Fields of the `GET` that become fields of the request that is explained are sent as `ask-NAME`.
@@ -35,11 +35,11 @@ pub(super) async fn explain(
     fields: HeaderMap,
 ) -> Result<Json<Explanation>, Refused> {
     let tenant = &admin.tenant(&tenant)?;
-    let (site, target) = site_and_target(&which.url, admin.scheme)?;
+    let url = EntryUrl::read(&which.url, &admin.schemes)?;
     let mut request = Request::new(());
     *request.method_mut() = Method::from_bytes(which.method.to_ascii_uppercase().as_bytes())
         .map_err(|_| Refused::bad(format!("{:?} is no method", which.method)))?;
-    *request.uri_mut() = uri_at(&site, &target).map_err(|error| Refused::bad(error.to_string()))?;
+    *request.uri_mut() = uri_at(url.site(), &url.target()).map_err(|error| Refused::bad(error.to_string()))?;
     *request.headers_mut() = asked(&fields);
     let head = request.into_parts().0;
     admin.cache.explain(tenant, head).await.map(Json).map_err(|error| Refused::bad(error.to_string()))

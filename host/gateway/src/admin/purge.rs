@@ -7,9 +7,10 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use sandbar::barrier::{Purge, PurgeMode, Scope};
 use sandbar::cache::PurgeReport;
-use sandbar_http::key::{KeyRules, Target, TargetPrefix, sent_target, site_of};
+use sandbar_http::key::{KeyRules, Target, TargetPrefix};
 use serde::Deserialize;
 
+use super::site::{EntryUrl, no_url};
 use super::upload::Upload;
 use super::{Admin, Refused};
 use crate::config::Scheme;
@@ -53,7 +54,7 @@ pub(super) async fn purge(
     body: Upload,
 ) -> Result<(StatusCode, Json<PurgeReport>), Refused> {
     let tenant = &admin.tenant(&tenant)?;
-    let purges = purges(&body.into_bytes(), admin.scheme, &tenant.settings.key)?;
+    let purges = purges(&body.into_bytes(), &admin.schemes, &tenant.settings.key)?;
     let report = admin.cache.purge(tenant, &purges).await;
     tracing::info!(tenant = &*tenant.name, purges = purges.len(), pending = report.pending, "purged");
     Ok((status(&report), Json(report)))
@@ -72,8 +73,9 @@ pub(super) const fn status(report: &PurgeReport) -> StatusCode {
     }
 }
 
-/// Reads the purges of a request: one object, or an array of them.
-fn purges(body: &[u8], scheme: Scheme, rules: &KeyRules) -> Result<Vec<Purge>, Refused> {
+/// Reads the purges of a request: one object, or an array of them. Where clients come under both schemes, what names a URL
+/// is a purge for each.
+fn purges(body: &[u8], schemes: &[Scheme], rules: &KeyRules) -> Result<Vec<Purge>, Refused> {
     let wrong = |error: serde_json::Error| {
         let example = r#"{"scope": "key", "url": "http://host/path", "mode": "soft"}"#;
         Refused::bad(format!("that is no purge: {error}; write it like {example}"))
@@ -85,45 +87,38 @@ fn purges(body: &[u8], scheme: Scheme, rules: &KeyRules) -> Result<Vec<Purge>, R
     if asked.is_empty() || asked.len() > PURGES_MAX {
         return Err(Refused::bad(format!("send 1 to {PURGES_MAX} purges at once, not {}", asked.len())));
     }
-    asked.into_iter().map(|asked| to_purge(serde_json::from_value(asked).map_err(wrong)?, scheme, rules)).collect()
+    let mut purges = Vec::with_capacity(asked.len());
+    for asked in asked {
+        let (scopes, mode) = read(serde_json::from_value(asked).map_err(wrong)?, schemes, rules)?;
+        purges.extend(scopes.into_iter().map(|scope| Purge { scope, mode }));
+    }
+    Ok(purges)
 }
 
-fn to_purge(asked: PurgeBody, scheme: Scheme, rules: &KeyRules) -> Result<Purge, Refused> {
-    let (scope, mode) = match asked {
-        PurgeBody::Everything { mode } => (Scope::Everything, mode),
+fn read(asked: PurgeBody, schemes: &[Scheme], rules: &KeyRules) -> Result<(Vec<Scope>, PurgeMode), Refused> {
+    Ok(match asked {
+        PurgeBody::Everything { mode } => (vec![Scope::Everything], mode),
         // Surrogate keys of responses are read without the white space around them too.
         PurgeBody::SurrogateKey { key, .. } if key.trim().is_empty() => {
             return Err(Refused::bad("the surrogate key is empty"));
         }
-        PurgeBody::SurrogateKey { key, mode } => (Scope::SurrogateKey(key.trim().to_owned()), mode),
-        PurgeBody::Prefix { prefix, mode } if prefix.starts_with('/') => (prefix_on(None, &prefix)?, mode),
+        PurgeBody::SurrogateKey { key, mode } => (vec![Scope::SurrogateKey(key.trim().to_owned())], mode),
+        PurgeBody::Prefix { prefix, mode } if prefix.starts_with('/') => (vec![prefix_on(None, &prefix)?], mode),
         PurgeBody::Prefix { prefix, mode } => {
-            let (site, prefix) = site_and_target(&prefix, scheme)?;
-            (prefix_on(Some(&site), &prefix)?, mode)
+            let begin = EntryUrl::read(&prefix, schemes)?;
+            let scopes = begin.sites().map(|site| prefix_on(Some(site), &begin.target()));
+            (scopes.collect::<Result<_, _>>()?, mode)
         }
         PurgeBody::Key { url, mode } => {
-            let (site, target) = site_and_target(&url, scheme)?;
-            (Scope::Target(Target::on_site(rules, &site, &target).map_err(|_| no_url(&url))?), mode)
+            let entry = EntryUrl::read(&url, schemes)?;
+            let scopes = entry.sites().map(|site| Target::on_site(rules, site, &entry.target()).map(Scope::Target));
+            (scopes.collect::<Result<_, _>>().map_err(|_| no_url(&url))?, mode)
         }
-    };
-    Ok(Purge { scope, mode })
+    })
 }
 
 fn prefix_on(site: Option<&str>, prefix: &str) -> Result<Scope, Refused> {
     TargetPrefix::new(site, prefix).map(Scope::Prefix).map_err(|_| no_url(prefix))
-}
-
-fn no_url(url: &str) -> Refused {
-    Refused::bad(format!("{url:?} is not the URL of an entry; write http://host/path?query"))
-}
-
-/// Splits the URL of an entry into its site and its target. The site's scheme is that of clients, whatever the URL
-/// says.
-pub(super) fn site_and_target(url: &str, scheme: Scheme) -> Result<(String, String), Refused> {
-    let uri: http::Uri = url.parse().map_err(|_| no_url(url))?;
-    let authority = uri.authority().ok_or_else(|| no_url(url))?;
-    let site = site_of(&format!("{}://{authority}", scheme.to_uri())).map_err(|_| no_url(url))?;
-    Ok((site, sent_target(&uri).into_owned()))
 }
 
 #[cfg(test)]
@@ -131,7 +126,7 @@ mod tests {
     use super::*;
 
     fn check(body: &str, expected: &Scope) {
-        let purges = purges(body.as_bytes(), Scheme::Https, &KeyRules::default()).expect("purges");
+        let purges = purges(body.as_bytes(), &[Scheme::Https], &KeyRules::default()).expect("purges");
         assert_eq!(&purges[0].scope, expected, "{body}");
     }
 
@@ -152,6 +147,18 @@ mod tests {
     }
 
     #[test]
+    fn what_names_a_url_is_purged_under_both_schemes_where_clients_use_both() {
+        let both = [Scheme::Http, Scheme::Https];
+        let read = |body: &str| purges(body.as_bytes(), &both, &KeyRules::default()).expect("purges");
+        let target = |url| Scope::Target(Target::of_url(&KeyRules::default(), url).expect("a target"));
+        let purges = read(r#"[{"scope":"key","url":"https://a.example/x"},{"scope":"everything"}]"#);
+        let scopes: Vec<_> = purges.iter().map(|purge| &purge.scope).collect();
+        assert_eq!(scopes, [&target("http://a.example/x"), &target("https://a.example/x"), &Scope::Everything]);
+        assert_eq!(read(r#"{"scope":"prefix","prefix":"http://a.example/x"}"#).len(), 2);
+        assert_eq!(read(r#"{"scope":"prefix","prefix":"/x"}"#).len(), 1);
+    }
+
+    #[test]
     fn wrong_purges_are_refused() {
         for body in [
             "",
@@ -165,7 +172,7 @@ mod tests {
             r#"{"scope":"key","url":"http://u@a/"}"#,
             r#"{"scope":"key","url":"http://a/","typo":1}"#,
         ] {
-            assert!(purges(body.as_bytes(), Scheme::Http, &KeyRules::default()).is_err(), "{body}");
+            assert!(purges(body.as_bytes(), &[Scheme::Http], &KeyRules::default()).is_err(), "{body}");
         }
     }
 }

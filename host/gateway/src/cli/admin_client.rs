@@ -1,5 +1,6 @@
 //! A client of the admin API of a running gateway, for the subcommands that need one.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -8,7 +9,7 @@ use clap::Args;
 use http::{HeaderName, HeaderValue, Method, Request, Response, header, request};
 use http_body_util::{BodyExt, Limited};
 use sandbar::body::{self, Body};
-use sandbar::origin::http::{HttpOrigin, OriginConfig, OriginUrl};
+use sandbar::origin::http::{BadOrigin, HttpOrigin, OriginConfig, OriginUrl};
 use sandbar::origin::{Origin, OriginError};
 use sandbar::setting::Span;
 use sandbar_policy::GuestText;
@@ -28,6 +29,15 @@ pub(super) struct AdminArgs {
     /// Token of the admin API; better given as SANDBAR_ADMIN_TOKEN.
     #[arg(long, env = "SANDBAR_ADMIN_TOKEN", hide_env_values = true)]
     token: Option<String>,
+    /// Certificates in PEM form that the gateway's may be signed with, beside those that the system trusts.
+    #[arg(long, value_name = "FILE", env = "SANDBAR_ADMIN_CA_FILE")]
+    ca_file: Option<PathBuf>,
+    /// The certificate in PEM form that the gateway is shown, where it asks for one.
+    #[arg(long, value_name = "FILE", env = "SANDBAR_ADMIN_CERT_FILE", requires = "key_file")]
+    cert_file: Option<PathBuf>,
+    /// The key of that certificate, without a passphrase.
+    #[arg(long, value_name = "FILE", env = "SANDBAR_ADMIN_KEY_FILE", requires = "cert_file")]
+    key_file: Option<PathBuf>,
 }
 
 /// The gateway may have been asked, but gave no answer: whether it did anything is not known.
@@ -49,8 +59,35 @@ impl AdminArgs {
     /// A client whose requests may take `total_deadline`; an answer may also begin as late as that.
     pub(super) fn client_for(self, total_deadline: Duration) -> anyhow::Result<AdminClient> {
         let (total_deadline, first_byte_deadline) = (Span::new(total_deadline)?, Span::new(total_deadline)?);
-        let config = OriginConfig { total_deadline, first_byte_deadline, ..OriginConfig::new(self.admin) };
-        Ok(AdminClient { origin: HttpOrigin::new(&config)?, token: self.token.map(Secret::new) })
+        let config = OriginConfig {
+            total_deadline,
+            first_byte_deadline,
+            tls_ca_file: self.ca_file,
+            tls_cert_file: self.cert_file,
+            tls_key_file: self.key_file,
+            ..OriginConfig::new(self.admin)
+        };
+        let origin = HttpOrigin::new(&config).map_err(|error| bad_file(&error))?;
+        Ok(AdminClient { origin, token: self.token.map(Secret::new) })
+    }
+}
+
+/// The error where files can't be used, with the names that they have on the command line.
+fn bad_file(error: &BadOrigin) -> anyhow::Error {
+    match error {
+        BadOrigin::CaFile { file, reason } => {
+            anyhow!("--ca-file {}: {reason}; it must hold certificates in PEM form", file.display())
+        }
+        BadOrigin::CertFile { file, reason } => {
+            anyhow!("--cert-file {}: {reason}; it must hold a certificate in PEM form", file.display())
+        }
+        BadOrigin::KeyFile { file, reason } => {
+            anyhow!("--key-file {}: {reason}; it must hold the certificate's private key in PEM form", file.display())
+        }
+        BadOrigin::NoRoots => {
+            anyhow!("this machine trusts no certificates; name the gateway's authority with --ca-file")
+        }
+        other => anyhow!("{other}"),
     }
 }
 

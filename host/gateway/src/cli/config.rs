@@ -34,8 +34,9 @@ pub(super) fn run(args: ConfigArgs, output: Output) -> Result<(), Failure> {
 async fn check(file: PathBuf, settings: SettingsArgs, output: Output) -> Result<(), Failure> {
     let config = settings.into_config(Some(&file))?;
     let tenants = config.tenants.len();
-    let notes: Vec<String> = config.notes().into_iter().chain(unread_variables()).collect();
-    crate::check(config).await.map_err(super::serve::failure)?;
+    let of_settings = config.notes();
+    let of_files = crate::check(config).await.map_err(super::serve::failure)?;
+    let notes: Vec<String> = of_settings.into_iter().chain(of_files).chain(unread_variables()).collect();
     output.notes(&notes);
     let file = file.display().to_string();
     let answer = json!({ "file": file, "fine": true, "tenants": tenants, "notes": notes });

@@ -1,6 +1,7 @@
 //! `sandbar serve`: the gateway in front of an origin.
 
 use std::io::IsTerminal;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -36,10 +37,7 @@ pub(super) async fn run(args: ServeArgs, sockets: Sockets) -> Result<(), Failure
     let mut hang_up = signal(SignalKind::hangup())?;
     let gateway = crate::start_on(config, sockets, reader(args)).await.map_err(failure)?;
     gateway.on_change(move |config| set_level(&config.log.level));
-    tell(format_args!("Listening at http://{}.", gateway.listen_addr()));
-    if let Some(admin) = gateway.admin_addr() {
-        tell(format_args!("Dashboard and admin API at http://{admin}."));
-    }
+    tell_addresses(&gateway);
     service_manager::ready();
     loop {
         tokio::select! {
@@ -79,6 +77,21 @@ async fn reload(gateway: &Gateway) {
     match gateway.reload().await {
         Ok(reloaded) => tell(format_args!("Reloaded: {reloaded}.")),
         Err(error) => tracing::error!(%error, "not reloaded: the settings of before hold"),
+    }
+}
+
+fn tell_addresses(gateway: &Gateway) {
+    let listening = |scheme: &str, address: SocketAddr| tell(format_args!("Listening at {scheme}://{address}."));
+    if gateway.tls_addr() != Some(gateway.listen_addr()) {
+        listening("http", gateway.listen_addr());
+    }
+    if let Some(address) = gateway.tls_addr() {
+        listening("https", address);
+    }
+    for (scheme, address) in [("http", gateway.admin_addr()), ("https", gateway.admin_tls_addr())] {
+        if let Some(address) = address {
+            tell(format_args!("Dashboard and admin API at {scheme}://{address}."));
+        }
     }
 }
 

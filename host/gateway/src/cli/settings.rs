@@ -43,7 +43,8 @@ const LOG: &str = "SANDBAR_LOG";
 const TOKEN: &str = "SANDBAR_ADMIN_TOKEN";
 
 /// The environment variables that the program reads.
-const VARIABLES: [&str; 3] = ["SANDBAR_ADMIN", TOKEN, LOG];
+const VARIABLES: [&str; 6] =
+    ["SANDBAR_ADMIN", "SANDBAR_ADMIN_CA_FILE", "SANDBAR_ADMIN_CERT_FILE", "SANDBAR_ADMIN_KEY_FILE", TOKEN, LOG];
 
 impl SettingsArgs {
     /// The settings of `file`, or the defaults without one, overridden by these arguments.

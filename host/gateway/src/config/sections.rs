@@ -6,19 +6,20 @@ use std::time::Duration;
 
 use sandbar::setting::{Count, DAY, GIB, HOUR, KIB, MIB, MS, Size, Span};
 use sandbar_http::client::TrustedProxies;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
-use super::{AccessLogConfig, LogFilter, Secret};
+use super::address::address;
+use super::{AccessLogConfig, LogFilter, Secret, TlsConfig};
 
 /// `[gateway]`: the listener for clients.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ListenConfig {
-    /// The address, for HTTP/1.1 and for HTTP/2 without TLS. Default `127.0.0.1:8080`; port 0 takes a free one.
+    /// The address for what comes without TLS, in HTTP/1.1 and HTTP/2. Default `127.0.0.1:8080`; port 0 takes a free one.
     #[serde(deserialize_with = "address")]
     pub listen: SocketAddr,
-    /// The scheme that clients use: `https` where a proxy in front of the gateway terminates TLS. It is part of every
-    /// cache key.
+    /// The scheme of what comes without TLS: `https` where a proxy in front of the gateway terminates TLS. It is part of
+    /// every cache key; what comes over TLS has `https`.
     pub scheme: Scheme,
     /// The host that an HTTP/1.0 request without `Host` is taken to ask for, where a tenant has `*`. No tenant may have
     /// it by name. Default `no-host.invalid`.
@@ -29,6 +30,12 @@ pub struct ListenConfig {
     /// Proxies in front of the gateway, as IP addresses or networks: the address that they name in `Forwarded` or
     /// `X-Forwarded-For` is the client. Default none: the client is the peer of the connection.
     pub trusted_proxies: TrustedProxies,
+    /// Proxies that pass connections of clients on, as IP addresses or networks: each connection from them begins with
+    /// a header of the PROXY protocol, version 1 or 2, which names the client. Default none: no connection does.
+    pub proxy_protocol_from: TrustedProxies,
+    /// `[gateway.tls]`: the listener for clients that speak TLS. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsConfig>,
 }
 
 /// The scheme of a URI.
@@ -60,6 +67,8 @@ impl Default for ListenConfig {
             default_host: "no-host.invalid".to_owned(),
             interim_responses: true,
             trusted_proxies: TrustedProxies::default(),
+            proxy_protocol_from: TrustedProxies::default(),
+            tls: None,
         }
     }
 }
@@ -81,6 +90,9 @@ pub struct AdminConfig {
     pub token_file: Option<PathBuf>,
     /// How many tenants `/metrics` names, those with the most requests first; all others are summed. Default 100.
     pub metrics_tenants_max: Count<0, 100_000>,
+    /// `[admin.tls]`: the listener for operators that speak TLS. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsConfig>,
 }
 
 impl Default for AdminConfig {
@@ -91,6 +103,7 @@ impl Default for AdminConfig {
             token: None,
             token_file: None,
             metrics_tenants_max: Count::of(100),
+            tls: None,
         }
     }
 }
@@ -164,18 +177,4 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
-}
-
-/// Reads an address to listen at.
-///
-/// # Errors
-/// With a sentence, where `text` is not an IP address and a port.
-pub(crate) fn parse_address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| {
-        format!("{text:?} is not an address to listen at; write an IP address and a port, such as 127.0.0.1:8080 or [::]:8080")
-    })
-}
-
-fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
-    parse_address(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
 }

@@ -10,6 +10,27 @@ fn refusal(text: &str) -> String {
 
 const TENANT: &str = "[[tenant]]\norigin = \"http://127.0.0.1:3000\"\n";
 
+/// A table with the files of a certificate.
+fn certificate(section: &str) -> String {
+    format!("[[{section}.tls.certificate]]\ncert_file = \"a.pem\"\nkey_file = \"a.key\"\n")
+}
+
+#[test]
+fn tls_may_take_the_place_of_what_is_without_it() {
+    let read = |text: &str| GatewayConfig::from_toml(text, "sandbar.toml").and_then(|config| config.validate());
+    let gateway = format!("[gateway.tls]\nlisten = \"127.0.0.1:8080\"\nonly = true\n{}", certificate("gateway"));
+    assert_eq!(read(&format!("{gateway}{TENANT}")), Ok(()));
+    assert!(refusal(&format!("{}{TENANT}", gateway.replace("true", "false"))).contains("at the same address"));
+    let open =
+        "[admin]\nlisten = \"0.0.0.0:8081\"\n[admin.tls]\nlisten = \"0.0.0.0:8444\"\nclient_ca_file = \"ca.pem\"\n";
+    let admin = format!("{open}only = true\n{}", certificate("admin"));
+    assert_eq!(read(&format!("{admin}{TENANT}")), Ok(()), "a certificate of each client stands for the token");
+    assert!(
+        refusal(&format!("{}{TENANT}", admin.replace("true", "false"))).contains("admin.listen = \"0.0.0.0:8081\"")
+    );
+    assert!(refusal(&format!("{gateway}{}", TENANT.replace("3000", "8080"))).contains("clients are listened to"));
+}
+
 #[test]
 fn the_file_in_the_binary_says_what_the_defaults_are() {
     let read = GatewayConfig::from_toml(DEFAULT_TOML, "default.toml").expect("the defaults");
@@ -23,7 +44,8 @@ fn every_setting_is_in_the_file_in_the_binary() {
             for (key, value) in table {
                 let is_there =
                     DEFAULT_TOML.lines().any(|line| line.trim_start_matches("# ").starts_with(&format!("{key} =")));
-                let is_section = value.is_table() && DEFAULT_TOML.contains(&format!("[{path}{key}]"));
+                let is_of_tables = value.as_array().and_then(|array| array.first()).is_some_and(toml::Value::is_table);
+                let is_section = (value.is_table() || is_of_tables) && DEFAULT_TOML.contains(&format!("[{path}{key}]"));
                 if !is_there && !is_section {
                     absent.push(format!("{path}{key}"));
                 }
@@ -38,6 +60,13 @@ fn every_setting_is_in_the_file_in_the_binary() {
     defaults.l2.disk.path = Some("p".into());
     defaults.fleet.control_url = Some(Secret::new("redis://h"));
     defaults.fleet.node = Some("n".into());
+    defaults.gateway.tls = Some(TlsConfig {
+        listen: ([127, 0, 0, 1], 8443).into(),
+        only: false,
+        client_ca_file: Some("c".into()),
+        certificates: vec![CertificateFiles { cert_file: "c".into(), key_file: "k".into() }],
+    });
+    defaults.admin.tls = defaults.gateway.tls.clone();
     let mut all = toml::Value::try_from(defaults).expect("TOML");
     all.as_table_mut().expect("a table").remove("tenant");
     let mut absent = Vec::new();
@@ -152,6 +181,30 @@ fn settings_that_contradict_each_other_are_refused_with_a_remedy() {
             "tenant.origin.tls_cert_file = \"c.pem\": the URL is http, where no certificate is shown",
         ),
         (format!("[admin]\nlisten = \"127.0.0.1:8080\"\n{TENANT}"), "clients are listened to at the same address"),
+        (format!("[gateway.tls]\n{TENANT}"), "gateway.tls: missing field `listen`"),
+        (
+            format!("[gateway.tls]\nlisten = \"127.0.0.1:8443\"\n{TENANT}"),
+            "sandbar.toml:1:10: gateway.tls.certificate = []: there is no certificate to serve; add a table [[gateway.tls.certificate]]",
+        ),
+        (
+            format!(
+                "[gateway.tls]\nlisten = \"127.0.0.1:8443\"\n{}{TENANT}",
+                certificate("gateway").replace("a.key", "")
+            ),
+            "gateway.tls.certificate.key_file = \"\": it names nothing; write the path of a file in PEM form",
+        ),
+        (
+            format!("[gateway.tls]\nlisten = \"127.0.0.1:8081\"\n{}{TENANT}", certificate("gateway")),
+            "gateway.tls.listen = \"127.0.0.1:8081\": operators are listened to at the same address",
+        ),
+        (
+            format!("[admin.tls]\nlisten = \"0.0.0.0:8444\"\n{}{TENANT}", certificate("admin")),
+            "admin.tls.listen = \"0.0.0.0:8444\": without a token anybody who reaches this address could purge",
+        ),
+        (
+            format!("[gateway]\nproxy_protocol_from = [\"10.0.0.0/33\"]\n{TENANT}"),
+            "\"10.0.0.0/33\" is no network: its prefix is too long; write an IP address",
+        ),
         (format!("[admin]\ntoken = \"\"\n{TENANT}"), "admin.token = …: the token is empty"),
         (format!("[admin]\ntoken_file = \"/no/such\"\n{TENANT}"), "admin.token_file = \"/no/such\": No such file"),
         (

@@ -1,7 +1,6 @@
 //! Checks of the settings against each other, so that what can't work is told before any address is listened at.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 
 use sandbar::hosts::Hosts;
 use sandbar::origin::http::OriginConfig;
@@ -24,7 +23,9 @@ impl GatewayConfig {
 
     fn validate_all(&self) -> Result<(), ConfigError> {
         self.validate_paths()?;
-        self.validate_admin()?;
+        self.validate_tls()?;
+        self.validate_reach(self.find_admin_token()?.is_some())?;
+        self.validate_listeners()?;
         self.validate_l2()?;
         self.validate_engine()?;
         self.validate_fleet()?;
@@ -68,19 +69,15 @@ impl GatewayConfig {
             let remedy = "name its hosts, or \"*\" for all that no other tenant has";
             return Err(ConfigError::wrong(key("hosts"), "[]", "it would answer for no host", remedy));
         }
-        let listeners = [("clients are", Some(self.gateway.listen)), ("operators are", self.admin_listen())];
-        for (whose, address) in listeners {
-            if address.is_some_and(|address| origin.is_at(address)) {
-                let reason = format!("it is where {whose} listened to, so requests would go round in circles");
+        for listened in self.listened() {
+            if origin.is_at(listened.address) {
+                let reason =
+                    format!("it is where {} listened to, so requests would go round in circles", listened.whose);
                 let remedy = "name the server behind the gateway, or listen at another port";
                 return Err(ConfigError::wrong(key("origin"), text(&origin.url), reason, remedy));
             }
         }
         Ok(())
-    }
-
-    fn admin_listen(&self) -> Option<SocketAddr> {
-        self.admin.enabled.then_some(self.admin.listen)
     }
 
     /// The tenant that answers for each host name, as an index of [`GatewayConfig::tenants`].
@@ -171,27 +168,6 @@ impl GatewayConfig {
         Ok(())
     }
 
-    fn validate_admin(&self) -> Result<(), ConfigError> {
-        let token = self.find_admin_token()?;
-        if self.admin.enabled && token.is_none() && !self.admin.listen.ip().is_loopback() {
-            return Err(ConfigError::wrong(
-                "admin.listen",
-                text(self.admin.listen),
-                "without a token anybody who reaches this address could purge and change policies",
-                "set admin.token_file or SANDBAR_ADMIN_TOKEN, or listen on a loopback address such as 127.0.0.1:8081",
-            ));
-        }
-        if self.admin.enabled && is_taken_by(self.admin.listen, self.gateway.listen) {
-            return Err(ConfigError::wrong(
-                "admin.listen",
-                text(self.admin.listen),
-                "clients are listened to at the same address",
-                "give one of them another port",
-            ));
-        }
-        Ok(())
-    }
-
     fn validate_l2(&self) -> Result<(), ConfigError> {
         let url = &self.l2.redis.url;
         if !super::l2::is_redis(url.expose()) {
@@ -224,14 +200,6 @@ impl GatewayConfig {
         }
         Ok(())
     }
-}
-
-/// Whether two addresses can't both be listened at: they are the same, or one stands for all addresses of the machine.
-fn is_taken_by(one: SocketAddr, other: SocketAddr) -> bool {
-    let is_all = |address: SocketAddr| address.ip().is_unspecified();
-    let same_family = one.is_ipv4() == other.is_ipv4();
-    let overlap = one.ip() == other.ip() || (same_family && (is_all(one) || is_all(other)));
-    one.port() != 0 && one.port() == other.port() && overlap
 }
 
 /// The origin of a tenant; none is an error.

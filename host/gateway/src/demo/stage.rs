@@ -72,7 +72,7 @@ impl Stage {
     }
 
     /// The gateway's address for clients.
-    pub(super) const fn listen(&self) -> SocketAddr {
+    pub(super) fn listen(&self) -> SocketAddr {
         self.gateway.listen_addr()
     }
 

@@ -1,6 +1,8 @@
-//! The metrics of the node: its memory, its L2, its part in the fleet, its disks, its access log.
+//! The metrics of the node: its memory, its L2, its part in the fleet, its disks, its access log,
+//! its connections.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use prometheus_client::metrics::MetricType;
@@ -14,6 +16,7 @@ use sandbar_base::memory_budget::{MemoryBudgetStats, UseStats};
 
 use super::family::{Family, Labels, Metric, Value, counter, gauge};
 use crate::access::{AccessLog, AccessStats};
+use crate::opening::{OpeningStats, Openings};
 
 /// The families of the node.
 pub(super) fn families(cache: &Cache, tenants: &[TenantReport], access: Option<&AccessLog>) -> Vec<Family> {
@@ -88,6 +91,28 @@ fn of_access(stats: &AccessStats) -> [Family; 2] {
             vec![(Labels::new(), Value::Counter(stats.written))],
         ),
         family("access_log_lines_lost", "Lines of the access log that were lost, by reason", lost.collect()),
+    ]
+}
+
+/// What came before HTTP on connections; the labels are `listener` and a word.
+pub(super) fn of_openings(openings: &Openings) -> [Family; 3] {
+    let sides = [("clients", openings.clients.stats()), ("operators", openings.operators.stats())];
+    let family = |name, help, label, words: fn(&OpeningStats) -> &BTreeMap<&'static str, u64>| {
+        let samples = sides.iter().flat_map(|(side, stats)| {
+            words(stats).iter().map(|(word, count)| {
+                let labels = vec![("listener", Cow::Borrowed(*side)), (label, Cow::Borrowed(*word))];
+                (labels, Value::Counter(*count))
+            })
+        });
+        Family { name, help, kind: MetricType::Counter, unit: None, samples: samples.collect() }
+    };
+    let done = "TLS handshakes, by whether a session of before was resumed";
+    let failed = "TLS handshakes that failed, by reason";
+    let headers = "Connections of trusted proxies closed because of their PROXY header, by reason";
+    [
+        family("tls_handshakes", done, "kind", |stats| &stats.shaken),
+        family("tls_handshakes_failed", failed, "reason", |stats| &stats.failed),
+        family("proxy_headers_refused", headers, "reason", |stats| &stats.bad_headers),
     ]
 }
 

@@ -8,7 +8,7 @@ async fn every_metric_is_declared_once_with_a_meaning() {
     let cache = sandbar::Sandbar::builder().build().expect("a cache").cache().clone();
     let metrics = Metrics::new(10);
     for form in [Form::OpenMetrics, Form::Prometheus] {
-        let text = metrics.text(&cache, None, form).expect("text");
+        let text = metrics.text(&cache, None, &Openings::default(), form).expect("text");
         let mut seen = BTreeSet::new();
         for line in text.lines().filter(|line| line.starts_with("# HELP ")) {
             let (name, help) = line["# HELP ".len()..].split_once(' ').expect("a meaning");

@@ -12,6 +12,7 @@ use sandbar_policy::Engine;
 
 use super::{ReloadError, Reloaded, Reloads, difference};
 use crate::config::{ConfigError, GatewayConfig};
+use crate::tls::CertificateChanges;
 use crate::{assemble, fleet, ready};
 
 impl Reloads {
@@ -28,6 +29,9 @@ impl Reloads {
             config.validate_shares()?;
         }
         fleet::keeps_promises_of(&mixed, &self.cache).await?;
+        // Files may have changed where the settings that name them have not.
+        let (served, config) = (self.served.clone(), next.clone());
+        let renewal = ready::blocking(move || served.renewal(&config)).await?;
         let report = report(&present, &next, &mixed, state.tenants.outranking(&next.tenants));
         let (maker, config) = (self.maker(), mixed.clone());
         let change = ready::blocking(move || maker.change(&config)).await?;
@@ -39,6 +43,11 @@ impl Reloads {
         }
         state.file = next;
         self.tell_followers(&mixed);
+        let certificates = renewal.serve().iter().flat_map(CertificateChanges::sentences).collect();
+        let report = Reloaded { certificates, ..report };
+        for note in self.served.notes(self.clock.now()) {
+            tracing::warn!("{note}");
+        }
         self.present.store(Arc::new(mixed));
         tracing::info!(%report, "reloaded the settings");
         Ok(report)
@@ -165,5 +174,6 @@ fn report(present: &GatewayConfig, next: &GatewayConfig, mixed: &GatewayConfig, 
         removed: only_in(&before, &after),
         tenants: tenants.map(|(name, before, after)| (name.clone(), difference::of(before, after))).collect(),
         outranked,
+        certificates: Vec::new(),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::config::GatewayConfig;
+use crate::config::{GatewayConfig, TlsConfig};
 
 /// The settings in which `to` differs from `from`, tenants aside.
 pub(super) fn settings(from: &GatewayConfig, to: &GatewayConfig) -> Vec<String> {
@@ -30,6 +30,8 @@ pub(super) fn what_applies(from: &GatewayConfig, to: &GatewayConfig) -> GatewayC
     mixed.gateway.scheme = from.gateway.scheme;
     mixed.admin.enabled = from.admin.enabled;
     mixed.admin.listen = from.admin.listen;
+    mixed.gateway.tls = listener(&from.gateway.tls, &to.gateway.tls);
+    mixed.admin.tls = listener(&from.admin.tls, &to.admin.tls);
     mixed.admin.metrics_tenants_max = from.admin.metrics_tenants_max;
     mixed.memory = from.memory.clone();
     mixed.l2 = from.l2.clone();
@@ -38,6 +40,14 @@ pub(super) fn what_applies(from: &GatewayConfig, to: &GatewayConfig) -> GatewayC
     mixed.log.format = from.log.format;
     mixed.limits.admin_body_max = from.limits.admin_body_max;
     mixed
+}
+
+/// A listener over TLS is opened at the start alone, or not; its certificates may change.
+fn listener(from: &Option<TlsConfig>, to: &Option<TlsConfig>) -> Option<TlsConfig> {
+    match (from, to) {
+        (Some(from), Some(to)) => Some(TlsConfig { listen: from.listen, only: from.only, ..to.clone() }),
+        _ => from.clone(),
+    }
 }
 
 fn json(value: &impl Serialize) -> Value {
@@ -63,12 +73,16 @@ mod tests {
     use super::*;
 
     /// Settings, or sections, that only a start reads. All others are applied by a reload.
-    const AT_START: [&str; 12] = [
+    const AT_START: [&str; 16] = [
         "data_dir",
         "gateway.listen",
         "gateway.scheme",
+        "gateway.tls.listen",
+        "gateway.tls.only",
         "admin.enabled",
         "admin.listen",
+        "admin.tls.listen",
+        "admin.tls.only",
         "admin.metrics_tenants_max",
         "memory",
         "l2",
@@ -78,11 +92,15 @@ mod tests {
         "limits.admin_body_max",
     ];
 
+    /// Sections that are there from the start on, or never; what is in them may change.
+    const LISTENERS: [&str; 2] = ["gateway.tls", "admin.tls"];
+
     /// Whether a setting is read at the start alone.
     fn is_read_at_start(name: &str) -> bool {
-        AT_START
-            .iter()
-            .any(|known| name.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+        LISTENERS.contains(&name)
+            || AT_START
+                .iter()
+                .any(|known| name.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
     }
 
     fn config(text: &str) -> GatewayConfig {
@@ -104,52 +122,70 @@ mod tests {
     /// Else a setting would be told to need a restart and be applied all the same, or the other way round.
     #[test]
     fn what_is_read_at_the_start_alone_is_kept_and_all_else_is_taken() {
-        let before = GatewayConfig::default();
-        let after = config(
-            r#"
-            data_dir = "other"
-            [gateway]
-            listen = "127.0.0.1:1"
-            scheme = "https"
-            default_host = "other.invalid"
-            interim_responses = false
-            trusted_proxies = ["10.0.0.0/8"]
-            [admin]
-            enabled = false
-            listen = "127.0.0.1:2"
-            token = "secret"
-            metrics_tenants_max = 7
-            [l1]
-            total = "2GiB"
-            [memory]
-            total = "3GiB"
-            [l2]
-            kind = "none"
-            [fleet]
-            enabled = false
-            [policy]
-            instances_max = 3
-            [limits]
-            connections_max = 3
-            head_max = "32KiB"
-            fields_max = 64
-            head_deadline = "3s"
-            streams_max = 3
-            admin_body_max = "1MiB"
-            grace = "3s"
-            [log]
-            level = "debug"
-            format = "json"
-            access = true
-            "#,
-        );
-        let mixed = what_applies(&before, &after);
-        for name in settings(&before, &mixed) {
-            assert!(!is_read_at_start(&name), "{name} is applied");
+        let over_tls = |port: u16, only: bool, cert: &str| {
+            let section = |name: &str| {
+                format!(
+                    "[{name}.tls]\nlisten = \"127.0.0.1:{port}\"\nonly = {only}\nclient_ca_file = \"{cert}\"\n\
+                     [[{name}.tls.certificate]]\ncert_file = \"{cert}\"\nkey_file = \"{cert}\"\n"
+                )
+            };
+            format!("{}{}", section("gateway"), section("admin"))
+        };
+        let after = config(&format!("{AFTER}{}", over_tls(2, true, "b")));
+        for before in [GatewayConfig::default(), config(&over_tls(1, false, "a"))] {
+            let mixed = what_applies(&before, &after);
+            for name in settings(&before, &mixed) {
+                assert!(!is_read_at_start(&name), "{name} is applied");
+            }
+            for name in settings(&mixed, &after) {
+                assert!(is_read_at_start(&name), "{name} is not applied");
+            }
+            let (applied, left) = (settings(&before, &mixed).len(), settings(&mixed, &after).len());
+            assert_eq!(applied + left, settings(&before, &after).len());
         }
-        for name in settings(&mixed, &after) {
-            assert!(is_read_at_start(&name), "{name} is not applied");
+        let before = config(&over_tls(1, false, "a"));
+        let applied = settings(&before, &what_applies(&before, &after));
+        for name in ["gateway.tls.certificate", "gateway.tls.client_ca_file", "gateway.proxy_protocol_from"] {
+            assert!(applied.contains(&name.to_owned()), "{applied:?}");
         }
-        assert_eq!(settings(&before, &mixed).len() + settings(&mixed, &after).len(), settings(&before, &after).len());
     }
+
+    /// Settings of which each differs from its default.
+    const AFTER: &str = r#"
+        data_dir = "other"
+        [gateway]
+        listen = "127.0.0.1:1"
+        scheme = "https"
+        default_host = "other.invalid"
+        interim_responses = false
+        trusted_proxies = ["10.0.0.0/8"]
+        proxy_protocol_from = ["10.0.0.0/8"]
+        [admin]
+        enabled = false
+        listen = "127.0.0.1:2"
+        token = "secret"
+        metrics_tenants_max = 7
+        [l1]
+        total = "2GiB"
+        [memory]
+        total = "3GiB"
+        [l2]
+        kind = "none"
+        [fleet]
+        enabled = false
+        [policy]
+        instances_max = 3
+        [limits]
+        connections_max = 3
+        head_max = "32KiB"
+        fields_max = 64
+        head_deadline = "3s"
+        streams_max = 3
+        admin_body_max = "1MiB"
+        grace = "3s"
+        [log]
+        level = "debug"
+        format = "json"
+        access = true
+    "#;
 }

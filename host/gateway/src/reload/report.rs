@@ -24,6 +24,9 @@ pub struct Reloaded {
     pub removed: Vec<String>,
     /// Tenants with other settings, and which settings these are.
     pub tenants: BTreeMap<String, Vec<String>>,
+    /// What is served with other certificates from the next handshake on: sentences such as `gateway.tls serves a new one
+    /// (shop.example)`.
+    pub certificates: Vec<String>,
     /// Tenants of the file that are not served as it says: one of that name was made over the admin API.
     pub outranked: Vec<String>,
 }
@@ -31,8 +34,9 @@ pub struct Reloaded {
 impl Reloaded {
     /// Whether all was as before.
     pub fn is_nothing(&self) -> bool {
-        let Self { changed, needs_restart, added, removed, tenants, .. } = self;
-        changed.is_empty() && needs_restart.is_empty() && added.is_empty() && removed.is_empty() && tenants.is_empty()
+        let Self { changed, needs_restart, added, removed, tenants, certificates, outranked: _ } = self;
+        let lists = [changed, needs_restart, added, removed, certificates];
+        lists.iter().all(|list| list.is_empty()) && tenants.is_empty()
     }
 }
 
@@ -49,6 +53,7 @@ impl fmt::Display for Reloaded {
         part("tenants removed", &self.removed);
         let tenants: Vec<_> = self.tenants.iter().map(|(name, keys)| format!("{name} ({})", keys.join(", "))).collect();
         part("tenants changed", &tenants);
+        part("certificates", &self.certificates);
         part("needs a restart", &self.needs_restart);
         part("outranked by tenants that were made over the admin API", &self.outranked);
         if parts.is_empty() {

@@ -64,7 +64,8 @@ pub(crate) fn status(stream: &mut TcpStream) -> String {
     }
 }
 
-fn connect(address: &str) -> TcpStream {
+/// Connects; what is sent has to be taken some time.
+pub(crate) fn connect(address: &str) -> TcpStream {
     let stream = TcpStream::connect(address).expect("it listens");
     stream.set_write_timeout(Some(Duration::from_secs(20))).expect("a time");
     stream

@@ -20,6 +20,14 @@ use super::super::*;
 fn everything(second: bool, token_file: &std::path::Path) -> GatewayConfig {
     let mut config = GatewayConfig::default();
     config.gateway.trusted_proxies = ["10.0.0.0/8".parse().expect("a network")].into_iter().collect();
+    config.gateway.proxy_protocol_from = ["10.0.0.0/8".parse().expect("a network")].into_iter().collect();
+    let tls = |port: u16| TlsConfig {
+        listen: ([127, 0, 0, 1], port).into(),
+        only: second,
+        client_ca_file: Some("ca.pem".into()),
+        certificates: vec![CertificateFiles { cert_file: "own.pem".into(), key_file: "own.key".into() }],
+    };
+    (config.gateway.tls, config.admin.tls) = (Some(tls(8443)), Some(tls(8444)));
     config.admin.token = (!second).then(|| Secret::new("sesame"));
     config.admin.token_file = second.then(|| token_file.to_owned());
     config.log.access.file = Some("access.log".into());
@@ -104,6 +112,12 @@ const TAKEN: &[(&str, &[&str], &str)] = &[
     ("admin.metrics_tenants_max", &["0"], "all are summed"),
     ("l2.disk.path", ANY_TEXT, "a directory may have any name"),
     ("l2.redis.ca_file", ANY_TEXT, "whether it can be read is seen when it is"),
+    ("gateway.tls.client_ca_file", ANY_TEXT, "whether it can be read is seen when it is"),
+    ("gateway.tls.certificate.cert_file", ANY_TEXT, "whether it can be read is seen when it is"),
+    ("gateway.tls.certificate.key_file", ANY_TEXT, "whether it can be read is seen when it is"),
+    ("admin.tls.client_ca_file", ANY_TEXT, "whether it can be read is seen when it is"),
+    ("admin.tls.certificate.cert_file", ANY_TEXT, "whether it can be read is seen when it is"),
+    ("admin.tls.certificate.key_file", ANY_TEXT, "whether it can be read is seen when it is"),
     ("tenant.origin.tls_ca_file", ANY, "whether it can be read is seen when it is"),
     ("tenant.policy.eviction.stock", ANY, "whether there is one is seen when it is bound"),
     ("tenant.policy.freshness.file", ANY, "whether it can be read is seen when it is bound"),

@@ -1,0 +1,136 @@
+//! One connection of a client: opened, served over HTTP/1.1 or HTTP/2 until it ends, and drained when it is time to stop.
+
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use http::{Request, Response, Version};
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::TokioIo;
+use sandbar::body::BoxError;
+use sandbar_http::semantics::request::Ambiguous;
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use super::abrupt::{Abruptly, Ending};
+use super::bounds::Bounds;
+use super::framing::{BothLengths, Framing};
+use super::interim::{Interims, behind};
+use super::opening::{Opening, Peer};
+use super::room::ConnectionCharge;
+use super::speech::Speech;
+use super::wire::Wire;
+
+/// What all connections of a listener have in common.
+pub(super) struct Common<F> {
+    pub(super) opening: Opening,
+    /// Makes the service of a connection.
+    pub(super) service_for: Arc<F>,
+    pub(super) stop: CancellationToken,
+    pub(super) cut: CancellationToken,
+}
+
+/// The place of a connection, and its token of those that are waited for.
+type Held = (OwnedSemaphorePermit, TaskTrackerToken);
+
+/// A connection that was accepted, with what it holds until it ends.
+pub(super) struct Accepted {
+    pub(super) stream: TcpStream,
+    pub(super) address: SocketAddr,
+    /// Those that held when it was accepted.
+    pub(super) bounds: Arc<Bounds>,
+    pub(super) room: Arc<ConnectionCharge>,
+    /// A connection that has switched to another protocol counts until it ends.
+    pub(super) held: Held,
+}
+
+impl<F, S, B> Common<F>
+where
+    F: Fn(Peer, Arc<ConnectionCharge>) -> S,
+    S: Service<Request<Incoming>, Response = Response<B>> + Send,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError> + Send,
+    B: http_body::Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    /// Opens a connection and serves it until it ends.
+    pub(super) async fn serve(self: Arc<Self>, accepted: Accepted) {
+        let Accepted { stream, address, bounds, room, held } = accepted;
+        let abruptly = Abruptly::default();
+        let stream = Ending::of(stream, abruptly.clone());
+        let opened = tokio::select! {
+            biased;
+            // Nothing was asked on it yet.
+            () = self.stop.cancelled() => return,
+            opened = self.opening.open(&bounds.terms, stream, address) => opened,
+        };
+        if let Some((wire, peer)) = opened {
+            let service = (self.service_for)(peer, Arc::clone(&room));
+            self.talk(&bounds.speech, (wire, abruptly), (room, held), service).await;
+        }
+    }
+
+    async fn talk(
+        &self,
+        speech: &Speech,
+        (wire, abruptly): (Wire, Abruptly),
+        (room, held): (Arc<ConnectionCharge>, Held),
+        service: S,
+    ) {
+        let interims = Interims::default();
+        let (both_lengths, requests) = (BothLengths::default(), AtomicU64::new(0));
+        let is_old = Arc::new(AtomicBool::new(false));
+        let stream = TokioIo::new(interims.over(wire, Framing::new(both_lengths.clone()), room, held));
+        let begun = Arc::new(AtomicBool::new(false));
+        let (noted, interim_responses) = (Arc::clone(&begun), speech.interim_responses);
+        let asked_in_old = Arc::clone(&is_old);
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            noted.store(true, Ordering::Relaxed);
+            asked_in_old.store(request.version() < Version::HTTP_11, Ordering::Relaxed);
+            if both_lengths.has(requests.fetch_add(1, Ordering::Relaxed)) {
+                request.extensions_mut().insert(Ambiguous::BothLengths);
+            }
+            // RFC 9110 section 15.2: "a server MUST NOT send a 1xx response to an HTTP/1.0 client".
+            let turn = (interim_responses && request.version() == Version::HTTP_11).then(|| {
+                let (interim, turn) = interims.begin();
+                request.extensions_mut().insert(interim);
+                turn
+            });
+            behind(service.call(request), turn)
+        });
+        let mut connection = pin!(speech.server.serve_connection_with_upgrades(stream, service));
+        let mut silence = pin!(tokio::time::sleep(speech.head_deadline));
+        let (mut stopping, mut waiting) = (false, true);
+        loop {
+            tokio::select! {
+                biased;
+                () = self.cut.cancelled() => return,
+                ended = connection.as_mut() => {
+                    if let Err(error) = ended {
+                        let broke_off = error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_user);
+                        abruptly.set(broke_off && is_old.load(Ordering::Relaxed));
+                        tracing::debug!(%error, "a client connection ended with an error");
+                    }
+                    return;
+                }
+                () = self.stop.cancelled(), if !stopping => {
+                    stopping = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                // hyper's own deadline starts when it knows the protocol: for a client that sends nothing there is
+                // none.
+                () = silence.as_mut(), if waiting => {
+                    waiting = false;
+                    if !begun.load(Ordering::Relaxed) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}

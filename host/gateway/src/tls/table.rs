@@ -1,0 +1,119 @@
+//! Which certificate is served for a name, and which hosts may be asked for on a connection that was shown one.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rustls::SignatureScheme;
+use sandbar_base::Timestamp;
+
+use super::certificate::{Certificate, suffix_of};
+
+/// The certificates of a listener as they were read at one time.
+pub(crate) struct Table {
+    section: &'static str,
+    /// At least one; the first is served where none has the name that a client asks for.
+    certificates: Vec<Arc<Certificate>>,
+    /// A digest of the authorities of clients; none where clients need no certificate.
+    authorities: Option<blake3::Hash>,
+    /// Indices of certificates by DNS name, and by the suffix of a wildcard, which begins with a dot.
+    by_name: HashMap<Box<str>, Vec<usize>>,
+}
+
+impl Table {
+    /// A table of at least one certificate.
+    pub(super) fn new(
+        section: &'static str,
+        certificates: Vec<Arc<Certificate>>,
+        authorities: Option<blake3::Hash>,
+    ) -> Self {
+        let mut by_name: HashMap<Box<str>, Vec<usize>> = HashMap::new();
+        for (index, certificate) in certificates.iter().enumerate() {
+            let names = certificate.names();
+            for name in names.exact().chain(names.wildcards()) {
+                by_name.entry(name.into()).or_default().push(index);
+            }
+        }
+        Self { section, certificates, authorities, by_name }
+    }
+
+    /// A digest of the authorities of clients; none where clients need no certificate.
+    pub(super) const fn authorities(&self) -> Option<blake3::Hash> {
+        self.authorities
+    }
+
+    pub(super) fn certificates(&self) -> impl Iterator<Item = &Certificate> {
+        self.certificates.iter().map(|certificate| &**certificate)
+    }
+
+    /// A sentence for each certificate that is odd at this time.
+    pub(crate) fn notes(&self, now: Timestamp) -> Vec<String> {
+        let odd = self.certificates().enumerate().filter_map(|(index, one)| Some((index, one, one.oddity(now)?)));
+        odd.map(|(index, one, oddity)| {
+            format!("{}.certificate: number {} ({}) {oddity}", self.section, index + 1, one.names())
+        })
+        .collect()
+    }
+
+    /// The certificate for a client that asks for `name` and verifies signatures in these schemes, and whether the
+    /// certificate has that name. An exact name comes before a wildcard; of several certificates with the name the
+    /// first counts whose key the client can verify.
+    pub(super) fn choose(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> (&Arc<Certificate>, bool) {
+        let name = name.map(str::to_ascii_lowercase);
+        let named = name.as_deref().and_then(|name| self.named(name)).unwrap_or_default();
+        let mut certificates = named.iter().map(|index| &self.certificates[*index]);
+        let suited = certificates.clone().find(|certificate| certificate.signs_with(schemes));
+        match suited.or_else(|| certificates.next()) {
+            Some(certificate) => (certificate, true),
+            None => (&self.certificates[0], false),
+        }
+    }
+
+    fn named(&self, name: &str) -> Option<&[usize]> {
+        let exact = self.by_name.get(name).filter(|_| !name.starts_with('.'));
+        exact.or_else(|| self.by_name.get(suffix_of(name)?)).map(Vec::as_slice)
+    }
+
+    /// Whether any certificate is for this host, a name or an IP address.
+    fn covers(&self, host: &str) -> bool {
+        self.named(host).is_some() || self.certificates().any(|certificate| certificate.covers(host))
+    }
+}
+
+/// What was agreed on a connection over TLS.
+pub(crate) struct Secured {
+    served: Arc<Certificate>,
+    /// Whether the client asked for a name that `served` has.
+    is_named: bool,
+    table: Arc<Table>,
+    has_client_certificate: bool,
+}
+
+impl Secured {
+    pub(super) const fn new(served: Arc<Certificate>, is_named: bool, table: Arc<Table>, certified: bool) -> Self {
+        Self { served, is_named, table, has_client_certificate: certified }
+    }
+
+    /// Whether the client has shown a certificate of one of the authorities that the settings name.
+    pub(crate) const fn has_client_certificate(&self) -> bool {
+        self.has_client_certificate
+    }
+
+    /// Whether this connection is for requests to `authority`: a host in small letters, with or without a port.
+    ///
+    /// It is where the certificate served on it is for that host (RFC 9110 section 4.3.3). A client that asked for a
+    /// name of no certificate, or for none, was served the first one and took it: for a host of no certificate there is
+    /// no better connection, so that 421, which asks for one, would be no help.
+    pub(crate) fn is_for(&self, authority: &str) -> bool {
+        let host = host_of(authority);
+        self.served.covers(host) || !self.is_named && !self.table.covers(host)
+    }
+}
+
+/// The host of an authority, without its port and the dot that may end a name.
+fn host_of(authority: &str) -> &str {
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => authority,
+    };
+    host.strip_suffix('.').unwrap_or(host)
+}
