@@ -16,6 +16,7 @@ use sandbar_tests::client::Client;
 use sandbar_tests::origin::{Origin, Reply};
 use sandbar_tests::ports::free_port;
 use sandbar_tests::process::Process;
+use sandbar_tests::tls::{Authority, TlsClient};
 use sandbar_tests::wait::found;
 use tokio::net::{TcpStream, UdpSocket};
 
@@ -39,8 +40,9 @@ fn activated(kind: Option<&str>, ports: &[u16], names: &str) -> Option<Command> 
     Some(activate)
 }
 
-fn serve(command: &mut Command, origin: &str, data: &Path) -> Process {
+fn serve(command: &mut Command, origin: &str, data: &Path, config: Option<&Path>) -> Process {
     command.args(["serve", "--origin", origin, "--l2", "none", "--data-dir"]).arg(data);
+    command.args(config.map(|file| [Path::new("--config"), file]).into_iter().flatten());
     Process::new(command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
 }
 
@@ -79,7 +81,7 @@ async fn sockets_of_systemd_are_taken_instead_of_addresses_and_it_is_told_of_the
     let dir = tempfile::tempdir().unwrap();
     let manager = Manager::listen(&dir.path().join("notify"));
     command.env("NOTIFY_SOCKET", dir.path().join("notify"));
-    let mut process = serve(&mut command, &origin.url(), dir.path());
+    let mut process = serve(&mut command, &origin.url(), dir.path(), None);
 
     let mut client = connect(gateway).await;
     assert_eq!(client.get("/").await.unwrap().text(), "hello");
@@ -91,11 +93,31 @@ async fn sockets_of_systemd_are_taken_instead_of_addresses_and_it_is_told_of_the
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_socket_of_systemd_speaks_tls_where_its_name_says_so() {
+    let port = free_port().unwrap();
+    let Some(mut command) = activated(None, &[port], "gateway-tls") else { return };
+    let authority = Authority::new().unwrap();
+    let certificate = authority.issue("shop", &["shop.test"]).unwrap().table("gateway");
+    let origin = Origin::start(|_| Reply::ok("hello")).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let settings = dir.path().join("sandbar.toml");
+    let section = format!("[gateway.tls]\nlisten = \"127.0.0.1:1\"\nonly = true\n{certificate}");
+    std::fs::write(&settings, format!("admin.enabled = false\n{section}")).unwrap();
+    let _process = serve(&mut command, &origin.url(), dir.path(), Some(&settings));
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    found("the socket listens", async || TcpStream::connect(address).await.ok()).await;
+    let mut client = TlsClient::trusting(&authority).unwrap().connect(address, "shop.test").await.unwrap();
+    assert_eq!(client.get("shop.test", "/").await.unwrap().text(), "hello");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_socket_that_nobody_would_answer_at_is_refused() {
     for (kind, name, part) in [
         (None, "http", "write FileDescriptorName=gateway"),
         (Some("--datagram"), "gateway", "it is no TCP socket that listens"),
         (None, "admin", "admin.enabled is false"),
+        (None, "admin-tls", "admin.enabled is false"),
+        (None, "gateway-tls", "there is no such section in the settings"),
     ] {
         let port = free_port().unwrap();
         let Some(mut command) = activated(kind, &[port], name) else { return };

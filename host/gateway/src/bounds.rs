@@ -1,5 +1,5 @@
-//! The bounds of the connections of one side, that of clients or that of operators, whichever of its listeners they come
-//! to. They may change while it runs.
+//! The bounds of the connections of one side, that of clients or that of operators, whichever of its listeners they
+//! come to. They may change while it runs.
 
 use std::sync::Arc;
 
@@ -21,8 +21,8 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    /// The limits that the settings give; connections take memory from `rooms`, and those of `proxies` begin with a PROXY
-    /// header.
+    /// The limits that the settings give; connections take memory from `rooms`, and those of `proxies` begin with a
+    /// PROXY header.
     pub(super) fn new(gateway: &ListenConfig, limits: &LimitsConfig, rooms: Rooms, proxies: TrustedProxies) -> Self {
         Self {
             connections_max: limits.connections_max.as_usize().min(Semaphore::MAX_PERMITS),

@@ -32,8 +32,8 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    /// Takes over a socket that listens already or, where there is none, binds an address; errors name `setting` as what
-    /// chooses the address.
+    /// Takes over a socket that listens already or, where there is none, binds an address; errors name `setting` as
+    /// what chooses the address.
     pub(super) async fn open(
         socket: Option<std::net::TcpListener>,
         address: SocketAddr,
@@ -92,8 +92,8 @@ async fn place(slots: &Arc<Semaphore>, stop: &CancellationToken) -> Option<Owned
     }
 }
 
-/// Waits for memory for a connection; until there is some, clients wait to be accepted. Returns the bounds that it has come
-/// from too, and none when it is time to stop.
+/// Waits for memory for a connection; until there is some, clients wait to be accepted. Returns it with the bounds of
+/// the moment. None when it is time to stop.
 async fn room(
     bounded: &Bounded,
     over_tls: bool,

@@ -137,7 +137,8 @@ impl Gateway {
         &self.cache
     }
 
-    /// Reads the settings, and all certificates that they name, again and applies what has changed: all of it, or nothing.
+    /// Reads the settings, and the certificates of the listeners, again and applies what has changed: all of it, or
+    /// nothing.
     ///
     /// # Errors
     /// When they can't be read, are wrong, or can't be applied; those of before hold then.

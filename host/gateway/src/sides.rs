@@ -1,5 +1,5 @@
-//! The two sides of a gateway, clients and operators: the listeners of each, and what is served at them. Both follow the
-//! settings when these are reloaded.
+//! The two sides of a gateway, clients and operators: the listeners of each, and what is served at them. Both follow
+//! the settings when these are reloaded.
 
 use std::sync::Arc;
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use sandbar_tests::gateway::TestGateway;
+use sandbar_tests::gateway::{TestGateway, one_tenant};
 use sandbar_tests::tls::TlsClient;
 use sandbar_tests::wait::{PATIENCE, eventually};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -81,6 +81,21 @@ async fn a_trusted_proxy_must_send_a_good_header() {
     drop(TcpStream::connect(gateway.address()).await.unwrap());
     eventually("one that says nothing too", async || refused(&gateway, "closed").await == 1).await;
     assert_eq!(origin.requests(), 0);
+}
+
+#[tokio::test]
+async fn a_reload_says_who_begins_with_a_header_from_the_next_connection_on() {
+    let origin = origin().await;
+    let gateway = gateway(&origin, "").await;
+    let tenant = one_tenant(&origin.url(), "");
+    for (number, (settings, is_trusted)) in [(TRUSTED, true), ("", false), (TRUSTED, true)].into_iter().enumerate() {
+        let reloaded = gateway.reload(&format!("{settings}\n{tenant}")).await.unwrap();
+        assert_eq!(reloaded.changed, ["gateway.proxy_protocol_from"]);
+        let answer = say(gateway.address(), &[LINE, &get(number)]).await;
+        assert_eq!(answer.ends_with("http from 203.0.113.7"), is_trusted, "{answer}");
+        let bare = say(gateway.address(), &[&get(100 + number)]).await;
+        assert_eq!(bare.ends_with("http from 127.0.0.1"), !is_trusted, "{bare}");
+    }
 }
 
 #[tokio::test]

@@ -1,13 +1,17 @@
 //! Certificates are replaced while clients ask, by a reload of the settings.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
-use sandbar_tests::gateway::one_tenant;
+use sandbar_tests::gateway::{TestGateway, one_tenant};
 use sandbar_tests::tls::{Authority, TlsClient};
 use sandbar_tests::wait::eventually;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
-use super::{gateway, origin, tls_address, tls_section};
+use super::{gateway, origin, shop, tls_address, tls_section};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn certificates_are_replaced_under_traffic_or_not_at_all() {
@@ -106,4 +110,68 @@ async fn sessions_of_before_are_resumed_with_the_new_certificate() {
     gateway.reload(&format!("{}\n{}", tls_section("", &[&new]), one_tenant(&origin.url(), ""))).await.unwrap();
     let second = client.connect(tls_address(&gateway), "shop.test").await.unwrap();
     assert!(second.is_resumed);
+}
+
+#[tokio::test]
+async fn a_listener_that_only_a_restart_opens_is_checked_and_told() {
+    let (_authority, files) = shop();
+    let origin = origin().await;
+    let gateway = gateway(&origin, "").await;
+    let tenant = one_tenant(&origin.url(), "");
+    let section = tls_section("", &[&files]);
+    let bad = section.replace("shop.key", "missing.key");
+    let error = gateway.reload(&format!("{bad}\n{tenant}")).await.unwrap_err().to_string();
+    assert!(error.contains("gateway.tls.certificate.key_file"), "{error}");
+    let reloaded = gateway.reload(&format!("{section}\n{tenant}")).await.unwrap();
+    assert_eq!((&reloaded.needs_restart[..], &reloaded.changed[..]), (&["gateway.tls".to_owned()][..], &[][..]));
+    assert!(gateway.gateway().tls_addr().is_none() && reloaded.certificates.is_empty());
+
+    let gateway = gateway.restart().await.unwrap();
+    let address = tls_address(&gateway);
+    // The other way round its certificates stay, whatever becomes of their files.
+    std::fs::remove_file(&files.key).unwrap();
+    let reloaded = gateway.reload(&tenant).await.unwrap();
+    assert_eq!(reloaded.needs_restart, ["gateway.tls"]);
+    let served = TlsClient::careless().connect(address, "shop.test").await.unwrap().served;
+    assert_eq!(served, files.certificate().unwrap());
+}
+
+#[tokio::test]
+async fn connections_with_tls_and_without_it_have_one_bound_that_a_reload_changes() {
+    let (authority, files) = shop();
+    let origin = origin().await;
+    let settings = |bound: usize| {
+        let section = tls_section("", &[&files]);
+        format!("[limits]\nconnections_max = {bound}\n{section}\n{}", one_tenant(&origin.url(), ""))
+    };
+    let gateway = TestGateway::start(&settings(2)).await.unwrap();
+    let (address, client) = (tls_address(&gateway), TlsClient::trusting(&authority).unwrap());
+    let plain = plain(gateway.address()).await;
+    let mut first = client.connect(address, "shop.test").await.unwrap();
+    assert_eq!(first.get("shop.test", "/").await.unwrap().status, 200);
+
+    let mut waiting = Box::pin(client.connect(address, "shop.test"));
+    assert!(tokio::time::timeout(MOMENT, &mut waiting).await.is_err(), "there is no place for a third one");
+    gateway.reload(&settings(3)).await.unwrap();
+    let third = waiting.await.unwrap();
+
+    gateway.reload(&settings(1)).await.unwrap();
+    drop((first, third));
+    let mut waiting = Box::pin(client.connect(address, "shop.test"));
+    assert!(tokio::time::timeout(MOMENT, &mut waiting).await.is_err(), "the one without TLS has the only place");
+    drop(plain);
+    assert_eq!(waiting.await.unwrap().get("shop.test", "/").await.unwrap().status, 200);
+}
+
+/// Long enough for a connection that is let in to be so.
+const MOMENT: Duration = Duration::from_millis(300);
+
+/// A connection without TLS that was answered, and stays open.
+async fn plain(address: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: shop.test\r\n\r\n").await.unwrap();
+    let mut begin = [0; 12];
+    stream.read_exact(&mut begin).await.unwrap();
+    assert_eq!(begin, *b"HTTP/1.1 200");
+    stream
 }

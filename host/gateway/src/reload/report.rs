@@ -24,8 +24,8 @@ pub struct Reloaded {
     pub removed: Vec<String>,
     /// Tenants with other settings, and which settings these are.
     pub tenants: BTreeMap<String, Vec<String>>,
-    /// What is served with other certificates from the next handshake on: sentences such as `gateway.tls serves a new one
-    /// (shop.example)`.
+    /// Which certificates are served from the next handshake on, and which are no more: sentences such as
+    /// `gateway.tls serves a new one (shop.example)`.
     pub certificates: Vec<String>,
     /// Tenants of the file that are not served as it says: one of that name was made over the admin API.
     pub outranked: Vec<String>,
