@@ -262,12 +262,10 @@ async fn a_response_that_was_purged_under_way_is_told_of() {
 async fn a_reader_that_does_not_read_is_bounded_and_slows_nobody() {
     let rig = Rig::new(1 << 20);
     let (mut idle, mut eager, mut late) = (rig.sandbar.events(2), rig.sandbar.events(1000), rig.sandbar.events(0));
-    let asking = async {
-        for number in 0..50 {
-            rig.ask("one", &format!("/{number}")).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), asking).await.expect("nothing waits for a reader");
+    // Nothing waits for a reader: this would not end.
+    for number in 0..50 {
+        rig.ask("one", &format!("/{number}")).await;
+    }
     assert_eq!((read(&mut eager).len(), eager.lost()), (50, 0));
     assert_eq!((idle.lost(), late.lost()), (48, 49));
     assert_eq!(read(&mut idle), ["one /0 stored in l1", "one /1 stored in l1"], "the oldest are kept");

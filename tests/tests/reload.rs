@@ -239,11 +239,16 @@ async fn tenants_are_made_changed_and_removed_over_the_api() -> anyhow::Result<(
     assert!(refused.status == 409 && refused.text().contains("take it out there"), "{}", refused.text());
     assert_eq!(delete(&served, "nobody").await?.status, 404);
 
-    // Removed and made again, it finds nothing of what was stored.
+    // Removed and made again, it finds nothing of what was stored and bound.
+    let stock =
+        served.admin("PUT", "/tenants/mine/policies/eviction", "application/json", r#"{"stock":"lru"}"#).await?;
+    assert_eq!(stock.status, 200, "{}", stock.text());
+    assert_eq!(served.tenant("mine").memory_stats().policy, "lru");
     assert_eq!(delete(&served, "mine").await?.status, 200);
     assert_eq!(served.client("m.test").get("/x").await?.status, 421);
     put(&served, "mine", json!({ "hosts": ["m.test"], "origin": mine.url() })).await?;
     assert!(!is_hit(&served, "m.test", "/x").await?);
+    assert_ne!(served.tenant("mine").memory_stats().policy, "lru");
     served = served.restart().await?;
     assert!(delete(&served, "mine").await?.status.is_success());
     Ok(())

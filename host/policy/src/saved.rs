@@ -130,6 +130,18 @@ impl SavedBindings {
         }
     }
 
+    /// Removes all that is kept of the tenant.
+    pub(super) fn forget(&self) {
+        match fs::remove_dir_all(&self.dir) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                let dir = self.dir.display();
+                tracing::warn!(%dir, %error, "the policies of a tenant that is gone could not be removed; remove them by hand");
+            }
+        }
+    }
+
     /// Removes the components that no kept binding names.
     pub(super) fn tidy(&self) {
         let mut named = Vec::new();

@@ -81,6 +81,7 @@ impl Cache {
         for name in &change.removed {
             if let Some(old) = before.named(name).filter(|_| after.named(name).is_none()) {
                 old.ends();
+                old.policies.forget();
             }
         }
     }

@@ -72,12 +72,14 @@ fn reader(args: ServeArgs) -> Option<Arc<ReadSettings>> {
 
 /// Reads the settings again because of a SIGHUP, and tells what became of it.
 async fn reload(gateway: &Gateway) {
+    service_manager::reloading();
     // logrotate sends it too, after it has moved the file away.
     gateway.reopen_logs();
     match gateway.reload().await {
         Ok(reloaded) => tell(format_args!("Reloaded: {reloaded}.")),
         Err(error) => tracing::error!(%error, "not reloaded: the settings of before hold"),
     }
+    service_manager::ready();
 }
 
 fn tell_addresses(gateway: &Gateway) {

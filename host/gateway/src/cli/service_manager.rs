@@ -5,16 +5,23 @@ use sd_notify::NotifyState;
 
 /// The gateway answers requests.
 pub(super) fn ready() {
-    notify(&NotifyState::Ready);
+    notify(&[NotifyState::Ready]);
 }
 
 /// The gateway begins to stop.
 pub(super) fn stopping() {
-    notify(&NotifyState::Stopping);
+    notify(&[NotifyState::Stopping]);
 }
 
-fn notify(state: &NotifyState<'_>) {
-    if let Err(error) = sd_notify::notify(std::slice::from_ref(state)) {
-        tracing::warn!(%error, "could not tell the service manager {state}; it may take this gateway for one that hangs");
+/// The gateway reads its settings again; [`ready`] says that it has.
+pub(super) fn reloading() {
+    if let Ok(since) = NotifyState::monotonic_usec_now() {
+        notify(&[NotifyState::Reloading, since]);
+    }
+}
+
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "could not tell the service manager; it may take this gateway for one that hangs");
     }
 }

@@ -47,7 +47,6 @@ fn missing(package: &Value) -> Vec<String> {
     };
     want(text(package, "description").len() > 20, "description");
     want(text(package, "license") == "Apache-2.0 OR MIT", "license");
-    want(text(package, "repository").starts_with("https://"), "repository");
     want(!text(package, "rust_version").is_empty(), "rust-version");
     let count = |key: &str| package[key].as_array().map_or(0, Vec::len);
     want((1..=5).contains(&count("keywords")), "one to five keywords");

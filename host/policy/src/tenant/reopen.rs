@@ -56,6 +56,15 @@ impl TenantPolicies {
         Role::ALL.into_iter().all(|role| Arc::ptr_eq(&bound(self, role), &bound(other, role)))
     }
 
+    /// The tenant is gone: nothing can be bound any more, and nothing is kept of what was bound.
+    pub fn forget(&self) {
+        let _turn = self.changing.lock();
+        self.is_succeeded.store(true, Ordering::Release);
+        if let Some(kept) = &self.kept {
+            kept.forget();
+        }
+    }
+
     fn configured_bound(&self, role: Role) -> Result<Arc<Bound>, OpenError> {
         let Some(binding) = self.configured.get(&role) else {
             return Ok(Arc::new(Bound::native_default(&self.tenant, role, Arc::clone(&self.clock))));
