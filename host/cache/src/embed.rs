@@ -4,6 +4,7 @@
 mod builder;
 mod error;
 pub(crate) mod handle;
+mod makers;
 mod opener;
 mod tenants;
 

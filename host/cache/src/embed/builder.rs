@@ -8,8 +8,8 @@ use sandbar_base::memory_budget::MemoryBudget;
 use sandbar_policy::{Binding, Engine, EngineConfig};
 
 use super::handle::{Kept, Sandbar};
+use super::makers::{Makers, check_shares};
 use super::opener::Opener;
-use super::tenants::{Makers, check_shares};
 use super::{BuildError, UnknownTenant};
 use crate::cache::{Cache, CacheLimits, CacheParts, Roster, TenantChangeError};
 use crate::memory_budget::keeper::{self, Keeper, this_machine};

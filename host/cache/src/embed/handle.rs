@@ -9,7 +9,7 @@ use sandbar_http::purge::{Purge, PurgeMode, Scope};
 use sandbar_policy::{Binding, BoundInfo, Role};
 use serde::Serialize;
 
-use super::tenants::Makers;
+use super::makers::Makers;
 use super::{Builder, ChangeError, StoreError, UnknownTenant};
 use crate::body::Body;
 use crate::cache::{Cache, PurgeReport};

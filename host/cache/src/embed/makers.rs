@@ -1,0 +1,81 @@
+//! What makes the tenants of a cache that runs, one change at a time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use parking_lot::Mutex;
+
+use super::opener::Opener;
+use super::{BuildError, UnknownTenant};
+use crate::cache::{Cache, TenantChange, TenantChangeError};
+use crate::tenant::config::TenantConfig;
+
+/// The part of the memory that the tenants' shares have to leave: an eighth.
+const LEFT_DIVISOR: u64 = 8;
+
+/// What tenants are made with, and what is to be known of those that were there.
+pub(super) struct Makers {
+    pub(super) opener: Opener,
+    /// All memory that the cache may have, where that is bounded.
+    pub(super) memory_bytes: Option<u64>,
+    /// The incarnation of the next tenant: rises with every one that is removed.
+    next: AtomicU32,
+    /// Held while a tenant is made and put in its place.
+    turn: Mutex<()>,
+}
+
+impl Makers {
+    pub(super) const fn new(opener: Opener, memory_bytes: Option<u64>) -> Self {
+        Self { opener, memory_bytes, next: AtomicU32::new(0), turn: Mutex::new(()) }
+    }
+
+    /// Makes a tenant, or gives the one of that name other settings.
+    pub(super) fn put(&self, cache: &Cache, mut config: TenantConfig) -> Result<(), BuildError> {
+        let _turn = self.turn.lock();
+        let roster = cache.tenants();
+        let others = roster.all().iter().filter(|tenant| *tenant.name != config.name);
+        let shares = others.map(|tenant| tenant.settings.l1_bytes).fold(config.l1.bytes(), u64::saturating_add);
+        check_shares(shares, self.memory_bytes)?;
+        let tenant = match roster.named(&config.name) {
+            Some(old) => {
+                config.incarnation = config.incarnation.max(old.config.incarnation);
+                self.opener.reopen(old, &config)?
+            }
+            None => {
+                config.incarnation = config.incarnation.max(self.next.load(Ordering::Acquire));
+                self.opener.open(&config)?
+            }
+        };
+        cache.change_tenants(&TenantChange { put: vec![tenant], removed: Vec::new() })?;
+        Ok(())
+    }
+
+    /// Takes a tenant out.
+    pub(super) fn remove(&self, cache: &Cache, name: &str) -> Result<(), UnknownTenant> {
+        let _turn = self.turn.lock();
+        let roster = cache.tenants();
+        let tenant = roster.named(name).ok_or_else(|| UnknownTenant::among(&roster, name))?;
+        self.next.fetch_max(tenant.config.incarnation + 1, Ordering::AcqRel);
+        let change = TenantChange { put: Vec::new(), removed: vec![Arc::clone(&tenant.name)] };
+        cache.change_tenants(&change).expect("a tenant that goes is in nobody's way");
+        Ok(())
+    }
+}
+
+/// An L1 that is larger than the memory never evicts: once that is full, nothing new would find room.
+pub(super) const fn check_shares(l1_bytes: u64, memory_bytes: Option<u64>) -> Result<(), BuildError> {
+    let Some(total_bytes) = memory_bytes else { return Ok(()) };
+    if l1_bytes <= total_bytes - total_bytes / LEFT_DIVISOR {
+        return Ok(());
+    }
+    Err(BuildError::Shares { l1_bytes, total_bytes })
+}
+
+impl From<TenantChangeError> for BuildError {
+    fn from(error: TenantChangeError) -> Self {
+        match error {
+            TenantChangeError::Roster(crate::cache::RosterError::Host(host)) => Self::Hosts(host),
+            other => Self::Change(other),
+        }
+    }
+}
