@@ -66,12 +66,13 @@ pub(super) struct ReadyTenant {
 /// For the first reason why it could not.
 pub(super) async fn ready(file: GatewayConfig) -> Result<Ready, StartError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    // First, as the next step reads from the data directory.
+    directories(&file).map_err(|error| error.placed(&file.source))?;
     let known = Tenants::open(&file.data_dir, clock.now())?;
     let config = GatewayConfig { tenants: known.all(&file.tenants), ..file.clone() };
     config.validate()?;
     let wrong = |error: ConfigError| StartError::Config(error.placed(&config.source));
     let token = config.admin_token()?;
-    directories(&config).map_err(wrong)?;
     redis(&config).map_err(wrong)?;
     let served = Served::open(&config)?;
     let budget = MemoryBudget::new(config.memory_total_bytes()?);
