@@ -95,14 +95,9 @@ fn addresses(mut said: impl BufRead + Send + 'static) -> (String, String) {
         let rest = text.split_once(mark).unwrap_or_else(|| panic!("it said: {text}")).1;
         rest.split(|c: char| !(c.is_ascii_digit() || c == '.' || c == ':')).next().expect("an address").to_owned()
     };
-    (
-        after("Listening at http")
-            .trim_start_matches("s://")
-            .trim_start_matches("://")
-            .trim_end_matches('.')
-            .to_owned(),
-        after("Dashboard and admin API at http://").trim_end_matches('.').to_owned(),
-    )
+    let clients = ["Listening at http://", "Listening at https://"].into_iter().find(|mark| text.contains(mark));
+    let address = |mark: &str| after(mark).trim_end_matches('.').to_owned();
+    (address(clients.expect("it listens")), address("Dashboard and admin API at http://"))
 }
 
 /// The value of a metric, all its labels summed up.
