@@ -135,6 +135,26 @@ async fn requests_under_way_end_as_they_began() -> anyhow::Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn a_fetch_from_an_origin_of_before_keeps_nobody_waiting_and_is_not_stored() -> anyhow::Result<()> {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let reply = move |_: &_| Reply::ok("of before").field("cache-control", "max-age=60").when(&held);
+    let (origin, other) = (Origin::start(reply).await?, named("other").await?);
+    let served = TestGateway::start(&in_memory(&[tenant("shop", "a.test", &origin, "")])).await?;
+    let mut client = served.client("a.test");
+    let waiting = tokio::spawn(async move { client.get("/x").await });
+    eventually("the origin is asked", async || origin.requests() == 1).await;
+    served.reload(&in_memory(&[tenant("shop", "a.test", &other, "")])).await?;
+    assert_eq!(text(&served, "a.test", "/x").await?, "other /x");
+    gate.open();
+    assert_eq!(waiting.await??.text(), "of before");
+    eventually("it is let go", async || served.cache().under_way() == 0).await;
+    let answer = served.client("a.test").get("/x").await?;
+    assert!(answer.is_hit() && answer.text() == "other /x", "{answer:?}");
+    Ok(())
+}
+
 /// Under other key rules the same key could stand for what another URL has got.
 #[tokio::test]
 async fn changed_key_rules_find_nothing_of_what_was_stored_before() -> anyhow::Result<()> {

@@ -48,7 +48,7 @@ async fn tenants_come_change_and_go() -> Result<(), BoxError> {
 
     let two = Arc::downgrade(&sandbar.tenant("two")?);
     sandbar.remove_tenant("two").await?;
-    assert!(two.upgrade().is_none(), "nothing holds it any more");
+    eventually("nothing holds it any more", async || two.upgrade().is_none()).await;
     assert!(!is_hit(&sandbar, "two.example", &asked).await? && !is_hit(&sandbar, "two.example", &asked).await?);
     let gone = sandbar.remove_tenant("two").await.expect_err("gone").to_string();
     assert!(gone.contains("there are: one"), "{gone}");
@@ -105,12 +105,8 @@ async fn another_consistency_does_not_trust_what_is_in_memory() -> Result<(), Bo
     let sandbar = Sandbar::builder().tenant(tenant("one", &["one.example"])).native_only().build()?;
     let asked = Arc::default();
     assert!(!is_hit(&sandbar, "one.example", &asked).await? && is_hit(&sandbar, "one.example", &asked).await?);
-    let held = sandbar.tenant("one")?;
     let strict = TenantConfig { consistency: Consistency::Bus, ..tenant("one", &["one.example"]) };
     sandbar.put_tenant(strict).await?;
-    assert!(!is_hit(&sandbar, "one.example", &asked).await? && is_hit(&sandbar, "one.example", &asked).await?);
-    // Whoever holds the tenant of before might still bring something in.
-    drop(held);
     assert!(!is_hit(&sandbar, "one.example", &asked).await? && is_hit(&sandbar, "one.example", &asked).await?);
     Ok(())
 }

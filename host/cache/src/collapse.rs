@@ -64,7 +64,9 @@ impl Collapse {
 impl Joins {
     /// Whether a request may join a fetch that began at `began` and has come as far as `joined`.
     fn takes(self, request: &CacheRequest, key: &CacheKey, now: &Began, began: &Began, joined: Joined) -> bool {
-        began.revision >= self.not_before
+        // Under other settings the origin may be another one, or be asked in another way.
+        began.edition == now.edition
+            && began.revision >= self.not_before
             && began.losses == now.losses
             && joined <= self.latest
             && !request.tenant.barriers.hides(key.text(), began.sequence)

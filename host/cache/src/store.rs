@@ -49,7 +49,8 @@ impl Store {
         let (losses, revision) = (barriers.losses(), barriers.revision());
         let (at, clock_us) = (self.clock.monotonic(), self.clock.now().as_millis().saturating_mul(1000));
         let floor_us = request.tenant.versions.floor_us();
-        Began { sequence: barriers.current(), revision, losses, at, clock_us, floor_us, token: None }
+        let (sequence, edition) = (barriers.current(), request.tenant.edition.number());
+        Began { sequence, edition, revision, losses, at, clock_us, floor_us, token: None }
     }
 
     /// Stores a response in the tiers of its plan, unless it was purged since its fill began or a newer version is
@@ -65,6 +66,10 @@ impl Store {
         let (consistency, budget) = (request.consistency(), &self.budget);
         let cached = Arc::new(Cached::new(Entry::Response(stored), plan_epoch, began, consistency, budget));
         let found = Found::under(&key, Arc::clone(&cached), L1).expect("it was judged for this request");
+        if !request.tenant.edition.is_present() {
+            request.tenant.events.tell_of(&cached, What::NotStored(Unstored::Purged));
+            return found;
+        }
         if cached.verdict(&request.tenant.barriers) == Verdict::Gone {
             count(&request.tenant.counters.fills_purged);
             request.tenant.events.tell_of(&cached, What::NotStored(Unstored::Purged));
@@ -143,6 +148,9 @@ impl Store {
             count(&request.tenant.counters.no_room);
             // There is no memory for this entry, but an older one must not be served in its place.
             request.tenant.memory.remove(key.hash(), Removal::NoRoom, self.clock.now());
+            return false;
+        }
+        if !request.tenant.edition.is_present() {
             return false;
         }
         let (expires, fetch_time) = match &cached.entry {

@@ -6,6 +6,7 @@ mod check;
 pub mod class;
 pub mod config;
 pub mod counters;
+mod edition;
 pub mod latency;
 mod succession;
 pub mod tunnels;
@@ -15,13 +16,14 @@ pub mod versions;
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 pub use check::SettingsError;
 use class::Classes;
 use config::TenantConfig;
 use counters::{CounterValues, Counters};
+use edition::Edition;
 use sandbar_base::clock::Clock;
 use sandbar_base::disk_trouble::DiskReport;
 use sandbar_http::key::{CacheKey, KeyHash, KeyRules};
@@ -91,8 +93,8 @@ pub struct Tenant {
     /// The highest sequence of a barrier that was read from the barrier store, plus one; 0 before the first read.
     pub(crate) barriers_read: Arc<AtomicU64>,
     clock: Arc<dyn Clock>,
-    /// Set where this has been succeeded by a tenant that promises more: see [`Self::settle_after`].
-    distrusted_at_end: AtomicBool,
+    /// Tells it from the same tenant with other settings, before and after it.
+    pub(crate) edition: Edition,
 }
 
 /// Settings of a tenant, checked.
@@ -192,7 +194,7 @@ impl Tenant {
             versions: Arc::default(),
             barriers_read: Arc::default(),
             clock,
-            distrusted_at_end: AtomicBool::new(false),
+            edition: Edition::first(),
         }))
     }
 

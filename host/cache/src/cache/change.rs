@@ -82,7 +82,18 @@ impl Cache {
             if let Some(old) = before.named(name).filter(|_| after.named(name).is_none()) {
                 old.ends();
                 old.policies.forget();
+                // Other nodes need not have counted how often there was a tenant of this name: so that none of them finds what
+                // was stored for this one.
+                self.purge_behind(old);
             }
+        }
+    }
+
+    /// Lets each L1 have so much of its share.
+    pub(crate) fn shrink_l1(&self, percent: u64) {
+        let _one_at_a_time = self.rooms.changing.lock();
+        for tenant in &*self.tenants() {
+            tenant.shrink_to(percent, self.clock().now());
         }
     }
 

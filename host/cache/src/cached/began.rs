@@ -10,6 +10,8 @@ use crate::barrier::Losses;
 pub(crate) struct Began {
     /// The tenant's purge sequence: every purge up to it had been recorded.
     pub(crate) sequence: u64,
+    /// The number of the tenant's edition: of the settings that it goes by.
+    pub(crate) edition: u64,
     /// The revision of the barriers, which changes with all that becomes known of purges.
     pub(crate) revision: u64,
     /// How often the node's memory had been given up because purges may have been missed.

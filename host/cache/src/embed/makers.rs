@@ -37,10 +37,11 @@ impl Makers {
         let shares = others.map(|tenant| tenant.settings.l1_bytes).fold(config.l1.bytes(), u64::saturating_add);
         check_shares(shares, self.memory_bytes)?;
         let tenant = match roster.named(&config.name) {
-            Some(old) => {
-                config.incarnation = config.incarnation.max(old.config.incarnation);
+            Some(old) if config.incarnation <= old.config.incarnation => {
+                config.incarnation = old.config.incarnation;
                 self.opener.reopen(old, &config)?
             }
+            Some(_) => self.opener.open(&config)?,
             None => {
                 config.incarnation = config.incarnation.max(self.next.load(Ordering::Acquire));
                 self.opener.open(&config)?

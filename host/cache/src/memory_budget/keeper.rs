@@ -70,11 +70,12 @@ impl Kept {
         let changed = pressure.step(now, &reading);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a percentage")]
         let used_percent = reading.used_percent().round() as u64;
+        // Before L1 is resized: a tenant that comes meanwhile goes by it.
+        self.budget.note_pressure(used_percent, pressure.kept_percent().into());
         if let Some(percent) = changed {
             self.change(before, percent, used_percent, &reading);
         }
         self.budget.bound_growth(reading.room_bytes());
-        self.budget.note_pressure(used_percent, pressure.kept_percent().into());
     }
 
     fn change(&self, before: u32, percent: u32, used_percent: u64, reading: &Reading) {
@@ -86,13 +87,6 @@ impl Kept {
         } else {
             tracing::info!(used_percent, percent, "memory is there again: L1 grows");
         }
-        self.resize(percent);
-    }
-
-    fn resize(&self, percent: u32) {
-        let now = self.cache.clock().now();
-        for tenant in &*self.cache.tenants() {
-            tenant.shrink_to(percent.into(), now);
-        }
+        self.cache.shrink_l1(percent.into());
     }
 }

@@ -128,10 +128,14 @@ impl Store {
         (!moved || self.hear_of_barriers(tenant).await).then_some(found.entries)
     }
 
-    /// The plan epoch of an entry from L2: `epoch`, or the oldest if a policy other than the bound one has planned it.
+    /// The plan epoch of an entry from L2: `epoch`, or the oldest if a policy other than the bound one has planned it, or
+    /// the settings have changed since.
     pub(crate) fn epoch_of(&self, tenant: &Tenant, entry: &Entry, epoch: u64) -> u64 {
         match entry {
-            Entry::Response(response) if response.policy != tenant.policies.digest(sandbar_policy::Role::Freshness) => {
+            Entry::Response(response)
+                if response.policy != tenant.policies.digest(sandbar_policy::Role::Freshness)
+                    || tenant.edition.has_other_plans(response.received) =>
+            {
                 0
             }
             _ => epoch,

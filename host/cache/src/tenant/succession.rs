@@ -1,7 +1,6 @@
 //! A tenant with other settings takes the place of the one before, and over what is kept for it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use sandbar_base::clock::Timestamp;
 use sandbar_http::semantics::cache_status::Outcome;
@@ -71,7 +70,7 @@ impl Tenant {
             versions: Arc::clone(&self.versions),
             barriers_read: Arc::clone(&self.barriers_read),
             clock: Arc::clone(&self.clock),
-            distrusted_at_end: AtomicBool::new(false),
+            edition: self.edition.next(),
             config: Arc::new(config.clone()),
             settings,
         }))
@@ -148,13 +147,12 @@ impl Tenant {
             self.shrink_to(kept_percent, now);
             old.clear_memory();
         }
-        // Plans were made under the settings of before.
+        // What is on its way under the settings of before is not stored; what is stored was planned under them.
+        self.edition.begin(now);
         self.replan();
         if !self.settings.classes.promise_as(&old.settings.classes) {
-            // What was stored, or is on its way, under a weaker promise can't be served under a stronger one: neither now nor
-            // once the last of it has arrived.
+            // What was stored under a weaker promise can't be served under a stronger one.
             self.barriers.distrust(true);
-            old.distrusted_at_end.store(true, Ordering::Release);
         }
     }
 
@@ -166,14 +164,6 @@ impl Tenant {
     /// Gives back what a tenant that is gone holds, as far as requests under way don't need it.
     pub(crate) fn ends(&self) {
         self.clear_memory();
-    }
-}
-
-impl Drop for Tenant {
-    fn drop(&mut self) {
-        if *self.distrusted_at_end.get_mut() {
-            self.barriers.distrust(true);
-        }
     }
 }
 

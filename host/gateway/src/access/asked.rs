@@ -16,6 +16,9 @@ const TARGET_BYTES_MAX: usize = 4096;
 /// What is kept of a host, a `Referer` and a `User-Agent` each, in bytes.
 const FIELD_BYTES_MAX: usize = 1024;
 
+/// What is kept of a method, in bytes: a client may make one up.
+const METHOD_BYTES_MAX: usize = 64;
+
 /// What a line tells of a request.
 pub(crate) struct Asked {
     pub(super) at: Timestamp,
@@ -45,8 +48,10 @@ impl AccessLog {
         let target = beginning(target.as_bytes(), TARGET_BYTES_MAX);
         let host = authority.or_else(|| field(header::HOST)).unwrap_or_default();
         let (referer, user_agent) = (field(header::REFERER), field(header::USER_AGENT));
+        let method = bounded(request.method());
         let texts = [Some(&target), Some(&host), referer.as_ref(), user_agent.as_ref()];
         let bytes = size_of::<Asked>() + texts.into_iter().flatten().map(|text| text.len()).sum::<usize>();
+        let bytes = bytes + method.as_str().len();
         let Some(room) = self.budget.reserve(Use::Streams, bytes as u64) else {
             self.queue.lost_for_want_of_room();
             return None;
@@ -56,7 +61,7 @@ impl AccessLog {
             began: self.clock.monotonic(),
             client: client.address(),
             peer: peer.to_canonical(),
-            method: request.method().clone(),
+            method,
             host,
             target,
             version: request.version(),
@@ -64,5 +69,13 @@ impl AccessLog {
             user_agent,
             _room: room,
         }))
+    }
+}
+
+/// The method, or the beginning of one that is longer than any is.
+fn bounded(method: &Method) -> Method {
+    match method.as_str().as_bytes().split_at_checked(METHOD_BYTES_MAX) {
+        Some((beginning, rest)) if !rest.is_empty() => Method::from_bytes(beginning).unwrap_or_default(),
+        _ => method.clone(),
     }
 }

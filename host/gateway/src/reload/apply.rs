@@ -42,13 +42,14 @@ impl Reloads {
             return Err(error);
         }
         state.file = next;
+        let mixed = Arc::new(mixed);
+        self.present.store(Arc::clone(&mixed));
         self.tell_followers(&mixed);
         let certificates = renewal.serve().iter().flat_map(CertificateChanges::sentences).collect();
         let report = Reloaded { certificates, ..report };
         for note in self.served.notes(self.clock.now()) {
             tracing::warn!("{note}");
         }
-        self.present.store(Arc::new(mixed));
         tracing::info!(%report, "reloaded the settings");
         Ok(report)
     }
