@@ -2,6 +2,7 @@
 //! components, failures of policies ([`Fault`]), the account of the node's memory ([`memory_budget`]) and refused
 //! writes to its disk ([`disk_trouble`]).
 
+mod as_text;
 #[cfg(feature = "node")]
 pub mod clock;
 mod digest;
@@ -11,6 +12,8 @@ mod fault;
 mod guest_text;
 mod key_hash;
 pub mod memory_budget;
+#[cfg(feature = "node")]
+pub mod replace;
 mod timestamp;
 
 pub use self::digest::Digest;

@@ -2,12 +2,13 @@
 //! a file per role, and the components that these files name by digest.
 
 use std::fmt::Write as _;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use sandbar_base::clock::{Clock, SystemClock, Timestamp};
 use sandbar_base::disk_trouble::{DiskReport, DiskTrouble};
+use sandbar_base::replace::{replace_file, sync_dir};
 use serde::{Deserialize, Serialize};
 
 use super::{BindError, Binding, Digest, Role, Source};
@@ -168,9 +169,9 @@ impl SavedBindings {
     fn write(&self, record: &SavedBinding, component: Option<&[u8]>, text: &[u8]) -> io::Result<()> {
         fs::create_dir_all(&self.dir)?;
         if let (SavedSource::Component { digest, .. }, Some(bytes)) = (&record.policy, component) {
-            replace(&self.path(*digest), bytes)?;
+            replace_file(&self.path(*digest), bytes)?;
         }
-        replace(&self.record(record.role), text)
+        replace_file(&self.record(record.role), text)
     }
 
     fn undo(&self, role: Role) -> Result<Undo<'_>, BindError> {
@@ -214,7 +215,7 @@ impl Undo<'_> {
     pub(super) fn undo(self) {
         let path = self.kept.record(self.role);
         let undone = match &self.before {
-            Some(before) => replace(&path, before),
+            Some(before) => replace_file(&path, before),
             None => fs::remove_file(&path),
         };
         if let Err(error) = undone {
@@ -222,20 +223,6 @@ impl Undo<'_> {
         }
         self.kept.tidy();
     }
-}
-
-/// Replaces a file so that after a crash it has either the old content or the new one.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let dir = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(dir)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    sync_dir(dir)
-}
-
-fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
 }
 
 /// The name of a tenant's directory: safe as a file name, and different for each tenant.

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sandbar::tenant::config::TenantConfig;
 use sandbar_base::clock::Timestamp;
+use sandbar_base::replace::replace_file;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -137,11 +138,7 @@ fn write(path: &Path, value: &impl Serialize) -> Result<(), KeptError> {
     let failed = |error: io::Error| unwritable(path, &error);
     let text = serde_json::to_vec_pretty(value).map_err(|error| failed(error.into()))?;
     let dir = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(dir).map_err(failed)?;
-    let mut file = tempfile::Builder::new().suffix(".new").tempfile_in(dir).map_err(failed)?;
-    file.write_all(&text).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed)
+    fs::create_dir_all(dir).and_then(|()| replace_file(path, &text)).map_err(failed)
 }
 
 fn unreadable(path: &Path, reason: impl ToString) -> KeptError {

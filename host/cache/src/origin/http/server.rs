@@ -7,7 +7,6 @@ use std::str::FromStr;
 
 use http::uri::Authority;
 use sandbar_http::key::site_of;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::url::leads_to;
 
@@ -107,17 +106,7 @@ impl fmt::Display for Server {
     }
 }
 
-impl Serialize for Server {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Server {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
+sandbar_base::serde_as_text!(Server);
 
 #[cfg(test)]
 mod tests {

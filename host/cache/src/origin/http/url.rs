@@ -7,7 +7,6 @@ use std::str::FromStr;
 use http::Uri;
 use http::uri::{Authority, Scheme};
 use sandbar_http::key::site_of;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The URL of an origin: scheme, authority and the path that all requests begin with.
 #[derive(Clone, PartialEq, Eq)]
@@ -126,17 +125,7 @@ impl fmt::Debug for OriginUrl {
     }
 }
 
-impl Serialize for OriginUrl {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for OriginUrl {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
+sandbar_base::serde_as_text!(OriginUrl);
 
 #[cfg(test)]
 mod tests {
