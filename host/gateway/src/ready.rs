@@ -27,8 +27,8 @@ use crate::tenants::Tenants;
 pub(super) struct Ready {
     /// The settings, with the tenants that were made over the admin API.
     pub(super) config: GatewayConfig,
-    /// The settings as they were read.
-    pub(super) file: GatewayConfig,
+    /// The tenants of the file, as they were read.
+    pub(super) file: Vec<TenantConfig>,
     /// Which tenants there are beside those of the file.
     pub(super) known: Tenants,
     pub(super) token: Option<Secret>,
@@ -69,7 +69,8 @@ pub(super) async fn ready(file: GatewayConfig) -> Result<Ready, StartError> {
     // First, as the next step reads from the data directory.
     directories(&file).map_err(|error| error.placed(&file.source))?;
     let known = Tenants::open(&file.data_dir, clock.now())?;
-    let config = GatewayConfig { tenants: known.all(&file.tenants), ..file.clone() };
+    let config = GatewayConfig { tenants: known.all(&file.tenants), ..file.without_tenants() };
+    let file = file.tenants;
     config.validate()?;
     let wrong = |error: ConfigError| StartError::Config(error.placed(&config.source));
     let token = config.admin_token()?;

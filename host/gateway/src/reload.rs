@@ -11,6 +11,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use sandbar::cache::Cache;
+use sandbar::tenant::config::TenantConfig;
 use sandbar_base::clock::Clock;
 use sandbar_policy::Engine;
 
@@ -42,19 +43,20 @@ pub(super) struct Reloads {
     followers: Mutex<Vec<Follower>>,
 }
 
-/// The settings, and which tenants there are beside those of the file.
+/// Which tenants there are.
 struct State {
-    /// As they were read; what needs a restart has not been applied.
-    file: GatewayConfig,
+    /// Those of the file.
+    file: Vec<TenantConfig>,
+    /// Those beside them.
     tenants: Tenants,
 }
 
 impl Reloads {
-    /// Begins with the settings `file`, of which `present` has come: all is applied already.
+    /// Begins with the settings `present`, which have come of a file with the tenants `file`: all is applied already.
     pub(super) fn new(
         cache: Cache,
         engine: Arc<Engine>,
-        file: GatewayConfig,
+        file: Vec<TenantConfig>,
         present: GatewayConfig,
         tenants: Tenants,
         served: Served,
@@ -81,6 +83,11 @@ impl Reloads {
     /// # Errors
     /// When they can't be read, are wrong, or can't be applied; nothing has changed then.
     pub(super) async fn reload(self: &Arc<Self>) -> Result<Reloaded, ReloadError> {
+        let reloads = Arc::clone(self);
+        to_its_end(async move { reloads.read_and_apply().await }).await
+    }
+
+    async fn read_and_apply(&self) -> Result<Reloaded, ReloadError> {
         let read = self.read.clone().ok_or(ReloadError::NoSource)?;
         let next = crate::ready::blocking(move || read()).await.map_err(ReloadError::Unreadable)?;
         self.apply(next).await
@@ -91,4 +98,11 @@ impl Reloads {
             follower(config);
         }
     }
+}
+
+/// Makes a change to its end, whoever goes on to wait for it: none is made by half.
+async fn to_its_end<T: Send + 'static>(
+    change: impl Future<Output = Result<T, ReloadError>> + Send + 'static,
+) -> Result<T, ReloadError> {
+    tokio::spawn(change).await.unwrap_or_else(|error| Err(ReloadError::Failed(error.to_string())))
 }

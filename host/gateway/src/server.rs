@@ -143,12 +143,7 @@ impl Gateway {
     /// # Errors
     /// When they can't be read, are wrong, or can't be applied; those of before hold then.
     pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
-        // Applied to its end even where the returned future is dropped.
-        let reloads = Arc::clone(&self.reloads);
-        match tokio::spawn(async move { reloads.reload().await }).await {
-            Ok(done) => done,
-            Err(failed) => std::panic::resume_unwind(failed.into_panic()),
-        }
+        self.reloads.reload().await
     }
 
     /// The settings that hold at present.

@@ -11,7 +11,7 @@
 
 mod kept;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use sandbar::tenant::config::TenantConfig;
@@ -50,7 +50,8 @@ impl Tenants {
             Some(made) => made.clone(),
             None => TenantConfig { incarnation: self.incarnation(&tenant.name), ..tenant.clone() },
         });
-        let others = self.made.values().filter(|made| file.iter().all(|tenant| tenant.name != made.name));
+        let names: HashSet<&str> = file.iter().map(|tenant| &*tenant.name).collect();
+        let others = self.made.values().filter(|made| !names.contains(&*made.name));
         of_file.chain(others.cloned()).collect()
     }
 

@@ -20,11 +20,7 @@ impl Sandbar {
     /// Outside of a Tokio runtime.
     pub async fn put_tenant(&self, config: TenantConfig) -> Result<(), BuildError> {
         let (cache, makers) = (self.cache.clone(), Arc::clone(&self.makers));
-        // Done to its end even where nobody waits for it any more: a tenant is never there by half.
-        match tokio::task::spawn_blocking(move || makers.put(&cache, config)).await {
-            Ok(done) => done,
-            Err(failed) => std::panic::resume_unwind(failed.into_panic()),
-        }
+        to_its_end(move || makers.put(&cache, config)).await
     }
 
     /// Removes a tenant while requests run: new ones find it no more, those under way end well, and its memory is given back.
@@ -36,9 +32,15 @@ impl Sandbar {
     /// Outside of a Tokio runtime.
     pub async fn remove_tenant(&self, name: &str) -> Result<(), UnknownTenant> {
         let (cache, makers, name) = (self.cache.clone(), Arc::clone(&self.makers), name.to_owned());
-        match tokio::task::spawn_blocking(move || makers.remove(&cache, &name)).await {
-            Ok(done) => done,
-            Err(failed) => std::panic::resume_unwind(failed.into_panic()),
-        }
+        to_its_end(move || makers.remove(&cache, &name)).await
+    }
+}
+
+/// Makes a change where blocking is allowed, and to its end even where nobody waits for it any more: a tenant is never there
+/// by half.
+async fn to_its_end<T: Send + 'static>(change: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(change).await {
+        Ok(done) => done,
+        Err(failed) => std::panic::resume_unwind(failed.into_panic()),
     }
 }

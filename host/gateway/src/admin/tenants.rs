@@ -28,8 +28,7 @@ pub(super) async fn put(
     content: Bytes,
 ) -> Result<impl IntoResponse, Refused> {
     let tenant = named(&name, &content)?;
-    let reloads = admin.reloads()?;
-    let made = tokio::spawn(async move { reloads.make_tenant(tenant).await }).await.map_err(failed)??;
+    let made = admin.reloads()?.make_tenant(tenant).await?;
     let status = if made { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(json!({ "tenant": name, "created": made }))))
 }
@@ -39,8 +38,7 @@ pub(super) async fn delete(
     State(admin): State<Arc<Admin>>,
     Path(name): Path<String>,
 ) -> Result<impl IntoResponse, Refused> {
-    let (reloads, tenant) = (admin.reloads()?, name.clone());
-    let is_back = tokio::spawn(async move { reloads.remove_tenant(&tenant).await }).await.map_err(failed)??;
+    let is_back = admin.reloads()?.remove_tenant(&name).await?;
     Ok(Json(json!({ "tenant": name, "of_file": is_back })))
 }
 
@@ -58,8 +56,4 @@ fn named(name: &str, content: &[u8]) -> Result<TenantConfig, Refused> {
     }
     table.entry("hosts").or_insert_with(|| json!([]));
     serde_json::from_value(value).map_err(|error| wrong(format!("the tenant {name:?}: {error}")))
-}
-
-fn failed(error: tokio::task::JoinError) -> Refused {
-    Refused::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
 }

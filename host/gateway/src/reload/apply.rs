@@ -16,24 +16,24 @@ use crate::tls::CertificateChanges;
 use crate::{assemble, fleet, ready};
 
 impl Reloads {
-    pub(super) async fn apply(self: &Arc<Self>, next: GatewayConfig) -> Result<Reloaded, ReloadError> {
+    pub(super) async fn apply(&self, next: GatewayConfig) -> Result<Reloaded, ReloadError> {
         let mut state = self.state.lock().await;
         let present = self.present();
         let mixed = difference::what_applies(&present, &next);
         let mixed = GatewayConfig { tenants: state.tenants.all(&next.tenants), ..mixed };
         // All of the file is checked, what will not hold before a restart too.
-        let whole = GatewayConfig { tenants: mixed.tenants.clone(), ..next.clone() };
+        let whole = GatewayConfig { tenants: mixed.tenants.clone(), ..next.without_tenants() };
         for config in [&whole, &mixed] {
             config.validate()?;
-            config.admin_token()?;
-            config.validate_shares()?;
+            config.memory_total_bytes()?;
         }
+        let mixed = Arc::new(mixed);
         fleet::keeps_promises_of(&mixed, &self.cache).await?;
         // Files may have changed where the settings that name them have not.
-        let (served, config) = (self.served.clone(), next.clone());
+        let (served, config) = (self.served.clone(), next.without_tenants());
         let renewal = ready::blocking(move || served.renewal(&config)).await?;
         let report = report(&present, &next, &mixed, state.tenants.outranking(&next.tenants));
-        let (maker, config) = (self.maker(), mixed.clone());
+        let (maker, config) = (self.maker(), Arc::clone(&mixed));
         let change = ready::blocking(move || maker.change(&config)).await?;
         state.tenants.keep_file(&mixed.tenants, self.clock.now())?;
         if let Err(error) = self.change(change, &mixed).await {
@@ -41,8 +41,7 @@ impl Reloads {
             let _ = state.tenants.keep_file(&present.tenants, self.clock.now());
             return Err(error);
         }
-        state.file = next;
-        let mixed = Arc::new(mixed);
+        state.file = next.tenants;
         self.present.store(Arc::clone(&mixed));
         self.tell_followers(&mixed);
         let certificates = renewal.serve().iter().flat_map(CertificateChanges::sentences).collect();
@@ -158,13 +157,16 @@ impl Maker {
     }
 }
 
+type ByName<'a> = BTreeMap<&'a str, &'a TenantConfig>;
+
+fn by_name(config: &GatewayConfig) -> ByName<'_> {
+    config.tenants.iter().map(|tenant| (&*tenant.name, tenant)).collect()
+}
+
 fn report(present: &GatewayConfig, next: &GatewayConfig, mixed: &GatewayConfig, outranked: Vec<String>) -> Reloaded {
-    let by_name = |config: &GatewayConfig| -> BTreeMap<String, TenantConfig> {
-        config.tenants.iter().map(|tenant| (tenant.name.clone(), tenant.clone())).collect()
-    };
     let (before, after) = (by_name(present), by_name(mixed));
-    let only_in = |one: &BTreeMap<String, TenantConfig>, other: &BTreeMap<String, TenantConfig>| -> Vec<String> {
-        one.keys().filter(|name| !other.contains_key(*name)).cloned().collect()
+    let only_in = |one: &ByName<'_>, other: &ByName<'_>| -> Vec<String> {
+        one.keys().filter(|name| !other.contains_key(*name)).map(|name| (*name).to_owned()).collect()
     };
     let both = after.iter().filter_map(|(name, after)| Some((name, before.get(name)?, after)));
     let tenants = both.filter(|(_, before, after)| before != after);
@@ -173,7 +175,7 @@ fn report(present: &GatewayConfig, next: &GatewayConfig, mixed: &GatewayConfig, 
         needs_restart: difference::settings(mixed, next),
         added: only_in(&after, &before),
         removed: only_in(&before, &after),
-        tenants: tenants.map(|(name, before, after)| (name.clone(), difference::of(before, after))).collect(),
+        tenants: tenants.map(|(name, before, after)| ((*name).to_owned(), difference::of(before, after))).collect(),
         outranked,
         certificates: Vec::new(),
     }

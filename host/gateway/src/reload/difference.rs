@@ -22,9 +22,9 @@ pub(super) fn of(from: &impl Serialize, to: &impl Serialize) -> Vec<String> {
     names
 }
 
-/// `to`, but for what is read at the start alone: that is as in `from`.
+/// `to`, tenants aside, but for what is read at the start alone: that is as in `from`.
 pub(super) fn what_applies(from: &GatewayConfig, to: &GatewayConfig) -> GatewayConfig {
-    let mut mixed = to.clone();
+    let mut mixed = to.without_tenants();
     mixed.data_dir.clone_from(&from.data_dir);
     mixed.gateway.listen = from.gateway.listen;
     mixed.gateway.scheme = from.gateway.scheme;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sandbar::tenant::config::TenantConfig;
 
 use super::apply::Prepared;
-use super::{ReloadError, Reloads};
+use super::{ReloadError, Reloads, to_its_end};
 use crate::config::{GatewayConfig, Source};
 use crate::fleet;
 
@@ -15,7 +15,12 @@ impl Reloads {
     ///
     /// # Errors
     /// When its settings are wrong, or another tenant has one of its hosts; nothing has changed then.
-    pub(crate) async fn make_tenant(self: &Arc<Self>, mut tenant: TenantConfig) -> Result<bool, ReloadError> {
+    pub(crate) async fn make_tenant(self: &Arc<Self>, tenant: TenantConfig) -> Result<bool, ReloadError> {
+        let reloads = Arc::clone(self);
+        to_its_end(async move { reloads.make(tenant).await }).await
+    }
+
+    async fn make(&self, mut tenant: TenantConfig) -> Result<bool, ReloadError> {
         let mut state = self.state.lock().await;
         tenant.incarnation = state.tenants.incarnation(&tenant.name);
         self.check(&tenant).await?;
@@ -51,8 +56,13 @@ impl Reloads {
     /// # Errors
     /// When none of that name was made over the API, or the file's can't be brought back; nothing has changed then.
     pub(crate) async fn remove_tenant(self: &Arc<Self>, name: &str) -> Result<bool, ReloadError> {
+        let (reloads, name) = (Arc::clone(self), name.to_owned());
+        to_its_end(async move { reloads.unmake(&name).await }).await
+    }
+
+    async fn unmake(&self, name: &str) -> Result<bool, ReloadError> {
         let mut state = self.state.lock().await;
-        let of_file = state.file.tenants.iter().find(|tenant| tenant.name == name).cloned();
+        let of_file = state.file.iter().find(|tenant| tenant.name == name).cloned();
         let Some(made) = state.tenants.made(name).cloned() else {
             return Err(match of_file {
                 Some(_) => ReloadError::OfFile(name.to_owned()),
@@ -89,9 +99,8 @@ impl Reloads {
         let source = Source::default();
         let alone = GatewayConfig { tenants: vec![tenant.clone()], source, ..present.without_tenants() };
         alone.validate()?;
+        fleet::keeps_promises_of(&alone, &self.cache).await?;
         let all = GatewayConfig { tenants: shares.chain([tenant.clone()]).collect(), ..alone };
-        all.validate_shares()?;
-        fleet::keeps_promises_of(&all, &self.cache).await?;
-        Ok(())
+        Ok(all.validate_shares()?)
     }
 }

@@ -85,6 +85,9 @@ pub enum ReloadError {
     /// It could not be kept which tenants there are.
     #[error(transparent)]
     NotKept(#[from] KeptError),
+    /// The change failed in a way that it should not.
+    #[error("{0}")]
+    Failed(String),
     /// There is no such tenant that was made over the admin API.
     #[error("no tenant {0:?} was made over the admin API")]
     NotMade(String),
@@ -100,7 +103,7 @@ impl ReloadError {
             Self::Config(_) | Self::NoSource | Self::Unreadable(_) | Self::NotMade(_) | Self::OfFile(_) => true,
             Self::Tenants(error) => matches!(error, TenantChangeError::Roster(_)),
             Self::Start(error) => error.is_config(),
-            Self::NotKept(_) => false,
+            Self::NotKept(_) | Self::Failed(_) => false,
         }
     }
 }
