@@ -65,6 +65,11 @@ impl AccessLog {
         self.queue.reopen();
     }
 
+    /// Whether its lines name the tenant and the class, which take a look at the request's path.
+    pub(super) fn names_class(&self) -> bool {
+        self.format == AccessFormat::Json
+    }
+
     /// Figures for the metrics.
     pub(super) fn stats(&self) -> AccessStats {
         self.queue.stats()

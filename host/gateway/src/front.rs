@@ -69,7 +69,8 @@ impl Front {
             None => (no_room(), Answered::refused(NotStored::NoRoom.as_str()), None),
             Some(mut room) => {
                 let asked = (request, peer, client);
-                let (response, answered) = self.answer(asked, &settings, told.is_some()).await;
+                let names_class = told.as_ref().is_some_and(|(log, _)| log.names_class());
+                let (response, answered) = self.answer(asked, &settings, names_class).await;
                 match room.covers_head(response.headers()) {
                     true => (response, answered, Some(room)),
                     false => (no_room(), Answered::refused(NotStored::NoRoom.as_str()), Some(room)),
@@ -89,12 +90,12 @@ impl Front {
         &self,
         (mut request, peer, client): (Request<Whole>, &Peer, Client),
         settings: &FrontSettings,
-        is_told: bool,
+        names_class: bool,
     ) -> (Response<Body>, Answered) {
         request.extensions_mut().insert(client);
         match self.route(request, peer, settings).await {
             Ok((tenant, request)) => {
-                let told = is_told.then(|| {
+                let told = names_class.then(|| {
                     let class = tenant.settings.classes.of(&key::sent_target(request.uri()));
                     (Arc::clone(&tenant), Arc::clone(class))
                 });

@@ -75,10 +75,15 @@ macro_rules! counters {
                     + self.synthesized
             }
 
+            /// Name, meaning and reader of each counter, in the order of declaration.
+            pub const COUNTERS: &[(&'static str, &'static str, fn(&Self) -> u64)] = &[
+                $((stringify!($name), $doc, |values| values.$name),)*
+                $((stringify!($value), $of_origin, |values| values.$value),)*
+            ];
+
             /// Name, meaning and value of each counter, in the order of declaration.
             pub fn each(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
-                let own = [$((stringify!($name), $doc, self.$name),)*];
-                own.into_iter().chain([$((stringify!($value), $of_origin, self.$value),)*])
+                Self::COUNTERS.iter().map(|(name, meaning, read)| (*name, *meaning, read(self)))
             }
         }
     };

@@ -44,7 +44,7 @@ pub(super) fn families(tenants: &[TenantReport], others: &mut Others) -> Vec<Fam
             let mut push = |labels, value| samples.push((with_tenant(tenant.name.to_string(), labels), value));
             (of.read)(tenant, &mut push);
         }
-        let sums = others.iter().filter(|((of, _), _)| *of == index);
+        let sums = others.range((index, Labels::new())..(index + 1, Labels::new()));
         samples.extend(sums.map(|((_, labels), sum)| (with_tenant(OTHERS, labels.clone()), sum.clone())));
         Family { name: of.name, help: of.help, kind: of.kind, unit: of.unit, samples }
     };
@@ -99,18 +99,10 @@ fn all() -> Vec<OfTenant> {
 
 /// The counters of a tenant, whose names and help texts come with their values.
 fn counters() -> Vec<OfTenant> {
-    let counter = |(index, (name, help, _)): (usize, (&'static str, &'static str, u64))| OfTenant {
-        name,
-        help,
-        kind: MetricType::Counter,
-        unit: None,
-        adds_up: true,
-        read: Box::new(move |tenant, push| {
-            let value = tenant.counters.each().nth(index).map_or(0, |(.., value)| value);
-            push(Labels::new(), Value::Counter(value));
-        }),
+    let counter = |(name, help, read): &(&'static str, &'static str, fn(&CounterValues) -> u64)| {
+        part_of(counter(name, help, *read), |tenant| &tenant.counters)
     };
-    CounterValues::default().each().enumerate().map(counter).collect()
+    CounterValues::COUNTERS.iter().map(counter).collect()
 }
 
 /// A counter for each word, which is the value of `label`.
@@ -147,35 +139,40 @@ fn durations() -> OfTenant {
 
 /// A metric of a part of the report.
 fn part_of<T: 'static>(metric: Metric<T>, part: for<'a> fn(&'a TenantReport) -> &'a T) -> OfTenant {
-    let (name, help, kind, unit) = (metric.name, metric.help, metric.kind(), metric.unit.clone());
-    let read = move |tenant: &TenantReport, push: &mut dyn FnMut(Labels, Value)| {
-        push(Labels::new(), metric.read(part(tenant)));
-    };
-    OfTenant { name, help, kind, unit, adds_up: true, read: Box::new(read) }
+    of_each(metric, true, move |tenant, push| push(Labels::new(), part(tenant)))
 }
 
 fn of_each_policy(metric: Metric<BoundInfo>) -> OfTenant {
-    let (name, help, kind, unit) = (metric.name, metric.help, metric.kind(), metric.unit.clone());
-    let read = move |tenant: &TenantReport, push: &mut dyn FnMut(Labels, Value)| {
+    // The names of the others' policies would be series without a bound.
+    of_each(metric, false, |tenant, push| {
         for bound in &tenant.policies {
             let labels =
                 vec![("role", Cow::Owned(bound.role.to_string())), ("policy", Cow::Owned(bound.name.to_string()))];
-            push(labels, metric.read(bound));
+            push(labels, bound);
         }
-    };
-    // The names of the others' policies would be series without a bound.
-    OfTenant { name, help, kind, unit, adds_up: false, read: Box::new(read) }
+    })
 }
 
 fn of_each_address(metric: Metric<AddressReport>) -> OfTenant {
+    // As above: the others' addresses have no bound.
+    of_each(metric, false, |tenant, push| {
+        for one in &tenant.origin_at.addresses {
+            push(vec![("address", Cow::Owned(one.address.clone()))], one);
+        }
+    })
+}
+
+/// A metric of several things of a tenant, which `each` names with their labels.
+fn of_each<T: 'static>(
+    metric: Metric<T>,
+    adds_up: bool,
+    each: impl Fn(&TenantReport, &mut dyn FnMut(Labels, &T)) + 'static,
+) -> OfTenant {
     let (name, help, kind, unit) = (metric.name, metric.help, metric.kind(), metric.unit.clone());
     let read = move |tenant: &TenantReport, push: &mut dyn FnMut(Labels, Value)| {
-        for one in &tenant.origin_at.addresses {
-            push(vec![("address", Cow::Owned(one.address.clone()))], metric.read(one));
-        }
+        each(tenant, &mut |labels, one| push(labels, metric.read(one)));
     };
-    // As above: the others' addresses have no bound.
-    OfTenant { name, help, kind, unit, adds_up: false, read: Box::new(read) }
+    OfTenant { name, help, kind, unit, adds_up, read: Box::new(read) }
 }
 
 /// Metrics of a tenant; label `tenant`.

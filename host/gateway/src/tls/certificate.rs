@@ -52,13 +52,13 @@ impl Certificate {
 
     /// Whether it is for this host: a name, or an IP address as in a URI, without a port.
     pub(super) fn covers(&self, host: &str) -> bool {
-        match host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
-            Ok(address) => {
+        match address_of(host) {
+            Some(address) => {
                 let parsed = EndEntityCert::try_from(self.leaf());
                 let address = ServerName::IpAddress(address.into());
                 parsed.is_ok_and(|parsed| parsed.verify_is_valid_for_subject_name(&address).is_ok())
             }
-            Err(_) => self.names.has(host),
+            None => self.names.has(host),
         }
     }
 
@@ -89,6 +89,11 @@ impl Certificate {
     fn leaf(&self) -> &CertificateDer<'static> {
         &self.key.cert[0]
     }
+}
+
+/// The IP address that a host is, where it is none by name.
+pub(super) fn address_of(host: &str) -> Option<IpAddr> {
+    host.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }
 
 /// A digest of certificates in their order.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustls::SignatureScheme;
 use sandbar_base::Timestamp;
 
-use super::certificate::{Certificate, suffix_of};
+use super::certificate::{Certificate, address_of, suffix_of};
 
 /// The certificates of a listener as they were read at one time.
 pub(crate) struct Table {
@@ -75,7 +75,10 @@ impl Table {
 
     /// Whether any certificate is for this host, a name or an IP address.
     fn covers(&self, host: &str) -> bool {
-        self.named(host).is_some() || self.certificates().any(|certificate| certificate.covers(host))
+        match address_of(host) {
+            Some(_) => self.certificates().any(|certificate| certificate.covers(host)),
+            None => self.named(host).is_some(),
+        }
     }
 }
 
