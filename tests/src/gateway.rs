@@ -149,6 +149,15 @@ impl TestGateway {
         self.tenant(TENANT).held(key.hash()).is_some()
     }
 
+    /// A client of the admin API.
+    ///
+    /// # Panics
+    /// Where the settings turn the admin API off.
+    pub fn operator(&self) -> Client {
+        let address = self.admin_address();
+        Client::new(address, &address.to_string())
+    }
+
     /// Calls the admin API.
     ///
     /// # Errors
@@ -160,9 +169,8 @@ impl TestGateway {
         kind: &str,
         body: impl Into<Bytes>,
     ) -> anyhow::Result<Answer> {
-        let address = self.admin_address();
         let fields: &[_] = if kind.is_empty() { &[] } else { &[("content-type", kind)] };
-        Client::new(address, &address.to_string()).send(method, target, fields, body).await
+        self.operator().send(method, target, fields, body).await
     }
 
     /// Binds a stock policy to a role of the tenant [`TENANT`], as a guest, over the admin API.

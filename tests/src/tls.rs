@@ -140,11 +140,7 @@ impl TlsClient {
     /// # Errors
     /// When its certificate can't be read.
     pub fn trusting(authority: &Authority) -> anyhow::Result<Self> {
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(authority.file())?)?;
-        let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
-        let config = builder.with_safe_default_protocol_versions()?.with_root_certificates(roots);
-        Ok(Self(Arc::new(config.with_no_client_auth())).offering(&["http/1.1"]))
+        Self::speaking(authority, rustls::ALL_VERSIONS, None)
     }
 
     /// A client that takes any certificate.
@@ -183,10 +179,18 @@ impl TlsClient {
         version: &'static SupportedProtocolVersion,
         own: Option<&Files>,
     ) -> anyhow::Result<Self> {
+        Self::speaking(authority, &[version], own)
+    }
+
+    fn speaking(
+        authority: &Authority,
+        versions: &[&'static SupportedProtocolVersion],
+        own: Option<&Files>,
+    ) -> anyhow::Result<Self> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(authority.file())?)?;
         let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
-        let builder = builder.with_protocol_versions(&[version])?.with_root_certificates(roots);
+        let builder = builder.with_protocol_versions(versions)?.with_root_certificates(roots);
         let config = match own {
             Some(own) => {
                 builder.with_client_auth_cert(vec![own.certificate()?], PrivateKeyDer::from_pem_file(&own.key)?)?

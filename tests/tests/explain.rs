@@ -1,6 +1,5 @@
 //! Explaining: what the gateway says of a URL is what the next request gets, and asking changes nothing.
 
-use sandbar_tests::client::Client;
 use sandbar_tests::gateway::{TENANT, TestGateway, one_tenant_over};
 use sandbar_tests::origin::{Origin, Reply};
 use sandbar_tests::wait::eventually;
@@ -23,9 +22,8 @@ async fn shop() -> anyhow::Result<Origin> {
 }
 
 async fn explained(gateway: &TestGateway, query: &str, fields: &[(&str, &str)]) -> anyhow::Result<Value> {
-    let address = gateway.admin_address();
     let target = format!("/tenants/{TENANT}/explain?url=http://shop.test{query}");
-    let answer = Client::new(address, &address.to_string()).get_with(&target, fields).await?;
+    let answer = gateway.operator().get_with(&target, fields).await?;
     Ok(serde_json::from_slice(&answer.body)?)
 }
 

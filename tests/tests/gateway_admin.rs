@@ -75,7 +75,7 @@ async fn without_a_token_web_pages_are_kept_out() -> anyhow::Result<()> {
     let address = served.admin_address();
     let rebound = Client::new(address, "evil.test").get("/stats").await?;
     assert_eq!(rebound.status, 403);
-    let mut page = Client::new(address, &address.to_string());
+    let mut page = served.operator();
     let foreign = [("origin", "http://evil.test"), ("content-type", "text/plain")];
     let answer = page.send("POST", "/tenants/default/purge", &foreign, r#"{"scope":"everything"}"#).await?;
     assert_eq!(answer.status, 403);
@@ -109,7 +109,7 @@ async fn a_browser_on_this_machine_is_no_way_in_for_other_sites() -> anyhow::Res
         let served = TestGateway::start(&format!("{settings}{}", one_tenant(&origin.url(), ""))).await?;
         let address = served.admin_address();
         let own = format!("http://{address}");
-        let mut page = Client::new(address, &address.to_string());
+        let mut page = served.operator();
         for (method, target) in CLOSED {
             for foreign in [
                 ("sec-fetch-site", "cross-site"),

@@ -3,13 +3,12 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use sandbar_tests::client::{Answer, Client};
+use sandbar_tests::client::Answer;
 use sandbar_tests::gateway::{TestGateway, one_tenant};
 use sandbar_tests::origin::{Origin, Reply};
 
 async fn metrics(gateway: &TestGateway, accept: &str) -> anyhow::Result<Answer> {
-    let address = gateway.admin_address();
-    Client::new(address, &address.to_string()).get_with("/metrics", &[("accept", accept)]).await
+    gateway.operator().get_with("/metrics", &[("accept", accept)]).await
 }
 
 async fn origin() -> anyhow::Result<Origin> {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use sandbar_gateway::Reloaded;
-use sandbar_tests::client::Client;
 use sandbar_tests::gateway::TestGateway;
 use sandbar_tests::origin::{Gate, Origin, Reply};
 use sandbar_tests::wait::eventually;
@@ -330,10 +329,8 @@ async fn a_policy_bound_over_the_api_outlives_a_reload_and_a_configured_one_foll
     assert!(digest() != first && digest().is_some(), "the file holds another component");
     assert!(is_hit(&served, "a.test", "/x").await?, "which has taken over the entries");
 
-    let mut operator = Client::new(served.admin_address(), &served.admin_address().to_string());
-    let bound = operator
-        .send("PUT", "/tenants/shop/policies/eviction", &[("content-type", "application/json")], r#"{"stock":"2q"}"#)
-        .await?;
+    let two_queues = r#"{"stock":"2q"}"#;
+    let bound = served.admin("PUT", "/tenants/shop/policies/eviction", "application/json", two_queues).await?;
     assert_eq!(bound.status, 200, "{}", bound.text());
     served.reload(&settings("policy.eviction = { stock = \"gdsf\" }")).await?;
     assert_eq!(served.tenant("shop").memory_stats().policy, "2q");

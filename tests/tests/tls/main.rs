@@ -14,7 +14,6 @@ mod sessions;
 
 use std::net::SocketAddr;
 
-use sandbar_tests::client::Client;
 use sandbar_tests::gateway::{TestGateway, one_tenant};
 use sandbar_tests::origin::{Origin, Reply};
 use sandbar_tests::tls::{Authority, Files};
@@ -47,8 +46,7 @@ fn tls_address(gateway: &TestGateway) -> SocketAddr {
 
 /// The value of a metric with these labels.
 async fn metric(gateway: &TestGateway, line: &str) -> u64 {
-    let address = gateway.admin_address();
-    let text = Client::new(address, &address.to_string()).get("/metrics").await.unwrap().text();
+    let text = gateway.operator().get("/metrics").await.unwrap().text();
     let value = text.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(' '));
     value.unwrap_or_else(|| panic!("{line}: {text}")).parse::<f64>().unwrap() as u64
 }
