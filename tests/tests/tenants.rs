@@ -7,8 +7,10 @@ use http::{Request, Response};
 use http_body_util::BodyExt;
 use sandbar::Sandbar;
 use sandbar::body::{self, Body, BoxError};
+use sandbar::clock::Timestamp;
 use sandbar::consistency::Consistency;
 use sandbar::embed::BuildError;
+use sandbar::policy::freshness::{Fill, Freshness, Plan};
 use sandbar::policy::{BindError, Binding, Role};
 use sandbar::tenant::config::TenantConfig;
 use sandbar_tests::wait::eventually;
@@ -96,6 +98,28 @@ async fn who_still_holds_a_tenant_of_before_can_bind_nothing_to_it() -> Result<(
     assert!(matches!(refused, Err(BindError::Changing)), "{refused:?}");
     sandbar.bind("one", Binding::stock(Role::Eviction, "lru").native()).await?;
     assert_eq!(sandbar.tenant("one")?.memory_stats().policy, "lru");
+    Ok(())
+}
+
+/// Leaves every plan as it is.
+struct Standard;
+
+impl Freshness for Standard {
+    fn amend(&self, _now: Timestamp, _fill: &Fill<'_>, standard: &Plan) -> Plan {
+        standard.clone()
+    }
+}
+
+#[tokio::test]
+async fn a_policy_that_is_configured_as_before_goes_on_with_all_that_is_counted_of_it() -> Result<(), BoxError> {
+    let builder = Sandbar::builder().tenant(tenant("one", &["one.example"])).native_only();
+    let sandbar = builder.policy("one", Binding::freshness("mine", Standard)).build()?;
+    assert!(!is_hit(&sandbar, "one.example", &Arc::default()).await?);
+    let bound = || sandbar.tenant("one").map(|tenant| tenant.report().policies);
+    let before = bound()?;
+    assert!(before.iter().any(|policy| &*policy.name == "mine" && policy.calls == 1), "{before:?}");
+    sandbar.put_tenant(TenantConfig { show_key: true, ..tenant("one", &["one.example"]) }).await?;
+    assert_eq!(bound()?, before);
     Ok(())
 }
 

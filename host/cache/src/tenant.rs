@@ -26,6 +26,7 @@ use counters::{CounterValues, Counters};
 use edition::Edition;
 use sandbar_base::clock::Clock;
 use sandbar_base::disk_trouble::DiskReport;
+use sandbar_http::entry::StoredResponse;
 use sandbar_http::key::{CacheKey, KeyHash, KeyRules};
 use sandbar_http::origin_view::ForwardRules;
 use sandbar_http::semantics::cache_status::Outcome;
@@ -166,11 +167,6 @@ impl Tenant {
         let (deadline, seen) = (settings.fetch_hard_deadline, Arc::clone(&counters.origin));
         let origin = Shield::new(&config.name, origin, &config.protect, deadline, Arc::clone(&clock), seen);
         origin.start();
-        let memory = MemoryConfig {
-            capacity_bytes: settings.l1_bytes,
-            shards: Some(shards_max(config)),
-            ..MemoryConfig::default()
-        };
         let class_answers = tallies(&settings);
         let events = Teller::new(&config.name, Arc::clone(&clock));
         Ok(Arc::new(Self {
@@ -178,7 +174,7 @@ impl Tenant {
             key_scope: key_scope(config),
             config: Arc::new(config.clone()),
             settings,
-            memory: Arc::new(Memory::watched(&memory, policies.eviction(), Arc::clone(&events) as _)),
+            memory: new_l1(config, &policies, &events),
             barriers: Arc::default(),
             policies,
             origin: Arc::new(origin),
@@ -272,6 +268,12 @@ impl Tenant {
         self.plan_epoch.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// Whether this node knows of a newer version than a response has.
+    pub(crate) fn knows_newer_than(&self, stored: &StoredResponse) -> bool {
+        let Some(version) = stored.version else { return false };
+        self.versions.is_outdated(KeyHash::of(&stored.key), version, self.barriers.height(stored))
+    }
+
     /// The tenant's state, for operators.
     pub fn report(&self) -> TenantReport {
         TenantReport {
@@ -300,6 +302,13 @@ impl Tenant {
 /// Counters of the answers of each class.
 fn tallies(settings: &Settings) -> Arc<[Tally<Outcome>]> {
     settings.classes.all().map(|_| Tally::default()).collect()
+}
+
+/// An empty L1, whose entries' ends are told to `events`.
+fn new_l1(config: &TenantConfig, policies: &TenantPolicies, events: &Arc<Teller>) -> Arc<Memory<Arc<Cached>>> {
+    let memory =
+        MemoryConfig { capacity_bytes: config.l1.bytes(), shards: Some(shards_max(config)), ..MemoryConfig::default() };
+    Arc::new(Memory::watched(&memory, policies.eviction(), Arc::clone(events) as _))
 }
 
 /// As many shards as L1 may have at most.

@@ -29,6 +29,9 @@ use crate::{BindError, Role};
 pub struct Own {
     name: Arc<str>,
     policy: Policy,
+    /// Tells the plans that this value, or a clone of it, has made from those of all others, in this process and before it;
+    /// none for a policy that makes no plans.
+    digest: Option<Digest>,
 }
 
 #[derive(Clone)]
@@ -43,11 +46,14 @@ type MakeEviction = fn(&str, u64, u64, &Arc<Ledger>) -> Result<Box<dyn EvictionP
 
 impl Own {
     pub(crate) fn freshness(name: &str, policy: impl Freshness) -> Self {
-        Self { name: name.into(), policy: Policy::Freshness(Arc::new(policy)) }
+        // Its keys are random, and no two are the same.
+        let nonce = RandomState::new().hash_one(name);
+        let digest = Some(Digest::of(format!("own\0{name}\0{nonce}").as_bytes()));
+        Self { name: name.into(), policy: Policy::Freshness(Arc::new(policy)), digest }
     }
 
     pub(crate) fn invalidation(name: &str, policy: impl Invalidation) -> Self {
-        Self { name: name.into(), policy: Policy::Invalidation(Arc::new(policy)) }
+        Self { name: name.into(), policy: Policy::Invalidation(Arc::new(policy)), digest: None }
     }
 
     pub(crate) fn eviction<E: Eviction + Send + 'static>(name: &str) -> Self {
@@ -55,7 +61,7 @@ impl Own {
             let policy = E::configure(settings, capacity_bytes, seed)?;
             Ok(Box::new(OwnShard { policy, ledger: Arc::clone(ledger) }))
         };
-        Self { name: name.into(), policy: Policy::Eviction(make) }
+        Self { name: name.into(), policy: Policy::Eviction(make), digest: None }
     }
 
     /// The role that it answers for.
@@ -72,12 +78,8 @@ impl Own {
         &self.name
     }
 
-    /// Tells the plans that this value has made from those of all others, in this process and before it; none for a policy
-    /// that makes no plans.
-    pub(crate) fn digest(&self) -> Option<Digest> {
-        let Policy::Freshness(policy) = &self.policy else { return None };
-        let nonce = RandomState::new().hash_one(Arc::as_ptr(policy).cast::<()>());
-        Some(Digest::of(format!("own\0{}\0{nonce}", self.name).as_bytes()))
+    pub(crate) const fn digest(&self) -> Option<Digest> {
+        self.digest
     }
 
     pub(crate) fn open(&self, settings: &str, ledger: &Arc<Ledger>) -> Result<Opened, BindError> {

@@ -74,13 +74,17 @@ impl Cache {
                         self.purge_behind(tenant);
                     }
                 }
-                Some(old) => old.ends(),
-                None => tenant.shrink_to(kept_percent, self.clock().now()),
+                other => {
+                    if let Some(old) = other {
+                        old.clear_memory();
+                    }
+                    tenant.shrink_to(kept_percent, self.clock().now());
+                }
             }
         }
         for name in &change.removed {
             if let Some(old) = before.named(name).filter(|_| after.named(name).is_none()) {
-                old.ends();
+                old.clear_memory();
                 old.policies.forget();
                 // Other nodes need not have counted how often there was a tenant of this name: so that none of them finds what
                 // was stored for this one.

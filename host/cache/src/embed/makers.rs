@@ -1,37 +1,33 @@
 //! What makes the tenants of a cache that runs, one change at a time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use parking_lot::Mutex;
 
 use super::opener::Opener;
 use super::{BuildError, UnknownTenant};
 use crate::cache::{Cache, TenantChange, TenantChangeError};
+use crate::memory_budget::shares_fit;
 use crate::tenant::config::TenantConfig;
-
-/// The part of the memory that the tenants' shares have to leave: an eighth.
-const LEFT_DIVISOR: u64 = 8;
 
 /// What tenants are made with, and what is to be known of those that were there.
 pub(super) struct Makers {
     pub(super) opener: Opener,
     /// All memory that the cache may have, where that is bounded.
     pub(super) memory_bytes: Option<u64>,
-    /// The incarnation of the next tenant: rises with every one that is removed.
-    next: AtomicU32,
-    /// Held while a tenant is made and put in its place.
-    turn: Mutex<()>,
+    /// The incarnation of the next tenant: rises with every one that is removed. Held while a tenant is made and put in its
+    /// place.
+    next: Mutex<u32>,
 }
 
 impl Makers {
     pub(super) const fn new(opener: Opener, memory_bytes: Option<u64>) -> Self {
-        Self { opener, memory_bytes, next: AtomicU32::new(0), turn: Mutex::new(()) }
+        Self { opener, memory_bytes, next: Mutex::new(0) }
     }
 
     /// Makes a tenant, or gives the one of that name other settings.
     pub(super) fn put(&self, cache: &Cache, mut config: TenantConfig) -> Result<(), BuildError> {
-        let _turn = self.turn.lock();
+        let next = self.next.lock();
         let roster = cache.tenants();
         let others = roster.all().iter().filter(|tenant| *tenant.name != config.name);
         let shares = others.map(|tenant| tenant.settings.l1_bytes).fold(config.l1.bytes(), u64::saturating_add);
@@ -43,7 +39,7 @@ impl Makers {
             }
             Some(_) => self.opener.open(&config)?,
             None => {
-                config.incarnation = config.incarnation.max(self.next.load(Ordering::Acquire));
+                config.incarnation = config.incarnation.max(*next);
                 self.opener.open(&config)?
             }
         };
@@ -53,23 +49,20 @@ impl Makers {
 
     /// Takes a tenant out.
     pub(super) fn remove(&self, cache: &Cache, name: &str) -> Result<(), UnknownTenant> {
-        let _turn = self.turn.lock();
+        let mut next = self.next.lock();
         let roster = cache.tenants();
         let tenant = roster.named(name).ok_or_else(|| UnknownTenant::among(&roster, name))?;
-        self.next.fetch_max(tenant.config.incarnation + 1, Ordering::AcqRel);
+        *next = (*next).max(tenant.config.incarnation + 1);
         let change = TenantChange { put: Vec::new(), removed: vec![Arc::clone(&tenant.name)] };
         cache.change_tenants(&change).expect("a tenant that goes is in nobody's way");
         Ok(())
     }
 }
 
-/// An L1 that is larger than the memory never evicts: once that is full, nothing new would find room.
+/// Checks that the tenants' shares leave enough of the memory, where that is bounded.
 pub(super) const fn check_shares(l1_bytes: u64, memory_bytes: Option<u64>) -> Result<(), BuildError> {
     let Some(total_bytes) = memory_bytes else { return Ok(()) };
-    if l1_bytes <= total_bytes - total_bytes / LEFT_DIVISOR {
-        return Ok(());
-    }
-    Err(BuildError::Shares { l1_bytes, total_bytes })
+    if shares_fit(l1_bytes, total_bytes) { Ok(()) } else { Err(BuildError::Shares { l1_bytes, total_bytes }) }
 }
 
 impl From<TenantChangeError> for BuildError {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use sandbar_http::entry::{Entry, Variants};
-use sandbar_http::key::{CacheKey, KeyHash};
+use sandbar_http::key::CacheKey;
 
 use super::{Explainer, State};
 use crate::barrier::Verdict;
@@ -115,8 +115,5 @@ fn variants(held: &Held) -> Option<&Variants> {
 
 /// Whether a newer version is known; not counted.
 fn is_outdated(request: &CacheRequest, cached: &Cached) -> bool {
-    let Some(stored) = cached.response() else { return false };
-    let Some(version) = stored.version else { return false };
-    let (tenant, key) = (&request.tenant, KeyHash::of(&stored.key));
-    tenant.versions.is_outdated(key, version, tenant.barriers.height(stored))
+    cached.response().is_some_and(|stored| request.tenant.knows_newer_than(stored))
 }

@@ -29,9 +29,7 @@ impl Store {
 
     /// Whether this node knows of a newer version than a response has.
     pub(crate) fn is_outdated(&self, tenant: &Tenant, stored: &StoredResponse) -> bool {
-        let Some(version) = stored.version else { return false };
-        let key = KeyHash::of(&stored.key);
-        let outdated = tenant.versions.is_outdated(key, version, tenant.barriers.height(stored));
+        let outdated = tenant.knows_newer_than(stored);
         if outdated {
             count(&tenant.counters.versions_refused);
         }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use sandbar_base::clock::Timestamp;
 use sandbar_http::semantics::cache_status::Outcome;
-use sandbar_memory::{Memory, MemoryConfig};
+use sandbar_memory::Memory;
 use sandbar_policy::{BindError, TenantPolicies};
 
 use super::config::TenantConfig;
 use super::tunnels::Tunnels;
-use super::{Settings, SettingsError, Tenant, key_scope, shards_max, tallies};
+use super::{Settings, SettingsError, Tenant, key_scope, new_l1, shards_max, tallies};
 use crate::origin::Origin;
 use crate::origin::shield::Shield;
 use crate::tally::Tally;
@@ -33,7 +33,7 @@ impl Tenant {
     /// nothing.
     ///
     /// # Errors
-    /// When a setting is wrong, or the name is another.
+    /// When a setting is wrong.
     ///
     /// [`Cache::change_tenants`]: crate::cache::Cache::change_tenants
     pub fn with(
@@ -77,13 +77,10 @@ impl Tenant {
     }
 
     fn memory_for(&self, config: &TenantConfig, policies: &TenantPolicies) -> Arc<Memory<Arc<crate::cached::Cached>>> {
-        let shards = shards_max(config);
-        if self.memory.shards() <= shards {
+        if self.memory.shards() <= shards_max(config) {
             return Arc::clone(&self.memory);
         }
-        let memory =
-            MemoryConfig { capacity_bytes: config.l1.bytes(), shards: Some(shards), ..MemoryConfig::default() };
-        Arc::new(Memory::watched(&memory, policies.eviction(), Arc::clone(&self.events) as _))
+        new_l1(config, policies, &self.events)
     }
 
     /// What was counted of classes goes on where they are the same ones.
@@ -159,11 +156,6 @@ impl Tenant {
     /// Lets L1 have so much of its share.
     pub(crate) fn shrink_to(&self, kept_percent: u64, now: Timestamp) {
         self.memory.set_capacity_bytes(part(self.settings.l1_bytes, kept_percent), now);
-    }
-
-    /// Gives back what a tenant that is gone holds, as far as requests under way don't need it.
-    pub(crate) fn ends(&self) {
-        self.clear_memory();
     }
 }
 

@@ -2,6 +2,7 @@
 
 use sandbar::memory_budget::machine::{Machine, from_disk};
 use sandbar::memory_budget::pressure::PressureConfig;
+use sandbar::memory_budget::{LEFT_DIVISOR, shares_fit};
 use sandbar::setting::{MIB, Size, size_text};
 use serde::{Deserialize, Serialize};
 
@@ -18,9 +19,6 @@ pub struct MemorySettings {
     /// `[memory.pressure]`: when the tenants' L1 shrink, and how far.
     pub pressure: PressureConfig,
 }
-
-/// Part of the total that must be left beside the tenants' shares, for guests and bodies under way: one eighth.
-const LEFT_DIVISOR: u64 = 8;
 
 impl GatewayConfig {
     /// The bound in bytes, as set or as this machine allows.
@@ -41,7 +39,7 @@ impl GatewayConfig {
     /// Checks that the tenants' shares leave enough of the total; `whose` says where the total comes from.
     pub(super) fn validate_memory(&self, total_bytes: u64, whose: &str) -> Result<(), ConfigError> {
         let shares: u64 = self.tenants.iter().map(|tenant| tenant.l1.bytes()).fold(0, u64::saturating_add);
-        if shares <= total_bytes - total_bytes / LEFT_DIVISOR {
+        if shares_fit(shares, total_bytes) {
             return Ok(());
         }
         Err(ConfigError::wrong(

@@ -89,6 +89,11 @@ impl TenantPolicies {
                 tracing::warn!(tenant, %role, reason, "the kept binding can't be used; the configured policy rules");
             }
         }
+        self.prepare_configured(role)
+    }
+
+    /// The policy that is configured for a role, if one is.
+    pub(super) fn prepare_configured(&self, role: Role) -> Result<Option<Prepared>, OpenError> {
         let Some(binding) = self.configured.get(&role) else { return Ok(None) };
         let prepared = self.prepare_as(binding.clone(), BoundBy::Config, None);
         prepared.map(Some).map_err(|reason| OpenError { role, named: binding.source.to_string(), reason })

@@ -9,9 +9,9 @@ use parking_lot::Mutex;
 use sandbar_memory::eviction::EvictionFactory;
 
 use super::TenantPolicies;
-use super::bound::Bound;
+use super::bound::{Bound, Prepared};
 use crate::freshness::Grant;
-use crate::{BindError, Binding, BoundBy, OpenError, Role};
+use crate::{BindError, Binding, BoundBy, OpenError, Role, Source};
 
 impl TenantPolicies {
     /// The policies of the same tenant with other configured bindings and grants. Nothing has changed yet: the answer takes
@@ -41,9 +41,18 @@ impl TenantPolicies {
             if present.by == BoundBy::Api {
                 continue;
             }
-            let wanted = next.configured_bound(role)?;
-            let is_as_before = next.configured.get(&role) == self.configured.get(&role) && wanted.is_like(&present);
-            if !is_as_before {
+            let configured = next.configured.get(&role);
+            let by = if configured.is_some() { BoundBy::Config } else { BoundBy::Default };
+            let is_same = configured == self.configured.get(&role) && present.by == by;
+            // A file may hold another component than before.
+            if is_same && !configured.is_some_and(|binding| matches!(binding.source, Source::File(_))) {
+                continue;
+            }
+            let prepared = next.prepare_configured(role)?;
+            let wanted = prepared
+                .unwrap_or_else(|| Prepared::native_default(&next.tenant, role, Arc::clone(&next.clock)))
+                .into_bound(None);
+            if !(is_same && wanted.is_like(&present)) {
                 next.bound[role as usize].store(wanted);
             }
         }
@@ -63,15 +72,6 @@ impl TenantPolicies {
         if let Some(kept) = &self.kept {
             kept.forget();
         }
-    }
-
-    fn configured_bound(&self, role: Role) -> Result<Arc<Bound>, OpenError> {
-        let Some(binding) = self.configured.get(&role) else {
-            return Ok(Arc::new(Bound::native_default(&self.tenant, role, Arc::clone(&self.clock))));
-        };
-        let prepared = self.prepare_as(binding.clone(), BoundBy::Config, None);
-        let prepared = prepared.map_err(|reason| OpenError { role, named: binding.source.to_string(), reason })?;
-        Ok(prepared.into_bound(None))
     }
 
     /// Takes the place of `old`, where nothing can be bound from now on. `hand_over` is called, which may fail, where another

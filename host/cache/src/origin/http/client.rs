@@ -127,6 +127,9 @@ impl Origin for HttpOrigin {
 
     /// Begins to check the addresses, where they are to be checked; outside of a Tokio runtime, the first request does.
     fn start(&self) {
+        if self.checks.get().is_some() {
+            return;
+        }
         if let Some(config) = self.config.health_check.as_ref().filter(|_| Handle::try_current().is_ok()) {
             self.checks.get_or_init(|| Checks::begin(Arc::clone(&self.servers), config.clone()));
         }

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use http::uri::Authority;
 use sandbar_http::key::site_of;
 
-use super::url::leads_to;
+use super::url::{leads_to, without_password};
 
 /// Where a server of an origin is reached; in text `10.0.0.1:8080`, `[2001:db8::1]:8080`, `app-1.internal` or
 /// `unix:/run/app.sock`.
@@ -66,8 +66,7 @@ impl FromStr for Server {
     type Err = BadServer;
 
     fn from_str(text: &str) -> Result<Self, BadServer> {
-        // What stands before the last `@` may be a password.
-        let shown = text.rsplit_once('@').map_or_else(|| text.to_owned(), |(_, rest)| format!("…@{rest}"));
+        let shown = without_password(text);
         let bad = |reason| BadServer { text: shown.clone(), reason };
         if let Some(path) = text.strip_prefix("unix:") {
             return Self::socket(path).map_err(bad);

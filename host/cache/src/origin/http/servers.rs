@@ -121,7 +121,7 @@ impl Servers {
         self.addresses.load_full()
     }
 
-    /// Whether errors have to name the address: there are several, or the URL does not show it.
+    /// Whether the URL alone says where the origin is: errors need not name the address then.
     pub(super) fn is_one_known(&self) -> bool {
         self.names.is_empty() && self.config.servers.is_empty()
     }

@@ -74,12 +74,16 @@ pub(super) fn leads_to(host: &str, port: u16, address: SocketAddr) -> bool {
     port == address.port() && is_here
 }
 
+/// A text as errors show it: what stands before the last `@` may be a password.
+pub(super) fn without_password(text: &str) -> String {
+    text.rsplit_once('@').map_or_else(|| text.to_owned(), |(_, rest)| format!("…@{rest}"))
+}
+
 impl FromStr for OriginUrl {
     type Err = BadOriginUrl;
 
     fn from_str(text: &str) -> Result<Self, BadOriginUrl> {
-        // What stands before the last `@` may be a password.
-        let shown = text.rsplit_once('@').map_or_else(|| text.to_owned(), |(_, rest)| format!("…@{rest}"));
+        let shown = without_password(text);
         let bad = |reason: &str| BadOriginUrl { text: shown.clone(), reason: reason.to_owned() };
         if text.contains('#') {
             return Err(bad("it has a fragment, which is never sent"));
