@@ -28,7 +28,7 @@ pub enum Left {
     Outdated,
     /// There was no memory for a newer response, and the older one must not be served in its place.
     NoRoom,
-    /// The program emptied the tenant's memory.
+    /// The tenant's memory was emptied: by the program, as the tenant was removed, or as its other settings need fewer shards.
     Cleared,
 }
 
@@ -73,7 +73,7 @@ impl Left {
 pub enum Unstored {
     /// For the reason that `Cache-Status` gave, too.
     Because(NotStored),
-    /// It was purged while it was under way.
+    /// It was purged while it was under way, or its tenant has other settings by now.
     Purged,
     /// Its body broke off.
     BrokenOff,
