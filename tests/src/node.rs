@@ -15,11 +15,13 @@ use sandbar::cache::{Cache, CacheLimits, CacheParts, PurgeReport, Roster};
 use sandbar::clock::{Clock, SystemClock, Timestamp};
 use sandbar::consistency::Consistency;
 use sandbar::fleet::FleetConfig;
+use sandbar::origin::Origin;
 use sandbar::origin::loader::Loader;
 use sandbar::policy::TenantPolicies;
 use sandbar::tenant::Tenant;
 use sandbar::tenant::config::TenantConfig;
 use sandbar::tier::redis::{BreakerConfig, RedisConfig, RedisTier};
+use sandbar::tier::{BarrierStore, Tier};
 
 use crate::origin::Gate;
 use crate::scope;
@@ -201,10 +203,7 @@ impl Node {
     /// # Errors
     /// As [`Self::start`].
     pub async fn start_with(fleet: FleetConfig, tenant: TenantConfig, source: &Arc<Source>) -> anyhow::Result<Self> {
-        let node = Self::start_deaf(fleet, tenant, source)?;
-        let heard = node.cache.fleet().expect("it has joined").bus().ready(PATIENCE).await;
-        anyhow::ensure!(heard, "it does not hear: {:?}", node.cache.fleet_report());
-        Ok(node)
+        Self::start_deaf(fleet, tenant, source)?.hears().await
     }
 
     /// Starts a node, and does not wait until it hears the others.
@@ -218,8 +217,21 @@ impl Node {
             let source = Arc::clone(&source);
             async move { source.answer(request).await }
         });
+        Self::over(fleet, tenant, Arc::new(origin), clock)
+    }
+
+    /// Starts a node in front of any origin, and does not wait until it hears the others.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn over(
+        fleet: FleetConfig,
+        tenant: TenantConfig,
+        origin: Arc<dyn Origin>,
+        clock: Arc<SteppedClock>,
+    ) -> anyhow::Result<Self> {
         let policies = TenantPolicies::native(&tenant.name);
-        let tenant = Tenant::new(&tenant, policies, Arc::new(origin), clock.clone())?;
+        let tenant = Tenant::new(&tenant, policies, origin, clock.clone())?;
         let l2 = RedisConfig { breaker: breaker(), deadline: fleet.deadline, ..RedisConfig::new(&fleet.url) };
         let l2 = RedisTier::connect(&l2, clock.clone())?;
         let cache = Cache::new(CacheParts {
@@ -233,6 +245,38 @@ impl Node {
         Ok(Self { cache, tenant })
     }
 
+    /// Starts a node that is alone, with memory and this L2, in front of any origin.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn alone<L: Tier + BarrierStore>(
+        tenant: TenantConfig,
+        origin: Arc<dyn Origin>,
+        clock: Arc<SteppedClock>,
+        l2: Option<Arc<L>>,
+    ) -> anyhow::Result<Self> {
+        let policies = TenantPolicies::native(&tenant.name);
+        let tenant = Tenant::new(&tenant, policies, origin, clock.clone())?;
+        let cache = Cache::new(CacheParts {
+            tenants: Roster::new([Arc::clone(&tenant)]).expect("one tenant"),
+            l2: l2.clone().map(|l2| l2 as Arc<dyn Tier>),
+            barriers: l2.map(|l2| l2 as Arc<dyn BarrierStore>),
+            clock,
+            limits: CacheLimits::default(),
+        });
+        Ok(Self { cache, tenant })
+    }
+
+    /// Waits until the node hears the others.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn hears(self) -> anyhow::Result<Self> {
+        let heard = self.cache.fleet().expect("it has joined").bus().ready(PATIENCE).await;
+        anyhow::ensure!(heard, "it does not hear: {:?}", self.cache.fleet_report());
+        Ok(self)
+    }
+
     /// Asks for a target.
     pub async fn get(&self, target: &str) -> Got {
         self.send(Method::GET, target).await
@@ -240,8 +284,14 @@ impl Node {
 
     /// Sends a request without content.
     pub async fn send(&self, method: Method, target: &str) -> Got {
+        self.ask(method, target, &[], body::empty()).await
+    }
+
+    /// Sends a request with these fields and this content.
+    pub async fn ask(&self, method: Method, target: &str, fields: &[(&str, &str)], content: Body) -> Got {
         let request = Request::builder().method(method).uri(format!("http://h{target}"));
-        let request = request.body(body::empty()).expect("a request");
+        let request = fields.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let request = request.body(content).expect("a request");
         let (head, content) = self.cache.respond(&self.tenant, request).await.into_parts();
         let body = match content.collect().await {
             Ok(content) => String::from_utf8_lossy(&content.to_bytes()).into_owned(),

@@ -82,7 +82,7 @@ async fn entries_purges_and_removals_survive_a_restart() -> anyhow::Result<()> {
         put(&tier, n, 10_000).await?;
     }
     tier.remove(&key("shop", 7)).await?;
-    assert_eq!(tier.raise("shop", &product(1), 4, NOW).await?, 5);
+    assert_eq!(tier.raise("shop", &product(1), 4, NOW).await?.sequence, 5);
     drop(tier);
 
     let tier = open(dir.path(), 16 * MIB)?;
@@ -93,7 +93,7 @@ async fn entries_purges_and_removals_survive_a_restart() -> anyhow::Result<()> {
     assert_eq!((found.entries[0].is_some(), found.entries[1].is_some(), found.sequence), (true, false, Some(5)));
     let raised = tier.raised_since("shop", 4).await?;
     assert_eq!((raised.len(), &raised[0].purge, raised[0].sequence), (1, &product(1), 5));
-    assert_eq!(tier.raise("shop", &product(2), 0, NOW).await?, 6, "a sequence is not used twice");
+    assert_eq!(tier.raise("shop", &product(2), 0, NOW).await?.sequence, 6, "a sequence is not used twice");
     Ok(())
 }
 
@@ -156,7 +156,7 @@ async fn without_its_purge_records_no_entry_is_trusted() -> anyhow::Result<()> {
         let tier = open(dir.path(), 16 * MIB)?;
         assert!(!has(&tier, 1, 100).await?, "nobody knows whether it was purged");
         put(&tier, 1, 100).await?;
-        assert_eq!(tier.raise("shop", &product(1), 0, NOW).await?, 1);
+        assert_eq!(tier.raise("shop", &product(1), 0, NOW).await?.sequence, 1);
     }
     Ok(())
 }

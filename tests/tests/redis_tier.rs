@@ -8,9 +8,8 @@ use sandbar::barrier::{Purge, PurgeMode, Scope};
 use sandbar::clock::{Clock, ManualClock, SystemClock, Timestamp};
 use sandbar::http::entry::Version;
 use sandbar::http::key::KeyHash;
-use sandbar::tier::BarrierStore;
 use sandbar::tier::redis::{BreakerConfig, RedisConfig, RedisTier};
-use sandbar::tier::{Stored, Terms, Tier, TierError, VersionTerms, codec};
+use sandbar::tier::{BarrierStore, Recorded, Stored, Terms, Tier, TierError, VersionTerms, codec};
 use sandbar_tests::entries::{body, body_of, entry, key};
 use sandbar_tests::ports::free_port;
 use sandbar_tests::redis_server::RedisServer;
@@ -118,12 +117,13 @@ async fn sequence_comes_with_the_entries_and_barriers_with_the_sequence() -> any
     let tier = connect(server.url()).await?;
     assert_eq!(tier.get_with_sequence("shop", &[key("shop", 1)]).await?.sequence, Some(0));
     let now = SystemClock.now();
-    let first = tier.raise("shop", &product(1), 0, now).await?;
+    let first = tier.raise("shop", &product(1), 0, now).await?.sequence;
     let ahead = first + 60_000_000;
-    assert_eq!(tier.raise("shop", &product(2), ahead, now).await?, ahead + 1, "above what a node has seen");
-    let last = tier.raise("shop", &product(1), 0, now).await?;
-    assert_eq!(last, ahead + 2, "it never goes back, whatever the clock says");
-    assert!(tier.raise("news", &product(1), 0, now).await? < last, "tenants count apart");
+    assert_eq!(tier.raise("shop", &product(2), ahead, now).await?.sequence, ahead + 1, "above what a node has seen");
+    let again = tier.raise("shop", &product(1), 0, now).await?;
+    assert_eq!(again, Recorded { sequence: ahead + 2, before: first }, "it never goes back, whatever the clock says");
+    let last = again.sequence;
+    assert!(tier.raise("news", &product(1), 0, now).await?.sequence < last, "tenants count apart");
     assert_eq!(tier.get_with_sequence("shop", &[]).await?.sequence, Some(last));
 
     let mut raised = tier.raised_since("shop", 0).await?;
@@ -136,7 +136,7 @@ async fn sequence_comes_with_the_entries_and_barriers_with_the_sequence() -> any
 
     // Long after, nothing that the old ones could hold back is left.
     let later = now.saturating_add(Duration::from_secs(31 * 86_400));
-    assert_eq!(tier.raise("shop", &product(3), 0, later).await?, last + 1);
+    assert_eq!(tier.raise("shop", &product(3), 0, later).await?.sequence, last + 1);
     let raised = tier.raised_since("shop", 0).await?;
     assert_eq!((raised.len(), raised[0].sequence), (1, last + 1));
     Ok(())
@@ -146,10 +146,10 @@ async fn sequence_comes_with_the_entries_and_barriers_with_the_sequence() -> any
 async fn sequence_rises_even_over_a_server_that_forgot_it() -> anyhow::Result<()> {
     let mut server = RedisServer::start()?;
     let tier = connect(server.url()).await?;
-    let before = tier.raise("shop", &product(1), 0, SystemClock.now()).await?;
+    let before = tier.raise("shop", &product(1), 0, SystemClock.now()).await?.sequence;
     server.restart_empty()?;
     let tier = connect(server.url()).await?;
-    let after = tier.raise("shop", &product(1), 0, SystemClock.now()).await?;
+    let after = tier.raise("shop", &product(1), 0, SystemClock.now()).await?.sequence;
     assert!(after > before, "an entry from before would be above the barrier: {before} {after}");
     Ok(())
 }
@@ -162,7 +162,7 @@ async fn too_many_barriers_become_one_for_the_tenant() -> anyhow::Result<()> {
     let now = SystemClock.now();
     let mut given = Vec::new();
     for n in 0..=most {
-        given.push(tier.raise("shop", &product(n), 0, now).await?);
+        given.push(tier.raise("shop", &product(n), 0, now).await?.sequence);
     }
     assert!(given.is_sorted_by(|a, b| a < b));
     let raised = tier.raised_since("shop", 0).await?;
@@ -182,7 +182,7 @@ async fn entry_judged_before_a_purge_is_refused_after_it() -> anyhow::Result<()>
     let until = now.saturating_add(HOUR);
     let older = || entry(&key, body(0, 100), 0, now);
     let judged_at = |sequence| Terms { judged_at: Some(sequence), ..Terms::default() };
-    let raised = tier.raise("shop", &product(1), 0, now).await?;
+    let raised = tier.raise("shop", &product(1), 0, now).await?.sequence;
     assert_eq!(tier.put_on(judged_at(0), &key, older(), until).await?, Stored::Behind(raised));
     assert_eq!(get(&tier, 1).await?, None);
     let newer = entry(&key, body(1, 100), raised, now);

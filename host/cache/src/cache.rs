@@ -182,7 +182,6 @@ impl Cache {
             reader: Arc::clone(&reader),
             exchanges: Arc::clone(&exchanges),
             purges: Arc::clone(&purges),
-            peers: Arc::clone(&peers),
             clock: Arc::clone(&clock),
             tasks: tasks.clone(),
         });
@@ -291,7 +290,7 @@ impl Cache {
 
     /// Purges of all tenants that have not reached their store or the other nodes yet.
     pub fn purges_pending(&self) -> usize {
-        self.tenants().all().iter().map(|tenant| tenant.outbox.len()).sum()
+        self.tenants().all().iter().map(|tenant| tenant.outbox.untold()).sum()
     }
 
     /// Stores a response for `target` on `site` as if the origin had just sent it for a GET without header fields, in
@@ -360,7 +359,7 @@ struct TellsOfLostPurges<'a>(&'a Cache);
 impl Drop for TellsOfLostPurges<'_> {
     fn drop(&mut self) {
         for tenant in &*self.0.tenants() {
-            let purges = tenant.outbox.len();
+            let purges = tenant.outbox.untold();
             if purges > 0 {
                 let (tenant, first) = (&tenant.name, tenant.outbox.first(LOST_NAMED_MAX));
                 tracing::error!(%tenant, purges, ?first, "stopped before these purges could reach the other nodes");

@@ -5,6 +5,7 @@ mod arrival;
 mod completion;
 pub(crate) mod lease;
 mod origin;
+mod refetch;
 mod refresh;
 mod validation;
 

@@ -135,6 +135,7 @@ mod respond;
 pub mod setting;
 mod storability;
 mod store;
+pub mod strategy;
 #[doc(hidden)]
 pub mod tally;
 pub mod tenant;

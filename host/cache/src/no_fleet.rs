@@ -11,8 +11,8 @@ use sandbar_http::key::{CacheKey, KeyHash};
 use serde::Serialize;
 
 use crate::barrier::Barrier;
-use crate::tier::TierError;
 use crate::tier::redis::Raising;
+use crate::tier::{Recorded, TierError};
 
 /// A node's part in a fleet: without the feature there can't be one.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ impl Bus {
         _raising: &Raising,
         _barrier: &Barrier,
         _to_all: bool,
-    ) -> Result<(Barrier, Result<Ack, TierError>), TierError> {
+    ) -> Result<(Recorded, Result<Ack, TierError>), TierError> {
         match *self {}
     }
 

@@ -18,8 +18,7 @@ use crate::fleet::{Ack, Confirmed, Fleet};
 use crate::peers::Peers;
 use crate::tenant::Tenant;
 use crate::tenant::counters::count;
-use crate::tier::BarrierStore;
-use crate::tier::TierError;
+use crate::tier::{BarrierStore, Recorded, TierError};
 
 /// How long a pending purge waits after a failed delivery before it is tried again.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
@@ -46,6 +45,14 @@ pub struct PurgeReport {
     /// Why the last pending purge could not be delivered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// What has become of several purges.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Purged {
+    pub(crate) report: PurgeReport,
+    /// Those that are recorded and told, in their order.
+    pub(crate) recorded: Vec<Recorded>,
 }
 
 /// A purge that could not be delivered: how far it got, why it got no further, and which nodes are missing.
@@ -80,21 +87,24 @@ impl Purges {
             reason: Some("the process is being stopped".to_owned()),
             ..PurgeReport::default()
         };
-        errand::done(&self.tasks, async move { room.purge_whole(&tenant, &several).await }, stopped).await
+        errand::done(&self.tasks, async move { room.purge_whole(&tenant, &several).await.report }, stopped).await
     }
 
     /// Like [`Self::purge`], in the caller's own task, which must not be cancelled before the end.
-    pub(crate) async fn purge_whole(self: &Arc<Self>, tenant: &Arc<Tenant>, purges: &[Purge]) -> PurgeReport {
-        let mut report = PurgeReport::default();
+    pub(crate) async fn purge_whole(self: &Arc<Self>, tenant: &Arc<Tenant>, purges: &[Purge]) -> Purged {
+        let Purged { mut report, recorded: mut all } = Purged::default();
         for purge in purges {
             count(&tenant.counters.purges);
             let recording = tenant.unrecorded.begin(&purge.scope);
-            let raised = tenant.barriers.raise_here(purge, self.clock.now());
+            let (raised, before) = tenant.barriers.raise_here(purge, self.clock.now());
             match self.deliver(tenant, Parcel::Raised(raised)).await {
-                Ok(()) => report.recorded += 1,
+                Ok(recorded) => {
+                    report.recorded += 1;
+                    all.push(Recorded { before: recorded.before.max(before), ..recorded });
+                }
                 Err(stuck) => {
                     count(&tenant.counters.purges_pending);
-                    if matches!(stuck.parcel, Parcel::Raised(_)) {
+                    if stuck.parcel.is_unrecorded() {
                         recording.waits();
                     }
                     if !tenant.outbox.push(stuck.parcel) {
@@ -114,20 +124,49 @@ impl Purges {
         if !purges.is_empty() {
             self.sweep_behind(tenant);
         }
-        report
+        Purged { report, recorded: all }
+    }
+
+    /// Purges entries on this node, and tells no other one. It is recorded behind, where it outlives the node: what the L2
+    /// has is not found again.
+    pub(crate) fn purge_unheard(self: &Arc<Self>, tenant: &Arc<Tenant>, purge: &Purge) {
+        count(&tenant.counters.purges);
+        let recording = tenant.unrecorded.begin(&purge.scope);
+        let (raised, _) = tenant.barriers.raise_here(purge, self.clock.now());
+        if self.barriers.is_some() {
+            recording.waits();
+            if !tenant.outbox.push(Parcel::Unheard(raised)) {
+                tenant.unrecorded.become_one(Scope::Everything);
+            }
+            self.deliver_behind(tenant);
+        }
+        self.sweep_behind(tenant);
     }
 
     /// Records a barrier and tells the other nodes; a barrier that is recorded already is only told.
-    async fn deliver(&self, tenant: &Tenant, parcel: Parcel) -> Result<(), Stuck> {
-        let is_recorded = matches!(parcel, Parcel::Recorded(_));
-        let barrier = parcel.into_barrier();
-        let to_all = tenant.settings.classes.consistency_reached(&barrier.purge.scope) == Consistency::WriteAll;
-        if is_recorded {
-            return self.tell(tenant, barrier, None, to_all).await;
-        }
-        match self.record(tenant, &barrier, to_all).await {
-            Ok((recorded, told)) => self.tell(tenant, recorded, told, to_all).await,
-            Err(error) => Err(Stuck::new(Parcel::Raised(barrier), error.to_string())),
+    async fn deliver(&self, tenant: &Tenant, parcel: Parcel) -> Result<Recorded, Stuck> {
+        let to_all = |barrier: &Barrier| {
+            tenant.settings.classes.consistency_reached(&barrier.purge.scope) == Consistency::WriteAll
+        };
+        match parcel {
+            Parcel::Recorded(barrier) => {
+                let (to_all, recorded) = (to_all(&barrier), Recorded { sequence: barrier.sequence, before: 0 });
+                self.tell(tenant, barrier, None, to_all).await.map(|()| recorded)
+            }
+            Parcel::Raised(barrier) => {
+                let to_all = to_all(&barrier);
+                match self.record(tenant, &barrier, to_all).await {
+                    Ok((recorded, told)) => {
+                        let barrier = Barrier { sequence: recorded.sequence, ..barrier };
+                        self.tell(tenant, barrier, told, to_all).await.map(|()| recorded)
+                    }
+                    Err(error) => Err(Stuck::new(Parcel::Raised(barrier), error.to_string())),
+                }
+            }
+            Parcel::Unheard(barrier) => {
+                let recorded = self.record_alone(tenant, &barrier).await;
+                recorded.map_err(|error| Stuck::new(Parcel::Unheard(barrier), error.to_string()))
+            }
         }
     }
 
@@ -138,19 +177,16 @@ impl Purges {
         tenant: &Tenant,
         barrier: &Barrier,
         to_all: bool,
-    ) -> Result<(Barrier, Option<Result<Ack, TierError>>), TierError> {
-        let Some(store) = &self.barriers else { return Ok((barrier.clone(), None)) };
-        // Not the barrier's own number: others may have been raised here meanwhile, and the recorded number must be
-        // above what they hide.
-        let above = tenant.barriers.current().saturating_sub(1);
+    ) -> Result<(Recorded, Option<Result<Ack, TierError>>), TierError> {
         let (name, purge, at) = (&tenant.name, &barrier.purge, barrier.raised);
-        if let Some(bus) = self.peers.fleet().map(Fleet::bus)
-            && let Some(raising) = store.raising(name, purge, above, at)
+        if let Some(store) = &self.barriers
+            && let Some(bus) = self.peers.fleet().map(Fleet::bus)
+            && let Some(raising) = store.raising(name, purge, above(tenant), at)
             && bus.can_raise(name, &raising)
         {
             match bus.raise(name, &raising, barrier, to_all).await {
                 Ok((recorded, told)) => {
-                    tenant.barriers.learn(&recorded);
+                    tenant.barriers.learn(&Barrier { sequence: recorded.sequence, ..barrier.clone() });
                     return Ok((recorded, Some(told)));
                 }
                 // A Cluster of one server behind a plain URL runs no script over two hash tags.
@@ -158,10 +194,15 @@ impl Purges {
                 Err(error) => return Err(error),
             }
         }
-        let sequence = store.raise(name, purge, above, at).await?;
-        let recorded = Barrier { sequence, ..barrier.clone() };
-        tenant.barriers.learn(&recorded);
-        Ok((recorded, None))
+        Ok((self.record_alone(tenant, barrier).await?, None))
+    }
+
+    /// Records a barrier where it outlives this node, and tells nobody.
+    async fn record_alone(&self, tenant: &Tenant, barrier: &Barrier) -> Result<Recorded, TierError> {
+        let Some(store) = &self.barriers else { return Ok(Recorded { sequence: barrier.sequence, before: 0 }) };
+        let recorded = store.raise(&tenant.name, &barrier.purge, above(tenant), barrier.raised).await?;
+        tenant.barriers.learn(&Barrier { sequence: recorded.sequence, ..barrier.clone() });
+        Ok(recorded)
     }
 
     /// Tells the other nodes of a recorded barrier, unless they have been `told`, and waits for their confirmation
@@ -203,14 +244,12 @@ impl Purges {
             loop {
                 while let Some(parcel) = tenant.outbox.front() {
                     let delivered = room.deliver(&tenant, parcel.clone()).await;
-                    let unrecorded = matches!(&delivered, Err(stuck) if matches!(stuck.parcel, Parcel::Raised(_)));
-                    if let Parcel::Raised(barrier) = &parcel
-                        && !unrecorded
-                    {
-                        tenant.unrecorded.settle(&barrier.purge.scope);
+                    let unrecorded = matches!(&delivered, Err(stuck) if stuck.parcel.is_unrecorded());
+                    if parcel.is_unrecorded() && !unrecorded {
+                        tenant.unrecorded.settle(&parcel.barrier().purge.scope);
                     }
                     match delivered {
-                        Ok(()) => tenant.outbox.settle(&parcel, None),
+                        Ok(_) => tenant.outbox.settle(&parcel, None),
                         Err(stuck) => {
                             tenant.outbox.settle(&parcel, Some(stuck.parcel));
                             if !room.may_try_again(&mut last_tries).await {
@@ -269,4 +308,10 @@ impl Purges {
             }
         });
     }
+}
+
+/// The number that a purge's recorded sequence has to be above. Not the barrier's own: others may have been raised here
+/// meanwhile, and the recorded number must be above what they hide.
+fn above(tenant: &Tenant) -> u64 {
+    tenant.barriers.current().saturating_sub(1)
 }

@@ -5,6 +5,7 @@ mod forward;
 mod offer;
 mod origin_request;
 mod record;
+mod refetch;
 mod variant;
 
 use std::sync::{Arc, OnceLock};
@@ -26,6 +27,7 @@ use crate::consistency::Consistency;
 use crate::events::{Unstored, What};
 use crate::not_stored::NotStored;
 use crate::origin::behind::Behind;
+use crate::strategy::Strategy;
 use crate::tenant::Tenant;
 use crate::tenant::class::Class;
 
@@ -155,6 +157,11 @@ impl CacheRequest {
     /// The class of the request's target, looked up when it is first needed: a hit does not need it.
     pub(crate) fn class(&self) -> &Class {
         self.class.get_or_init(|| Arc::clone(self.tenant.settings.classes.of(&self.target)))
+    }
+
+    /// What becomes of stored responses when this request writes something.
+    pub(crate) fn strategy(&self) -> Strategy {
+        self.class().writes.strategy(self.head_of_write().method, &self.fields)
     }
 
     /// What the request's class promises.

@@ -12,6 +12,7 @@ mod succession;
 pub mod tunnels;
 #[doc(hidden)]
 pub mod versions;
+mod write_rules;
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};

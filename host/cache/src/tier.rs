@@ -21,7 +21,7 @@ use sandbar_base::disk_trouble::DiskReport;
 use sandbar_http::entry::{Entry, Version};
 use sandbar_http::key::{CacheKey, KeyHash};
 
-pub use self::barriers::BarrierStore;
+pub use self::barriers::{BarrierStore, Recorded};
 
 /// A shared or persistent tier below L1.
 ///

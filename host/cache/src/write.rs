@@ -1,32 +1,38 @@
 //! The write path: requests that may change something go to the origin first, and what they make invalid is purged
 //! before the client gets the response (RFC 9111 section 4.4).
 
+mod fence;
+mod invalidation;
+mod kept;
 mod put;
+mod through;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use http::{HeaderMap, Method, StatusCode};
+use http::{Method, StatusCode};
 use sandbar_base::clock::Clock;
-use sandbar_http::key::Target;
 use sandbar_http::purge::{Purge, PurgeMode, Scope};
 use sandbar_http::semantics::cache_status::Outcome;
 use sandbar_http::semantics::request::{Forwards, forwards};
-use sandbar_http::semantics::{FwdReason, ResponseHead, Times, answers_get, group_invalidations, invalidated};
-use sandbar_policy::invalidation::Written;
+use sandbar_http::semantics::{FwdReason, ResponseHead, Times, answers_get};
 use tokio_util::task::TaskTracker;
 
+use self::fence::Fence;
 pub use self::put::PutError;
 use crate::body::Body;
+use crate::cached::Began;
 use crate::collapse::fetch::Fetches;
 use crate::exchange::Exchanges;
 use crate::fill::{Fetched, Fill, Fills};
 use crate::origin::OriginError;
-use crate::peers::Peers;
-use crate::purge::{PurgeReport, Purges};
+use crate::purge::Purges;
 use crate::read::{Miss, Reader};
 use crate::request::{CacheRequest, Purpose};
 use crate::respond::{self, Answer, Answered};
+use crate::storability::Received;
 use crate::store::Store;
+use crate::strategy::Strategy;
 use crate::tenant::counters::Source;
 
 /// What `Cache-Status` says of a write whose purge other nodes do not know of yet.
@@ -39,7 +45,6 @@ pub(crate) struct Writer {
     pub(crate) reader: Arc<Reader>,
     pub(crate) exchanges: Arc<Exchanges>,
     pub(crate) purges: Arc<Purges>,
-    pub(crate) peers: Arc<Peers>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tasks: TaskTracker,
 }
@@ -61,6 +66,7 @@ impl Writer {
 
     async fn write_to_the_end(self: &Arc<Self>, request: &Arc<CacheRequest>, content: Body) -> Answer {
         let (requested, began) = (self.clock.now(), self.store.begin(request));
+        let (content, kept) = self.keep(request, content);
         let response = match self.exchanges.forward(request, content).await {
             Ok(response) => response,
             Err(error) => {
@@ -72,21 +78,45 @@ impl Writer {
                 return respond::origin_failed(request, FwdReason::Method, &error, self.clock.now());
             }
         };
-        // The write's own purge will hide what began before it: whether another purge hides the response has to be
-        // known by now. Purges of other nodes may be heard later, so in a fleet the response is not stored.
-        let stays = self.peers.fleet().is_none()
-            && !request.is_overridden
-            && !request.tenant.barriers.hides(request.key.text(), began.sequence);
         let mut answered = Answered::forwarded(FwdReason::Method);
-        if !request.is_safe() && self.purge_written(request, response.status(), response.headers()).await.pending > 0 {
-            // The origin has accepted the write. The pending purge is no failure, but the client may want to know.
-            answered.detail = Some(PURGE_PENDING);
+        if request.is_safe() {
+            return respond::forwarded(
+                request,
+                response.into_response(),
+                answered,
+                Source::Bypassed,
+                self.clock.now(),
+            );
         }
-        let head = ResponseHead { status: response.status(), fields: response.headers() };
-        if stays && answers_get(&request.head(), &head, &request.class().store_rules) {
+        let (status, strategy) = (response.status(), request.strategy());
+        let mut fence = None;
+        if strategy == Strategy::Ttl {
+            self.invalidate_target(request, status);
+        } else {
+            let purged = self.purge_written(request, status, response.headers()).await;
+            if purged.report.pending > 0 {
+                // The origin has accepted the write. The pending purge is no failure, but the client may want to know.
+                answered.detail = Some(PURGE_PENDING);
+            }
+            fence = Some(Fence::new(began, &purged));
+        }
+        let head = ResponseHead { status, fields: response.headers() };
+        if let Some(fence) = &fence
+            && fence.is_clear()
+            && !request.is_overridden
+            && !request.has_credentials_of_its_own()
+            && answers_get(&request.head(), &head, &request.class().store_rules)
+        {
             let times = Times { requested, received: self.clock.now() };
             let fetch_time = self.clock.monotonic().saturating_sub(began.at);
-            return self.take_in_written(request, Fetched { response, times, fetch_time }).await;
+            if let Some(began) = self.may_take_in(request, &head, times, fence).await {
+                return self.take_in_written(request, Fetched { response, times, fetch_time }, began).await;
+            }
+        }
+        if let Some(fence) = fence.filter(|_| strategy == Strategy::WriteThrough && status.is_success()) {
+            let put = self.put_of(request, kept, (status, response.headers()), requested);
+            let put = put.map(|put| (put, response.headers().clone()));
+            self.write_through(request, put, &fence).await;
         }
         respond::forwarded(request, response.into_response(), answered, Source::Bypassed, self.clock.now())
     }
@@ -100,10 +130,25 @@ impl Writer {
         answer
     }
 
+    /// When a response to a write that answers GETs counts as begun, if no other write came in between; `None` where one did.
+    async fn may_take_in(
+        &self,
+        request: &CacheRequest,
+        head: &ResponseHead<'_>,
+        times: Times,
+        fence: &Fence,
+    ) -> Option<Began> {
+        let (status, fields, fetch_time) = (head.status, head.fields, Duration::ZERO);
+        match request.storability(&Received { status, fields, body_bytes: None, times, fetch_time }, 0) {
+            Ok(shareable) => fence.passed(&self.store, request, shareable.stored()).await,
+            // It is taken in all the same, for the reason to be told.
+            Err(_) => Some(self.store.begin(request)),
+        }
+    }
+
     /// Stores the response to a write as one to GET while it is forwarded (RFC 9110 section 9.3.3). The write's own
     /// purge has been made before.
-    async fn take_in_written(&self, request: &Arc<CacheRequest>, fetched: Fetched) -> Answer {
-        let began = self.store.begin(request);
+    async fn take_in_written(&self, request: &Arc<CacheRequest>, fetched: Fetched, began: Began) -> Answer {
         let (obligation, mut waiter) = Fetches::alone();
         let (asked_for, key) = (Arc::clone(request), request.key.clone());
         let fill =
@@ -121,41 +166,6 @@ impl Writer {
     fn abandoned(&self, request: &CacheRequest) -> Answer {
         let outcome = Outcome::fwd(FwdReason::Method);
         respond::synthesized(request, StatusCode::BAD_GATEWAY, outcome, "abandoned", self.clock.now())
-    }
-
-    /// Purges what a successful unsafe request made invalid: its target, what its response names, and what the tenant's
-    /// policy adds. The write is in a task of its own already.
-    async fn purge_written(&self, request: &CacheRequest, status: StatusCode, fields: &HeaderMap) -> PurgeReport {
-        let response = ResponseHead { status, fields };
-        let head = request.head_of_write();
-        let rules = &request.tenant.settings.key;
-        let mut purges: Vec<_> = invalidated(&head, &request.site, &response)
-            .into_iter()
-            .filter_map(|(site, target)| Target::on_site(rules, &site, &target).ok())
-            .map(|target| Purge { scope: Scope::Target(target), mode: PurgeMode::Hard })
-            .collect();
-        purges.extend(group_invalidations(&head, &response).into_iter().map(|key| Purge {
-            scope: Scope::SurrogateKey(key),
-            // RFC 9875 section 3 makes them invalid, not gone: they may be served stale where that is allowed.
-            mode: PurgeMode::Soft,
-        }));
-        if status.is_success() || status.is_redirection() {
-            purges.extend(request.tenant.policies.purges(&Written {
-                method: &request.method,
-                site: &request.site,
-                target: &request.target,
-                key: rules,
-                status,
-                request: &request.fields,
-                response: fields,
-            }));
-        }
-        let report = self.purges.purge_whole(&request.tenant, &purges).await;
-        if let Some(reason) = &report.reason {
-            let tenant = &*request.tenant.name;
-            tracing::warn!(tenant, target = request.target, reason, "other nodes do not know of a write yet");
-        }
-        report
     }
 }
 

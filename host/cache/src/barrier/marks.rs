@@ -94,13 +94,26 @@ impl Barriers {
         self.overflows.load(Ordering::Relaxed)
     }
 
-    /// Takes the next sequence and records a purge under it, for this node alone.
-    pub fn raise_here(&self, purge: &super::Purge, at: sandbar_base::clock::Timestamp) -> Barrier {
+    /// Takes the next sequence and records a purge under it, for this node alone. Returns beside the barrier the highest
+    /// sequence that its scope was purged under before; 0 where it was not, as far as is known.
+    pub fn raise_here(&self, purge: &super::Purge, at: sandbar_base::clock::Timestamp) -> (Barrier, u64) {
         let mut marks = self.marks.write();
+        let before = marks.of_scope(&purge.scope).map_or(0, Mark::highest);
         let sequence = self.current() + 1;
         let barrier = Barrier { purge: purge.clone(), sequence, raised: at };
         self.record(&mut marks, &barrier);
-        barrier
+        (barrier, before)
+    }
+
+    /// Whether a purge of a response, or of what it belongs to, was raised above `since` under a sequence that is not
+    /// `ours`.
+    pub(crate) fn raised_by_others(&self, response: &StoredResponse, since: u64, ours: &[u64]) -> bool {
+        let is_others = |height: u64| height > since && !ours.contains(&height);
+        let (marks, mut found) = (self.marks.read(), false);
+        let mut see = |mark: &Mark| found |= is_others(mark.hard) || is_others(mark.soft);
+        marks.each_of_key(&response.key, &mut see);
+        marks.each_of_surrogate_keys(response, &mut see);
+        found
     }
 
     /// Takes over a barrier that was recorded elsewhere.
@@ -176,6 +189,15 @@ impl Marks {
         self.targets.len() + self.surrogate_keys.len() < Barriers::SCOPES_MAX
     }
 
+    fn of_scope(&self, scope: &Scope) -> Option<&Mark> {
+        match scope {
+            Scope::Everything => Some(&self.everything),
+            Scope::Target(target) => self.targets.get(target),
+            Scope::SurrogateKey(key) => self.surrogate_keys.get(key.as_str()),
+            Scope::Prefix(prefix) => self.prefixes.get(prefix),
+        }
+    }
+
     fn judge(&self, response: &StoredResponse) -> Verdict {
         let mut verdict = self.judge_key(&response.key, response.sequence);
         self.each_of_surrogate_keys(response, |mark| verdict = verdict.max(mark.judge(response.sequence)));
@@ -218,6 +240,10 @@ impl Marks {
 }
 
 impl Mark {
+    fn highest(&self) -> u64 {
+        self.hard.max(self.soft)
+    }
+
     const fn judge(&self, sequence: u64) -> Verdict {
         if sequence < self.hard {
             Verdict::Gone

@@ -15,12 +15,28 @@ pub(crate) enum Parcel {
     Raised(Barrier),
     /// Recorded; to be published.
     Recorded(Barrier),
+    /// To be recorded where it outlives this node, and published to nobody.
+    Unheard(Barrier),
 }
 
 impl Parcel {
     pub(crate) fn into_barrier(self) -> Barrier {
-        let (Self::Raised(barrier) | Self::Recorded(barrier)) = self;
+        let (Self::Raised(barrier) | Self::Recorded(barrier) | Self::Unheard(barrier)) = self;
         barrier
+    }
+
+    pub(crate) const fn barrier(&self) -> &Barrier {
+        let (Self::Raised(barrier) | Self::Recorded(barrier) | Self::Unheard(barrier)) = self;
+        barrier
+    }
+
+    const fn is_for_others(&self) -> bool {
+        !matches!(self, Self::Unheard(_))
+    }
+
+    /// Whether it is recorded nowhere yet.
+    pub(crate) const fn is_unrecorded(&self) -> bool {
+        !matches!(self, Self::Recorded(_))
     }
 }
 
@@ -68,11 +84,16 @@ impl Outbox {
     /// The purges that have waited longest, `most` of them at most.
     pub(crate) fn first(&self, most: usize) -> Vec<Purge> {
         let queue = self.queue.lock();
-        let purges = queue.iter().map(|(Parcel::Raised(barrier) | Parcel::Recorded(barrier))| barrier.purge.clone());
+        let purges = queue.iter().filter(|parcel| parcel.is_for_others()).map(|parcel| parcel.barrier().purge.clone());
         purges.take(most).collect()
     }
 
-    pub(crate) fn len(&self) -> usize {
+    /// Purges that other nodes are to be told of.
+    pub(crate) fn untold(&self) -> usize {
+        self.queue.lock().iter().filter(|parcel| parcel.is_for_others()).count()
+    }
+
+    fn len(&self) -> usize {
         self.queue.lock().len()
     }
 

@@ -30,10 +30,10 @@ use super::position::{Lost, Message, Position, Step};
 use super::{FleetConfig, NAME, random_name};
 use crate::barrier::Barrier;
 use crate::faults::switched_on;
-use crate::tier::TierError;
 use crate::tier::redis::link::Link;
 use crate::tier::redis::raising::Raising;
 use crate::tier::redis::target::Target;
+use crate::tier::{Recorded, TierError};
 
 /// How long the sender of a message pauses at most before it asks again who has heard it.
 const CONFIRM_PAUSE_MAX: Duration = Duration::from_millis(16);
@@ -196,8 +196,8 @@ impl Bus {
         is_possible && shared.unsafe_server().is_none() && shared.rates.allows(tenant)
     }
 
-    /// Records a purge and tells the other nodes of it in one step. Returns the barrier that was recorded, and whether
-    /// as many replicas have it as should. With `confirm` the other nodes say at once that they have heard it.
+    /// Records a purge and tells the other nodes of it in one step. Returns what was recorded, and whether as many replicas
+    /// have it as should. With `confirm` the other nodes say at once that they have heard it.
     ///
     /// # Errors
     /// When the purge could not be recorded; it may have been all the same, and raising it again does no harm.
@@ -207,9 +207,9 @@ impl Bus {
         raising: &Raising,
         barrier: &Barrier,
         confirm: bool,
-    ) -> Result<(Barrier, Result<Ack, TierError>), TierError> {
+    ) -> Result<(Recorded, Result<Ack, TierError>), TierError> {
         let sent = self.shared.say(tenant, &message::raised(tenant, barrier, confirm), Some(raising)).await?;
-        Ok((Barrier { sequence: sent.raised, ..barrier.clone() }, self.shared.acknowledged(sent)))
+        Ok((sent.raised, self.shared.acknowledged(sent)))
     }
 
     /// Waits until every live node has heard a message, for [`FleetConfig::confirm_deadline`] at the longest.

@@ -41,15 +41,15 @@ const NOW: &str = r"
     local now = time[1] * 1000 + math.floor(time[2] / 1000)
 ";
 
-/// Appends a message and answers with its number, the partition's epoch, and the sequence of the purge that it has recorded
-/// in the same step, or 0. So a purge that is recorded and told costs one round trip.
+/// Appends a message and answers with its number, the partition's epoch, and what [`raising::FUNCTION`] returned for the purge
+/// that it has recorded in the same step, or zeros. So a purge that is recorded and told costs one round trip.
 /// KEYS: state, stream, and those of [`raising::FUNCTION`] or none. ARGV: an epoch, nonce, origin, body, messages kept, and
 /// those of the function.
 pub(super) static PUBLISH: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&format!(
         r"{} {MAKE}
-        local raised
-        if KEYS[3] then raised = raise({{unpack(KEYS, 3)}}, {{unpack(ARGV, 6)}}) end
+        local raised, before
+        if KEYS[3] then raised, before = raise({{unpack(KEYS, 3)}}, {{unpack(ARGV, 6)}}) end
         local seq = redis.call('HINCRBY', KEYS[1], 'seq', 1)
         local previous = redis.call('HGET', KEYS[1], 'nonce')
         redis.call('HSET', KEYS[1], 'nonce', ARGV[2])
@@ -58,7 +58,7 @@ pub(super) static PUBLISH: LazyLock<Script> = LazyLock::new(|| {
           fields[9], fields[10] = 's', string.format('%.0f', raised)
         end
         redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[5], seq .. '-0', unpack(fields))
-        return {{seq, redis.call('HGET', KEYS[1], 'epoch'), raised or 0}}
+        return {{seq, redis.call('HGET', KEYS[1], 'epoch'), raised or 0, before or 0}}
         ",
         raising::FUNCTION
     ))

@@ -11,7 +11,8 @@ use sandbar_http::semantics::upgrade::may_allow;
 use sandbar_http::semantics::vary::selects_nothing;
 
 use super::class::Classes;
-use super::config::TenantConfig;
+use super::config::{ClassConfig, TenantConfig};
+use super::write_rules::WriteRules;
 use crate::consistency::Consistency;
 use crate::origin::http::{OriginConfig, Protocol};
 use crate::setting::{Key, MIB, size_text};
@@ -172,6 +173,8 @@ fn targets(config: &TenantConfig) -> Result<(), Wrong> {
 }
 
 fn classes(config: &TenantConfig) -> Result<Classes, Wrong> {
+    WriteRules::of(config, &ClassConfig::default())
+        .or_else(|(at, value, reason, remedy)| wrong(at, value, &reason, remedy))?;
     let mut names = BTreeSet::new();
     for (index, class) in config.classes.iter().enumerate() {
         let key = |name: &str| Key::from("class").at(index).then(name);
@@ -179,6 +182,9 @@ fn classes(config: &TenantConfig) -> Result<Classes, Wrong> {
             let (reason, remedy) = ("each class needs a name of its own", "name it as no other class is named");
             return wrong(key("name"), format!("{:?}", class.name), reason, remedy);
         }
+        WriteRules::of(config, class).or_else(|(at, value, reason, remedy)| {
+            wrong(Key::from("class").at(index).within(&at), value, &reason, remedy)
+        })?;
         let versions = VersionKind::parse(class.version_field.as_deref());
         let Some(field) = &class.version_field else { continue };
         if let Err(reason) = versions {

@@ -10,6 +10,7 @@ use sandbar_http::purge::Scope;
 use sandbar_http::semantics::StoreRules;
 
 use super::config::{ClassConfig, TenantConfig};
+use super::write_rules::WriteRules;
 use crate::consistency::Consistency;
 
 /// The settings for the targets of one class: its own, and the tenant's where it has none.
@@ -29,6 +30,8 @@ pub struct Class {
     pub store_rules: StoreRules,
     /// The protocols that clients may switch to on targets of the class.
     pub upgrade: Vec<String>,
+    /// How writes to its targets are treated.
+    pub writes: WriteRules,
     path: String,
 }
 
@@ -141,6 +144,7 @@ fn resolved(config: &TenantConfig, index: usize, class: &ClassConfig) -> Result<
             understood_only: false,
         },
         upgrade: class.upgrade.clone(),
+        writes: WriteRules::of(config, class).map_err(|(.., reason, remedy)| wrong(format!("{reason}; {remedy}")))?,
         path: class.path.clone(),
     })
 }

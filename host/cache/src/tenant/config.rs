@@ -13,7 +13,8 @@ use super::tunnels::TunnelConfig;
 use crate::consistency::Consistency;
 use crate::origin::http::{OriginConfig, url_or_table};
 use crate::origin::shield::ProtectConfig;
-use crate::setting::{DAY, HOUR, KIB, MIB, MS, Percent, Size, Span};
+use crate::setting::{DAY, HOUR, KIB, MIB, MS, Percent, SECOND, Size, Span};
+use crate::strategy::Strategy;
 
 /// The largest size that a share of memory, or a body in it, may have: 2^50 bytes.
 const BYTES_MAX: u64 = 1 << 50;
@@ -63,6 +64,8 @@ pub struct TenantConfig {
     pub show_key: bool,
     /// What an acknowledged purge promises about the other nodes of a fleet, where a class does not say.
     pub consistency: Consistency,
+    /// What becomes of stored responses when something is written, where a class says nothing else.
+    pub strategy: Strategy,
     /// What joins the cache key beside tenant, site and target.
     pub key: KeyRules,
     /// What the origin is told beside what clients say.
@@ -108,6 +111,39 @@ pub struct ClassConfig {
     /// The tenant's `lifetime_jitter_percent` for this class, where it differs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lifetime_jitter_percent: Option<Jitter>,
+    /// What becomes of stored responses when something is written; by default as for the tenant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<Strategy>,
+    /// Writes that have another strategy, by their method or a field; the first that fits counts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub write: Vec<WriteConfig>,
+    /// Whether a write whose strategy is `ttl` invalidates its target; without it, which departs from RFC 9111 section 4.4, what
+    /// is stored lives until its lifetime ends. True by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttl_invalidates: Option<bool>,
+    /// Where it is set, the content of a PUT whose strategy is `write-through` is stored as what its target has now, fresh for
+    /// so long, if the origin's response has a validator, which says that it took the content as it was (RFC 9110 section
+    /// 9.3.4). By default the origin is asked instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub put_lifetime: Option<Span<SECOND, { 30 * DAY }>>,
+}
+
+/// A `[[tenant.class.write]]` table: writes of a class that have another strategy than the rest. The first one that fits a write
+/// counts. Nothing but the strategy of the write depends on it: what is stored follows from the path alone.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WriteConfig {
+    /// The methods that it is for; any where there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub methods: Vec<String>,
+    /// The request field that it is for; any request where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// The value that the field must have; any where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// The strategy of these writes.
+    pub strategy: Strategy,
 }
 
 impl TenantConfig {
@@ -135,6 +171,7 @@ impl Default for TenantConfig {
             show_surrogate_keys: false,
             show_key: false,
             consistency: Consistency::default(),
+            strategy: Strategy::default(),
             key: KeyRules::default(),
             forward: ForwardRules::default(),
             protect: ProtectConfig::default(),

@@ -120,6 +120,12 @@ counters! {
     origin_refreshes,
     #[doc = "Requests sent to the origin that validated a stored response and were answered with 304."]
     origin_validated,
+    #[doc = "Writes after which their target was fetched anew, and stored, before they were answered (write-through)."]
+    writes_refetched,
+    #[doc = "PUTs whose content was stored as what their target has now (write-through, put_lifetime)."]
+    writes_put,
+    #[doc = "PUTs whose content was not stored, as another write or purge of the target came to its end meanwhile."]
+    writes_overlapped,
     #[doc = "Responses stored."]
     stored,
     #[doc = "Responses that could have been stored but for RFC 9111 or the policy."]

@@ -7,10 +7,19 @@ use super::TierError;
 use super::redis::Raising;
 use crate::barrier::{Barrier, Purge};
 
+/// What recording a purge has brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recorded {
+    /// The purge's sequence.
+    pub sequence: u64,
+    /// The sequence of the purge of the same scope and mode that was recorded last before it; 0 where none was. By this a
+    /// writer knows whether another write to its target came to its end meanwhile.
+    pub before: u64,
+}
+
 /// Keeps barriers for as long as an older entry may live.
 pub trait BarrierStore: Send + Sync + 'static {
-    /// Records a purge under a sequence that is higher than `above` and than any that was given out for the tenant, and
-    /// returns that sequence.
+    /// Records a purge under a sequence that is higher than `above` and than any that was given out for the tenant.
     ///
     /// # Errors
     /// When the purge could not be recorded. It may have been all the same: a retry then records it a second time,
@@ -21,7 +30,7 @@ pub trait BarrierStore: Send + Sync + 'static {
         purge: &'a Purge,
         above: u64,
         at: Timestamp,
-    ) -> BoxFuture<'a, Result<u64, TierError>>;
+    ) -> BoxFuture<'a, Result<Recorded, TierError>>;
 
     /// The same as part of a script, for a caller that also tells the fleet on the same Redis; `None` where that is not
     /// possible.

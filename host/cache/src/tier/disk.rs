@@ -38,7 +38,7 @@ use self::writer::{NotDone, QueueLimits, Writer};
 use super::codec::{self, Encoding, Unreadable};
 use super::{Tier, TierError, TierHealth, TierRead};
 use crate::barrier::{Barrier, Purge};
-use crate::tier::BarrierStore;
+use crate::tier::{BarrierStore, Recorded};
 
 const NAME: &str = "disk";
 /// The smallest capacity that makes sense: purge records alone may take up to as much.
@@ -338,7 +338,7 @@ impl BarrierStore for DiskTier {
         purge: &'a Purge,
         above: u64,
         at: Timestamp,
-    ) -> BoxFuture<'a, Result<u64, TierError>> {
+    ) -> BoxFuture<'a, Result<Recorded, TierError>> {
         let (owner, purge) = (tenant.to_owned(), purge.clone());
         async move {
             let raised = self.book(move |book| book.raise(&owner, &purge, above, at)).await;

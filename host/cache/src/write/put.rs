@@ -59,7 +59,7 @@ impl Writer {
             _ => PutError::NotStorable(None),
         })?;
         let scope = Scope::Target(request.purged_as());
-        let report = self.purges.purge_whole(&request.tenant, &[Purge { scope, mode: PurgeMode::Hard }]).await;
+        let report = self.purges.purge_whole(&request.tenant, &[Purge { scope, mode: PurgeMode::Hard }]).await.report;
         // The beginning has to be after the purge, which would hide the response otherwise.
         let began = self.store.begin(request);
         let whole = shareable.with(|stored| StoredResponse { body: content, sequence: began.sequence, ..stored });

@@ -8,15 +8,15 @@ use redis::RedisResult;
 use super::{Ack, Partition, Shared};
 use crate::fleet::members::{self, Confirmed};
 use crate::fleet::{NAME, millis, random_name, scripts};
-use crate::tier::TierError;
 use crate::tier::redis::raising::Raising;
 use crate::tier::redis::target::Connection;
+use crate::tier::{Recorded, TierError};
 
 /// A message that is on the stream.
 pub(super) struct Sent {
     pub(super) ack: Ack,
-    /// The sequence of the purge that was recorded with it; 0 where none was.
-    pub(super) raised: u64,
+    /// The purge that was recorded with it; zeros where none was.
+    pub(super) raised: Recorded,
 }
 
 impl Shared {
@@ -43,7 +43,8 @@ impl Shared {
         raising.into_iter().for_each(|raising| raising.add_to(&mut script));
         let (wanted, deadline) = (self.config.wait_replicas, self.config.publish_deadline);
         let publishing = |mut to: Connection| async move {
-            let (sequence, epoch, raised): (u64, String, u64) = script.invoke_async(&mut to).await?;
+            let (sequence, epoch, raised, before): (u64, String, u64, u64) = script.invoke_async(&mut to).await?;
+            let raised = Recorded { sequence: raised, before };
             Ok((sequence, epoch, raised, wait(&mut to, wanted, deadline).await?))
         };
         let (sequence, epoch, raised, replicas) = self.publisher.call_within(deadline, publishing).await?;

@@ -9,6 +9,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTran
 use sandbar_base::clock::Timestamp;
 
 use crate::barrier::{Barrier, Purge, PurgeMode, Scope};
+use crate::tier::Recorded;
 
 /// (tenant, sequence) → barrier. The number in the name is the format's version.
 const BARRIERS: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("barriers-1");
@@ -59,27 +60,34 @@ impl BarrierBook {
         self.sequences.lock().get(tenant).copied().unwrap_or(0)
     }
 
-    /// Records a purge and returns its sequence; the record is on disk by then.
-    pub(super) fn raise(&self, tenant: &str, purge: &Purge, above: u64, at: Timestamp) -> BookResult<u64> {
-        let sequence = self.with(|database| self.raise_in(database, tenant, purge, above, at))?;
+    /// Records a purge; the record is on disk by then.
+    pub(super) fn raise(&self, tenant: &str, purge: &Purge, above: u64, at: Timestamp) -> BookResult<Recorded> {
+        let recorded = self.with(|database| self.raise_in(database, tenant, purge, above, at))?;
         let mut sequences = self.sequences.lock();
         let known = sequences.entry(tenant.to_owned()).or_default();
-        *known = sequence.max(*known);
-        Ok(sequence)
+        *known = recorded.sequence.max(*known);
+        Ok(recorded)
     }
 
-    fn raise_in(&self, database: &Database, tenant: &str, purge: &Purge, above: u64, at: Timestamp) -> BookResult<u64> {
+    fn raise_in(
+        &self,
+        database: &Database,
+        tenant: &str,
+        purge: &Purge,
+        above: u64,
+        at: Timestamp,
+    ) -> BookResult<Recorded> {
         let transaction = database.begin_write()?;
         let sequence = next_sequence(&transaction, tenant, above)?;
         let barrier = Barrier { purge: purge.clone(), sequence, raised: at };
-        insert(&transaction, tenant, &barrier)?;
+        let before = insert(&transaction, tenant, &barrier)?;
         prune(&transaction, tenant, at, self.lifetime_max)?;
         // Counting the barriers reads them all, so it is done only now and then: there are an eighth too many at most.
         if sequence % (self.barriers_max / 8).max(1) == 0 {
             merge_past_most(&transaction, tenant, self.barriers_max)?;
         }
         transaction.commit()?;
-        Ok(sequence)
+        Ok(Recorded { sequence, before })
     }
 
     /// Runs `work` on the database, which is opened again if it failed before.
@@ -123,15 +131,17 @@ fn next_sequence(transaction: &WriteTransaction, tenant: &str, above: u64) -> Bo
     Ok(next)
 }
 
-fn insert(transaction: &WriteTransaction, tenant: &str, barrier: &Barrier) -> BookResult<()> {
+/// Records a barrier in place of that of the same purge, and returns the sequence of that one; 0 where there was none.
+fn insert(transaction: &WriteTransaction, tenant: &str, barrier: &Barrier) -> BookResult<u64> {
     let (purge, value) = (encode(&barrier.purge), encode(barrier));
     let mut barriers = transaction.open_table(BARRIERS)?;
     let mut purges = transaction.open_table(PURGES)?;
-    if let Some(older) = purges.insert((tenant, &*purge), barrier.sequence)?.map(|row| row.value()) {
+    let older = purges.insert((tenant, &*purge), barrier.sequence)?.map(|row| row.value());
+    if let Some(older) = older {
         barriers.remove((tenant, older))?;
     }
     barriers.insert((tenant, barrier.sequence), &*value)?;
-    Ok(())
+    Ok(older.unwrap_or(0))
 }
 
 /// Drops the oldest barriers where no entry is left that they could hide.
@@ -158,7 +168,8 @@ fn merge_past_most(transaction: &WriteTransaction, tenant: &str, barriers_max: u
     tracing::warn!(tenant, barriers = len, "too many barriers: the older half becomes a purge of everything");
     remove(transaction, tenant, &old)?;
     let everything = Purge { scope: Scope::Everything, mode: PurgeMode::Hard };
-    insert(transaction, tenant, &Barrier { purge: everything, sequence: last.sequence, raised: last.raised })
+    insert(transaction, tenant, &Barrier { purge: everything, sequence: last.sequence, raised: last.raised })?;
+    Ok(())
 }
 
 fn oldest(transaction: &WriteTransaction, tenant: &str, len: usize) -> BookResult<Vec<Barrier>> {
@@ -214,13 +225,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("barriers.redb");
         let book = BarrierBook::open(&path, DAY, 100).unwrap();
-        assert_eq!(book.raise("shop", &everything(), 0, NOW).unwrap(), 1);
-        assert_eq!(book.raise("shop", &everything(), 41, NOW).unwrap(), 42);
-        assert_eq!(book.raise("news", &everything(), 0, NOW).unwrap(), 1, "tenants count apart");
+        assert_eq!(book.raise("shop", &everything(), 0, NOW).unwrap().sequence, 1);
+        assert_eq!(book.raise("shop", &everything(), 41, NOW).unwrap(), Recorded { sequence: 42, before: 1 });
+        assert_eq!(book.raise("news", &everything(), 0, NOW).unwrap().sequence, 1, "tenants count apart");
         drop(book);
         let book = BarrierBook::open(&path, DAY, 100).unwrap();
         assert_eq!(book.sequence("shop"), 42);
-        assert_eq!(book.raise("shop", &surrogate_key(1), 0, NOW).unwrap(), 43);
+        assert_eq!(book.raise("shop", &surrogate_key(1), 0, NOW).unwrap(), Recorded { sequence: 43, before: 0 });
         let sequences: Vec<u64> = book.raised_since("shop", 0).unwrap().iter().map(|b| b.sequence).collect();
         assert_eq!(sequences, [42, 43], "the same purge again replaces the older one");
         assert_eq!(book.raised_since("shop", 42).unwrap().len(), 1);
@@ -234,7 +245,7 @@ mod tests {
         book.raise("shop", &surrogate_key(1), 0, NOW).unwrap();
         book.raise("shop", &surrogate_key(2), 0, NOW.saturating_add(DAY)).unwrap();
         assert_eq!(book.raised_since("shop", 0).unwrap().len(), 1);
-        assert_eq!(book.raise("shop", &surrogate_key(3), 0, NOW.saturating_add(DAY)).unwrap(), 3);
+        assert_eq!(book.raise("shop", &surrogate_key(3), 0, NOW.saturating_add(DAY)).unwrap().sequence, 3);
     }
 
     #[test]

@@ -17,6 +17,7 @@ const BARRIERS_MAX: u64 = 16_384;
 /// than the last where that is higher. So they also rise when the server has forgotten the last ones, or a replica
 /// takes over that had not got them, and an entry from before is below every purge that comes after. None of the keys
 /// expires: under `volatile-*` a key with an expiry may be evicted, and a purge would be forgotten.
+/// Returns the sequence, and that of the same purge when it was last recorded, or 0.
 /// KEYS: seq, barriers, raised. ARGV: above, purge, now ms, lifetime ms, most barriers, the purge of everything.
 pub(crate) const FUNCTION: &str = r"
     local function raise(KEYS, ARGV)
@@ -24,6 +25,7 @@ pub(crate) const FUNCTION: &str = r"
       local last = math.max(tonumber(redis.call('GET', KEYS[1]) or '0') or 0, tonumber(ARGV[1]))
       local seq = math.max(last + 1, tonumber(time[1]) * 1000000 + tonumber(time[2]))
       redis.call('SET', KEYS[1], string.format('%.0f', seq))
+      local before = tonumber(redis.call('ZSCORE', KEYS[2], ARGV[2]) or '0') or 0
       redis.call('ZADD', KEYS[2], seq, ARGV[2])
       redis.call('ZADD', KEYS[3], ARGV[3], ARGV[2])
       -- Nothing that these could hold back is left.
@@ -44,11 +46,11 @@ pub(crate) const FUNCTION: &str = r"
         redis.call('ZADD', KEYS[2], 'GT', highest, ARGV[6])
         redis.call('ZADD', KEYS[3], 'GT', ARGV[3], ARGV[6])
       end
-      return seq
+      return seq, before
     end
 ";
 
-static RAISE: LazyLock<Script> = LazyLock::new(|| Script::new(&format!("{FUNCTION} return raise(KEYS, ARGV)")));
+static RAISE: LazyLock<Script> = LazyLock::new(|| Script::new(&format!("{FUNCTION} return {{raise(KEYS, ARGV)}}")));
 
 /// A purge that is to be recorded in a Redis.
 #[derive(Debug)]

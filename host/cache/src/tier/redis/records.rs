@@ -8,8 +8,7 @@ use super::barriers::{self, RAISED_SINCE, SEQUENCE_MAX, SLICE};
 use super::raising::Raising;
 use super::{RedisTier, keys};
 use crate::barrier::{Barrier, Purge};
-use crate::tier::BarrierStore;
-use crate::tier::TierError;
+use crate::tier::{BarrierStore, Recorded, TierError};
 
 impl RedisTier {
     /// Prepares the script that records a purge.
@@ -24,11 +23,13 @@ impl RedisTier {
         Ok(Raising::new(&self.config.url, tenant, purge, above, at, self.config.lifetime_max))
     }
 
-    async fn record(&self, tenant: &str, purge: &Purge, above: u64, at: Timestamp) -> Result<u64, TierError> {
+    async fn record(&self, tenant: &str, purge: &Purge, above: u64, at: Timestamp) -> Result<Recorded, TierError> {
         let raising = self.raising_of(tenant, purge, above, at)?;
         let script = raising.script();
         let deadline = self.config.purge_deadline;
-        self.link.call_within(deadline, |mut to| async move { script.invoke_async(&mut to).await }).await
+        let recording = |mut to| async move { script.invoke_async(&mut to).await };
+        let (sequence, before) = self.link.call_within(deadline, recording).await?;
+        Ok(Recorded { sequence, before })
     }
 
     async fn recorded_since(&self, tenant: &str, above: u64) -> Result<Vec<Barrier>, TierError> {
@@ -57,7 +58,7 @@ impl BarrierStore for RedisTier {
         purge: &'a Purge,
         above: u64,
         at: Timestamp,
-    ) -> BoxFuture<'a, Result<u64, TierError>> {
+    ) -> BoxFuture<'a, Result<Recorded, TierError>> {
         self.record(tenant, purge, above, at).boxed()
     }
 

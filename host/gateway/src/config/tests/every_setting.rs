@@ -3,11 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use sandbar::consistency::Consistency;
 use sandbar::origin::http::HealthCheckConfig;
-use sandbar::setting::{Count, MIB, Size};
-use sandbar::tenant::config::ClassConfig;
+use sandbar::setting::{Count, MIB, Size, Span};
+use sandbar::strategy::Strategy;
+use sandbar::tenant::config::{ClassConfig, WriteConfig};
 use sandbar_http::key::KeyRules;
 use sandbar_http::origin_view::ForwardRules;
 use sandbar_policy::freshness::Grant;
@@ -51,6 +53,28 @@ fn everything(second: bool, token_file: &std::path::Path) -> GatewayConfig {
         consistency: Some(Consistency::Versioned),
         version_field: Some("x-version".into()),
         lifetime_jitter_percent: Some(Count::of(10)),
+        strategy: Some(Strategy::Invalidate),
+        write: vec![WriteConfig {
+            methods: vec!["POST".into()],
+            field: Some("prefer".into()),
+            value: Some("respond-async".into()),
+            strategy: if second { Strategy::Ttl } else { Strategy::WriteThrough },
+        }],
+        // Of these settings each goes with a strategy, and none with versions.
+        ttl_invalidates: second.then_some(false),
+        put_lifetime: None,
+    };
+    let class = if second {
+        let write = [class.write[0].clone(), WriteConfig { strategy: Strategy::WriteThrough, ..class.write[0].clone() }];
+        ClassConfig {
+            consistency: Some(Consistency::Eventual),
+            version_field: None,
+            put_lifetime: Some(Span::of(Duration::from_secs(60))),
+            write: write.into(),
+            ..class
+        }
+    } else {
+        class
     };
     let params = |wanted: bool| if wanted { vec!["page".to_owned()] } else { Vec::new() };
     let key = KeyRules {
@@ -134,6 +158,10 @@ const TAKEN: &[(&str, &[&str], &str)] = &[
     ("tenant.key.cookies[]", ONE_WORD, "they are names of cookies"),
     ("tenant.class.upgrade[]", ONE_WORD, "they are names of protocols"),
     ("tenant.class.name", ANY_TEXT, "a class has any name"),
+    ("tenant.class.ttl_invalidates", &["true"], "it is so by default"),
+    ("tenant.class.write.methods[]", ONE_WORD, "they are names of methods"),
+    ("tenant.class.write.field", ONE_WORD, "they are names of fields"),
+    ("tenant.class.write.value", TEXT, "a field has any value"),
     ("tenant.class.version_field", ONE_WORD, "they are names of fields"),
     ("memory.pressure.low_percent", &["0"], "L1 grows back when nothing is used"),
     ("fleet.deaf_age_max", ZERO, "a deaf node serves nothing from memory"),
@@ -166,6 +194,9 @@ const ONE_WORD: &[&str] = &["\"0\"", "\"0s\"", "\"-1\"", "\"5\"", "\"99999999EiB
 /// Texts of [`WRONG`] that are not empty.
 const ANY_TEXT: &[&str] =
     &["\"0\"", "\"0s\"", "\"-1\"", "\"5\"", "\"999999999999999999 years\"", "\"99999999EiB\"", "\"64 quux\""];
+/// Texts of [`WRONG`].
+const TEXT: &[&str] =
+    &["\"\"", "\"0\"", "\"0s\"", "\"-1\"", "\"5\"", "\"999999999999999999 years\"", "\"99999999EiB\"", "\"64 quux\""];
 /// All values that the type allows: the setting is checked later, when it is used.
 const ANY: &[&str] = &WRONG;
 

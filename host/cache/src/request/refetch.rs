@@ -1,0 +1,58 @@
+//! The request that fetches what a write has left at its target, for those who read it next.
+
+use std::sync::Arc;
+
+use http::header::{ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, COOKIE};
+use http::{HeaderMap, HeaderName, Request};
+use hyper::upgrade::OnUpgrade;
+use sandbar_http::Interim;
+use sandbar_http::client::Client;
+use sandbar_http::key::NoKey;
+
+use super::CacheRequest;
+
+/// The fields by which origins choose among representations.
+const NEGOTIATED_BY: [HeaderName; 3] = [ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE];
+
+impl CacheRequest {
+    /// Whether the request has credentials that are not part of its key. What it brings about is then for its client alone:
+    /// nothing that others may get is made of it.
+    pub(crate) fn has_credentials_of_its_own(&self) -> bool {
+        let rules = &self.tenant.settings.key;
+        let is_keyed = |name: &HeaderName| rules.fields.iter().any(|field| field.eq_ignore_ascii_case(name.as_str()));
+        let cookies_are_keyed = || {
+            let lines = self.fields.get_all(COOKIE).iter();
+            let mut pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+            pairs.all(|pair| {
+                let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
+                rules.cookies.iter().any(|cookie| cookie.as_bytes() == name)
+            })
+        };
+        self.fields.contains_key(AUTHORIZATION) && !is_keyed(&AUTHORIZATION)
+            || self.fields.contains_key(COOKIE) && !is_keyed(&COOKIE) && !cookies_are_keyed()
+    }
+
+    /// A GET of the target of this write, with the fields that are part of the key or choose among representations: as its
+    /// client, or one like it, would read it next.
+    pub(crate) fn refetch(&self) -> Result<Arc<Self>, NoKey> {
+        let request = Request::get(format!("{}{}", self.site, self.target)).body(());
+        let mut head = request.map_err(|_| NoKey::BadTarget)?.into_parts().0;
+        head.headers = self.selecting_fields();
+        head.extensions = self.extensions.clone();
+        head.extensions.remove::<OnUpgrade>();
+        head.extensions.remove::<Client>();
+        head.extensions.remove::<Interim>();
+        Self::new(&self.tenant, head, true)
+    }
+
+    fn selecting_fields(&self) -> HeaderMap {
+        let rules = &self.tenant.settings.key;
+        let is_wanted = |name: &HeaderName| {
+            NEGOTIATED_BY.contains(name)
+                || *name == COOKIE && !rules.cookies.is_empty()
+                || rules.fields.iter().any(|field| field.eq_ignore_ascii_case(name.as_str()))
+        };
+        let fields = self.fields.iter().filter(|(name, _)| is_wanted(name));
+        fields.map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+}
