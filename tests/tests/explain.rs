@@ -3,7 +3,7 @@
 use sandbar_tests::gateway::{TENANT, TestGateway, one_tenant_over};
 use sandbar_tests::origin::{Origin, Reply};
 use sandbar_tests::wait::eventually;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const DISK: &str = "[l2]\nkind = \"disk\"\n";
 
@@ -37,7 +37,7 @@ fn told(explained: &Value) -> [&str; 4] {
 #[tokio::test]
 async fn it_says_what_the_next_request_gets_and_changes_nothing() -> anyhow::Result<()> {
     let origin = shop().await?;
-    let class = "[[tenant.class]]\nname = \"items\"\npath = \"/items/**\"\n";
+    let class = "[[tenant.class]]\nname = \"items\"\npath = \"/items/**\"\nstrategy = \"write-through\"\n";
     let gateway = TestGateway::start(&one_tenant_over(DISK, &origin.url(), class)).await?;
     let mut client = gateway.client("shop.test");
     assert_eq!(told(&explained(&gateway, "/items/1", &[]).await?), ["fwd=uri-miss", "origin", "absent", "absent"]);
@@ -50,7 +50,7 @@ async fn it_says_what_the_next_request_gets_and_changes_nothing() -> anyhow::Res
     let (before, reads) = (gateway.tenant(TENANT).report(), gateway.tenant(TENANT).memory_stats().reads_noted);
     let hit = explained(&gateway, "/items/1", &[]).await?;
     assert_eq!(told(&hit), ["hit", "l1", "visible", "visible"]);
-    assert_eq!(hit["class"], "items");
+    assert_eq!((&hit["class"], &hit["strategy"]), (&json!("items"), &json!("write-through")));
     let entry = &hit["tiers"][0]["entry"];
     assert_eq!((&entry["status"], &entry["body_bytes"]), (&200.into(), &8.into()));
     assert_eq!(entry["surrogate_keys"], serde_json::json!(["all", "shoes"]));

@@ -20,6 +20,7 @@ pub use self::next::Next;
 use crate::peers::Peers;
 use crate::request::CacheRequest;
 use crate::store::Store;
+use crate::strategy::Strategy;
 use crate::tenant::Tenant;
 
 /// What is known of a request's response.
@@ -36,6 +37,9 @@ pub struct Explanation {
     pub key: String,
     /// The class of the target; empty where it is in none.
     pub class: String,
+    /// What becomes of stored responses when such a request writes something; for a safe one, when other requests for its target
+    /// do.
+    pub strategy: Strategy,
     /// What the next such request gets, unless something changes before.
     pub next: Next,
     /// What each tier has, L1 first.
@@ -136,6 +140,7 @@ impl Explainer<'_> {
             target: request.target.clone(),
             key: request.key.text().trim_end().replace('\n', " "),
             class: request.class().name.clone(),
+            strategy: request.strategy(),
             next,
             tiers,
             varies_by,

@@ -31,6 +31,8 @@ pub struct Faults {
     pub ignore_gaps: bool,
     /// `no-self-fencing`: the node serves what it has, whether it hears the bus or not.
     pub no_self_fencing: bool,
+    /// `no-retried-purges`: a purge that could not be recorded or told is not tried again.
+    pub no_retried_purges: bool,
 }
 
 impl Faults {
@@ -46,9 +48,11 @@ impl Faults {
                 "no-fencing" => &mut faults.no_fencing,
                 "ignore-gaps" => &mut faults.ignore_gaps,
                 "no-self-fencing" => &mut faults.no_self_fencing,
+                "no-retried-purges" => &mut faults.no_retried_purges,
                 other => {
                     return Err(format!(
-                        "{other:?} is no fault; there are no-barriers, no-fencing, ignore-gaps and no-self-fencing"
+                        "{other:?} is no fault; there are no-barriers, no-fencing, ignore-gaps, no-self-fencing and \
+                         no-retried-purges"
                     ));
                 }
             };

@@ -1,71 +1,37 @@
 //! Purging: raise a barrier here at once, record it where it outlives the node, tell the other nodes, then sweep.
 
+mod delivery;
+pub(crate) mod method;
+mod report;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sandbar_base::clock::Clock;
 use sandbar_memory::Removal;
-use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::delivery::Delivered;
+pub use self::report::PurgeReport;
 use crate::barrier::outbox::Parcel;
-use crate::barrier::{Barrier, Purge, Scope, Verdict};
-use crate::consistency::Consistency;
+use crate::barrier::{Purge, Scope, Verdict};
 use crate::errand;
-use crate::fleet::{Ack, Confirmed, Fleet};
+use crate::faults::switched_on;
 use crate::peers::Peers;
 use crate::tenant::Tenant;
 use crate::tenant::counters::count;
-use crate::tier::{BarrierStore, Recorded, TierError};
+use crate::tier::{BarrierStore, Recorded};
 
-/// How long a pending purge waits after a failed delivery before it is tried again.
-const RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// How long a sweep waits for more purges: each sweep looks at all entries.
 const SWEEP_PAUSE: Duration = Duration::from_millis(50);
-/// How often deliveries are still tried when the cache is being stopped, for a store that is just coming back.
-const LAST_TRIES: u32 = 12;
-/// The pause between two of these last tries.
-const LAST_PAUSE: Duration = Duration::from_millis(250);
-
-/// The result of one or several purges. On this node all of them have taken effect, unless `reason` says that the process
-/// is being stopped: then how many of them have is not known.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct PurgeReport {
-    /// Purges that are recorded where they outlive this node, and told to the others.
-    pub recorded: usize,
-    /// Purges that only this node knows of yet; they are delivered as soon as that is possible.
-    pub pending: usize,
-    /// Pending purges whose consistency promises more than that.
-    pub failed: usize,
-    /// Nodes that have not confirmed the last pending purge, where all must.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub missing: Vec<String>,
-    /// Why the last pending purge could not be delivered.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-}
-
 /// What has become of several purges.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Purged {
     pub(crate) report: PurgeReport,
     /// Those that are recorded and told, in their order.
     pub(crate) recorded: Vec<Recorded>,
-}
-
-/// A purge that could not be delivered: how far it got, why it got no further, and which nodes are missing.
-struct Stuck {
-    parcel: Parcel,
-    reason: String,
-    missing: Vec<String>,
-}
-
-impl Stuck {
-    const fn new(parcel: Parcel, reason: String) -> Self {
-        Self { parcel, reason, missing: Vec::new() }
-    }
 }
 
 /// Makes purges known: on this node, in the store where they outlive it, and on the other nodes.
@@ -98,8 +64,9 @@ impl Purges {
             let recording = tenant.unrecorded.begin(&purge.scope);
             let (raised, before) = tenant.barriers.raise_here(purge, self.clock.now());
             match self.deliver(tenant, Parcel::Raised(raised)).await {
-                Ok(recorded) => {
+                Ok(Delivered { recorded, heard }) => {
                     report.recorded += 1;
+                    report.confirmed = heard;
                     all.push(Recorded { before: recorded.before.max(before), ..recorded });
                 }
                 Err(stuck) => {
@@ -107,14 +74,14 @@ impl Purges {
                     if stuck.parcel.is_unrecorded() {
                         recording.waits();
                     }
-                    if !tenant.outbox.push(stuck.parcel) {
+                    if !switched_on().no_retried_purges && !tenant.outbox.push(stuck.parcel) {
                         tenant.unrecorded.become_one(Scope::Everything);
                     }
                     report.pending += 1;
                     let promised = tenant.settings.classes.consistency_reached(&purge.scope).reaches_beyond_the_node();
                     report.failed += usize::from(promised);
                     report.reason = Some(stuck.reason);
-                    report.missing = stuck.missing;
+                    (report.missing, report.confirmed) = (stuck.missing, stuck.heard);
                 }
             }
         }
@@ -143,148 +110,6 @@ impl Purges {
         self.sweep_behind(tenant);
     }
 
-    /// Records a barrier and tells the other nodes; a barrier that is recorded already is only told.
-    async fn deliver(&self, tenant: &Tenant, parcel: Parcel) -> Result<Recorded, Stuck> {
-        let to_all = |barrier: &Barrier| {
-            tenant.settings.classes.consistency_reached(&barrier.purge.scope) == Consistency::WriteAll
-        };
-        match parcel {
-            Parcel::Recorded(barrier) => {
-                let (to_all, recorded) = (to_all(&barrier), Recorded { sequence: barrier.sequence, before: 0 });
-                self.tell(tenant, barrier, None, to_all).await.map(|()| recorded)
-            }
-            Parcel::Raised(barrier) => {
-                let to_all = to_all(&barrier);
-                match self.record(tenant, &barrier, to_all).await {
-                    Ok((recorded, told)) => {
-                        let barrier = Barrier { sequence: recorded.sequence, ..barrier };
-                        self.tell(tenant, barrier, told, to_all).await.map(|()| recorded)
-                    }
-                    Err(error) => Err(Stuck::new(Parcel::Raised(barrier), error.to_string())),
-                }
-            }
-            Parcel::Unheard(barrier) => {
-                let recorded = self.record_alone(tenant, &barrier).await;
-                recorded.map_err(|error| Stuck::new(Parcel::Unheard(barrier), error.to_string()))
-            }
-        }
-    }
-
-    /// Records a barrier where it outlives this node, under the number that it gets there. The same step may tell the
-    /// other nodes, which confirm it at once where it goes `to_all`.
-    async fn record(
-        &self,
-        tenant: &Tenant,
-        barrier: &Barrier,
-        to_all: bool,
-    ) -> Result<(Recorded, Option<Result<Ack, TierError>>), TierError> {
-        let (name, purge, at) = (&tenant.name, &barrier.purge, barrier.raised);
-        if let Some(store) = &self.barriers
-            && let Some(bus) = self.peers.fleet().map(Fleet::bus)
-            && let Some(raising) = store.raising(name, purge, above(tenant), at)
-            && bus.can_raise(name, &raising)
-        {
-            match bus.raise(name, &raising, barrier, to_all).await {
-                Ok((recorded, told)) => {
-                    tenant.barriers.learn(&Barrier { sequence: recorded.sequence, ..barrier.clone() });
-                    return Ok((recorded, Some(told)));
-                }
-                // A Cluster of one server behind a plain URL runs no script over two hash tags.
-                Err(error @ TierError::Failed { .. }) => tracing::debug!(%error, "recorded first and told after it"),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok((self.record_alone(tenant, barrier).await?, None))
-    }
-
-    /// Records a barrier where it outlives this node, and tells nobody.
-    async fn record_alone(&self, tenant: &Tenant, barrier: &Barrier) -> Result<Recorded, TierError> {
-        let Some(store) = &self.barriers else { return Ok(Recorded { sequence: barrier.sequence, before: 0 }) };
-        let recorded = store.raise(&tenant.name, &barrier.purge, above(tenant), barrier.raised).await?;
-        tenant.barriers.learn(&Barrier { sequence: recorded.sequence, ..barrier.clone() });
-        Ok(recorded)
-    }
-
-    /// Tells the other nodes of a recorded barrier, unless they have been `told`, and waits for their confirmation
-    /// where it goes `to_all`.
-    async fn tell(
-        &self,
-        tenant: &Tenant,
-        recorded: Barrier,
-        told: Option<Result<Ack, TierError>>,
-        to_all: bool,
-    ) -> Result<(), Stuck> {
-        let Some(fleet) = self.peers.fleet() else { return Ok(()) };
-        let (bus, name) = (fleet.bus(), &tenant.name);
-        let confirmed = match told {
-            Some(Err(error)) => Err(error),
-            Some(Ok(ack)) if to_all => bus.confirmed_by_all(&ack).await,
-            Some(Ok(_)) => Ok(Confirmed::All),
-            None if to_all => bus.publish_to_all(name, &recorded).await,
-            None => bus.publish(name, &recorded).await.map(|_| Confirmed::All),
-        };
-        match confirmed {
-            Ok(Confirmed::All) => Ok(()),
-            Ok(unconfirmed) => {
-                let reason = unconfirmed.reason(fleet.confirm_deadline());
-                Err(Stuck { missing: unconfirmed.into_missing(), ..Stuck::new(Parcel::Recorded(recorded), reason) })
-            }
-            Err(error) => Err(Stuck::new(Parcel::Recorded(recorded), error.to_string())),
-        }
-    }
-
-    /// Delivers pending purges in the background, once that is possible. One task per tenant does it.
-    fn deliver_behind(self: &Arc<Self>, tenant: &Arc<Tenant>) {
-        if !tenant.outbox.take_duty() {
-            return;
-        }
-        let (room, tenant) = (Arc::clone(self), Arc::clone(tenant));
-        self.tasks.spawn(async move {
-            let mut last_tries = LAST_TRIES;
-            loop {
-                while let Some(parcel) = tenant.outbox.front() {
-                    let delivered = room.deliver(&tenant, parcel.clone()).await;
-                    let unrecorded = matches!(&delivered, Err(stuck) if stuck.parcel.is_unrecorded());
-                    if parcel.is_unrecorded() && !unrecorded {
-                        tenant.unrecorded.settle(&parcel.barrier().purge.scope);
-                    }
-                    match delivered {
-                        Ok(_) => tenant.outbox.settle(&parcel, None),
-                        Err(stuck) => {
-                            tenant.outbox.settle(&parcel, Some(stuck.parcel));
-                            if !room.may_try_again(&mut last_tries).await {
-                                return;
-                            }
-                        }
-                    }
-                }
-                if tenant.outbox.give_back_duty() {
-                    return;
-                }
-            }
-        });
-    }
-
-    /// Pauses before a delivery is tried again; false where the cache is being stopped and no last try is left.
-    async fn may_try_again(&self, last_tries: &mut u32) -> bool {
-        if !self.is_stopped_within(RETRY_PAUSE).await {
-            return true;
-        }
-        if *last_tries == 0 {
-            return false;
-        }
-        if *last_tries < LAST_TRIES {
-            tokio::time::sleep(LAST_PAUSE).await;
-        }
-        *last_tries -= 1;
-        true
-    }
-
-    /// Waits for `pause`; returns early, and true, if the cache is being stopped.
-    async fn is_stopped_within(&self, pause: Duration) -> bool {
-        tokio::time::timeout(pause, self.stopping.cancelled()).await.is_ok()
-    }
-
     /// Frees the memory of entries that barriers hide. They are invisible already, so a sweep waits a moment for more
     /// purges: those that come together need only one. One sweep per tenant at a time; what is purged while it runs is
     /// swept by another round.
@@ -308,10 +133,4 @@ impl Purges {
             }
         });
     }
-}
-
-/// The number that a purge's recorded sequence has to be above. Not the barrier's own: others may have been raised here
-/// meanwhile, and the recorded number must be above what they hide.
-fn above(tenant: &Tenant) -> u64 {
-    tenant.barriers.current().saturating_sub(1)
 }

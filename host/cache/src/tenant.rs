@@ -9,6 +9,7 @@ pub mod counters;
 mod edition;
 pub mod latency;
 mod succession;
+pub mod token;
 pub mod tunnels;
 #[doc(hidden)]
 pub mod versions;
@@ -38,6 +39,7 @@ use sandbar_policy::{
 };
 use serde::Serialize;
 pub use succession::NotHandedOver;
+use token::TokenConfig;
 use tunnels::Tunnels;
 use versions::Versions;
 
@@ -111,6 +113,8 @@ pub struct Settings {
     pub forward: ForwardRules,
     /// The classes of targets.
     pub classes: Classes,
+    /// What others than the operator may do.
+    pub tokens: Vec<TokenConfig>,
     /// The largest body that is stored, in bytes.
     pub body_bytes_max: u64,
     /// Its share of L1 in bytes.
@@ -139,6 +143,7 @@ impl TryFrom<&TenantConfig> for Settings {
             key: config.key.clone(),
             forward: config.forward.clone(),
             classes,
+            tokens: config.tokens.clone(),
             body_bytes_max: check::body_bytes_max(config),
             l1_bytes: config.l1.bytes(),
             waiter_deadline: config.waiter_deadline.get(),

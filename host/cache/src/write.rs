@@ -80,13 +80,7 @@ impl Writer {
         };
         let mut answered = Answered::forwarded(FwdReason::Method);
         if request.is_safe() {
-            return respond::forwarded(
-                request,
-                response.into_response(),
-                answered,
-                Source::Bypassed,
-                self.clock.now(),
-            );
+            return respond::forwarded(request, response.into_response(), answered, Source::Bypassed, self.clock.now());
         }
         let (status, strategy) = (response.status(), request.strategy());
         let mut fence = None;

@@ -18,6 +18,7 @@ mod replay;
 mod serve;
 mod service_manager;
 mod settings;
+mod token;
 
 use std::process::ExitCode;
 
@@ -56,6 +57,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Purge stored responses.
     Purge(purge::PurgeArgs),
+    /// Make a token with which a tenant's own systems may purge by the methods PURGE and SOFTPURGE.
+    Token(token::TokenArgs),
     /// Have a running gateway read its settings again, and apply what has changed: all of it, or nothing.
     Reload(reload::ReloadArgs),
     /// Record a tenant's traffic as a trace for `sandbar replay`.
@@ -101,6 +104,7 @@ fn run(command: Command, output: Output) -> Result<(), Failure> {
         }
         Command::Policy(args) => policy::run(args, output),
         Command::Purge(args) => block_on(purge::run(args, output)),
+        Command::Token(args) => token::run(args, output),
         Command::Reload(args) => block_on(reload::run(args, output)),
         Command::Record(args) => block_on(record::run(args, output)),
         Command::Replay(args) => replay::run(&args, output),

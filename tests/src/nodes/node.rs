@@ -204,6 +204,14 @@ impl Node {
         Ok(deaf.as_u64().with_context(|| format!("no fleet in {stats}"))? == 0)
     }
 
+    /// Purges that other nodes do not know of, as the node says.
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub async fn purges_pending(&self) -> anyhow::Result<u64> {
+        self.stats().await?["purges_pending"].as_u64().context("no figure")
+    }
+
     /// Whether no fetched response is still on its way into a tier.
     ///
     /// # Errors

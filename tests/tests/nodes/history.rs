@@ -28,7 +28,8 @@ const ROUNDS_MAX: usize = 10;
 /// Readers of all nodes.
 const READERS: usize = 9;
 
-/// A fleet whose one tenant promises this, and whose nodes count as deaf after so long without a word.
+/// A fleet whose one tenant promises this, and whose nodes count as deaf after so long without a word. A strategy for writes
+/// follows a plus.
 pub(crate) fn setup(consistency: &str, silence_max: Duration) -> Setup {
     let ms = |duration: Duration| format!("\"{}ms\"", duration.as_millis());
     let (heartbeat, silence, live) = (ms(HEARTBEAT), ms(silence_max), ms(silence_max * 5 / 2));
@@ -36,15 +37,16 @@ pub(crate) fn setup(consistency: &str, silence_max: Duration) -> Setup {
         "heartbeat = {heartbeat}\nsilence_max = {silence}\ndeaf_age_max = {silence}\nmember_timeout = {live}\n\
          confirm_deadline = \"500ms\"\nlease = \"1s\"\n"
     );
+    let (consistency, strategy) = consistency.split_once('+').unwrap_or((consistency, "invalidate"));
     let versioned = "[[tenant.class]]\nname = \"all\"\npath = \"/**\"\nversion_field = \"x-version\"\n";
     let class = if consistency == "versioned" { versioned } else { "" };
-    let tenant = format!("consistency = \"{consistency}\"\n{class}");
+    let tenant = format!("consistency = \"{consistency}\"\nstrategy = \"{strategy}\"\n{class}");
     Setup { tenant, deadline: Duration::from_millis(200), ..Setup::fleet(&fleet) }
 }
 
 /// What `docs/consistency.md` says of a mode.
 pub(crate) fn rules(consistency: &str, silence_max: Duration) -> Rules {
-    let elsewhere = match consistency {
+    let elsewhere = match consistency.split('+').next().unwrap_or_default() {
         "eventual" => None,
         // Deaf after the one, and from then on nothing older than the other, which is the same here; a heartbeat until a
         // server that has lost its memory is noticed.
@@ -172,6 +174,12 @@ async fn write_all_keeps_its_promises_through_trouble() -> anyhow::Result<()> {
     trials("write-all", On::Server, [41], SPAN).await
 }
 
+/// What is written is fetched anew behind each write, whatever fails in between.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn write_through_keeps_the_promises_through_trouble() -> anyhow::Result<()> {
+    trials("write-all+write-through", On::Server, [81], SPAN).await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bus_keeps_its_promises_on_a_cluster_whose_masters_die() -> anyhow::Result<()> {
     trials("bus", On::Cluster, [51], SPAN).await
@@ -191,7 +199,8 @@ async fn node_with_memory_alone_keeps_its_promises_though_it_is_killed() -> anyh
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes minutes"]
 async fn promises_are_kept_for_minutes() -> anyhow::Result<()> {
-    for consistency in ["eventual", "bus", "versioned", "write-all"] {
+    let through = ["bus+write-through", "write-all+write-through"];
+    for consistency in ["eventual", "bus", "versioned", "write-all"].into_iter().chain(through) {
         trials(consistency, On::Server, 100..104, Duration::from_secs(20)).await?;
         trials(consistency, On::Cluster, 200..203, Duration::from_secs(20)).await?;
     }

@@ -149,6 +149,50 @@ async fn node_that_stood_still_and_does_not_mind_is_found() -> anyhow::Result<()
     stopped.assert_found(UNFENCED).await
 }
 
+/// A page is written through node 0, which can't reach Redis just then, and nobody asks until node 0 says that all nodes know.
+async fn untold(setup: Setup) -> anyhow::Result<(History, Nodes)> {
+    let nodes = Nodes::start(setup).await?;
+    nodes.all_hear().await;
+    let (clock, mut history) = (HistoryClock::start(), History::default());
+    let mut client = nodes[1].client(HOST);
+    eventually("node 1 has it in memory", async || {
+        client.get(PAGE).await.is_ok_and(|answer| answer.cache_status().value("detail") == Some("l1"))
+    })
+    .await;
+    nodes.link(0).set(Fault::Cut);
+    let written = nodes[0].client(HOST).send("PUT", PAGE, &[], "").await?;
+    assert_eq!(written.cache_status().value("detail"), Some("purge-pending"));
+    let version = nodes.origin.version(PAGE);
+    nodes.link(0).set(Fault::None);
+    eventually("all nodes know of it", async || nodes[0].purges_pending().await.is_ok_and(|pending| pending == 0))
+        .await;
+    let (acknowledged, by) = (clock.now(), Run { node: 0, start: 1 });
+    history.promises.push(Promise { page: 0, version, by, reach: Reach::Everywhere, acknowledged });
+    clock.is_past(acknowledged + rules(MODE, SILENCE_MAX).elsewhere.unwrap_or_default()).await;
+    let asked = clock.now();
+    let answer = client.get(PAGE).await?;
+    let (version, by) = (version_shown(PAGE, &answer)?, Run { node: 1, start: 1 });
+    let (source, answered, seen) = (Source::L1, clock.now(), Seen::default());
+    history.reads.push(Read { page: 0, version, by, source, asked, answered, seen });
+    Ok((history, nodes))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn invalidation_of_a_write_that_is_not_tried_again_is_found() -> anyhow::Result<()> {
+    let _alone = alone().await;
+    for mode in ["bus", "bus+write-through"] {
+        let (usual, rules) = (setup(mode, SILENCE_MAX), rules(mode, SILENCE_MAX));
+        let (history, nodes) = untold(without("no-retried-purges", usual.clone())).await?;
+        let verdict = check(&history, &rules);
+        assert!(matches!(verdict, Err(Violation::Stale { .. })), "{mode}: {verdict:?}\n{}", nodes.logs());
+        drop(nodes);
+        let (history, nodes) = untold(usual).await?;
+        let verdict = check(&history, &rules);
+        assert!(verdict.is_ok(), "{mode}: {}\n{}", verdict.expect_err("just seen"), nodes.logs());
+    }
+    Ok(())
+}
+
 /// A leader stands still while it fetches, another takes over and stores something newer, and then the first goes on:
 /// what do those see who look into the shared tier before and after?
 async fn overslept(setup: Setup) -> anyhow::Result<(History, Nodes)> {

@@ -43,7 +43,8 @@ async fn fleet(server: &RedisServer, tenant: &TenantConfig, shelf: &Arc<Shelf>, 
     let mut fleet = Vec::new();
     for _ in 0..nodes {
         // A server that has just come up need not be waited for long, where all nodes have to confirm a purge.
-        let config = FleetConfig { silence_max: 4 * SILENCE, member_timeout: 8 * SILENCE, ..fleet_config(&server.url()) };
+        let config =
+            FleetConfig { silence_max: 4 * SILENCE, member_timeout: 8 * SILENCE, ..fleet_config(&server.url()) };
         let node = Node::over(config, tenant.clone(), shelf.clone(), Arc::default()).unwrap();
         fleet.push(node.hears().await.unwrap());
     }

@@ -42,6 +42,21 @@ async fn an_answer_that_is_overtaken_brings_nothing_back() {
     assert_eq!((counters.writes_put, counters.writes_overlapped), (1, 1));
 }
 
+#[tokio::test]
+async fn a_write_that_counts_late_is_what_is_read_afterwards() {
+    let shelf = Shelf::new(FRESH);
+    let node = alone(&storing(), &shelf);
+    let gate = shelf.hold_before_next_write();
+    let writer = node.clone();
+    let late = tokio::spawn(async move { put(&writer, "/a/1", "late").await });
+    eventually("it has arrived", async || shelf.writes() == 1).await;
+    put(&node, "/a/1", "early").await;
+    assert_eq!(read(&node, "/a/1").await.1, "early");
+    gate.open();
+    late.await.unwrap();
+    assert_eq!(read(&node, "/a/1").await.1, "late");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nor_on_another_node() -> anyhow::Result<()> {
     let server = RedisServer::start()?;
@@ -132,7 +147,7 @@ async fn no_reader_of_a_node_is_shown_less_than_was_acknowledged() {
     for config in [storing(), tenant(Strategy::WriteThrough, |_| {}), tenant(Strategy::Invalidate, |_| {})] {
         let shelf = Shelf::new(FRESH);
         let node = alone(&config, &shelf);
-        let (hits, reads) = race(&[node.clone()], shelf).await;
+        let (hits, reads) = race(std::slice::from_ref(&node), shelf).await;
         let counters = node.tenant.counters.values();
         println!("{:?}: {hits} hits in {reads} reads, {counters:?}", config.classes[0].strategy);
         assert!(reads > WRITES && hits > 0, "{hits} hits in {reads} reads");

@@ -12,54 +12,57 @@ use sandbar::body::{self, Body};
 use sandbar::origin::{Origin, OriginError};
 use sandbar_tests::origin::Gate;
 
+/// The turns before and after a write, by its number.
+pub(crate) type Pauses = fn(usize) -> (usize, usize);
+
 /// What the origin holds at a target, and how it behaves.
 #[derive(Default)]
-pub struct Shelf {
+pub(crate) struct Shelf {
     held: Mutex<HashMap<String, (u64, String)>>,
     reads: AtomicUsize,
     writes: AtomicUsize,
     /// Fields of its responses, beside the entity tag: those to reads, and those to writes.
-    pub of_reads: Mutex<HeaderMap>,
-    pub of_writes: Mutex<HeaderMap>,
+    pub(crate) of_reads: Mutex<HeaderMap>,
+    pub(crate) of_writes: Mutex<HeaderMap>,
     /// The status of all responses to reads, or else what the shelf holds.
-    pub reads_fail: Mutex<Option<StatusCode>>,
+    pub(crate) reads_fail: Mutex<Option<StatusCode>>,
     before: Mutex<Option<Gate>>,
     after: Mutex<Option<Gate>>,
-    pub reads_wait: Mutex<Option<Gate>>,
+    pub(crate) reads_wait: Mutex<Option<Gate>>,
     /// The fields of the last read.
-    pub last_read: Mutex<HeaderMap>,
+    pub(crate) last_read: Mutex<HeaderMap>,
     /// For how many turns of the scheduler each write pauses before it counts, and after it, by its number.
-    pub pauses: Mutex<Option<fn(usize) -> (usize, usize)>>,
+    pub(crate) pauses: Mutex<Option<Pauses>>,
 }
 
 impl Shelf {
     /// A shelf whose responses to reads have this `Cache-Control`, and those to writes a validator.
-    pub fn new(cache_control: &'static str) -> Arc<Self> {
+    pub(crate) fn new(cache_control: &'static str) -> Arc<Self> {
         let shelf = Self::default();
         shelf.of_reads.lock().insert("cache-control", cache_control.parse().expect("a value"));
         Arc::new(shelf)
     }
 
-    pub fn reads(&self) -> usize {
+    pub(crate) fn reads(&self) -> usize {
         self.reads.load(Ordering::SeqCst)
     }
 
-    pub fn writes(&self) -> usize {
+    pub(crate) fn writes(&self) -> usize {
         self.writes.load(Ordering::SeqCst)
     }
 
     /// The version and content of a target.
-    pub fn holds(&self, target: &str) -> (u64, String) {
+    pub(crate) fn holds(&self, target: &str) -> (u64, String) {
         self.held.lock().get(target).cloned().unwrap_or_default()
     }
 
     /// Has the next write wait before it counts.
-    pub fn hold_before_next_write(&self) -> Gate {
+    pub(crate) fn hold_before_next_write(&self) -> Gate {
         hold(&self.before)
     }
 
     /// Has the next write wait for its answer once it counts.
-    pub fn hold_after_next_write(&self) -> Gate {
+    pub(crate) fn hold_after_next_write(&self) -> Gate {
         hold(&self.after)
     }
 
@@ -90,7 +93,8 @@ impl Shelf {
             let mut held = self.held.lock();
             let held = held.entry(path).or_default();
             held.0 += 1;
-            held.1 = if method == Method::DELETE { String::new() } else { String::from_utf8_lossy(&content).into_owned() };
+            held.1 =
+                if method == Method::DELETE { String::new() } else { String::from_utf8_lossy(&content).into_owned() };
             held.0
         };
         pass(after, then).await;

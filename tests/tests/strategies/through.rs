@@ -69,7 +69,11 @@ async fn what_can_not_be_fetched_or_stored_fails_no_write_and_leaves_nothing_old
     let (reads, refused) = (shelf.reads(), shelf.writes());
     *shelf.of_writes.lock() = http::HeaderMap::new();
     let got = node.ask(Method::PUT, "/b/1", &[], content("x")).await;
-    assert_eq!((got.status, shelf.reads(), shelf.writes()), (200, reads, refused + 1), "its class does not write through");
+    assert_eq!(
+        (got.status, shelf.reads(), shelf.writes()),
+        (200, reads, refused + 1),
+        "its class does not write through"
+    );
 }
 
 #[tokio::test]
@@ -97,7 +101,10 @@ async fn the_variant_of_the_writer_is_fetched() {
     node.ask(Method::PUT, "/a/1", &german, content("hallo")).await;
     let sent = shelf.last_read.lock().clone();
     assert_eq!(sent.get("accept-language").unwrap(), "de");
-    assert!(["range", "if-match", "x-other", "content-length"].iter().all(|name| !sent.contains_key(*name)), "{sent:?}");
+    assert!(
+        ["range", "if-match", "x-other", "content-length"].iter().all(|name| !sent.contains_key(*name)),
+        "{sent:?}"
+    );
     assert_eq!(read_as(&node, "/a/1", &[("accept-language", "de")]).await, said("l1", "hallo"));
     assert_eq!(read(&node, "/a/1").await.0, "origin");
 }

@@ -67,7 +67,8 @@ async fn a_failed_write_changes_nothing() {
     let shelf = Shelf::new(FRESH);
     let node = alone(&tenant(Strategy::Ttl, |_| {}), &shelf);
     read(&node, "/a/1").await;
-    let broken = futures_util::stream::iter([Err::<hyper::body::Frame<bytes::Bytes>, _>(std::io::Error::other("gone"))]);
+    let broken =
+        futures_util::stream::iter([Err::<hyper::body::Frame<bytes::Bytes>, _>(std::io::Error::other("gone"))]);
     let broken = sandbar::body::boxed(http_body_util::StreamBody::new(broken));
     let got = node.ask(Method::PUT, "/a/1", &[], broken).await;
     assert_eq!(got.status, 400, "{got:?}");
@@ -124,7 +125,10 @@ async fn a_redis_that_is_away_is_told_when_it_is_back() -> anyhow::Result<()> {
     put(&nodes[0], "/a/1", "old").await;
     read(&nodes[0], "/a/1").await;
     let mut redis = server.connection()?;
-    eventually("it is in L2", async || redis.keys::<_, Vec<String>>("sandbar:*:e:*").is_ok_and(|keys| !keys.is_empty())).await;
+    eventually("it is in L2", async || {
+        redis.keys::<_, Vec<String>>("sandbar:*:e:*").is_ok_and(|keys| !keys.is_empty())
+    })
+    .await;
     server.kill();
     let got = put(&nodes[0], "/a/1", "new").await;
     assert!(!got.cache_status.contains("purge-pending"), "{got:?}");

@@ -9,6 +9,7 @@ use sandbar_http::semantics::cache_status::Outcome;
 
 use super::{Cache, Provenance};
 use crate::body::Body;
+use crate::purge::method::purges;
 use crate::request::CacheRequest;
 use crate::respond::{self, Answer};
 use crate::tenant::Tenant;
@@ -77,6 +78,9 @@ impl Cache {
             && let Some(protocols) = request.switches_to()
         {
             return Box::pin(self.rooms.tunnels.switch(&request, protocols)).await;
+        }
+        if let Some(mode) = purges(&request) {
+            return Box::pin(self.rooms.purges.by_request(&request, mode)).await;
         }
         match request.method {
             Method::HEAD if request.is_answerable => self.rooms.reader.read_head(request).await,

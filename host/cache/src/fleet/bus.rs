@@ -222,7 +222,7 @@ impl Bus {
             loop {
                 let confirmed = self.shared.confirmed(ack).await;
                 match confirmed {
-                    Ok(Confirmed::Missing(_)) => {}
+                    Ok(Confirmed::Missing { .. }) => {}
                     settled => return settled,
                 }
                 tokio::time::sleep(pause).await;

@@ -14,10 +14,15 @@ use redis::{FromRedisValue, Value};
 /// Whether every live node has heard a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Confirmed {
-    /// All live nodes have heard it.
-    All,
-    /// These nodes have not heard it yet, or may not live any more.
-    Missing(Vec<String>),
+    /// All live nodes have heard it: these beside the one that asks.
+    All(Vec<String>),
+    /// Some nodes have not heard it yet, or may not live any more.
+    Missing {
+        /// Those.
+        missing: Vec<String>,
+        /// The others, that have.
+        heard: Vec<String>,
+    },
     /// The server has just come up: nodes may live that it does not know of yet.
     TooYoung,
     /// The server has lost the message since, or is another one.
@@ -28,9 +33,9 @@ impl Confirmed {
     /// The state in words; `within` is how long was waited for all nodes.
     pub fn reason(&self, within: Duration) -> String {
         match self {
-            Self::All => "every live node has confirmed it".to_owned(),
-            Self::Missing(nodes) => {
-                format!("not confirmed within {} ms by {}", within.as_millis(), nodes.join(", "))
+            Self::All(_) => "every live node has confirmed it".to_owned(),
+            Self::Missing { missing, .. } => {
+                format!("not confirmed within {} ms by {}", within.as_millis(), missing.join(", "))
             }
             Self::TooYoung => {
                 "the Redis of the fleet has just come up: nodes may live that it does not know yet".to_owned()
@@ -39,23 +44,29 @@ impl Confirmed {
         }
     }
 
-    /// The names of the nodes that have not heard it; empty where they are not known.
-    pub fn into_missing(self) -> Vec<String> {
+    /// The names of the nodes that have heard it, and of those that have not; empty where they are not known.
+    pub fn into_nodes(self) -> (Vec<String>, Vec<String>) {
         match self {
-            Self::Missing(nodes) => nodes,
-            _ => Vec::new(),
+            Self::All(heard) => (heard, Vec::new()),
+            Self::Missing { heard, missing } => (heard, missing),
+            Self::TooYoung | Self::Forgotten => (Vec::new(), Vec::new()),
         }
     }
 }
 
-/// Reads what the script answers: `[status, node, …]`.
+/// Reads what the script answers: `[status]`, or `[0, [missing, …], [heard, …]]`.
 pub(super) fn read(value: Value) -> Option<Confirmed> {
     let mut answer = Vec::<Value>::from_redis_value(value).ok()?.into_iter();
     let status = i64::from_redis_value(answer.next()?).ok()?;
-    let nodes: Option<Vec<String>> = answer.map(|node| String::from_redis_value(node).ok()).collect();
+    let mut nodes = || {
+        let runs = Vec::<String>::from_redis_value(answer.next()?).ok()?;
+        Some(runs.iter().map(|run| name(run)).collect::<Vec<_>>())
+    };
     Some(match status {
-        0 if nodes.as_ref()?.is_empty() => Confirmed::All,
-        0 => Confirmed::Missing(nodes?.iter().map(|origin| name(origin)).collect()),
+        0 => {
+            let (missing, heard) = (nodes()?, nodes()?);
+            if missing.is_empty() { Confirmed::All(heard) } else { Confirmed::Missing { missing, heard } }
+        }
         -1 => Confirmed::Forgotten,
         -2 => Confirmed::TooYoung,
         _ => return None,
@@ -71,20 +82,24 @@ fn name(origin: &str) -> String {
 mod tests {
     use super::*;
 
-    fn answer(status: i64, nodes: &[&str]) -> Option<Confirmed> {
-        let nodes = nodes.iter().map(|node| Value::BulkString(node.as_bytes().to_vec()));
-        read(Value::Array(std::iter::once(Value::Int(status)).chain(nodes).collect()))
+    fn answer(status: i64, missing: &[&str], heard: &[&str]) -> Option<Confirmed> {
+        let nodes = |names: &[&str]| {
+            Value::Array(names.iter().map(|node| Value::BulkString(node.as_bytes().to_vec())).collect())
+        };
+        read(Value::Array(vec![Value::Int(status), nodes(missing), nodes(heard)]))
     }
 
     #[test]
     fn nodes_that_are_missing_are_named() {
-        assert_eq!(answer(0, &[]), Some(Confirmed::All));
-        let missing = answer(0, &["edge-1/af", "edge-2/b0"]).expect("an answer");
-        assert_eq!(missing, Confirmed::Missing(vec!["edge-1".into(), "edge-2".into()]));
+        assert_eq!(answer(0, &[], &["edge-3/1"]), Some(Confirmed::All(vec!["edge-3".into()])));
+        let missing = answer(0, &["edge-1/af", "edge-2/b0"], &["edge-3/1"]).expect("an answer");
+        let (heard, unheard) = missing.clone().into_nodes();
+        assert_eq!((heard, unheard), (vec!["edge-3".to_owned()], vec!["edge-1".to_owned(), "edge-2".to_owned()]));
         let reason = missing.reason(Duration::from_secs(1));
         assert!(reason.contains("1000 ms by edge-1, edge-2"), "{reason}");
-        assert_eq!(answer(-1, &[]), Some(Confirmed::Forgotten));
-        assert_eq!(answer(-2, &[]), Some(Confirmed::TooYoung));
-        assert_eq!((answer(7, &[]), read(Value::Nil)), (None, None));
+        let of_status = |status| read(Value::Array(vec![Value::Int(status)]));
+        assert_eq!(of_status(-1), Some(Confirmed::Forgotten));
+        assert_eq!(of_status(-2), Some(Confirmed::TooYoung));
+        assert_eq!((of_status(7), of_status(0), read(Value::Nil)), (None, None, None));
     }
 }

@@ -99,7 +99,7 @@ pub(super) static LOOK: LazyLock<Script> = LazyLock::new(|| {
     ))
 });
 
-/// Which live nodes have not heard a message: `{0, run, …}`; `{-1}` where the epoch is another one by now, `{-2}` where
+/// Which live nodes have not heard a message, and which others have: `{0, {run, …}, {run, …}}`; `{-1}` where the epoch is another one by now, `{-2}` where
 /// the epoch is so young that nodes may live that have not said so yet.
 /// KEYS: state, members, heard. ARGV: epoch, number, ms for which a node counts as live, the caller's run.
 pub(super) static CONFIRMED: LazyLock<Script> = LazyLock::new(|| {
@@ -108,12 +108,15 @@ pub(super) static CONFIRMED: LazyLock<Script> = LazyLock::new(|| {
         local state = redis.call('HMGET', KEYS[1], 'epoch', 'born')
         if state[1] ~= ARGV[1] then return {{-1}} end
         if now - tonumber(state[2] or '0') < tonumber(ARGV[3]) then return {{-2}} end
-        local answer = {{0}}
+        local missing, confirmed = {{}}, {{}}
         for _, run in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], now - ARGV[3], '+inf')) do
           local heard = tonumber(redis.call('HGET', KEYS[3], run) or '-1')
-          if run ~= ARGV[4] and heard < tonumber(ARGV[2]) then answer[#answer + 1] = run end
+          if run ~= ARGV[4] then
+            local which = heard < tonumber(ARGV[2]) and missing or confirmed
+            which[#which + 1] = run
+          end
         end
-        return answer
+        return {{0, missing, confirmed}}
         "
     ))
 });

@@ -12,6 +12,7 @@ use sandbar_http::semantics::vary::selects_nothing;
 
 use super::class::Classes;
 use super::config::{ClassConfig, TenantConfig};
+use super::token::TokenHash;
 use super::write_rules::WriteRules;
 use crate::consistency::Consistency;
 use crate::origin::http::{OriginConfig, Protocol};
@@ -62,6 +63,7 @@ pub(super) fn check(config: &TenantConfig) -> Result<Classes, SettingsError> {
         .and_then(|()| protect(config))
         .and_then(|()| forward(config))
         .and_then(|()| tunnels(config))
+        .and_then(|()| tokens(config))
         .and_then(|()| classes(config));
     found.map_err(|Wrong { key, value, reason }| SettingsError { tenant: config.name.clone(), key, value, reason })
 }
@@ -224,6 +226,25 @@ fn forward(config: &TenantConfig) -> Result<(), Wrong> {
 
 fn tunnels(config: &TenantConfig) -> Result<(), Wrong> {
     can_tunnel(config).map_err(|(key, reason)| Wrong { key, value: String::new(), reason })
+}
+
+fn tokens(config: &TenantConfig) -> Result<(), Wrong> {
+    let mut names = BTreeSet::new();
+    for (index, token) in config.tokens.iter().enumerate() {
+        let key = |name: &str| Key::from("token").at(index).then(name);
+        if token.name.is_empty() || !names.insert(&token.name) {
+            let (reason, remedy) = ("each token needs a name of its own", "name it as no other token is named");
+            return wrong(key("name"), format!("{:?}", token.name), reason, remedy);
+        }
+        if token.hash == TokenHash::default() {
+            let remedy = "`sandbar token` makes a token and its hash";
+            return wrong(key("hash"), "nothing", "nobody knows which token it is", remedy);
+        }
+        if token.scopes.is_empty() {
+            return wrong(key("scopes"), "[]", "the token allows nothing", "write scopes = [\"purge\"]");
+        }
+    }
+    Ok(())
 }
 
 /// Checks what the classes of a tenant allow against its tunnels and its origin.

@@ -9,6 +9,7 @@ use sandbar_policy::freshness::Grant;
 use sandbar_policy::{Choice, Role};
 use serde::{Deserialize, Serialize};
 
+use super::token::TokenConfig;
 use super::tunnels::TunnelConfig;
 use crate::consistency::Consistency;
 use crate::origin::http::{OriginConfig, url_or_table};
@@ -81,6 +82,9 @@ pub struct TenantConfig {
     pub classes: Vec<ClassConfig>,
     /// Its policies, by role; a role left out uses the native default.
     pub policy: BTreeMap<Role, Choice>,
+    /// Tokens by which others than the operator may do something.
+    #[serde(rename = "token", skip_serializing_if = "Vec::is_empty")]
+    pub tokens: Vec<TokenConfig>,
     /// How often a tenant of this name has been removed and made again, which is part of every key: what was stored for the
     /// one before is never found. No setting of a file: whoever removes tenants counts.
     #[serde(skip)]
@@ -179,6 +183,7 @@ impl Default for TenantConfig {
             grants: BTreeSet::new(),
             classes: Vec::new(),
             policy: BTreeMap::new(),
+            tokens: Vec::new(),
             incarnation: 0,
         }
     }

@@ -68,7 +68,12 @@ impl WriteRules {
         }
         if let Some(invalidates) = class.ttl_invalidates.filter(|_| !self.has(Strategy::Ttl)) {
             let reason = "it is about writes whose strategy is \"ttl\", and the class has none".to_owned();
-            return wrong("ttl_invalidates", invalidates.to_string(), reason, "leave it out, or set strategy = \"ttl\"");
+            return wrong(
+                "ttl_invalidates",
+                invalidates.to_string(),
+                reason,
+                "leave it out, or set strategy = \"ttl\"",
+            );
         }
         let Some(lifetime) = class.put_lifetime else { return Ok(()) };
         if !self.has(Strategy::WriteThrough) {

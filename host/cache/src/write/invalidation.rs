@@ -13,12 +13,7 @@ use crate::request::CacheRequest;
 impl Writer {
     /// Purges what a successful unsafe request made invalid: its target, what its response names, and what the tenant's
     /// policy adds. The write is in a task of its own already.
-    pub(super) async fn purge_written(
-        &self,
-        request: &CacheRequest,
-        status: StatusCode,
-        fields: &HeaderMap,
-    ) -> Purged {
+    pub(super) async fn purge_written(&self, request: &CacheRequest, status: StatusCode, fields: &HeaderMap) -> Purged {
         let response = ResponseHead { status, fields };
         let head = request.head_of_write();
         let rules = &request.tenant.settings.key;

@@ -126,7 +126,10 @@ mod tests {
 
         assert!(Kept::of(body::full(vec![7; 1000]), 999, &budget).1.is_none(), "it is too large");
         let frames = futures_util::stream::once(async { Ok::<_, BoxError>(Frame::data(Bytes::from_static(b"x"))) });
-        assert!(Kept::of(body::boxed(StreamBody::new(frames)), 1000, &budget).1.is_none(), "nobody knows how long it is");
+        assert!(
+            Kept::of(body::boxed(StreamBody::new(frames)), 1000, &budget).1.is_none(),
+            "nobody knows how long it is"
+        );
     }
 
     #[tokio::test]

@@ -66,7 +66,7 @@ pub(super) async fn put(
         };
         Refused::new(status, error.to_string())
     })?;
-    Ok((super::purge::status(&report), Json(report)))
+    Ok((report.status(), Json(report)))
 }
 
 fn taken(fields: &HeaderMap) -> HeaderMap {
@@ -92,7 +92,7 @@ pub(super) async fn delete(
     let url = EntryUrl::read(&which.url, &admin.schemes)?;
     let report =
         admin.cache.delete(tenant, url.site(), &url.target()).await.map_err(|error| Refused::bad(error.to_string()))?;
-    Ok((super::purge::status(&report), Json(report)))
+    Ok((report.status(), Json(report)))
 }
 
 #[cfg(test)]

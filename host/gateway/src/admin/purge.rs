@@ -57,20 +57,7 @@ pub(super) async fn purge(
     let purges = purges(&body.into_bytes(), &admin.schemes, &tenant.settings.key)?;
     let report = admin.cache.purge(tenant, &purges).await;
     tracing::info!(tenant = &*tenant.name, purges = purges.len(), pending = report.pending, "purged");
-    Ok((status(&report), Json(report)))
-}
-
-/// The status that answers a purge. In each case all of it has taken effect on this node.
-pub(super) const fn status(report: &PurgeReport) -> StatusCode {
-    if report.failed > 0 {
-        // The class's consistency promises more than was reached; the purge is delivered later.
-        StatusCode::SERVICE_UNAVAILABLE
-    } else if report.pending > 0 {
-        // The purge is not yet where other nodes see it (RFC 9110 section 15.3.3).
-        StatusCode::ACCEPTED
-    } else {
-        StatusCode::OK
-    }
+    Ok((report.status(), Json(report)))
 }
 
 /// Reads the purges of a request: one object, or an array of them. Where clients come under both schemes, what names a URL

@@ -61,6 +61,7 @@ fn lines(method: &str, explained: &Value) -> Vec<String> {
             text(&explained["target"]),
             text(&explained["tenant"])
         ),
+        format!("writes: {}", text(&explained["strategy"])),
         format!("next: {} by {}: {}", text(&next["cache"]), text(&next["by"]), text(&next["why"])),
     ];
     if next["stale_if_error"] == true {
@@ -163,7 +164,7 @@ mod tests {
         let next = json!({ "cache": "fwd=stale", "by": "origin", "why": "because", "breaker": "open" });
         let explained = json!({
             "tenant": "shop", "site": "http://shop.test", "target": "/a\u{1b}[2J", "key": "shop /a", "class": "",
-            "next": next,
+            "strategy": "ttl", "next": next,
             "tiers": [
                 { "tier": "l1", "state": "soft-purged", "hidden_by": [purge], "entry": entry },
                 { "tier": "disk", "state": "absent" },
@@ -173,6 +174,7 @@ mod tests {
         });
         let lines = lines("GET", &explained);
         for part in [
+            "writes: ttl",
             "next: fwd=stale by origin: because",
             "the breaker of the origin is open",
             "l1: soft-purged",
@@ -187,6 +189,6 @@ mod tests {
             assert!(lines.iter().any(|line| line.contains(part)), "{part}: {lines:#?}");
         }
         assert!(lines.iter().all(|line| !line.contains('\u{1b}')), "{lines:#?}");
-        assert_eq!(super::lines("GET", &json!({})).len(), 3, "an answer that says nothing");
+        assert_eq!(super::lines("GET", &json!({})).len(), 4, "an answer that says nothing");
     }
 }

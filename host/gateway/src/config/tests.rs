@@ -81,7 +81,7 @@ fn the_example_tenant_in_the_file_works() {
     let text = format!("[l2]\nkind = \"redis\"\n[[tenant]]{}", lines.collect::<Vec<_>>().join("\n"));
     let config = GatewayConfig::from_toml(&text, "example").expect("it can be read");
     config.validate().expect("it makes sense");
-    assert_eq!((config.tenants[0].classes.len(), config.tenants[0].policy.len()), (2, 2));
+    assert_eq!((config.tenants[0].classes.len(), config.tenants[0].policy.len()), (4, 2));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use sandbar::origin::http::HealthCheckConfig;
 use sandbar::setting::{Count, MIB, Size, Span};
 use sandbar::strategy::Strategy;
 use sandbar::tenant::config::{ClassConfig, WriteConfig};
+use sandbar::tenant::token::{TokenConfig, TokenHash, TokenScope};
 use sandbar_http::key::KeyRules;
 use sandbar_http::origin_view::ForwardRules;
 use sandbar_policy::freshness::Grant;
@@ -65,7 +66,8 @@ fn everything(second: bool, token_file: &std::path::Path) -> GatewayConfig {
         put_lifetime: None,
     };
     let class = if second {
-        let write = [class.write[0].clone(), WriteConfig { strategy: Strategy::WriteThrough, ..class.write[0].clone() }];
+        let write =
+            [class.write[0].clone(), WriteConfig { strategy: Strategy::WriteThrough, ..class.write[0].clone() }];
         ClassConfig {
             consistency: Some(Consistency::Eventual),
             version_field: None,
@@ -101,6 +103,12 @@ fn everything(second: bool, token_file: &std::path::Path) -> GatewayConfig {
         targets: vec!["cdn-cache-control".into()],
         grants: [Grant::MissingLifetime].into(),
         classes: vec![class],
+        tokens: vec![TokenConfig {
+            name: "ci".into(),
+            scopes: [TokenScope::Purge].into(),
+            hash: TokenHash::of(b"sesame"),
+            expires: Some("2099-01-31T00:00:00Z".parse().expect("a moment")),
+        }],
         policy: [(Role::Eviction, choice(true)), (Role::Freshness, choice(false))].into(),
         ..TenantConfig::default()
     }];
@@ -158,6 +166,7 @@ const TAKEN: &[(&str, &[&str], &str)] = &[
     ("tenant.key.cookies[]", ONE_WORD, "they are names of cookies"),
     ("tenant.class.upgrade[]", ONE_WORD, "they are names of protocols"),
     ("tenant.class.name", ANY_TEXT, "a class has any name"),
+    ("tenant.token.name", ANY_TEXT, "a token has any name"),
     ("tenant.class.ttl_invalidates", &["true"], "it is so by default"),
     ("tenant.class.write.methods[]", ONE_WORD, "they are names of methods"),
     ("tenant.class.write.field", ONE_WORD, "they are names of fields"),

@@ -1,0 +1,194 @@
+//! Delivering purges: to where they outlive this node, and to the other nodes; what can't be delivered is tried again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Purges;
+use crate::barrier::Barrier;
+use crate::barrier::outbox::Parcel;
+use crate::consistency::Consistency;
+use crate::fleet::{Ack, Confirmed, Fleet};
+use crate::tenant::Tenant;
+use crate::tier::{Recorded, TierError};
+
+/// How long a pending purge waits after a failed delivery before it is tried again.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// How often deliveries are still tried when the cache is being stopped, for a store that is just coming back.
+const LAST_TRIES: u32 = 12;
+/// The pause between two of these last tries.
+const LAST_PAUSE: Duration = Duration::from_millis(250);
+
+/// A purge that is recorded, and told where it is to be told.
+pub(super) struct Delivered {
+    pub(super) recorded: Recorded,
+    /// The other nodes that have confirmed it, where all must.
+    pub(super) heard: Vec<String>,
+}
+
+/// A purge that could not be delivered: how far it got, why it got no further, and which nodes are missing.
+pub(super) struct Stuck {
+    pub(super) parcel: Parcel,
+    pub(super) reason: String,
+    pub(super) missing: Vec<String>,
+    pub(super) heard: Vec<String>,
+}
+
+impl Stuck {
+    const fn new(parcel: Parcel, reason: String) -> Self {
+        Self { parcel, reason, missing: Vec::new(), heard: Vec::new() }
+    }
+}
+
+impl Purges {
+    /// Records a barrier and tells the other nodes; a barrier that is recorded already is only told.
+    pub(super) async fn deliver(&self, tenant: &Tenant, parcel: Parcel) -> Result<Delivered, Stuck> {
+        let to_all = |barrier: &Barrier| {
+            tenant.settings.classes.consistency_reached(&barrier.purge.scope) == Consistency::WriteAll
+        };
+        match parcel {
+            Parcel::Recorded(barrier) => {
+                let (to_all, recorded) = (to_all(&barrier), Recorded { sequence: barrier.sequence, before: 0 });
+                let heard = self.tell(tenant, barrier, None, to_all).await?;
+                Ok(Delivered { recorded, heard })
+            }
+            Parcel::Raised(barrier) => {
+                let to_all = to_all(&barrier);
+                match self.record(tenant, &barrier, to_all).await {
+                    Ok((recorded, told)) => {
+                        let barrier = Barrier { sequence: recorded.sequence, ..barrier };
+                        let heard = self.tell(tenant, barrier, told, to_all).await?;
+                        Ok(Delivered { recorded, heard })
+                    }
+                    Err(error) => Err(Stuck::new(Parcel::Raised(barrier), error.to_string())),
+                }
+            }
+            Parcel::Unheard(barrier) => {
+                let recorded = self.record_alone(tenant, &barrier).await;
+                let recorded = recorded.map_err(|error| Stuck::new(Parcel::Unheard(barrier), error.to_string()))?;
+                Ok(Delivered { recorded, heard: Vec::new() })
+            }
+        }
+    }
+
+    /// Records a barrier where it outlives this node, under the number that it gets there. The same step may tell the
+    /// other nodes, which confirm it at once where it goes `to_all`.
+    async fn record(
+        &self,
+        tenant: &Tenant,
+        barrier: &Barrier,
+        to_all: bool,
+    ) -> Result<(Recorded, Option<Result<Ack, TierError>>), TierError> {
+        let (name, purge, at) = (&tenant.name, &barrier.purge, barrier.raised);
+        if let Some(store) = &self.barriers
+            && let Some(bus) = self.peers.fleet().map(Fleet::bus)
+            && let Some(raising) = store.raising(name, purge, above(tenant), at)
+            && bus.can_raise(name, &raising)
+        {
+            match bus.raise(name, &raising, barrier, to_all).await {
+                Ok((recorded, told)) => {
+                    tenant.barriers.learn(&Barrier { sequence: recorded.sequence, ..barrier.clone() });
+                    return Ok((recorded, Some(told)));
+                }
+                // A Cluster of one server behind a plain URL runs no script over two hash tags.
+                Err(error @ TierError::Failed { .. }) => tracing::debug!(%error, "recorded first and told after it"),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((self.record_alone(tenant, barrier).await?, None))
+    }
+
+    /// Records a barrier where it outlives this node, and tells nobody.
+    async fn record_alone(&self, tenant: &Tenant, barrier: &Barrier) -> Result<Recorded, TierError> {
+        let Some(store) = &self.barriers else { return Ok(Recorded { sequence: barrier.sequence, before: 0 }) };
+        let recorded = store.raise(&tenant.name, &barrier.purge, above(tenant), barrier.raised).await?;
+        tenant.barriers.learn(&Barrier { sequence: recorded.sequence, ..barrier.clone() });
+        Ok(recorded)
+    }
+
+    /// Tells the other nodes of a recorded barrier, unless they have been `told`, and waits for their confirmation
+    /// where it goes `to_all`. Returns the names of those that have confirmed it.
+    async fn tell(
+        &self,
+        tenant: &Tenant,
+        recorded: Barrier,
+        told: Option<Result<Ack, TierError>>,
+        to_all: bool,
+    ) -> Result<Vec<String>, Stuck> {
+        let Some(fleet) = self.peers.fleet() else { return Ok(Vec::new()) };
+        let (bus, name) = (fleet.bus(), &tenant.name);
+        let confirmed = match told {
+            Some(Err(error)) => Err(error),
+            Some(Ok(ack)) if to_all => bus.confirmed_by_all(&ack).await,
+            Some(Ok(_)) => Ok(Confirmed::All(Vec::new())),
+            None if to_all => bus.publish_to_all(name, &recorded).await,
+            None => bus.publish(name, &recorded).await.map(|_| Confirmed::All(Vec::new())),
+        };
+        match confirmed {
+            Ok(Confirmed::All(heard)) => Ok(heard),
+            Ok(unconfirmed) => {
+                let reason = unconfirmed.reason(fleet.confirm_deadline());
+                let (heard, missing) = unconfirmed.into_nodes();
+                Err(Stuck { heard, missing, ..Stuck::new(Parcel::Recorded(recorded), reason) })
+            }
+            Err(error) => Err(Stuck::new(Parcel::Recorded(recorded), error.to_string())),
+        }
+    }
+
+    /// Delivers pending purges in the background, once that is possible. One task per tenant does it.
+    pub(super) fn deliver_behind(self: &Arc<Self>, tenant: &Arc<Tenant>) {
+        if !tenant.outbox.take_duty() {
+            return;
+        }
+        let (room, tenant) = (Arc::clone(self), Arc::clone(tenant));
+        self.tasks.spawn(async move {
+            let mut last_tries = LAST_TRIES;
+            loop {
+                while let Some(parcel) = tenant.outbox.front() {
+                    let delivered = room.deliver(&tenant, parcel.clone()).await;
+                    let unrecorded = matches!(&delivered, Err(stuck) if stuck.parcel.is_unrecorded());
+                    if parcel.is_unrecorded() && !unrecorded {
+                        tenant.unrecorded.settle(&parcel.barrier().purge.scope);
+                    }
+                    match delivered {
+                        Ok(_) => tenant.outbox.settle(&parcel, None),
+                        Err(stuck) => {
+                            tenant.outbox.settle(&parcel, Some(stuck.parcel));
+                            if !room.may_try_again(&mut last_tries).await {
+                                return;
+                            }
+                        }
+                    }
+                }
+                if tenant.outbox.give_back_duty() {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Pauses before a delivery is tried again; false where the cache is being stopped and no last try is left.
+    async fn may_try_again(&self, last_tries: &mut u32) -> bool {
+        if !self.is_stopped_within(RETRY_PAUSE).await {
+            return true;
+        }
+        if *last_tries == 0 {
+            return false;
+        }
+        if *last_tries < LAST_TRIES {
+            tokio::time::sleep(LAST_PAUSE).await;
+        }
+        *last_tries -= 1;
+        true
+    }
+
+    /// Waits for `pause`; returns early, and true, if the cache is being stopped.
+    async fn is_stopped_within(&self, pause: Duration) -> bool {
+        tokio::time::timeout(pause, self.stopping.cancelled()).await.is_ok()
+    }
+}
+
+/// The number that a purge's recorded sequence has to be above. Not the barrier's own: others may have been raised here
+/// meanwhile, and the recorded number must be above what they hide.
+fn above(tenant: &Tenant) -> u64 {
+    tenant.barriers.current().saturating_sub(1)
+}
