@@ -126,3 +126,28 @@ async fn a_request_that_is_sent_again_goes_to_another_address() {
         assert_ne!(answers[0], answers[1]);
     }
 }
+
+#[tokio::test]
+async fn a_trial_that_a_slow_upload_holds_is_left_to_another_request_after_a_while() {
+    let (dead, alive) = (nobody().await, Named::start("127.0.0.1", 0).await);
+    let (http, clock) = stepped(&over(&[dead, alive.at]));
+    let http = Arc::new(http);
+    statuses(&http, 20).await;
+    clock.advance(Duration::from_secs(5));
+    let again = Named::start("127.0.0.1", dead.port()).await;
+    let never =
+        body::boxed(StreamBody::new(futures_util::stream::pending::<Result<http_body::Frame<Bytes>, BoxError>>()));
+    let slow = Request::post("http://shop.example/a").header("content-length", "10").body(never).expect("a request");
+    let uploads = Arc::clone(&http);
+    let _uploading =
+        tokio_util::task::AbortOnDropHandle::new(tokio::spawn(async move { uploads.fetch(slow).await.is_ok() }));
+    while address(&http, 0).requests < 2 {
+        tokio::task::yield_now().await;
+    }
+    statuses(&http, 20).await;
+    assert_eq!(address(&http, 0).requests, 2, "one tries it");
+    let config = OriginConfig::new("http://app.internal".parse().expect("a URL"));
+    clock.advance(config.connect_deadline.get() + config.first_byte_deadline.get());
+    assert_eq!(said(&http).await, again.at.to_string());
+    assert!(!address(&http, 0).ejected);
+}
