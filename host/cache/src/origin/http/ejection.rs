@@ -15,7 +15,7 @@ const DOUBLINGS_MAX: u32 = 20;
 pub(super) enum Failure {
     /// No connection could be made.
     NoConnection,
-    /// The address gave no response, or one that says that it can't work.
+    /// The address gave no response, one that says that it can't work, or one that broke off.
     BadAnswer,
 }
 
