@@ -70,7 +70,7 @@ pub(super) struct Admin {
     /// The schemes that clients come under, at least one.
     schemes: Vec<Scheme>,
     /// Swapped by a reload.
-    token: ArcSwapOption<Secret>,
+    token: Arc<ArcSwapOption<Secret>>,
     metrics: Metrics,
     access: Arc<Switch>,
     /// The longest content of a request, in bytes.
@@ -90,14 +90,13 @@ impl Admin {
     pub(super) fn new(
         cache: Cache,
         config: &GatewayConfig,
-        token: Option<Secret>,
         access: Arc<Switch>,
         openings: Openings,
         reloads: &Arc<Reloads>,
     ) -> Arc<Self> {
-        let admin = Arc::new(Self {
+        Arc::new(Self {
             schemes: config.schemes(),
-            token: ArcSwapOption::new(token.map(Arc::new)),
+            token: reloads.token(),
             metrics: Metrics::new(config.admin.metrics_tenants_max.as_usize()),
             access,
             body_bytes_max: config.limits.admin_body_max.bytes(),
@@ -106,15 +105,7 @@ impl Admin {
             cache,
             reloads: Arc::downgrade(reloads),
             openings,
-        });
-        let following = Arc::clone(&admin);
-        reloads.follow(move |config| {
-            // It has been read a moment ago, when the settings were checked.
-            if let Ok(token) = config.admin_token() {
-                following.token.store(token.map(Arc::new));
-            }
-        });
-        admin
+        })
     }
 
     fn reloads(&self) -> Result<Arc<Reloads>, Refused> {

@@ -24,7 +24,8 @@ impl Reloads {
         // All of the file is checked, what will not hold before a restart too.
         let whole = GatewayConfig { tenants: mixed.tenants.clone(), ..next.without_tenants() };
         for config in [&whole, &mixed] {
-            config.validate()?;
+            token = config.validated_token()?;
+        let mut token = None;
             config.memory_total_bytes()?;
         }
         let mixed = Arc::new(mixed);
@@ -45,6 +46,7 @@ impl Reloads {
         self.present.store(Arc::clone(&mixed));
         self.tell_followers(&mixed);
         let certificates = renewal.serve().iter().flat_map(CertificateChanges::sentences).collect();
+        self.token.store(token.map(Arc::new));
         let report = Reloaded { certificates, ..report };
         for note in self.served.notes(self.clock.now()) {
             tracing::warn!("{note}");
