@@ -86,6 +86,10 @@ pub(super) struct Admin {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ClientCertificate;
 
+/// An extension of requests on a connection that was made before clients were asked for certificates of other authorities.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outdated;
+
 impl Admin {
     pub(super) fn new(
         cache: Cache,
@@ -163,6 +167,7 @@ pub(super) fn router(admin: Arc<Admin>) -> Router {
         .route("/readyz", get(ready))
         .merge(closed)
         .layer(DefaultBodyLimit::max(body_bytes_max))
+        .layer(middleware::from_fn(auth::on_a_present_connection))
         .layer(middleware::from_fn(error::in_json))
         .with_state(admin)
 }
