@@ -339,26 +339,28 @@ async fn a_policy_bound_over_the_api_outlives_a_reload_and_a_configured_one_foll
     Ok(())
 }
 
-/// Lets each reader of a named pipe have the next of these texts, the last one again and again, for as long as there are
-/// readers.
+/// Lets each reader of a named pipe have the next of these texts, the last one again and again. Readers are of this process, one
+/// after the other.
 #[cfg(target_os = "linux")]
 fn told_in_turn(pipe: &std::path::Path, texts: &'static [&'static str]) {
+    use std::io::Write;
+
     let pipe = pipe.to_owned();
-    let is_open = {
-        let pipe = pipe.clone();
-        move || {
-            let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
-            open.filter_map(|file| std::fs::read_link(file.path()).ok()).any(|to| to == pipe)
-        }
+    // How often this process has it open; who waits for the other end has not yet.
+    let open = |pipe: &std::path::Path| {
+        let files = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+        files.filter_map(|file| std::fs::read_link(file.path()).ok()).filter(|to| to == pipe).count()
     };
     std::thread::spawn(move || {
         for number in 0.. {
             // Waits for a reader.
-            let text = texts[number.min(texts.len() - 1)];
-            if std::fs::write(&pipe, text).is_err() {
-                return;
+            let Ok(mut writer) = std::fs::OpenOptions::new().write(true).open(&pipe) else { return };
+            while open(&pipe) < 2 {
+                std::thread::yield_now();
             }
-            while is_open() {
+            writer.write_all(texts[number.min(texts.len() - 1)].as_bytes()).expect("a reader is there");
+            drop(writer);
+            while open(&pipe) > 0 {
                 std::thread::yield_now();
             }
         }
