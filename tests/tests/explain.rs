@@ -123,6 +123,45 @@ async fn variants_are_told_apart_by_the_fields_of_the_request_in_question() -> a
 }
 
 #[tokio::test]
+async fn what_became_of_a_response_is_told() -> anyhow::Result<()> {
+    let origin = shop().await?;
+    let gateway = TestGateway::start(&one_tenant_over("[l2]\nkind = \"none\"\n", &origin.url(), "")).await?;
+    let mut client = gateway.client("shop.test");
+    // What has happened, and why or where; the newest last.
+    let events = async |query: &str, fields: &[(&str, &str)]| {
+        let explained = explained(&gateway, query, fields).await?;
+        let events = explained["events"].as_array().into_iter().flatten().rev();
+        let word = |event: &Value| {
+            assert!(event["at_ms"].as_u64() > Some(1_000_000_000_000) && event["ago_ms"].is_u64(), "{event}");
+            let why = event["why"].as_str().or(event["tier"].as_str()).unwrap_or_default();
+            let other = if event["is_of_another_variant"] == true { " (other)" } else { "" };
+            format!("{} {why}{other}", event["what"].as_str().unwrap_or_default())
+        };
+        anyhow::Ok(events.map(word).collect::<Vec<_>>())
+    };
+    assert_eq!(events("/a", &[]).await?, Vec::<String>::new());
+    client.get("/a").await?;
+    client.get("/private").await?;
+    eventually("it is stored", async || events("/a", &[]).await.is_ok_and(|events| !events.is_empty())).await;
+    assert_eq!(events("/private", &[]).await?, ["not-stored private"]);
+    gateway.drop_l1();
+    client.get("/a").await?;
+    gateway.admin("POST", "/tenants/default/purge", "application/json", r#"{"scope":"everything"}"#).await?;
+    eventually("it is swept", async || {
+        events("/a", &[]).await.is_ok_and(|events| events == ["stored l1", "left cleared", "stored l1", "left purged"])
+    })
+    .await;
+    client.get_with("/varied", &[("accept-language", "de")]).await?;
+    client.get_with("/varied", &[("accept-language", "fr")]).await?;
+    let german = [("ask-accept-language", "de")];
+    eventually("both are stored", async || {
+        events("/varied", &german).await.is_ok_and(|events| events == ["stored l1", "stored l1 (other)"])
+    })
+    .await;
+    Ok(())
+}
+
+#[tokio::test]
 async fn nonsense_is_refused_with_a_reason() -> anyhow::Result<()> {
     let gateway = TestGateway::start(&one_tenant_over(DISK, &shop().await?.url(), "")).await?;
     for (target, status, part) in [

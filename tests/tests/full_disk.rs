@@ -58,8 +58,10 @@ async fn advice(gateway: &Gateway) -> anyhow::Result<String> {
 }
 
 async fn refused(gateway: &Gateway, what: &str, reason: &str) -> anyhow::Result<bool> {
-    let labels = format!("sandbar_disk_writes_refused_total{{what=\"{what}\",reason=\"{reason}\"");
-    Ok(admin(gateway).get("/metrics").await?.text().lines().any(|line| line.starts_with(&labels)))
+    let labels = format!("what=\"{what}\",reason=\"{reason}\"");
+    let text = admin(gateway).get("/metrics").await?.text();
+    let mut lines = text.lines().filter(|line| line.starts_with("sandbar_disk_writes_refused_total{"));
+    Ok(lines.any(|line| line.contains(&labels)))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

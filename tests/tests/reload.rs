@@ -338,3 +338,54 @@ async fn a_policy_bound_over_the_api_outlives_a_reload_and_a_configured_one_foll
     assert_eq!(served.tenant("shop").memory_stats().policy, "gdsf");
     Ok(())
 }
+
+/// Lets each reader of a named pipe have the next of these texts, the last one again and again. Readers are of this process, one
+/// after the other.
+#[cfg(target_os = "linux")]
+fn told_in_turn(pipe: &std::path::Path, texts: &'static [&'static str]) {
+    use std::io::Write;
+
+    let pipe = pipe.to_owned();
+    // How often this process has it open; who waits for the other end has not yet.
+    let open = |pipe: &std::path::Path| {
+        let files = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+        files.filter_map(|file| std::fs::read_link(file.path()).ok()).filter(|to| to == pipe).count()
+    };
+    std::thread::spawn(move || {
+        for number in 0.. {
+            // Waits for a reader.
+            let Ok(mut writer) = std::fs::OpenOptions::new().write(true).open(&pipe) else { return };
+            while open(&pipe) < 2 {
+                std::thread::yield_now();
+            }
+            writer.write_all(texts[number.min(texts.len() - 1)].as_bytes()).expect("a reader is there");
+            drop(writer);
+            while open(&pipe) > 0 {
+                std::thread::yield_now();
+            }
+        }
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_token_that_was_checked_is_the_one_that_holds() -> anyhow::Result<()> {
+    let shop = named("shop").await?;
+    let dir = tempfile::tempdir()?;
+    let pipe = dir.path().join("token");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU)?;
+    let settings = |admin: &str| format!("{admin}\n{}", in_memory(&[tenant("shop", "a.test", &shop, "")]));
+    let served = TestGateway::start(&settings("admin.token = \"before\"")).await?;
+    // All of the file is checked, then what applies of it: whoever reads the file once more gets another token.
+    told_in_turn(&pipe, &["checked", "checked", "unchecked"]);
+    served.reload(&settings(&format!("admin.token_file = {pipe:?}"))).await?;
+    for (token, status) in [("before", 401), ("unchecked", 401), ("checked", 200)] {
+        let bearer = format!("Bearer {token}");
+        assert_eq!(
+            served.operator().get_with("/tenants", &[("authorization", &bearer)]).await?.status,
+            status,
+            "{token}"
+        );
+    }
+    Ok(())
+}

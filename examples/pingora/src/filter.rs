@@ -1,8 +1,11 @@
 //! Pingora's side: requests go to the cache, and its answers to the client.
 
+use std::convert::Infallible;
+
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::Request;
+use futures_util::future::BoxFuture;
+use http::{Request, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use pingora_core::upstreams::peer::HttpPeer;
@@ -51,12 +54,19 @@ impl ProxyHttp for Caching {
         *request.uri_mut() = head.uri.clone();
         *request.version_mut() = head.version;
         *request.headers_mut() = head.headers.clone();
-        let answer = self.cached.clone().oneshot(request);
+        let answer = self.answer(request);
         let (answer, uploaded) = tokio::join!(answer, upload(session, pieces));
         uploaded?;
         let Ok(response) = answer;
         send(session, response).await?;
         Ok(true)
+    }
+}
+
+impl Caching {
+    /// Asks the cache. Boxed here: within the trait's boxed future the compiler can't tell that this one is `Send`.
+    fn answer(&self, request: Request<Body>) -> BoxFuture<'static, std::result::Result<Response<Body>, Infallible>> {
+        Box::pin(self.cached.clone().oneshot(request))
     }
 }
 
@@ -90,7 +100,7 @@ async fn upload(session: &mut Session, pieces: Option<mpsc::Sender<Piece>>) -> R
 }
 
 /// Sends a response to the client.
-async fn send(session: &mut Session, response: http::Response<Body>) -> Result<()> {
+async fn send(session: &mut Session, response: Response<Body>) -> Result<()> {
     let (head, mut content) = response.into_parts();
     let mut header = ResponseHeader::build(head.status, Some(head.headers.len()))?;
     for (name, value) in &head.headers {

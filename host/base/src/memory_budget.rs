@@ -45,13 +45,15 @@ pub enum Use {
     Exchanges,
     /// Bodies that operators send to the admin API.
     Uploads,
+    /// The last events of tenants, for operators who wonder what became of a response.
+    Events,
     /// Tables whose size is settled at the start.
     Tables,
 }
 
 impl Use {
     /// All uses; the place of each is its discriminant.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Entries,
         Self::Fills,
         Self::Windows,
@@ -62,12 +64,13 @@ impl Use {
         Self::Streams,
         Self::Exchanges,
         Self::Uploads,
+        Self::Events,
         Self::Tables,
     ];
 
     /// Whether requests can be answered without this use: it only saves a later request the way to the origin.
     const fn is_for_later(self) -> bool {
-        matches!(self, Self::Entries | Self::Fills | Self::Windows | Self::L2Reads | Self::L2Writes)
+        matches!(self, Self::Entries | Self::Fills | Self::Windows | Self::L2Reads | Self::L2Writes | Self::Events)
     }
 
     /// The stable word for the use in metrics.
@@ -83,6 +86,7 @@ impl Use {
             Self::Streams => "streams",
             Self::Exchanges => "exchanges",
             Self::Uploads => "uploads",
+            Self::Events => "events",
             Self::Tables => "tables",
         }
     }

@@ -194,7 +194,7 @@ impl Cache {
         };
         let events = Arc::new(Hub::default());
         for tenant in &tenants {
-            tenant.events.join(&events);
+            tenant.events.join(&events, &budget);
         }
         let (tenants, changing) = (ArcSwap::from_pointee(tenants), Mutex::new(()));
         Self {
@@ -248,7 +248,7 @@ impl Cache {
 
     /// Like [`Self::events`], for one tenant of this cache alone.
     pub fn events_of(&self, tenant: &Tenant, capacity: usize) -> Events {
-        self.rooms.events.listen(Some(tenant.events.join(&self.rooms.events)), capacity)
+        self.rooms.events.listen(Some(tenant.events.join(&self.rooms.events, &self.rooms.budget)), capacity)
     }
 
     /// The account of the node's memory that the cache is charged to.

@@ -2,7 +2,8 @@
 //! memory.
 //!
 //! Nothing waits for a reader. Each reader has a bounded channel of its own; what comes while that is full is counted
-//! ([`Events::lost`]) and dropped. While nobody reads, an event costs two loads of atomic numbers; hits have no events at all.
+//! ([`Events::lost`]) and dropped. The last events of each tenant are noted beside that, in little room, to explain what became
+//! of a response ([`explain`](crate::explain)); hits have no events at all.
 //!
 //! ```
 //! # use sandbar::Sandbar;
@@ -22,6 +23,7 @@
 //! ```
 
 mod hub;
+mod recent;
 mod teller;
 mod why;
 
@@ -35,6 +37,7 @@ use tokio::sync::mpsc::error::TryRecvError;
 
 pub(crate) use self::hub::Hub;
 use self::hub::Listening;
+pub(crate) use self::recent::Past;
 pub(crate) use self::teller::Teller;
 pub use self::why::{Left, Unstored};
 

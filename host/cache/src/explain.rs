@@ -4,6 +4,7 @@
 mod entry;
 mod look;
 mod next;
+mod past;
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use serde::Serialize;
 pub use self::entry::EntryReport;
 use self::look::Held;
 pub use self::next::Next;
+pub use self::past::EventReport;
 use crate::peers::Peers;
 use crate::request::CacheRequest;
 use crate::store::Store;
@@ -49,6 +51,8 @@ pub struct Explanation {
     pub varies_by: Vec<Vec<String>>,
     /// The policies that decide: how a fill is planned, what is evicted, what a write invalidates.
     pub policies: Vec<Deciding>,
+    /// What has happened to it lately on this node, all its variants included; the newest first.
+    pub events: Vec<EventReport>,
 }
 
 /// What a tier has for a request.
@@ -125,6 +129,7 @@ impl Explainer<'_> {
         let (l2, in_l2) = below.map_or((None, Vec::new()), |(held, varies_by)| (Some(held), varies_by));
         let next = self.next(&request, &l1, l2.as_ref(), !in_l1.is_empty());
         let varies_by = if in_l1.is_empty() { in_l2 } else { in_l1 };
+        let events = self.events(&request, &varies_by);
         let place = |held: Held| self.place(&request, held);
         let tiers = std::iter::once(l1).chain(l2).map(place).collect();
         let policies = tenant.policies.list().into_iter();
@@ -145,6 +150,7 @@ impl Explainer<'_> {
             tiers,
             varies_by,
             policies: policies.collect(),
+            events,
         })
     }
 

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use sandbar_base::Digest;
 use sandbar_http::semantics::leave::Joined;
 use sandbar_http::semantics::sound::Unsound;
 
@@ -41,6 +42,13 @@ pub trait Origin: Send + Sync + 'static {
     /// What operators should see of it, where it has addresses.
     fn report(&self) -> OriginReport {
         OriginReport::default()
+    }
+
+    /// A digest of the files, such as certificates, that were read when it was made; `None` where none were. Where they have
+    /// changed since, an origin of the same settings is made anew with them.
+    #[doc(hidden)]
+    fn files(&self) -> Option<Digest> {
+        None
     }
 }
 

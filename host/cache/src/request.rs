@@ -22,9 +22,9 @@ use sandbar_http::semantics::{RequestDirectives, RequestHead};
 
 use self::offer::Offer;
 pub(crate) use self::origin_request::Purpose;
-pub(crate) use self::variant::{key_for, variant_keys};
+pub(crate) use self::variant::{key_for, variant_key, variant_keys};
 use crate::consistency::Consistency;
-use crate::events::{Unstored, What};
+use crate::events::Unstored;
 use crate::not_stored::NotStored;
 use crate::origin::behind::Behind;
 use crate::strategy::Strategy;
@@ -138,7 +138,7 @@ impl CacheRequest {
 
     /// Tells the readers of events that the response to this request is not stored.
     pub(crate) fn unstored(&self, why: Unstored) {
-        self.tenant.events.tell(What::NotStored(why), || self.key.clone(), None);
+        self.tenant.events.tell_unstored(&self.key, why);
     }
 
     /// The request as a GET: stored responses answer that, whatever method was asked for (RFC 9111 section 4.3.5).

@@ -174,7 +174,7 @@ impl Tenant {
         let origin = Shield::new(&config.name, origin, &config.protect, deadline, Arc::clone(&clock), seen);
         origin.start();
         let class_answers = tallies(&settings);
-        let events = Teller::new(&config.name, Arc::clone(&clock));
+        let events = Teller::new(&config.name, Arc::clone(&clock), config.l1.bytes());
         Ok(Arc::new(Self {
             name: config.name.as_str().into(),
             key_scope: key_scope(config),

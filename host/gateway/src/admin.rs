@@ -70,7 +70,7 @@ pub(super) struct Admin {
     /// The schemes that clients come under, at least one.
     schemes: Vec<Scheme>,
     /// Swapped by a reload.
-    token: ArcSwapOption<Secret>,
+    token: Arc<ArcSwapOption<Secret>>,
     metrics: Metrics,
     access: Arc<Switch>,
     /// The longest content of a request, in bytes.
@@ -86,18 +86,21 @@ pub(super) struct Admin {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ClientCertificate;
 
+/// An extension of requests on a connection that was made before clients were asked for certificates of other authorities.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outdated;
+
 impl Admin {
     pub(super) fn new(
         cache: Cache,
         config: &GatewayConfig,
-        token: Option<Secret>,
         access: Arc<Switch>,
         openings: Openings,
         reloads: &Arc<Reloads>,
     ) -> Arc<Self> {
-        let admin = Arc::new(Self {
+        Arc::new(Self {
             schemes: config.schemes(),
-            token: ArcSwapOption::new(token.map(Arc::new)),
+            token: reloads.token(),
             metrics: Metrics::new(config.admin.metrics_tenants_max.as_usize()),
             access,
             body_bytes_max: config.limits.admin_body_max.bytes(),
@@ -106,15 +109,7 @@ impl Admin {
             cache,
             reloads: Arc::downgrade(reloads),
             openings,
-        });
-        let following = Arc::clone(&admin);
-        reloads.follow(move |config| {
-            // It has been read a moment ago, when the settings were checked.
-            if let Ok(token) = config.admin_token() {
-                following.token.store(token.map(Arc::new));
-            }
-        });
-        admin
+        })
     }
 
     fn reloads(&self) -> Result<Arc<Reloads>, Refused> {
@@ -172,6 +167,7 @@ pub(super) fn router(admin: Arc<Admin>) -> Router {
         .route("/readyz", get(ready))
         .merge(closed)
         .layer(DefaultBodyLimit::max(body_bytes_max))
+        .layer(middleware::from_fn(auth::on_a_present_connection))
         .layer(middleware::from_fn(error::in_json))
         .with_state(admin)
 }

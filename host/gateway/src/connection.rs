@@ -23,6 +23,7 @@ use super::interim::{Interims, behind};
 use super::opening::{Opening, Peer};
 use super::room::ConnectionCharge;
 use super::speech::Speech;
+use super::tls::Secured;
 use super::wire::Wire;
 
 /// What all connections of a listener have in common.
@@ -70,8 +71,21 @@ where
             opened = self.opening.open(&bounds.terms, stream, address) => opened,
         };
         if let Some((wire, peer)) = opened {
+            let secured = peer.secured.clone();
             let service = (self.service_for)(peer, Arc::clone(&room));
-            self.talk(&bounds.speech, (wire, abruptly), (room, held), service).await;
+            let ends = async { self.ends(secured.as_deref()).await };
+            self.talk(&bounds.speech, (wire, abruptly), (room, held), service, ends).await;
+        }
+    }
+
+    /// Waits until the connection is to answer nothing new: until it is time to stop, or what was agreed on it holds no more.
+    async fn ends(&self, secured: Option<&Secured>) {
+        match secured {
+            Some(secured) => tokio::select! {
+                () = self.stop.cancelled() => {}
+                () = secured.outdated() => {}
+            },
+            None => self.stop.cancelled().await,
         }
     }
 
@@ -81,6 +95,7 @@ where
         (wire, abruptly): (Wire, Abruptly),
         (room, held): (Arc<ConnectionCharge>, Held),
         service: S,
+        ends: impl Future<Output = ()>,
     ) {
         let interims = Interims::default();
         let (both_lengths, requests) = (BothLengths::default(), AtomicU64::new(0));
@@ -105,6 +120,7 @@ where
         });
         let mut connection = pin!(speech.server.serve_connection_with_upgrades(stream, service));
         let mut silence = pin!(tokio::time::sleep(speech.head_deadline));
+        let mut ends = pin!(ends);
         let (mut stopping, mut waiting) = (false, true);
         loop {
             tokio::select! {
@@ -118,7 +134,7 @@ where
                     }
                     return;
                 }
-                () = self.stop.cancelled(), if !stopping => {
+                () = ends.as_mut(), if !stopping => {
                     stopping = true;
                     connection.as_mut().graceful_shutdown();
                 }

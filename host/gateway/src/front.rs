@@ -136,6 +136,10 @@ impl Front {
         if head.uri.scheme().is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
             return Err(no_url());
         }
+        if peer.secured.as_ref().is_some_and(|secured| secured.is_outdated()) {
+            let text = "clients are asked for certificates of other authorities by now; open another connection";
+            return Err(Refusal { closes, ..Refusal::new(StatusCode::MISDIRECTED_REQUEST, "misdirected", text) });
+        }
         let is_unnamed = self.name_host(&mut head, &settings.default_host);
         let scheme = if peer.secured.is_some() { "https" } else { self.scheme.as_str() };
         let site = Site::under(scheme, &head.uri, &head.headers).map_err(unclear)?;

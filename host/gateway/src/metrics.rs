@@ -46,8 +46,8 @@ impl Metrics {
         form: Form,
     ) -> Result<String, fmt::Error> {
         let tenants: Vec<_> = cache.tenants().all().iter().map(|tenant| tenant.report()).collect();
-        let mut own = tenants::families(&tenants, &mut self.others.lock());
-        own.extend(node::families(cache, &tenants, access));
+        let mut own = tenants::families(&tenants, &mut self.others.lock(), node::refused_writes(cache, access));
+        own.extend(node::families(cache, access));
         own.extend(node::of_openings(openings));
         let mut registry = Registry::default();
         registry.sub_registry_with_prefix("sandbar").register_collector(Box::new(Families(own)));

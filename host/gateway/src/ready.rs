@@ -71,9 +71,8 @@ pub(super) async fn ready(file: GatewayConfig) -> Result<Ready, StartError> {
     let known = Tenants::open(&file.data_dir, clock.now())?;
     let config = GatewayConfig { tenants: known.all(&file.tenants), ..file.without_tenants() };
     let file = file.tenants;
-    config.validate()?;
+    let token = config.validated_token()?;
     let wrong = |error: ConfigError| StartError::Config(error.placed(&config.source));
-    let token = config.admin_token()?;
     redis(&config).map_err(wrong)?;
     let served = Served::open(&config)?;
     let budget = MemoryBudget::new(config.memory_total_bytes()?);

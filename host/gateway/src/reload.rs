@@ -8,7 +8,7 @@ mod report;
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
 use sandbar::cache::Cache;
 use sandbar::tenant::config::TenantConfig;
@@ -16,7 +16,7 @@ use sandbar_base::clock::Clock;
 use sandbar_policy::Engine;
 
 pub use self::report::{ReloadError, Reloaded};
-use crate::config::GatewayConfig;
+use crate::config::{GatewayConfig, Secret};
 use crate::tenants::Tenants;
 use crate::tls::Served;
 
@@ -40,6 +40,8 @@ pub(super) struct Reloads {
     state: tokio::sync::Mutex<State>,
     /// The settings that hold at present.
     present: ArcSwap<GatewayConfig>,
+    /// The admin token of these settings.
+    token: Arc<ArcSwapOption<Secret>>,
     followers: Mutex<Vec<Follower>>,
 }
 
@@ -52,12 +54,13 @@ struct State {
 }
 
 impl Reloads {
-    /// Begins with the settings `present`, which have come of a file with the tenants `file`: all is applied already.
+    /// Begins with the settings `present` and their admin token, which have come of a file with the tenants `file`: all is
+    /// applied already.
     pub(super) fn new(
         cache: Cache,
         engine: Arc<Engine>,
         file: Vec<TenantConfig>,
-        present: GatewayConfig,
+        (present, token): (GatewayConfig, Option<Secret>),
         tenants: Tenants,
         served: Served,
         read: Option<Arc<ReadSettings>>,
@@ -65,7 +68,13 @@ impl Reloads {
         let clock = Arc::clone(cache.clock());
         let state = tokio::sync::Mutex::new(State { file, tenants });
         let present = ArcSwap::from_pointee(present);
-        Arc::new(Self { cache, engine, clock, served, read, state, present, followers: Mutex::default() })
+        let (token, followers) = (Arc::new(ArcSwapOption::new(token.map(Arc::new))), Mutex::default());
+        Arc::new(Self { cache, engine, clock, served, read, state, present, token, followers })
+    }
+
+    /// The admin token that holds at present, from now on.
+    pub(super) fn token(&self) -> Arc<ArcSwapOption<Secret>> {
+        Arc::clone(&self.token)
     }
 
     /// Has `follower` called with the settings after each change of them.

@@ -72,7 +72,8 @@ pub async fn start_on(
     let (rooms, budget, served) = (ready.operators.clone(), Arc::clone(&ready.budget), ready.served.clone());
     let access = access_log(&config, &ready)?;
     let Parts { cache, known, engine, keeper, tables } = assemble::assemble(ready).await?;
-    let reloads = Reloads::new(cache.clone(), engine, file, config.clone(), known, served, read);
+    let present = (config.clone(), token);
+    let reloads = Reloads::new(cache.clone(), engine, file, present, known, served, read);
     let turned = Arc::clone(&access);
     reloads.follow(move |config| turned.turn(&config.log.access));
     let front = Arc::new(Front {
@@ -83,7 +84,7 @@ pub async fn start_on(
     });
     let openings = Openings::default();
     let clients = serve_clients(clients, &front, &openings.clients, &config, &budget, &reloads);
-    let admin_state = Admin::new(cache.clone(), &config, token, Arc::clone(&access), openings.clone(), &reloads);
+    let admin_state = Admin::new(cache.clone(), &config, Arc::clone(&access), openings.clone(), &reloads);
     let admin = serve_operators(operators, &admin_state, &openings.operators, &config, rooms, &reloads);
     let (listen, tls) = (clients.plain_address(), clients.tls_address());
     tracing::info!(?listen, ?tls, admin = ?admin.plain_address(), admin_tls = ?admin.tls_address(), "listening");

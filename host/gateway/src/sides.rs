@@ -11,7 +11,7 @@ use sandbar::setting::Count;
 use sandbar_base::memory_budget::MemoryBudget;
 use sandbar_http::client::TrustedProxies;
 
-use crate::admin::{self, Admin, ClientCertificate};
+use crate::admin::{self, Admin, ClientCertificate, Outdated};
 use crate::bounds::{Bounded, Bounds};
 use crate::config::{GatewayConfig, LimitsConfig, TlsConfig};
 use crate::error::StartError;
@@ -99,11 +99,14 @@ pub(super) fn serve_operators(
     };
     let bounded = Arc::new(Bounded::new(bounds(config)));
     let running = listeners.run(&bounded, counts, move |peer, _room| {
-        let certified = peer.secured.is_some_and(|secured| secured.has_client_certificate());
+        let secured = peer.secured;
         let service = TowerToHyperService::new(router.clone());
         service_fn(move |mut request: http::Request<Incoming>| {
-            if certified {
+            if secured.as_ref().is_some_and(|secured| secured.has_client_certificate()) {
                 request.extensions_mut().insert(ClientCertificate);
+            }
+            if secured.as_ref().is_some_and(|secured| secured.is_outdated()) {
+                request.extensions_mut().insert(Outdated);
             }
             service.call(Whole::of(request))
         })

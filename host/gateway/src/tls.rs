@@ -82,9 +82,14 @@ impl Certificates {
         Table::read(self.section, config, &self.sessions)
     }
 
-    /// Serves these certificates from the next handshake on, and says what that changes.
+    /// Serves these certificates from the next handshake on, and says what that changes. Where clients' certificates are of
+    /// other authorities than before, connections that are open answer no new request, and end.
     fn replace(&self, table: Table) -> CertificateChanges {
+        let (table, has_same_authorities) = table.after(&self.table.load());
         let old = self.table.swap(Arc::new(table));
+        if !has_same_authorities {
+            old.end_connections();
+        }
         let new = self.table.load();
         let missing_in = |other: &Table, one: &Table| {
             let there: HashSet<_> = other.certificates().map(|certificate| certificate.digest()).collect();
@@ -95,7 +100,7 @@ impl Certificates {
             section: self.section,
             added: missing_in(&old, &new),
             removed: missing_in(&new, &old),
-            has_other_authorities: old.authorities() != new.authorities(),
+            has_other_authorities: !has_same_authorities,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::process::Output;
 
 use rustls::version::{TLS12, TLS13};
-use sandbar_tests::gateway::TestGateway;
+use sandbar_tests::gateway::{TestGateway, one_tenant};
 use sandbar_tests::origin::Origin;
 use sandbar_tests::tls::{Authority, Files, TlsClient};
 use tokio::process::Command;
@@ -42,6 +42,42 @@ async fn operators_need_a_certificate_of_the_authority() {
         let again = client(Some(&operator)).connect(address, "admin.test").await.unwrap();
         assert!(!again.is_resumed, "each connection shows its certificate");
     }
+}
+
+#[tokio::test]
+async fn connections_of_authorities_that_are_taken_away_end_and_answer_nothing_new() {
+    let (authority, others) = (Authority::new().unwrap(), Authority::new().unwrap());
+    let files = authority.issue("admin", &["admin.test"]).unwrap();
+    let (operator, other) = (authority.issue_client("operator").unwrap(), others.issue_client("other").unwrap());
+    let origin = origin().await;
+    let settings = |ca: &Authority, more: &str| {
+        let (ca, table) = (ca.file(), files.table("admin"));
+        let section = format!("[admin.tls]\nlisten = \"127.0.0.1:0\"\nclient_ca_file = {ca:?}\n{table}");
+        format!("{more}{section}\n{}", one_tenant(&origin.url(), ""))
+    };
+    let gateway = TestGateway::start(&settings(&authority, "")).await.unwrap();
+    let address = gateway.gateway().admin_tls_addr().unwrap();
+    let client = |own| TlsClient::with(&authority, &TLS13, Some(own)).unwrap();
+    let connect = async |own| client(own).connect(address, "admin.test").await.unwrap();
+    let (mut asked, mut fresh, h2) =
+        (connect(&operator).await, connect(&operator).await, client(&operator).offering(&["h2"]));
+    let mut h2 = h2.connect(address, "admin.test").await.unwrap();
+    for connection in [&mut asked, &mut h2] {
+        assert_eq!(connection.get("admin.test", "/tenants").await.unwrap().status, 200);
+    }
+
+    gateway.reload(&settings(&authority, "limits.head_max = \"8KiB\"\n")).await.unwrap();
+    assert_eq!(asked.get("admin.test", "/tenants").await.unwrap().status, 200, "the authorities are the same");
+
+    let reloaded = gateway.reload(&settings(&others, "")).await.unwrap();
+    assert!(reloaded.certificates.iter().any(|said| said.contains("other authorities")), "{reloaded}");
+    for connection in [&mut asked, &mut fresh, &mut h2] {
+        // Closed, or told to open another one where the request was on its way.
+        let answer = connection.get("admin.test", "/tenants").await;
+        assert!(answer.as_ref().map_or(true, |answer| answer.status == 421), "{answer:?}");
+        assert!(connection.get("admin.test", "/healthz").await.is_err(), "it has ended");
+    }
+    assert_eq!(connect(&other).await.get("admin.test", "/tenants").await.unwrap().status, 200);
 }
 
 #[tokio::test]

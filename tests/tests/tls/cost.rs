@@ -1,5 +1,6 @@
 //! What TLS costs a hit of 1 KiB, and what a handshake costs, in processor time of the server: beside nginx, with the same
-//! certificate, version and cipher, in the same run. Run alone:
+//! certificate, version and cipher, in the same run. The servers take turns, so that what disturbs the machine disturbs both;
+//! medians of the rounds are told, with the least and the most. Run alone:
 //! `cargo test --release --workspace --test tls cost -- --ignored --nocapture`
 
 use std::net::SocketAddr;
@@ -10,7 +11,7 @@ use sandbar_tests::client::Client;
 use sandbar_tests::origin::{Origin, Reply};
 use sandbar_tests::ports::free_port;
 use sandbar_tests::process::Process;
-use sandbar_tests::tls::{Authority, Files, TlsClient};
+use sandbar_tests::tls::{Files, TlsClient};
 use sandbar_tests::wait::eventually;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -20,8 +21,9 @@ use super::shop;
 const HOST: &str = "shop.test";
 const TARGET: &str = "/1024";
 const CONNECTIONS: u64 = 8;
-const HITS: u64 = 40_000;
-const HANDSHAKES: u64 = 2_000;
+const ROUNDS: usize = 9;
+const HITS: u64 = 20_000;
+const HANDSHAKES: u64 = 1_000;
 
 /// A server with one port without TLS and one with it.
 struct Server {
@@ -103,13 +105,11 @@ impl Server {
 
     /// Processor time that each of `count` things took that `work` has done, in microseconds, and how many were done in
     /// a second.
-    async fn costs(&self, what: &str, count: u64, work: impl Future<Output = ()>) -> f64 {
+    async fn costs(&self, count: u64, work: impl Future<Output = ()>) -> Cost {
         let (before, began) = (self.cpu_us(), tokio::time::Instant::now());
         work.await;
-        let each = (self.cpu_us() - before) as f64 / count as f64;
-        let per_second = count as f64 / began.elapsed().as_secs_f64();
-        eprintln!("{:8} {what:22} {each:7.1} µs of processor each, {per_second:8.0} a second", self.name);
-        each
+        let each_us = (self.cpu_us() - before) as f64 / count as f64;
+        Cost { each_us, per_second: count as f64 / began.elapsed().as_secs_f64() }
     }
 
     async fn plain_hits(&self) {
@@ -148,18 +148,48 @@ impl Server {
         }
     }
 
-    /// What a hit over TLS costs more than one without, as a factor.
-    async fn measure(&self, authority: &Authority) -> f64 {
-        let client = TlsClient::with(authority, &TLS13, None).unwrap();
-        self.plain_hits().await;
-        self.tls_hits(&client).await;
-        let plain = self.costs("plain hits", HITS, self.plain_hits()).await;
-        let tls = self.costs("TLS hits", HITS, self.tls_hits(&client)).await;
-        self.costs("full handshake, hit", HANDSHAKES, self.handshakes(&client.forgetful(), false)).await;
-        self.costs("resumed handshake, hit", HANDSHAKES, self.handshakes(&client, true)).await;
-        eprintln!("{:8} TLS costs {:.2} times what is without it", self.name, tls / plain);
-        tls / plain
+    /// One round: the cost of each of [`WHAT`].
+    async fn round(&self, client: &TlsClient) -> [Cost; 4] {
+        let full = client.forgetful();
+        [
+            self.costs(HITS, self.plain_hits()).await,
+            self.costs(HITS, self.tls_hits(client)).await,
+            self.costs(HANDSHAKES, self.handshakes(&full, false)).await,
+            self.costs(HANDSHAKES, self.handshakes(client, true)).await,
+        ]
     }
+}
+
+const WHAT: [&str; 4] = ["plain hits", "TLS hits", "full handshake, hit", "resumed handshake, hit"];
+
+/// What one of several things has cost.
+#[derive(Clone, Copy)]
+struct Cost {
+    each_us: f64,
+    per_second: f64,
+}
+
+/// The median, the least and the most.
+fn spread(values: impl IntoIterator<Item = f64>) -> [f64; 3] {
+    let mut values: Vec<_> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    [values[values.len() / 2], values[0], values[values.len() - 1]]
+}
+
+fn factor(round: &[Cost; 4]) -> f64 {
+    round[1].each_us / round[0].each_us
+}
+
+fn tell(name: &str, rounds: &[[Cost; 4]]) {
+    for (index, what) in WHAT.iter().enumerate() {
+        let [median, least, most] = spread(rounds.iter().map(|round| round[index].each_us));
+        let [per_second, ..] = spread(rounds.iter().map(|round| round[index].per_second));
+        eprintln!(
+            "{name:8} {what:22} {median:6.1} µs ({least:.1} to {most:.1}) of processor, {per_second:.0} a second"
+        );
+    }
+    let [median, least, most] = spread(rounds.iter().map(factor));
+    eprintln!("{name:8} TLS costs {median:.2} times what is without it ({least:.2} to {most:.2})");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -167,8 +197,22 @@ impl Server {
 async fn cost_of_tls_beside_nginx() {
     let (authority, files) = shop();
     let origin = Origin::start(|_| Reply::ok(vec![b'x'; 1024]).field("cache-control", "max-age=86400")).await.unwrap();
-    let own = Server::sandbar(&origin, &files).await.measure(&authority).await;
+    let own = Server::sandbar(&origin, &files).await;
     let Some(nginx) = Server::nginx(&origin, &files).await else { return };
-    let theirs = nginx.measure(&authority).await;
-    eprintln!("ratio of the two factors: {:.2}", own / theirs);
+    // A client of each, as tickets are of one server.
+    let clients = [(); 2].map(|()| TlsClient::with(&authority, &TLS13, None).unwrap());
+    let (mut owns, mut theirs) = (Vec::new(), Vec::new());
+    for round in 0..=ROUNDS {
+        let (one, other) = (own.round(&clients[0]).await, nginx.round(&clients[1]).await);
+        // The first round warms up.
+        if round > 0 {
+            owns.push(one);
+            theirs.push(other);
+        }
+    }
+    tell(own.name, &owns);
+    tell(nginx.name, &theirs);
+    let ratios = owns.iter().zip(&theirs).map(|(one, other)| factor(one) / factor(other));
+    let [median, least, most] = spread(ratios);
+    eprintln!("ratio of the two factors: {median:.2} ({least:.2} to {most:.2})");
 }

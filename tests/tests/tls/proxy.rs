@@ -66,6 +66,31 @@ async fn the_client_is_the_one_that_the_header_names() {
 }
 
 #[tokio::test]
+async fn a_header_without_a_client_leaves_the_proxy_as_the_peer_as_if_there_were_none() {
+    let origin = origin().await;
+    let both = format!("{TRUSTED}trusted_proxies = [\"127.0.0.0/8\"]\n");
+    let gateway = gateway(&origin, &both).await;
+    let named = b"x-forwarded-for: 198.51.100.9\r\nconnection: close\r\n\r\n";
+    let mut number = 0;
+    for (header, alone, naming) in [
+        (LOCAL, "127.0.0.1", "198.51.100.9"),
+        (b"PROXY UNKNOWN\r\n", "127.0.0.1", "198.51.100.9"),
+        // The client of a connection that has one is no trusted proxy.
+        (LINE, "203.0.113.7", "203.0.113.7"),
+    ] {
+        for (fields, client) in [(&b"connection: close\r\n\r\n"[..], alone), (named, naming)] {
+            number += 1;
+            let line = format!("GET /{number}? HTTP/1.1\r\nhost: shop.test\r\n");
+            let answer = say(gateway.address(), &[header, line.as_bytes(), fields]).await;
+            assert!(
+                answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(&format!("http from {client}")),
+                "{answer}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_trusted_proxy_must_send_a_good_header() {
     let origin = origin().await;
     let gateway = gateway(&origin, TRUSTED).await;

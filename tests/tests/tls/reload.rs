@@ -113,6 +113,28 @@ async fn sessions_of_before_are_resumed_with_the_new_certificate() {
 }
 
 #[tokio::test]
+async fn the_files_of_an_origin_are_read_again() {
+    let (first, second) = (Authority::new().unwrap(), Authority::new().unwrap());
+    let ca = first.dir().join("trusted.pem");
+    std::fs::copy(first.file(), &ca).unwrap();
+    let settings = format!(
+        "l2.kind = \"none\"\n[[tenant]]\nname = \"shop\"\n[tenant.origin]\nurl = \"https://127.0.0.1:1\"\n\
+         tls_ca_file = {ca:?}\n"
+    );
+    let gateway = TestGateway::start(&settings).await.unwrap();
+    let trusts = || gateway.tenant("shop").origin.origin().files().unwrap();
+    let before = trusts();
+    gateway.reload(&settings).await.unwrap();
+    assert_eq!(trusts(), before);
+    std::fs::write(&ca, "no certificate").unwrap();
+    let error = gateway.reload(&settings).await.unwrap_err().to_string();
+    assert!(error.contains("tls_ca_file") && trusts() == before, "{error}");
+    std::fs::copy(second.file(), &ca).unwrap();
+    gateway.reload(&settings).await.unwrap();
+    assert_ne!(trusts(), before);
+}
+
+#[tokio::test]
 async fn a_listener_that_only_a_restart_opens_is_checked_and_told() {
     let (_authority, files) = shop();
     let origin = origin().await;

@@ -56,7 +56,7 @@ impl Cache {
             handed_over.push((old, tenant));
         }
         for tenant in &change.put {
-            tenant.events.join(&self.rooms.events);
+            tenant.events.join(&self.rooms.events, &self.rooms.budget);
         }
         self.rooms.tenants.store(Arc::clone(&after));
         self.settle(&before, &after, change);

@@ -9,6 +9,7 @@ use sandbar_policy::{Binding, Engine, TenantPolicies};
 use super::BuildError;
 use crate::origin::Origin;
 use crate::origin::behind::ServiceBehind;
+use crate::origin::http::OriginConfig;
 use crate::tenant::Tenant;
 use crate::tenant::config::TenantConfig;
 
@@ -40,8 +41,19 @@ impl Opener {
     pub(super) fn reopen(&self, old: &Tenant, config: &TenantConfig) -> Result<Arc<Tenant>, BuildError> {
         let policies = old.policies.reopen(&self.bindings_of(config)?, config.grants.clone());
         let policies = policies.map_err(|reason| BuildError::Policy { tenant: config.name.clone(), reason })?;
-        let origin = if config.origin == old.config.origin { None } else { Some(self.origin(config)?) };
-        Ok(old.with(config, Arc::new(policies), origin)?)
+        Ok(old.with(config, Arc::new(policies), self.other_origin(old, config)?)?)
+    }
+
+    /// The origin of these settings, where it is another one than the tenant has: in its settings, or in the files that they
+    /// name.
+    fn other_origin(&self, old: &Tenant, config: &TenantConfig) -> Result<Option<Arc<dyn Origin>>, BuildError> {
+        let has_same_settings = config.origin == old.config.origin;
+        let names_files = config.origin.as_ref().is_some_and(OriginConfig::names_files);
+        if has_same_settings && !names_files {
+            return Ok(None);
+        }
+        let origin = self.origin(config)?;
+        Ok((!has_same_settings || origin.files() != old.origin.origin().files()).then_some(origin))
     }
 
     /// The policies of a tenant's settings, and in their place those that the builder was given for the same role.

@@ -41,6 +41,8 @@ mod interim;
 #[cfg(feature = "http-origin")]
 mod link;
 #[cfg(feature = "http-origin")]
+mod lookups;
+#[cfg(feature = "http-origin")]
 mod outcome;
 #[cfg(feature = "http-origin")]
 mod reach;

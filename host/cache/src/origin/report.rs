@@ -31,7 +31,7 @@ pub struct AddressReport {
     pub running: u64,
     /// Requests that were sent there.
     pub requests: u64,
-    /// Those of them that failed: no connection, no response, or one of 502, 503 and 504.
+    /// Those of them that failed: no connection, no response, one of 502, 503 and 504, or one that broke off.
     pub failures: u64,
     /// Why a request or a check failed last.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -81,7 +81,7 @@ pub struct Shield {
 
 impl Shield {
     /// The origin itself.
-    pub(crate) fn origin(&self) -> Arc<dyn Origin> {
+    pub fn origin(&self) -> Arc<dyn Origin> {
         Arc::clone(&self.origin)
     }
 

@@ -213,3 +213,18 @@ async fn a_log_that_nobody_holds_is_written_to_its_end() {
     tokio::time::timeout(Duration::from_secs(10), queue.ended()).await.expect("its thread ends");
     assert!(std::fs::read_to_string(&path).expect("UTF-8").contains("/last"));
 }
+
+#[tokio::test]
+async fn the_thread_ends_though_the_queue_was_full_when_it_was_told_to() {
+    let (queue, messages) = Queue::new();
+    // The lines fill the queue, and each batch to the byte, the last one too.
+    (0..16_384).for_each(|_| queue.push("x".repeat(256)));
+    assert_eq!(lost(&queue.stats()), 0);
+    queue.close();
+    let dir = tempfile::tempdir().expect("a directory");
+    let trouble = Arc::new(DiskTrouble::new("lines", dir.path(), "they are lost"));
+    let target = Target::new(Some(dir.path().join("access.log")));
+    writer::start(writer::Writer::new(target, Arc::clone(&queue), trouble, clock()), messages);
+    tokio::time::timeout(Duration::from_secs(10), queue.ended()).await.expect("its thread ends");
+    assert_eq!(queue.stats().written, 16_384);
+}

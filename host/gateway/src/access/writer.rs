@@ -44,7 +44,7 @@ impl Writer {
         // At once, so that a file that can't be opened is told at the start.
         self.open();
         let mut batch = Vec::with_capacity(2 * BATCH_BYTES);
-        while let Ok(first) = messages.recv() {
+        while let Some(first) = self.next(messages) {
             let (mut next, mut lines) = (Some(first), 0);
             while let Some(message) = next {
                 if let Message::Line(line) = message {
@@ -60,13 +60,15 @@ impl Writer {
             }
             self.write(&batch, lines);
             self.queue.taken(batch.len() as u64);
-            let was_idle = batch.len() < BATCH_BYTES;
             batch.clear();
             self.tell_of_lost();
-            if was_idle && self.queue.is_closed() {
-                return;
-            }
         }
+    }
+
+    /// Waits for what there is to do next; none once the queue is closed and empty. Who closes a full queue wakes nobody, so
+    /// nothing may be waited for after that.
+    fn next(&self, messages: &Receiver<Message>) -> Option<Message> {
+        if self.queue.is_closed() { messages.try_recv().ok() } else { messages.recv().ok() }
     }
 
     fn open(&mut self) {

@@ -1,5 +1,6 @@
 //! Authorisation of the admin API: a request must carry the token or, where none is configured, name this machine as
-//! its host; a client certificate that was verified takes the place of that. In all cases requests that a browser makes for a page of another site are refused.
+//! its host; a client certificate that was verified takes the place of that. In all cases requests that a browser makes for
+//! a page of another site are refused.
 
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::{Admin, ClientCertificate, Refused};
+use super::{Admin, ClientCertificate, Outdated, Refused};
 
 pub(super) async fn check(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
     let host = host(&request);
@@ -30,6 +31,16 @@ pub(super) async fn check(State(admin): State<Arc<Admin>>, request: Request, nex
             response
         }
     }
+}
+
+/// Refuses what is asked on a connection that was made with a certificate of authorities that may be believed no more: RFC 9110
+/// section 15.5.20 has the client open another one.
+pub(super) async fn on_a_present_connection(request: Request, next: Next) -> Response {
+    if request.extensions().get::<Outdated>().is_none() {
+        return next.run(request).await;
+    }
+    let reason = "clients are asked for certificates of other authorities by now: open another connection";
+    Refused::new(StatusCode::MISDIRECTED_REQUEST, reason).into_response()
 }
 
 /// The host that the request names: in the `Host` field or, with HTTP/2, in its target.

@@ -95,8 +95,23 @@ fn lines(method: &str, explained: &Value) -> Vec<String> {
             text(&policy["by"])
         ));
     }
+    lines.extend(explained["events"].as_array().into_iter().flatten().map(event));
     lines.push(format!("key: {}", text(&explained["key"])));
     lines
+}
+
+/// What has happened, and when.
+fn event(event: &Value) -> String {
+    let (what, why) = (text(&event["what"]), text(&event["why"]));
+    let happened = match what.as_str() {
+        "stored" => format!("stored in {}", text(&event["tier"])),
+        "promoted" => "put into memory again".to_owned(),
+        "not-stored" => format!("not stored ({why})"),
+        "left" => format!("left memory ({why})"),
+        _ => what,
+    };
+    let variant = if event["is_of_another_variant"] == true { "; another variant" } else { "" };
+    format!("{} ago: {happened}{variant}", span(event["ago_ms"].as_i64().unwrap_or(0)))
 }
 
 fn entry(entry: &Value) -> Vec<String> {
@@ -171,6 +186,10 @@ mod tests {
             ],
             "varies_by": [["accept", "x-device"]],
             "policies": [{ "role": "freshness", "name": "fresh", "digest": "0123456789abcdef", "by": "api" }],
+            "events": [
+                { "ago_ms": 65_000, "what": "left", "why": "purged", "is_of_another_variant": true },
+                { "ago_ms": 300, "what": "stored", "tier": "l1" },
+            ],
         });
         let lines = lines("GET", &explained);
         for part in [
@@ -185,6 +204,8 @@ mod tests {
             "disk: absent",
             "varies by: accept, x-device",
             "freshness policy: fresh (0123456789ab, bound by api)",
+            "1m 5s ago: left memory (purged); another variant",
+            "300ms ago: stored in l1",
         ] {
             assert!(lines.iter().any(|line| line.contains(part)), "{part}: {lines:#?}");
         }

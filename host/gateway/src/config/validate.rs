@@ -18,13 +18,24 @@ impl GatewayConfig {
     /// # Errors
     /// For the first setting that can't work.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        self.validate_all().map_err(|error| error.placed(&self.source))
+        self.validated_token().map(drop)
     }
 
-    fn validate_all(&self) -> Result<(), ConfigError> {
+    /// Checks the settings as [`Self::validate`] does, and returns the admin token that it has seen, from the settings or its
+    /// file: read a second time, the file could hold another one.
+    ///
+    /// # Errors
+    /// For the first setting that can't work, such as a token file that can't be read.
+    pub(crate) fn validated_token(&self) -> Result<Option<Secret>, ConfigError> {
+        let token = self.find_admin_token();
+        let checked = token.and_then(|token| self.validate_all(token.is_some()).map(|()| token));
+        checked.map_err(|error| error.placed(&self.source))
+    }
+
+    fn validate_all(&self, has_token: bool) -> Result<(), ConfigError> {
         self.validate_paths()?;
         self.validate_tls()?;
-        self.validate_reach(self.find_admin_token()?.is_some())?;
+        self.validate_reach(has_token)?;
         self.validate_listeners()?;
         self.validate_l2()?;
         self.validate_engine()?;
@@ -121,13 +132,6 @@ impl GatewayConfig {
     }
 
     /// The admin token, from the settings or its file.
-    ///
-    /// # Errors
-    /// When the file can't be read, or the token is empty.
-    pub fn admin_token(&self) -> Result<Option<Secret>, ConfigError> {
-        self.find_admin_token().map_err(|error| error.placed(&self.source))
-    }
-
     fn find_admin_token(&self) -> Result<Option<Secret>, ConfigError> {
         let said = self.source.said(&Key::from("admin.token")).is_some();
         let (key, token) = match (&self.admin.token, &self.admin.token_file) {

@@ -3,13 +3,11 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 use sandbar::cache::Cache;
 use sandbar::fleet::FleetReport;
-use sandbar::tenant::TenantReport;
 use sandbar::tier::TierHealth;
 use sandbar_base::disk_trouble::DiskReport;
 use sandbar_base::memory_budget::{MemoryBudgetStats, UseStats};
@@ -19,9 +17,9 @@ use crate::access::{AccessLog, AccessStats};
 use crate::opening::{OpeningStats, Openings};
 
 /// The families of the node.
-pub(super) fn families(cache: &Cache, tenants: &[TenantReport], access: Option<&AccessLog>) -> Vec<Family> {
+pub(super) fn families(cache: &Cache, access: Option<&AccessLog>) -> Vec<Family> {
     let (l2, fleet, memory) = (cache.l2_health(), cache.fleet_report(), cache.memory_budget().stats());
-    let mut all = vec![build_info(), refused_writes(l2.as_ref().map(|(_, health)| health), tenants, access)];
+    let mut all = vec![build_info()];
     let of_l2 = of_l2()
         .into_iter()
         .map(|metric| metric.family(l2.iter().map(|(name, health)| (vec![("tier", Cow::Borrowed(*name))], health))));
@@ -58,26 +56,19 @@ fn build_info() -> Family {
     Family { name: "build_info", help, kind: MetricType::Gauge, unit: None, samples }
 }
 
-/// Writes that the disk refused; the labels are `what` and `reason`, and `tenant` where the data is a tenant's own.
-fn refused_writes(l2: Option<&TierHealth>, tenants: &[TenantReport], access: Option<&AccessLog>) -> Family {
-    let access = access.map(AccessLog::report);
-    let shared = l2.into_iter().flat_map(|health| &health.disk).chain(&access).map(|report| (None, report));
-    let own = tenants.iter().filter_map(|tenant| Some((Some(&tenant.name), tenant.disk.as_ref()?)));
-    let samples = |(tenant, report): (Option<&Arc<str>>, &DiskReport)| {
-        let (what, tenant) = (report.what, tenant.map(|name| ("tenant", Cow::Owned(name.to_string()))));
-        let sample = |(reason, count): (&&'static str, &u64)| {
-            let labels = [("what", Cow::Borrowed(what)), ("reason", Cow::Borrowed(*reason))];
-            (labels.into_iter().chain(tenant.clone()).collect(), Value::Counter(*count))
-        };
-        report.refused.iter().map(sample).collect::<Vec<_>>()
+/// Writes that the disk refused of what is no single tenant's; the labels are `what` and `reason`.
+pub(super) fn refused_writes(cache: &Cache, access: Option<&AccessLog>) -> Vec<(Labels, Value)> {
+    let (l2, access) = (cache.l2_health(), access.map(AccessLog::report));
+    let reports = l2.iter().flat_map(|(_, health)| &health.disk).chain(&access);
+    reports.flat_map(refused).collect()
+}
+
+/// The samples of one kind of writes.
+pub(super) fn refused(report: &DiskReport) -> impl Iterator<Item = (Labels, Value)> {
+    let sample = |(reason, count): (&&'static str, &u64)| {
+        (vec![("what", Cow::Borrowed(report.what)), ("reason", Cow::Borrowed(*reason))], Value::Counter(*count))
     };
-    Family {
-        name: "disk_writes_refused",
-        help: "Writes that the disk refused, by what was to be written and why",
-        kind: MetricType::Counter,
-        unit: None,
-        samples: shared.chain(own).flat_map(samples).collect(),
-    }
+    report.refused.iter().map(sample)
 }
 
 /// The access log: lines written, and lines lost by reason.

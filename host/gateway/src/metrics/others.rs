@@ -92,10 +92,13 @@ fn add_counted(sums: &mut Sums, more: &Sums) {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use sandbar_base::disk_trouble::DiskReport;
+
     use super::*;
 
-    /// The report of a tenant with so many requests.
+    /// The report of a tenant with so many requests, and a write that the disk refused.
     pub(in crate::metrics) fn tenant(name: &str, requests: u64) -> TenantReport {
+        let refused = [("no-space", 1)].into();
         TenantReport {
             name: name.into(),
             counters: sandbar::tenant::counters::CounterValues { requests, ..Default::default() },
@@ -105,7 +108,7 @@ pub(super) mod tests {
             origin_at: sandbar::origin::OriginReport::default(),
             tunnels_open: 0,
             policies: Vec::new(),
-            disk: None,
+            disk: Some(DiskReport { what: "bindings", refused, now: None }),
         }
     }
 

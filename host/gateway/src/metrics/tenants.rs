@@ -33,8 +33,16 @@ struct OfTenant {
 /// Reads the samples of a tenant; their labels are without the tenant's own.
 type Read = dyn Fn(&TenantReport, &mut dyn FnMut(Labels, Value));
 
-/// The families of tenants, with the samples of the named ones and of all others.
-pub(super) fn families(tenants: &[TenantReport], others: &mut Others) -> Vec<Family> {
+/// Writes that the disk refused; what is not a tenant's own has no label `tenant`.
+const REFUSED_WRITES: &str = "disk_writes_refused";
+
+/// The families of tenants, with the samples of the named ones and of all others. `refused_writes` are those of what is no
+/// single tenant's.
+pub(super) fn families(
+    tenants: &[TenantReport],
+    others: &mut Others,
+    refused_writes: Vec<(Labels, Value)>,
+) -> Vec<Family> {
     let all = all();
     let Parted { named, rest, leaving } = others.part(tenants);
     let others = others.settle(sums(&all, &rest), sums(&all, &leaving));
@@ -46,6 +54,9 @@ pub(super) fn families(tenants: &[TenantReport], others: &mut Others) -> Vec<Fam
         }
         let sums = others.range((index, Labels::new())..(index + 1, Labels::new()));
         samples.extend(sums.map(|((_, labels), sum)| (with_tenant(OTHERS, labels.clone()), sum.clone())));
+        if of.name == REFUSED_WRITES {
+            samples.extend(refused_writes.iter().cloned());
+        }
         Family { name: of.name, help: of.help, kind: of.kind, unit: of.unit, samples }
     };
     all.into_iter().enumerate().map(family).collect()
@@ -84,6 +95,7 @@ fn all() -> Vec<OfTenant> {
         tally("responses_not_stored", reasons, "reason", |tenant| &tenant.counters.reasons),
         tally("origin_refused", refused, "reason", |tenant| &tenant.origin.refused),
         durations(),
+        refused_by_disk(),
     ]);
     all.extend(of_tenants().into_iter().map(|metric| {
         let adds_up = !metric.name.starts_with("latency");
@@ -132,6 +144,21 @@ fn durations() -> OfTenant {
         help: "Time from a request to the head of its response, by whether it was a hit",
         kind: MetricType::Histogram,
         unit: Some(Unit::Seconds),
+        adds_up: true,
+        read: Box::new(read),
+    }
+}
+
+/// What the disk refused of a tenant's own data; labels `tenant`, `what`, `reason`.
+fn refused_by_disk() -> OfTenant {
+    let read = |tenant: &TenantReport, push: &mut dyn FnMut(Labels, Value)| {
+        tenant.disk.iter().flat_map(super::node::refused).for_each(|(labels, count)| push(labels, count));
+    };
+    OfTenant {
+        name: REFUSED_WRITES,
+        help: "Writes that the disk refused, by what was to be written and why",
+        kind: MetricType::Counter,
+        unit: None,
         adds_up: true,
         read: Box::new(read),
     }

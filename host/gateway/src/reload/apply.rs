@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use sandbar::cache::{Cache, TenantChange};
+use sandbar::origin::Origin;
+use sandbar::origin::http::{HttpOrigin, OriginConfig};
 use sandbar::tenant::Tenant;
 use sandbar::tenant::config::TenantConfig;
 use sandbar_base::clock::Clock;
@@ -23,8 +25,9 @@ impl Reloads {
         let mixed = GatewayConfig { tenants: state.tenants.all(&next.tenants), ..mixed };
         // All of the file is checked, what will not hold before a restart too.
         let whole = GatewayConfig { tenants: mixed.tenants.clone(), ..next.without_tenants() };
+        let mut token = None;
         for config in [&whole, &mixed] {
-            config.validate()?;
+            token = config.validated_token()?;
             config.memory_total_bytes()?;
         }
         let mixed = Arc::new(mixed);
@@ -43,6 +46,7 @@ impl Reloads {
         }
         state.file = next.tenants;
         self.present.store(Arc::clone(&mixed));
+        self.token.store(token.map(Arc::new));
         self.tell_followers(&mixed);
         let certificates = renewal.serve().iter().flat_map(CertificateChanges::sentences).collect();
         let report = Reloaded { certificates, ..report };
@@ -100,7 +104,7 @@ struct Maker {
 pub(super) struct Prepared {
     change: TenantChange,
     /// New origins, by the names of their tenants.
-    origins: Vec<(Arc<sandbar::origin::http::HttpOrigin>, String)>,
+    origins: Vec<(Arc<HttpOrigin>, String)>,
 }
 
 impl Prepared {
@@ -129,21 +133,27 @@ impl Maker {
     /// Makes a tenant, where it differs from the one that there is. `index` is its place in the settings, for errors.
     fn make(&self, index: usize, config: &TenantConfig, prepared: &mut Prepared) -> Result<(), ConfigError> {
         let old = self.cache.tenant(&config.name).filter(|old| old.config.incarnation == config.incarnation);
-        let reads_files = config.policy.values().any(|choice| choice.file.is_some());
+        let names_files = config.origin.as_ref().is_some_and(OriginConfig::names_files);
+        let reads_files = names_files || config.policy.values().any(|choice| choice.file.is_some());
         if old.as_ref().is_some_and(|old| *old.config == *config) && !reads_files {
             return Ok(());
         }
         let origin = match &old {
-            Some(old) if old.config.origin == config.origin => None,
+            Some(old) if old.config.origin == config.origin && !names_files => None,
             _ => Some(Arc::new(ready::origin(index, config, &self.clock)?)),
         };
+        // Its files may have changed where its settings have not.
+        let is_as_before = |old: &Tenant, new: &HttpOrigin| {
+            old.config.origin == config.origin && old.origin.origin().files() == new.files()
+        };
+        let origin = origin.filter(|new| old.as_ref().is_none_or(|old| !is_as_before(old, new)));
         if let Some(origin) = &origin {
             prepared.origins.push((Arc::clone(origin), config.name.clone()));
         }
         let wrong = |error| ConfigError::of_tenant(index, error);
         let tenant = if let Some(old) = old {
             let policies = ready::policies_after(index, config, &old)?;
-            if *old.config == *config && policies.answer_as(&old.policies) {
+            if *old.config == *config && origin.is_none() && policies.answer_as(&old.policies) {
                 return Ok(());
             }
             old.with(config, Arc::new(policies), origin.map(|origin| origin as _)).map_err(wrong)?

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rustls::SignatureScheme;
 use sandbar_base::Timestamp;
+use tokio_util::sync::CancellationToken;
 
 use super::certificate::{Certificate, address_of, suffix_of};
 
@@ -15,6 +16,8 @@ pub(crate) struct Table {
     certificates: Vec<Arc<Certificate>>,
     /// A digest of the authorities of clients; none where clients need no certificate.
     authorities: Option<blake3::Hash>,
+    /// Cancelled once clients are asked for certificates of other authorities.
+    outdated: CancellationToken,
     /// Indices of certificates by DNS name, and by the suffix of a wildcard, which begins with a dot.
     by_name: HashMap<Box<str>, Vec<usize>>,
 }
@@ -33,12 +36,20 @@ impl Table {
                 by_name.entry(name.into()).or_default().push(index);
             }
         }
-        Self { section, certificates, authorities, by_name }
+        Self { section, certificates, authorities, outdated: CancellationToken::new(), by_name }
     }
 
-    /// A digest of the authorities of clients; none where clients need no certificate.
-    pub(super) const fn authorities(&self) -> Option<blake3::Hash> {
-        self.authorities
+    /// This table as the one that follows `old`, and whether clients' certificates are of the same authorities in both.
+    /// Where they are, connections of both have one end, when that is no longer so.
+    pub(super) fn after(self, old: &Self) -> (Self, bool) {
+        let has_same_authorities = self.authorities == old.authorities;
+        let outdated = if has_same_authorities { old.outdated.clone() } else { self.outdated };
+        (Self { outdated, ..self }, has_same_authorities)
+    }
+
+    /// Has connections end that were opened while clients were asked for certificates of these authorities, or for none.
+    pub(super) fn end_connections(&self) {
+        self.outdated.cancel();
     }
 
     pub(super) fn certificates(&self) -> impl Iterator<Item = &Certificate> {
@@ -99,6 +110,16 @@ impl Secured {
     /// Whether the client has shown a certificate of one of the authorities that the settings name.
     pub(crate) const fn has_client_certificate(&self) -> bool {
         self.has_client_certificate
+    }
+
+    /// Whether clients are asked for certificates of other authorities by now, or for none, or now for some.
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.table.outdated.is_cancelled()
+    }
+
+    /// Waits until the connection is outdated.
+    pub(crate) async fn outdated(&self) {
+        self.table.outdated.cancelled().await;
     }
 
     /// Whether this connection is for requests to `authority`: a host in small letters, with or without a port.

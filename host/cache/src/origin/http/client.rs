@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use ::http::uri::Authority;
 use ::http::{HeaderValue, Request, Response, Uri, header};
 use futures_util::future::{BoxFuture, FutureExt, select_ok};
+use sandbar_base::Digest;
 use sandbar_base::clock::{Clock, SystemClock};
 use tokio::runtime::Handle;
 
@@ -23,6 +24,7 @@ pub struct HttpOrigin {
     pub(super) config: Arc<OriginConfig>,
     pub(super) name: Arc<str>,
     pub(super) servers: Arc<Servers>,
+    files: Option<Digest>,
     checks: OnceLock<Checks>,
 }
 
@@ -42,8 +44,9 @@ impl HttpOrigin {
     /// As [`Self::new`].
     pub fn within(config: &OriginConfig, clock: Arc<dyn Clock>, resolver: Arc<dyn Resolve>) -> Result<Self, BadOrigin> {
         let (tls, config) = (Tls::new(config)?, Arc::new(config.clone()));
+        let files = tls.files;
         let servers = Servers::new(Arc::clone(&config), tls, clock, resolver);
-        Ok(Self { name: config.url.to_string().into(), servers, config, checks: OnceLock::new() })
+        Ok(Self { name: config.url.to_string().into(), servers, config, files, checks: OnceLock::new() })
     }
 
     /// The origin's URL, as it stands in errors.
@@ -137,5 +140,9 @@ impl Origin for HttpOrigin {
 
     fn report(&self) -> OriginReport {
         self.servers.report()
+    }
+
+    fn files(&self) -> Option<Digest> {
+        self.files
     }
 }

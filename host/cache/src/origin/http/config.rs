@@ -132,6 +132,12 @@ impl OriginConfig {
         }
     }
 
+    /// Whether an origin of these settings reads files, which may change where the settings do not.
+    #[doc(hidden)]
+    pub const fn names_files(&self) -> bool {
+        self.tls_ca_file.is_some() || self.tls_cert_file.is_some()
+    }
+
     /// Whether requests to the origin would come to an address that this machine listens at. Names other than
     /// `localhost` are not resolved: they are taken to lead elsewhere.
     pub fn is_at(&self, address: SocketAddr) -> bool {

@@ -29,6 +29,7 @@ pub(super) struct Dial {
     inner: HttpsConnector<Reach>,
     /// The origin's URL: its host is the one that TLS certificates are for.
     origin: Uri,
+    /// How long a connection may take, TLS included.
     deadline: Duration,
 }
 
@@ -40,7 +41,7 @@ pub(super) struct ConnectDeadline(Duration);
 impl Dial {
     /// Makes connections to one address, over which `http` is spoken.
     pub(super) fn new(config: &OriginConfig, tls: &Tls, http: Protocol, address: &Address) -> Self {
-        let reach = Reach::new(address, config.connect_deadline.get());
+        let reach = Reach::new(address);
         let tls = hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(tls.config()).https_or_http();
         let inner = match http {
             Protocol::Auto => tls.enable_all_versions().wrap_connector(reach),

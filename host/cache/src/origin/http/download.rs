@@ -1,5 +1,6 @@
 //! The body of a response on its way from the origin, watched for silence.
 
+use std::error::Error as StdError;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -9,6 +10,8 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::ejection::Failure;
+use super::upload::{Sending, Sent};
 use super::visit::Visit;
 use crate::body::{BoxError, Whole};
 use crate::origin::OriginError;
@@ -22,8 +25,10 @@ pub(super) struct Download {
     pub(super) total_deadline: Duration,
     pub(super) total_at: Instant,
     pub(super) waiting: Option<Pin<Box<Sleep>>>,
+    /// How far the request's content has come; `None` where it has none.
+    pub(super) sending: Option<Arc<Sending>>,
     /// The request is at its address until the response has ended.
-    pub(super) _visit: Visit,
+    pub(super) visit: Visit,
 }
 
 impl Download {
@@ -40,8 +45,23 @@ impl Download {
         Poll::Ready(if Instant::now() >= self.total_at {
             self.missed("total", self.total_deadline)
         } else {
-            self.missed("idle-body", self.idle_deadline)
+            let missed = self.missed("idle-body", self.idle_deadline);
+            self.blame(missed)
         })
+    }
+
+    fn broken(&mut self, error: &(dyn StdError + 'static)) -> BoxError {
+        let (origin, reason) = (self.origin.to_string(), super::reason::reason(error));
+        self.blame(OriginError::Broken { origin, reason }.into())
+    }
+
+    /// Holds it against the address that the response did not come whole, unless the client may be to blame: where the
+    /// request's content breaks off, so does the response.
+    fn blame(&mut self, error: BoxError) -> BoxError {
+        if self.sending.as_ref().is_none_or(|sending| matches!(sending.state(), Sent::All(_))) {
+            self.visit.failed(Failure::BadAnswer, error.to_string());
+        }
+        error
     }
 }
 
@@ -52,11 +72,10 @@ impl http_body::Body for Download {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) {
             self.waiting = None;
-            let broken = |error: BoxError| {
-                let reason = super::reason::reason(&*error);
-                BoxError::from(OriginError::Broken { origin: self.origin.to_string(), reason })
-            };
-            return Poll::Ready(frame.map(|frame| frame.map_err(broken)));
+            if self.inner.is_end_stream() || frame.is_none() {
+                self.visit.answered();
+            }
+            return Poll::Ready(frame.map(|frame| frame.map_err(|error| self.broken(&*error))));
         }
         self.poll_deadlines(cx).map(|missed| Some(Err(missed)))
     }

@@ -15,7 +15,7 @@ const DOUBLINGS_MAX: u32 = 20;
 pub(super) enum Failure {
     /// No connection could be made.
     NoConnection,
-    /// The address gave no response, or one that says that it can't work.
+    /// The address gave no response, one that says that it can't work, or one that broke off.
     BadAnswer,
 }
 
@@ -44,8 +44,10 @@ enum State {
     Out {
         until: Duration,
     },
-    /// One request tries it.
-    Tried,
+    /// One request tries it. Another one may from then on: the first one's client may be slow.
+    Tried {
+        until: Duration,
+    },
 }
 
 impl Ejection {
@@ -63,18 +65,18 @@ impl Ejection {
         self.state == State::In && self.failed_in_a_row == 0
     }
 
-    /// Whether the pause is over and no other request tries it: then the caller's does.
-    pub(super) fn take_trial(&mut self, now: Duration) -> bool {
-        let takes = matches!(self.state, State::Out { until } if until <= now);
+    /// Whether the pause is over and no other request tries it: then the caller's does, alone for as long as `lasts`.
+    pub(super) fn take_trial(&mut self, now: Duration, lasts: Duration) -> bool {
+        let takes = matches!(self.state, State::Out { until } | State::Tried { until } if until <= now);
         if takes {
-            self.state = State::Tried;
+            self.state = State::Tried { until: now + lasts };
         }
         takes
     }
 
     /// The request that tried it ended without a result: another one may.
     pub(super) fn give_back_trial(&mut self, now: Duration) {
-        if self.state == State::Tried {
+        if let State::Tried { .. } = self.state {
             self.state = State::Out { until: now };
         }
     }
@@ -83,7 +85,7 @@ impl Ejection {
     pub(super) fn answered(&mut self, is_trial: bool, now: Duration) -> Option<Turn> {
         match self.state {
             State::In => self.failed_in_a_row = 0,
-            State::Tried if is_trial => {
+            State::Tried { .. } if is_trial => {
                 (self.state, self.failed_in_a_row, self.returned_at) = (State::In, 0, now);
                 return Some(Turn::Returned);
             }
@@ -108,7 +110,7 @@ impl Ejection {
                 let is_enough = how == Failure::NoConnection || self.failed_in_a_row >= config.failures.get();
                 (is_enough && may_eject && config.enabled).then(|| self.eject(config, now, random))
             }
-            State::Tried if is_trial => Some(self.eject(config, now, random)),
+            State::Tried { .. } if is_trial => Some(self.eject(config, now, random)),
             _ => None,
         }
     }
@@ -132,6 +134,8 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
+    /// How long a request tries an address alone.
+    const TRIAL: Duration = Duration::from_secs(35);
 
     fn fails(ejection: &mut Ejection, how: Failure, is_trial: bool, now: Duration) -> Option<Turn> {
         ejection.failed(how, is_trial, true, &EjectConfig::default(), (now, 0.0))
@@ -164,18 +168,19 @@ mod tests {
     fn one_request_tries_it_after_the_pause_and_each_failure_doubles_the_pause() {
         let (mut ejection, mut now) = (Ejection::default(), SECOND);
         fails(&mut ejection, Failure::NoConnection, false, now);
-        assert!(!ejection.take_trial(now + 4 * SECOND));
+        assert!(!ejection.take_trial(now + 4 * SECOND, TRIAL));
         for pause in [10, 20, 40, 80, 160, 300, 300] {
             now += 300 * SECOND;
-            assert!(ejection.take_trial(now) && !ejection.take_trial(now));
+            assert!(ejection.take_trial(now, TRIAL) && !ejection.take_trial(now, TRIAL));
             assert_eq!(ejection.answered(false, now), None, "it was sent before");
             let turn = fails(&mut ejection, Failure::BadAnswer, true, now);
             assert_eq!(turn, Some(Turn::Ejected { pause: pause * SECOND }));
         }
         now += 300 * SECOND;
-        assert!(ejection.take_trial(now));
+        assert!(ejection.take_trial(now, TRIAL));
         ejection.give_back_trial(now);
-        assert!(ejection.take_trial(now));
+        assert!(ejection.take_trial(now, TRIAL) && !ejection.take_trial(now + TRIAL - SECOND, TRIAL));
+        assert!(ejection.take_trial(now + TRIAL, TRIAL), "the first one has had no result for too long");
         assert_eq!(ejection.answered(true, now), Some(Turn::Returned));
         assert!(ejection.is_well());
     }
@@ -187,7 +192,7 @@ mod tests {
             let Some(Turn::Ejected { pause }) = fails(&mut ejection, Failure::NoConnection, false, now) else {
                 panic!("it is left out")
             };
-            assert!(ejection.take_trial(now + pause));
+            assert!(ejection.take_trial(now + pause, TRIAL));
             ejection.answered(true, now + pause);
             pause
         };

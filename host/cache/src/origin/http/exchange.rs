@@ -70,9 +70,12 @@ impl Failed {
 pub(super) async fn exchange(origin: &HttpOrigin, request: Request<Body>) -> Result<Response<Body>, OriginError> {
     let total_at = Instant::now() + origin.config.total_deadline.get();
     let is_sent = request.body().is_end_stream();
-    let (mut response, visit) = timeout_at(total_at, attempts(origin, request))
+    let (mut response, mut visit, sending) = timeout_at(total_at, attempts(origin, request))
         .await
         .map_err(|_| origin.missed("total", origin.config.total_deadline.get()))??;
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS || response.body().is_end_stream() {
+        visit.answered();
+    }
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         response.extensions_mut().insert(Lasting::new(visit));
         return Ok(response.map(body::boxed));
@@ -86,7 +89,8 @@ pub(super) async fn exchange(origin: &HttpOrigin, request: Request<Body>) -> Res
             total_deadline: origin.config.total_deadline.get(),
             total_at,
             waiting: None,
-            _visit: visit,
+            sending: (!is_sent).then_some(sending),
+            visit,
         })
     }))
 }
@@ -95,7 +99,10 @@ pub(super) async fn exchange(origin: &HttpOrigin, request: Request<Body>) -> Res
 /// - to the same address, once, where its method is idempotent and it has no content (RFC 9110 section 9.2.2), and it
 ///   was sent on a kept connection that broke before a byte of the response had come;
 /// - to another address, where there was no connection, so that nothing of it was sent.
-async fn attempts(origin: &HttpOrigin, mut request: Request<Body>) -> Result<(Response<Incoming>, Visit), OriginError> {
+async fn attempts(
+    origin: &HttpOrigin,
+    mut request: Request<Body>,
+) -> Result<(Response<Incoming>, Visit, Arc<Sending>), OriginError> {
     let mut route = Route::of(origin, request.extensions_mut().remove()).await?;
     origin.address(&mut request)?;
     let is_replayable = request.method().is_idempotent() && request.body().is_end_stream();
@@ -110,9 +117,9 @@ async fn attempts(origin: &HttpOrigin, mut request: Request<Body>) -> Result<(Re
             (false, false) => &endpoint.pooled,
         };
         let failure = match attempt(client, request, origin, &route).await {
-            Ok(response) => {
+            Ok((response, sending)) => {
                 note(&mut visit, response.status());
-                return Ok((response, visit));
+                return Ok((response, visit, sending));
             }
             Err(failure) => failure,
         };
@@ -134,14 +141,14 @@ async fn attempts(origin: &HttpOrigin, mut request: Request<Body>) -> Result<(Re
     }
 }
 
-/// Notes what a response says of the address: that something in front of it, or it itself, can't work (RFC 9110 section
-/// 15.6), or that it does.
+/// Notes what the head of a response says of the address: that something in front of it, or it itself, can't work (RFC 9110
+/// section 15.6), or that it may.
 fn note(visit: &mut Visit, status: StatusCode) {
     match status {
         StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
             visit.failed(Failure::BadAnswer, format!("it answered {status}"));
         }
-        _ => visit.answered(),
+        _ => visit.begun(),
     }
 }
 
@@ -162,7 +169,7 @@ async fn attempt(
     request: Request<Body>,
     origin: &HttpOrigin,
     route: &Route,
-) -> Result<Response<Incoming>, Attempted> {
+) -> Result<(Response<Incoming>, Arc<Sending>), Attempted> {
     let (head, body) = request.into_parts();
     let (upload, sending) = Upload::new(body, route.has_more());
     let mut request = Request::from_parts(head, upload);
@@ -181,7 +188,7 @@ async fn attempt(
         // It is uncertain what comes next on this connection: no other request is sent on it.
         connected.poison();
     }
-    Ok(response)
+    Ok((response, sending))
 }
 
 /// What a response is waited for with.

@@ -33,13 +33,12 @@ pub(super) enum Reach {
 }
 
 impl Reach {
-    /// TCP alone may take as long as `deadline`.
-    pub(super) fn new(address: &Address, deadline: Duration) -> Self {
+    /// Connections to `address`; whoever asks for one sets the deadline.
+    pub(super) fn new(address: &Address) -> Self {
         match address {
             Address::Tcp(address) => {
                 let mut tcp = HttpConnector::new_with_resolver(Fixed(*address));
                 tcp.set_nodelay(true);
-                tcp.set_connect_timeout(Some(deadline));
                 tcp.set_keepalive(Some(KEEPALIVE));
                 Self::Tcp(tcp)
             }

@@ -64,8 +64,10 @@ impl Route {
         let due = |one: &&Arc<Endpoint>| one.is_ejected() && one.health.is_good() && !was_at(one);
         let mut out = self.addresses.iter().filter(due).peekable();
         out.peek()?;
-        let now = self.servers.clock.monotonic();
-        out.find(|one| one.eject(|ejection| ejection.take_trial(now)))
+        let (now, config) = (self.servers.clock.monotonic(), &self.servers.config);
+        // A request without content has an answer by then, or has failed.
+        let lasts = config.connect_deadline.get() + config.first_byte_deadline.get();
+        out.find(|one| one.eject(|ejection| ejection.take_trial(now, lasts)))
     }
 
     /// Until when a connection has to be there, so that as much time is left for each other address; `None` for the last

@@ -12,25 +12,37 @@ pub(super) struct Visit {
     servers: Arc<Servers>,
     /// Whether it tries an address that was left out, and has no result yet.
     is_trial: bool,
+    /// Whether it has been noted already how the request went.
+    is_judged: bool,
 }
 
 impl Visit {
     pub(super) fn to(endpoint: Arc<Endpoint>, servers: Arc<Servers>, is_trial: bool) -> Self {
         endpoint.begins();
-        Self { endpoint, servers, is_trial }
+        Self { endpoint, servers, is_trial, is_judged: false }
     }
 
-    /// Notes that the request was answered.
-    pub(super) fn answered(&mut self) {
-        if !self.endpoint.is_well() {
-            self.servers.answered_at(&self.endpoint, std::mem::take(&mut self.is_trial));
+    /// Notes that a response has begun. That ends a trial; whether the response is a good one is seen at its end.
+    pub(super) fn begun(&mut self) {
+        if std::mem::take(&mut self.is_trial) {
+            self.servers.answered_at(&self.endpoint, true);
         }
     }
 
-    /// Notes that the request failed.
+    /// Notes that the response has come whole, unless the request has failed already.
+    pub(super) fn answered(&mut self) {
+        self.begun();
+        if !std::mem::replace(&mut self.is_judged, true) && !self.endpoint.is_well() {
+            self.servers.answered_at(&self.endpoint, false);
+        }
+    }
+
+    /// Notes that the request failed, or that its response broke off.
     pub(super) fn failed(&mut self, how: Failure, why: String) {
-        self.endpoint.failed(why);
-        self.servers.failed_at(&self.endpoint, how, std::mem::take(&mut self.is_trial));
+        if !std::mem::replace(&mut self.is_judged, true) {
+            self.endpoint.failed(why);
+            self.servers.failed_at(&self.endpoint, how, std::mem::take(&mut self.is_trial));
+        }
     }
 }
 

@@ -12,8 +12,8 @@ use crate::setting::{Count, DAY, MS, Percent, Span};
 pub struct EjectConfig {
     /// Whether addresses are left out at all. Default yes.
     pub enabled: bool,
-    /// So many requests in a row that an address answered with 502, 503 or 504, or not at all, and it is left out; one
-    /// is enough where no connection could be made. Default 5.
+    /// So many requests in a row that an address answered with 502, 503 or 504, not at all, or with a response that broke
+    /// off, and it is left out; one is enough where no connection could be made. Default 5.
     pub failures: Count<1, 1_000_000>,
     /// How long it is left out the first time; each further time in a row is twice as long. A random part of up to half
     /// is taken off. Default 5 s.

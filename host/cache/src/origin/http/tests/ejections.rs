@@ -126,3 +126,56 @@ async fn a_request_that_is_sent_again_goes_to_another_address() {
         assert_ne!(answers[0], answers[1]);
     }
 }
+
+#[tokio::test]
+async fn a_trial_that_a_slow_upload_holds_is_left_to_another_request_after_a_while() {
+    let (dead, alive) = (nobody().await, Named::start("127.0.0.1", 0).await);
+    let (http, clock) = stepped(&over(&[dead, alive.at]));
+    let http = Arc::new(http);
+    statuses(&http, 20).await;
+    clock.advance(Duration::from_secs(5));
+    let again = Named::start("127.0.0.1", dead.port()).await;
+    let never =
+        body::boxed(StreamBody::new(futures_util::stream::pending::<Result<http_body::Frame<Bytes>, BoxError>>()));
+    let slow = Request::post("http://shop.example/a").header("content-length", "10").body(never).expect("a request");
+    let uploads = Arc::clone(&http);
+    let _uploading =
+        tokio_util::task::AbortOnDropHandle::new(tokio::spawn(async move { uploads.fetch(slow).await.is_ok() }));
+    while address(&http, 0).requests < 2 {
+        tokio::task::yield_now().await;
+    }
+    statuses(&http, 20).await;
+    assert_eq!(address(&http, 0).requests, 2, "one tries it");
+    let config = OriginConfig::new("http://app.internal".parse().expect("a URL"));
+    clock.advance(config.connect_deadline.get() + config.first_byte_deadline.get());
+    assert_eq!(said(&http).await, again.at.to_string());
+    assert!(!address(&http, 0).ejected);
+}
+
+#[tokio::test]
+async fn an_address_whose_responses_break_off_is_left_out() {
+    let breaks = origin(|mut stream, _| async move {
+        loop {
+            read_head(&mut stream).await?;
+            stream.write_all(b"HTTP/1.1 200 x\r\ncontent-length: 10\r\n\r\nhalf").await?;
+            stream.shutdown().await?;
+        }
+    });
+    let breaks = breaks.await.url.authority().as_str().parse().expect("an address");
+    let alive = Named::start("127.0.0.1", 0).await;
+    let (http, clock) = stepped(&over(&[breaks, alive.at]));
+    let broken = async |times: usize| {
+        let mut broken = 0;
+        for _ in 0..times {
+            let response = http.fetch(get("http://shop.example/a")).await.expect("a head");
+            broken += usize::from(response.into_body().collect().await.is_err());
+        }
+        broken
+    };
+    assert_eq!(broken(60).await, 5, "five in a row are enough");
+    assert_eq!((address(&http, 0).ejected, address(&http, 0).failures), (true, 5));
+    assert!(address(&http, 0).last_error.is_some_and(|why| why.contains("broke off")));
+    clock.advance(Duration::from_secs(5));
+    assert_eq!(broken(60).await, 5, "the head of a response ends a trial, its content is seen at its end");
+    assert_eq!(address(&http, 0).ejections, 2);
+}
