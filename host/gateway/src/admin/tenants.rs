@@ -29,8 +29,8 @@ pub(super) async fn put(
 ) -> Result<impl IntoResponse, Refused> {
     let tenant = named(&name, &content)?;
     let made = admin.reloads()?.make_tenant(tenant).await?;
-    let status = if made { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(json!({ "tenant": name, "created": made }))))
+    let status = if made.is_so { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, answer(json!({ "tenant": name, "created": made.is_so }), made.missing)))
 }
 
 /// Removes a tenant that was made over the API. Where the file has one of that name, that is back.
@@ -38,8 +38,16 @@ pub(super) async fn delete(
     State(admin): State<Arc<Admin>>,
     Path(name): Path<String>,
 ) -> Result<impl IntoResponse, Refused> {
-    let is_back = admin.reloads()?.remove_tenant(&name).await?;
-    Ok(Json(json!({ "tenant": name, "of_file": is_back })))
+    let removed = admin.reloads()?.remove_tenant(&name).await?;
+    Ok(answer(json!({ "tenant": name, "of_file": removed.is_so }), removed.missing))
+}
+
+/// The answer to a change, in a fleet with the nodes that have not applied it yet.
+fn answer(mut content: serde_json::Value, missing: Option<Vec<String>>) -> Json<serde_json::Value> {
+    if let Some(missing) = missing {
+        content["missing"] = missing.into();
+    }
+    Json(content)
 }
 
 /// The tenant in a request's content, whose name is that of the path.
