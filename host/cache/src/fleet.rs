@@ -150,7 +150,7 @@ impl fmt::Debug for FleetConfig {
 pub struct Fleet {
     bus: Arc<Bus>,
     leases: Leases,
-    register: Register,
+    register: Arc<Register>,
     link: Arc<Link>,
     node: String,
     deaf_age_max: Duration,
@@ -210,7 +210,7 @@ impl Fleet {
         let publisher = Link::start(publishing, link_config(config, config.publish_deadline), Arc::clone(&clock));
         let news = Arc::<News>::default();
         let bus = Bus::start(config, Arc::clone(&link), publisher, reading, listener, Arc::clone(&news), clock);
-        let register = Register::new(config, Arc::clone(&bus), Arc::clone(&link), news);
+        let register = Arc::new(Register::new(config, Arc::clone(&bus), Arc::clone(&link), news));
         let leases = Leases::start(config, Arc::clone(&link), waking);
         let FleetConfig { deaf_age_max, confirm_deadline, .. } = *config;
         Ok(Self { bus, leases, register, link, node: config.node.clone(), deaf_age_max, confirm_deadline })
@@ -261,7 +261,7 @@ impl Fleet {
     }
 
     /// The register of tenants.
-    pub const fn register(&self) -> &Register {
+    pub fn register(&self) -> &Register {
         &self.register
     }
 

@@ -5,6 +5,7 @@
 mod apply;
 mod difference;
 mod made;
+mod records;
 mod register;
 mod report;
 mod step;
@@ -20,6 +21,7 @@ use sandbar::tenant::config::TenantConfig;
 use sandbar_base::clock::Clock;
 use sandbar_policy::Engine;
 
+pub(crate) use self::made::settings_tag;
 pub(crate) use self::register::Following;
 use self::register::Place;
 pub use self::report::{ReloadError, Reloaded};

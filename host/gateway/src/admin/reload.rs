@@ -19,6 +19,7 @@ impl From<ReloadError> for Refused {
         let status = match &error {
             ReloadError::Failed(_) | ReloadError::Recorded(_) => StatusCode::INTERNAL_SERVER_ERROR,
             ReloadError::NotMade(_) => StatusCode::NOT_FOUND,
+            ReloadError::Unseen(_) => StatusCode::PRECONDITION_FAILED,
             ReloadError::OfFile(_) | ReloadError::NoSource | ReloadError::Overtaken { .. } => StatusCode::CONFLICT,
             error if error.is_of_settings() => StatusCode::UNPROCESSABLE_ENTITY,
             _ => StatusCode::SERVICE_UNAVAILABLE,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sandbar::fleet::{Changed, Record, Register, Standing};
 use sandbar::tenant::config::TenantConfig;
+use sandbar_policy::Digest;
 
 use super::step::{Step, To};
 use super::{ReloadError, Reloads, State, to_its_end};
@@ -22,18 +23,24 @@ pub(crate) struct Made {
 }
 
 impl Reloads {
-    /// Makes a tenant, or gives the one of that name other settings. It is kept, and outranks one of the file's.
+    /// Makes a tenant, or gives the one of that name other settings. It is kept, and outranks one of the file's. With `only_if`
+    /// that is done if the present settings have this [tag](settings_tag) alone.
     ///
     /// # Errors
     /// When its settings are wrong, another tenant has one of its hosts, or the fleet can't be told; nothing has changed then.
-    pub(crate) async fn make_tenant(self: &Arc<Self>, tenant: TenantConfig) -> Result<Made, ReloadError> {
+    pub(crate) async fn make_tenant(
+        self: &Arc<Self>,
+        tenant: TenantConfig,
+        only_if: Option<String>,
+    ) -> Result<Made, ReloadError> {
         let reloads = Arc::clone(self);
-        to_its_end(async move { reloads.make(tenant).await }).await
+        to_its_end(async move { reloads.make(tenant, only_if.as_deref()).await }).await
     }
 
-    async fn make(&self, mut tenant: TenantConfig) -> Result<Made, ReloadError> {
+    async fn make(&self, mut tenant: TenantConfig, only_if: Option<&str>) -> Result<Made, ReloadError> {
         let mut state = self.state.lock().await;
         self.first_reading(&mut state).await?;
+        self.check_tag(&tenant.name, only_if)?;
         let (name, tenants) = (tenant.name.clone(), &state.tenants);
         tenant.incarnation = match self.register() {
             Some(_) => tenants.incarnation_in_fleet(&name, self.clock.now()),
@@ -47,19 +54,25 @@ impl Reloads {
         Ok(Made { is_so: is_new, missing: self.missing(&name, version).await })
     }
 
-    /// Removes a tenant that was made over the admin API; where the file has one of that name, that is back.
+    /// Removes a tenant that was made over the admin API; where the file has one of that name, that is back. `only_if` is as for
+    /// [`Self::make_tenant`].
     ///
     /// # Errors
     /// When none of that name was made over the API, the file's can't be brought back, or the fleet can't be told; nothing has
     /// changed then.
-    pub(crate) async fn remove_tenant(self: &Arc<Self>, name: &str) -> Result<Made, ReloadError> {
+    pub(crate) async fn remove_tenant(
+        self: &Arc<Self>,
+        name: &str,
+        only_if: Option<String>,
+    ) -> Result<Made, ReloadError> {
         let (reloads, name) = (Arc::clone(self), name.to_owned());
-        to_its_end(async move { reloads.unmake(&name).await }).await
+        to_its_end(async move { reloads.unmake(&name, only_if.as_deref()).await }).await
     }
 
-    async fn unmake(&self, name: &str) -> Result<Made, ReloadError> {
+    async fn unmake(&self, name: &str, only_if: Option<&str>) -> Result<Made, ReloadError> {
         let mut state = self.state.lock().await;
         self.first_reading(&mut state).await?;
+        self.check_tag(name, only_if)?;
         let Some(incarnation) = state.tenants.made(name).map(|made| made.incarnation) else {
             return Err(match state.file.iter().any(|tenant| tenant.name == name) {
                 true => ReloadError::OfFile(name.to_owned()),
@@ -73,6 +86,15 @@ impl Reloads {
         drop(state);
         tracing::info!(tenant = name, is_back, "a tenant was removed over the admin API");
         Ok(Made { is_so: is_back, missing: self.missing(name, version).await })
+    }
+
+    /// Checks that the present settings of a tenant are those that an operator has seen.
+    fn check_tag(&self, name: &str, only_if: Option<&str>) -> Result<(), ReloadError> {
+        let Some(wanted) = only_if else { return Ok(()) };
+        let present = self.settings_of(name).map(|settings| settings_tag(&settings));
+        let is_so =
+            present.is_some_and(|present| wanted.trim() == "*" || wanted.split(',').any(|tag| tag.trim() == present));
+        if is_so { Ok(()) } else { Err(ReloadError::Unseen(name.to_owned())) }
     }
 
     /// Records a change where it belongs, and makes it. Returns the version of its record in the fleet, 0 where there is none.
@@ -151,4 +173,10 @@ impl Reloads {
             }
         }
     }
+}
+
+/// An entity tag of a tenant's settings (RFC 9110 section 8.8.3): another one where any of them differs.
+pub(crate) fn settings_tag(settings: &TenantConfig) -> String {
+    let text = serde_json::to_vec(settings).unwrap_or_default();
+    format!("\"{}-{}\"", Digest::of(&text), settings.incarnation)
 }

@@ -1,20 +1,20 @@
 //! Follows the register of the fleet: what was made, changed or removed over another node's API is applied here, at the start,
 //! whenever the bus tells of it or may have missed it, and now and then besides.
 //!
-//! What can't be applied (a file is missing here, a host is another tenant's) leaves the tenant as it is; it is told, and
-//! tried again.
+//! What can't be applied is tried again.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
+use std::ops::Bound;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use sandbar::fleet::{Record, Register, Standing, Unapplied};
+use sandbar::fleet::{Record, Register, Standing};
 use sandbar::tier::TierError;
 use sandbar_base::clock::Timestamp;
 use tokio::task::AbortHandle;
 
-use super::step::{Step, To};
-use super::{Reloads, State};
+use super::records::Found;
+use super::{ReloadError, Reloads, State};
 use crate::tenants::GONE_FOR;
 
 /// How often the register is read where nothing is heard, and what could not be applied is tried again.
@@ -23,10 +23,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 const START_DEADLINE: Duration = Duration::from_secs(10);
 /// How long the start waits for the server of the register.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
+/// How many records that could not be applied are tried again in one reading.
+const AGAIN_LEN: usize = 100;
 /// How many records are applied at once, at most: so many are held in memory.
 const BATCH_LEN: usize = 1024;
-/// How many tenants that can't be applied are told of at most.
-const UNAPPLIED_MAX: usize = 100;
 
 /// Up to where a node has read the register.
 #[derive(Debug, Default)]
@@ -34,6 +34,8 @@ pub(super) struct Place {
     order: u64,
     /// Whether all of it was read once.
     is_known: bool,
+    /// The last tenant whose record was tried again.
+    tried_again: String,
 }
 
 impl Place {
@@ -90,11 +92,11 @@ impl Reloads {
     }
 
     /// Reads the register where it was never read: before that nobody knows what a change would change.
-    pub(super) async fn first_reading(&self, state: &mut State) -> Result<(), super::ReloadError> {
+    pub(super) async fn first_reading(&self, state: &mut State) -> Result<(), ReloadError> {
         if self.register().is_none() || state.place.is_known {
             return Ok(());
         }
-        self.read_register(state, false).await.map_err(super::ReloadError::fleet)
+        self.read_register(state, false).await.map_err(ReloadError::fleet)
     }
 
     /// Reads what is new in the register, and applies it. Where it `is_doubtful` that the register has kept all that it had,
@@ -144,9 +146,7 @@ impl Reloads {
         if let Some(whole) = whole.filter(|_| !is_other && !is_doubtful) {
             records.extend(self.forgotten(state, &whole));
         }
-        let again: Vec<_> =
-            state.unapplied.keys().filter(|name| records.iter().all(|(other, _)| other != *name)).cloned().collect();
-        for name in again {
+        for name in state.due_again() {
             match register.read_one(&name).await? {
                 Some(record) => records.push((name, record)),
                 None => _ = state.unapplied.remove(&name),
@@ -162,7 +162,7 @@ impl Reloads {
 
     /// Records for tenants that a register has no record of any more, which is still the one that they were read from: where they
     /// are so old, they were removed so long ago that the record of that is gone too.
-    fn forgotten(&self, state: &State, whole: &HashSet<String>) -> Vec<(String, Result<Record, Unapplied>)> {
+    fn forgotten(&self, state: &State, whole: &HashSet<String>) -> Vec<Found> {
         let names = state.tenants.registered().filter(|name| !whole.contains(*name));
         let record = |name: &str| {
             let made = state.tenants.made(name)?;
@@ -177,98 +177,25 @@ impl Reloads {
         };
         names.filter_map(record).collect()
     }
-
-    /// Applies records, each newer than what is applied here: all at once or, where that can't be, one by one as far as they can.
-    async fn apply_records(&self, state: &mut State, records: Vec<(String, Result<Record, Unapplied>)>) {
-        let mut steps = BTreeMap::new();
-        for (name, record) in records {
-            match record {
-                Ok(record) if record.version <= state.tenants.version(&name) => _ = state.unapplied.remove(&name),
-                Ok(record) => match self.step(&name, to(state, &record)).await {
-                    // Of two records of one tenant the later one counts.
-                    Ok(step) => _ = steps.insert(name, (record.version, step)),
-                    Err(error) => state.not_applied(&name, record.version, &error),
-                },
-                Err(unread) => state.not_applied(&name, unread.version, &unread.reason),
-            }
-        }
-        let mut steps: Vec<(u64, Step)> = steps.into_values().collect();
-        steps.sort_by_key(|(version, _)| *version);
-        let (versions, steps): (Vec<u64>, Vec<Step>) = steps.into_iter().unzip();
-        if steps.is_empty() || self.apply_steps(state, &versions, &steps).await.is_ok() {
-            return;
-        }
-        let mut left: Vec<(u64, Step)> = versions.into_iter().zip(steps).collect();
-        loop {
-            let (tried, mut failed) = (left.len(), Vec::new());
-            for (version, step) in left {
-                let steps = [step];
-                if let Err(error) = self.apply_steps(state, &[version], &steps).await {
-                    let [step] = steps;
-                    failed.push((version, step, error));
-                }
-            }
-            if failed.is_empty() || failed.len() == tried {
-                failed.iter().for_each(|(version, step, error)| state.not_applied(&step.name, *version, error));
-                return;
-            }
-            left = failed.into_iter().map(|(version, step, _)| (version, step)).collect();
-        }
-    }
-
-    async fn apply_steps(&self, state: &mut State, versions: &[u64], steps: &[Step]) -> Result<(), super::ReloadError> {
-        self.fits(steps)?;
-        self.take(steps).await?;
-        for (version, step) in versions.iter().zip(steps) {
-            if let Err(error) = self.keep(state, step, *version) {
-                tracing::warn!(%error, "a tenant is in the register of the fleet, and not kept here");
-            }
-            state.unapplied.remove(&step.name);
-            tracing::info!(tenant = step.name, "a tenant was made, changed or removed over another node's admin API");
-        }
-        Ok(())
-    }
-}
-
-/// What a record makes of a tenant on this node.
-fn to(state: &State, record: &Record) -> To {
-    let incarnation = record.incarnation;
-    match &record.standing {
-        Standing::Made(settings) => To::Made((**settings).clone()),
-        Standing::Gone { is_back } => {
-            // The file's tenant goes on as the one that was removed, or is the next of that name.
-            let next = incarnation.saturating_add(u32::from(!is_back));
-            let next = if state.tenants.made(&record.name).is_some() {
-                next
-            } else {
-                next.max(state.tenants.incarnation(&record.name))
-            };
-            To::Gone { incarnation, back: Reloads::of_file(state, &record.name, next) }
-        }
-    }
 }
 
 impl State {
-    /// The version of a tenant's record that this node knows, applied or not; 0 where there is none.
-    pub(super) fn known_version(&self, name: &str) -> u64 {
-        let unapplied = self.unapplied.get(name).map_or(0, |one| one.version);
-        unapplied.max(self.tenants.version(name))
+    /// Some of the tenants whose records could not be applied, each in its turn.
+    fn due_again(&mut self) -> Vec<String> {
+        let after = (Bound::Excluded(self.place.tried_again.as_str()), Bound::Unbounded);
+        let again: Vec<String> = self
+            .unapplied
+            .range::<str, _>(after)
+            .map(|(name, _)| name.clone())
+            .filter(|name| is_text(name))
+            .take(AGAIN_LEN)
+            .collect();
+        self.place.tried_again = again.last().filter(|_| again.len() == AGAIN_LEN).cloned().unwrap_or_default();
+        again
     }
+}
 
-    fn not_applied(&mut self, name: &str, version: u64, reason: &impl std::fmt::Display) {
-        let (tenant, reason) = (name.to_owned(), reason.to_string());
-        let one = Unapplied::new(tenant, version, reason);
-        if self.unapplied.get(name) == Some(&one) {
-            return;
-        }
-        let Unapplied { tenant, reason, .. } = &one;
-        tracing::warn!(
-            tenant,
-            reason,
-            "the fleet's register has a tenant that can't be applied here: it stays as it is"
-        );
-        if self.unapplied.len() < UNAPPLIED_MAX || self.unapplied.contains_key(name) {
-            self.unapplied.insert(name.to_owned(), one);
-        }
-    }
+/// Whether a name is as the register has it: one that is no text can't be asked for.
+fn is_text(name: &str) -> bool {
+    !name.contains(char::REPLACEMENT_CHARACTER)
 }

@@ -111,6 +111,12 @@ pub enum ReloadError {
         /// The node over whose API that was.
         by: String,
     },
+    /// The settings are not those that the request is meant for.
+    #[error(
+        "the settings of the tenant {0:?} are not those that If-Match names; read them again, then repeat the request with their \
+         ETag"
+    )]
+    Unseen(String),
     /// The change is recorded for the fleet, and could not be made on this node.
     #[error("it is recorded for the fleet, and could not be made on this node, which tries again: {0}")]
     Recorded(String),
@@ -127,7 +133,7 @@ impl ReloadError {
             Self::Config(_) | Self::NoSource | Self::Unreadable(_) | Self::NotMade(_) | Self::OfFile(_) => true,
             Self::Tenants(error) => matches!(error, TenantChangeError::Roster(_)),
             Self::Start(error) => error.is_config(),
-            Self::Overtaken { .. } => true,
+            Self::Overtaken { .. } | Self::Unseen(_) => true,
             Self::NotKept(_) | Self::Failed(_) | Self::Fleet(_) | Self::Recorded(_) => false,
         }
     }
