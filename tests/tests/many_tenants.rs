@@ -3,12 +3,13 @@
 
 use std::fs;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use sandbar::Sandbar;
 use sandbar::body::{self, Body, BoxError};
+use sandbar::clock::{Clock, SystemClock};
 use sandbar::tenant::config::TenantConfig;
 use sandbar_tests::wait::eventually;
 use tower::{Layer, ServiceExt, service_fn};
@@ -47,11 +48,11 @@ fn look_up(sandbar: &Sandbar, tenants: usize) -> Duration {
         .collect();
     // The first round warms up.
     let rounds = (0..20).map(|_| {
-        let began = Instant::now();
+        let began = SystemClock.monotonic();
         for (index, host) in hosts.iter().enumerate() {
             assert_eq!(sandbar.cache().tenant_at(host).is_some(), index % 3 < 2, "{host}");
         }
-        began.elapsed()
+        SystemClock.monotonic() - began
     });
     rounds.min().expect("rounds")
 }
@@ -81,7 +82,7 @@ async fn come_and_go(tenants: usize) -> Result<(), BoxError> {
     let mut after_first = None;
     for round in 0..2 {
         let before = taken();
-        let began = Instant::now();
+        let began = SystemClock.monotonic();
         let few = tenants / 100;
         for number in 0..few {
             add(&sandbar, number).await?;
@@ -90,7 +91,7 @@ async fn come_and_go(tenants: usize) -> Result<(), BoxError> {
         for number in few..tenants {
             add(&sandbar, number).await?;
         }
-        let (added, idle) = (began.elapsed(), taken());
+        let (added, idle) = (SystemClock.monotonic() - began, taken());
         let among_many = look_up(&sandbar, tenants);
         assert!(among_many < among_few * 10, "{among_few:?} among {few}, {among_many:?} among {tenants}");
         let each = idle.resident_bytes.saturating_sub(before.resident_bytes) / tenants as u64;
@@ -98,19 +99,19 @@ async fn come_and_go(tenants: usize) -> Result<(), BoxError> {
         assert!(each <= TENANT_BYTES_MAX || round == 0 && tenants < 5000, "{each} bytes a tenant");
         // Threads that block come and go with their work; there is none for each tenant.
         assert!(idle.threads <= before.threads + 32 && idle.files <= before.files + 8, "{before:?} {idle:?}");
-        let began = Instant::now();
+        let began = SystemClock.monotonic();
         for number in 0..tenants {
             is_answered(&sandbar, &format!("t{number}.example")).await?;
         }
-        let served = began.elapsed();
+        let served = SystemClock.monotonic() - began;
         eventually("all is stored", async || sandbar.cache().under_way() == 0).await;
         let one = Arc::downgrade(&sandbar.tenant("t1")?);
-        let began = Instant::now();
+        let began = SystemClock.monotonic();
         for number in 0..tenants {
             sandbar.remove_tenant(&format!("t{number}")).await?;
         }
         eventually("what is left of them is purged", async || sandbar.cache().under_way() == 0).await;
-        let removed = began.elapsed();
+        let removed = SystemClock.monotonic() - began;
         assert!(one.upgrade().is_none() && sandbar.cache().tenants().all().len() == 1);
         assert!(
             sandbar.cache().tenant_at("t1.example").is_none() && sandbar.cache().tenant_at("x.w1.example").is_none()
