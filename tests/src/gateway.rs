@@ -14,7 +14,7 @@
 //! ```
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -38,6 +38,25 @@ pub struct TestGateway {
     /// What its configuration file would hold at present.
     settings: Arc<Mutex<String>>,
     data_dir: TempDir,
+}
+
+/// A gateway that does not run at the moment.
+#[derive(Debug)]
+pub struct Away {
+    settings: Arc<Mutex<String>>,
+    data_dir: TempDir,
+}
+
+impl Away {
+    /// Starts it again, on other ports.
+    ///
+    /// # Errors
+    /// When it does not start again.
+    pub async fn start(self) -> anyhow::Result<TestGateway> {
+        let Self { settings, data_dir } = self;
+        let gateway = start(&settings, &data_dir).await?;
+        Ok(TestGateway { gateway, settings, data_dir })
+    }
 }
 
 /// Settings for a gateway without L2 that has one tenant, for all hosts. `more` is added to the tenant's table.
@@ -79,10 +98,19 @@ impl TestGateway {
     /// # Errors
     /// When it does not start again.
     pub async fn restart(self) -> anyhow::Result<Self> {
+        self.shut().await.start().await
+    }
+
+    /// Shuts the gateway down as an operator would, and keeps its data.
+    pub async fn shut(self) -> Away {
         let Self { gateway, settings, data_dir } = self;
         gateway.shutdown(Duration::from_secs(10)).await;
-        let gateway = start(&settings, &data_dir).await?;
-        Ok(Self { gateway, settings, data_dir })
+        Away { settings, data_dir }
+    }
+
+    /// The gateway's data directory.
+    pub fn data_dir(&self) -> PathBuf {
+        self.data_dir.path().join("data")
     }
 
     /// [`Self::restart`] with other settings.

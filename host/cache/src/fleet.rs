@@ -1,7 +1,7 @@
-//! How the nodes of a fleet work together: they tell each other of purges over an event bus ([`Bus`]), and agree by
-//! leases which of them fetches a key ([`Leases`]).
+//! How the nodes of a fleet work together: they tell each other of purges over an event bus ([`Bus`]), agree by
+//! leases which of them fetches a key ([`Leases`]), and have one register of the tenants that operators make ([`Register`]).
 //!
-//! Both run on one Redis, and a node is useful without it: the bus says when messages may have been missed, and a node
+//! All of it runs on one Redis, and a node is useful without it: the bus says when messages may have been missed, and a node
 //! that can't get a lease fetches for itself. Nothing here fails a request.
 //!
 //! ```no_run
@@ -22,7 +22,9 @@ mod bus;
 mod hearing;
 mod leases;
 mod members;
+mod news;
 mod position;
+mod register;
 mod scripts;
 mod wakeups;
 
@@ -44,7 +46,12 @@ pub use leases::{Attempt, Lease, LeaseWaiter, Leases, PurgeState, Woken};
 #[doc(hidden)]
 pub use members::Confirmed;
 #[doc(hidden)]
+pub use news::News;
+#[doc(hidden)]
 pub use position::Lost;
+pub use register::Unapplied;
+#[doc(hidden)]
+pub use register::{Changed, Page, Record, Register, Standing};
 use sandbar_base::clock::Clock;
 
 use crate::tier::TierError;
@@ -143,6 +150,7 @@ impl fmt::Debug for FleetConfig {
 pub struct Fleet {
     bus: Arc<Bus>,
     leases: Leases,
+    register: Arc<Register>,
     link: Arc<Link>,
     node: String,
     deaf_age_max: Duration,
@@ -167,6 +175,8 @@ pub struct FleetReport {
     pub bus: BusStats,
     /// Counts of the leases.
     pub leases: LeaseStats,
+    /// Tenants that were made or changed over another node's API, and that this node can't serve so.
+    pub unapplied: Vec<Unapplied>,
 }
 
 impl Fleet {
@@ -198,10 +208,12 @@ impl Fleet {
         }
         let link = Link::start(commands, link_config(config, config.deadline), Arc::clone(&clock));
         let publisher = Link::start(publishing, link_config(config, config.publish_deadline), Arc::clone(&clock));
-        let bus = Bus::start(config, Arc::clone(&link), publisher, reading, listener, clock);
+        let news = Arc::<News>::default();
+        let bus = Bus::start(config, Arc::clone(&link), publisher, reading, listener, Arc::clone(&news), clock);
+        let register = Arc::new(Register::new(config, Arc::clone(&bus), Arc::clone(&link), news));
         let leases = Leases::start(config, Arc::clone(&link), waking);
         let FleetConfig { deaf_age_max, confirm_deadline, .. } = *config;
-        Ok(Self { bus, leases, link, node: config.node.clone(), deaf_age_max, confirm_deadline })
+        Ok(Self { bus, leases, register, link, node: config.node.clone(), deaf_age_max, confirm_deadline })
     }
 
     /// How long a purge waits until all nodes have confirmed it.
@@ -239,12 +251,18 @@ impl Fleet {
             partitions: self.bus.hearing().partitions(),
             bus: self.bus.stats(),
             leases: self.leases.stats(),
+            unapplied: self.register.unapplied(),
         }
     }
 
     /// The event bus.
     pub const fn bus(&self) -> &Arc<Bus> {
         &self.bus
+    }
+
+    /// The register of tenants.
+    pub fn register(&self) -> &Register {
+        &self.register
     }
 
     /// The leases.

@@ -40,6 +40,7 @@ pub(super) fn advice(
         .chain(refused_by_disk(l2))
         .chain(access.and_then(|report| report.now.clone()))
         .chain(fleet.and_then(fleet_advice))
+        .chain(fleet.and_then(unapplied))
         .chain(pending(purges_pending))
         .chain(shortage(memory));
     let shared = shared.map(|text| Advice { tenant: None, text });
@@ -99,6 +100,17 @@ fn fleet_advice(fleet: &FleetReport) -> Option<String> {
             fleet.bus.refused
         )
     })
+}
+
+fn unapplied(fleet: &FleetReport) -> Option<String> {
+    let first = fleet.unapplied.first()?;
+    Some(format!(
+        "{} tenants of the fleet's register can't be applied on this node, which goes on with what it has: {:?} ({}); put here \
+         what is missing, or change the tenant; this node tries again every few seconds",
+        fleet.unapplied.len(),
+        first.tenant,
+        first.reason
+    ))
 }
 
 fn pending(purges: usize) -> Option<String> {

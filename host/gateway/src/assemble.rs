@@ -15,7 +15,7 @@ use sandbar::tier::disk::{DiskConfig, DiskTier};
 use sandbar::tier::redis::{RedisConfig, RedisTier};
 use sandbar_base::clock::Clock;
 use sandbar_base::memory_budget::{MemoryBudget, Reserved};
-use sandbar_policy::Engine;
+use sandbar_policy::{Engine, TenantPolicies};
 
 use super::StartError;
 use super::config::{GatewayConfig, L2Kind};
@@ -49,8 +49,9 @@ pub(super) async fn assemble(ready: Ready) -> Result<Parts, StartError> {
     let cache = Cache::within(parts, Arc::clone(&budget));
     fleet::join(&config, &cache).await?;
     let with_other_keys = known.with_other_keys(&config.tenants);
-    known.keep_file(&config.tenants, cache.clock().now())?;
+    let gone = known.keep_file(&config.tenants, cache.clock().now())?;
     purge_behind(&cache, with_other_keys);
+    clean_up_after(&config, &cache, gone);
     let kept = Kept { cache: cache.clone(), engine: Some(Arc::clone(&engine)), budget };
     let keeper = Keeper::start(kept, config.memory.pressure.clone(), this_machine());
     Ok(Parts { cache, known, engine, keeper, tables })
@@ -66,6 +67,16 @@ fn purge_behind(cache: &Cache, tenants: Vec<String>) {
             cache.purge(&tenant, &[Purge::everything()]).await;
         }
     });
+}
+
+/// Removes what is left of tenants that were taken out of the file while the gateway did not run, as a reload would have: what
+/// was bound for them, and what is stored where other nodes can find it.
+fn clean_up_after(config: &GatewayConfig, cache: &Cache, gone: Vec<String>) {
+    for tenant in gone {
+        tracing::info!(tenant, "it was taken out of the file: what was bound and stored for it goes");
+        TenantPolicies::forget_kept(&config.data_dir, &tenant);
+        cache.purge_gone(&tenant);
+    }
 }
 
 async fn l2(

@@ -34,6 +34,7 @@ pub use self::fleet::FleetSettings;
 pub use self::l2::{DiskSettings, L2Choice, L2Config, L2Kind, RedisSettings};
 pub use self::log::LogFilter;
 pub use self::memory::MemorySettings;
+pub(crate) use self::notes::tenant_note;
 pub use self::secret::Secret;
 pub use self::sections::{AdminConfig, L1Config, LimitsConfig, ListenConfig, LogConfig, LogFormat, Scheme};
 pub use self::source::Source;

@@ -3,6 +3,7 @@
 //! `sandbar serve` and `sandbar config --check` both go through [`ready`], so neither refuses what the other takes;
 //! what only a start can find out (a port in use, a directory that another process has) comes after it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use sandbar::tenant::config::TenantConfig;
 use sandbar::tier::redis::{RedisConfig, RedisTier};
 use sandbar_base::clock::{Clock, SystemClock};
 use sandbar_base::memory_budget::{MemoryBudget, Reserved};
+use sandbar_policy::freshness::Grant;
 use sandbar_policy::{Binding, Engine, EngineConfig, OpenError, Role, TenantPolicies};
 
 use super::StartError;
@@ -86,7 +88,8 @@ pub(super) async fn ready(file: GatewayConfig) -> Result<Ready, StartError> {
         let origin = Arc::new(origin(index, tenant, &clock).map_err(wrong)?);
         let (tenant, engine, clock) = (tenant.clone(), Arc::clone(&engine), Arc::clone(&clock));
         let kept = config.data_dir.clone();
-        let policies = blocking(move || policies(index, &tenant, &engine, &kept, &clock)).await.map_err(wrong)?;
+        let open = move || policies(TenantPolicies::open, index, &tenant, &engine, &kept, &clock);
+        let policies = blocking(open).await.map_err(wrong)?;
         tenants.push(ReadyTenant { policies, origin });
     }
     Ok(Ready { file, known, token, clock, budget, limits, tables, served, operators, engine, tenants, config })
@@ -176,8 +179,19 @@ pub(super) fn origin(index: usize, tenant: &TenantConfig, clock: &Arc<dyn Clock>
     })
 }
 
+/// How the policies of a tenant are opened.
+pub(super) type Open = fn(
+    Arc<Engine>,
+    &str,
+    &[Binding],
+    BTreeSet<Grant>,
+    Option<&Path>,
+    Arc<dyn Clock>,
+) -> Result<TenantPolicies, OpenError>;
+
 /// The policies of a tenant that is new.
 pub(super) fn policies(
+    open: Open,
     index: usize,
     tenant: &TenantConfig,
     engine: &Arc<Engine>,
@@ -185,13 +199,13 @@ pub(super) fn policies(
     clock: &Arc<dyn Clock>,
 ) -> Result<TenantPolicies, ConfigError> {
     let bindings = bindings(index, tenant)?;
-    let open = |bindings: &[Binding], kept: Option<&Path>| {
+    let opened = |bindings: &[Binding], kept: Option<&Path>| {
         let (engine, clock, grants) = (Arc::clone(engine), Arc::clone(clock), tenant.grants.clone());
-        TenantPolicies::open(engine, &tenant.name, bindings, grants, kept, clock)
+        open(engine, &tenant.name, bindings, grants, kept, clock)
     };
-    open(&bindings, Some(kept)).map_err(|error| {
+    opened(&bindings, Some(kept)).map_err(|error| {
         let remedy = POLICY_REMEDY;
-        let binding = bindings.iter().find(|binding| open(std::slice::from_ref(*binding), None).is_err());
+        let binding = bindings.iter().find(|binding| opened(std::slice::from_ref(*binding), None).is_err());
         match binding {
             Some(binding) => refused(index, binding.role, &format!("{{ {} }}", binding.source), error, remedy),
             None => ConfigError::wrong(Key::of_tenant(index, &Key::from("policy")), "", error, remedy),

@@ -1,20 +1,29 @@
-//! Settings that change while the gateway runs: those of the file by [`Reloads::reload`], single tenants over the admin API.
+//! Settings that change while the gateway runs: those of the file by [`Reloads::reload`], single tenants over the admin API,
+//! of this node or of another one of its fleet.
 //! A change is checked as a whole, then applied as a whole; one at a time.
 
 mod apply;
 mod difference;
 mod made;
+mod records;
+mod register;
 mod report;
+mod step;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
 use sandbar::cache::Cache;
+use sandbar::fleet::Unapplied;
 use sandbar::tenant::config::TenantConfig;
 use sandbar_base::clock::Clock;
 use sandbar_policy::Engine;
 
+pub(crate) use self::made::settings_tag;
+pub(crate) use self::register::Following;
+use self::register::Place;
 pub use self::report::{ReloadError, Reloaded};
 use crate::config::{GatewayConfig, Secret};
 use crate::tenants::Tenants;
@@ -38,7 +47,7 @@ pub(super) struct Reloads {
     read: Option<Arc<ReadSettings>>,
     /// Held while a change is checked and applied.
     state: tokio::sync::Mutex<State>,
-    /// The settings that hold at present.
+    /// The settings that hold at present, without tenants: those are in the cache.
     present: ArcSwap<GatewayConfig>,
     /// The admin token of these settings.
     token: Arc<ArcSwapOption<Secret>>,
@@ -51,6 +60,10 @@ struct State {
     file: Vec<TenantConfig>,
     /// Those beside them.
     tenants: Tenants,
+    /// Up to where the register of the fleet was read.
+    place: Place,
+    /// Tenants whose records can't be applied here.
+    unapplied: BTreeMap<String, Unapplied>,
 }
 
 impl Reloads {
@@ -66,8 +79,9 @@ impl Reloads {
         read: Option<Arc<ReadSettings>>,
     ) -> Arc<Self> {
         let clock = Arc::clone(cache.clock());
-        let state = tokio::sync::Mutex::new(State { file, tenants });
-        let present = ArcSwap::from_pointee(present);
+        let state = State { file, tenants, place: Place::default(), unapplied: BTreeMap::new() };
+        let state = tokio::sync::Mutex::new(state);
+        let present = ArcSwap::from_pointee(present.without_tenants());
         let (token, followers) = (Arc::new(ArcSwapOption::new(token.map(Arc::new))), Mutex::default());
         Arc::new(Self { cache, engine, clock, served, read, state, present, token, followers })
     }
@@ -82,7 +96,7 @@ impl Reloads {
         self.followers.lock().push(Box::new(follower));
     }
 
-    /// The settings that hold at present.
+    /// The settings that hold at present, without tenants: those are in the cache.
     pub(super) fn present(&self) -> Arc<GatewayConfig> {
         self.present.load_full()
     }

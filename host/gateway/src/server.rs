@@ -19,7 +19,7 @@ use crate::front::{Front, FrontSettings};
 use crate::listeners::RunningListeners;
 use crate::opening::Openings;
 use crate::ready::{self, Ready};
-use crate::reload::{ReadSettings, ReloadError, Reloaded, Reloads};
+use crate::reload::{Following, ReadSettings, ReloadError, Reloaded, Reloads};
 use crate::sides::{self, serve_clients, serve_operators};
 use crate::sockets::Sockets;
 
@@ -34,6 +34,8 @@ pub struct Gateway {
     admin_state: Arc<Admin>,
     access: Arc<Switch>,
     reloads: Arc<Reloads>,
+    /// Applies what other nodes of the fleet are told of tenants.
+    _following: Option<Following>,
     /// Ends all tunnels when it is dropped: none of them would end by itself.
     tunnels: DropGuard,
     /// Shrinks and grows L1 with the machine's memory, while the gateway runs.
@@ -74,6 +76,8 @@ pub async fn start_on(
     let Parts { cache, known, engine, keeper, tables } = assemble::assemble(ready).await?;
     let present = (config.clone(), token);
     let reloads = Reloads::new(cache.clone(), engine, file, present, known, served, read);
+    // Before the first request: what was removed elsewhere meanwhile is not served any more.
+    let following = reloads.follow_register().await;
     let turned = Arc::clone(&access);
     reloads.follow(move |config| turned.turn(&config.log.access));
     let front = Arc::new(Front {
@@ -89,7 +93,18 @@ pub async fn start_on(
     let (listen, tls) = (clients.plain_address(), clients.tls_address());
     tracing::info!(?listen, ?tls, admin = ?admin.plain_address(), admin_tls = ?admin.tls_address(), "listening");
     let tunnels = cache.ends_tunnels();
-    Ok(Gateway { cache, tunnels, clients, admin, admin_state, access, reloads, _keeper: keeper, _tables: tables })
+    Ok(Gateway {
+        cache,
+        tunnels,
+        clients,
+        admin,
+        admin_state,
+        access,
+        reloads,
+        _following: following,
+        _keeper: keeper,
+        _tables: tables,
+    })
 }
 
 /// The access log, as far as one is wanted.
@@ -147,7 +162,7 @@ impl Gateway {
         self.reloads.reload().await
     }
 
-    /// The settings that hold at present.
+    /// The settings that hold at present, without tenants: those are the cache's.
     pub fn settings(&self) -> Arc<GatewayConfig> {
         self.reloads.present()
     }

@@ -6,30 +6,35 @@
 //! | `file.json` | the tenants of the configuration file when it was last applied |
 //! | `made/NAME.json` | a tenant made over the API: its settings |
 //! | `gone/NAME` | how often a tenant of that name has been removed; for as long as anything of it may be in an L2 |
+//! | `register.json` | which register of a fleet was read last |
 //!
-//! One that was made over the API outranks the file's of the same name.
+//! One that was made over the API outranks the file's of the same name. In a fleet each of them has the version of its record
+//! in the fleet's register, of which this is a copy.
 
 mod kept;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
+use sandbar::fleet::{Record, Standing};
 use sandbar::tenant::config::TenantConfig;
 use sandbar_base::clock::Timestamp;
 
+pub(super) use self::kept::GONE_FOR;
 pub use self::kept::KeptError;
-use self::kept::{Kept, OfFile};
+use self::kept::{Gone, Kept, Made, OfFile};
 
 /// The tenants, and where they are kept.
 #[derive(Debug)]
 pub(super) struct Tenants {
     kept: Kept,
     /// Tenants that were made over the API, with their incarnations.
-    made: BTreeMap<String, TenantConfig>,
+    made: BTreeMap<String, Made>,
     /// The tenants of the file when it was last applied.
     of_file: BTreeMap<String, OfFile>,
-    /// Incarnations of tenants that are gone.
-    gone: BTreeMap<String, u32>,
+    gone: BTreeMap<String, Gone>,
+    /// The epoch of the fleet's register that was read last; empty where none was.
+    epoch: String,
 }
 
 impl Tenants {
@@ -39,25 +44,25 @@ impl Tenants {
     /// When something is there that can't be read.
     pub(super) fn open(data_dir: &Path, now: Timestamp) -> Result<Self, KeptError> {
         let kept = Kept::new(data_dir);
-        let (made, of_file, gone) = (kept.made()?, kept.of_file()?, kept.gone(now)?);
-        Ok(Self { kept, made, of_file, gone })
+        let (made, of_file, gone, epoch) = (kept.made()?, kept.of_file()?, kept.gone(now)?, kept.epoch()?);
+        Ok(Self { kept, made, of_file, gone, epoch })
     }
 
     /// The tenants that there are where the file names `file`, each with its incarnation: those of the file in their order,
     /// then those that were made over the API alone.
     pub(super) fn all(&self, file: &[TenantConfig]) -> Vec<TenantConfig> {
-        let of_file = file.iter().map(|tenant| match self.made.get(&tenant.name) {
+        let of_file = file.iter().map(|tenant| match self.made(&tenant.name) {
             Some(made) => made.clone(),
             None => TenantConfig { incarnation: self.incarnation(&tenant.name), ..tenant.clone() },
         });
         let names: HashSet<&str> = file.iter().map(|tenant| &*tenant.name).collect();
-        let others = self.made.values().filter(|made| !names.contains(&*made.name));
+        let others = self.made.values().map(|made| &made.settings).filter(|made| !names.contains(&*made.name));
         of_file.chain(others.cloned()).collect()
     }
 
     /// The tenant of that name that was made over the API.
     pub(super) fn made(&self, name: &str) -> Option<&TenantConfig> {
-        self.made.get(name)
+        self.made.get(name).map(|made| &made.settings)
     }
 
     /// Names of tenants that were made over the API and outrank one of the file.
@@ -75,26 +80,93 @@ impl Tenants {
 
     /// Which making of its name a tenant is, or would be.
     pub(super) fn incarnation(&self, name: &str) -> u32 {
-        let present = self.of_file.get(name).map(|known| known.incarnation);
-        let present = present.or_else(|| self.made.get(name).map(|made| made.incarnation));
-        present.unwrap_or_else(|| self.gone.get(name).map_or(0, |gone| gone.saturating_add(1)))
+        self.present_incarnation(name)
+            .unwrap_or_else(|| self.gone.get(name).map_or(0, |gone| gone.incarnation.saturating_add(1)))
     }
 
-    /// Keeps which tenants the file has, before they are served. Those that it had before and that are not there any more are
-    /// gone.
+    /// Which making of its name a tenant is that a fleet agrees on. One that is new is numbered by the second in which it is
+    /// made: so that it is another one than all before, even where nobody remembers those.
+    pub(super) fn incarnation_in_fleet(&self, name: &str, now: Timestamp) -> u32 {
+        let second = u32::try_from(now.as_millis() / 1000).unwrap_or(u32::MAX);
+        self.present_incarnation(name).unwrap_or_else(|| self.incarnation(name).max(second))
+    }
+
+    fn present_incarnation(&self, name: &str) -> Option<u32> {
+        let of_file = self.of_file.get(name).map(|known| known.incarnation);
+        self.made(name).map(|made| made.incarnation).or(of_file)
+    }
+
+    /// The version of the tenant's record that is applied here; 0 where it has none.
+    pub(super) fn version(&self, name: &str) -> u64 {
+        let made = self.made.get(name).map(|made| made.version);
+        let of_file = self.of_file.get(name).map(|known| known.version);
+        made.or(of_file).or(self.gone.get(name).map(|gone| gone.version)).unwrap_or(0)
+    }
+
+    /// The epoch of the fleet's register that was read last; empty where none was.
+    pub(super) fn epoch(&self) -> &str {
+        &self.epoch
+    }
+
+    /// Names of tenants whose records are applied here as made.
+    pub(super) fn registered(&self) -> impl Iterator<Item = &str> {
+        self.made.iter().filter(|(_, made)| made.version > 0).map(|(name, _)| &**name)
+    }
+
+    /// Whether a tenant was made over the API that has no record: before there was a fleet.
+    pub(super) fn has_unrecorded(&self) -> bool {
+        self.made.values().any(|made| made.version == 0)
+    }
+
+    /// All that this node knows of tenants that were made over the API, for a register that may have lost it.
+    pub(super) fn records(&self, node: &str, now: Timestamp) -> Vec<Record> {
+        let record = |name: &str, version, incarnation, at, standing| {
+            let (name, node) = (name.to_owned(), node.to_owned());
+            Record { name, version, incarnation, at, node, standing }
+        };
+        let made = self.made.values().map(|Made { version, settings }| {
+            let standing = Standing::Made(Box::new(settings.clone()));
+            record(&settings.name, *version, settings.incarnation, now, standing)
+        });
+        let gone = self.gone.iter().filter(|(_, gone)| gone.version > 0).map(|(name, gone)| {
+            record(name, gone.version, gone.incarnation, gone.since, Standing::Gone { is_back: false })
+        });
+        let back =
+            self.of_file.iter().filter(|(_, known)| known.version > 0).map(|(name, known)| {
+                record(name, known.version, known.incarnation, now, Standing::Gone { is_back: true })
+            });
+        made.chain(gone).chain(back).collect()
+    }
+
+    /// Keeps which register was read.
     ///
     /// # Errors
     /// When it can't be written.
-    pub(super) fn keep_file(&mut self, all: &[TenantConfig], now: Timestamp) -> Result<(), KeptError> {
+    pub(super) fn keep_epoch(&mut self, epoch: &str) -> Result<(), KeptError> {
+        if self.epoch != epoch {
+            epoch.clone_into(&mut self.epoch);
+            self.kept.write_epoch(epoch)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps which tenants the file has, before they are served. Those that it had before and that are not there any more are
+    /// gone; their names are returned.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub(super) fn keep_file(&mut self, all: &[TenantConfig], now: Timestamp) -> Result<Vec<String>, KeptError> {
         let of_file = all.iter().filter(|tenant| !self.made.contains_key(&tenant.name)).map(|tenant| {
-            let known = OfFile { incarnation: tenant.incarnation, key: key_of(tenant) };
+            let version = self.version(&tenant.name);
+            let known = OfFile { incarnation: tenant.incarnation, key: key_of(tenant), version };
             (tenant.name.clone(), known)
         });
         let of_file: BTreeMap<_, _> = of_file.collect();
         let left = self.of_file.iter().filter(|(name, _)| !of_file.contains_key(*name));
-        for (name, known) in left.filter(|(name, _)| !self.made.contains_key(*name)) {
-            self.kept.write_gone(name, known.incarnation, now)?;
-            self.gone.insert(name.clone(), known.incarnation);
+        let left = left.filter(|(name, _)| !self.made.contains_key(*name));
+        let left: Vec<_> = left.map(|(name, known)| (name.clone(), known.clone())).collect();
+        for (name, OfFile { incarnation, version, .. }) in &left {
+            self.note_gone(name, Gone { incarnation: *incarnation, version: *version, since: now })?;
         }
         if of_file != self.of_file {
             self.kept.write_file(&of_file)?;
@@ -103,40 +175,58 @@ impl Tenants {
             }
             self.of_file = of_file;
         }
-        Ok(())
+        Ok(left.into_iter().map(|(name, _)| name).collect())
     }
 
-    /// Keeps a tenant that is being made over the API.
+    /// Keeps a tenant that was made over the API; `version` is that of its record, 0 where there is no fleet.
     ///
     /// # Errors
     /// When it can't be written; nothing has changed then.
-    pub(super) fn make(&mut self, tenant: TenantConfig) -> Result<(), KeptError> {
-        self.kept.write_made(&tenant)?;
-        if self.gone.remove(&tenant.name).is_some() {
-            self.kept.remove_gone(&tenant.name);
+    pub(super) fn make(&mut self, settings: TenantConfig, version: u64) -> Result<(), KeptError> {
+        let made = Made { version, settings };
+        self.kept.write_made(&made)?;
+        let name = made.settings.name.clone();
+        if self.gone.remove(&name).is_some() {
+            self.kept.remove_gone(&name);
         }
-        self.made.insert(tenant.name.clone(), tenant);
+        self.made.insert(name, made);
         Ok(())
     }
 
-    /// Forgets a tenant that was made over the API. It is gone unless the file has one of the name, which is `given_back`.
+    /// Forgets a tenant that was made over the API, and keeps that the file's of that name is `back`, or that it is gone as the
+    /// given incarnation.
     ///
     /// # Errors
     /// When it can't be written; nothing has changed then.
-    pub(super) fn unmake(&mut self, name: &str, given_back: bool, now: Timestamp) -> Result<(), KeptError> {
-        let Some(made) = self.made.get(name) else { return Ok(()) };
-        if given_back {
-            let known = OfFile { incarnation: made.incarnation, key: key_of(made) };
+    pub(super) fn unmake(
+        &mut self,
+        name: &str,
+        incarnation: u32,
+        back: Option<&TenantConfig>,
+        version: u64,
+        now: Timestamp,
+    ) -> Result<(), KeptError> {
+        if let Some(back) = back {
+            let known = OfFile { incarnation: back.incarnation, key: key_of(back), version };
             let mut of_file = self.of_file.clone();
             of_file.insert(name.to_owned(), known);
             self.kept.write_file(&of_file)?;
             self.of_file = of_file;
         } else {
-            self.kept.write_gone(name, made.incarnation, now)?;
-            self.gone.insert(name.to_owned(), made.incarnation);
+            self.note_gone(name, Gone { incarnation, version, since: now })?;
         }
-        self.kept.remove_made(name)?;
-        self.made.remove(name);
+        if self.made.contains_key(name) {
+            self.kept.remove_made(name)?;
+            self.made.remove(name);
+        }
+        Ok(())
+    }
+
+    fn note_gone(&mut self, name: &str, gone: Gone) -> Result<(), KeptError> {
+        let before = self.gone.get(name).map_or(0, |before| before.incarnation);
+        let gone = Gone { incarnation: gone.incarnation.max(before), ..gone };
+        self.kept.write_gone(name, gone)?;
+        self.gone.insert(name.to_owned(), gone);
         Ok(())
     }
 }

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use sandbar_http::purge::Purge;
+use sandbar_policy::TenantPolicies;
 
 use super::Cache;
 use super::roster::{Roster, RosterError};
+use crate::origin::behind::ServiceBehind;
+use crate::tenant::config::TenantConfig;
 use crate::tenant::{NotHandedOver, Tenant};
 
 /// What becomes of the tenants of a cache.
@@ -57,10 +60,37 @@ impl Cache {
         }
         for tenant in &change.put {
             tenant.events.join(&self.rooms.events, &self.rooms.budget);
+            if let Some(old) = before.named(&tenant.name).filter(|old| !tenant.is_succession_of(old)) {
+                // Nothing that was bound for the one is for the other, and nothing is bound for that before it is found.
+                old.policies.forget();
+            }
         }
         self.rooms.tenants.store(Arc::clone(&after));
         self.settle(&before, &after, change);
         Ok(())
+    }
+
+    /// Whether the tenants could be changed so: the hosts are free.
+    ///
+    /// # Errors
+    /// When the tenants can't be in one roster.
+    #[doc(hidden)]
+    pub fn could_change(&self, change: &TenantChange) -> Result<(), RosterError> {
+        self.tenants().with(&change.put, &change.removed).map(drop)
+    }
+
+    /// Purges, in a task of the cache, what may be stored for a tenant that this cache does not have: one that has gone while
+    /// the process did not run.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime.
+    #[doc(hidden)]
+    pub fn purge_gone(&self, name: &str) {
+        let (config, policies) = (TenantConfig::named(name), TenantPolicies::native(name));
+        match Tenant::new(&config, policies, Arc::new(ServiceBehind), Arc::clone(self.clock())) {
+            Ok(gone) => self.purge_behind(&gone),
+            Err(error) => tracing::warn!(tenant = name, %error, "what is stored for it can't be purged"),
+        }
     }
 
     /// What follows once nothing new begins with the tenants as they were.

@@ -37,7 +37,7 @@ impl Makers {
                 config.incarnation = old.config.incarnation;
                 self.opener.reopen(old, &config)?
             }
-            Some(_) => self.opener.open(&config)?,
+            Some(_) => self.opener.open_anew(&config)?,
             None => {
                 config.incarnation = config.incarnation.max(*next);
                 self.opener.open(&config)?

@@ -1,10 +1,12 @@
 //! Makes tenants from their settings: their policies and their origins.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sandbar_base::clock::Clock;
-use sandbar_policy::{Binding, Engine, TenantPolicies};
+use sandbar_policy::freshness::Grant;
+use sandbar_policy::{Binding, Engine, OpenError, TenantPolicies};
 
 use super::BuildError;
 use crate::origin::Origin;
@@ -12,6 +14,16 @@ use crate::origin::behind::ServiceBehind;
 use crate::origin::http::OriginConfig;
 use crate::tenant::Tenant;
 use crate::tenant::config::TenantConfig;
+
+/// How policies are opened.
+type OpenPolicies = fn(
+    Option<Arc<Engine>>,
+    &str,
+    &[Binding],
+    BTreeSet<Grant>,
+    Option<&Path>,
+    Arc<dyn Clock>,
+) -> Result<TenantPolicies, OpenError>;
 
 /// What all tenants of a cache are made with.
 pub(super) struct Opener {
@@ -25,7 +37,16 @@ pub(super) struct Opener {
 impl Opener {
     /// A new tenant. Compiles its policies: to be called where blocking is allowed.
     pub(super) fn open(&self, config: &TenantConfig) -> Result<Arc<Tenant>, BuildError> {
-        let policies = TenantPolicies::open(
+        self.open_with(TenantPolicies::open, config)
+    }
+
+    /// Another making of a tenant that there is: what was bound for that is not for this one.
+    pub(super) fn open_anew(&self, config: &TenantConfig) -> Result<Arc<Tenant>, BuildError> {
+        self.open_with(TenantPolicies::open_anew, config)
+    }
+
+    fn open_with(&self, open: OpenPolicies, config: &TenantConfig) -> Result<Arc<Tenant>, BuildError> {
+        let policies = open(
             self.engine.clone(),
             &config.name,
             &self.bindings_of(config)?,

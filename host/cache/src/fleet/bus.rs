@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use redis::{FromRedisValue, Script, ScriptInvocation};
 use sandbar_base::clock::Clock;
 use serde::Serialize;
 use tokio::sync::Notify;
@@ -26,6 +27,7 @@ use self::message::Said;
 use self::rate::PurgeRates;
 use super::hearing::{Hearing, Partition};
 use super::members::Confirmed;
+use super::news::News;
 use super::position::{Lost, Message, Position, Step};
 use super::{FleetConfig, NAME, random_name};
 use crate::barrier::Barrier;
@@ -100,6 +102,7 @@ struct Shared {
     link: Arc<Link>,
     publisher: Arc<Link>,
     listener: Arc<dyn Listener>,
+    news: Arc<News>,
     hearing: Hearing,
     positions: Vec<Mutex<Heard>>,
     rates: PurgeRates,
@@ -137,6 +140,7 @@ impl Bus {
         publisher: Arc<Link>,
         reading: Target,
         listener: Arc<dyn Listener>,
+        news: Arc<News>,
         clock: Arc<dyn Clock>,
     ) -> Arc<Self> {
         let shared = Arc::new(Shared {
@@ -144,6 +148,7 @@ impl Bus {
             link,
             publisher,
             listener,
+            news,
             hearing: Hearing::new(config.partitions, config.silence_max, Arc::clone(&clock)),
             positions: (0..config.partitions).map(|_| Mutex::default()).collect(),
             rates: PurgeRates::new(config.purges_per_second, clock),
@@ -245,6 +250,27 @@ impl Bus {
         self.shared.acknowledged(sent)
     }
 
+    /// Changes the register of tenants and tells the other nodes of it in one step: `script` appends a message as
+    /// [`scripts::APPEND`](super::scripts::APPEND) does, and `add` adds what else it takes.
+    ///
+    /// # Errors
+    /// As for [`Self::publish`].
+    pub(super) async fn register<T: FromRedisValue>(
+        &self,
+        tenant: &str,
+        script: &Script,
+        add: impl Fn(&mut ScriptInvocation<'_>) + Sync,
+    ) -> Result<T, TierError> {
+        let shared = &self.shared;
+        let (answer, replicas) = shared.say_by(script, tenant, &message::registered(tenant), add).await?;
+        shared.has_reached(replicas).map(|()| answer)
+    }
+
+    /// The name of this run of this node.
+    pub(super) fn run(&self) -> &str {
+        &self.shared.origin
+    }
+
     /// Leaves the fleet: this node hears nothing any more, and no purge waits for it.
     pub async fn leave(&self) {
         self.tasks.iter().for_each(AbortHandle::abort);
@@ -325,6 +351,7 @@ impl Shared {
                 match said {
                     Said::Purged(barrier) => self.listener.purged(&tenant, &barrier),
                     Said::Stored(newer) => self.listener.stored(&tenant, &newer),
+                    Said::Registered => self.news.came(),
                 }
                 if confirm {
                     // The next look tells the server that this was heard.
@@ -342,6 +369,7 @@ impl Shared {
             return tracing::warn!(partition = partition_index, why = why_text, "a test has this ignored");
         }
         tracing::warn!(partition = partition_index, why = why_text, "purges may have been missed: memory is given up");
+        self.news.may_be_missed(why);
         self.listener.lost(partition, why);
     }
 

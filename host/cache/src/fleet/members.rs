@@ -74,7 +74,7 @@ pub(super) fn read(value: Value) -> Option<Confirmed> {
 }
 
 /// A node's name, without the part that tells its runs apart.
-fn name(origin: &str) -> String {
+pub(super) fn name(origin: &str) -> String {
     origin.rsplit_once('/').map_or(origin, |(name, _)| name).to_owned()
 }
 

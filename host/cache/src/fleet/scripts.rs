@@ -9,6 +9,7 @@
 //! | `sandbar:{tenant}:l:<hash>` | a lease: hash of `token`, purge `sequence`, whether anybody waits; or that each response is for one request |
 //! | `sandbar:{tenant}:fence` | the highest token given out |
 //! | `sandbar:wake` | channel: `tenant hash` of a lease that was given back |
+//! | `sandbar:{bus}:tenants…` | the register of tenants ([`register`](super::register)) |
 //!
 //! All of the bus has one hash tag, so that on a Cluster one read waits for all partitions; a tenant's leases have the
 //! tenant as hash tag.
@@ -26,7 +27,7 @@ pub(super) const MESSAGES_MAX: usize = 1000;
 
 /// Makes a partition where there is none. A stream without a state is from before an eviction or a restore: it is
 /// deleted.
-const MAKE: &str = r"
+pub(super) const MAKE: &str = r"
     if redis.call('EXISTS', KEYS[1]) == 0 then
       redis.call('DEL', KEYS[2])
       local born = redis.call('TIME')
@@ -36,9 +37,22 @@ const MAKE: &str = r"
 ";
 
 /// The server's time in ms.
-const NOW: &str = r"
+pub(super) const NOW: &str = r"
     local time = redis.call('TIME')
     local now = time[1] * 1000 + math.floor(time[2] / 1000)
+";
+
+/// Appends a message to a partition that [`MAKE`] has made; `raised` is the number of a purge that goes with it, or nil.
+/// KEYS: state, stream. ARGV: an epoch, nonce, origin, body, messages kept.
+pub(super) const APPEND: &str = r"
+    local seq = redis.call('HINCRBY', KEYS[1], 'seq', 1)
+    local previous = redis.call('HGET', KEYS[1], 'nonce')
+    redis.call('HSET', KEYS[1], 'nonce', ARGV[2])
+    local fields = {'n', ARGV[2], 'p', previous, 'o', ARGV[3], 'b', ARGV[4]}
+    if raised then
+      fields[9], fields[10] = 's', string.format('%.0f', raised)
+    end
+    redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[5], seq .. '-0', unpack(fields))
 ";
 
 /// Appends a message and answers with its number, the partition's epoch, and what [`raising::FUNCTION`] returned for the purge
@@ -50,14 +64,7 @@ pub(super) static PUBLISH: LazyLock<Script> = LazyLock::new(|| {
         r"{} {MAKE}
         local raised, before
         if KEYS[3] then raised, before = raise({{unpack(KEYS, 3)}}, {{unpack(ARGV, 6)}}) end
-        local seq = redis.call('HINCRBY', KEYS[1], 'seq', 1)
-        local previous = redis.call('HGET', KEYS[1], 'nonce')
-        redis.call('HSET', KEYS[1], 'nonce', ARGV[2])
-        local fields = {{'n', ARGV[2], 'p', previous, 'o', ARGV[3], 'b', ARGV[4]}}
-        if raised then
-          fields[9], fields[10] = 's', string.format('%.0f', raised)
-        end
-        redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[5], seq .. '-0', unpack(fields))
+        {APPEND}
         return {{seq, redis.call('HGET', KEYS[1], 'epoch'), raised or 0, before or 0}}
         ",
         raising::FUNCTION

@@ -143,6 +143,7 @@ impl DiskTier {
         let home = Home::take(&config.path).map_err(failed)?;
         let barriers_max = (config.capacity_bytes / (16 << 10)).min(16_384);
         let book = home.barriers(config.lifetime_max, barriers_max).map_err(failed)?;
+        book.sweep(clock.now()).map_err(|error| failed(home.cannot(&error)))?;
         let (index, gauges) = (Arc::<Index>::default(), Arc::<Gauges>::default());
         let limits = limits(config);
         let index_bytes = limits.entries_max as u64 * INDEX_ENTRY_BYTES;

@@ -17,9 +17,10 @@ pub(super) async fn reload(State(admin): State<Arc<Admin>>) -> Result<Json<Reloa
 impl From<ReloadError> for Refused {
     fn from(error: ReloadError) -> Self {
         let status = match &error {
-            ReloadError::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            ReloadError::Failed(_) | ReloadError::Recorded(_) => StatusCode::INTERNAL_SERVER_ERROR,
             ReloadError::NotMade(_) => StatusCode::NOT_FOUND,
-            ReloadError::OfFile(_) | ReloadError::NoSource => StatusCode::CONFLICT,
+            ReloadError::Unseen(_) => StatusCode::PRECONDITION_FAILED,
+            ReloadError::OfFile(_) | ReloadError::NoSource | ReloadError::Overtaken { .. } => StatusCode::CONFLICT,
             error if error.is_of_settings() => StatusCode::UNPROCESSABLE_ENTITY,
             _ => StatusCode::SERVICE_UNAVAILABLE,
         };

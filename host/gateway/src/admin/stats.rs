@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use sandbar::fleet::FleetReport;
+use sandbar::fleet::{FleetReport, Unapplied};
 use sandbar::tenant::TenantReport;
 use sandbar::tier::TierHealth;
 use sandbar_base::memory_budget::MemoryBudgetStats;
@@ -38,6 +38,9 @@ struct L2 {
 #[derive(Debug, Serialize)]
 pub(super) struct Tenants {
     tenants: Vec<TenantReport>,
+    /// Tenants that were made or changed over another node's API, and that this node can't serve so.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unapplied: Vec<Unapplied>,
 }
 
 pub(super) async fn stats(State(admin): State<Arc<Admin>>) -> Json<Stats> {
@@ -66,7 +69,8 @@ pub(super) async fn stats(State(admin): State<Arc<Admin>>) -> Json<Stats> {
 }
 
 pub(super) async fn tenants(State(admin): State<Arc<Admin>>) -> Json<Tenants> {
-    Json(Tenants { tenants: reports(&admin) })
+    let unapplied = admin.cache.fleet_report().map(|fleet| fleet.unapplied).unwrap_or_default();
+    Json(Tenants { tenants: reports(&admin), unapplied })
 }
 
 pub(super) async fn tenant(

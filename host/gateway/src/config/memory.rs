@@ -26,6 +26,16 @@ impl GatewayConfig {
     /// # Errors
     /// When the tenants' shares do not fit inside it.
     pub fn memory_total_bytes(&self) -> Result<u64, ConfigError> {
+        self.memory_total_with(self.l1_bytes())
+    }
+
+    /// The shares of all tenants together, in bytes.
+    pub(super) fn l1_bytes(&self) -> u64 {
+        self.tenants.iter().map(|tenant| tenant.l1.bytes()).fold(0, u64::saturating_add)
+    }
+
+    /// [`Self::memory_total_bytes`] where the tenants' shares add up to `shares` bytes.
+    pub(super) fn memory_total_with(&self, shares: u64) -> Result<u64, ConfigError> {
         let (total, whose) = match (self.memory.total, Machine::find(&from_disk).limit_bytes(&from_disk)) {
             (Some(total), _) => (total.bytes(), String::new()),
             (None, Some(limit)) => {
@@ -33,12 +43,12 @@ impl GatewayConfig {
             }
             (None, None) => (u64::MAX, String::new()),
         };
-        self.validate_memory(total, &whose).map(|()| total).map_err(|error| error.placed(&self.source))
+        self.validate_memory(shares, total, &whose).map(|()| total).map_err(|error| error.placed(&self.source))
     }
 
-    /// Checks that the tenants' shares leave enough of the total; `whose` says where the total comes from.
-    pub(super) fn validate_memory(&self, total_bytes: u64, whose: &str) -> Result<(), ConfigError> {
-        let shares: u64 = self.tenants.iter().map(|tenant| tenant.l1.bytes()).fold(0, u64::saturating_add);
+    /// Checks that shares of so many bytes leave enough of the total; `whose` says where the total comes from.
+    #[expect(clippy::unused_self, reason = "as the other checks of the settings")]
+    pub(super) fn validate_memory(&self, shares: u64, total_bytes: u64, whose: &str) -> Result<(), ConfigError> {
         if shares_fit(shares, total_bytes) {
             return Ok(());
         }

@@ -1,6 +1,8 @@
 //! Notes on settings that are no errors but hardly intended: told once at the start, and by `sandbar config --check`.
 
+use sandbar::origin::shield::ProtectConfig;
 use sandbar::setting::Key;
+use sandbar::tenant::config::TenantConfig;
 
 use super::{GatewayConfig, L2Kind};
 
@@ -19,16 +21,14 @@ impl GatewayConfig {
         if self.l2.kind != L2Kind::Redis && self.fleet != defaults.fleet {
             notes.push("[fleet] is not used: nodes act together over a Redis (l2.kind = \"redis\")".to_owned());
         }
-        for tenant in &self.tenants {
-            if !tenant.protect.adaptive && tenant.protect.requests_min != defaults_of_protect().requests_min {
-                let name = &tenant.name;
-                notes.push(format!("tenant {name:?}: protect.requests_min is not used: protect.adaptive is off"));
-            }
-        }
+        notes.extend(self.tenants.iter().filter_map(tenant_note));
         notes
     }
 }
 
-fn defaults_of_protect() -> sandbar::origin::shield::ProtectConfig {
-    sandbar::origin::shield::ProtectConfig::default()
+/// A sentence on a setting of one tenant that has no effect because of the others.
+pub(crate) fn tenant_note(tenant: &TenantConfig) -> Option<String> {
+    let (protect, name) = (&tenant.protect, &tenant.name);
+    let is_idle = !protect.adaptive && protect.requests_min != ProtectConfig::default().requests_min;
+    is_idle.then(|| format!("tenant {name:?}: protect.requests_min is not used: protect.adaptive is off"))
 }

@@ -48,7 +48,7 @@ impl GatewayConfig {
             let remedy = "set less than memory.pressure.high_percent";
             return Err(ConfigError::wrong("memory.pressure.low_percent", low, reason, remedy));
         }
-        self.memory.total.map_or(Ok(()), |total| self.validate_memory(total.bytes(), ""))
+        self.memory.total.map_or(Ok(()), |total| self.validate_memory(self.l1_bytes(), total.bytes(), ""))
     }
 
     fn validate_tenants(&self) -> Result<(), ConfigError> {
@@ -187,17 +187,20 @@ impl GatewayConfig {
         Ok(())
     }
 
-    /// Checks what the tenants' shares add up to, on this machine.
+    /// Checks that tenants may have so many bytes of L1 together, on this machine.
     ///
     /// # Errors
-    /// When they are too large together.
-    pub(crate) fn validate_shares(&self) -> Result<(), ConfigError> {
-        self.validate_l1().map_err(|error| error.placed(&self.source))?;
-        self.memory_total_bytes().map(drop)
+    /// When they are too many.
+    pub(crate) fn validate_shares(&self, l1_bytes: u64) -> Result<(), ConfigError> {
+        self.validate_l1_of(l1_bytes).map_err(|error| error.placed(&self.source))?;
+        self.memory_total_with(l1_bytes).map(drop)
     }
 
     fn validate_l1(&self) -> Result<(), ConfigError> {
-        let shares: u64 = self.tenants.iter().map(|tenant| tenant.l1.bytes()).fold(0, u64::saturating_add);
+        self.validate_l1_of(self.l1_bytes())
+    }
+
+    fn validate_l1_of(&self, shares: u64) -> Result<(), ConfigError> {
         if shares > self.l1.total.bytes() {
             let reason = format!("the tenants' shares (l1) add up to {}", sandbar::setting::size_text(shares));
             return Err(ConfigError::wrong("l1.total", text(self.l1.total), reason, "raise it, or lower them"));

@@ -144,7 +144,7 @@ fn of_l2() -> [Metric<TierHealth>; 6] {
 }
 
 /// Metrics of this node's part in its fleet; label `node`.
-fn of_fleet() -> [Metric<FleetReport>; 11] {
+fn of_fleet() -> [Metric<FleetReport>; 12] {
     [
         gauge("fleet_available", "1 while the Redis of the fleet is asked", None, |fleet| {
             f64::from(u8::from(fleet.available))
@@ -158,6 +158,9 @@ fn of_fleet() -> [Metric<FleetReport>; 11] {
         ),
         gauge("fleet_forgetful", "1 while the Redis of the fleet may evict what nodes rely on", None, |fleet| {
             f64::from(u8::from(fleet.evicts_any_key.is_some()))
+        }),
+        gauge("fleet_tenants_unapplied", "Tenants of the fleet's register that this node can't apply", None, |fleet| {
+            fleet.unapplied.len() as f64
         }),
         counter("fleet_published", "Purges told to other nodes", |fleet| fleet.bus.published),
         counter("fleet_heard", "Purges of other nodes heard", |fleet| fleet.bus.heard),

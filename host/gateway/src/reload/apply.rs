@@ -10,7 +10,7 @@ use sandbar::origin::http::{HttpOrigin, OriginConfig};
 use sandbar::tenant::Tenant;
 use sandbar::tenant::config::TenantConfig;
 use sandbar_base::clock::Clock;
-use sandbar_policy::Engine;
+use sandbar_policy::{Engine, TenantPolicies};
 
 use super::{ReloadError, Reloaded, Reloads, difference};
 use crate::config::{ConfigError, GatewayConfig};
@@ -35,17 +35,20 @@ impl Reloads {
         // Files may have changed where the settings that name them have not.
         let (served, config) = (self.served.clone(), next.without_tenants());
         let renewal = ready::blocking(move || served.renewal(&config)).await?;
-        let report = report(&present, &next, &mixed, state.tenants.outranking(&next.tenants));
+        let before = self.with_tenants(&present);
+        let report = report(&before, &next, &mixed, state.tenants.outranking(&next.tenants));
         let (maker, config) = (self.maker(), Arc::clone(&mixed));
         let change = ready::blocking(move || maker.change(&config)).await?;
         state.tenants.keep_file(&mixed.tenants, self.clock.now())?;
-        if let Err(error) = self.change(change, &mixed).await {
+        let told: HashSet<String> = before.notes().into_iter().collect();
+        let notes = mixed.notes().into_iter().filter(|note| !told.contains(note)).collect();
+        if let Err(error) = self.change(change, notes).await {
             // As it was; a note that could not be taken back gives a tenant a number more than it need have.
-            let _ = state.tenants.keep_file(&present.tenants, self.clock.now());
+            let _ = state.tenants.keep_file(&before.tenants, self.clock.now());
             return Err(error);
         }
         state.file = next.tenants;
-        self.present.store(Arc::clone(&mixed));
+        self.present.store(Arc::new(mixed.without_tenants()));
         self.token.store(token.map(Arc::new));
         self.tell_followers(&mixed);
         let certificates = renewal.serve().iter().flat_map(CertificateChanges::sentences).collect();
@@ -76,15 +79,21 @@ impl Reloads {
         }
     }
 
-    /// Changes the tenants, off the threads that serve requests.
-    pub(super) async fn change(&self, change: Prepared, config: &GatewayConfig) -> Result<(), ReloadError> {
+    /// Settings with the tenants that there are.
+    fn with_tenants(&self, settings: &GatewayConfig) -> GatewayConfig {
+        let tenants = self.cache.tenants().all().iter().map(|tenant| (*tenant.config).clone()).collect();
+        GatewayConfig { tenants, ..settings.without_tenants() }
+    }
+
+    /// Changes the tenants, off the threads that serve requests, and tells the notes on what has changed.
+    pub(super) async fn change(&self, change: Prepared, notes: Vec<String>) -> Result<(), ReloadError> {
         let cache = self.cache.clone();
         let Prepared { change, origins } = change;
         ready::blocking(move || cache.change_tenants(&change)).await?;
         for (origin, name) in origins {
             assemble::warn_unless_reachable(origin, name);
         }
-        for note in config.notes() {
+        for note in notes {
             tracing::warn!("{note}");
         }
         Ok(())
@@ -113,6 +122,20 @@ impl Prepared {
         let change = TenantChange { removed: vec![Arc::from(name)], ..TenantChange::default() };
         Self { change, origins: Vec::new() }
     }
+
+    /// All of these at once.
+    pub(super) fn of_all<'a>(several: impl Iterator<Item = &'a Self> + Clone) -> Self {
+        let origins = several.clone().flat_map(|one| one.origins.iter().cloned()).collect();
+        Self { change: Self::together(several), origins }
+    }
+
+    /// What all of these change.
+    pub(super) fn together<'a>(several: impl Iterator<Item = &'a Self> + Clone) -> TenantChange {
+        TenantChange {
+            put: several.clone().flat_map(|one| one.change.put.iter().cloned()).collect(),
+            removed: several.flat_map(|one| one.change.removed.iter().cloned()).collect(),
+        }
+    }
 }
 
 impl Maker {
@@ -132,13 +155,14 @@ impl Maker {
 
     /// Makes a tenant, where it differs from the one that there is. `index` is its place in the settings, for errors.
     fn make(&self, index: usize, config: &TenantConfig, prepared: &mut Prepared) -> Result<(), ConfigError> {
-        let old = self.cache.tenant(&config.name).filter(|old| old.config.incarnation == config.incarnation);
+        let before = self.cache.tenant(&config.name);
+        let old = before.as_ref().filter(|old| old.config.incarnation == config.incarnation);
         let names_files = config.origin.as_ref().is_some_and(OriginConfig::names_files);
         let reads_files = names_files || config.policy.values().any(|choice| choice.file.is_some());
-        if old.as_ref().is_some_and(|old| *old.config == *config) && !reads_files {
+        if old.is_some_and(|old| *old.config == *config) && !reads_files {
             return Ok(());
         }
-        let origin = match &old {
+        let origin = match old {
             Some(old) if old.config.origin == config.origin && !names_files => None,
             _ => Some(Arc::new(ready::origin(index, config, &self.clock)?)),
         };
@@ -152,13 +176,15 @@ impl Maker {
         }
         let wrong = |error| ConfigError::of_tenant(index, error);
         let tenant = if let Some(old) = old {
-            let policies = ready::policies_after(index, config, &old)?;
+            let policies = ready::policies_after(index, config, old)?;
             if *old.config == *config && origin.is_none() && policies.answer_as(&old.policies) {
                 return Ok(());
             }
             old.with(config, Arc::new(policies), origin.map(|origin| origin as _)).map_err(wrong)?
         } else {
-            let policies = ready::policies(index, config, &self.engine, &self.data_dir, &self.clock)?;
+            // What was bound for another making of the tenant is not for this one.
+            let open = if before.is_some() { TenantPolicies::open_anew } else { TenantPolicies::open };
+            let policies = ready::policies(open, index, config, &self.engine, &self.data_dir, &self.clock)?;
             let origin = origin.expect("one without a predecessor has a new origin");
             Tenant::new(config, policies, origin, Arc::clone(&self.clock)).map_err(wrong)?
         };

@@ -1,106 +1,182 @@
-//! Tenants that are made, changed and removed over the admin API, one at a time.
+//! Tenants that are made, changed and removed over the admin API, one at a time. In a fleet they are recorded in its register
+//! first, from which the other nodes take them.
 
 use std::sync::Arc;
 
+use sandbar::fleet::{Changed, Record, Register, Standing};
 use sandbar::tenant::config::TenantConfig;
+use sandbar_policy::Digest;
 
-use super::apply::Prepared;
-use super::{ReloadError, Reloads, to_its_end};
-use crate::config::{GatewayConfig, Source};
-use crate::fleet;
+use super::step::{Step, To};
+use super::{ReloadError, Reloads, State, to_its_end};
+
+/// How often a change is tried again whose record the register had lost.
+const TRIES: usize = 3;
+
+/// What a change over the admin API has done.
+#[derive(Debug)]
+pub(crate) struct Made {
+    /// Whether there was no tenant of that name before; of a removal, whether the file's is back.
+    pub(crate) is_so: bool,
+    /// In a fleet, the nodes that have not applied it yet, or can't.
+    pub(crate) missing: Option<Vec<String>>,
+}
 
 impl Reloads {
-    /// Makes a tenant, or gives the one of that name other settings. It is kept, and outranks one of the file's. True where
-    /// there was none of that name.
+    /// Makes a tenant, or gives the one of that name other settings. It is kept, and outranks one of the file's. With `only_if`
+    /// that is done if the present settings have this [tag](settings_tag) alone.
     ///
     /// # Errors
-    /// When its settings are wrong, or another tenant has one of its hosts; nothing has changed then.
-    pub(crate) async fn make_tenant(self: &Arc<Self>, tenant: TenantConfig) -> Result<bool, ReloadError> {
+    /// When its settings are wrong, another tenant has one of its hosts, or the fleet can't be told; nothing has changed then.
+    pub(crate) async fn make_tenant(
+        self: &Arc<Self>,
+        tenant: TenantConfig,
+        only_if: Option<String>,
+    ) -> Result<Made, ReloadError> {
         let reloads = Arc::clone(self);
-        to_its_end(async move { reloads.make(tenant).await }).await
+        to_its_end(async move { reloads.make(tenant, only_if.as_deref()).await }).await
     }
 
-    async fn make(&self, mut tenant: TenantConfig) -> Result<bool, ReloadError> {
+    async fn make(&self, mut tenant: TenantConfig, only_if: Option<&str>) -> Result<Made, ReloadError> {
         let mut state = self.state.lock().await;
-        tenant.incarnation = state.tenants.incarnation(&tenant.name);
-        self.check(&tenant).await?;
-        let prepared = self.prepare(&tenant).await?;
-        let mut config = (*self.present()).clone();
-        let is_new = match config.tenants.iter_mut().find(|other| other.name == tenant.name) {
-            Some(place) => {
-                *place = tenant.clone();
-                false
-            }
-            None => {
-                config.tenants.push(tenant.clone());
-                true
-            }
+        self.first_reading(&mut state).await?;
+        self.check_tag(&tenant.name, only_if)?;
+        let (name, tenants) = (tenant.name.clone(), &state.tenants);
+        tenant.incarnation = match self.register() {
+            Some(_) => tenants.incarnation_in_fleet(&name, self.clock.now()),
+            None => tenants.incarnation(&name),
         };
-        let before = state.tenants.made(&tenant.name).cloned();
-        state.tenants.make(tenant.clone())?;
-        if let Err(error) = self.change(prepared, &config).await {
-            match before {
-                Some(before) => state.tenants.make(before)?,
-                None => state.tenants.unmake(&tenant.name, !is_new, self.clock.now())?,
-            }
-            return Err(error);
-        }
-        self.present.store(Arc::new(config));
-        tracing::info!(tenant = tenant.name, is_new, "a tenant was made or changed over the admin API");
-        Ok(is_new)
+        let is_new = self.settings_of(&name).is_none();
+        let step = self.step(&name, To::Made(tenant)).await?;
+        let version = self.carry_out(&mut state, step).await?;
+        drop(state);
+        tracing::info!(tenant = name, is_new, "a tenant was made or changed over the admin API");
+        Ok(Made { is_so: is_new, missing: self.missing(&name, version).await })
     }
 
-    /// Removes a tenant that was made over the admin API; where the file has one of that name, that is back, and the answer is
-    /// true.
+    /// Removes a tenant that was made over the admin API; where the file has one of that name, that is back. `only_if` is as for
+    /// [`Self::make_tenant`].
     ///
     /// # Errors
-    /// When none of that name was made over the API, or the file's can't be brought back; nothing has changed then.
-    pub(crate) async fn remove_tenant(self: &Arc<Self>, name: &str) -> Result<bool, ReloadError> {
+    /// When none of that name was made over the API, the file's can't be brought back, or the fleet can't be told; nothing has
+    /// changed then.
+    pub(crate) async fn remove_tenant(
+        self: &Arc<Self>,
+        name: &str,
+        only_if: Option<String>,
+    ) -> Result<Made, ReloadError> {
         let (reloads, name) = (Arc::clone(self), name.to_owned());
-        to_its_end(async move { reloads.unmake(&name).await }).await
+        to_its_end(async move { reloads.unmake(&name, only_if.as_deref()).await }).await
     }
 
-    async fn unmake(&self, name: &str) -> Result<bool, ReloadError> {
+    async fn unmake(&self, name: &str, only_if: Option<&str>) -> Result<Made, ReloadError> {
         let mut state = self.state.lock().await;
-        let of_file = state.file.iter().find(|tenant| tenant.name == name).cloned();
-        let Some(made) = state.tenants.made(name).cloned() else {
-            return Err(match of_file {
-                Some(_) => ReloadError::OfFile(name.to_owned()),
-                None => ReloadError::NotMade(name.to_owned()),
+        self.first_reading(&mut state).await?;
+        self.check_tag(name, only_if)?;
+        let Some(incarnation) = state.tenants.made(name).map(|made| made.incarnation) else {
+            return Err(match state.file.iter().any(|tenant| tenant.name == name) {
+                true => ReloadError::OfFile(name.to_owned()),
+                false => ReloadError::NotMade(name.to_owned()),
             });
         };
-        let back = of_file.map(|tenant| TenantConfig { incarnation: made.incarnation, ..tenant });
-        let mut config = (*self.present()).clone();
-        let prepared = if let Some(back) = &back {
-            self.check(back).await?;
-            let places = config.tenants.iter_mut().filter(|other| other.name == name);
-            places.for_each(|place| place.clone_from(back));
-            self.prepare(back).await?
-        } else {
-            config.tenants.retain(|other| other.name != name);
-            Prepared::removal(name)
-        };
-        state.tenants.unmake(name, back.is_some(), self.clock.now())?;
-        if let Err(error) = self.change(prepared, &config).await {
-            state.tenants.make(made)?;
-            return Err(error);
-        }
-        self.present.store(Arc::new(config));
-        tracing::info!(tenant = name, is_back = back.is_some(), "a tenant was removed over the admin API");
-        Ok(back.is_some())
+        let back = Self::of_file(&state, name, incarnation);
+        let is_back = back.is_some();
+        let step = self.step(name, To::Gone { incarnation, back }).await?;
+        let version = self.carry_out(&mut state, step).await?;
+        drop(state);
+        tracing::info!(tenant = name, is_back, "a tenant was removed over the admin API");
+        Ok(Made { is_so: is_back, missing: self.missing(name, version).await })
     }
 
-    /// Checks a tenant by itself, and its share against those of the others; the hosts of others are compared when it takes
-    /// its place.
-    async fn check(&self, tenant: &TenantConfig) -> Result<(), ReloadError> {
-        let present = self.present();
-        let others = present.tenants.iter().filter(|other| other.name != tenant.name);
-        let shares = others.map(|other| TenantConfig { l1: other.l1, ..TenantConfig::named(&other.name) });
-        let source = Source::default();
-        let alone = GatewayConfig { tenants: vec![tenant.clone()], source, ..present.without_tenants() };
-        alone.validate()?;
-        fleet::keeps_promises_of(&alone, &self.cache).await?;
-        let all = GatewayConfig { tenants: shares.chain([tenant.clone()]).collect(), ..alone };
-        Ok(all.validate_shares()?)
+    /// Checks that the present settings of a tenant are those that an operator has seen.
+    fn check_tag(&self, name: &str, only_if: Option<&str>) -> Result<(), ReloadError> {
+        let Some(wanted) = only_if else { return Ok(()) };
+        let present = self.settings_of(name).map(|settings| settings_tag(&settings));
+        let is_so =
+            present.is_some_and(|present| wanted.trim() == "*" || wanted.split(',').any(|tag| tag.trim() == present));
+        if is_so { Ok(()) } else { Err(ReloadError::Unseen(name.to_owned())) }
     }
+
+    /// Records a change where it belongs, and makes it. Returns the version of its record in the fleet, 0 where there is none.
+    async fn carry_out(&self, state: &mut State, step: Step) -> Result<u64, ReloadError> {
+        let steps = [step];
+        self.fits(&steps)?;
+        let Some(register) = self.register() else { return self.carry_out_alone(state, &steps).await.map(|()| 0) };
+        let version = self.record(state, register, &steps).await?;
+        if let Err(error) = self.take(&steps).await {
+            // The other nodes have it by now, so this one goes on trying.
+            register.news().came();
+            return Err(ReloadError::Recorded(error.to_string()));
+        }
+        if let Err(error) = self.keep(state, &steps[0], version) {
+            tracing::warn!(%error, "a tenant is in the register of the fleet, and not kept here");
+        }
+        if state.unapplied.remove(&steps[0].name).is_some() {
+            let unapplied = state.unapplied.values().cloned().collect();
+            // It is told again with the next reading.
+            let _ = register.note_applied(state.place.order(), unapplied).await;
+        }
+        Ok(version)
+    }
+
+    /// Keeps a change on this node, and makes it.
+    async fn carry_out_alone(&self, state: &mut State, steps: &[Step; 1]) -> Result<(), ReloadError> {
+        let name = &steps[0].name;
+        let before = state.tenants.made(name).cloned();
+        self.keep(state, &steps[0], 0)?;
+        let Err(error) = self.take(steps).await else { return Ok(()) };
+        match before {
+            Some(before) => state.tenants.make(before, 0)?,
+            None => {
+                let present = self.settings_of(name);
+                let incarnation = state.tenants.incarnation(name);
+                state.tenants.unmake(name, incarnation, present.as_deref(), 0, self.clock.now())?;
+            }
+        }
+        Err(error)
+    }
+
+    /// Writes a change into the register of the fleet, unless there was another one that this node had not heard of.
+    async fn record(&self, state: &mut State, register: &Register, steps: &[Step; 1]) -> Result<u64, ReloadError> {
+        let Step { name, to, .. } = &steps[0];
+        let (incarnation, standing) = match to {
+            To::Made(settings) => (settings.incarnation, Standing::Made(Box::new(settings.clone()))),
+            To::Gone { incarnation, back } => (*incarnation, Standing::Gone { is_back: back.is_some() }),
+        };
+        let (at, node) = (self.clock.now(), register.node().to_owned());
+        let record = Record { name: name.clone(), version: 0, incarnation, at, node, standing };
+        let mut by = String::new();
+        for _ in 0..TRIES {
+            let expected = state.known_version(name);
+            match register.change(&record, expected).await.map_err(ReloadError::fleet)? {
+                Changed::Recorded(version) => return Ok(version),
+                Changed::Overtaken { by: other } => by = other,
+            }
+            self.read_register(state, true).await.map_err(ReloadError::fleet)?;
+            if state.known_version(name) != expected {
+                break;
+            }
+            // The register had lost the tenant's record, and has it again.
+            self.fits(steps)?;
+        }
+        Err(ReloadError::Overtaken { tenant: name.clone(), by })
+    }
+
+    /// The nodes that have not applied a change after a while; none where there is no fleet.
+    async fn missing(&self, name: &str, version: u64) -> Option<Vec<String>> {
+        let fleet = self.cache.fleet()?;
+        match fleet.register().behind(name, version, fleet.confirm_deadline()).await {
+            Ok(missing) => Some(missing),
+            Err(error) => {
+                tracing::warn!(%error, tenant = name, "it is not known which nodes have applied a change");
+                Some(Vec::new())
+            }
+        }
+    }
+}
+
+/// An entity tag of a tenant's settings (RFC 9110 section 8.8.3): another one where any of them differs.
+pub(crate) fn settings_tag(settings: &TenantConfig) -> String {
+    let text = serde_json::to_vec(settings).unwrap_or_default();
+    format!("\"{}-{}\"", Digest::of(&text), settings.incarnation)
 }

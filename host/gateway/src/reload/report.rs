@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use sandbar::cache::TenantChangeError;
+use sandbar::tier::TierError;
 use serde::{Deserialize, Serialize};
 
 use crate::config::ConfigError;
@@ -94,16 +95,46 @@ pub enum ReloadError {
     /// The tenant is the configuration file's.
     #[error("the tenant {0:?} is the configuration file's; take it out there and reload")]
     OfFile(String),
+    /// The register of the fleet can't be read or written.
+    #[error(
+        "the fleet can't be told: {0}; bring its Redis back and repeat the request (where it was recorded all the same, this \
+         node and the others apply it on their own)"
+    )]
+    Fleet(TierError),
+    /// Another change of the tenant came first.
+    #[error(
+        "the tenant {tenant:?} was changed over the API of {by} meanwhile; read its settings again, then repeat the request"
+    )]
+    Overtaken {
+        /// The tenant.
+        tenant: String,
+        /// The node over whose API that was.
+        by: String,
+    },
+    /// The settings are not those that the request is meant for.
+    #[error(
+        "the settings of the tenant {0:?} are not those that If-Match names; read them again, then repeat the request with their \
+         ETag"
+    )]
+    Unseen(String),
+    /// The change is recorded for the fleet, and could not be made on this node.
+    #[error("it is recorded for the fleet, and could not be made on this node, which tries again: {0}")]
+    Recorded(String),
 }
 
 impl ReloadError {
+    pub(super) const fn fleet(error: TierError) -> Self {
+        Self::Fleet(error)
+    }
+
     /// Whether whoever wrote the settings can mend it, rather than who runs the machine.
     pub const fn is_of_settings(&self) -> bool {
         match self {
             Self::Config(_) | Self::NoSource | Self::Unreadable(_) | Self::NotMade(_) | Self::OfFile(_) => true,
             Self::Tenants(error) => matches!(error, TenantChangeError::Roster(_)),
             Self::Start(error) => error.is_config(),
-            Self::NotKept(_) | Self::Failed(_) => false,
+            Self::Overtaken { .. } | Self::Unseen(_) => true,
+            Self::NotKept(_) | Self::Failed(_) | Self::Fleet(_) | Self::Recorded(_) => false,
         }
     }
 }

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// For how long it is kept that a tenant is gone: longer than anything of it stays in an L2, which is 30 days.
-const GONE_FOR: Duration = Duration::from_secs(31 * 86_400);
+pub(crate) const GONE_FOR: Duration = Duration::from_secs(31 * 86_400);
 
 /// Why the tenants can't be kept, or what is kept of them not be read.
 #[derive(Debug, thiserror::Error)]
@@ -31,19 +31,42 @@ pub(super) struct OfFile {
     pub(super) incarnation: u32,
     /// The hash of its key rules.
     pub(super) key: String,
+    /// The version of its record in the fleet's register; 0 where it has none.
+    #[serde(default)]
+    pub(super) version: u64,
 }
 
 /// A tenant that was made over the API, as its file holds it.
 #[derive(Debug, Serialize, Deserialize)]
-struct Made {
+struct MadeFile {
     incarnation: u32,
+    #[serde(default)]
+    version: u64,
     settings: TenantConfig,
 }
 
+/// A tenant that was made over the API.
+#[derive(Clone, Debug)]
+pub(super) struct Made {
+    /// The version of its record in the fleet's register; 0 where it has none.
+    pub(super) version: u64,
+    pub(super) settings: TenantConfig,
+}
+
+/// What is kept of a tenant that is gone.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Gone {
+    pub(super) incarnation: u32,
+    /// The version of its record in the fleet's register; 0 where it has none.
+    #[serde(default)]
+    pub(super) version: u64,
+    pub(super) since: Timestamp,
+}
+
+/// Which register of a fleet was read last.
 #[derive(Serialize, Deserialize)]
-struct Gone {
-    incarnation: u32,
-    since: Timestamp,
+struct Register {
+    epoch: String,
 }
 
 #[derive(Debug)]
@@ -56,14 +79,15 @@ impl Kept {
         Self { dir: data_dir.join("tenants") }
     }
 
-    pub(super) fn made(&self) -> Result<BTreeMap<String, TenantConfig>, KeptError> {
+    pub(super) fn made(&self) -> Result<BTreeMap<String, Made>, KeptError> {
         let mut made = BTreeMap::new();
         for path in files(&self.dir.join("made"), Some("json"))? {
-            let Made { incarnation, settings } = read(&path)?;
+            let MadeFile { incarnation, version, settings } = read(&path)?;
             if path.file_stem().is_none_or(|stem| stem != &*settings.name) {
                 return Err(unreadable(&path, format!("it holds the tenant {:?}", settings.name)));
             }
-            made.insert(settings.name.clone(), TenantConfig { incarnation, ..settings });
+            let settings = TenantConfig { incarnation, ..settings };
+            made.insert(settings.name.clone(), Made { version, settings });
         }
         Ok(made)
     }
@@ -73,17 +97,23 @@ impl Kept {
         if path.exists() { read(&path) } else { Ok(BTreeMap::new()) }
     }
 
-    /// Incarnations of tenants that are gone. What is too old to matter is removed.
-    pub(super) fn gone(&self, now: Timestamp) -> Result<BTreeMap<String, u32>, KeptError> {
+    /// The epoch of the fleet's register that was read last; empty where none was.
+    pub(super) fn epoch(&self) -> Result<String, KeptError> {
+        let path = self.dir.join("register.json");
+        if path.exists() { read(&path).map(|Register { epoch }| epoch) } else { Ok(String::new()) }
+    }
+
+    /// Tenants that are gone. What is too old to matter is removed.
+    pub(super) fn gone(&self, now: Timestamp) -> Result<BTreeMap<String, Gone>, KeptError> {
         let mut gone = BTreeMap::new();
         for path in files(&self.dir.join("gone"), None)? {
-            let Gone { incarnation, since } = read(&path)?;
-            if since.saturating_add(GONE_FOR) <= now {
+            let noted: Gone = read(&path)?;
+            if noted.since.saturating_add(GONE_FOR) <= now {
                 let _ = fs::remove_file(&path);
                 continue;
             }
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-            gone.insert(name.unwrap_or_default(), incarnation);
+            gone.insert(name.unwrap_or_default(), noted);
         }
         Ok(gone)
     }
@@ -92,18 +122,26 @@ impl Kept {
         write(&self.dir.join("file.json"), tenants)
     }
 
-    pub(super) fn write_made(&self, tenant: &TenantConfig) -> Result<(), KeptError> {
-        let made = Made { incarnation: tenant.incarnation, settings: tenant.clone() };
-        write(&self.made_path(&tenant.name), &made)
+    pub(super) fn write_epoch(&self, epoch: &str) -> Result<(), KeptError> {
+        write(&self.dir.join("register.json"), &Register { epoch: epoch.to_owned() })
+    }
+
+    pub(super) fn write_made(&self, made: &Made) -> Result<(), KeptError> {
+        let Made { version, settings } = made.clone();
+        let path = self.made_path(&settings.name);
+        write(&path, &MadeFile { incarnation: settings.incarnation, version, settings })
     }
 
     pub(super) fn remove_made(&self, name: &str) -> Result<(), KeptError> {
         let path = self.made_path(name);
-        fs::remove_file(&path).map_err(|error| unwritable(&path, &error))
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unwritable(&path, &error)),
+            _ => Ok(()),
+        }
     }
 
-    pub(super) fn write_gone(&self, name: &str, incarnation: u32, since: Timestamp) -> Result<(), KeptError> {
-        write(&self.dir.join("gone").join(name), &Gone { incarnation, since })
+    pub(super) fn write_gone(&self, name: &str, gone: Gone) -> Result<(), KeptError> {
+        write(&self.dir.join("gone").join(name), &gone)
     }
 
     /// Removes the note that a tenant is gone. Where that fails, its next making has a higher number than it need have.

@@ -46,17 +46,19 @@ fn one_that_was_made_over_the_api_outranks_the_file_until_it_is_removed() {
     let mut tenants = Tenants::open(dir.path(), NOW).unwrap();
     tenants.keep_file(&tenants.all(&file), NOW).unwrap();
     let made = |name: &str, number| TenantConfig { incarnation: number, hosts: vec!["made".into()], ..tenant(name) };
-    tenants.make(made("shop", 0)).unwrap();
-    tenants.make(made("mine", 0)).unwrap();
+    tenants.make(made("shop", 0), 0).unwrap();
+    tenants.make(made("mine", 0), 7).unwrap();
+    assert_eq!((tenants.version("mine"), tenants.registered().collect::<Vec<_>>()), (7, vec!["mine"]));
     let mut tenants = Tenants::open(dir.path(), NOW).unwrap();
     assert_eq!(tenants.all(&file), [made("shop", 0), made("mine", 0)]);
     assert_eq!(tenants.outranking(&file), ["shop"]);
-    tenants.unmake("shop", true, NOW).unwrap();
-    tenants.unmake("mine", false, NOW).unwrap();
+    tenants.unmake("shop", 0, Some(&tenant("shop")), 0, NOW).unwrap();
+    tenants.unmake("mine", 0, None, 8, NOW).unwrap();
     let mut tenants = Tenants::open(dir.path(), NOW).unwrap();
     assert_eq!(tenants.all(&file), [tenant("shop")], "the file's comes back, and keeps what is stored");
-    assert_eq!(tenants.incarnation("mine"), 1);
-    tenants.make(made("mine", 1)).unwrap();
+    assert_eq!((tenants.incarnation("mine"), tenants.version("mine")), (1, 8));
+    assert_eq!(tenants.incarnation_in_fleet("mine", NOW), 1_000_000, "the second, which nobody has had before");
+    tenants.make(made("mine", 1), 9).unwrap();
     assert_eq!(Tenants::open(dir.path(), NOW).unwrap().incarnation("mine"), 1);
 }
 
@@ -86,4 +88,48 @@ fn what_can_not_be_read_is_named() {
         let error = Tenants::open(dir.path(), NOW).unwrap_err().to_string();
         assert!(error.contains("shop.json") && error.contains("mend or remove it"), "{error}");
     }
+}
+
+/// What a fleet's register could have lost.
+#[test]
+fn all_that_a_node_knows_of_made_tenants_can_be_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut tenants = Tenants::open(dir.path(), NOW).unwrap();
+    tenants.keep_file(&[tenant("file"), tenant("back")], NOW).unwrap();
+    for (name, version) in [("mine", 3), ("local", 0), ("gone", 4), ("back", 5)] {
+        tenants.make(TenantConfig { incarnation: 9, ..tenant(name) }, version).unwrap();
+    }
+    tenants.unmake("gone", 9, None, 6, NOW).unwrap();
+    tenants.unmake("back", 9, Some(&TenantConfig { incarnation: 9, ..tenant("back") }), 7, NOW).unwrap();
+    tenants.keep_epoch("e").unwrap();
+    let tenants = Tenants::open(dir.path(), NOW).unwrap();
+    assert_eq!(tenants.epoch(), "e");
+    let mut told: Vec<_> = tenants.records("edge-1", NOW).into_iter().collect();
+    told.sort_by(|one, other| one.name.cmp(&other.name));
+    let shown = told.iter().map(|record| {
+        let is_made = matches!(record.standing, Standing::Made(_));
+        (
+            &*record.name,
+            record.version,
+            record.incarnation,
+            is_made,
+            record.standing == Standing::Gone { is_back: true },
+        )
+    });
+    let expected = [
+        ("back", 7, 9, false, true),
+        ("gone", 6, 9, false, false),
+        ("local", 0, 9, true, false),
+        ("mine", 3, 9, true, false),
+    ];
+    assert_eq!(shown.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn tenants_that_have_left_the_file_while_nothing_ran_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut tenants = Tenants::open(dir.path(), NOW).unwrap();
+    assert_eq!(tenants.keep_file(&[tenant("shop"), tenant("news")], NOW).unwrap(), Vec::<String>::new());
+    let mut tenants = Tenants::open(dir.path(), NOW).unwrap();
+    assert_eq!(tenants.keep_file(&[tenant("news")], NOW).unwrap(), ["shop"]);
 }

@@ -42,15 +42,45 @@ impl TenantPolicies {
         kept: Option<&Path>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenError> {
-        let mut policies =
-            Self::unbound(engine.into(), tenant, grants, kept.map(|dir| SavedBindings::new(dir, tenant)), clock);
-        policies.configured = configured.iter().map(|binding| (binding.role, binding.clone())).collect();
+        let kept = kept.map(|dir| SavedBindings::new(dir, tenant));
+        Self::unbound(engine.into(), tenant, grants, kept, clock).bound_to(configured, Self::at_start)
+    }
+
+    /// Like [`Self::open`], for another tenant of the same name as one that there was: what is kept below `kept` was bound for
+    /// that one, and does not count. [`Self::forget`] of the one before removes it.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_anew(
+        engine: impl Into<Option<Arc<Engine>>>,
+        tenant: &str,
+        configured: &[Binding],
+        grants: BTreeSet<Grant>,
+        kept: Option<&Path>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, OpenError> {
+        let kept = kept.map(|dir| SavedBindings::new(dir, tenant));
+        Self::unbound(engine.into(), tenant, grants, kept, clock).bound_to(configured, Self::prepare_configured)
+    }
+
+    /// Removes what is kept below `data_dir` of the bindings of a tenant that there is no more.
+    pub fn forget_kept(data_dir: &Path, tenant: &str) {
+        SavedBindings::new(data_dir, tenant).forget();
+    }
+
+    /// Binds in each role what `find` finds for it.
+    fn bound_to(
+        mut self,
+        configured: &[Binding],
+        find: impl Fn(&Self, Role) -> Result<Option<Prepared>, OpenError>,
+    ) -> Result<Self, OpenError> {
+        self.configured = configured.iter().map(|binding| (binding.role, binding.clone())).collect();
         for role in Role::ALL {
-            if let Some(prepared) = policies.at_start(role)? {
-                policies.bound[role as usize].store(prepared.into_bound(None));
+            if let Some(prepared) = find(&self, role)? {
+                self.bound[role as usize].store(prepared.into_bound(None));
             }
         }
-        Ok(policies)
+        Ok(self)
     }
 
     fn unbound(

@@ -119,6 +119,7 @@ impl Shared {
             None if !heard.position.is_known() => {
                 heard.position.adopt(state);
                 self.listener.joined(partition);
+                self.news.came();
             }
             None => {}
         }

@@ -36,6 +36,8 @@ pub(super) struct Heard {
 pub(super) enum Said {
     Purged(Barrier),
     Stored(Newer),
+    /// The register has another record of the tenant.
+    Registered,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -55,6 +57,8 @@ enum Form {
         purge: Purge,
         raised: Timestamp,
     },
+    /// The register of tenants has another record of the tenant.
+    Registered,
 }
 
 /// Encodes a purge that has its sequence already.
@@ -72,6 +76,11 @@ pub(super) fn stored(tenant: &str, newer: &Newer) -> Vec<u8> {
     write(tenant, Form::Stored(*newer), false)
 }
 
+/// Encodes that the register has another record of a tenant.
+pub(super) fn registered(tenant: &str) -> Vec<u8> {
+    write(tenant, Form::Registered, false)
+}
+
 fn write(tenant: &str, form: Form, confirm: bool) -> Vec<u8> {
     let content = Body { tenant: tenant.to_owned(), form, confirm };
     let mut body = vec![VERSION];
@@ -85,6 +94,7 @@ pub(super) fn read(message: &Message) -> Option<Heard> {
     let said = match form {
         Form::Purged(barrier) => Said::Purged(barrier),
         Form::Stored(newer) => Said::Stored(newer),
+        Form::Registered => Said::Registered,
         Form::Raised { purge, raised } => Said::Purged(Barrier { purge, raised, sequence: message.raised? }),
     };
     Some(Heard { tenant, said, confirm })

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use redis::RedisResult;
+use redis::{FromRedisValue, RedisResult, Script, ScriptInvocation};
 
 use super::{Ack, Partition, Shared};
 use crate::fleet::members::{self, Confirmed};
@@ -22,43 +22,68 @@ pub(super) struct Sent {
 impl Shared {
     /// Sends a message, once more if the connection had broken while nobody used it.
     pub(super) async fn say(&self, tenant: &str, body: &[u8], raising: Option<&Raising>) -> Result<Sent, TierError> {
+        let add = |script: &mut ScriptInvocation<'_>| raising.into_iter().for_each(|raising| raising.add_to(script));
+        let (answer, replicas) = self.say_by(&scripts::PUBLISH, tenant, body, add).await?;
+        let (sequence, epoch, raised, before): (u64, String, u64, u64) = answer;
+        let raised = Recorded { sequence: raised, before };
+        let partition = Partition::of_tenant(tenant, self.config.partitions);
+        self.stats.published.fetch_add(1, Ordering::Relaxed);
+        Ok(Sent { ack: Ack { epoch, partition, sequence, replicas }, raised })
+    }
+
+    /// Sends a message by a script that may do more, for which `add` adds keys and arguments; once more if the connection had
+    /// broken while nobody used it. Returns the script's answer, and how many replicas have what it has written.
+    pub(super) async fn say_by<T: FromRedisValue>(
+        &self,
+        script: &Script,
+        tenant: &str,
+        body: &[u8],
+        add: impl Fn(&mut ScriptInvocation<'_>) + Sync,
+    ) -> Result<(T, u32), TierError> {
         if let Some(reason) = self.unsafe_server() {
             return Err(TierError::Failed { tier: NAME, reason });
         }
-        let mut sent = self.send(tenant, body, raising).await;
+        let sent = self.send(script, tenant, body, &add).await;
         if matches!(sent, Err(TierError::Failed { .. })) && self.reconnected().await {
-            sent = self.send(tenant, body, raising).await;
+            return self.send(script, tenant, body, &add).await;
         }
-        let sent = sent?;
-        self.stats.published.fetch_add(1, Ordering::Relaxed);
-        Ok(sent)
+        sent
     }
 
-    async fn send(&self, tenant: &str, body: &[u8], raising: Option<&Raising>) -> Result<Sent, TierError> {
+    async fn send<T: FromRedisValue>(
+        &self,
+        script: &Script,
+        tenant: &str,
+        body: &[u8],
+        add: &(impl Fn(&mut ScriptInvocation<'_>) + Sync),
+    ) -> Result<(T, u32), TierError> {
         let partition = Partition::of_tenant(tenant, self.config.partitions);
         let [state, stream] = scripts::partition_keys(partition.index);
-        let mut script = scripts::PUBLISH.key(state);
+        let mut script = script.key(state);
         script.key(stream).arg(random_name()).arg(self.nonce()).arg(&self.origin);
         script.arg(body).arg(self.config.messages_max);
-        raising.into_iter().for_each(|raising| raising.add_to(&mut script));
+        add(&mut script);
         let (wanted, deadline) = (self.config.wait_replicas, self.config.publish_deadline);
         let publishing = |mut to: Connection| async move {
-            let (sequence, epoch, raised, before): (u64, String, u64, u64) = script.invoke_async(&mut to).await?;
-            let raised = Recorded { sequence: raised, before };
-            Ok((sequence, epoch, raised, wait(&mut to, wanted, deadline).await?))
+            let answer = script.invoke_async(&mut to).await?;
+            Ok((answer, wait(&mut to, wanted, deadline).await?))
         };
-        let (sequence, epoch, raised, replicas) = self.publisher.call_within(deadline, publishing).await?;
-        Ok(Sent { ack: Ack { epoch, partition, sequence, replicas }, raised })
+        self.publisher.call_within(deadline, publishing).await
     }
 
     /// The acknowledgement of a message; an error if the message has not reached enough replicas.
     pub(super) fn acknowledged(&self, sent: Sent) -> Result<Ack, TierError> {
-        let (replicas, wanted) = (sent.ack.replicas, self.config.wait_replicas);
+        self.has_reached(sent.ack.replicas).map(|()| sent.ack)
+    }
+
+    /// An error unless so many replicas are enough.
+    pub(super) fn has_reached(&self, replicas: u32) -> Result<(), TierError> {
+        let wanted = self.config.wait_replicas;
         if replicas < wanted {
-            let reason = format!("the purge has reached {replicas} of {wanted} replicas");
+            let reason = format!("it has reached {replicas} of {wanted} replicas");
             return Err(TierError::Failed { tier: NAME, reason });
         }
-        Ok(sent.ack)
+        Ok(())
     }
 
     /// Asks which nodes have heard a message.

@@ -1,5 +1,7 @@
 //! Barriers that survive a restart: a small redb database beside the segments, one durable transaction per purge.
 
+mod sweep;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,6 +10,7 @@ use parking_lot::Mutex;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use sandbar_base::clock::Timestamp;
 
+use self::sweep::Swept;
 use crate::barrier::{Barrier, Purge, PurgeMode, Scope};
 use crate::tier::Recorded;
 
@@ -15,8 +18,11 @@ use crate::tier::Recorded;
 const BARRIERS: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("barriers-1");
 /// (tenant, purge) → its highest sequence: the same purge again replaces the older one.
 const PURGES: TableDefinition<'_, (&str, &[u8]), u64> = TableDefinition::new("purges-1");
-/// tenant → the highest sequence given out.
+/// tenant → the highest sequence given out; under [`FORGOTTEN`] the highest of the tenants that have no row any more.
 const SEQUENCES: TableDefinition<'_, &str, u64> = TableDefinition::new("sequences-1");
+
+/// No tenant has this name.
+const FORGOTTEN: &str = "";
 
 /// How many old barriers one purge clears away at most.
 const PRUNE_LEN: usize = 32;
@@ -29,6 +35,8 @@ pub(super) struct BarrierBook {
     /// `None` after a failure: once the disk has refused a write, a database takes nothing until it is opened again.
     database: Mutex<Option<Database>>,
     sequences: Mutex<HashMap<String, u64>>,
+    /// Up to where barriers of all tenants were looked at, in the order of the table.
+    swept: Mutex<Option<(String, u64)>>,
     /// Barriers that are older than this are dropped: no entry that they could hide lives so long.
     lifetime_max: Duration,
     /// Barriers kept per tenant.
@@ -52,17 +60,47 @@ impl BarrierBook {
             sequences.insert(tenant.value().to_owned(), sequence.value());
         }
         let (path, database) = (path.to_owned(), Mutex::new(Some(database)));
-        Ok(Self { path, database, sequences: Mutex::new(sequences), lifetime_max, barriers_max })
+        let (sequences, swept) = (Mutex::new(sequences), Mutex::default());
+        Ok(Self { path, database, sequences, swept, lifetime_max, barriers_max })
     }
 
-    /// The highest sequence given out to a tenant.
+    /// The highest sequence given out to a tenant, or one above that.
     pub(super) fn sequence(&self, tenant: &str) -> u64 {
-        self.sequences.lock().get(tenant).copied().unwrap_or(0)
+        let sequences = self.sequences.lock();
+        sequences.get(tenant).or_else(|| sequences.get(FORGOTTEN)).copied().unwrap_or(0)
+    }
+
+    /// Drops all barriers that can hide nothing any more, those of tenants that are gone too.
+    pub(super) fn sweep(&self, now: Timestamp) -> BookResult<()> {
+        loop {
+            let after = self.swept.lock().clone();
+            let swept = self.with(|database| {
+                let transaction = database.begin_write()?;
+                let swept = sweep::sweep(&transaction, after.as_ref(), now, self.lifetime_max)?;
+                transaction.commit()?;
+                Ok(swept)
+            })?;
+            self.note(swept);
+            if self.swept.lock().is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn note(&self, swept: Swept) {
+        let mut sequences = self.sequences.lock();
+        for (tenant, sequence) in swept.forgotten {
+            sequences.remove(&tenant);
+            let highest = sequences.entry(FORGOTTEN.to_owned()).or_default();
+            *highest = sequence.max(*highest);
+        }
+        *self.swept.lock() = swept.up_to;
     }
 
     /// Records a purge; the record is on disk by then.
     pub(super) fn raise(&self, tenant: &str, purge: &Purge, above: u64, at: Timestamp) -> BookResult<Recorded> {
-        let recorded = self.with(|database| self.raise_in(database, tenant, purge, above, at))?;
+        let (recorded, swept) = self.with(|database| self.raise_in(database, tenant, purge, above, at))?;
+        self.note(swept);
         let mut sequences = self.sequences.lock();
         let known = sequences.entry(tenant.to_owned()).or_default();
         *known = recorded.sequence.max(*known);
@@ -76,7 +114,7 @@ impl BarrierBook {
         purge: &Purge,
         above: u64,
         at: Timestamp,
-    ) -> BookResult<Recorded> {
+    ) -> BookResult<(Recorded, Swept)> {
         let transaction = database.begin_write()?;
         let sequence = next_sequence(&transaction, tenant, above)?;
         let barrier = Barrier { purge: purge.clone(), sequence, raised: at };
@@ -86,8 +124,10 @@ impl BarrierBook {
         if sequence % (self.barriers_max / 8).max(1) == 0 {
             merge_past_most(&transaction, tenant, self.barriers_max)?;
         }
+        let after = self.swept.lock().clone();
+        let swept = sweep::sweep(&transaction, after.as_ref(), at, self.lifetime_max)?;
         transaction.commit()?;
-        Ok(Recorded { sequence, before })
+        Ok((Recorded { sequence, before }, swept))
     }
 
     /// Runs `work` on the database, which is opened again if it failed before.
@@ -125,7 +165,8 @@ fn open(path: &Path) -> BookResult<Database> {
 
 fn next_sequence(transaction: &WriteTransaction, tenant: &str, above: u64) -> BookResult<u64> {
     let mut sequences = transaction.open_table(SEQUENCES)?;
-    let given = sequences.get(tenant)?.map_or(0, |row| row.value());
+    let row = |name: &str| sequences.get(name).map(|row| row.map(|row| row.value()));
+    let given = row(tenant)?.or(row(FORGOTTEN)?).unwrap_or(0);
     let next = given.max(above) + 1;
     sequences.insert(tenant, next)?;
     Ok(next)
@@ -246,6 +287,34 @@ mod tests {
         book.raise("shop", &surrogate_key(2), 0, NOW.saturating_add(DAY)).unwrap();
         assert_eq!(book.raised_since("shop", 0).unwrap().len(), 1);
         assert_eq!(book.raise("shop", &surrogate_key(3), 0, NOW.saturating_add(DAY)).unwrap().sequence, 3);
+    }
+
+    /// Whatever tenant raises a barrier: those of tenants that are gone go with it.
+    #[test]
+    fn nothing_is_left_of_a_tenant_that_raises_no_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("b");
+        let book = BarrierBook::open(&path, DAY, 100).unwrap();
+        for n in 0..100 {
+            book.raise(&format!("gone-{n}"), &everything(), n, NOW).unwrap();
+        }
+        book.raise("here", &surrogate_key(1), 0, NOW.saturating_add(DAY / 2)).unwrap();
+        for n in 0..4 {
+            book.raise("here", &surrogate_key(n), 0, NOW.saturating_add(DAY)).unwrap();
+        }
+        let left =
+            |book: &BarrierBook| (0..100).filter(|n| book.sequences.lock().contains_key(&format!("gone-{n}"))).count();
+        assert_eq!(left(&book), 0);
+        assert_eq!(book.raised_since("gone-7", 0).unwrap(), []);
+        assert_eq!(book.raised_since("here", 0).unwrap().len(), 4, "what may still hide something stays");
+        // Its numbers go on above all that it had.
+        assert_eq!((book.sequence("gone-99"), book.sequence("new")), (100, 100));
+        drop(book);
+        let book = BarrierBook::open(&path, DAY, 100).unwrap();
+        assert_eq!((left(&book), book.sequence("gone-99")), (0, 100));
+        assert_eq!(book.raise("gone-99", &everything(), 0, NOW.saturating_add(DAY)).unwrap().sequence, 101);
+        book.sweep(NOW.saturating_add(DAY * 3)).unwrap();
+        assert_eq!(book.sequences.lock().len(), 1);
     }
 
     #[test]
