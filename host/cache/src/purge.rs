@@ -61,6 +61,15 @@ impl Stuck {
     }
 }
 
+/// A purge with its numbers.
+pub(crate) struct Numbered {
+    pub(crate) report: PurgeReport,
+    /// The number that it was raised under on this node.
+    pub(crate) raised: u64,
+    /// The number that it is recorded under, once the other nodes have been told; `None` while it is pending.
+    pub(crate) recorded: Option<u64>,
+}
+
 /// Makes purges known: on this node, in the store where they outlive it, and on the other nodes.
 pub(crate) struct Purges {
     pub(crate) barriers: Option<Arc<dyn BarrierStore>>,
@@ -87,46 +96,74 @@ impl Purges {
     pub(crate) async fn purge_whole(self: &Arc<Self>, tenant: &Arc<Tenant>, purges: &[Purge]) -> PurgeReport {
         let mut report = PurgeReport::default();
         for purge in purges {
-            count(&tenant.counters.purges);
-            let recording = tenant.unrecorded.begin(&purge.scope);
-            let raised = tenant.barriers.raise_here(purge, self.clock.now());
-            match self.deliver(tenant, Parcel::Raised(raised)).await {
-                Ok(()) => report.recorded += 1,
-                Err(stuck) => {
-                    count(&tenant.counters.purges_pending);
-                    if matches!(stuck.parcel, Parcel::Raised(_)) {
-                        recording.waits();
-                    }
-                    if !tenant.outbox.push(stuck.parcel) {
-                        tenant.unrecorded.become_one(Scope::Everything);
-                    }
-                    report.pending += 1;
-                    let promised = tenant.settings.classes.consistency_reached(&purge.scope).reaches_beyond_the_node();
-                    report.failed += usize::from(promised);
-                    report.reason = Some(stuck.reason);
-                    report.missing = stuck.missing;
-                }
-            }
+            self.purge_one(tenant, purge, &mut report).await;
         }
-        if report.pending > 0 {
-            self.deliver_behind(tenant);
-        }
-        if !purges.is_empty() {
-            self.sweep_behind(tenant);
-        }
+        self.follow_up(tenant, purges.len(), &report);
         report
     }
 
-    /// Records a barrier and tells the other nodes; a barrier that is recorded already is only told.
-    async fn deliver(&self, tenant: &Tenant, parcel: Parcel) -> Result<(), Stuck> {
+    /// Like [`Self::purge_whole`], for one purge whose numbers matter.
+    pub(crate) async fn purge_numbered(self: &Arc<Self>, tenant: &Arc<Tenant>, purge: &Purge) -> Numbered {
+        let mut report = PurgeReport::default();
+        let (raised, recorded) = self.purge_one(tenant, purge, &mut report).await;
+        self.follow_up(tenant, 1, &report);
+        Numbered { report, raised, recorded }
+    }
+
+    /// Makes one purge; returns the number that it was raised under here, and the one that it is recorded under.
+    async fn purge_one(&self, tenant: &Tenant, purge: &Purge, report: &mut PurgeReport) -> (u64, Option<u64>) {
+        count(&tenant.counters.purges);
+        let recording = tenant.unrecorded.begin(&purge.scope);
+        let raised = tenant.barriers.raise_here(purge, self.clock.now());
+        let number = raised.sequence;
+        match self.deliver(tenant, Parcel::Raised(raised)).await {
+            Ok(recorded) => {
+                report.recorded += 1;
+                (number, Some(recorded))
+            }
+            Err(stuck) => {
+                count(&tenant.counters.purges_pending);
+                if matches!(stuck.parcel, Parcel::Raised(_)) {
+                    recording.waits();
+                }
+                if !tenant.outbox.push(stuck.parcel) {
+                    tenant.unrecorded.become_one(Scope::Everything);
+                }
+                report.pending += 1;
+                let promised = tenant.settings.classes.consistency_reached(&purge.scope).reaches_beyond_the_node();
+                report.failed += usize::from(promised);
+                report.reason = Some(stuck.reason);
+                report.missing = stuck.missing;
+                (number, None)
+            }
+        }
+    }
+
+    /// Begins what follows purges: delivering those that are pending, and sweeping.
+    fn follow_up(self: &Arc<Self>, tenant: &Arc<Tenant>, purges: usize, report: &PurgeReport) {
+        if report.pending > 0 {
+            self.deliver_behind(tenant);
+        }
+        if purges > 0 {
+            self.sweep_behind(tenant);
+        }
+    }
+
+    /// Records a barrier and tells the other nodes; a barrier that is recorded already is only told. Returns the number that it
+    /// is recorded under.
+    async fn deliver(&self, tenant: &Tenant, parcel: Parcel) -> Result<u64, Stuck> {
         let is_recorded = matches!(parcel, Parcel::Recorded(_));
         let barrier = parcel.into_barrier();
         let to_all = tenant.settings.classes.consistency_reached(&barrier.purge.scope) == Consistency::WriteAll;
         if is_recorded {
-            return self.tell(tenant, barrier, None, to_all).await;
+            let number = barrier.sequence;
+            return self.tell(tenant, barrier, None, to_all).await.map(|()| number);
         }
         match self.record(tenant, &barrier, to_all).await {
-            Ok((recorded, told)) => self.tell(tenant, recorded, told, to_all).await,
+            Ok((recorded, told)) => {
+                let number = recorded.sequence;
+                self.tell(tenant, recorded, told, to_all).await.map(|()| number)
+            }
             Err(error) => Err(Stuck::new(Parcel::Raised(barrier), error.to_string())),
         }
     }
@@ -210,7 +247,7 @@ impl Purges {
                         tenant.unrecorded.settle(&barrier.purge.scope);
                     }
                     match delivered {
-                        Ok(()) => tenant.outbox.settle(&parcel, None),
+                        Ok(_) => tenant.outbox.settle(&parcel, None),
                         Err(stuck) => {
                             tenant.outbox.settle(&parcel, Some(stuck.parcel));
                             if !room.may_try_again(&mut last_tries).await {

@@ -8,6 +8,7 @@ pub mod config;
 pub mod counters;
 mod edition;
 pub mod latency;
+mod loads;
 mod succession;
 pub mod tunnels;
 #[doc(hidden)]
@@ -24,6 +25,7 @@ use class::Classes;
 use config::TenantConfig;
 use counters::{CounterValues, Counters};
 use edition::Edition;
+use loads::Loads;
 use sandbar_base::clock::Clock;
 use sandbar_base::disk_trouble::DiskReport;
 use sandbar_http::entry::StoredResponse;
@@ -72,6 +74,8 @@ pub struct Tenant {
     /// Its origin, behind its protection.
     #[doc(hidden)]
     pub origin: Arc<Shield>,
+    /// The protection of what its values are loaded from.
+    loads: Arc<Loads>,
     /// Counters of its traffic.
     pub counters: Arc<Counters>,
     /// Of each class the answers that were no hits, by the place of the class.
@@ -178,6 +182,7 @@ impl Tenant {
             barriers: Arc::default(),
             policies,
             origin: Arc::new(origin),
+            loads: Arc::default(),
             counters,
             class_answers,
             tunnels: Tunnels::new(&config.tunnels),

@@ -2,6 +2,7 @@
 //! before the client gets the response (RFC 9111 section 4.4).
 
 mod put;
+mod value;
 
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use sandbar_policy::invalidation::Written;
 use tokio_util::task::TaskTracker;
 
 pub use self::put::PutError;
+pub use self::value::{Fate, Replaced};
 use crate::body::Body;
 use crate::collapse::fetch::Fetches;
 use crate::exchange::Exchanges;

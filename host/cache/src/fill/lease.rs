@@ -8,7 +8,7 @@ use sandbar_http::semantics::{Reuse, reuse};
 use crate::fill::{Fill, Fills};
 use crate::fleet::{Attempt, Lease, LeaseWaiter, PurgeState, Woken};
 use crate::origin::Progress;
-use crate::request::Purpose;
+use crate::request::{CacheRequest, Purpose};
 use crate::store::found::Found;
 use crate::tenant::counters::count;
 
@@ -37,6 +37,31 @@ pub(crate) enum FetchEnd {
     Done,
     /// Responses under this key are for one request each: no node need wait for another node's fetch.
     Unshared,
+}
+
+/// The right to store what was written under a key: a lease in a fleet, nothing else.
+pub(crate) struct Exclusive(Option<Lease>);
+
+impl Exclusive {
+    /// The token of the lease.
+    pub(crate) fn token(&self) -> Option<u64> {
+        self.0.as_ref().map(Lease::token)
+    }
+
+    /// Does work for which the lease has to last.
+    pub(crate) async fn during<T>(&self, work: impl Future<Output = T>) -> T {
+        match &self.0 {
+            Some(lease) => lease.during(work).await,
+            None => work.await,
+        }
+    }
+
+    /// Gives the lease back.
+    pub(crate) async fn release(self) {
+        if let Some(lease) = self.0 {
+            lease.release().await;
+        }
+    }
 }
 
 impl Fills {
@@ -138,6 +163,19 @@ impl Fills {
         let now = self.clock.now();
         basis.is_none_or(|basis| found.is_newer_than(basis))
             && reuse(found.stored(), &fill.request.head_of_get(), now, found.soft_purged()) == Reuse::Fresh
+    }
+
+    /// The lease on a request's key, without which no node of the fleet may store what was written; `None` where it can't be
+    /// had, as another node or task has it or Redis is in trouble.
+    pub(crate) async fn exclusive(&self, request: &CacheRequest) -> Option<Exclusive> {
+        let Some(fleet) = self.peers.fleet() else { return Some(Exclusive(None)) };
+        let (leases, barriers) = (fleet.leases(), &request.tenant.barriers);
+        let standing =
+            PurgeState { sequence: barriers.current(), hidden_below: barriers.height_of_key(request.key.text()) };
+        match leases.try_acquire_as(standing, &request.key, leases.lifetime()).await {
+            Attempt::Mine(lease) => Some(Exclusive(Some(lease))),
+            Attempt::Unshared | Attempt::Alone(_) | Attempt::Held(_) => None,
+        }
     }
 
     /// Gives a lease back, and tells the other nodes what came of the fetch.
