@@ -472,15 +472,6 @@ async fn what_is_wrong_is_said_before_anything_begins() {
     assert!(matches!(built(name), BuildError::Settings(_)));
 }
 
-#[path = "../../host/cache/examples/values.rs"]
-#[allow(dead_code, reason = "its `main` is for whoever tries it")]
-mod values;
-
-#[tokio::test]
-async fn a_library_of_values_alone_puts_gets_and_purges() {
-    assert_eq!(values::run().await.unwrap(), ["none", "blue", "red", "none"]);
-}
-
 #[tokio::test]
 async fn a_read_of_a_value_asks_no_origin_and_refreshes_nothing() {
     let clock = Arc::new(sandbar::clock::ManualClock::starting_at(Timestamp::from_millis(1_800_000_000_000)));

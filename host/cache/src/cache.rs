@@ -42,6 +42,7 @@ pub use crate::purge::PurgeReport;
 use crate::purge::Purges;
 use crate::read::Reader;
 pub use crate::request::CACHE;
+use crate::request::CacheRequest;
 use crate::store::Store;
 use crate::tenant::Tenant;
 use crate::tier::BarrierStore;
@@ -154,6 +155,7 @@ impl Cache {
             ingest: Ingest { budget: Arc::clone(&budget), window_bytes: limits.window_bytes },
             collapse: Collapse {
                 fetches: Fetches::new(),
+                loads: Fetches::new(),
                 learned: Learned::new(limits.learned_keys, limits.learned_for),
             },
             peers: Arc::clone(&peers),
@@ -219,6 +221,17 @@ impl Cache {
     /// All tenants, as they are at this moment.
     pub fn tenants(&self) -> Arc<Roster> {
         self.rooms.tenants.load_full()
+    }
+
+    /// What stores, fills and purges, for values without HTTP.
+    pub(crate) fn writer(&self) -> &Arc<Writer> {
+        &self.rooms.writer
+    }
+
+    /// As [`Self::explain`], for a request that is made already.
+    pub(crate) async fn explain_request(&self, request: &CacheRequest) -> Explanation {
+        let Rooms { store, peers, clock, .. } = &*self.rooms;
+        Explainer { store, peers, now: clock.now() }.explain_request(request).await
     }
 
     /// Tells this cache from all others in the process.

@@ -1,18 +1,23 @@
 //! An entry as L1 holds it: with the barriers' last verdict on it, so that a hit compares one number.
 
 mod began;
+mod decoded;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
-use sandbar_base::memory_budget::{MemoryBudget, Reserved, SENT_ALONE_BYTES_MAX, Use, sent};
+use sandbar_base::memory_budget::{Content, MemoryBudget, Reserved, SENT_ALONE_BYTES_MAX, Use, sent};
 use sandbar_http::entry::{Entry, StoredResponse};
 use sandbar_memory::ENTRY_OVERHEAD_BYTES;
 
 pub(crate) use self::began::Began;
+pub(crate) use self::decoded::{Decoded, Form};
 use crate::barrier::{Barriers, Verdict};
 use crate::consistency::Consistency;
+
+/// Bytes that a value takes beside its own: what is noted of it, the counts of its `Arc`, and two allocations.
+const DECODED_BYTES: u64 = (size_of::<Decoded>() + 2 * size_of::<usize>() + 2 * 16) as u64;
 
 /// An entry in L1.
 #[derive(Debug)]
@@ -34,6 +39,8 @@ pub struct Cached {
     /// The origin no longer has this response.
     ended: AtomicBool,
     weight_bytes: u64,
+    /// Of a value in L1, the form in which the program uses it; the stored response has no body then.
+    decoded: Option<Box<Decoded>>,
     /// The reservation for the weight without the content, which is charged on its own; `None` where the node had no
     /// memory for one of the two. Such an entry may answer the requests that fetched it, and is not kept.
     room: Option<Reserved>,
@@ -48,12 +55,43 @@ impl Cached {
         consistency: Consistency,
         budget: &Arc<MemoryBudget>,
     ) -> Self {
+        Self::holding(entry, None, plan_epoch, began, consistency, budget)
+    }
+
+    /// Like [`Self::new`]. A value that is there in the form in which it is used takes the place of its bytes.
+    pub(crate) fn holding(
+        entry: Entry,
+        decoded: Option<Decoded>,
+        plan_epoch: u64,
+        began: Began,
+        consistency: Consistency,
+        budget: &Arc<MemoryBudget>,
+    ) -> Self {
+        let entry = match entry {
+            Entry::Response(stored) if decoded.is_some() => {
+                Entry::Response(StoredResponse { body: Content::default(), ..stored })
+            }
+            entry => entry,
+        };
         let (judged, soft_purged) = (AtomicU64::new(0), AtomicBool::new(false));
         let beside_bytes = (size_of::<Self>() - size_of::<Entry>()) as u64;
         let (doubtful, ended) = (AtomicBool::new(false), AtomicBool::new(false));
-        let weight_bytes = entry.weight_bytes() + beside_bytes;
-        let (entry, room) = charged(entry, weight_bytes + ENTRY_OVERHEAD_BYTES, budget);
-        Self { entry, plan_epoch, began, consistency, judged, soft_purged, doubtful, ended, weight_bytes, room }
+        let value_bytes = decoded.as_ref().map_or(0, |decoded| decoded.weight_bytes.saturating_add(DECODED_BYTES));
+        let weight_bytes = entry.weight_bytes().saturating_add(beside_bytes).saturating_add(value_bytes);
+        let (entry, room) = charged(entry, weight_bytes.saturating_add(ENTRY_OVERHEAD_BYTES), budget);
+        Self {
+            entry,
+            plan_epoch,
+            began,
+            consistency,
+            judged,
+            soft_purged,
+            doubtful,
+            ended,
+            weight_bytes,
+            decoded: decoded.map(Box::new),
+            room,
+        }
     }
 
     /// Bytes that the entry takes in memory, with what is noted beside it and without L1's overhead.
@@ -64,6 +102,17 @@ impl Cached {
     /// Whether the entry is charged to the node's memory. L1 may keep no other ones.
     pub(crate) const fn is_charged(&self) -> bool {
         self.room.is_some()
+    }
+
+    /// The value that the entry holds in the form in which it is used, if it does.
+    pub(crate) fn decoded(&self) -> Option<&Decoded> {
+        self.decoded.as_deref()
+    }
+
+    /// The length of the stored content in bytes, also where a value stands in its place.
+    pub(crate) fn content_bytes(&self) -> u64 {
+        let stored = || self.response().map_or(0, StoredResponse::body_bytes);
+        self.decoded.as_ref().map_or_else(stored, |decoded| decoded.encoded_bytes)
     }
 
     /// What the barriers mean for the entry. They are consulted only if something has changed since the last verdict.

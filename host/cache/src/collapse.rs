@@ -5,6 +5,7 @@
 
 pub(crate) mod fetch;
 mod learned;
+pub(crate) mod load;
 pub(crate) mod outcome;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use sandbar_http::semantics::leave::Joined;
 
 use self::fetch::{Fetches, LeadOrWait, Waiter};
 pub(crate) use self::learned::Learned;
+use self::load::Loads;
 use self::outcome::FetchOutcome;
 use crate::cached::Began;
 use crate::request::CacheRequest;
@@ -21,6 +23,8 @@ use crate::request::CacheRequest;
 /// The fetches under way, and the keys for whose fetches nobody should wait.
 pub(crate) struct Collapse {
     pub(crate) fetches: Arc<Fetches<FetchOutcome>>,
+    /// The loads of values under way.
+    pub(crate) loads: Loads,
     pub(crate) learned: Learned,
 }
 

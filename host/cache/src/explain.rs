@@ -124,23 +124,28 @@ pub(crate) struct Explainer<'a> {
 impl Explainer<'_> {
     pub(crate) async fn explain(&self, tenant: &Arc<Tenant>, head: http::request::Parts) -> Result<Explanation, NoKey> {
         let request = CacheRequest::new(tenant, head, true)?;
-        let (l1, in_l1) = self.in_l1(&request);
-        let below = self.in_l2(&request).await;
+        Ok(self.explain_request(&request).await)
+    }
+
+    /// Explains a request whose key is known.
+    pub(crate) async fn explain_request(&self, request: &CacheRequest) -> Explanation {
+        let (l1, in_l1) = self.in_l1(request);
+        let below = self.in_l2(request).await;
         let (l2, in_l2) = below.map_or((None, Vec::new()), |(held, varies_by)| (Some(held), varies_by));
-        let next = self.next(&request, &l1, l2.as_ref(), !in_l1.is_empty());
+        let next = self.next(request, &l1, l2.as_ref(), !in_l1.is_empty());
         let varies_by = if in_l1.is_empty() { in_l2 } else { in_l1 };
-        let events = self.events(&request, &varies_by);
-        let place = |held: Held| self.place(&request, held);
+        let events = self.events(request, &varies_by);
+        let place = |held: Held| self.place(request, held);
         let tiers = std::iter::once(l1).chain(l2).map(place).collect();
-        let policies = tenant.policies.list().into_iter();
+        let policies = request.tenant.policies.list().into_iter();
         let policies = policies.map(|bound| Deciding {
             role: bound.role,
             name: bound.name.to_string(),
             digest: bound.digest,
             by: bound.by,
         });
-        Ok(Explanation {
-            tenant: tenant.name.to_string(),
+        Explanation {
+            tenant: request.tenant.name.to_string(),
             site: request.site.clone(),
             target: request.target.clone(),
             key: request.key.text().trim_end().replace('\n', " "),
@@ -151,7 +156,7 @@ impl Explainer<'_> {
             varies_by,
             policies: policies.collect(),
             events,
-        })
+        }
     }
 
     fn place(&self, request: &CacheRequest, held: Held) -> Place {

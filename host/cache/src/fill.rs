@@ -4,6 +4,7 @@
 mod arrival;
 mod completion;
 pub(crate) mod lease;
+pub(crate) mod load;
 mod origin;
 mod refetch;
 mod refresh;

@@ -5,11 +5,11 @@
 //! has a built-in answer ready when a policy gives none.
 //!
 //! # From nothing to a swapped policy
-//! Four steps. The crate's `examples` do the same with axum, hyper, a reverse proxy of tower services, and values without HTTP.
+//! Four steps. The crate's `examples` do the same with axum, hyper and a reverse proxy of tower services.
 //!
 //! 1. **A cache.** [`Sandbar::builder`] takes tenants, an L2, a bound of memory and policies, and makes a handle.
 //! 2. **A service behind it.** [`Sandbar::layer`] is a tower layer: it goes in front of an axum `Router`, a hyper service or a
-//!    proxy. Or there is none: [`Sandbar::put`] and [`Sandbar::get`] keep values.
+//!    proxy. Or there is none: [`Sandbar::values`] keeps values of your own types ([`values`]).
 //! 3. **A policy.** A stock one, a component, or a type of the program ([`policy::Binding`] has a function for each), bound
 //!    with [`Sandbar::bind`] while requests run. What is stored stays.
 //! 4. **What the program sees.** [`Sandbar::stats`] has all figures, and [`Sandbar::events`] says what was stored, why not, and
@@ -141,6 +141,7 @@ pub mod tally;
 pub mod tenant;
 pub mod tier;
 mod tunnel;
+pub mod values;
 mod write;
 
 pub use sandbar_base::{clock, disk_trouble};

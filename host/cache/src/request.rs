@@ -23,6 +23,7 @@ use sandbar_http::semantics::{RequestDirectives, RequestHead};
 use self::offer::Offer;
 pub(crate) use self::origin_request::Purpose;
 pub(crate) use self::variant::{key_for, variant_key, variant_keys};
+use crate::cached::Form;
 use crate::consistency::Consistency;
 use crate::events::Unstored;
 use crate::not_stored::NotStored;
@@ -69,6 +70,8 @@ pub(crate) struct CacheRequest {
     /// The request's extensions where it came through a layer: the service behind that layer is among them, and so may be
     /// what that service needs. None else.
     extensions: Extensions,
+    /// How a value is read from what is stored; `None` for requests over HTTP.
+    pub(crate) form: Option<Arc<dyn Form>>,
 }
 
 impl CacheRequest {
@@ -101,7 +104,33 @@ impl CacheRequest {
             interim,
             extensions: if is_layered { extensions } else { Extensions::new() },
             offer,
+            form: None,
         }))
+    }
+
+    /// What asks for a value: a GET without header fields, under a key that no request over HTTP has.
+    pub(crate) fn of_value(tenant: &Arc<Tenant>, key: CacheKey, form: Arc<dyn Form>) -> Arc<Self> {
+        let (site, target) = (key.site().to_owned(), key.target().to_owned());
+        Arc::new(Self {
+            tenant: Arc::clone(tenant),
+            method: Method::GET,
+            uri: uri_at(&site, &target).unwrap_or_default(),
+            fields: HeaderMap::new(),
+            directives: RequestDirectives::default(),
+            folded: None,
+            key,
+            site,
+            target,
+            class: OnceLock::new(),
+            is_answerable: true,
+            is_overridden: false,
+            times_through: 0,
+            client: None,
+            interim: None,
+            offer: None,
+            extensions: Extensions::new(),
+            form: Some(form),
+        })
     }
 
     /// A GET for `target` on `site` without header fields, which no client has sent.

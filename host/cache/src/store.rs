@@ -19,7 +19,7 @@ use sandbar_http::semantics::{Reuse, reuse, useless_after};
 use sandbar_memory::{Facts, Removal};
 
 use crate::barrier::Verdict;
-use crate::cached::{Began, Cached};
+use crate::cached::{Began, Cached, Decoded};
 use crate::consistency::Consistency;
 use crate::events::{Unstored, What};
 use crate::not_stored::NotStored;
@@ -56,6 +56,17 @@ impl Store {
     /// Stores a response in the tiers of its plan, unless it was purged since its fill began or a newer version is
     /// known. Returns what L1 holds, or would hold.
     pub(crate) async fn put(&self, request: &CacheRequest, shareable: Shareable, began: Began) -> Found {
+        self.put_as(request, shareable, None, began).await
+    }
+
+    /// Like [`Self::put`]; L1 holds a value as it is used, L2 holds its bytes.
+    pub(crate) async fn put_as(
+        &self,
+        request: &CacheRequest,
+        shareable: Shareable,
+        decoded: Option<Decoded>,
+        began: Began,
+    ) -> Found {
         let (stored, vary) = shareable.into_parts();
         let (mut stored, began) = self.as_of(request, stored, began);
         stored.version = self.version_of(request, &stored, &began);
@@ -64,7 +75,9 @@ impl Store {
             (stored.plan.l1, stored.plan.l2, useless_after(&stored, request.tenant.settings.keep_for_validation));
         let key = key_for(request, &vary);
         let (consistency, budget) = (request.consistency(), &self.budget);
-        let cached = Arc::new(Cached::new(Entry::Response(stored), plan_epoch, began, consistency, budget));
+        let stored = Entry::Response(stored);
+        let encoded = (decoded.is_some() && l2 && self.l2.is_some()).then(|| Arc::new(stored.clone()));
+        let cached = Arc::new(Cached::holding(stored, decoded, plan_epoch, began, consistency, budget));
         let found = Found::under(&key, Arc::clone(&cached), L1).expect("it was judged for this request");
         if !request.tenant.edition.is_present() {
             request.tenant.events.tell_of(&cached, What::NotStored(Unstored::Purged));
@@ -98,7 +111,8 @@ impl Store {
             }
         }
         if l2 {
-            self.put_in_l2(request, &key, &cached, marker, until).await;
+            let encoded = encoded.unwrap_or_else(|| Arc::new(cached.entry.clone()));
+            self.put_in_l2(request, &key, &cached, encoded, marker, until).await;
         }
         found
     }
@@ -173,8 +187,13 @@ impl Store {
 
     /// A response that is not stored, in the form of one that was found, so that it can be served like one.
     pub(crate) fn unstored(&self, response: StoredResponse, began: Began) -> Found {
-        let key = CacheKey::stored_as(&response.key);
-        let cached = Cached::new(Entry::Response(response), 0, began, Consistency::default(), &self.budget);
+        self.unstored_as(response, None, began)
+    }
+
+    /// Like [`Self::unstored`], with a value as it is used.
+    pub(crate) fn unstored_as(&self, response: StoredResponse, decoded: Option<Decoded>, began: Began) -> Found {
+        let (key, consistency) = (CacheKey::stored_as(&response.key), Consistency::default());
+        let cached = Cached::holding(Entry::Response(response), decoded, 0, began, consistency, &self.budget);
         Found::under(&key, Arc::new(cached), L1).expect("a response under its own key")
     }
 

@@ -8,6 +8,7 @@ pub mod config;
 pub mod counters;
 mod edition;
 pub mod latency;
+mod loads;
 mod succession;
 pub mod token;
 pub mod tunnels;
@@ -26,6 +27,7 @@ use class::Classes;
 use config::TenantConfig;
 use counters::{CounterValues, Counters};
 use edition::Edition;
+use loads::Loads;
 use sandbar_base::clock::Clock;
 use sandbar_base::disk_trouble::DiskReport;
 use sandbar_http::entry::StoredResponse;
@@ -75,6 +77,8 @@ pub struct Tenant {
     /// Its origin, behind its protection.
     #[doc(hidden)]
     pub origin: Arc<Shield>,
+    /// The protection of what its values are loaded from.
+    loads: Arc<Loads>,
     /// Counters of its traffic.
     pub counters: Arc<Counters>,
     /// Of each class the answers that were no hits, by the place of the class.
@@ -184,6 +188,7 @@ impl Tenant {
             barriers: Arc::default(),
             policies,
             origin: Arc::new(origin),
+            loads: Arc::default(),
             counters,
             class_answers,
             tunnels: Tunnels::new(&config.tunnels),
@@ -288,6 +293,7 @@ impl Tenant {
             classes: self.class_reports(),
             memory: self.memory.stats(),
             origin: self.origin.stats(),
+            loads: self.load_stats(),
             origin_at: self.origin.report(),
             tunnels_open: self.tunnels.open() as u64,
             policies: self.policies.list(),
@@ -355,6 +361,9 @@ pub struct TenantReport {
     pub memory: MemoryStats,
     /// Figures of its origin's protection.
     pub origin: ShieldStats,
+    /// Figures of the protection of what its values are loaded from, by their name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub loads: BTreeMap<Box<str>, ShieldStats>,
     /// Where its origin is reached.
     pub origin_at: OriginReport,
     /// Connections that have switched to another protocol and are open now.

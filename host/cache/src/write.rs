@@ -6,6 +6,7 @@ mod invalidation;
 mod kept;
 mod put;
 mod through;
+mod value;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use tokio_util::task::TaskTracker;
 
 use self::fence::Fence;
 pub use self::put::PutError;
+pub use self::value::{Fate, Replaced};
 use crate::body::Body;
 use crate::cached::Began;
 use crate::collapse::fetch::Fetches;

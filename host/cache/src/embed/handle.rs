@@ -8,6 +8,7 @@ use sandbar_http::key::Target;
 use sandbar_http::purge::{Purge, PurgeMode, Scope};
 use sandbar_policy::{Binding, BoundInfo, Role};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::makers::Makers;
 use super::{Builder, ChangeError, StoreError, UnknownTenant};
@@ -19,6 +20,7 @@ use crate::layer::{CacheLayer, CacheService};
 use crate::memory_budget::keeper::Keeper;
 use crate::tenant::{Tenant, TenantReport};
 use crate::tier::TierHealth;
+use crate::values::{self, Codec, Postcard, ValueError, Values};
 
 /// A cache and its tenants, made by [`Sandbar::builder`]. Cheap to clone: all clones are the same cache.
 ///
@@ -135,6 +137,32 @@ impl Sandbar {
     /// When there is no such tenant, or `site` and `target` make no key.
     pub async fn delete(&self, tenant: &str, site: &str, target: &str) -> Result<PurgeReport, StoreError> {
         Ok(self.cache.delete(&self.tenant(tenant)?, site, target).await?)
+    }
+
+    /// Values of a tenant under a name, without HTTP, for any type that postcard carries: see [`values`](crate::values). Another
+    /// version of the type takes another [`Postcard::version`] ([`Self::values_in`]).
+    ///
+    /// # Errors
+    /// When there is no such tenant, or `name` is none.
+    pub fn values<T>(&self, tenant: &str, name: &str) -> Result<Values<T>, ValueError>
+    where
+        T: Serialize + DeserializeOwned + Send + Sync + 'static,
+    {
+        self.values_in(tenant, name, Postcard::default())
+    }
+
+    /// Like [`Self::values`], encoded in a way of the program's own.
+    ///
+    /// # Errors
+    /// As for [`Self::values`], and when the codec's name is none.
+    pub fn values_in<T, C>(&self, tenant: &str, name: &str, codec: C) -> Result<Values<T, C>, ValueError>
+    where
+        T: Send + Sync + 'static,
+        C: Codec<T>,
+    {
+        self.cache.tenant(tenant).ok_or_else(|| ValueError::NoTenant(tenant.into()))?;
+        let kept = values::Kept { cache: self.cache.clone(), alive: Arc::clone(&self.kept) as _ };
+        Ok(Values::new(kept, tenant, name, codec)?)
     }
 
     /// Binds a policy while requests run: see [`Tenant::bind`].

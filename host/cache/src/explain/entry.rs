@@ -68,7 +68,7 @@ impl EntryReport {
         let fields = fields.into_iter().filter(|(_, name)| stored.fields.contains_key(name));
         Some(Self {
             status: stored.status.as_u16(),
-            body_bytes: stored.body_bytes(),
+            body_bytes: cached.content_bytes(),
             weight_bytes: cached.weight_bytes(),
             is_part: stored.status == StatusCode::PARTIAL_CONTENT,
             received_ms: stored.received.as_millis(),

@@ -20,6 +20,7 @@ mod config;
 mod failures_by_client;
 mod gate;
 mod held;
+mod load;
 mod pace;
 mod place;
 mod queue;

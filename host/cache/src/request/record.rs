@@ -24,7 +24,9 @@ impl CacheRequest {
             return;
         }
         let cost_us = u64::try_from(response.fetch_time.as_micros()).unwrap_or(u64::MAX);
-        let (key, size_bytes) = (KeyHash::of(&response.key), cached.entry.weight_bytes());
+        let value_bytes = cached.decoded().map_or(0, |decoded| decoded.weight_bytes);
+        let size_bytes = cached.entry.weight_bytes().saturating_add(value_bytes);
+        let key = KeyHash::of(&response.key);
         (0..times).for_each(|_| self.tenant.recording_point.note(key, size_bytes, cost_us, now));
     }
 }

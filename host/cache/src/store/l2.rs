@@ -24,25 +24,27 @@ use crate::tier::{Stored, Terms, Tier};
 const OFFERS_MAX: usize = 4;
 
 impl Store {
-    /// Stores an entry in L2, and before it the list of the variants that it belongs to.
+    /// Stores an entry in L2, `encoded` as it is kept there, and before it the list of the variants that it belongs to.
     pub(crate) async fn put_in_l2(
         &self,
         request: &CacheRequest,
         key: &CacheKey,
         cached: &Arc<Cached>,
+        encoded: Arc<Entry>,
         marker: Option<Variants>,
         until: Timestamp,
     ) {
         let Some(l2) = self.l2.as_deref() else { return };
         // While it is written, an entry is in memory three times more: encoded, as a command or disk record, and in the
         // buffer of the connection.
-        let Some(_room) = self.budget.reserve(Use::L2Writes, 3 * cached.weight_bytes()) else { return };
+        let Some(_room) = self.budget.reserve(Use::L2Writes, 3 * encoded.weight_bytes()) else { return };
         if let Some(marker) = marker {
             let began = Began { token: None, ..cached.began };
             let marker = Cached::new(Entry::Variants(marker), 0, began, cached.consistency, &self.budget);
-            self.offer(l2, request, &request.key, &Arc::new(marker), until).await;
+            let entry = Arc::new(marker.entry.clone());
+            self.offer(l2, request, &request.key, &Arc::new(marker), entry, until).await;
         }
-        self.offer(l2, request, key, cached, until).await;
+        self.offer(l2, request, key, cached, encoded, until).await;
     }
 
     /// Offers an entry to L2 until every barrier that L2 knows has judged it.
@@ -52,9 +54,9 @@ impl Store {
         request: &CacheRequest,
         key: &CacheKey,
         cached: &Arc<Cached>,
+        entry: Arc<Entry>,
         until: Timestamp,
     ) {
-        let entry = Arc::new(cached.entry.clone());
         for _ in 0..OFFERS_MAX {
             // Read before the barriers judge the entry: one that comes in between makes it be offered again.
             let known = request.tenant.barriers_read.load(Ordering::Acquire).saturating_sub(1);

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use sandbar_base::clock::Timestamp;
-use sandbar_http::entry::Entry;
+use sandbar_http::entry::{Entry, StoredResponse};
 use sandbar_http::key::{CacheKey, KeyHash};
 use sandbar_memory::Removal;
 
 use super::Store;
 use crate::barrier::Verdict;
-use crate::cached::{Began, Cached};
+use crate::cached::{Began, Cached, Decoded, Form};
 use crate::request::{CacheRequest, variant_keys};
 use crate::store::found::{Found, L1};
 use crate::tenant::Tenant;
@@ -46,7 +46,7 @@ impl Store {
         Looked { key: keys.into_iter().next().unwrap_or_else(|| request.key.clone()), found: None, varies: true }
     }
 
-    fn visible_in_l1(&self, tenant: &Arc<Tenant>, key: &CacheKey, now: Timestamp) -> Option<Arc<Cached>> {
+    pub(crate) fn visible_in_l1(&self, tenant: &Arc<Tenant>, key: &CacheKey, now: Timestamp) -> Option<Arc<Cached>> {
         let cached = tenant.memory.get(key.hash(), now)?;
         if **cached.entry.key() != *key.text() {
             return None;
@@ -92,22 +92,45 @@ impl Store {
             count(&request.tenant.counters.l2_errors);
             return Vec::new();
         };
-        let epoch = request.tenant.plan_epoch.load(Ordering::Acquire);
-        let consistency = request.consistency();
-        let visible = |entry: Entry| {
-            // The entry's sequence says nothing about a purge that is not recorded: its number is this node's own.
-            if request.tenant.unrecorded.reaches(&entry) {
-                return None;
-            }
-            // A server that has gone back to an earlier state may still have a version that was replaced.
-            if matches!(&entry, Entry::Response(stored) if self.is_outdated(&request.tenant, stored)) {
-                return None;
-            }
-            let epoch = self.epoch_of(&request.tenant, &entry, epoch);
-            let cached = Cached::new(entry, epoch, began, consistency, &self.budget);
-            (cached.verdict(&request.tenant.barriers) != Verdict::Gone).then(|| Arc::new(cached))
+        entries.into_iter().map(|entry| self.visible(request, began, entry?)).collect()
+    }
+
+    /// An entry that L2 has for a request, if it may be used: it is not purged, no newer version is known, and a value can be
+    /// decoded.
+    fn visible(&self, request: &CacheRequest, began: Began, entry: Entry) -> Option<Arc<Cached>> {
+        // The entry's sequence says nothing about a purge that is not recorded: its number is this node's own.
+        if request.tenant.unrecorded.reaches(&entry) {
+            return None;
+        }
+        // A server that has gone back to an earlier state may still have a version that was replaced.
+        if matches!(&entry, Entry::Response(stored) if self.is_outdated(&request.tenant, stored)) {
+            return None;
+        }
+        let decoded = match (&entry, &request.form) {
+            (Entry::Response(stored), Some(form)) => Some(decoded(request, stored, &**form)?),
+            _ => None,
         };
-        entries.into_iter().map(|entry| entry.and_then(visible)).collect()
+        let epoch = request.tenant.plan_epoch.load(Ordering::Acquire);
+        let (epoch, consistency) = (self.epoch_of(&request.tenant, &entry, epoch), request.consistency());
+        let cached = Cached::holding(entry, decoded, epoch, began, consistency, &self.budget);
+        (cached.verdict(&request.tenant.barriers) != Verdict::Gone).then(|| Arc::new(cached))
+    }
+
+    /// Looks several values of one tenant up in L2, in one round; in the order of the requests.
+    pub(crate) async fn look_for_values_in_l2(&self, requests: &[Arc<CacheRequest>]) -> Vec<Option<Found>> {
+        let nothing = || requests.iter().map(|_| None).collect();
+        let (Some(l2), Some(first)) = (self.l2.as_deref(), requests.first()) else { return nothing() };
+        let began = self.begin(first);
+        let keys: Vec<_> = requests.iter().map(|request| request.key.clone()).collect();
+        let Some(entries) = self.read_l2(l2, &first.tenant, &keys).await else {
+            count(&first.tenant.counters.l2_errors);
+            return nothing();
+        };
+        let found = |(request, entry): (&Arc<CacheRequest>, Option<Entry>)| {
+            let cached = self.visible(request, began, entry.filter(|_| !self.peers.is_cut_off(request))?)?;
+            Found::under(&request.key, cached, l2.name())
+        };
+        requests.iter().zip(entries).map(found).collect()
     }
 
     /// The entries under these keys, once every barrier is known that was recorded before they were read; `None` where
@@ -163,4 +186,14 @@ impl Store {
             }
         }
     }
+}
+
+/// A value as it is used. Bytes that are none, of a damaged L2 or of another program, are a miss.
+fn decoded(request: &CacheRequest, stored: &StoredResponse, form: &dyn Form) -> Option<Decoded> {
+    let decoded = form.decode(stored);
+    if decoded.is_none() {
+        count(&request.tenant.counters.values_unreadable);
+        tracing::warn!(tenant = &*request.tenant.name, target = request.target, "what is stored is no such value");
+    }
+    decoded
 }

@@ -24,13 +24,14 @@ impl Store {
         let (_, planned) = request.planned(&Received {
             status: stored.status,
             fields: &stored.fields,
-            body_bytes: Some(stored.body_bytes()),
+            body_bytes: Some(found.cached().content_bytes()),
             times: Times { requested: stored.requested, received: stored.received },
             fetch_time: stored.fetch_time,
         });
         let renewed = StoredResponse { plan: planned.plan, policy: planned.policy, ..stored.clone() };
         let Cached { began, consistency, .. } = **found.cached();
-        let cached = Arc::new(Cached::new(Entry::Response(renewed), epoch, began, consistency, &self.budget));
+        let (entry, decoded) = (Entry::Response(renewed), found.cached().decoded().cloned());
+        let cached = Arc::new(Cached::holding(entry, decoded, epoch, began, consistency, &self.budget));
         if !cached.is_charged() {
             // There is no memory for both. The entry is planned again before it is next used.
             return found;

@@ -162,6 +162,8 @@ counters! {
     purges,
     #[doc = "Purges that could not be recorded for other nodes at once."]
     purges_pending,
+    #[doc = "Values in L2 whose bytes could not be decoded: each was a miss."]
+    values_unreadable,
     #[doc = "Calls of L2 that failed."]
     l2_errors,
     #[doc = "Body bytes sent from stored responses."]

@@ -54,6 +54,7 @@ impl Tenant {
             barriers: Arc::clone(&self.barriers),
             policies,
             origin: self.shield_for(config, origin),
+            loads: self.loads_for(config),
             counters: Arc::clone(&self.counters),
             class_answers: self.tallies_for(&settings),
             tunnels: if config.tunnels == self.config.tunnels {

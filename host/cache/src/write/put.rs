@@ -12,11 +12,13 @@ use sandbar_http::semantics::Times;
 use sandbar_policy::freshness::Obstacle;
 
 use super::Writer;
+use crate::cached::{Began, Decoded};
 use crate::errand;
 use crate::not_stored::NotStored;
 use crate::purge::PurgeReport;
 use crate::request::CacheRequest;
-use crate::storability::Received;
+use crate::storability::{Received, Shareable};
+use crate::store::found::Found;
 use crate::tenant::Tenant;
 
 impl Writer {
@@ -31,15 +33,30 @@ impl Writer {
         let request = CacheRequest::get(tenant, site, target);
         let request = request.map_err(|reason| PutError::NoKey(format!("{site}{target}"), reason))?;
         let writer = Arc::clone(self);
-        let putting = async move { writer.put_whole(&request, response).await };
+        let putting = async move { writer.put_whole(&request, response, None).await };
         errand::done(&self.tasks, putting, || Err(PutError::Stopped)).await
     }
 
-    async fn put_whole(
-        &self,
+    /// Purges what is stored for a request, and stores this in its place; L1 holds a value as it is used.
+    pub(super) async fn put_whole(
+        self: &Arc<Self>,
         request: &Arc<CacheRequest>,
         response: Response<Content>,
+        decoded: Option<Decoded>,
     ) -> Result<PurgeReport, PutError> {
+        let shareable = self.storable(request, response)?;
+        let scope = Scope::Target(request.purged_as());
+        let report = self.purges.purge_whole(&request.tenant, &[Purge { scope, mode: PurgeMode::Hard }]).await.report;
+        // The beginning has to be after the purge, which would hide the response otherwise.
+        self.store_as_of(request, shareable, decoded, self.store.begin(request)).await;
+        Ok(report)
+    }
+
+    /// A response as it will be stored.
+    ///
+    /// # Errors
+    /// When it may not be stored.
+    pub(super) fn storable(&self, request: &CacheRequest, response: Response<Content>) -> Result<Shareable, PutError> {
         let (head, content) = response.into_parts();
         let (now, body_bytes) = (self.clock.now(), content.len() as u64);
         let body_bytes_max = request.tenant.settings.body_bytes_max;
@@ -58,13 +75,19 @@ impl Writer {
             NotStored::Obstacle(obstacle) => PutError::NotStorable(Some(obstacle)),
             _ => PutError::NotStorable(None),
         })?;
-        let scope = Scope::Target(request.purged_as());
-        let report = self.purges.purge_whole(&request.tenant, &[Purge { scope, mode: PurgeMode::Hard }]).await.report;
-        // The beginning has to be after the purge, which would hide the response otherwise.
-        let began = self.store.begin(request);
-        let whole = shareable.with(|stored| StoredResponse { body: content, sequence: began.sequence, ..stored });
-        self.store.put(request, whole, began).await;
-        Ok(report)
+        Ok(shareable.with(|stored| StoredResponse { body: content, ..stored }))
+    }
+
+    /// Stores a response as if it had been asked for at `began`.
+    pub(super) async fn store_as_of(
+        &self,
+        request: &CacheRequest,
+        shareable: Shareable,
+        decoded: Option<Decoded>,
+        began: Began,
+    ) -> Found {
+        let shareable = shareable.with(|stored| StoredResponse { sequence: began.sequence, ..stored });
+        self.store.put_as(request, shareable, decoded, began).await
     }
 
     /// See [`Cache::delete`](crate::cache::Cache::delete).

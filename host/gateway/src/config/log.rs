@@ -23,7 +23,7 @@ const LEVELS: [(&str, LevelFilter); 6] = [
 ];
 
 /// The modules of the library, as `sandbar::NAME`.
-const MODULES: [&str; 36] = [
+const MODULES: [&str; 37] = [
     "barrier",
     "body",
     "cache",
@@ -59,6 +59,7 @@ const MODULES: [&str; 36] = [
     "tenant",
     "tier",
     "tunnel",
+    "values",
     "write",
 ];
 
