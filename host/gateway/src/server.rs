@@ -1,13 +1,20 @@
 //! The gateway: listeners for clients and operators around a cache, put together from settings.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::service::Service;
 use sandbar::cache::Cache;
 use sandbar::memory_budget::keeper::Keeper;
 use sandbar_base::memory_budget::Reserved;
+use sandbar_http::client::Client;
 use tokio_util::sync::DropGuard;
 
 use crate::access::Switch;
@@ -17,9 +24,10 @@ use crate::config::GatewayConfig;
 use crate::error::StartError;
 use crate::front::{Front, FrontSettings};
 use crate::listeners::RunningListeners;
-use crate::opening::Openings;
+use crate::opening::{Openings, Peer};
 use crate::ready::{self, Ready};
 use crate::reload::{Following, ReadSettings, ReloadError, Reloaded, Reloads};
+use crate::room::Rooms;
 use crate::sides::{self, serve_clients, serve_operators};
 use crate::sockets::Sockets;
 
@@ -32,6 +40,7 @@ pub struct Gateway {
     clients: RunningListeners,
     admin: RunningListeners,
     admin_state: Arc<Admin>,
+    front: Arc<Front>,
     access: Arc<Switch>,
     reloads: Arc<Reloads>,
     /// Applies what other nodes of the fleet are told of tenants.
@@ -99,6 +108,7 @@ pub async fn start_on(
         clients,
         admin,
         admin_state,
+        front,
         access,
         reloads,
         _following: following,
@@ -146,6 +156,18 @@ impl Gateway {
     /// The address of the admin listener with TLS, if there is one.
     pub fn admin_tls_addr(&self) -> Option<SocketAddr> {
         self.admin.tls_address()
+    }
+
+    /// What answers the requests of a connection from `address`, without the connection: for measurements. None where there is
+    /// no memory for it.
+    #[doc(hidden)]
+    pub fn answering(
+        &self,
+        address: SocketAddr,
+    ) -> Option<impl Service<Request<Incoming>, Response = Response<impl Body<Data = Bytes>>, Error = Infallible>> {
+        let rooms = Rooms::shared(self.cache.memory_budget(), self.settings().limits.head_max.bytes());
+        let peer = Peer { connection: Client::next_connection(), address, secured: None };
+        Some(sides::answering(&self.front, peer, rooms.connection(false)?))
     }
 
     /// The cache behind the listeners.

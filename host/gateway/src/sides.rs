@@ -1,25 +1,28 @@
 //! The two sides of a gateway, clients and operators: the listeners of each, and what is served at them. Both follow
 //! the settings when these are reloaded.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
+use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::service::{Service as _, service_fn};
+use hyper::service::{Service, service_fn};
 use hyper_util::service::TowerToHyperService;
-use sandbar::body::Whole;
+use sandbar::body::{Body, Whole};
 use sandbar::setting::Count;
 use sandbar_base::memory_budget::MemoryBudget;
 use sandbar_http::client::TrustedProxies;
 
+use crate::access::Logged;
 use crate::admin::{self, Admin, ClientCertificate, Outdated};
 use crate::bounds::{Bounded, Bounds};
 use crate::config::{GatewayConfig, LimitsConfig, TlsConfig};
 use crate::error::StartError;
 use crate::front::Front;
 use crate::listeners::{Listeners, Place, RunningListeners};
-use crate::opening::OpeningCounts;
+use crate::opening::{OpeningCounts, Peer};
 use crate::reload::Reloads;
-use crate::room::{KEPT_STREAMS, Rooms};
+use crate::room::{ConnectionCharge, KEPT_STREAMS, Rooms, Sending};
 use crate::sockets::Sockets;
 use crate::tls::{Certificates, Served};
 
@@ -63,21 +66,31 @@ pub(super) fn serve_clients(
         Bounds::new(&config.gateway, &config.limits, shared, config.gateway.proxy_protocol_from.clone())
     };
     let bounded = Arc::new(Bounded::new(bounds(config)));
-    let running = listeners.run(&bounded, counts, move |peer, connection| {
-        let (front, peer) = (Arc::clone(&front), Arc::new(peer));
-        service_fn(move |request: http::Request<Incoming>| {
-            let (front, peer, room) = (Arc::clone(&front), Arc::clone(&peer), connection.request(&request));
-            // The answering is on the heap from the first poll: the task of an HTTP/2 stream keeps its largest size for
-            // as long as its client reads, and hundreds of such tasks wait at once for their first poll.
-            async move {
-                let answering = Box::pin(front.answer_within(Whole::of(request), &peer, room));
-                Ok::<_, std::convert::Infallible>(answering.await)
-            }
-        })
-    });
+    let running = listeners.run(&bounded, counts, move |peer, connection| answering(&front, peer, connection));
     reloads.follow(move |config| bounded.change(bounds(config)));
     running
 }
+
+/// Answers the requests of one connection of a client.
+pub(super) fn answering(
+    front: &Arc<Front>,
+    peer: Peer,
+    connection: Arc<ConnectionCharge>,
+) -> impl Service<Request<Incoming>, Response = Response<Sent>, Error = Infallible, Future: Send> + Send + use<> {
+    let (front, peer) = (Arc::clone(front), Arc::new(peer));
+    service_fn(move |request: Request<Incoming>| {
+        let (front, peer, room) = (Arc::clone(&front), Arc::clone(&peer), connection.request(&request));
+        // The answering is on the heap from the first poll: the task of an HTTP/2 stream keeps its largest size for
+        // as long as its client reads, and hundreds of such tasks wait at once for their first poll.
+        async move {
+            let answering = Box::pin(front.answer_within(Whole::of(request), &peer, room));
+            Ok::<_, Infallible>(answering.await)
+        }
+    })
+}
+
+/// The content of an answer on its way to a client.
+type Sent = Sending<Logged<Body>>;
 
 /// Answers operators.
 pub(super) fn serve_operators(
@@ -101,7 +114,7 @@ pub(super) fn serve_operators(
     let running = listeners.run(&bounded, counts, move |peer, _room| {
         let secured = peer.secured;
         let service = TowerToHyperService::new(router.clone());
-        service_fn(move |mut request: http::Request<Incoming>| {
+        service_fn(move |mut request: Request<Incoming>| {
             if secured.as_ref().is_some_and(|secured| secured.has_client_certificate()) {
                 request.extensions_mut().insert(ClientCertificate);
             }
