@@ -61,7 +61,7 @@ impl Shop {
         let reservation = self.prices.begin(name)?;
         let pence = self.read(name)?;
         // Where it was overtaken, the price is right all the same: it was asked for before the change.
-        let _fate = reservation.fill(pence).await?;
+        reservation.fill(pence).await?;
         Ok(pence.map_or("none, says the database".to_owned(), |pence| format!("{pence} from the database")))
     }
 

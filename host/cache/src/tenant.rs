@@ -287,6 +287,7 @@ impl Tenant {
             classes: self.class_reports(),
             memory: self.memory.stats(),
             origin: self.origin.stats(),
+            loads: self.load_stats(),
             origin_at: self.origin.report(),
             tunnels_open: self.tunnels.open() as u64,
             policies: self.policies.list(),
@@ -354,6 +355,9 @@ pub struct TenantReport {
     pub memory: MemoryStats,
     /// Figures of its origin's protection.
     pub origin: ShieldStats,
+    /// Figures of the protection of what its values are loaded from, by their name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub loads: BTreeMap<Box<str>, ShieldStats>,
     /// Where its origin is reached.
     pub origin_at: OriginReport,
     /// Connections that have switched to another protocol and are open now.

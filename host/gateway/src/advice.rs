@@ -240,6 +240,7 @@ pub(super) mod tests {
             classes: Vec::new(),
             memory: sandbar_memory::MemoryStats { shards: 4, capacity_bytes: 1000, ..Default::default() },
             origin: sandbar::origin::shield::ShieldStats { breaker: "closed", ..Default::default() },
+            loads: Default::default(),
             origin_at: sandbar::origin::OriginReport::default(),
             tunnels_open: 0,
             policies: Vec::new(),

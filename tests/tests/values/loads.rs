@@ -278,6 +278,9 @@ async fn a_loader_that_fails_always_is_left_alone_for_its_own_name_only() -> any
     let calls = calls.load(Ordering::SeqCst);
     assert!(refused > 0 && calls < 100 && calls + refused == 100, "{refused} refused, {calls} calls");
     assert!(others.get_or_load("key", async || Ok::<_, Infallible>(1)).await?.is_some());
+    let loads = &sandbar.stats().tenants[0].loads;
+    assert_eq!((loads["numbers"].breaker, loads["others"].breaker), ("open", "closed"));
+    assert_eq!(values.explain("key").await?.next.breaker, "open");
     Ok(())
 }
 

@@ -59,7 +59,7 @@ async fn what_one_node_purges_or_puts_no_node_gives_out() -> anyhow::Result<()> 
         there.delete("key").await?;
         assert_eq!(reservation.fill(4).await?, Fate::Overtaken);
         let (mine, theirs) = (here.begin("key")?, there.begin("key")?);
-        let _either = mine.replace(5).await?;
+        mine.replace(5).await?;
         assert_eq!(theirs.replace(6).await?.fate, Fate::Overtaken);
         comes_to(&here, Lookup::Miss).await;
         comes_to(&there, Lookup::Miss).await;

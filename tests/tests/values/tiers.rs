@@ -196,6 +196,23 @@ async fn the_tenants_policy_amends_what_the_program_says() -> anyhow::Result<()>
 }
 
 #[tokio::test]
+async fn lifetimes_are_spread_as_the_class_says() -> anyhow::Result<()> {
+    let clock = clock();
+    let mut tenant = sandbar::tenant::config::TenantConfig::named(TENANT);
+    tenant.lifetime_jitter_percent = sandbar::setting::Percent::of(50);
+    let sandbar = Sandbar::builder().tenant(tenant).native_only().clock(Arc::clone(&clock) as _).build()?;
+    let values = sandbar.values::<u32>(TENANT, "v")?.keeping(minute());
+    let keys: Vec<_> = (0..100).map(|n| n.to_string()).collect();
+    for key in &keys {
+        values.put(key, 1).await?;
+    }
+    clock.advance(Duration::from_secs(45));
+    let left = values.get_many(&keys).await?.into_iter().filter(|found| *found != Lookup::Miss).count();
+    assert!((25..75).contains(&left), "{left} of 100 are fresh");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_replan_and_other_settings_keep_the_value() -> anyhow::Result<()> {
     let sandbar = builder(&clock()).build()?;
     let values = sandbar.values::<u32>(TENANT, "v")?;

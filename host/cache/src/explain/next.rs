@@ -99,12 +99,12 @@ impl Explainer<'_> {
     }
 
     fn hit(&self, request: &CacheRequest, by: &'static str, why: &str) -> Next {
-        let breaker = request.tenant.origin.stats().breaker;
+        let breaker = breaker(request);
         Next { cache: "hit".to_owned(), by, why: why.to_owned(), stale_if_error: false, breaker }
     }
 
     fn to_origin(&self, request: &CacheRequest, reason: FwdReason, why: String, basis: Option<&Held>) -> Next {
-        let breaker = request.tenant.origin.stats().breaker;
+        let breaker = breaker(request);
         if request.directives.only_if_cached {
             let why =
                 "the request wants a stored response or none (only-if-cached), and none may be used: 504".to_owned();
@@ -115,6 +115,14 @@ impl Explainer<'_> {
             usable(held).is_some_and(|stored| may_serve_on_error(stored, &request.head(), self.now, soft_purged))
         });
         Next { cache: format!("fwd={}", reason.as_str()), by: "origin", why, stale_if_error, breaker }
+    }
+}
+
+/// The state of the breaker in front of what the response would be fetched or loaded from.
+fn breaker(request: &CacheRequest) -> &'static str {
+    match &request.form {
+        Some(form) => request.tenant.load_shield(form.name()).stats().breaker,
+        None => request.tenant.origin.stats().breaker,
     }
 }
 

@@ -54,12 +54,12 @@ impl Fills {
             Turn::Alone => {
                 let began = self.store.begin(&fill.request);
                 let outcome = self.load(&fill.request, fill.purpose, load, began, &obligation).await;
-                return obligation.fulfil(outcome);
+                return settle(fill.purpose, outcome, &obligation);
             }
         };
         let began = Began { token: Some(lease.token()), ..self.store.begin(&fill.request) };
         let outcome = lease.during(self.load(&fill.request, fill.purpose, load, began, &obligation)).await;
-        obligation.fulfil(outcome);
+        settle(fill.purpose, outcome, &obligation);
         self.give_back(lease, FetchEnd::Done).await;
     }
 
@@ -89,7 +89,8 @@ impl Fills {
         let loaded = match loaded {
             Ok(loaded) => loaded,
             Err(failure) => {
-                return batch.iter().for_each(|(_, waited)| waited.fulfil(LoadOutcome::Failed(failure.clone())));
+                let failed = || LoadOutcome::Failed(failure.clone());
+                return batch.iter().for_each(|(_, obligation)| settle(purpose, failed(), obligation));
             }
         };
         let times = Times { requested, received: self.clock.now() };
@@ -170,6 +171,15 @@ impl Fills {
                 self.store.unstored_as(*stored, Some(decoded), began)
             }
         }
+    }
+}
+
+/// Gives the outcome of a load to those who wait. A refresh that was not even begun is no failure for them: the obligation,
+/// dropped, passes to one of them.
+fn settle(purpose: Purpose, outcome: LoadOutcome, obligation: &Obligation<LoadOutcome>) {
+    let was_refused = matches!(&outcome, LoadOutcome::Failed(LoadFailure::NotLoaded(error)) if error.is_refusal());
+    if purpose != Purpose::Refresh || !was_refused {
+        obligation.fulfil(outcome);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The protection of what values are loaded from: a database is not the tenant's origin, and each name may have another one.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use super::Tenant;
 use super::config::TenantConfig;
 use crate::origin::behind::ServiceBehind;
-use crate::origin::shield::Shield;
+use crate::origin::shield::{Shield, ShieldStats};
 
 /// The protections of a tenant's loads, by the name of the values. There are as many as the program has names.
 #[derive(Default)]
@@ -29,6 +29,11 @@ impl Tenant {
         let shield = Arc::new(shield);
         shields.insert(name.into(), Arc::clone(&shield));
         shield
+    }
+
+    /// Figures of the protections, by name.
+    pub(super) fn load_stats(&self) -> BTreeMap<Box<str>, ShieldStats> {
+        self.loads.0.lock().iter().map(|(name, shield)| (name.clone(), shield.stats())).collect()
     }
 
     /// The protections for the same tenant with other settings: they go on where theirs have not changed.

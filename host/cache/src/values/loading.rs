@@ -18,8 +18,8 @@ use crate::tenant::counters::count;
 impl<T: Send + Sync + 'static, C: Codec<T>> Values<T, C> {
     /// The value, loaded where the cache has none that may be given: `None` where the loader says that there is none.
     ///
-    /// All callers who want one key at the same time, with the same or another handle, wait for one load; in a fleet for that of
-    /// one node. The load is a task of its own: it goes on where its caller goes away. It is behind a protection as the
+    /// All callers who want one key at the same time, with the same or another handle, wait for one load, by the loader of the first
+    /// of them; in a fleet for that of one node. The load is a task of its own: it goes on where its caller goes away. It is behind a protection as the
     /// tenant's origin is, with the same settings (`protect`), one for each name: so many loads under way, so many that wait, a
     /// breaker. A stale value is given while it is loaded anew behind the answer, or where the loader fails, as far as
     /// [`Keep`] allows it.

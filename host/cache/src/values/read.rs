@@ -15,7 +15,8 @@ use crate::store::found::Found;
 use crate::tenant::counters::{Source, count};
 
 impl<T: Send + Sync + 'static, C: Codec<T>> Values<T, C> {
-    /// What the cache has: from L1, which gives the very same `Arc` each time, else from the L2. Nothing is loaded.
+    /// What the cache has: from L1, which gives the very same `Arc` each time, else from the L2. Nothing is loaded; a stale value
+    /// that may be given while it is loaded anew is given all the same.
     ///
     /// # Errors
     /// When the tenant is gone, or the key is too long.

@@ -16,7 +16,6 @@ use crate::store::found::Found;
 
 /// What became of a value that was put with a reservation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
 pub enum Fate {
     /// It is stored.
     Stored,
@@ -26,7 +25,6 @@ pub enum Fate {
 
 /// What became of a value that was put after a write to its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use]
 pub struct Replaced {
     /// Whether the new value is stored. What was there before is purged in any case.
     pub fate: Fate,

@@ -102,6 +102,7 @@ pub(super) mod tests {
             classes: Vec::new(),
             memory: sandbar_memory::MemoryStats::default(),
             origin: sandbar::origin::shield::ShieldStats::default(),
+            loads: Default::default(),
             origin_at: sandbar::origin::OriginReport::default(),
             tunnels_open: 0,
             policies: Vec::new(),
