@@ -101,7 +101,7 @@ pub(crate) struct Ack;
 
 /// Whether all nodes have confirmed a purge: nobody is asked.
 pub(crate) enum Confirmed {
-    All,
+    All(Vec<String>),
     Missing,
 }
 
@@ -110,8 +110,8 @@ impl Confirmed {
         String::new()
     }
 
-    pub(crate) const fn into_missing(self) -> Vec<String> {
-        Vec::new()
+    pub(crate) fn into_nodes(self) -> (Vec<String>, Vec<String>) {
+        (Vec::new(), Vec::new())
     }
 }
 
