@@ -7,6 +7,7 @@
 mod marks;
 pub(crate) mod outbox;
 mod recorded;
+pub(crate) mod unheard;
 mod unrecorded;
 
 #[doc(hidden)]

@@ -303,7 +303,7 @@ impl Cache {
 
     /// Purges of all tenants that have not reached their store or the other nodes yet.
     pub fn purges_pending(&self) -> usize {
-        self.tenants().all().iter().map(|tenant| tenant.outbox.untold()).sum()
+        self.tenants().all().iter().map(|tenant| tenant.outbox.len()).sum()
     }
 
     /// Stores a response for `target` on `site` as if the origin had just sent it for a GET without header fields, in
@@ -372,10 +372,15 @@ struct TellsOfLostPurges<'a>(&'a Cache);
 impl Drop for TellsOfLostPurges<'_> {
     fn drop(&mut self) {
         for tenant in &*self.0.tenants() {
-            let purges = tenant.outbox.untold();
+            let purges = tenant.outbox.len();
             if purges > 0 {
                 let (tenant, first) = (&tenant.name, tenant.outbox.first(LOST_NAMED_MAX));
                 tracing::error!(%tenant, purges, ?first, "stopped before these purges could reach the other nodes");
+            }
+            let purges = tenant.unheard.len();
+            if purges > 0 {
+                let (tenant, first) = (&tenant.name, tenant.unheard.first(LOST_NAMED_MAX));
+                tracing::error!(%tenant, purges, ?first, "stopped before these purges could be recorded: L2 may show what they hide");
             }
         }
     }

@@ -13,9 +13,10 @@ use sandbar_memory::Removal;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::delivery::Delivered;
+use self::delivery::{Delivered, owe_everything};
 pub use self::report::PurgeReport;
 use crate::barrier::outbox::Parcel;
+use crate::barrier::unheard::Pushed;
 use crate::barrier::{Purge, Scope, Verdict};
 use crate::errand;
 use crate::faults::switched_on;
@@ -95,19 +96,25 @@ impl Purges {
     }
 
     /// Purges entries on this node, and tells no other one. It is recorded behind, where it outlives the node: what the L2
-    /// has is not found again.
-    pub(crate) fn purge_unheard(self: &Arc<Self>, tenant: &Arc<Tenant>, purge: &Purge) {
+    /// has is not found again. Where too many wait for that already, it is recorded before this returns.
+    pub(crate) async fn purge_unheard(self: &Arc<Self>, tenant: &Arc<Tenant>, purge: &Purge) {
         count(&tenant.counters.purges);
         let recording = tenant.unrecorded.begin(&purge.scope);
         let (raised, _) = tenant.barriers.raise_here(purge, self.clock.now());
-        if self.barriers.is_some() {
-            recording.waits();
-            if !tenant.outbox.push(Parcel::Unheard(raised)) {
-                tenant.unrecorded.become_one(Scope::Everything);
-            }
-            self.deliver_behind(tenant);
-        }
         self.sweep_behind(tenant);
+        if self.barriers.is_none() {
+            return;
+        }
+        match tenant.unheard.push(raised.clone()) {
+            Pushed::Waits => recording.waits(),
+            Pushed::WithAnother => {}
+            Pushed::NoRoom => {
+                if self.record_alone(tenant, &raised).await.is_err() {
+                    owe_everything(tenant, raised);
+                }
+            }
+        }
+        self.record_behind(tenant);
     }
 
     /// Frees the memory of entries that barriers hide. They are invisible already, so a sweep waits a moment for more

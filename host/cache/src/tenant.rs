@@ -46,6 +46,7 @@ use tunnels::Tunnels;
 use versions::Versions;
 
 use crate::barrier::outbox::Outbox;
+use crate::barrier::unheard::Unheard;
 use crate::barrier::{Barriers, Unrecorded};
 use crate::cached::Cached;
 use crate::events::Teller;
@@ -96,6 +97,8 @@ pub struct Tenant {
     pub(crate) outbox: Arc<Outbox>,
     /// Purges that are not recorded yet: entries of L2 in their scopes may be older than they are.
     pub(crate) unrecorded: Arc<Unrecorded>,
+    /// Purges that are to be recorded, and told to nobody.
+    pub(crate) unheard: Arc<Unheard>,
     /// The newest versions that this node has heard of.
     pub(crate) versions: Arc<Versions>,
     /// The highest sequence of a barrier that was read from the barrier store, plus one; 0 before the first read.
@@ -198,6 +201,7 @@ impl Tenant {
             plan_epoch: Arc::default(),
             outbox: Arc::default(),
             unrecorded: Arc::default(),
+            unheard: Arc::default(),
             versions: Arc::default(),
             barriers_read: Arc::default(),
             clock,

@@ -9,11 +9,11 @@ mod through;
 mod value;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::{Method, StatusCode};
+use http_body::Body as _;
 use sandbar_base::clock::Clock;
-use sandbar_http::purge::{Purge, PurgeMode, Scope};
+use sandbar_http::purge::PurgeMode;
 use sandbar_http::semantics::cache_status::Outcome;
 use sandbar_http::semantics::request::{Forwards, forwards};
 use sandbar_http::semantics::{FwdReason, ResponseHead, Times, answers_get};
@@ -73,9 +73,7 @@ impl Writer {
             Ok(response) => response,
             Err(error) => {
                 if !request.is_safe() && may_have_been_written(&error) {
-                    // What is stored has to be validated before it is reused; stale-if-error still applies.
-                    let scope = Scope::Target(request.purged_as());
-                    self.purges.purge_whole(&request.tenant, &[Purge { scope, mode: PurgeMode::Soft }]).await;
+                    self.doubt_target(request).await;
                 }
                 return respond::origin_failed(request, FwdReason::Method, &error, self.clock.now());
             }
@@ -87,7 +85,9 @@ impl Writer {
         let (status, strategy) = (response.status(), request.strategy());
         let mut fence = None;
         if strategy == Strategy::Ttl {
-            self.invalidate_target(request, status);
+            if status.is_success() || status.is_redirection() {
+                self.invalidate_target(request, PurgeMode::Hard).await;
+            }
         } else {
             let purged = self.purge_written(request, status, response.headers()).await;
             if purged.report.pending > 0 {
@@ -101,11 +101,20 @@ impl Writer {
             && fence.is_clear()
             && !request.is_overridden
             && !request.has_credentials_of_its_own()
+            && request.is_keyed_whole()
             && answers_get(&request.head(), &head, &request.class().store_rules)
         {
             let times = Times { requested, received: self.clock.now() };
             let fetch_time = self.clock.monotonic().saturating_sub(began.at);
-            if let Some(began) = self.may_take_in(request, &head, times, fence).await {
+            let (body_bytes, fields) = (response.body().size_hint().exact(), response.headers());
+            let received = Received { status, fields, body_bytes, times, fetch_time };
+            let taken_in = match request.storability(&received, 0) {
+                Ok(shareable) => fence.passed(&self.store, request, shareable.stored()).await,
+                // It is taken in for the reason to be told: as of now it is behind the write's own purge.
+                Err(_) if strategy != Strategy::WriteThrough => Some(began),
+                Err(_) => None,
+            };
+            if let Some(began) = taken_in {
                 return self.take_in_written(request, Fetched { response, times, fetch_time }, began).await;
             }
         }
@@ -124,22 +133,6 @@ impl Writer {
         let methods = http::HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
         answer.response.headers_mut().insert(http::header::ALLOW, methods);
         answer
-    }
-
-    /// When a response to a write that answers GETs counts as begun, if no other write came in between; `None` where one did.
-    async fn may_take_in(
-        &self,
-        request: &CacheRequest,
-        head: &ResponseHead<'_>,
-        times: Times,
-        fence: &Fence,
-    ) -> Option<Began> {
-        let (status, fields, fetch_time) = (head.status, head.fields, Duration::ZERO);
-        match request.storability(&Received { status, fields, body_bytes: None, times, fetch_time }, 0) {
-            Ok(shareable) => fence.passed(&self.store, request, shareable.stored()).await,
-            // It is taken in all the same, for the reason to be told.
-            Err(_) => Some(self.store.begin(request)),
-        }
     }
 
     /// Stores the response to a write as one to GET while it is forwarded (RFC 9110 section 9.3.3). The write's own

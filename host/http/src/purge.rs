@@ -18,6 +18,18 @@ pub enum Scope {
     Everything,
 }
 
+impl Scope {
+    /// Bytes of the text that names it.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Target(target) => target.bytes(),
+            Self::Prefix(prefix) => prefix.bytes(),
+            Self::SurrogateKey(key) => key.len(),
+            Self::Everything => 0,
+        }
+    }
+}
+
 /// What a purge does to the entries that it reaches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -1,11 +1,11 @@
 //! The bounds of a freshness policy. A plan may be narrower than RFC 9111 in every respect; where it is wider, the
 //! operator must have granted just that to the tenant, else the plan is clamped here, and the clamping is counted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::freshness::{EarlyRefresh, Grant, LifetimeSource, Plan, Standard};
 
-/// Surrogate keys of one entry.
+/// Surrogate keys of one entry that a policy adds.
 const SURROGATE_KEYS_MAX: usize = 128;
 /// Bytes of a surrogate key.
 const SURROGATE_KEY_BYTES_MAX: usize = 256;
@@ -34,7 +34,7 @@ pub(super) fn clamp(standard: &Standard, asked: Plan, grants: &BTreeSet<Grant>) 
         stale_while_revalidate_ms: clamps.at_most(asked.stale_while_revalidate_ms, while_revalidate),
         stale_if_error_ms: clamps.at_most(asked.stale_if_error_ms, if_error),
         early_refresh: early_refresh(asked.early_refresh, freshness_lifetime_ms, &mut clamps),
-        surrogate_keys: surrogate_keys(asked.surrogate_keys, &mut clamps),
+        surrogate_keys: surrogate_keys(asked.surrogate_keys, &standard.plan.surrogate_keys, &mut clamps),
     };
     (plan, clamps.0)
 }
@@ -98,15 +98,26 @@ fn early_refresh(asked: EarlyRefresh, lifetime_ms: u64, clamps: &mut Clamps) -> 
     }
 }
 
-/// Each key at most once. Texts that can't be keys, and keys beyond the limit, are dropped and counted.
-fn surrogate_keys(asked: Vec<String>, clamps: &mut Clamps) -> Vec<String> {
+/// Each key at most once. Texts that can't be keys, and keys beyond the limit, are dropped and counted; but those that the
+/// response has anyway stay, as purges by them are promised.
+fn surrogate_keys(asked: Vec<String>, of_response: &[String], clamps: &mut Clamps) -> Vec<String> {
     let mut keys: Vec<String> = Vec::with_capacity(asked.len().min(SURROGATE_KEYS_MAX));
+    let mut added = 0;
+    let known: HashSet<&str> = of_response.iter().map(String::as_str).collect();
+    let mut seen = HashSet::new();
     for key in asked {
-        if keys.len() == SURROGATE_KEYS_MAX || !is_surrogate_key(&key) {
-            clamps.0 += 1;
-        } else if !keys.contains(&key) {
-            keys.push(key);
+        if seen.contains(&key) {
+            continue;
         }
+        if !known.contains(key.as_str()) {
+            if added == SURROGATE_KEYS_MAX || !is_surrogate_key(&key) {
+                clamps.0 += 1;
+                continue;
+            }
+            added += 1;
+        }
+        seen.insert(key.clone());
+        keys.push(key);
     }
     keys
 }

@@ -1,6 +1,7 @@
 //! `write-through` with `put_lifetime`: the content of a PUT is stored, where the origin says that it took it as it was.
 
 use http::{HeaderMap, Method};
+use sandbar::http::key::KeyRules;
 use sandbar::strategy::Strategy;
 use sandbar::tenant::config::TenantConfig;
 use sandbar_tests::node::Node;
@@ -89,6 +90,22 @@ async fn encoded_content_is_for_those_who_read_it() {
     node.ask(Method::PUT, "/a/1", &fields, content("packed")).await;
     assert_eq!(read_as(&node, "/a/1", &[("accept-encoding", "gzip")]).await, said("l1", "packed"));
     assert_eq!(read(&node, "/a/1").await.0, "origin");
+    // Whoever reads no such content itself is not taken for somebody who does.
+    let (stored, reads) = counts(&node, &shelf);
+    let fields = [("content-encoding", "gzip"), ("accept-encoding", "identity")];
+    node.ask(Method::PUT, "/a/1", &fields, content("packed")).await;
+    assert_eq!(counts(&node, &shelf), (stored, reads + 1));
+}
+
+#[tokio::test]
+async fn a_parameter_that_the_key_leaves_out_makes_it_another_resource_for_all_that_is_known() {
+    let shelf = Shelf::new(FRESH);
+    let key = KeyRules { keep_params: vec!["v".into()], sort_query: true, ..KeyRules::default() };
+    let node = alone(&TenantConfig { key, ..storing() }, &shelf);
+    put(&node, "/a/1?v=1", "one").await;
+    assert_eq!(counts(&node, &shelf), (1, 0));
+    put(&node, "/a/1?v=1&draft=1", "two").await;
+    assert_eq!(counts(&node, &shelf), (1, 1), "it is fetched as its readers ask for it");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

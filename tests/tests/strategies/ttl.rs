@@ -67,13 +67,39 @@ async fn a_failed_write_changes_nothing() {
     let shelf = Shelf::new(FRESH);
     let node = alone(&tenant(Strategy::Ttl, |_| {}), &shelf);
     read(&node, "/a/1").await;
-    let broken =
-        futures_util::stream::iter([Err::<hyper::body::Frame<bytes::Bytes>, _>(std::io::Error::other("gone"))]);
-    let broken = sandbar::body::boxed(http_body_util::StreamBody::new(broken));
-    let got = node.ask(Method::PUT, "/a/1", &[], broken).await;
+    let broken = || {
+        let frame = Err::<hyper::body::Frame<bytes::Bytes>, _>(std::io::Error::other("gone"));
+        sandbar::body::boxed(http_body_util::StreamBody::new(futures_util::stream::iter([frame])))
+    };
+    let got = node.ask(Method::PUT, "/a/1", &[], broken()).await;
     assert_eq!(got.status, 400, "{got:?}");
     assert_eq!(shelf.holds("/a/1").0, 0);
     assert_eq!(read(&node, "/a/1").await.0, "origin", "it may have been taken, for all that is known");
+    let keeping = alone(&tenant(Strategy::Ttl, |class| class.ttl_invalidates = Some(false)), &shelf);
+    read(&keeping, "/a/1").await;
+    assert_eq!(keeping.ask(Method::PUT, "/a/1", &[], broken()).await.status, 400);
+    assert_eq!(read(&keeping, "/a/1").await.0, "l1", "whatever is written");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn as_many_writes_as_may_come_empty_no_cache() -> anyhow::Result<()> {
+    let mut server = RedisServer::start_with(&["--appendonly", "yes", "--appendfsync", "always"])?;
+    let shelf = Shelf::new(FRESH);
+    let nodes = fleet(&server, &tenant(Strategy::Ttl, |_| {}), &shelf, 2).await;
+    for node in &nodes {
+        read(node, "/b/other").await;
+        assert_eq!(read(node, "/b/other").await.0, "l1");
+    }
+    server.kill();
+    for _ in 0..12_000 {
+        put(&nodes[0], "/a/1", "new").await;
+    }
+    server.restart()?;
+    eventually("they are recorded", async || read(&nodes[1], "/a/1").await.1 == "new").await;
+    for node in &nodes {
+        assert_eq!((read(node, "/b/other").await.0.as_str(), node.tenant.barriers.overflows()), ("l1", 0));
+    }
+    Ok(())
 }
 
 #[tokio::test]

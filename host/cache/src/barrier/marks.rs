@@ -44,6 +44,8 @@ struct Marks {
     targets: HashMap<Target, Mark>,
     surrogate_keys: HashMap<Box<str>, Mark>,
     prefixes: HashMap<TargetPrefix, Mark>,
+    /// Bytes of the scopes, which come from clients where they are targets of writes.
+    bytes: usize,
 }
 
 /// The barriers of one tenant, bounded: past [`Barriers::SCOPES_MAX`] scopes the whole tenant's barrier rises instead,
@@ -62,6 +64,8 @@ pub struct Barriers {
 impl Barriers {
     /// Scopes that are remembered one by one.
     pub const SCOPES_MAX: usize = 16_384;
+    /// Bytes of their texts together.
+    pub const SCOPES_BYTES_MAX: usize = 8 << 20;
     /// Prefixes among them: each is compared with an entry's target in turn.
     pub const PREFIXES_MAX: usize = 256;
 
@@ -156,13 +160,16 @@ impl Barriers {
     }
 
     fn record(&self, marks: &mut Marks, barrier: &Barrier) {
+        if marks.of_scope(&barrier.purge.scope).is_none() {
+            marks.bytes += barrier.purge.scope.bytes();
+        }
         let mark = match &barrier.purge.scope {
             Scope::Everything => &mut marks.everything,
             Scope::Target(target) if marks.has_room() => marks.targets.entry(target.clone()).or_default(),
             Scope::SurrogateKey(key) if marks.has_room() => {
                 marks.surrogate_keys.entry(key.as_str().into()).or_default()
             }
-            Scope::Prefix(prefix) if marks.prefixes.len() < Self::PREFIXES_MAX => {
+            Scope::Prefix(prefix) if marks.has_room() && marks.prefixes.len() < Self::PREFIXES_MAX => {
                 marks.prefixes.entry(prefix.clone()).or_default()
             }
             _ => {
@@ -187,6 +194,7 @@ impl Barriers {
 impl Marks {
     fn has_room(&self) -> bool {
         self.targets.len() + self.surrogate_keys.len() < Barriers::SCOPES_MAX
+            && self.bytes <= Barriers::SCOPES_BYTES_MAX
     }
 
     fn of_scope(&self, scope: &Scope) -> Option<&Mark> {
@@ -293,6 +301,24 @@ mod tests {
         let revision = barriers.revision();
         barriers.learn(&barrier(target("/a"), 5));
         assert_eq!(barriers.revision(), revision, "what is known already changes nothing");
+    }
+
+    #[test]
+    fn scopes_are_bounded_in_bytes() {
+        let barriers = Barriers::default();
+        let long = |n: u64| Scope::SurrogateKey(format!("{n}{}", "x".repeat(1 << 20)));
+        for n in 1..=7 {
+            barriers.learn(&barrier(long(n), n));
+            barriers.learn(&barrier(long(n), n + 1));
+        }
+        assert_eq!((barriers.overflows(), barriers.hides("t\nhttp://h\n/a", 0)), (0, false));
+        barriers.learn(&barrier(long(8), 9));
+        assert_eq!(
+            (barriers.overflows(), barriers.hides("t\nhttp://h\n/a", 0)),
+            (1, true),
+            "everything is purged instead"
+        );
+        assert_eq!(barriers.marks.read().bytes, 0);
     }
 
     #[test]

@@ -15,23 +15,17 @@ pub(crate) enum Parcel {
     Raised(Barrier),
     /// Recorded; to be published.
     Recorded(Barrier),
-    /// To be recorded where it outlives this node, and published to nobody.
-    Unheard(Barrier),
 }
 
 impl Parcel {
     pub(crate) fn into_barrier(self) -> Barrier {
-        let (Self::Raised(barrier) | Self::Recorded(barrier) | Self::Unheard(barrier)) = self;
+        let (Self::Raised(barrier) | Self::Recorded(barrier)) = self;
         barrier
     }
 
     pub(crate) const fn barrier(&self) -> &Barrier {
-        let (Self::Raised(barrier) | Self::Recorded(barrier) | Self::Unheard(barrier)) = self;
+        let (Self::Raised(barrier) | Self::Recorded(barrier)) = self;
         barrier
-    }
-
-    const fn is_for_others(&self) -> bool {
-        !matches!(self, Self::Unheard(_))
     }
 
     /// Whether it is recorded nowhere yet.
@@ -43,40 +37,50 @@ impl Parcel {
 /// A tenant's purges that wait for Redis or the disk, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    queue: Mutex<VecDeque<Parcel>>,
+    queue: Mutex<Queue>,
     delivering: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    parcels: VecDeque<Parcel>,
+    /// Bytes of their scopes.
+    bytes: usize,
 }
 
 impl Outbox {
     /// Purges that are kept one by one; with more they become one purge of everything.
     const PURGES_MAX: usize = 10_000;
+    /// Bytes of their scopes together.
+    const BYTES_MAX: usize = 4 << 20;
 
     /// Adds a purge; false where there were too many and they have become one purge of everything.
     pub(crate) fn push(&self, parcel: Parcel) -> bool {
         let mut queue = self.queue.lock();
-        if queue.len() >= Self::PURGES_MAX {
+        queue.bytes += parcel.barrier().purge.scope.bytes();
+        if queue.parcels.len() >= Self::PURGES_MAX || queue.bytes > Self::BYTES_MAX {
             let newest = parcel.into_barrier();
-            queue.clear();
             let purge = Purge { scope: Scope::Everything, mode: PurgeMode::Hard };
-            queue.push_back(Parcel::Raised(Barrier { purge, ..newest }));
+            *queue = Queue { parcels: VecDeque::from([Parcel::Raised(Barrier { purge, ..newest })]), bytes: 0 };
             return false;
         }
-        queue.push_back(parcel);
+        queue.parcels.push_back(parcel);
         true
     }
 
     pub(crate) fn front(&self) -> Option<Parcel> {
-        self.queue.lock().front().cloned()
+        self.queue.lock().parcels.front().cloned()
     }
 
     /// Notes that `front` was delivered, or else what is left to do of it. Changes nothing if another one is in front
     /// by now.
     pub(crate) fn settle(&self, front: &Parcel, left: Option<Parcel>) {
         let mut queue = self.queue.lock();
-        if queue.front() == Some(front) {
-            queue.pop_front();
-            if let Some(left) = left {
-                queue.push_front(left);
+        if queue.parcels.front() == Some(front) {
+            queue.parcels.pop_front();
+            match left {
+                Some(left) => queue.parcels.push_front(left),
+                None => queue.bytes -= front.barrier().purge.scope.bytes(),
             }
         }
     }
@@ -84,17 +88,12 @@ impl Outbox {
     /// The purges that have waited longest, `most` of them at most.
     pub(crate) fn first(&self, most: usize) -> Vec<Purge> {
         let queue = self.queue.lock();
-        let purges = queue.iter().filter(|parcel| parcel.is_for_others()).map(|parcel| parcel.barrier().purge.clone());
+        let purges = queue.parcels.iter().map(|parcel| parcel.barrier().purge.clone());
         purges.take(most).collect()
     }
 
-    /// Purges that other nodes are to be told of.
-    pub(crate) fn untold(&self) -> usize {
-        self.queue.lock().iter().filter(|parcel| parcel.is_for_others()).count()
-    }
-
-    fn len(&self) -> usize {
-        self.queue.lock().len()
+    pub(crate) fn len(&self) -> usize {
+        self.queue.lock().parcels.len()
     }
 
     /// Takes the duty to deliver; false where another task has it.
@@ -129,6 +128,13 @@ mod tests {
         let Some(Parcel::Raised(all)) = pending.front() else { panic!("there is one") };
         assert_eq!(all.purge, Purge { scope: Scope::Everything, mode: PurgeMode::Hard });
         assert_eq!(all.sequence, Outbox::PURGES_MAX as u64);
+        let large = |n: u64| {
+            let purge = Purge { scope: Scope::SurrogateKey("x".repeat(1 << 20)), mode: PurgeMode::Soft };
+            Parcel::Raised(Barrier { purge, sequence: n, raised: Timestamp::from_millis(0) })
+        };
+        assert!((0..4).all(|n| pending.push(large(n))) && !pending.push(large(4)), "nor do they take much room");
+        pending.settle(&pending.front().expect("there is one"), None);
+        assert_eq!((pending.len(), pending.queue.lock().bytes), (0, 0));
     }
 
     #[test]

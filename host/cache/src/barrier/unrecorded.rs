@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
-use sandbar_http::entry::Entry;
+use sandbar_http::entry::{Entry, StoredResponse};
 
 use super::Scope;
 use super::marks::target_of;
@@ -57,18 +57,26 @@ impl Unrecorded {
 
     /// Whether one of the purges reaches an entry. Costs an atomic load where there are none.
     pub(crate) fn reaches(&self, entry: &Entry) -> bool {
+        match entry {
+            Entry::Response(response) => self.reaches_response(response),
+            Entry::Variants(_) => self.reaches_key(entry.key(), &[]),
+        }
+    }
+
+    /// Like [`Self::reaches`], for a response.
+    pub(crate) fn reaches_response(&self, response: &StoredResponse) -> bool {
+        self.reaches_key(&response.key, &response.plan.surrogate_keys)
+    }
+
+    fn reaches_key(&self, key_text: &str, surrogate_keys: &[String]) -> bool {
         if self.count.load(Ordering::Acquire) == 0 {
             return false;
         }
         let scopes = self.scopes.lock();
-        let target = target_of(entry.key());
-        let keys = match entry {
-            Entry::Response(response) => &response.plan.surrogate_keys[..],
-            Entry::Variants(_) => &[],
-        };
+        let target = target_of(key_text);
         scopes.contains_key(&Scope::Everything)
             || scopes.contains_key(&Scope::Target(target.clone()))
-            || keys.iter().any(|key| scopes.contains_key(&Scope::SurrogateKey(key.to_string())))
+            || surrogate_keys.iter().any(|key| scopes.contains_key(&Scope::SurrogateKey(key.clone())))
             || scopes.keys().any(|scope| matches!(scope, Scope::Prefix(prefix) if prefix.covers(&target)))
     }
 }

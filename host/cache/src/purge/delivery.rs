@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use super::Purges;
-use crate::barrier::Barrier;
 use crate::barrier::outbox::Parcel;
+use crate::barrier::unheard::Pushed;
+use crate::barrier::{Barrier, Purge, Scope};
 use crate::consistency::Consistency;
 use crate::fleet::{Ack, Confirmed, Fleet};
 use crate::tenant::Tenant;
@@ -17,6 +20,9 @@ const RETRY_PAUSE: Duration = Duration::from_millis(500);
 const LAST_TRIES: u32 = 12;
 /// The pause between two of these last tries.
 const LAST_PAUSE: Duration = Duration::from_millis(250);
+
+/// How many purges that nobody is told of are recorded at a time.
+const RECORDED_AT_ONCE: usize = 32;
 
 /// A purge that is recorded, and told where it is to be told.
 pub(super) struct Delivered {
@@ -62,11 +68,6 @@ impl Purges {
                     Err(error) => Err(Stuck::new(Parcel::Raised(barrier), error.to_string())),
                 }
             }
-            Parcel::Unheard(barrier) => {
-                let recorded = self.record_alone(tenant, &barrier).await;
-                let recorded = recorded.map_err(|error| Stuck::new(Parcel::Unheard(barrier), error.to_string()))?;
-                Ok(Delivered { recorded, heard: Vec::new() })
-            }
         }
     }
 
@@ -98,7 +99,7 @@ impl Purges {
     }
 
     /// Records a barrier where it outlives this node, and tells nobody.
-    async fn record_alone(&self, tenant: &Tenant, barrier: &Barrier) -> Result<Recorded, TierError> {
+    pub(super) async fn record_alone(&self, tenant: &Tenant, barrier: &Barrier) -> Result<Recorded, TierError> {
         let Some(store) = &self.barriers else { return Ok(Recorded { sequence: barrier.sequence, before: 0 }) };
         let recorded = store.raise(&tenant.name, &barrier.purge, above(tenant), barrier.raised).await?;
         tenant.barriers.learn(&Barrier { sequence: recorded.sequence, ..barrier.clone() });
@@ -166,6 +167,40 @@ impl Purges {
         });
     }
 
+    /// Records purges in the background that nobody is told of, several at a time. One task per tenant does it.
+    pub(super) fn record_behind(self: &Arc<Self>, tenant: &Arc<Tenant>) {
+        if tenant.unheard.len() == 0 || !tenant.unheard.take_duty() {
+            return;
+        }
+        let (room, tenant) = (Arc::clone(self), Arc::clone(tenant));
+        self.tasks.spawn(async move {
+            let mut last_tries = LAST_TRIES;
+            loop {
+                let some = tenant.unheard.take(RECORDED_AT_ONCE);
+                if some.is_empty() {
+                    if tenant.unheard.give_back_duty() {
+                        return;
+                    }
+                    continue;
+                }
+                let recording = some.iter().map(|barrier| room.record_alone(&tenant, barrier));
+                let mut failed = false;
+                for (recorded, barrier) in join_all(recording).await.into_iter().zip(&some) {
+                    match recorded {
+                        Ok(_) => tenant.unrecorded.settle(&barrier.purge.scope),
+                        Err(_) => {
+                            failed = true;
+                            wait_again(&tenant, barrier);
+                        }
+                    }
+                }
+                if failed && !room.may_try_again(&mut last_tries).await {
+                    return;
+                }
+            }
+        });
+    }
+
     /// Pauses before a delivery is tried again; false where the cache is being stopped and no last try is left.
     async fn may_try_again(&self, last_tries: &mut u32) -> bool {
         if !self.is_stopped_within(RETRY_PAUSE).await {
@@ -184,6 +219,27 @@ impl Purges {
     /// Waits for `pause`; returns early, and true, if the cache is being stopped.
     async fn is_stopped_within(&self, pause: Duration) -> bool {
         tokio::time::timeout(pause, self.stopping.cancelled()).await.is_ok()
+    }
+}
+
+/// Has a purge wait again that could not be recorded.
+fn wait_again(tenant: &Tenant, barrier: &Barrier) {
+    match tenant.unheard.push(barrier.clone()) {
+        Pushed::Waits => {}
+        Pushed::WithAnother => tenant.unrecorded.settle(&barrier.purge.scope),
+        Pushed::NoRoom => {
+            owe_everything(tenant, barrier.clone());
+            tenant.unrecorded.settle(&barrier.purge.scope);
+        }
+    }
+}
+
+/// Has a purge of everything stand for one that can neither be recorded nor wait: for what is in L2 that is too much rather
+/// than too little.
+pub(super) fn owe_everything(tenant: &Tenant, instead_of: Barrier) {
+    let recording = tenant.unrecorded.begin(&Scope::Everything);
+    if tenant.unheard.push(Barrier { purge: Purge::everything(), ..instead_of }) == Pushed::Waits {
+        recording.waits();
     }
 }
 

@@ -40,7 +40,8 @@ impl Purges {
         let token = match allowed(&tenant.settings.tokens, TokenScope::Purge, &request.fields, now) {
             Ok(token) => token,
             Err(reason) => {
-                tracing::warn!(
+                // As many as anybody sends: so they are no warnings.
+                tracing::debug!(
                     tenant = &*tenant.name,
                     target = request.target,
                     reason = reason.as_str(),

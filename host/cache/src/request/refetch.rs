@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, Request};
 use hyper::upgrade::OnUpgrade;
 use sandbar_http::Interim;
 use sandbar_http::client::Client;
-use sandbar_http::key::NoKey;
+use sandbar_http::key::{NoKey, sent_target};
 
 use super::CacheRequest;
 
@@ -15,6 +15,13 @@ use super::CacheRequest;
 const NEGOTIATED_BY: [HeaderName; 3] = [ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE];
 
 impl CacheRequest {
+    /// Whether the key holds all of the target that the origin was asked for. Where the key rules leave out parameters, what a
+    /// request without them would get may be something else.
+    pub(crate) fn is_keyed_whole(&self) -> bool {
+        // What they do beside that, sorting, leaves the length as it is.
+        sent_target(&self.uri).len() == self.target.len()
+    }
+
     /// Whether the request has credentials that are not part of its key. What it brings about is then for its client alone:
     /// nothing that others may get is made of it.
     pub(crate) fn has_credentials_of_its_own(&self) -> bool {

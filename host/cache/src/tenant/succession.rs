@@ -67,6 +67,7 @@ impl Tenant {
             sweeps_wanted: Arc::clone(&self.sweeps_wanted),
             plan_epoch: Arc::clone(&self.plan_epoch),
             outbox: Arc::clone(&self.outbox),
+            unheard: Arc::clone(&self.unheard),
             unrecorded: Arc::clone(&self.unrecorded),
             versions: Arc::clone(&self.versions),
             barriers_read: Arc::clone(&self.barriers_read),

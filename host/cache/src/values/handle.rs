@@ -53,7 +53,7 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Values<T, C> {
     }
 
     /// Stores a value, in place of what is there, in all its versions: that is purged first, and the report says what became of
-    /// the purge on other nodes. On this node the value is stored in any case. The last of several puts counts; where the value
+    /// the purge on other nodes. On this node the value is stored in any case, as far as there is memory. The last of several puts counts; where the value
     /// was read from, or written to, a database before, [`Self::begin`] makes sure that it is not older than what it replaces.
     ///
     /// # Errors

@@ -45,8 +45,11 @@ impl Fence {
         if !self.is_clear || !store.hear_of_barriers(&request.tenant).await {
             return None;
         }
-        let barriers = &request.tenant.barriers;
-        let is_alone = !barriers.raised_by_others(response, self.began.sequence, &self.ours);
+        let (barriers, unrecorded) = (&request.tenant.barriers, &request.tenant.unrecorded);
+        // Ours are recorded. Another purge that this node has made and not recorded yet has a number of the node's own, which
+        // says nothing beside recorded ones.
+        let is_alone = !unrecorded.reaches_response(response)
+            && !barriers.raised_by_others(response, self.began.sequence, &self.ours);
         // Later purges have higher numbers than the last of ours, so they hide what is stored under that one.
         let sequence = self.ours.iter().copied().max()?;
         is_alone.then_some(Began { sequence, ..self.began })

@@ -9,6 +9,7 @@ use sandbar_policy::invalidation::Written;
 use super::Writer;
 use crate::purge::Purged;
 use crate::request::CacheRequest;
+use crate::strategy::Strategy;
 
 impl Writer {
     /// Purges what a successful unsafe request made invalid: its target, what its response names, and what the tenant's
@@ -46,12 +47,21 @@ impl Writer {
         purged
     }
 
-    /// Invalidates the target of a successful unsafe request, and nothing else, without waiting for anybody.
-    pub(super) fn invalidate_target(&self, request: &CacheRequest, status: StatusCode) {
-        let writes = &request.class().writes;
-        if writes.ttl_invalidates && (status.is_success() || status.is_redirection()) {
+    /// Invalidates the target of a write and nothing else, where its class wants that: here, and in L2.
+    pub(super) async fn invalidate_target(&self, request: &CacheRequest, mode: PurgeMode) {
+        if request.class().writes.ttl_invalidates {
             let scope = Scope::Target(request.purged_as());
-            self.purges.purge_unheard(&request.tenant, &Purge { scope, mode: PurgeMode::Hard });
+            self.purges.purge_unheard(&request.tenant, &Purge { scope, mode }).await;
         }
+    }
+
+    /// Makes the target of a write stale that the origin may have taken, though no answer came: it has to be validated before it
+    /// is reused, and stale-if-error still applies.
+    pub(super) async fn doubt_target(&self, request: &CacheRequest) {
+        if request.strategy() == Strategy::Ttl {
+            return self.invalidate_target(request, PurgeMode::Soft).await;
+        }
+        let scope = Scope::Target(request.purged_as());
+        self.purges.purge_whole(&request.tenant, &[Purge { scope, mode: PurgeMode::Soft }]).await;
     }
 }

@@ -46,10 +46,16 @@ impl Writer {
     ) -> Result<PurgeReport, PutError> {
         let shareable = self.storable(request, response)?;
         let scope = Scope::Target(request.purged_as());
-        let report = self.purges.purge_whole(&request.tenant, &[Purge { scope, mode: PurgeMode::Hard }]).await.report;
-        // The beginning has to be after the purge, which would hide the response otherwise.
-        self.store_as_of(request, shareable, decoded, self.store.begin(request)).await;
-        Ok(report)
+        let began = self.store.begin(request);
+        let purged = self.purges.purge_whole(&request.tenant, &[Purge { scope, mode: PurgeMode::Hard }]).await;
+        // As of its own purge: a put that is purged later, here or on another node, hides this one. Where the purge is not
+        // recorded it has no number that others know, and this node's is the newest there is.
+        let began = match purged.recorded.first() {
+            Some(recorded) => Began { sequence: recorded.sequence, ..began },
+            None => self.store.begin(request),
+        };
+        self.store_as_of(request, shareable, decoded, began).await;
+        Ok(purged.report)
     }
 
     /// A response as it will be stored.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{
-    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, LAST_MODIFIED, VARY,
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG,
+    LAST_MODIFIED, VARY,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use sandbar_base::clock::timeout;
@@ -41,7 +42,9 @@ impl Writer {
             && !request.is_overridden
             // RFC 9110 section 14.4: such content is a part of a representation, or an error.
             && !request.fields.contains_key(CONTENT_RANGE)
-            && !request.has_credentials_of_its_own();
+            && !request.has_credentials_of_its_own()
+            && request.is_keyed_whole()
+            && reads_what_it_sends(&request.fields);
         if !wants {
             return (content, None);
         }
@@ -110,6 +113,15 @@ impl Writer {
         self.store.put(request, whole, began).await;
         true
     }
+}
+
+/// Whether whoever sends content in this encoding says that it reads the encoding too. What is stored is for requests with the
+/// same `Accept-Encoding`, so they have to read it.
+fn reads_what_it_sends(fields: &HeaderMap) -> bool {
+    let Some(encoding) = fields.get(CONTENT_ENCODING) else { return true };
+    let accepted = fields.get_all(ACCEPT_ENCODING).iter().filter_map(|line| line.to_str().ok());
+    let mut accepted = accepted.flat_map(|line| line.split(',')).map(str::trim);
+    encoding.to_str().is_ok_and(|encoding| accepted.any(|coding| coding.eq_ignore_ascii_case(encoding.trim())))
 }
 
 /// The fields of the response to a GET, made of those of a PUT and of the origin's answer to it.

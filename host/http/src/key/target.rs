@@ -37,6 +37,11 @@ impl From<Recorded> for Target {
 }
 
 impl Target {
+    /// Bytes of its text.
+    pub fn bytes(&self) -> usize {
+        self.site.len() + self.target.len()
+    }
+
     /// The resource that an absolute URL names, by the key rules of its tenant.
     ///
     /// # Errors
@@ -100,6 +105,11 @@ impl From<RecordedPrefix> for TargetPrefix {
 }
 
 impl TargetPrefix {
+    /// Bytes of its text.
+    pub fn bytes(&self) -> usize {
+        self.site.as_ref().map_or(0, |site| site.len()) + self.prefix.len()
+    }
+
     /// The resources whose path and query begin with `prefix`, on `site` (scheme and authority) or else on every site.
     ///
     /// # Errors

@@ -209,6 +209,14 @@ fn merge_past_most(transaction: &WriteTransaction, tenant: &str, barriers_max: u
     tracing::warn!(tenant, barriers = len, "too many barriers: the older half becomes a purge of everything");
     remove(transaction, tenant, &old)?;
     let everything = Purge { scope: Scope::Everything, mode: PurgeMode::Hard };
+    let is_purged_since = {
+        let purges = transaction.open_table(PURGES)?;
+        let newest = purges.get((tenant, &*encode(&everything)))?;
+        newest.is_some_and(|newest| newest.value() >= last.sequence)
+    };
+    if is_purged_since {
+        return Ok(());
+    }
     insert(transaction, tenant, &Barrier { purge: everything, sequence: last.sequence, raised: last.raised })?;
     Ok(())
 }
@@ -315,6 +323,23 @@ mod tests {
         assert_eq!(book.raise("gone-99", &everything(), 0, NOW.saturating_add(DAY)).unwrap().sequence, 101);
         book.sweep(NOW.saturating_add(DAY * 3)).unwrap();
         assert_eq!(book.sequences.lock().len(), 1);
+    }
+
+    #[test]
+    fn a_purge_of_everything_outlives_the_older_half() {
+        let dir = tempfile::tempdir().unwrap();
+        let book = BarrierBook::open(&dir.path().join("b"), DAY, 10).unwrap();
+        for n in 0..6 {
+            book.raise("shop", &surrogate_key(n), 0, NOW).unwrap();
+        }
+        let everything = Purge { scope: Scope::Everything, mode: PurgeMode::Hard };
+        let purged = book.raise("shop", &everything, 0, NOW).unwrap().sequence;
+        for n in 6..12 {
+            book.raise("shop", &surrogate_key(n), 0, NOW).unwrap();
+        }
+        let raised = book.raised_since("shop", 0).unwrap();
+        let kept = raised.iter().filter(|barrier| barrier.purge == everything).map(|barrier| barrier.sequence);
+        assert_eq!(kept.max(), Some(purged), "{raised:?}");
     }
 
     #[test]
