@@ -239,7 +239,8 @@ impl Tenants {
         version: u64,
         now: Timestamp,
     ) -> Result<(), KeptError> {
-        let (mut of_file, gone) = (self.of_file.clone(), self.gone_after(name, Gone { incarnation, version, since: now }));
+        let (mut of_file, gone) =
+            (self.of_file.clone(), self.gone_after(name, Gone { incarnation, version, since: now }));
         let noted = if let Some(back) = back {
             let known = OfFile { incarnation: back.incarnation, key: key_of(back), version };
             of_file.insert(name.to_owned(), known);

@@ -28,7 +28,8 @@ impl Reloads {
     /// that is done if the present settings have this [tag](settings_tag) alone.
     ///
     /// # Errors
-    /// When its settings are wrong, another tenant has one of its hosts, or the fleet can't be told; nothing has changed then.
+    /// When its settings are wrong, another tenant has one of its hosts, or the fleet can't be told. Nothing has changed on this
+    /// node then; the fleet may have recorded it where it says so.
     pub(crate) async fn make_tenant(
         self: &Arc<Self>,
         tenant: TenantConfig,
@@ -59,8 +60,8 @@ impl Reloads {
     /// [`Self::make_tenant`].
     ///
     /// # Errors
-    /// When none of that name was made over the API, the file's can't be brought back, or the fleet can't be told; nothing has
-    /// changed then.
+    /// When none of that name was made over the API, the file's can't be brought back, or the fleet can't be told; what has changed
+    /// then is as for [`Self::make_tenant`].
     pub(crate) async fn remove_tenant(
         self: &Arc<Self>,
         name: &str,

@@ -228,12 +228,8 @@ impl State {
     /// Some of the tenants whose records could not be applied, each in its turn.
     fn due_again(&mut self) -> Vec<String> {
         let after = (Bound::Excluded(self.place.tried_again.as_str()), Bound::Unbounded);
-        let again: Vec<String> = self
-            .unapplied
-            .range::<str, _>(after)
-            .map(|(name, _)| name.clone())
-            .take(AGAIN_LEN)
-            .collect();
+        let again: Vec<String> =
+            self.unapplied.range::<str, _>(after).map(|(name, _)| name.clone()).take(AGAIN_LEN).collect();
         self.place.tried_again = again.last().filter(|_| again.len() == AGAIN_LEN).cloned().unwrap_or_default();
         again
     }

@@ -24,7 +24,12 @@ pub(super) struct Visit {
 }
 
 impl Visit {
-    pub(super) fn to(endpoint: Arc<Endpoint>, servers: Arc<Servers>, is_trial: bool, request: Option<Progress>) -> Self {
+    pub(super) fn to(
+        endpoint: Arc<Endpoint>,
+        servers: Arc<Servers>,
+        is_trial: bool,
+        request: Option<Progress>,
+    ) -> Self {
         endpoint.begins();
         Self { endpoint, servers, is_trial, is_judged: false, request }
     }
