@@ -11,7 +11,7 @@ pub mod shield;
 mod sound;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -125,6 +125,8 @@ pub struct Progress(Arc<Course>);
 #[derive(Debug, Default)]
 struct Course {
     stage: AtomicU8,
+    /// Whether it was given up because a response took too long.
+    is_overdue: AtomicBool,
     /// Numbers of the addresses that the request was at.
     #[cfg(feature = "http-origin")]
     been_at: parking_lot::Mutex<Vec<u64>>,
@@ -151,6 +153,17 @@ impl Progress {
             Self::SENT => Joined::WhileAsked,
             _ => Joined::AfterAnswered,
         }
+    }
+
+    /// Notes that the request is given up, as no response came in the time that there was.
+    fn is_given_up(&self) {
+        self.0.is_overdue.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the request was given up for that.
+    #[cfg(feature = "http-origin")]
+    fn was_given_up(&self) -> bool {
+        self.0.is_overdue.load(Ordering::SeqCst)
     }
 
     /// Notes that the request is sent to the address of this number.

@@ -3,6 +3,8 @@
 //! `sandbar serve` and `sandbar config --check` both go through [`ready`], so neither refuses what the other takes;
 //! what only a start can find out (a port in use, a directory that another process has) comes after it.
 
+mod stale;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -70,11 +72,12 @@ pub(super) async fn ready(file: GatewayConfig) -> Result<Ready, StartError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     // First, as the next step reads from the data directory.
     directories(&file).map_err(|error| error.placed(&file.source))?;
-    let known = Tenants::open(&file.data_dir, clock.now())?;
-    let config = GatewayConfig { tenants: known.all(&file.tenants), ..file.without_tenants() };
+    let mut known = Tenants::open(&file.data_dir, clock.now())?;
+    let mut config = stale::without(&mut known, &file);
     let file = file.tenants;
     let token = config.validated_token()?;
-    let wrong = |error: ConfigError| StartError::Config(error.placed(&config.source));
+    let source = config.source.clone();
+    let wrong = |error: ConfigError| StartError::Config(error.placed(&source));
     redis(&config).map_err(wrong)?;
     let served = Served::open(&config)?;
     let budget = MemoryBudget::new(config.memory_total_bytes()?);
@@ -84,13 +87,25 @@ pub(super) async fn ready(file: GatewayConfig) -> Result<Ready, StartError> {
         Rooms::kept(&budget, config.limits.head_max.bytes(), served.operators.is_some()).ok_or_else(no_room)?;
     let engine = Engine::within(&EngineConfig::from(&config.policy), Arc::clone(&budget))?;
     let mut tenants = Vec::with_capacity(config.tenants.len());
-    for (index, tenant) in config.tenants.iter().enumerate() {
-        let origin = Arc::new(origin(index, tenant, &clock).map_err(wrong)?);
+    while let Some(tenant) = config.tenants.get(tenants.len()) {
+        let (index, name) = (tenants.len(), tenant.name.clone());
         let (tenant, engine, clock) = (tenant.clone(), Arc::clone(&engine), Arc::clone(&clock));
         let kept = config.data_dir.clone();
-        let open = move || policies(TenantPolicies::open, index, &tenant, &engine, &kept, &clock);
-        let policies = blocking(open).await.map_err(wrong)?;
-        tenants.push(ReadyTenant { policies, origin });
+        let prepare = move || {
+            let origin = Arc::new(origin(index, &tenant, &clock)?);
+            let policies = policies(TenantPolicies::open, index, &tenant, &engine, &kept, &clock)?;
+            Ok(ReadyTenant { policies, origin })
+        };
+        match blocking(prepare).await {
+            Ok(ready) => tenants.push(ready),
+            Err(error) if config.has_fleet() && known.is_registered(&name) => {
+                stale::leave_out(&mut known, &name, &error);
+                // Those before it are as they were.
+                config.tenants = known.all(&file);
+                config.validate()?;
+            }
+            Err(error) => return Err(wrong(error)),
+        }
     }
     Ok(Ready { file, known, token, clock, budget, limits, tables, served, operators, engine, tenants, config })
 }

@@ -13,7 +13,7 @@
 
 mod kept;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
 use sandbar::fleet::{Record, Standing};
@@ -35,6 +35,10 @@ pub(super) struct Tenants {
     gone: BTreeMap<String, Gone>,
     /// The epoch of the fleet's register that was read last; empty where none was.
     epoch: String,
+    /// Tenants whose last change could not be written.
+    unwritten: BTreeSet<String>,
+    /// Tenants that were made over the API and can't be served on this node as they are kept.
+    left_out: BTreeSet<String>,
 }
 
 impl Tenants {
@@ -45,19 +49,36 @@ impl Tenants {
     pub(super) fn open(data_dir: &Path, now: Timestamp) -> Result<Self, KeptError> {
         let kept = Kept::new(data_dir);
         let (made, of_file, gone, epoch) = (kept.made()?, kept.of_file()?, kept.gone(now)?, kept.epoch()?);
-        Ok(Self { kept, made, of_file, gone, epoch })
+        let (unwritten, left_out) = Default::default();
+        Ok(Self { kept, made, of_file, gone, epoch, unwritten, left_out })
     }
 
     /// The tenants that there are where the file names `file`, each with its incarnation: those of the file in their order,
-    /// then those that were made over the API alone.
+    /// then those that were made over the API alone. Without those that are [left out](Self::leave_out).
     pub(super) fn all(&self, file: &[TenantConfig]) -> Vec<TenantConfig> {
         let of_file = file.iter().map(|tenant| match self.made(&tenant.name) {
-            Some(made) => made.clone(),
-            None => TenantConfig { incarnation: self.incarnation(&tenant.name), ..tenant.clone() },
+            Some(made) if !self.left_out.contains(&tenant.name) => made.clone(),
+            _ => TenantConfig { incarnation: self.incarnation(&tenant.name), ..tenant.clone() },
         });
         let names: HashSet<&str> = file.iter().map(|tenant| &*tenant.name).collect();
         let others = self.made.values().map(|made| &made.settings).filter(|made| !names.contains(&*made.name));
-        of_file.chain(others.cloned()).collect()
+        of_file.chain(others.filter(|made| !self.left_out.contains(&made.name)).cloned()).collect()
+    }
+
+    /// Leaves out a tenant that was made over the API and can't be served as it is kept: the fleet's register decides what becomes
+    /// of it.
+    pub(super) fn leave_out(&mut self, name: &str) {
+        self.left_out.insert(name.to_owned());
+    }
+
+    /// Takes back a tenant that was left out.
+    pub(super) fn take_back(&mut self, name: &str) {
+        self.left_out.remove(name);
+    }
+
+    /// Whether a record that is applied here has to be applied again: what it says could not be written, or is not served.
+    pub(super) fn owes(&self, name: &str) -> bool {
+        self.unwritten.contains(name) || self.left_out.contains(name)
     }
 
     /// The tenant of that name that was made over the API.
@@ -113,9 +134,15 @@ impl Tenants {
         self.made.iter().filter(|(_, made)| made.version > 0).map(|(name, _)| &**name)
     }
 
-    /// Whether a tenant was made over the API that has no record: before there was a fleet.
-    pub(super) fn has_unrecorded(&self) -> bool {
-        self.made.values().any(|made| made.version == 0)
+    /// Whether a tenant is served as a record says that makes it.
+    pub(super) fn is_registered(&self, name: &str) -> bool {
+        self.made.get(name).is_some_and(|made| made.version > 0) && !self.left_out.contains(name)
+    }
+
+    /// Whether a tenant was made over the API that has no record: before there was a fleet. Without those that `is_known` is true
+    /// of: of them the register has another record.
+    pub(super) fn has_unrecorded(&self, is_known: impl Fn(&str) -> bool) -> bool {
+        self.made.iter().any(|(name, made)| made.version == 0 && !is_known(name))
     }
 
     /// All that this node knows of tenants that were made over the API, for a register that may have lost it.
@@ -181,23 +208,29 @@ impl Tenants {
     /// Keeps a tenant that was made over the API; `version` is that of its record, 0 where there is no fleet.
     ///
     /// # Errors
-    /// When it can't be written; nothing has changed then.
+    /// When it can't be written. Nothing has changed then where it has no record; where it has one, this process goes by that, and
+    /// [owes](Self::owes) what could not be written.
     pub(super) fn make(&mut self, settings: TenantConfig, version: u64) -> Result<(), KeptError> {
         let made = Made { version, settings };
-        self.kept.write_made(&made)?;
         let name = made.settings.name.clone();
-        if self.gone.remove(&name).is_some() {
+        let written = self.kept.write_made(&made);
+        if version == 0 && written.is_err() {
+            return written;
+        }
+        if written.is_ok() {
             self.kept.remove_gone(&name);
         }
+        self.note_owed(&name, written.is_err());
+        self.gone.remove(&name);
         self.made.insert(name, made);
-        Ok(())
+        written
     }
 
     /// Forgets a tenant that was made over the API, and keeps that the file's of that name is `back`, or that it is gone as the
     /// given incarnation.
     ///
     /// # Errors
-    /// When it can't be written; nothing has changed then.
+    /// When it can't be written; what that means is as for [`Self::make`].
     pub(super) fn unmake(
         &mut self,
         name: &str,
@@ -206,28 +239,45 @@ impl Tenants {
         version: u64,
         now: Timestamp,
     ) -> Result<(), KeptError> {
-        if let Some(back) = back {
+        let (mut of_file, gone) =
+            (self.of_file.clone(), self.gone_after(name, Gone { incarnation, version, since: now }));
+        let noted = if let Some(back) = back {
             let known = OfFile { incarnation: back.incarnation, key: key_of(back), version };
-            let mut of_file = self.of_file.clone();
             of_file.insert(name.to_owned(), known);
-            self.kept.write_file(&of_file)?;
-            self.of_file = of_file;
+            self.kept.write_file(&of_file)
         } else {
-            self.note_gone(name, Gone { incarnation, version, since: now })?;
+            self.kept.write_gone(name, gone)
+        };
+        let written = noted.and_then(|()| self.kept.remove_made(name));
+        if version == 0 && written.is_err() {
+            return written;
         }
-        if self.made.contains_key(name) {
-            self.kept.remove_made(name)?;
-            self.made.remove(name);
+        self.note_owed(name, written.is_err());
+        self.of_file = of_file;
+        if back.is_none() {
+            self.gone.insert(name.to_owned(), gone);
         }
-        Ok(())
+        self.made.remove(name);
+        written
+    }
+
+    /// Notes that what is known of a tenant now is what is to be served, and whether it could not be written.
+    fn note_owed(&mut self, name: &str, is_owed: bool) {
+        self.left_out.remove(name);
+        if is_owed { _ = self.unwritten.insert(name.to_owned()) } else { _ = self.unwritten.remove(name) }
     }
 
     fn note_gone(&mut self, name: &str, gone: Gone) -> Result<(), KeptError> {
-        let before = self.gone.get(name).map_or(0, |before| before.incarnation);
-        let gone = Gone { incarnation: gone.incarnation.max(before), ..gone };
+        let gone = self.gone_after(name, gone);
         self.kept.write_gone(name, gone)?;
         self.gone.insert(name.to_owned(), gone);
         Ok(())
+    }
+
+    /// What is kept of a tenant that goes, after what was kept already.
+    fn gone_after(&self, name: &str, gone: Gone) -> Gone {
+        let before = self.gone.get(name).map_or(0, |before| before.incarnation);
+        Gone { incarnation: gone.incarnation.max(before), ..gone }
     }
 }
 

@@ -145,13 +145,16 @@ impl Register {
     }
 
     /// Writes records where the register has none that is as new, and makes the register where there is none. Those of version
-    /// 0 get one. Returns the epoch.
+    /// 0 get one. Mends what the register has lost of itself, also where there is no record to write. Returns the epoch, empty
+    /// where there is no register.
     ///
     /// # Errors
     /// When they could not be written, or some of them not.
     pub async fn restore(&self, records: &[Record]) -> Result<String, TierError> {
         let mut epoch = String::new();
-        for some in records.chunks(RESTORE_LEN) {
+        let nothing: &[Record] = &[];
+        let chunks = records.chunks(RESTORE_LEN).chain(records.is_empty().then_some(nothing));
+        for some in chunks {
             let mut script = scripts::RESTORE.key(scripts::STATE);
             script.key(scripts::ORDER).key(scripts::RECORDS).key(scripts::GONE).arg(random_name());
             for record in some {
@@ -173,15 +176,13 @@ impl Register {
         self.unapplied.lock().clone()
     }
 
-    /// Tells the other nodes up to which order this one has applied the register, and the versions that it could not apply.
+    /// Tells the other nodes up to which order this one has applied the register, and the versions that it could not apply. Where
+    /// these are too many to be told, it counts as having applied nothing.
     ///
     /// # Errors
     /// When it could not be told.
     pub async fn note_applied(&self, order: u64, unapplied: Vec<Unapplied>) -> Result<(), TierError> {
-        let mut noted = order.to_string();
-        for one in unapplied.iter().take(FAILED_TOLD_MAX) {
-            noted.push_str(&format!(" {}", one.version));
-        }
+        let noted = noted(order, &unapplied);
         *self.unapplied.lock() = unapplied;
         let [members, _] = member_keys(0);
         let mut script = scripts::NOTE.key(scripts::APPLIED);
@@ -223,5 +224,28 @@ impl Register {
 
     fn nonsense(&self) -> TierError {
         TierError::Failed { tier: NAME, reason: "the register of tenants answers nonsense".to_owned() }
+    }
+}
+
+/// What is told of the records that a node has applied.
+fn noted(order: u64, unapplied: &[Unapplied]) -> String {
+    let versions: Vec<u64> = unapplied.iter().map(|one| one.version).filter(|version| *version > 0).collect();
+    if versions.len() > FAILED_TOLD_MAX {
+        return "0".to_owned();
+    }
+    let numbers: Vec<String> = [order].iter().chain(&versions).map(u64::to_string).collect();
+    numbers.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_can_not_apply_more_than_can_be_told_has_applied_nothing() {
+        let unapplied = |count| (0..count).map(|n| Unapplied::new(format!("t{n}"), n, 0, String::new()));
+        assert_eq!(noted(7, &unapplied(3).collect::<Vec<_>>()), "7 1 2", "one that can't be read has no version");
+        assert_eq!(noted(7, &unapplied(33).collect::<Vec<_>>()).split(' ').count(), 33);
+        assert_eq!(noted(7, &unapplied(34).collect::<Vec<_>>()), "0");
     }
 }

@@ -209,10 +209,8 @@ impl Shield {
     ) -> Result<Response<Body>, OriginError> {
         self.budget.lock().pay_in();
         let may_repeat = request.method().is_idempotent() && request.body().is_end_stream();
-        if may_repeat {
-            // The same for all attempts, so that one can go to another address than those before it.
-            request.extensions_mut().get_or_insert_with(Progress::default);
-        }
+        // The same for all attempts, so that one can go to another address than those before it.
+        request.extensions_mut().get_or_insert_with(Progress::default);
         let mut times = 0;
         loop {
             let again = (may_repeat && times < self.config.retry.times_max.get()).then(|| copy(&request));
@@ -272,12 +270,16 @@ impl Shield {
         trial: &mut Trial<'_>,
     ) -> Result<Response<Body>, OriginError> {
         let clock = &*self.watcher.clock;
+        let progress = request.extensions().get::<Progress>().cloned().unwrap_or_default();
         let fetching = self.origin.fetch(request);
         let mut fetching = pin!(async {
-            match self.left(until) {
-                None => fetching.await,
-                Some(left) => timeout(clock, left, fetching).await.unwrap_or_else(|_| Err(self.missed())),
-            }
+            let mut fetching = pin!(fetching);
+            let Some(left) = self.left(until) else { return fetching.await };
+            timeout(clock, left, &mut fetching).await.unwrap_or_else(|_| {
+                // Before it is dropped: who sends it has to know why.
+                progress.is_given_up();
+                Err(self.missed())
+            })
         });
         loop {
             let is_probe = trial.is_probe() && place.is_uploading();

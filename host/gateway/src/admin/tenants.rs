@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use bytes::Bytes;
 use sandbar::tenant::config::TenantConfig;
+use sandbar::tier::TierError;
 use serde_json::json;
 
 use super::Admin;
@@ -54,10 +55,10 @@ fn only_if(fields: &HeaderMap) -> Result<Option<String>, Refused> {
     Ok(Some(text.to_owned()))
 }
 
-/// The answer to a change, in a fleet with the nodes that have not applied it yet.
-fn answer(mut content: serde_json::Value, missing: Option<Vec<String>>) -> Json<serde_json::Value> {
+/// The answer to a change, in a fleet with the nodes that have not applied it yet; null where these are not known.
+fn answer(mut content: serde_json::Value, missing: Option<Result<Vec<String>, TierError>>) -> Json<serde_json::Value> {
     if let Some(missing) = missing {
-        content["missing"] = missing.into();
+        content["missing"] = missing.ok().into();
     }
     Json(content)
 }

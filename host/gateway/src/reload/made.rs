@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sandbar::fleet::{Changed, Record, Register, Standing};
 use sandbar::tenant::config::TenantConfig;
+use sandbar::tier::TierError;
 use sandbar_policy::Digest;
 
 use super::step::{Step, To};
@@ -18,8 +19,8 @@ const TRIES: usize = 3;
 pub(crate) struct Made {
     /// Whether there was no tenant of that name before; of a removal, whether the file's is back.
     pub(crate) is_so: bool,
-    /// In a fleet, the nodes that have not applied it yet, or can't.
-    pub(crate) missing: Option<Vec<String>>,
+    /// In a fleet, the nodes that have not applied it yet, or can't; why that is not known, where they could not be asked for.
+    pub(crate) missing: Option<Result<Vec<String>, TierError>>,
 }
 
 impl Reloads {
@@ -27,7 +28,8 @@ impl Reloads {
     /// that is done if the present settings have this [tag](settings_tag) alone.
     ///
     /// # Errors
-    /// When its settings are wrong, another tenant has one of its hosts, or the fleet can't be told; nothing has changed then.
+    /// When its settings are wrong, another tenant has one of its hosts, or the fleet can't be told. Nothing has changed on this
+    /// node then; the fleet may have recorded it where it says so.
     pub(crate) async fn make_tenant(
         self: &Arc<Self>,
         tenant: TenantConfig,
@@ -40,10 +42,10 @@ impl Reloads {
     async fn make(&self, mut tenant: TenantConfig, only_if: Option<&str>) -> Result<Made, ReloadError> {
         let mut state = self.state.lock().await;
         self.first_reading(&mut state).await?;
-        self.check_tag(&tenant.name, only_if)?;
+        self.check_tag(&state, &tenant.name, only_if)?;
         let (name, tenants) = (tenant.name.clone(), &state.tenants);
         tenant.incarnation = match self.register() {
-            Some(_) => tenants.incarnation_in_fleet(&name, self.clock.now()),
+            Some(_) => tenants.incarnation_in_fleet(&name, self.clock.now()).max(state.unapplied_incarnation(&name)),
             None => tenants.incarnation(&name),
         };
         let is_new = self.settings_of(&name).is_none();
@@ -58,8 +60,8 @@ impl Reloads {
     /// [`Self::make_tenant`].
     ///
     /// # Errors
-    /// When none of that name was made over the API, the file's can't be brought back, or the fleet can't be told; nothing has
-    /// changed then.
+    /// When none of that name was made over the API, the file's can't be brought back, or the fleet can't be told; what has changed
+    /// then is as for [`Self::make_tenant`].
     pub(crate) async fn remove_tenant(
         self: &Arc<Self>,
         name: &str,
@@ -72,8 +74,9 @@ impl Reloads {
     async fn unmake(&self, name: &str, only_if: Option<&str>) -> Result<Made, ReloadError> {
         let mut state = self.state.lock().await;
         self.first_reading(&mut state).await?;
-        self.check_tag(name, only_if)?;
-        let Some(incarnation) = state.tenants.made(name).map(|made| made.incarnation) else {
+        self.check_tag(&state, name, only_if)?;
+        let made = state.tenants.made(name).map(|made| made.incarnation.max(state.unapplied_incarnation(name)));
+        let Some(incarnation) = made else {
             return Err(match state.file.iter().any(|tenant| tenant.name == name) {
                 true => ReloadError::OfFile(name.to_owned()),
                 false => ReloadError::NotMade(name.to_owned()),
@@ -88,9 +91,13 @@ impl Reloads {
         Ok(Made { is_so: is_back, missing: self.missing(name, version).await })
     }
 
-    /// Checks that the present settings of a tenant are those that an operator has seen.
-    fn check_tag(&self, name: &str, only_if: Option<&str>) -> Result<(), ReloadError> {
+    /// Checks that the present settings of a tenant are those that an operator has seen. Where this node can't apply newer ones of
+    /// the fleet, she has not.
+    fn check_tag(&self, state: &State, name: &str, only_if: Option<&str>) -> Result<(), ReloadError> {
         let Some(wanted) = only_if else { return Ok(()) };
+        if state.known_version(name) > state.tenants.version(name) {
+            return Err(ReloadError::Unseen(name.to_owned()));
+        }
         let present = self.settings_of(name).map(|settings| settings_tag(&settings));
         let is_so =
             present.is_some_and(|present| wanted.trim() == "*" || wanted.split(',').any(|tag| tag.trim() == present));
@@ -108,10 +115,9 @@ impl Reloads {
             register.news().came();
             return Err(ReloadError::Recorded(error.to_string()));
         }
-        if let Err(error) = self.keep(state, &steps[0], version) {
-            tracing::warn!(%error, "a tenant is in the register of the fleet, and not kept here");
-        }
-        if state.unapplied.remove(&steps[0].name).is_some() {
+        let was_unapplied = state.unapplied.contains_key(&steps[0].name);
+        let is_kept = self.keep_or_owe(state, &steps[0], version);
+        if was_unapplied || !is_kept {
             let unapplied = state.unapplied.values().cloned().collect();
             // It is told again with the next reading.
             let _ = register.note_applied(state.place.order(), unapplied).await;
@@ -163,15 +169,13 @@ impl Reloads {
     }
 
     /// The nodes that have not applied a change after a while; none where there is no fleet.
-    async fn missing(&self, name: &str, version: u64) -> Option<Vec<String>> {
+    async fn missing(&self, name: &str, version: u64) -> Option<Result<Vec<String>, TierError>> {
         let fleet = self.cache.fleet()?;
-        match fleet.register().behind(name, version, fleet.confirm_deadline()).await {
-            Ok(missing) => Some(missing),
-            Err(error) => {
-                tracing::warn!(%error, tenant = name, "it is not known which nodes have applied a change");
-                Some(Vec::new())
-            }
+        let missing = fleet.register().behind(name, version, fleet.confirm_deadline()).await;
+        if let Err(error) = &missing {
+            tracing::warn!(%error, tenant = name, "it is not known which nodes have applied a change");
         }
+        Some(missing)
     }
 }
 

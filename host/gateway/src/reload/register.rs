@@ -25,23 +25,39 @@ const START_DEADLINE: Duration = Duration::from_secs(10);
 const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
 /// How many records that could not be applied are tried again in one reading.
 const AGAIN_LEN: usize = 100;
+/// How often all of the register is read while more can't be applied than is kept in mind.
+const PASSED_OVER_EVERY: Duration = Duration::from_secs(60);
 /// How many records are applied at once, at most: so many are held in memory.
 const BATCH_LEN: usize = 1024;
 
 /// Up to where a node has read the register.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Place {
     order: u64,
     /// Whether all of it was read once.
     is_known: bool,
     /// The last tenant whose record was tried again.
     tried_again: String,
+    /// Since when records are not applied that are not kept in mind either: they have to be read again.
+    passed_over: Option<Timestamp>,
 }
 
 impl Place {
     /// The order of the last record that was read.
     pub(super) const fn order(&self) -> u64 {
         self.order
+    }
+
+    /// Notes that a record could neither be applied nor kept in mind.
+    pub(super) fn has_passed_over(&mut self, now: Timestamp) {
+        self.passed_over.get_or_insert(now);
+    }
+
+    /// Goes back to the beginning where records were passed over a while ago.
+    fn go_back_if_due(&mut self, now: Timestamp) {
+        if self.passed_over.is_some_and(|since| since.saturating_add(PASSED_OVER_EVERY) <= now) {
+            (self.order, self.passed_over) = (0, None);
+        }
     }
 }
 
@@ -66,7 +82,11 @@ impl Reloads {
         if fleet.ready(CONNECT_DEADLINE).await {
             let reading = Arc::clone(self);
             let reading = tokio::spawn(async move { reading.look(false).await });
-            let _ = tokio::time::timeout(START_DEADLINE, reading).await;
+            if !tokio::time::timeout(START_DEADLINE, reading).await.is_ok_and(|read| read.unwrap_or(false)) {
+                tracing::warn!(
+                    "the register of the fleet could not be read in time: this node begins with the tenants of its last run"
+                );
+            }
         } else {
             tracing::warn!(
                 "the Redis of the fleet can't be reached yet: this node knows the tenants of its last run alone"
@@ -84,11 +104,14 @@ impl Reloads {
         Some(Following(following.abort_handle()))
     }
 
-    async fn look(&self, is_doubtful: bool) {
+    /// Reads what is new; whether that could be done.
+    async fn look(&self, is_doubtful: bool) -> bool {
         let mut state = self.state.lock().await;
-        if let Err(error) = self.read_register(&mut state, is_doubtful).await {
+        let read = self.read_register(&mut state, is_doubtful).await;
+        if let Err(error) = &read {
             tracing::debug!(%error, "the register of the fleet could not be read");
         }
+        read.is_ok()
     }
 
     /// Reads the register where it was never read: before that nobody knows what a change would change.
@@ -103,10 +126,11 @@ impl Reloads {
     /// and where it is another one, it is given first what this node knows.
     pub(super) async fn read_register(&self, state: &mut State, is_doubtful: bool) -> Result<(), TierError> {
         let Some(register) = self.register() else { return Ok(()) };
-        let before = state.place.order;
+        let before = state.place.clone();
+        state.place.go_back_if_due(self.clock.now());
         if let Err(error) = self.read_from(state, register, is_doubtful).await {
             // What was read and is not applied yet has to be read again.
-            state.place.order = before;
+            state.place = before;
             if is_doubtful {
                 register.news().doubt_again();
             }
@@ -117,22 +141,26 @@ impl Reloads {
 
     async fn read_from(&self, state: &mut State, register: &Register, is_doubtful: bool) -> Result<(), TierError> {
         let mut page = register.read(state.tenants.epoch(), state.place.order).await?;
-        let is_other = page.epoch != state.tenants.epoch();
-        if is_other || is_doubtful || state.tenants.has_unrecorded() {
-            let ours = state.tenants.records(register.node(), self.clock.now());
-            if !ours.is_empty() {
-                register.restore(&ours).await?;
-            }
+        // One that has lost a part of itself says that it is none.
+        let is_other = page.epoch.is_empty() || page.epoch != state.tenants.epoch();
+        let has_unrecorded = state.tenants.has_unrecorded(|name| state.unapplied.contains_key(name));
+        if is_other || is_doubtful || has_unrecorded {
+            register.restore(&state.tenants.records(register.node(), self.clock.now())).await?;
             state.place.order = 0;
             page = register.read("", 0).await?;
         }
         let epoch = page.epoch.clone();
         let mut whole = (state.place.order == 0).then(HashSet::new);
         let mut records = Vec::new();
-        while !page.records.is_empty() {
+        loop {
+            let is_more = page.order > state.place.order;
             for (name, record) in page.records {
                 whole.iter_mut().for_each(|whole| _ = whole.insert(name.clone()));
                 records.push((name, record));
+            }
+            // An order that does not rise makes no sense, and would be read again and again.
+            if !is_more {
+                break;
             }
             state.place.order = page.order;
             if records.len() >= BATCH_LEN {
@@ -145,6 +173,10 @@ impl Reloads {
         }
         if let Some(whole) = whole.filter(|_| !is_other && !is_doubtful) {
             records.extend(self.forgotten(state, &whole));
+            let lost = self.lost(state, register, &whole);
+            if !lost.is_empty() {
+                register.restore(&lost).await?;
+            }
         }
         for name in state.due_again() {
             match register.read_one(&name).await? {
@@ -168,7 +200,7 @@ impl Reloads {
             let made = state.tenants.made(name)?;
             let (name, incarnation, at) = (name.to_owned(), made.incarnation, self.clock.now());
             let version = state.tenants.version(&name);
-            if Timestamp::from_millis(version).saturating_add(GONE_FOR) > at {
+            if is_young(version, at) {
                 return None;
             }
             let version = version.saturating_add(1);
@@ -177,25 +209,28 @@ impl Reloads {
         };
         names.filter_map(record).collect()
     }
+
+    /// Records that a register has lost: it has none of a tenant, and would have one if that had been removed.
+    fn lost(&self, state: &State, register: &Register, whole: &HashSet<String>) -> Vec<Record> {
+        let now = self.clock.now();
+        let mut ours = state.tenants.records(register.node(), now);
+        ours.retain(|record| !whole.contains(&record.name) && is_young(record.version, now));
+        ours
+    }
+}
+
+/// Whether the register can't have forgotten yet that a tenant was removed after the record of this version.
+fn is_young(version: u64, now: Timestamp) -> bool {
+    Timestamp::from_millis(version).saturating_add(GONE_FOR) > now
 }
 
 impl State {
     /// Some of the tenants whose records could not be applied, each in its turn.
     fn due_again(&mut self) -> Vec<String> {
         let after = (Bound::Excluded(self.place.tried_again.as_str()), Bound::Unbounded);
-        let again: Vec<String> = self
-            .unapplied
-            .range::<str, _>(after)
-            .map(|(name, _)| name.clone())
-            .filter(|name| is_text(name))
-            .take(AGAIN_LEN)
-            .collect();
+        let again: Vec<String> =
+            self.unapplied.range::<str, _>(after).map(|(name, _)| name.clone()).take(AGAIN_LEN).collect();
         self.place.tried_again = again.last().filter(|_| again.len() == AGAIN_LEN).cloned().unwrap_or_default();
         again
     }
-}
-
-/// Whether a name is as the register has it: one that is no text can't be asked for.
-fn is_text(name: &str) -> bool {
-    !name.contains(char::REPLACEMENT_CHARACTER)
 }

@@ -113,8 +113,8 @@ pub enum ReloadError {
     },
     /// The settings are not those that the request is meant for.
     #[error(
-        "the settings of the tenant {0:?} are not those that If-Match names; read them again, then repeat the request with their \
-         ETag"
+        "the settings of the tenant {0:?} are not those that If-Match names, here or, where GET /tenants has it among the \
+         unapplied, in the fleet; read them again, then repeat the request with their ETag"
     )]
     Unseen(String),
     /// The change is recorded for the fleet, and could not be made on this node.

@@ -185,6 +185,6 @@ fn unreadable(path: &Path, reason: impl ToString) -> KeptError {
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> KeptError {
-    let remedy = "make room, or make the data directory writable; nothing has changed";
+    let remedy = "make room, or make the data directory writable";
     KeptError { path: path.to_owned(), reason: error.to_string(), remedy }
 }

@@ -133,3 +133,45 @@ fn tenants_that_have_left_the_file_while_nothing_ran_are_named() {
     let mut tenants = Tenants::open(dir.path(), NOW).unwrap();
     assert_eq!(tenants.keep_file(&[tenant("news")], NOW).unwrap(), ["shop"]);
 }
+
+#[test]
+fn what_can_not_be_written_is_owed_in_a_fleet_and_refused_outside() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut tenants = Tenants::open(dir.path(), NOW).unwrap();
+    tenants.make(tenant("old"), 3).unwrap();
+    let (made, gone) = (dir.path().join("tenants/made"), dir.path().join("tenants/gone"));
+    // Nothing can be written below what is no directory, whoever runs this.
+    std::fs::rename(&made, dir.path().join("aside")).unwrap();
+    std::fs::write(&made, "").unwrap();
+    std::fs::write(&gone, "").unwrap();
+    tenants.make(tenant("alone"), 0).unwrap_err();
+    tenants.unmake("old", 0, None, 0, NOW).unwrap_err();
+    assert_eq!(numbers(&tenants, &[]), named(&[("old", 0)]), "nothing has changed");
+    tenants.make(tenant("shop"), 7).unwrap_err();
+    tenants.unmake("old", 0, None, 8, NOW).unwrap_err();
+    assert_eq!(numbers(&tenants, &[]), named(&[("shop", 0)]));
+    assert!(tenants.owes("shop") && tenants.owes("old") && !tenants.owes("alone"));
+    std::fs::remove_file(&made).unwrap();
+    std::fs::remove_file(&gone).unwrap();
+    std::fs::rename(dir.path().join("aside"), &made).unwrap();
+    tenants.make(tenant("shop"), 7).unwrap();
+    tenants.unmake("old", 0, None, 8, NOW).unwrap();
+    assert!(!tenants.owes("shop") && !tenants.owes("old"));
+    let tenants = Tenants::open(dir.path(), NOW).unwrap();
+    assert_eq!((numbers(&tenants, &[]), tenants.version("old")), (named(&[("shop", 0)]), 8));
+}
+
+#[test]
+fn one_that_is_left_out_makes_room_for_the_files_and_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut tenants = Tenants::open(dir.path(), NOW).unwrap();
+    let made = |name: &str| TenantConfig { incarnation: 5, hosts: vec!["made".into()], ..tenant(name) };
+    tenants.make(made("shop"), 7).unwrap();
+    tenants.make(made("mine"), 8).unwrap();
+    ["shop", "mine"].iter().for_each(|name| tenants.leave_out(name));
+    assert_eq!(tenants.all(&[tenant("shop")]), [TenantConfig { incarnation: 5, ..tenant("shop") }]);
+    assert!(tenants.owes("shop") && !tenants.is_registered("shop") && tenants.version("shop") == 7);
+    tenants.make(made("shop"), 7).unwrap();
+    assert!(!tenants.owes("shop"));
+    assert_eq!(tenants.all(&[tenant("shop")]), [made("shop")]);
+}

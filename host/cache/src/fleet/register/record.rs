@@ -51,13 +51,17 @@ pub struct Unapplied {
     pub version: u64,
     /// Why it can't be applied.
     pub reason: String,
+    /// Which making of its name the tenant is by this record or, where that says that it is gone, the next one would be; 0 where
+    /// that can't be read.
+    #[serde(skip)]
+    pub incarnation: u32,
 }
 
 impl Unapplied {
     /// A record that can't be applied for this reason.
     #[doc(hidden)]
-    pub const fn new(tenant: String, version: u64, reason: String) -> Self {
-        Self { tenant, version, reason }
+    pub const fn new(tenant: String, version: u64, incarnation: u32, reason: String) -> Self {
+        Self { tenant, version, reason, incarnation }
     }
 }
 
@@ -73,6 +77,22 @@ struct Body {
 }
 
 impl Record {
+    /// Whether a tenant can have that name, which becomes a part of file names.
+    #[doc(hidden)]
+    pub fn is_name(name: &str) -> bool {
+        let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
+        (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(is_plain)
+    }
+
+    /// Which making of its name the tenant is or, where it is gone, the next one would be.
+    #[doc(hidden)]
+    pub const fn next_incarnation(&self) -> u32 {
+        match self.standing {
+            Standing::Made(_) | Standing::Gone { is_back: true } => self.incarnation,
+            Standing::Gone { is_back: false } => self.incarnation.saturating_add(1),
+        }
+    }
+
     /// The record without its version, which the script puts before it.
     ///
     /// # Errors
@@ -99,12 +119,13 @@ impl Record {
         Self::decode(name, bytes).map_err(|reason| {
             let digits = bytes.strip_prefix(b"1 ").and_then(|rest| rest.split(|byte| *byte == b' ').next());
             let version = digits.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
-            Unapplied { tenant: name.to_owned(), version: version.unwrap_or(0), reason }
+            let version = version.filter(|version| *version < VERSIONS_END).unwrap_or(0);
+            Unapplied::new(name.to_owned(), version, 0, reason)
         })
     }
 
     fn decode(name: &str, bytes: &[u8]) -> Result<Self, String> {
-        if !is_name(name) {
+        if !Self::is_name(name) {
             return Err("no tenant can have this name".to_owned());
         }
         if bytes.is_empty() {
@@ -117,7 +138,7 @@ impl Record {
             .ok_or("it is of a format that this version of Sandbar does not know")?;
         let version = version.parse().map_err(|error| format!("its version: {error}"))?;
         if version >= VERSIONS_END {
-            return Err(format!("its version {version} is none that a register gives out"));
+            return Err("its version is none that a register gives out".to_owned());
         }
         let Body { incarnation, at, node, back, settings } =
             serde_json::from_str(body).map_err(|error| error.to_string())?;
@@ -130,12 +151,6 @@ impl Record {
         };
         Ok(Self { name: name.to_owned(), version, incarnation, at, node, standing })
     }
-}
-
-/// Whether a tenant can have that name, which becomes a part of file names.
-fn is_name(name: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
-    (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(is_plain)
 }
 
 #[cfg(test)]
@@ -167,6 +182,7 @@ mod tests {
             ("shop", vec![0xff, 0xfe], "utf-8"),
             ("shop", format!("2 42 {whole}").into_bytes(), "format"),
             ("shop", format!("1 x {whole}").into_bytes(), "version"),
+            ("shop", b"1 9007199254740992 {}".to_vec(), "none that a register gives out"),
             ("shop", b"1 42 {}".to_vec(), "incarnation"),
             ("shop", b"1 42 ".repeat(1000), "invalid type"),
             ("shop", [b"1 42 ".to_vec(), vec![b'['; 100_000]].concat(), "invalid type"),
@@ -175,7 +191,7 @@ mod tests {
             let error = Record::decode(name, &bytes).unwrap_err();
             assert!(error.contains(says), "{error}");
         }
-        let versions = [&b"1 42 {"[..], b"1 x {", b"2 42 {", b"1 42", b""]
+        let versions = [&b"1 42 {"[..], b"1 x {", b"2 42 {", b"1 42", b"1 9007199254740992 {}"]
             .map(|bytes| Record::read("shop", bytes).unwrap_err().version);
         assert_eq!(versions, [42, 0, 0, 42, 0]);
     }

@@ -23,11 +23,23 @@ pub(super) const RECORDS: &str = "sandbar:{bus}:tenants:records";
 pub(super) const GONE: &str = "sandbar:{bus}:tenants:gone";
 pub(super) const APPLIED: &str = "sandbar:{bus}:tenants:applied";
 
-/// Reads the version of a record; none where that makes no sense.
+/// Reads the version of a record, and what else is a number of the register; none where that makes no sense: no number can be
+/// more than a day ahead of the server's time. After [`NOW`].
 const VERSION: &str = r"
+    local function number(text)
+      local found = tonumber(text)
+      return found and found >= 0 and found <= now + 86400000 and found or nil
+    end
     local function version(record)
-      local found = tonumber(string.match(record or '', '^1 (%d+) '))
-      return found and found < 2 ^ 53 and found or nil
+      return number(string.match(record or '', '^1 (%d+) '))
+    end
+";
+
+/// What is read of a record whose version no register has given out: one that makes no sense. After [`VERSION`].
+const FAR: &str = r"
+    local function near(record)
+      local is_far = record and string.match(record, '^1 %d+ ') and not version(record)
+      return is_far and '1 9007199254740992 ' or record
     end
 ";
 
@@ -38,10 +50,10 @@ const VERSION: &str = r"
 /// without its version, ms for which it is kept that a tenant is gone or 0 where it is not, most tenants.
 pub(super) static CHANGE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&format!(
-        r"{VERSION} {NOW}
+        r"{NOW} {VERSION}
         local name, present = ARGV[6], redis.call('HGET', KEYS[5], ARGV[6])
         local known = present and version(present) or (present and -1 or 0)
-        if known ~= -1 and known ~= tonumber(ARGV[7]) then
+        if known ~= -1 and known ~= (number(ARGV[7]) or 0) then
           local own = string.format('1 %.0f ', known) .. ARGV[8]
           if present == own then return {{1, known}} end
           return {{0, known, string.sub(present or '', 1, 1024)}}
@@ -51,7 +63,7 @@ pub(super) static CHANGE: LazyLock<Script> = LazyLock::new(|| {
         local raised
         {APPEND}
         redis.call('HSETNX', KEYS[3], 'epoch', ARGV[1])
-        local order = math.max((tonumber(redis.call('HGET', KEYS[3], 'order')) or 0) + 1, known + 1, now)
+        local order = math.max((number(redis.call('HGET', KEYS[3], 'order')) or 0) + 1, known + 1, now)
         local text = string.format('%.0f', order)
         redis.call('HSET', KEYS[3], 'order', text)
         redis.call('ZADD', KEYS[4], text, name)
@@ -72,21 +84,27 @@ pub(super) static CHANGE: LazyLock<Script> = LazyLock::new(|| {
 });
 
 /// Writes records that a server may have lost, where it has none of the same version or a newer one; makes the register where
-/// there is none. A record without a version gets one. Answers with the epoch.
+/// there is none. A record without a version gets one, and counts where the register has none of its name, or one that says
+/// that it is gone. Records that have lost their order get one. Answers with the epoch, empty where there is no register.
 /// KEYS: state, order, records, gone. ARGV: an epoch; for each record tenant, version, record without its version, when the
 /// tenant was removed in ms or 0.
 pub(super) static RESTORE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&format!(
-        r"{VERSION} {NOW}
-        redis.call('HSETNX', KEYS[1], 'epoch', ARGV[1])
-        local order = tonumber(redis.call('HGET', KEYS[1], 'order')) or 0
+        r"{NOW} {VERSION}
+        local newest = redis.call('ZREVRANGEBYSCORE', KEYS[2], now + 86400000, 0, 'WITHSCORES', 'LIMIT', 0, 1)[2]
+        local order = math.max(number(redis.call('HGET', KEYS[1], 'order')) or 0, math.ceil(number(newest) or 0))
+        local function enter(name, least)
+          order = math.max(order + 1, least, now)
+          local text = string.format('%.0f', order)
+          redis.call('ZADD', KEYS[2], text, name)
+          return text
+        end
         for i = 2, #ARGV, 4 do
-          local name, present = ARGV[i], redis.call('HGET', KEYS[3], ARGV[i])
-          if tonumber(ARGV[i + 1]) > (present and (version(present) or 0) or -1) then
-            order = math.max(order + 1, now)
-            local text = string.format('%.0f', order)
-            local own = tonumber(ARGV[i + 1]) == 0 and text or ARGV[i + 1]
-            redis.call('ZADD', KEYS[2], text, name)
+          local name, present, ours = ARGV[i], redis.call('HGET', KEYS[3], ARGV[i]), number(ARGV[i + 1])
+          if ours == 0 and present and redis.call('ZSCORE', KEYS[4], name) then present = nil end
+          if ours and ours > (present and (version(present) or 0) or -1) then
+            local text = enter(name, ours)
+            local own = ours == 0 and text or ARGV[i + 1]
             redis.call('HSET', KEYS[3], name, '1 ' .. own .. ' ' .. ARGV[i + 2])
             if tonumber(ARGV[i + 3]) == 0 then
               redis.call('ZREM', KEYS[4], name)
@@ -95,46 +113,60 @@ pub(super) static RESTORE: LazyLock<Script> = LazyLock::new(|| {
             end
           end
         end
+        if redis.call('ZCARD', KEYS[2]) ~= redis.call('HLEN', KEYS[3]) then
+          for _, name in ipairs(redis.call('HKEYS', KEYS[3])) do
+            if not redis.call('ZSCORE', KEYS[2], name) then enter(name, 0) end
+          end
+          for _, name in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
+            if redis.call('HEXISTS', KEYS[3], name) == 0 then redis.call('ZREM', KEYS[2], name) end
+          end
+        end
+        if redis.call('EXISTS', KEYS[3]) == 0 then return '' end
+        redis.call('HSETNX', KEYS[1], 'epoch', ARGV[1])
         redis.call('HSET', KEYS[1], 'order', string.format('%.0f', order))
         return redis.call('HGET', KEYS[1], 'epoch')
         "
     ))
 });
 
-/// Reads the records above an order, or all where the epoch is another one: `{epoch, tenant, order, record, …}`. What is longer
-/// than a record can be is left out, and so is what goes beyond the bytes of one answer, or has an order that was never given out.
+/// Reads the records above an order, or all where the epoch is another one: `{epoch, tenant, order, record, …}`. The epoch is
+/// empty where there is no register, or one that has lost a part of itself. What is longer than a record can be is left out, and
+/// so is what goes beyond the bytes of one answer, or has an order that was never given out. An order is told as a whole number.
 /// KEYS: state, order, records. ARGV: epoch, order, most records, most bytes of one, most bytes.
 pub(super) static READ: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        r"
-        local epoch = redis.call('HGET', KEYS[1], 'epoch') or ''
-        local above, highest = epoch == ARGV[1] and ARGV[2] or '0', redis.call('HGET', KEYS[1], 'order') or '0'
+    Script::new(&format!(
+        r"{NOW} {VERSION} {FAR}
+        local epoch, order = redis.call('HGET', KEYS[1], 'epoch') or '', number(redis.call('HGET', KEYS[1], 'order'))
+        local ordered, recorded = redis.call('ZCARD', KEYS[2]), redis.call('HLEN', KEYS[3])
+        if not order or recorded == 0 or ordered ~= recorded then epoch = '' end
+        local above = epoch == ARGV[1] and ARGV[2] or '0'
+        local highest = string.format('%.0f', order or now + 86400000)
         local names = redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. above, highest, 'WITHSCORES', 'LIMIT', 0, ARGV[3])
-        local answer, bytes = {epoch}, 0
+        local answer, bytes = {{epoch}}, 0
         for i = 1, #names, 2 do
           local name, record = names[i], ''
           if #name <= 64 and redis.call('HSTRLEN', KEYS[3], name) <= tonumber(ARGV[4]) then
-            record = redis.call('HGET', KEYS[3], name) or ''
+            record = near(redis.call('HGET', KEYS[3], name) or '')
           end
           bytes = bytes + #record
           if i > 1 and bytes > tonumber(ARGV[5]) then break end
-          local last = #answer
-          answer[last + 1], answer[last + 2], answer[last + 3] = string.sub(name, 1, 64), names[i + 1], record
+          local last, whole = #answer, string.format('%.0f', math.floor(tonumber(names[i + 1])))
+          answer[last + 1], answer[last + 2], answer[last + 3] = string.sub(name, 1, 65), whole, record
         end
         return answer
-        ",
-    )
+        "
+    ))
 });
 
 /// Reads the record of one tenant; nil where there is none, empty where it is too long.
 /// KEYS: records. ARGV: tenant, most bytes.
 pub(super) static ONE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        r"
+    Script::new(&format!(
+        r"{NOW} {VERSION} {FAR}
         if redis.call('HSTRLEN', KEYS[1], ARGV[1]) > tonumber(ARGV[2]) then return '' end
-        return redis.call('HGET', KEYS[1], ARGV[1])
-        ",
-    )
+        return near(redis.call('HGET', KEYS[1], ARGV[1]))
+        "
+    ))
 });
 
 /// Notes what a run of a node has applied, and forgets runs that live no more.
@@ -172,7 +204,7 @@ pub(super) static BEHIND: LazyLock<Script> = LazyLock::new(|| {
 /// What one reading brings.
 #[derive(Debug, PartialEq)]
 pub struct Page {
-    /// The register's epoch; empty where there is none.
+    /// The register's epoch; empty where there is none, or it has lost a part of itself.
     pub epoch: String,
     /// The records, each under its tenant's name, in the order in which they were written.
     pub records: Vec<(String, Result<Record, Unapplied>)>,

@@ -74,10 +74,10 @@ impl Ejection {
         takes
     }
 
-    /// The request that tried it ended without a result: another one may.
-    pub(super) fn give_back_trial(&mut self, now: Duration) {
+    /// The request that tried it ended without a result: another one may from `again` on.
+    pub(super) fn give_back_trial(&mut self, again: Duration) {
         if let State::Tried { .. } = self.state {
-            self.state = State::Out { until: now };
+            self.state = State::Out { until: again };
         }
     }
 

@@ -105,9 +105,10 @@ async fn attempts(
 ) -> Result<(Response<Incoming>, Visit, Arc<Sending>), OriginError> {
     let mut route = Route::of(origin, request.extensions_mut().remove()).await?;
     origin.address(&mut request)?;
-    let is_replayable = request.method().is_idempotent() && request.body().is_end_stream();
+    let is_sent = request.body().is_end_stream();
+    let is_replayable = request.method().is_idempotent() && is_sent;
     let switches = request.headers().contains_key(UPGRADE);
-    let (mut visit, mut is_again) = (route.next(), false);
+    let (mut visit, mut is_again) = (route.next(is_sent), false);
     loop {
         let again = (route.has_more() || is_replayable && !is_again).then(|| copy(&request));
         let endpoint = &visit.endpoint;
@@ -137,7 +138,7 @@ async fn attempts(
         let elsewhere = again.filter(|_| route.has_more() && failure.why.is_unconnected());
         let Some((again, content)) = elsewhere.zip(failure.unsent) else { return Err(error) };
         tracing::debug!(origin = &*origin.name, %error, "asking at another address");
-        (request, visit, is_again) = (again.map(|_| content), route.next(), false);
+        (request, visit, is_again) = (again.map(|_| content), route.next(is_sent), false);
     }
 }
 

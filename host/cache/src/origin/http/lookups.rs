@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 /// Look-ups, and those of them that are under way.
 pub(super) struct Lookups {
@@ -52,10 +52,13 @@ impl Lookups {
         }
         let name: Arc<str> = host.into();
         let entered = Entered { name: Arc::clone(&name), lookups: Arc::clone(self) };
-        let begun = tokio::spawn(begin(entered));
-        let answer = async move { begun.await.unwrap_or_else(|failed| Err(Arc::new(failed.into()))) };
+        let (tell, told) = oneshot::channel();
+        let answer = async move { told.await.unwrap_or_else(|lost| Err(Arc::new(io::Error::other(lost)))) };
         let answer = answer.boxed().shared();
         under_way.insert(name, answer.clone());
+        // A runtime that ends drops the task at once, which takes the name out again.
+        drop(under_way);
+        tokio::spawn(async move { _ = tell.send(begin(entered).await) });
         answer
     }
 }
@@ -94,6 +97,18 @@ mod tests {
         while BEGUN.load(Ordering::SeqCst) < count {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+    }
+
+    #[test]
+    fn on_a_runtime_that_ends_a_look_up_fails_and_is_in_nobodys_way() {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let handle = runtime.handle().clone();
+        drop(runtime);
+        let lookups = Lookups::new(1, |_| Ok(Vec::new()));
+        let _entered = handle.enter();
+        let answer = lookups.joined("a.test");
+        assert!(answer.now_or_never().is_some_and(|answer| answer.is_err()));
+        assert!(lookups.under_way.lock().is_empty());
     }
 
     #[tokio::test]

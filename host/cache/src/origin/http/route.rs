@@ -19,14 +19,9 @@ pub(super) struct Route {
     servers: Arc<Servers>,
     addresses: Addresses,
     left: usize,
-    /// `None` where there is only one.
-    several: Option<Several>,
-}
-
-/// What has to be known where there are several addresses.
-struct Several {
     been: Progress,
-    connect_until: Instant,
+    /// Until when there has to be a connection; `None` where there is only one address.
+    connect_until: Option<Instant>,
 }
 
 impl Route {
@@ -34,11 +29,9 @@ impl Route {
     pub(super) async fn of(origin: &HttpOrigin, progress: Option<Progress>) -> Result<Self, OriginError> {
         let servers = Arc::clone(&origin.servers);
         let addresses = servers.addresses().await.map_err(|reason| origin.unreachable(reason))?;
-        let several = (addresses.len() > 1).then(|| Several {
-            been: progress.unwrap_or_default(),
-            connect_until: Instant::now() + origin.config.connect_deadline.get(),
-        });
-        Ok(Self { servers, left: addresses.len().min(TRIES_MAX), addresses, several })
+        let connect_until = (addresses.len() > 1).then(|| Instant::now() + origin.config.connect_deadline.get());
+        let been = progress.unwrap_or_default();
+        Ok(Self { servers, left: addresses.len().min(TRIES_MAX), addresses, been, connect_until })
     }
 
     /// Whether there is another address to go to.
@@ -46,17 +39,18 @@ impl Route {
         self.left > 0
     }
 
-    /// Goes to the next address.
-    pub(super) fn next(&mut self) -> Visit {
+    /// Goes to the next address, with a request that `is_sent` with its head, as it has no content.
+    pub(super) fn next(&mut self, is_sent: bool) -> Visit {
         self.left = self.left.saturating_sub(1);
-        let been = self.several.as_ref().map(|several| &several.been);
-        let was_at = |one: &Endpoint| been.is_some_and(|been| been.was_at(one.number));
+        let is_alone = self.connect_until.is_none();
+        let was_at = |one: &Endpoint| !is_alone && self.been.was_at(one.number);
         let trial = self.trial(was_at);
         let endpoint = trial.unwrap_or_else(|| choose(&self.addresses, was_at));
-        if let Some(been) = been {
-            been.is_at(endpoint.number);
+        if !is_alone {
+            self.been.is_at(endpoint.number);
         }
-        Visit::to(Arc::clone(endpoint), Arc::clone(&self.servers), trial.is_some())
+        let of = is_sent.then(|| self.been.clone());
+        Visit::to(Arc::clone(endpoint), Arc::clone(&self.servers), trial.is_some(), of)
     }
 
     /// An address that was left out for long enough, for this request to try.
@@ -73,8 +67,8 @@ impl Route {
     /// Until when a connection has to be there, so that as much time is left for each other address; `None` for the last
     /// one, which has all the time that a connection may take.
     pub(super) fn connect_by(&self) -> Option<Instant> {
-        let several = self.several.as_ref().filter(|_| self.has_more())?;
+        let until = self.connect_until.filter(|_| self.has_more())?;
         let (now, tries) = (Instant::now(), u32::try_from(self.left).unwrap_or(u32::MAX).saturating_add(1));
-        Some(now + several.connect_until.saturating_duration_since(now) / tries)
+        Some(now + until.saturating_duration_since(now) / tries)
     }
 }

@@ -109,6 +109,7 @@ async fn a_trial_that_its_client_gives_up_is_left_to_another_request() {
     drop(given_up);
     drop(listener);
     let again = Named::start("127.0.0.1", dead.port()).await;
+    clock.advance(Duration::from_secs(1));
     assert_eq!(said(&http).await, again.at.to_string());
 }
 
@@ -178,4 +179,37 @@ async fn an_address_whose_responses_break_off_is_left_out() {
     clock.advance(Duration::from_secs(5));
     assert_eq!(broken(60).await, 5, "the head of a response ends a trial, its content is seen at its end");
     assert_eq!(address(&http, 0).ejections, 2);
+}
+
+/// Where a fetch has less time than a first byte: otherwise one that hangs would never be left out.
+#[tokio::test]
+async fn an_address_that_hangs_until_requests_are_given_up_is_left_out() {
+    let hangs = origin(|mut stream, _| async move {
+        read_head(&mut stream).await?;
+        std::future::pending::<()>().await;
+        Ok(())
+    });
+    let hangs = hangs.await.url.authority().as_str().parse().expect("an address");
+    let alive = Named::start("127.0.0.1", 0).await;
+    let (http, clock) = stepped(&over(&[hangs, alive.at]));
+    let give_up_one = async || {
+        let before = address(&http, 0).requests;
+        while address(&http, 0).requests == before {
+            let progress = Progress::default();
+            let mut request = get("http://shop.example/a");
+            request.extensions_mut().insert(progress.clone());
+            let mut fetching = http.fetch(request);
+            if tokio::time::timeout(Duration::from_millis(50), &mut fetching).await.is_err() {
+                progress.is_given_up();
+            }
+        }
+    };
+    for _ in 0..5 {
+        assert!(!address(&http, 0).ejected);
+        give_up_one().await;
+    }
+    assert_eq!((address(&http, 0).ejected, address(&http, 0).failures), (true, 5));
+    clock.advance(Duration::from_secs(5));
+    give_up_one().await;
+    assert_eq!((address(&http, 0).ejections, address(&http, 0).failures), (2, 6), "so does the trial");
 }
