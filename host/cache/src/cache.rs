@@ -3,6 +3,7 @@
 //! The main operation is [`Cache::respond`]: a request in, a response out, never an error.
 
 mod change;
+mod handover;
 #[cfg(feature = "redis")]
 mod listener;
 mod provenance;
@@ -167,6 +168,7 @@ impl Cache {
             clock: Arc::clone(&clock),
             tasks: tasks.clone(),
             stopping: stopping.clone(),
+            heir: tokio::sync::RwLock::default(),
         });
         let reader = Arc::new(Reader {
             store: Arc::clone(&store),

@@ -15,6 +15,7 @@ use crate::barrier::{Barrier, Purge, Scope, Verdict};
 use crate::consistency::Consistency;
 use crate::errand;
 use crate::fleet::{Ack, Confirmed, Fleet};
+use crate::heir::Heir;
 use crate::peers::Peers;
 use crate::tenant::Tenant;
 use crate::tenant::counters::count;
@@ -48,16 +49,17 @@ pub struct PurgeReport {
     pub reason: Option<String>,
 }
 
-/// A purge that could not be delivered: how far it got, why it got no further, and which nodes are missing.
+/// A purge that could not be delivered: what is left to do of it, why it got no further, and which nodes are missing.
 struct Stuck {
-    parcel: Parcel,
+    /// None where an heir keeps it, and delivers it.
+    parcel: Option<Parcel>,
     reason: String,
     missing: Vec<String>,
 }
 
 impl Stuck {
     const fn new(parcel: Parcel, reason: String) -> Self {
-        Self { parcel, reason, missing: Vec::new() }
+        Self { parcel: Some(parcel), reason, missing: Vec::new() }
     }
 }
 
@@ -68,9 +70,30 @@ pub(crate) struct Purges {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tasks: TaskTracker,
     pub(crate) stopping: CancellationToken,
+    /// The process that takes this one's place, if there is one. It is read for as long as a purge is under way, so that
+    /// each is made either by this process, to its end, or by the heir.
+    pub(crate) heir: tokio::sync::RwLock<Option<Arc<dyn Heir>>>,
 }
 
 impl Purges {
+    /// Says who makes purges from now on, beside this process. Returns once those that were under way before are done.
+    pub(crate) async fn name_heir(&self, heir: Option<Arc<dyn Heir>>) {
+        *self.heir.write().await = heir;
+    }
+
+    /// Has the heir make the purges of a tenant that wait to be delivered.
+    ///
+    /// # Errors
+    /// In words, where it can't be told.
+    pub(crate) async fn hand_on(&self, tenant: &Tenant) -> Result<(), String> {
+        while let Some(parcel) = tenant.outbox.front() {
+            if let Err(stuck @ Stuck { parcel: Some(_), .. }) = self.deliver_waiting(tenant, &parcel).await {
+                return Err(stuck.reason);
+            }
+        }
+        Ok(())
+    }
+
     /// See [`Cache::purge`](crate::cache::Cache::purge).
     pub(crate) async fn purge(self: &Arc<Self>, tenant: &Arc<Tenant>, purges: &[Purge]) -> PurgeReport {
         let (room, tenant, several) = (Arc::clone(self), Arc::clone(tenant), purges.to_vec());
@@ -85,19 +108,22 @@ impl Purges {
 
     /// Like [`Self::purge`], in the caller's own task, which must not be cancelled before the end.
     pub(crate) async fn purge_whole(self: &Arc<Self>, tenant: &Arc<Tenant>, purges: &[Purge]) -> PurgeReport {
+        let heir = self.heir.read().await;
         let mut report = PurgeReport::default();
         for purge in purges {
             count(&tenant.counters.purges);
             let recording = tenant.unrecorded.begin(&purge.scope);
             let raised = tenant.barriers.raise_here(purge, self.clock.now());
-            match self.deliver(tenant, Parcel::Raised(raised)).await {
+            match self.deliver(tenant, Parcel::Raised(raised), heir.as_deref()).await {
                 Ok(()) => report.recorded += 1,
                 Err(stuck) => {
                     count(&tenant.counters.purges_pending);
-                    if matches!(stuck.parcel, Parcel::Raised(_)) {
+                    if matches!(stuck.parcel, Some(Parcel::Raised(_))) {
                         recording.waits();
                     }
-                    if !tenant.outbox.push(stuck.parcel) {
+                    if let Some(parcel) = stuck.parcel
+                        && !tenant.outbox.push(parcel)
+                    {
                         tenant.unrecorded.become_one(Scope::Everything);
                     }
                     report.pending += 1;
@@ -117,8 +143,12 @@ impl Purges {
         report
     }
 
-    /// Records a barrier and tells the other nodes; a barrier that is recorded already is only told.
-    async fn deliver(&self, tenant: &Tenant, parcel: Parcel) -> Result<(), Stuck> {
+    /// Records a barrier and tells the other nodes; a barrier that is recorded already is only told. Where there is an
+    /// heir, it does both.
+    async fn deliver(&self, tenant: &Tenant, parcel: Parcel, heir: Option<&dyn Heir>) -> Result<(), Stuck> {
+        if let Some(heir) = heir {
+            return Self::bequeath(tenant, parcel, heir).await;
+        }
         let is_recorded = matches!(parcel, Parcel::Recorded(_));
         let barrier = parcel.into_barrier();
         let to_all = tenant.settings.classes.consistency_reached(&barrier.purge.scope) == Consistency::WriteAll;
@@ -128,6 +158,18 @@ impl Purges {
         match self.record(tenant, &barrier, to_all).await {
             Ok((recorded, told)) => self.tell(tenant, recorded, told, to_all).await,
             Err(error) => Err(Stuck::new(Parcel::Raised(barrier), error.to_string())),
+        }
+    }
+
+    /// Has the heir make a purge.
+    async fn bequeath(tenant: &Tenant, parcel: Parcel, heir: &dyn Heir) -> Result<(), Stuck> {
+        let barrier = parcel.clone().into_barrier();
+        match heir.purge(&tenant.name, &barrier.purge, barrier.sequence).await {
+            Ok(report) if report.pending == 0 => Ok(()),
+            Ok(report) => {
+                Err(Stuck { parcel: None, reason: report.reason.unwrap_or_default(), missing: report.missing })
+            }
+            Err(reason) => Err(Stuck::new(parcel, reason)),
         }
     }
 
@@ -192,8 +234,22 @@ impl Purges {
         }
     }
 
+    /// Delivers the purge that has waited longest, `parcel`, and notes what is left to do of it.
+    async fn deliver_waiting(&self, tenant: &Tenant, parcel: &Parcel) -> Result<(), Stuck> {
+        let heir = self.heir.read().await;
+        let delivered = self.deliver(tenant, parcel.clone(), heir.as_deref()).await;
+        let left = delivered.as_ref().err().and_then(|stuck| stuck.parcel.clone());
+        if let Parcel::Raised(barrier) = parcel
+            && !matches!(left, Some(Parcel::Raised(_)))
+        {
+            tenant.unrecorded.settle(&barrier.purge.scope);
+        }
+        tenant.outbox.settle(parcel, left);
+        delivered
+    }
+
     /// Delivers pending purges in the background, once that is possible. One task per tenant does it.
-    fn deliver_behind(self: &Arc<Self>, tenant: &Arc<Tenant>) {
+    pub(crate) fn deliver_behind(self: &Arc<Self>, tenant: &Arc<Tenant>) {
         if !tenant.outbox.take_duty() {
             return;
         }
@@ -202,21 +258,10 @@ impl Purges {
             let mut last_tries = LAST_TRIES;
             loop {
                 while let Some(parcel) = tenant.outbox.front() {
-                    let delivered = room.deliver(&tenant, parcel.clone()).await;
-                    let unrecorded = matches!(&delivered, Err(stuck) if matches!(stuck.parcel, Parcel::Raised(_)));
-                    if let Parcel::Raised(barrier) = &parcel
-                        && !unrecorded
+                    if let Err(Stuck { parcel: Some(_), .. }) = room.deliver_waiting(&tenant, &parcel).await
+                        && !room.may_try_again(&mut last_tries).await
                     {
-                        tenant.unrecorded.settle(&barrier.purge.scope);
-                    }
-                    match delivered {
-                        Ok(()) => tenant.outbox.settle(&parcel, None),
-                        Err(stuck) => {
-                            tenant.outbox.settle(&parcel, Some(stuck.parcel));
-                            if !room.may_try_again(&mut last_tries).await {
-                                return;
-                            }
-                        }
+                        return;
                     }
                 }
                 if tenant.outbox.give_back_duty() {

@@ -25,13 +25,22 @@ const CACHE_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) struct BarrierBook {
     path: PathBuf,
-    /// `None` after a failure: once the disk has refused a write, a database takes nothing until it is opened again.
-    database: Mutex<Option<Database>>,
+    database: Mutex<Held>,
     sequences: Mutex<HashMap<String, u64>>,
     /// Barriers that are older than this are dropped: no entry that they could hide lives so long.
     lifetime_max: Duration,
     /// Barriers kept per tenant.
     barriers_max: u64,
+}
+
+/// The database of a book.
+#[derive(Debug)]
+enum Held {
+    Open(Database),
+    /// After a failure: once the disk has refused a write, a database takes nothing until it is opened again.
+    Failed,
+    /// Another process may have it.
+    Closed,
 }
 
 type BookResult<T> = Result<T, redb::Error>;
@@ -50,7 +59,7 @@ impl BarrierBook {
             let (tenant, sequence) = row?;
             sequences.insert(tenant.value().to_owned(), sequence.value());
         }
-        let (path, database) = (path.to_owned(), Mutex::new(Some(database)));
+        let (path, database) = (path.to_owned(), Mutex::new(Held::Open(database)));
         Ok(Self { path, database, sequences: Mutex::new(sequences), lifetime_max, barriers_max })
     }
 
@@ -82,16 +91,25 @@ impl BarrierBook {
         Ok(sequence)
     }
 
+    /// Closes the database for good, once what is under way with it is done.
+    pub(super) fn close(&self) {
+        *self.database.lock() = Held::Closed;
+    }
+
     /// Runs `work` on the database, which is opened again if it failed before.
     fn with<T>(&self, work: impl FnOnce(&Database) -> BookResult<T>) -> BookResult<T> {
         let mut held = self.database.lock();
-        let database = match held.take() {
-            Some(database) => database,
-            None => open(&self.path)?,
+        let database = match std::mem::replace(&mut *held, Held::Failed) {
+            Held::Open(database) => database,
+            Held::Failed => open(&self.path)?,
+            Held::Closed => {
+                *held = Held::Closed;
+                return Err(redb::Error::Io(std::io::Error::other("another process has taken it over")));
+            }
         };
         let done = work(&database);
         if done.is_ok() {
-            *held = Some(database);
+            *held = Held::Open(database);
         }
         done
     }

@@ -1,0 +1,22 @@
+//! The process that takes this one's place while this one still answers what it was asked before.
+
+use futures_util::future::BoxFuture;
+use sandbar_http::purge::Purge;
+
+use crate::purge::PurgeReport;
+
+/// Another process with the same tenants, which has taken over what outlives this one, or is about to.
+#[doc(hidden)]
+pub trait Heir: Send + Sync + 'static {
+    /// Has the heir make a purge that this process has made under the number `sequence`. It does so before it answers
+    /// its first request, or at once. A tenant that it does not have has nothing to be purged there.
+    ///
+    /// # Errors
+    /// In words, where the heir can't be told.
+    fn purge<'a>(
+        &'a self,
+        tenant: &'a str,
+        purge: &'a Purge,
+        sequence: u64,
+    ) -> BoxFuture<'a, Result<PurgeReport, String>>;
+}
