@@ -1,13 +1,14 @@
 //! The listeners of one side, that of clients or that of operators: without TLS, with it, or both beside each other.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::Service;
 use sandbar::body::BoxError;
+use tokio::net::TcpListener;
 
 use super::StartError;
 use super::bounds::Bounded;
@@ -53,6 +54,12 @@ impl Listeners {
         Ok(Self { plain, tls })
     }
 
+    /// The sockets, without TLS and with it, for as long as connections are accepted there.
+    pub(super) fn sockets(&self) -> [Option<Weak<TcpListener>>; 2] {
+        let tls = self.tls.as_ref().map(|(listener, _)| listener);
+        [self.plain.as_ref(), tls].map(|listener| listener.map(Listener::socket))
+    }
+
     /// Serves the addresses within `bounded` together; `service_for` makes the service of each connection.
     pub(super) fn run<F, S, B>(
         self,
@@ -94,6 +101,17 @@ impl RunningListeners {
     /// The address with TLS, if there is one.
     pub(super) fn tls_address(&self) -> Option<SocketAddr> {
         self.tls.as_ref().map(Running::address)
+    }
+
+    /// Leaves the sockets to another process that accepts at them, and drains: see [`Running::leave`]. True where no
+    /// request had to be cut.
+    pub(super) async fn leave(self, grace: Duration) -> bool {
+        let leave = async |listener: Option<Running>| match listener {
+            Some(listener) => listener.leave(grace).await,
+            None => true,
+        };
+        let (plain, tls) = tokio::join!(leave(self.plain), leave(self.tls));
+        plain && tls
     }
 
     /// Accepts nothing more, waits up to `grace` for requests under way, then cuts the rest. True where none had to be

@@ -14,6 +14,7 @@ use sandbar::cache::Cache;
 use sandbar::tenant::config::TenantConfig;
 use sandbar_base::clock::Clock;
 use sandbar_policy::Engine;
+use tokio::sync::{OwnedRwLockWriteGuard, RwLock, RwLockReadGuard};
 
 pub use self::report::{ReloadError, Reloaded};
 use crate::config::GatewayConfig;
@@ -40,6 +41,8 @@ pub(super) struct Reloads {
     state: tokio::sync::Mutex<State>,
     /// The settings that hold at present.
     present: ArcSwap<GatewayConfig>,
+    /// Read while something is changed that is kept: settings, tenants, bound policies.
+    changing: Arc<RwLock<()>>,
     followers: Mutex<Vec<Follower>>,
 }
 
@@ -65,7 +68,8 @@ impl Reloads {
         let clock = Arc::clone(cache.clock());
         let state = tokio::sync::Mutex::new(State { file, tenants });
         let present = ArcSwap::from_pointee(present);
-        Arc::new(Self { cache, engine, clock, served, read, state, present, followers: Mutex::default() })
+        let changing = Arc::default();
+        Arc::new(Self { cache, engine, clock, served, read, state, present, changing, followers: Mutex::default() })
     }
 
     /// Has `follower` called with the settings after each change of them.
@@ -76,6 +80,19 @@ impl Reloads {
     /// The settings that hold at present.
     pub(super) fn present(&self) -> Arc<GatewayConfig> {
         self.present.load_full()
+    }
+
+    /// The right to change something that is kept, while it is held.
+    ///
+    /// # Errors
+    /// While another process takes this one's place, and for ever after that.
+    pub(super) fn change(&self) -> Result<RwLockReadGuard<'_, ()>, ReloadError> {
+        self.changing.try_read().map_err(|_| ReloadError::Upgrading)
+    }
+
+    /// Waits for what is being changed. While the answer is held, nothing else is.
+    pub(super) async fn settle(&self) -> OwnedRwLockWriteGuard<()> {
+        Arc::clone(&self.changing).write_owned().await
     }
 
     /// Reads the settings again, and the certificates that they name, and applies what differs: all of it, or nothing.

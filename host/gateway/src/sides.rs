@@ -16,6 +16,7 @@ use crate::bounds::{Bounded, Bounds};
 use crate::config::{GatewayConfig, LimitsConfig, TlsConfig};
 use crate::error::StartError;
 use crate::front::Front;
+use crate::handover::Shared;
 use crate::listeners::{Listeners, Place, RunningListeners};
 use crate::opening::OpeningCounts;
 use crate::reload::Reloads;
@@ -44,6 +45,17 @@ pub(super) async fn open(
     let plain = config.plain_operators().map(|address| Place { socket, address, setting });
     let secure = tls(&config.admin.tls, &served.operators, sockets.admin_tls, "admin.tls.listen");
     Ok((clients, Listeners::open(plain, secure).await?))
+}
+
+/// The sockets of both sides, for the process that takes this one's place; `activated` are the names of those that a
+/// service manager opened.
+pub(super) fn shared(clients: &Listeners, operators: &Listeners, activated: &[&str]) -> Vec<Shared> {
+    let ([gateway, gateway_tls], [admin, admin_tls]) = (clients.sockets(), operators.sockets());
+    let named = [("gateway", gateway), ("gateway-tls", gateway_tls), ("admin", admin), ("admin-tls", admin_tls)];
+    let shared = named.into_iter().filter_map(|(name, socket)| {
+        Some(Shared { name, is_activated: activated.contains(&name), socket: socket? })
+    });
+    shared.collect()
 }
 
 /// Answers clients.

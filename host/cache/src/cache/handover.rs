@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use sandbar_base::clock::Timestamp;
 use sandbar_http::purge::Purge;
 
 use super::Cache;
@@ -44,10 +43,11 @@ impl Cache {
         self.rooms.peers.retire(false);
     }
 
-    /// Makes a purge as the heir of a process that has made it under the number `sequence` at `at`: it gets a higher
-    /// number here.
-    pub async fn purge_for(&self, tenant: &Arc<Tenant>, purge: Purge, sequence: u64, at: Timestamp) -> PurgeReport {
-        tenant.barriers.learn(&Barrier { purge: purge.clone(), sequence, raised: at });
+    /// Makes a purge as the heir of a process that has made it under the number `sequence`: it gets a higher number
+    /// here.
+    pub async fn purge_for(&self, tenant: &Arc<Tenant>, purge: Purge, sequence: u64) -> PurgeReport {
+        let raised = self.rooms.clock.now();
+        tenant.barriers.learn(&Barrier { purge: purge.clone(), sequence, raised });
         self.purge(tenant, &[purge]).await
     }
 }

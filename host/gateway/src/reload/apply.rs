@@ -17,6 +17,7 @@ use crate::{assemble, fleet, ready};
 
 impl Reloads {
     pub(super) async fn apply(&self, next: GatewayConfig) -> Result<Reloaded, ReloadError> {
+        let _right = self.change()?;
         let mut state = self.state.lock().await;
         let present = self.present();
         let mixed = difference::what_applies(&present, &next);
@@ -36,7 +37,7 @@ impl Reloads {
         let (maker, config) = (self.maker(), Arc::clone(&mixed));
         let change = ready::blocking(move || maker.change(&config)).await?;
         state.tenants.keep_file(&mixed.tenants, self.clock.now())?;
-        if let Err(error) = self.change(change, &mixed).await {
+        if let Err(error) = self.change_tenants(change, &mixed).await {
             // As it was; a note that could not be taken back gives a tenant a number more than it need have.
             let _ = state.tenants.keep_file(&present.tenants, self.clock.now());
             return Err(error);
@@ -73,7 +74,7 @@ impl Reloads {
     }
 
     /// Changes the tenants, off the threads that serve requests.
-    pub(super) async fn change(&self, change: Prepared, config: &GatewayConfig) -> Result<(), ReloadError> {
+    pub(super) async fn change_tenants(&self, change: Prepared, config: &GatewayConfig) -> Result<(), ReloadError> {
         let cache = self.cache.clone();
         let Prepared { change, origins } = change;
         ready::blocking(move || cache.change_tenants(&change)).await?;

@@ -21,6 +21,7 @@ impl Reloads {
     }
 
     async fn make(&self, mut tenant: TenantConfig) -> Result<bool, ReloadError> {
+        let _right = self.change()?;
         let mut state = self.state.lock().await;
         tenant.incarnation = state.tenants.incarnation(&tenant.name);
         self.check(&tenant).await?;
@@ -38,7 +39,7 @@ impl Reloads {
         };
         let before = state.tenants.made(&tenant.name).cloned();
         state.tenants.make(tenant.clone())?;
-        if let Err(error) = self.change(prepared, &config).await {
+        if let Err(error) = self.change_tenants(prepared, &config).await {
             match before {
                 Some(before) => state.tenants.make(before)?,
                 None => state.tenants.unmake(&tenant.name, !is_new, self.clock.now())?,
@@ -61,6 +62,7 @@ impl Reloads {
     }
 
     async fn unmake(&self, name: &str) -> Result<bool, ReloadError> {
+        let _right = self.change()?;
         let mut state = self.state.lock().await;
         let of_file = state.file.iter().find(|tenant| tenant.name == name).cloned();
         let Some(made) = state.tenants.made(name).cloned() else {
@@ -81,7 +83,7 @@ impl Reloads {
             Prepared::removal(name)
         };
         state.tenants.unmake(name, back.is_some(), self.clock.now())?;
-        if let Err(error) = self.change(prepared, &config).await {
+        if let Err(error) = self.change_tenants(prepared, &config).await {
             state.tenants.make(made)?;
             return Err(error);
         }

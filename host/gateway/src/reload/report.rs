@@ -85,6 +85,9 @@ pub enum ReloadError {
     /// It could not be kept which tenants there are.
     #[error(transparent)]
     NotKept(#[from] KeptError),
+    /// Another process takes this one's place.
+    #[error("the gateway is being upgraded, and nothing is changed meanwhile; try again in a moment")]
+    Upgrading,
     /// The change failed in a way that it should not.
     #[error("{0}")]
     Failed(String),
@@ -103,7 +106,7 @@ impl ReloadError {
             Self::Config(_) | Self::NoSource | Self::Unreadable(_) | Self::NotMade(_) | Self::OfFile(_) => true,
             Self::Tenants(error) => matches!(error, TenantChangeError::Roster(_)),
             Self::Start(error) => error.is_config(),
-            Self::NotKept(_) | Self::Failed(_) => false,
+            Self::NotKept(_) | Self::Upgrading | Self::Failed(_) => false,
         }
     }
 }
