@@ -177,7 +177,8 @@ pub(super) fn router(admin: Arc<Admin>) -> Router {
         .layer(middleware::from_fn_with_state(error::DEADLINE, error::within));
     // An upgrade has its own deadline, `limits.upgrade_deadline`.
     let upgrade = Router::new().route("/upgrade", post(upgrade::upgrade));
-    let closed = others.merge(policies).merge(upgrade).layer(middleware::from_fn_with_state(Arc::clone(&admin), auth::check));
+    let closed =
+        others.merge(policies).merge(upgrade).layer(middleware::from_fn_with_state(Arc::clone(&admin), auth::check));
     Router::new()
         .route("/", get(dashboard))
         .route("/healthz", get(async || Json(json!({ "status": "ok" }))))

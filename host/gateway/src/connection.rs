@@ -37,10 +37,10 @@ pub(super) struct Common<F> {
 /// When the connections of a listener end.
 #[derive(Clone)]
 pub(super) struct Until {
-    /// Clients open another connection for what they ask next, at which another process answers: HTTP/2 clients are told
+    /// No more are accepted, and clients open another one for what they ask next, at which another process answers: HTTP/2 clients are told
     /// at once, those of HTTP/1.1 with their next answer, as one that asks just now must not find its connection closed.
     pub(super) leave: CancellationToken,
-    /// Connections end as soon as nothing is under way on them. It comes with `leave`, if not before.
+    /// Connections end as soon as nothing is under way on them.
     pub(super) stop: CancellationToken,
     pub(super) cut: CancellationToken,
 }

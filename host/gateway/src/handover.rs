@@ -10,9 +10,10 @@
 //!                                     ◄ open ──
 //! hands on the purges that wait,
 //! answers from the origin alone ──────── go ──► accepts connections
-//! accepts none, drains            ◄─ purges ──► until the old process ends
+//!                                  ◄ serving ─
+//! accepts none, drains ──── purges, done ─────► makes purges of the old process until that ends
 //! ```
-//! Until `go` the old process answers as before (without its disk tier from `yours` on), and whatever goes wrong with
+//! Until `serving` the old process answers as before (without its disk tier from `yours` on), and whatever goes wrong with
 //! the new one, it takes back what it has let go. `lines` is the channel between the two, a pair of sockets without a
 //! name: no other process can come in between.
 

@@ -58,8 +58,15 @@ impl Listener {
         Arc::downgrade(&self.socket)
     }
 
-    /// Serves the address in tasks of its own; `service_for` makes the service of each connection.
-    pub(super) fn run<F, S, B>(self, bounded: &Arc<Bounded>, opening: Opening, service_for: Arc<F>) -> Running
+    /// Serves the address in tasks of its own, until another process does so (`leave`); `service_for` makes the service of
+    /// each connection.
+    pub(super) fn run<F, S, B>(
+        self,
+        bounded: &Arc<Bounded>,
+        opening: Opening,
+        leave: CancellationToken,
+        service_for: Arc<F>,
+    ) -> Running
     where
         F: Fn(Peer, Arc<ConnectionCharge>) -> S + Send + Sync + 'static,
         S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
@@ -72,15 +79,14 @@ impl Listener {
         let cut = CancellationToken::new();
         // A child of `cut`: cutting stops the accepting too, so a listener that is dropped accepts nothing more.
         let stop = cut.child_token();
-        let leave = stop.child_token();
-        let until = Until { leave: leave.clone(), stop: stop.clone(), cut: cut.clone() };
+        let until = Until { leave, stop: stop.clone(), cut: cut.clone() };
         let connections = TaskTracker::new();
         let over_tls = opening.certificates.is_some();
         let common = Arc::new(Common { opening, service_for, until });
         let (tracker, address, bounded) = (connections.clone(), self.address, Arc::clone(bounded));
         connections.spawn(async move {
             // A listener without clients takes no place that another one of its side may need.
-            while let Some((stream, address)) = accept(&self.socket, &common.until.leave).await
+            while let Some((stream, address)) = accept(&self.socket, &common.until).await
                 && let Some(slot) = place(bounded.slots(), &common.until.stop).await
                 && let Some((bounds, room)) = room(&bounded, over_tls, &common.until.stop).await
             {
@@ -88,7 +94,7 @@ impl Listener {
                 tracker.spawn(Arc::clone(&common).serve(accepted));
             }
         });
-        Running { address, connections, leave, stop, cut: cut.drop_guard() }
+        Running { address, connections, stop, cut: cut.drop_guard() }
     }
 }
 
@@ -119,11 +125,12 @@ async fn room(
 }
 
 /// Waits for a connection. None when it is time to accept no more.
-async fn accept(socket: &TcpListener, leave: &CancellationToken) -> Option<(TcpStream, SocketAddr)> {
+async fn accept(socket: &TcpListener, until: &Until) -> Option<(TcpStream, SocketAddr)> {
     loop {
         let accepted = tokio::select! {
             accepted = socket.accept() => accepted,
-            () = leave.cancelled() => return None,
+            () = until.leave.cancelled() => return None,
+            () = until.stop.cancelled() => return None,
         };
         match accepted {
             Ok((stream, peer)) => {
@@ -143,7 +150,6 @@ async fn accept(socket: &TcpListener, leave: &CancellationToken) -> Option<(TcpS
 pub(super) struct Running {
     address: SocketAddr,
     connections: TaskTracker,
-    leave: CancellationToken,
     stop: CancellationToken,
     cut: DropGuard,
 }
@@ -154,11 +160,9 @@ impl Running {
         self.address
     }
 
-    /// Accepts nothing more, as another process does that at the same socket: whoever waits to be accepted waits for that
-    /// one. Clients are told to open another connection with their next answer; those that ask nothing for half of
-    /// `grace` are closed. The rest is as with [`Self::stop`].
+    /// Waits for the end of connections that are being left: those whose clients ask nothing for half of `grace` are
+    /// closed. The rest is as with [`Self::stop`].
     pub(super) async fn leave(self, grace: Duration) -> bool {
-        self.leave.cancel();
         self.connections.close();
         let _ = tokio::time::timeout(grace / 2, self.connections.wait()).await;
         self.stop(grace / 2).await

@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use hyper::service::Service;
 use sandbar::body::BoxError;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use super::StartError;
 use super::bounds::Bounded;
@@ -60,11 +61,13 @@ impl Listeners {
         [self.plain.as_ref(), tls].map(|listener| listener.map(Listener::socket))
     }
 
-    /// Serves the addresses within `bounded` together; `service_for` makes the service of each connection.
+    /// Serves the addresses within `bounded` together, until another process does so (`leave`); `service_for` makes the
+    /// service of each connection.
     pub(super) fn run<F, S, B>(
         self,
         bounded: &Arc<Bounded>,
         counts: &Arc<OpeningCounts>,
+        leave: &CancellationToken,
         service_for: F,
     ) -> RunningListeners
     where
@@ -78,9 +81,10 @@ impl Listeners {
     {
         let service_for = Arc::new(service_for);
         let opening = |certificates| Opening { certificates, counts: Arc::clone(counts) };
-        let plain = self.plain.map(|listener| listener.run(bounded, opening(None), Arc::clone(&service_for)));
+        let plain =
+            self.plain.map(|listener| listener.run(bounded, opening(None), leave.clone(), Arc::clone(&service_for)));
         let tls = self.tls.map(|(listener, certificates)| {
-            listener.run(bounded, opening(Some(certificates)), Arc::clone(&service_for))
+            listener.run(bounded, opening(Some(certificates)), leave.clone(), Arc::clone(&service_for))
         });
         RunningListeners { plain, tls }
     }
@@ -103,8 +107,7 @@ impl RunningListeners {
         self.tls.as_ref().map(Running::address)
     }
 
-    /// Leaves the sockets to another process that accepts at them, and drains: see [`Running::leave`]. True where no
-    /// request had to be cut.
+    /// Waits for the end of connections that are being left: see [`Running::leave`]. True where no request had to be cut.
     pub(super) async fn leave(self, grace: Duration) -> bool {
         let leave = async |listener: Option<Running>| match listener {
             Some(listener) => listener.leave(grace).await,

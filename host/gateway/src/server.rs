@@ -138,8 +138,8 @@ impl Gateway {
     /// the rest, and waits until all fetched responses are stored, again for `grace` at most. The admin API answers
     /// until the clients are done (`/readyz` with 503). Returns true where no request had to be cut.
     pub async fn shutdown(self, grace: Duration) -> bool {
-        self.upgrades.stopping.cancel();
         self.admin_state.drain_begins();
+        self.upgrades.stop().await;
         drop(self.tunnels);
         let drained = self.clients.stop(grace).await;
         Self::close(&self.cache, &self.access, grace).await;

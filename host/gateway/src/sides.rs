@@ -10,6 +10,7 @@ use sandbar::body::Whole;
 use sandbar::setting::Count;
 use sandbar_base::memory_budget::MemoryBudget;
 use sandbar_http::client::TrustedProxies;
+use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Admin, ClientCertificate};
 use crate::bounds::{Bounded, Bounds};
@@ -52,19 +53,20 @@ pub(super) async fn open(
 pub(super) fn shared(clients: &Listeners, operators: &Listeners, activated: &[&str]) -> Vec<Shared> {
     let ([gateway, gateway_tls], [admin, admin_tls]) = (clients.sockets(), operators.sockets());
     let named = [("gateway", gateway), ("gateway-tls", gateway_tls), ("admin", admin), ("admin-tls", admin_tls)];
-    let shared = named.into_iter().filter_map(|(name, socket)| {
-        Some(Shared { name, is_activated: activated.contains(&name), socket: socket? })
-    });
+    let shared = named
+        .into_iter()
+        .filter_map(|(name, socket)| Some(Shared { name, is_activated: activated.contains(&name), socket: socket? }));
     shared.collect()
 }
 
-/// Answers clients.
+/// Answers clients, until another process does (`leave`).
 pub(super) fn serve_clients(
     listeners: Listeners,
     front: &Arc<Front>,
     counts: &Arc<OpeningCounts>,
     config: &GatewayConfig,
     budget: &Arc<MemoryBudget>,
+    leave: &CancellationToken,
     reloads: &Reloads,
 ) -> RunningListeners {
     let (front, following) = (Arc::clone(front), Arc::clone(front));
@@ -75,7 +77,7 @@ pub(super) fn serve_clients(
         Bounds::new(&config.gateway, &config.limits, shared, config.gateway.proxy_protocol_from.clone())
     };
     let bounded = Arc::new(Bounded::new(bounds(config)));
-    let running = listeners.run(&bounded, counts, move |peer, connection| {
+    let running = listeners.run(&bounded, counts, leave, move |peer, connection| {
         let (front, peer) = (Arc::clone(&front), Arc::new(peer));
         service_fn(move |request: http::Request<Incoming>| {
             let (front, peer, room) = (Arc::clone(&front), Arc::clone(&peer), connection.request(&request));
@@ -91,13 +93,14 @@ pub(super) fn serve_clients(
     running
 }
 
-/// Answers operators.
+/// Answers operators, until another process does (`leave`).
 pub(super) fn serve_operators(
     listeners: Listeners,
     admin: &Arc<Admin>,
     counts: &Arc<OpeningCounts>,
     config: &GatewayConfig,
     (rooms, connections_max): (Rooms, u32),
+    leave: &CancellationToken,
     reloads: &Reloads,
 ) -> RunningListeners {
     let router = admin::router(Arc::clone(admin));
@@ -110,7 +113,7 @@ pub(super) fn serve_operators(
         Bounds::new(&config.gateway, &limits, rooms.clone(), TrustedProxies::default())
     };
     let bounded = Arc::new(Bounded::new(bounds(config)));
-    let running = listeners.run(&bounded, counts, move |peer, _room| {
+    let running = listeners.run(&bounded, counts, leave, move |peer, _room| {
         let certified = peer.secured.is_some_and(|secured| secured.has_client_certificate());
         let service = TowerToHyperService::new(router.clone());
         service_fn(move |mut request: http::Request<Incoming>| {

@@ -85,9 +85,9 @@ impl Sockets {
         ] {
             let Some(wanted) = wanted.filter(|_| place.is_none()) else { continue };
             let is_it = |(named, socket): &(String, TcpListener)| {
-                socket.local_addr().is_ok_and(|at| {
-                    at == wanted || wanted.port() == 0 && wanted.ip() == at.ip() && named == name
-                })
+                socket
+                    .local_addr()
+                    .is_ok_and(|at| at == wanted || wanted.port() == 0 && wanted.ip() == at.ip() && named == name)
             };
             *place = bound.iter().position(is_it).map(|at| bound.swap_remove(at).1);
         }

@@ -141,6 +141,7 @@ impl Opened {
             settings: ArcSwap::from_pointee(FrontSettings::from(&config)),
         });
         let Listening { clients, operators, shared } = listening;
+        let leave = CancellationToken::new();
         let upgrades = Arc::new(Upgrades {
             program,
             sockets: shared,
@@ -150,17 +151,28 @@ impl Opened {
             drains,
             turn: tokio::sync::Mutex::default(),
             stopping: CancellationToken::new(),
-            handed_over: CancellationToken::new(),
+            handed_over: leave.clone(),
         });
         let openings = Openings::default();
         let clients =
-            serve_clients(clients, &front, &openings.clients, &config, cache.memory_budget(), &reloads);
+            serve_clients(clients, &front, &openings.clients, &config, cache.memory_budget(), &leave, &reloads);
         let changes = (&reloads, &upgrades);
         let admin_state = Admin::new(cache.clone(), &config, token, Arc::clone(&access), openings.clone(), changes);
-        let admin = serve_operators(operators, &admin_state, &openings.operators, &config, rooms, &reloads);
+        let admin = serve_operators(operators, &admin_state, &openings.operators, &config, rooms, &leave, &reloads);
         let (listen, tls) = (clients.plain_address(), clients.tls_address());
         tracing::info!(?listen, ?tls, admin = ?admin.plain_address(), admin_tls = ?admin.tls_address(), "listening");
         let tunnels = cache.ends_tunnels();
-        Gateway { cache, tunnels, clients, admin, admin_state, access, reloads, upgrades, _keeper: keeper, _tables: tables }
+        Gateway {
+            cache,
+            tunnels,
+            clients,
+            admin,
+            admin_state,
+            access,
+            reloads,
+            upgrades,
+            _keeper: keeper,
+            _tables: tables,
+        }
     }
 }

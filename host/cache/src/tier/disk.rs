@@ -197,7 +197,9 @@ impl DiskTier {
     async fn read(&self, keys: &[CacheKey]) -> Result<Vec<Option<Entry>>, TierError> {
         let now = self.clock.now();
         let mut entries: Vec<Option<Entry>> = keys.iter().map(|_| None).collect();
-        let Some(index) = self.opened.load().as_ref().map(|opened| Arc::clone(&opened.index)) else { return Ok(entries) };
+        let Some(index) = self.opened.load().as_ref().map(|opened| Arc::clone(&opened.index)) else {
+            return Ok(entries);
+        };
         let mut found = Vec::new();
         for (position, key) in keys.iter().enumerate() {
             if let Some((segment, place)) = index.find(key.hash(), now) {

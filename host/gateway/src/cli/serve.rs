@@ -10,10 +10,10 @@ use futures_util::FutureExt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::Failure;
 use super::output::tell;
 use super::settings::{SettingsArgs, unread_variables};
 use super::signals::Signals;
-use super::Failure;
 use crate::config::{LogConfig, LogFilter, LogFormat};
 use crate::handover::Taking;
 use crate::start::Prepared;
@@ -127,10 +127,11 @@ async fn take_over(
             return Err(error);
         }
     };
-    let drains = taking.open(opened.cache()).await.map_err(failure)?;
-    tell(format_args!("Taken over from process {}.", drains.pid()));
-    let gateway = opened.serve(Some(program), Some(drains));
+    taking.open(opened.cache()).await.map_err(failure)?;
+    tell(format_args!("Taken over from process {}.", taking.drains().pid()));
+    let gateway = opened.serve(Some(program), Some(taking.drains()));
     gateway.on_change(move |config| set_level(&config.log.level));
+    taking.serving(gateway.cache()).await;
     Ok(gateway)
 }
 

@@ -119,7 +119,14 @@ mod tests {
     #[test]
     fn variables_that_are_meant_for_us_and_not_read_are_known() {
         let unread = ["SANDBAR_LOGS", "SANDBAR_FAULTS", "SANDBAR_LISTEN", "SANDBAR_TOKEN", "SANDBAR_CONFIG"];
-        let others = [HANDED_OVER_BY, "SANDBAR_LOG", "SANDBAR_ADMIN", "SANDBAR_SERVICE_HOST", "SANDBAR_PORT_8080_TCP_ADDR", "PATH"];
+        let others = [
+            HANDED_OVER_BY,
+            "SANDBAR_LOG",
+            "SANDBAR_ADMIN",
+            "SANDBAR_SERVICE_HOST",
+            "SANDBAR_PORT_8080_TCP_ADDR",
+            "PATH",
+        ];
         assert!(unread.iter().all(|name| is_unread(name)));
         assert!(!others.iter().any(|name| is_unread(name)));
     }

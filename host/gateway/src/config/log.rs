@@ -23,7 +23,7 @@ const LEVELS: [(&str, LevelFilter); 6] = [
 ];
 
 /// The modules of the library, as `sandbar::NAME`.
-const MODULES: [&str; 35] = [
+const MODULES: [&str; 36] = [
     "barrier",
     "body",
     "cache",
@@ -38,6 +38,7 @@ const MODULES: [&str; 35] = [
     "faults",
     "fill",
     "fleet",
+    "heir",
     "holdings",
     "hosts",
     "ingest",

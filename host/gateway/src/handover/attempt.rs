@@ -9,11 +9,12 @@ use tokio::process::Child;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::heir::NewProcess;
+use super::heir::{ANSWER_DEADLINE, NewProcess};
 use super::lines::{self, Receiver, Sender};
 use super::message::{Failed, ToNew, ToOld};
 use super::shared::{self, Shared};
 use super::{Program, UpgradeError};
+use crate::service_manager;
 
 /// How long a process that has closed the channel may take to end.
 const END_GRACE: Duration = Duration::from_secs(2);
@@ -27,6 +28,8 @@ pub(super) struct Attempt {
     pub(super) successor: Arc<NewProcess>,
     /// Whether anything was handed over.
     pub(super) has_begun: bool,
+    /// Whether the new process may have answered requests.
+    pub(super) has_gone: bool,
     deadline: Duration,
     until: tokio::time::Instant,
     stopping: CancellationToken,
@@ -46,11 +49,11 @@ impl Attempt {
         let child = program.start(there).map_err(not_started)?;
         let (sender, receiver) = lines::split(here).map_err(not_started)?;
         let sender = Arc::new(sender);
-        let successor = Arc::new(NewProcess::new(Arc::clone(&sender)));
+        let successor = Arc::new(NewProcess::new(Arc::clone(&sender), ANSWER_DEADLINE));
         let (hears, said) = mpsc::channel(1);
         tokio::spawn(listen(receiver, hears, Arc::clone(&successor)));
         let until = tokio::time::Instant::now() + deadline;
-        Ok(Self { child, sender, said, successor, has_begun: false, deadline, until, stopping })
+        Ok(Self { child, sender, said, successor, has_begun: false, has_gone: false, deadline, until, stopping })
     }
 
     /// The new process.
@@ -92,7 +95,12 @@ impl Attempt {
     }
 
     /// Lets the new process go on by itself.
-    pub(super) fn succeed(mut self) {
+    pub(super) async fn succeed(mut self) {
+        // Before the new process says that it is ready: only what the service's main process says is believed.
+        service_manager::main_process_is(self.pid());
+        if let Err(error) = self.sender.send(&ToNew::Done).await {
+            tracing::warn!(%error, "the new process can't be told that it is alone");
+        }
         // Should it end before this one, it is not kept as a zombie.
         tokio::spawn(async move { self.child.wait().await });
     }

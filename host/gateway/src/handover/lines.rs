@@ -1,5 +1,5 @@
-//! The channel between the two processes: lines of JSON over a pair of Unix sockets, and the listening sockets' descriptors
-//! beside the first line.
+//! The channel between the two processes: lines of JSON over a pair of Unix sockets, and the descriptors of the listening
+//! sockets beside the first line.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -9,8 +9,8 @@ use std::os::unix::net::UnixStream;
 
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recvmsg,
-    sendmsg,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    recvmsg, sendmsg,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -37,6 +37,8 @@ pub(super) enum ToNew {
     Purge(Order),
     /// Requests are the new process's to answer.
     Go,
+    /// The old process accepts no more, and the service manager knows the new one.
+    Done,
 }
 
 /// A purge that the old process has made.
@@ -63,6 +65,8 @@ pub(super) enum ToOld {
     Failed(Failed),
     /// It has all that it needs to answer requests.
     Open,
+    /// It accepts connections.
+    Serving,
     /// A purge has been made.
     Purged {
         /// The order's.

@@ -57,16 +57,19 @@ impl Predecessor {
     /// Begins to talk with it; within a runtime.
     pub(crate) fn talk(self) -> Result<Taking, StartError> {
         let split = lines::split(self.channel).map_err(|error| StartError::HandOver(error.to_string()))?;
-        Ok(Taking { pid: self.pid, sender: Arc::new(split.0), receiver: split.1 })
+        let drains = Drains { pid: self.pid, ended: CancellationToken::new() };
+        Ok(Taking { drains, sender: Arc::new(split.0), receiver: split.1, early: Vec::new() })
     }
 }
 
 /// A predecessor that waits for this process.
 #[derive(Debug)]
 pub(crate) struct Taking {
-    pid: u32,
+    drains: Drains,
     sender: Arc<Sender>,
     receiver: Receiver,
+    /// Purges that have come before there was a cache to make them in.
+    early: Vec<Order>,
 }
 
 /// A predecessor that still answers what it was asked before.
@@ -91,9 +94,12 @@ impl Taking {
     /// When the predecessor is gone.
     pub(crate) async fn ready(&mut self) -> Result<(), StartError> {
         self.tell(&ToOld::Ready { version: env!("CARGO_PKG_VERSION").to_owned() }).await?;
-        match self.receiver.next().await {
-            Ok(Some(ToNew::Yours)) => Ok(()),
-            _ => Err(self.gone()),
+        loop {
+            match self.receiver.next().await {
+                Ok(Some(ToNew::Purge(order))) => self.early.push(order),
+                Ok(Some(ToNew::Yours)) => return Ok(()),
+                _ => return Err(self.gone()),
+            }
         }
     }
 
@@ -103,29 +109,49 @@ impl Taking {
         let _ = self.tell(&ToOld::Failed(Failed { reason, is_of_settings })).await;
     }
 
+    /// The predecessor, as it will be once this process serves.
+    pub(crate) fn drains(&self) -> Drains {
+        self.drains.clone()
+    }
+
     /// Says that `cache` can answer, and waits until requests are this process's. Purges that the predecessor makes are
-    /// made here, until it ends.
+    /// made here from now on.
     ///
     /// # Errors
     /// When the predecessor is gone.
-    pub(crate) async fn open(mut self, cache: &Cache) -> Result<Drains, StartError> {
+    pub(crate) async fn open(&mut self, cache: &Cache) -> Result<(), StartError> {
+        for order in std::mem::take(&mut self.early) {
+            self.make(cache, order);
+        }
         self.tell(&ToOld::Open).await?;
         loop {
             match self.receiver.next().await {
                 Ok(Some(ToNew::Purge(order))) => self.make(cache, order),
-                Ok(Some(ToNew::Go)) => break,
+                Ok(Some(ToNew::Go)) => return Ok(()),
                 _ => return Err(self.gone()),
             }
         }
-        let drains = Drains { pid: self.pid, ended: CancellationToken::new() };
-        let (ended, cache) = (drains.ended.clone().drop_guard(), cache.clone());
+    }
+
+    /// Says that connections are accepted, and waits until the predecessor accepts none. It is heard until it ends.
+    pub(crate) async fn serving(mut self, cache: &Cache) {
+        let (done, is_done) = tokio::sync::oneshot::channel::<()>();
+        let cache = cache.clone();
         tokio::spawn(async move {
-            while let Ok(Some(ToNew::Purge(order))) = self.receiver.next().await {
-                self.make(&cache, order);
+            let mut done = Some(done);
+            // Where it is gone already, this process serves all the same.
+            let _ = self.tell(&ToOld::Serving).await;
+            loop {
+                match self.receiver.next().await {
+                    Ok(Some(ToNew::Purge(order))) => self.make(&cache, order),
+                    Ok(Some(ToNew::Done)) => drop(done.take()),
+                    _ => break,
+                }
             }
-            drop(ended);
+            self.drains.ended.cancel();
         });
-        Ok(drains)
+        // What is waited for is that the other end is dropped.
+        let _ = is_done.await;
     }
 
     /// Makes a purge of the predecessor's, beside whatever else comes from there.
@@ -147,6 +173,6 @@ impl Taking {
     }
 
     fn gone(&self) -> StartError {
-        StartError::HandOver(format!("process {} is gone, or has given the upgrade up", self.pid))
+        StartError::HandOver(format!("process {} is gone, or has given the upgrade up", self.drains.pid))
     }
 }

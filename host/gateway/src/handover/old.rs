@@ -14,7 +14,6 @@ use super::shared::Shared;
 use super::{Drains, Program, UpgradeError};
 use crate::ready::blocking;
 use crate::reload::Reloads;
-use crate::service_manager;
 
 /// A process that has taken this one's place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +62,12 @@ impl Upgrades {
         upgraded.unwrap_or_else(|error| Err(UpgradeError::Failed(error.to_string())))
     }
 
+    /// Gives up an upgrade that is under way, and lets none begin. Returns once nothing is left of it.
+    pub(crate) async fn stop(&self) {
+        self.stopping.cancel();
+        drop(self.turn.lock().await);
+    }
+
     /// Whether another process has taken this one's place.
     pub(crate) fn is_handed_over(&self) -> bool {
         self.handed_over.is_cancelled()
@@ -74,6 +79,9 @@ impl Upgrades {
             return Err(UpgradeError::FirstProcess);
         }
         let mut turn = self.turn.try_lock().map_err(|_| UpgradeError::UnderWay)?;
+        if self.stopping.is_cancelled() {
+            return Err(UpgradeError::Stopped);
+        }
         if turn.is_some() {
             return Err(UpgradeError::UnderWay);
         }
@@ -94,9 +102,9 @@ impl Upgrades {
             Ok(version) => {
                 let upgraded = Upgraded { pid: attempt.pid(), version, old_pid: std::process::id() };
                 tracing::info!(%upgraded, "handed over");
-                attempt.succeed();
                 *turn = Some(settled);
                 self.handed_over.cancel();
+                attempt.succeed().await;
                 Ok(upgraded)
             }
             Err(error) => {
@@ -118,20 +126,24 @@ impl Upgrades {
         attempt.tell(&ToNew::Yours).await?;
         let ToOld::Open = attempt.hear().await? else { return Err(out_of_turn()) };
         attempt.within(self.cache.retire()).await?.map_err(UpgradeError::NotGivenUp)?;
-        // Before the new process says that it is ready: what it says counts from here on.
-        service_manager::main_process_is(attempt.pid());
+        attempt.has_gone = true;
         attempt.tell(&ToNew::Go).await?;
+        let ToOld::Serving = attempt.hear().await? else { return Err(out_of_turn()) };
         Ok(version)
     }
 
     /// Ends the new process, and takes back what it was handed.
     async fn take_back(&self, attempt: Attempt) {
-        let has_begun = attempt.has_begun;
+        let (has_begun, has_gone) = (attempt.has_begun, attempt.has_gone);
         attempt.fail().await;
         if !has_begun {
             return;
         }
-        service_manager::main_process_is(std::process::id());
+        if has_gone {
+            // The new process may have made purges that are recorded nowhere.
+            let cache = self.cache.clone();
+            blocking(move || cache.tenants().all().iter().for_each(|tenant| tenant.clear_memory())).await;
+        }
         if let Some(disk) = self.disk.clone()
             && let Err(error) = blocking(move || disk.take_back()).await
         {
