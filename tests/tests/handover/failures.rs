@@ -34,7 +34,7 @@ async fn whatever_is_wrong_with_the_new_process_the_old_one_goes_on_and_says_why
         (&format!("{READY_THEN} exit 7"), 503, "(exit status: 7)"),
         (&format!("{READY_THEN} exec sleep 1000"), 503, "the new process was not ready within 1 s"),
         (&format!("{READY_THEN} echo '\"open\"' >&0; read line; exit 9"), 503, "(exit status: 9)"),
-        (&format!("{READY_THEN} echo '\"serving\"' >&0; read line"), 503, "something else than was expected"),
+        (&format!("{READY_THEN} echo '\"serving\"' >&0; read line"), 500, "something else than was expected"),
     ] {
         served.replace_by_script(script);
         refused(status, part).await;
