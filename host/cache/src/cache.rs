@@ -39,6 +39,8 @@ use crate::fill::Fills;
 use crate::fleet::{Fleet, FleetReport};
 use crate::ingest::Ingest;
 use crate::peers::Peers;
+#[doc(hidden)]
+pub use crate::purge::Heir;
 pub use crate::purge::PurgeReport;
 use crate::purge::Purges;
 use crate::read::Reader;

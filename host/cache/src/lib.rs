@@ -117,8 +117,6 @@ mod fill;
 pub mod fleet;
 #[cfg(feature = "redis")]
 pub mod fleet;
-#[doc(hidden)]
-pub mod heir;
 mod holdings;
 #[doc(hidden)]
 pub mod hosts;

@@ -1,5 +1,7 @@
 //! Purging: raise a barrier here at once, record it where it outlives the node, tell the other nodes, then sweep.
 
+mod heir;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -10,12 +12,12 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use self::heir::Heir;
 use crate::barrier::outbox::Parcel;
 use crate::barrier::{Barrier, Purge, Scope, Verdict};
 use crate::consistency::Consistency;
 use crate::errand;
 use crate::fleet::{Ack, Confirmed, Fleet};
-use crate::heir::Heir;
 use crate::peers::Peers;
 use crate::tenant::Tenant;
 use crate::tenant::counters::count;

@@ -109,9 +109,8 @@ impl Served {
         std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     }
 
-    /// Puts the program back.
+    /// Puts the program back where it was removed.
     pub(crate) fn put_program_back(&self) {
-        self.remove_program();
         std::os::unix::fs::symlink(PROGRAM, self.program()).unwrap();
     }
 

@@ -7,8 +7,7 @@ use sandbar_http::purge::Purge;
 
 use super::Cache;
 use crate::barrier::Barrier;
-use crate::heir::Heir;
-use crate::purge::PurgeReport;
+use crate::purge::{Heir, PurgeReport};
 use crate::tenant::Tenant;
 
 #[doc(hidden)]

@@ -23,7 +23,7 @@ const LEVELS: [(&str, LevelFilter); 6] = [
 ];
 
 /// The modules of the library, as `sandbar::NAME`.
-const MODULES: [&str; 36] = [
+const MODULES: [&str; 35] = [
     "barrier",
     "body",
     "cache",
@@ -38,7 +38,6 @@ const MODULES: [&str; 36] = [
     "faults",
     "fill",
     "fleet",
-    "heir",
     "holdings",
     "hosts",
     "ingest",

@@ -8,8 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use sandbar::barrier::Purge;
-use sandbar::cache::PurgeReport;
-use sandbar::heir::Heir;
+use sandbar::cache::{Heir, PurgeReport};
 use tokio::sync::{Semaphore, oneshot};
 
 use super::lines::Sender;

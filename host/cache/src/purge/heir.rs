@@ -3,10 +3,9 @@
 use futures_util::future::BoxFuture;
 use sandbar_http::purge::Purge;
 
-use crate::purge::PurgeReport;
+use super::PurgeReport;
 
 /// Another process with the same tenants, which has taken over what outlives this one, or is about to.
-#[doc(hidden)]
 pub trait Heir: Send + Sync + 'static {
     /// Has the heir make a purge that this process has made under the number `sequence`. It does so before it answers
     /// its first request, or at once. A tenant that it does not have has nothing to be purged there.
