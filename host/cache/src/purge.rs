@@ -1,6 +1,7 @@
 //! Purging: raise a barrier here at once, record it where it outlives the node, tell the other nodes, then sweep.
 
 mod delivery;
+mod heir;
 pub(crate) mod method;
 mod report;
 
@@ -14,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::delivery::Delivered;
+pub use self::heir::Heir;
 pub use self::report::PurgeReport;
 use crate::barrier::outbox::Parcel;
 use crate::barrier::{Purge, Scope, Verdict};
@@ -26,6 +28,7 @@ use crate::tier::{BarrierStore, Recorded};
 
 /// How long a sweep waits for more purges: each sweep looks at all entries.
 const SWEEP_PAUSE: Duration = Duration::from_millis(50);
+
 /// What has become of several purges.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Purged {
@@ -41,6 +44,9 @@ pub(crate) struct Purges {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tasks: TaskTracker,
     pub(crate) stopping: CancellationToken,
+    /// The process that takes this one's place, if there is one. It is read for as long as a purge is under way, so that
+    /// each is made either by this process, to its end, or by the heir.
+    pub(crate) heir: tokio::sync::RwLock<Option<Arc<dyn Heir>>>,
 }
 
 impl Purges {
@@ -58,12 +64,13 @@ impl Purges {
 
     /// Like [`Self::purge`], in the caller's own task, which must not be cancelled before the end.
     pub(crate) async fn purge_whole(self: &Arc<Self>, tenant: &Arc<Tenant>, purges: &[Purge]) -> Purged {
+        let heir = self.heir.read().await;
         let Purged { mut report, recorded: mut all } = Purged::default();
         for purge in purges {
             count(&tenant.counters.purges);
             let recording = tenant.unrecorded.begin(&purge.scope);
             let (raised, before) = tenant.barriers.raise_here(purge, self.clock.now());
-            match self.deliver(tenant, Parcel::Raised(raised)).await {
+            match self.deliver(tenant, Parcel::Raised(raised), heir.as_deref()).await {
                 Ok(Delivered { recorded, heard }) => {
                     report.recorded += 1;
                     report.confirmed = heard;
@@ -71,10 +78,13 @@ impl Purges {
                 }
                 Err(stuck) => {
                     count(&tenant.counters.purges_pending);
-                    if stuck.parcel.is_unrecorded() {
+                    if stuck.parcel.as_ref().is_some_and(Parcel::is_unrecorded) {
                         recording.waits();
                     }
-                    if !switched_on().no_retried_purges && !tenant.outbox.push(stuck.parcel) {
+                    if let Some(parcel) = stuck.parcel
+                        && !switched_on().no_retried_purges
+                        && !tenant.outbox.push(parcel)
+                    {
                         tenant.unrecorded.become_one(Scope::Everything);
                     }
                     report.pending += 1;
@@ -95,12 +105,14 @@ impl Purges {
     }
 
     /// Purges entries on this node, and tells no other one. It is recorded behind, where it outlives the node: what the L2
-    /// has is not found again.
+    /// has is not found again. An heir makes it too.
     pub(crate) fn purge_unheard(self: &Arc<Self>, tenant: &Arc<Tenant>, purge: &Purge) {
         count(&tenant.counters.purges);
         let recording = tenant.unrecorded.begin(&purge.scope);
         let (raised, _) = tenant.barriers.raise_here(purge, self.clock.now());
-        if self.barriers.is_some() {
+        // Where one is just being named, it is told too much rather than too little.
+        let has_heir = self.heir.try_read().map_or(true, |heir| heir.is_some());
+        if self.barriers.is_some() || has_heir {
             recording.waits();
             if !tenant.outbox.push(Parcel::Unheard(raised)) {
                 tenant.unrecorded.become_one(Scope::Everything);

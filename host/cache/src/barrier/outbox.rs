@@ -30,7 +30,8 @@ impl Parcel {
         barrier
     }
 
-    const fn is_for_others(&self) -> bool {
+    /// Whether other nodes are to be told of it.
+    pub(crate) const fn is_for_others(&self) -> bool {
         !matches!(self, Self::Unheard(_))
     }
 
