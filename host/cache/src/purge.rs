@@ -105,16 +105,21 @@ impl Purges {
     }
 
     /// Purges entries on this node, and tells no other one. It is recorded behind, where it outlives the node: what the L2
-    /// has is not found again. An heir makes it too.
-    pub(crate) fn purge_unheard(self: &Arc<Self>, tenant: &Arc<Tenant>, purge: &Purge) {
+    /// has is not found again. An heir makes it too, which is waited for.
+    pub(crate) async fn purge_unheard(self: &Arc<Self>, tenant: &Arc<Tenant>, purge: &Purge) {
+        let heir = self.heir.read().await;
         count(&tenant.counters.purges);
         let recording = tenant.unrecorded.begin(&purge.scope);
         let (raised, _) = tenant.barriers.raise_here(purge, self.clock.now());
-        // Where one is just being named, it is told too much rather than too little.
-        let has_heir = self.heir.try_read().map_or(true, |heir| heir.is_some());
-        if self.barriers.is_some() || has_heir {
+        let parcel = Parcel::Unheard(raised);
+        let left = if heir.is_some() {
+            self.deliver(tenant, parcel, heir.as_deref()).await.err().and_then(|stuck| stuck.parcel)
+        } else {
+            self.barriers.is_some().then_some(parcel)
+        };
+        if let Some(parcel) = left {
             recording.waits();
-            if !tenant.outbox.push(Parcel::Unheard(raised)) {
+            if !tenant.outbox.push(parcel) {
                 tenant.unrecorded.become_one(Scope::Everything);
             }
             self.deliver_behind(tenant);

@@ -87,7 +87,7 @@ impl Writer {
         let (status, strategy) = (response.status(), request.strategy());
         let mut fence = None;
         if strategy == Strategy::Ttl {
-            self.invalidate_target(request, status);
+            self.invalidate_target(request, status).await;
         } else {
             let purged = self.purge_written(request, status, response.headers()).await;
             if purged.report.pending > 0 {

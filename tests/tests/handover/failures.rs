@@ -9,7 +9,7 @@ use crate::load::{Kind, Load, Truth, origin};
 use crate::served::Served;
 
 /// Says that it is ready, and waits until the disk tier is its own: the channel is its standard input.
-const READY_THEN: &str = "printf '{\"ready\":{\"version\":\"0\"}}\\n' >&0; read line;";
+pub(crate) const READY_THEN: &str = "printf '{\"ready\":{\"version\":\"0\"}}\\n' >&0; read line;";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_wrong_with_the_new_process_the_old_one_goes_on_and_says_why() {
@@ -43,6 +43,9 @@ async fn whatever_is_wrong_with_the_new_process_the_old_one_goes_on_and_says_why
     refused(503, "can't start").await;
     served.put_program_back();
     load.stop().await;
+    // The real program may need longer on a busy machine.
+    served.replace_setting("upgrade_deadline = \"1s\"", "upgrade_deadline = \"1min\"");
+    assert_eq!(served.operator().send("POST", "/reload", &[], "").await.unwrap().status, 200);
 
     // What was handed over and taken back is whole: purges are recorded, and what was stored before is stored still.
     served.client().get("/kept/2").await.unwrap();

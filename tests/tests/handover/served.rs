@@ -132,6 +132,11 @@ impl Served {
         std::fs::write(self.dir.path().join("sandbar.toml"), self.settings.replace(from, to)).unwrap();
     }
 
+    /// Whether a tenant that was made over an API is kept in its data directory.
+    pub(crate) fn keeps(&self, tenant: &str) -> bool {
+        self.dir.path().join(format!("data/tenants/made/{tenant}.json")).exists()
+    }
+
     /// All that its processes have said.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("log")).unwrap()

@@ -64,7 +64,7 @@ impl Cache {
         if is_for_others {
             return self.purge(tenant, &[purge]).await;
         }
-        self.rooms.purges.purge_unheard(tenant, &purge);
+        self.rooms.purges.purge_unheard(tenant, &purge).await;
         PurgeReport { recorded: 1, ..PurgeReport::default() }
     }
 }

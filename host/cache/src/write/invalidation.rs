@@ -46,12 +46,12 @@ impl Writer {
         purged
     }
 
-    /// Invalidates the target of a successful unsafe request, and nothing else, without waiting for anybody.
-    pub(super) fn invalidate_target(&self, request: &CacheRequest, status: StatusCode) {
+    /// Invalidates the target of a successful unsafe request, and nothing else, without waiting for other nodes.
+    pub(super) async fn invalidate_target(&self, request: &CacheRequest, status: StatusCode) {
         let writes = &request.class().writes;
         if writes.ttl_invalidates && (status.is_success() || status.is_redirection()) {
             let scope = Scope::Target(request.purged_as());
-            self.purges.purge_unheard(&request.tenant, &Purge { scope, mode: PurgeMode::Hard });
+            self.purges.purge_unheard(&request.tenant, &Purge { scope, mode: PurgeMode::Hard }).await;
         }
     }
 }
