@@ -3,6 +3,7 @@
 //! The main operation is [`Cache::respond`]: a request in, a response out, never an error.
 
 mod change;
+mod handover;
 #[cfg(feature = "redis")]
 mod listener;
 mod provenance;
@@ -38,6 +39,8 @@ use crate::fill::Fills;
 use crate::fleet::{Fleet, FleetReport};
 use crate::ingest::Ingest;
 use crate::peers::Peers;
+#[doc(hidden)]
+pub use crate::purge::Heir;
 pub use crate::purge::PurgeReport;
 use crate::purge::Purges;
 use crate::read::Reader;
@@ -169,6 +172,7 @@ impl Cache {
             clock: Arc::clone(&clock),
             tasks: tasks.clone(),
             stopping: stopping.clone(),
+            heir: tokio::sync::RwLock::default(),
         });
         let reader = Arc::new(Reader {
             store: Arc::clone(&store),
@@ -360,9 +364,7 @@ impl Cache {
         self.rooms.tunnels.ended.cancel();
         self.rooms.tasks.close();
         self.rooms.tasks.wait().await;
-        if let Some(fleet) = self.fleet() {
-            fleet.bus().leave().await;
-        }
+        self.leave_fleet().await;
     }
 }
 

@@ -1,6 +1,7 @@
 //! The cache among the other nodes of its fleet: what it may serve while it hears nothing from them.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use sandbar_http::key::CacheKey;
 
@@ -16,6 +17,8 @@ use crate::tenant::counters::count;
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
     fleet: OnceLock<Fleet>,
+    /// Whether another process has taken this one's place.
+    retired: AtomicBool,
 }
 
 impl Peers {
@@ -30,12 +33,24 @@ impl Peers {
         self.fleet.get()
     }
 
+    /// Notes whether another process has taken this one's place. Then nothing is served from a tier, nor stored in one:
+    /// purges that the other one makes are not heard of here.
+    pub(crate) fn retire(&self, is_retired: bool) {
+        self.retired.store(is_retired, Ordering::Release);
+    }
+
+    /// Whether another process has taken this one's place.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Acquire)
+    }
+
     /// The state of the fleet as this node sees it, for operators.
     pub(crate) fn report(&self) -> Option<FleetReport> {
         self.fleet().map(Fleet::report)
     }
 
-    /// Whether an entry of L1 may be served by what its class promises: if purges are heard or, in all classes but
+    /// Whether an entry of L1 may be served by what its class promises: never once another process has taken this one's
+    /// place, else if purges are heard or, in all classes but
     /// `write-all`, if it was fetched or looked up a moment ago. Costs nothing where the class promises nothing about
     /// other nodes.
     pub(crate) fn vouches_for(&self, tenant: &Tenant, cached: &Cached) -> bool {
@@ -48,6 +63,9 @@ impl Peers {
 
     /// Like [`Self::vouches_for`], for one who only wants to know: it is not counted.
     pub(crate) fn would_vouch_for(&self, tenant: &Tenant, cached: &Cached) -> bool {
+        if self.is_retired() {
+            return false;
+        }
         if !cached.consistency.reaches_beyond_the_node() {
             return true;
         }
@@ -60,9 +78,12 @@ impl Peers {
     }
 
     /// Whether this node must not serve the request's target from any tier, nor let requests for it wait for each
-    /// other: in a class with `write-all`, while it does not hear the bus. The other nodes may then no longer wait for
-    /// it to confirm a purge.
+    /// other: once another process has taken this one's place, and in a class with `write-all`, while it does not hear
+    /// the bus. The other nodes may then no longer wait for it to confirm a purge.
     pub(crate) fn is_cut_off(&self, request: &CacheRequest) -> bool {
+        if self.is_retired() {
+            return true;
+        }
         request.consistency() == Consistency::WriteAll
             && !switched_on().no_self_fencing
             && self.fleet().is_some_and(|fleet| !fleet.bus().hearing().hears(&request.tenant.name))

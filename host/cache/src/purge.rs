@@ -1,6 +1,7 @@
 //! Purging: raise a barrier here at once, record it where it outlives the node, tell the other nodes, then sweep.
 
 mod delivery;
+mod heir;
 pub(crate) mod method;
 mod report;
 
@@ -14,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::delivery::{Delivered, owe_everything};
+pub use self::heir::Heir;
 pub use self::report::PurgeReport;
 use crate::barrier::outbox::Parcel;
 use crate::barrier::unheard::Pushed;
@@ -27,6 +29,7 @@ use crate::tier::{BarrierStore, Recorded};
 
 /// How long a sweep waits for more purges: each sweep looks at all entries.
 const SWEEP_PAUSE: Duration = Duration::from_millis(50);
+
 /// What has become of several purges.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Purged {
@@ -42,6 +45,9 @@ pub(crate) struct Purges {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tasks: TaskTracker,
     pub(crate) stopping: CancellationToken,
+    /// The process that takes this one's place, if there is one. It is read for as long as a purge is under way, so that
+    /// each is made either by this process, to its end, or by the heir.
+    pub(crate) heir: tokio::sync::RwLock<Option<Arc<dyn Heir>>>,
 }
 
 impl Purges {
@@ -59,12 +65,13 @@ impl Purges {
 
     /// Like [`Self::purge`], in the caller's own task, which must not be cancelled before the end.
     pub(crate) async fn purge_whole(self: &Arc<Self>, tenant: &Arc<Tenant>, purges: &[Purge]) -> Purged {
+        let heir = self.heir.read().await;
         let Purged { mut report, recorded: mut all } = Purged::default();
         for purge in purges {
             count(&tenant.counters.purges);
             let recording = tenant.unrecorded.begin(&purge.scope);
             let (raised, before) = tenant.barriers.raise_here(purge, self.clock.now());
-            match self.deliver(tenant, Parcel::Raised(raised)).await {
+            match self.deliver(tenant, Parcel::Raised(raised), heir.as_deref()).await {
                 Ok(Delivered { recorded, heard }) => {
                     report.recorded += 1;
                     report.confirmed = heard;
@@ -72,10 +79,13 @@ impl Purges {
                 }
                 Err(stuck) => {
                     count(&tenant.counters.purges_pending);
-                    if stuck.parcel.is_unrecorded() {
+                    if stuck.parcel.as_ref().is_some_and(Parcel::is_unrecorded) {
                         recording.waits();
                     }
-                    if !switched_on().no_retried_purges && !tenant.outbox.push(stuck.parcel) {
+                    if let Some(parcel) = stuck.parcel
+                        && !switched_on().no_retried_purges
+                        && !tenant.outbox.push(parcel)
+                    {
                         tenant.unrecorded.become_one(Scope::Everything);
                     }
                     report.pending += 1;
@@ -96,20 +106,25 @@ impl Purges {
     }
 
     /// Purges entries on this node, and tells no other one. It is recorded behind, where it outlives the node: what the L2
-    /// has is not found again. Where too many wait for that already, it is recorded before this returns.
+    /// has is not found again. Where too many wait for that already, it is recorded before this returns, and so it is by an heir.
     pub(crate) async fn purge_unheard(self: &Arc<Self>, tenant: &Arc<Tenant>, purge: &Purge) {
+        let heir = self.heir.read().await;
         count(&tenant.counters.purges);
         let recording = tenant.unrecorded.begin(&purge.scope);
         let (raised, _) = tenant.barriers.raise_here(purge, self.clock.now());
         self.sweep_behind(tenant);
-        if self.barriers.is_none() {
+        let is_recorded = match heir.as_deref() {
+            Some(heir) => self.record_unheard(tenant, &raised, Some(heir)).await.is_ok(),
+            None => self.barriers.is_none(),
+        };
+        if is_recorded {
             return;
         }
         match tenant.unheard.push(raised.clone()) {
             Pushed::Waits => recording.waits(),
             Pushed::WithAnother => {}
             Pushed::NoRoom => {
-                if self.record_alone(tenant, &raised).await.is_err() {
+                if self.record_unheard(tenant, &raised, heir.as_deref()).await.is_err() {
                     owe_everything(tenant, raised);
                 }
             }

@@ -53,6 +53,12 @@ impl Store {
         Began { sequence, edition, revision, losses, at, clock_us, floor_us, token: None }
     }
 
+    /// Whether what is fetched for a request may be stored: not where its tenant has other settings by now, nor where
+    /// another process has taken this one's place.
+    pub(crate) fn takes_in(&self, request: &CacheRequest) -> bool {
+        request.tenant.edition.is_present() && !self.peers.is_retired()
+    }
+
     /// Stores a response in the tiers of its plan, unless it was purged since its fill began or a newer version is
     /// known. Returns what L1 holds, or would hold.
     pub(crate) async fn put(&self, request: &CacheRequest, shareable: Shareable, began: Began) -> Found {
@@ -79,7 +85,7 @@ impl Store {
         let encoded = (decoded.is_some() && l2 && self.l2.is_some()).then(|| Arc::new(stored.clone()));
         let cached = Arc::new(Cached::holding(stored, decoded, plan_epoch, began, consistency, budget));
         let found = Found::under(&key, Arc::clone(&cached), L1).expect("it was judged for this request");
-        if !request.tenant.edition.is_present() {
+        if !self.takes_in(request) {
             request.tenant.events.tell_of(&cached, What::NotStored(Unstored::Purged));
             return found;
         }
@@ -164,7 +170,7 @@ impl Store {
             request.tenant.memory.remove(key.hash(), Removal::NoRoom, self.clock.now());
             return false;
         }
-        if !request.tenant.edition.is_present() {
+        if !self.takes_in(request) {
             return false;
         }
         let (expires, fetch_time) = match &cached.entry {

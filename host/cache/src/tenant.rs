@@ -225,6 +225,11 @@ impl Tenant {
         self.memory.clear(self.clock.now());
     }
 
+    /// Has the barriers be read again from where they outlive the process, before L2 is read next.
+    pub(crate) fn forget_what_barriers_are_read(&self) {
+        self.barriers_read.store(0, Ordering::Release);
+    }
+
     /// Binds a policy while the traffic runs. An eviction policy takes over the entries of the policy before it; where
     /// it can't, nothing changes. If the returned future is dropped, a policy that is not being bound at that moment
     /// will not be.

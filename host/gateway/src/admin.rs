@@ -8,6 +8,7 @@
 //! | `GET /stats` | everything the dashboard shows |
 //! | `GET /metrics` | OpenMetrics or the older text of Prometheus, as `Accept` says |
 //! | `POST /reload` | reads the settings again, and applies what has changed |
+//! | `POST /upgrade` | has a new process of the program take this one's place |
 //! | `GET /tenants`, `GET /tenants/{tenant}` | counters, memory, policies |
 //! | `GET /tenants/{tenant}/settings` | the settings of a tenant |
 //! | `PUT`, `DELETE /tenants/{tenant}` | makes, changes or removes a tenant |
@@ -34,6 +35,7 @@ mod reload;
 mod site;
 mod stats;
 mod tenants;
+mod upgrade;
 mod upload;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -54,6 +56,7 @@ use serde_json::json;
 use self::error::Refused;
 use super::access::Switch;
 use super::config::{GatewayConfig, Scheme, Secret};
+use super::handover::Upgrades;
 use super::metrics::{Form, Metrics};
 use super::opening::Openings;
 use super::reload::Reloads;
@@ -79,6 +82,7 @@ pub(super) struct Admin {
     started: Duration,
     /// Not owned: what follows a reload owns this.
     reloads: Weak<Reloads>,
+    upgrades: Weak<Upgrades>,
     openings: Openings,
 }
 
@@ -96,7 +100,7 @@ impl Admin {
         config: &GatewayConfig,
         access: Arc<Switch>,
         openings: Openings,
-        reloads: &Arc<Reloads>,
+        (reloads, upgrades): (&Arc<Reloads>, &Arc<Upgrades>),
     ) -> Arc<Self> {
         Arc::new(Self {
             schemes: config.schemes(),
@@ -108,6 +112,7 @@ impl Admin {
             started: cache.clock().monotonic(),
             cache,
             reloads: Arc::downgrade(reloads),
+            upgrades: Arc::downgrade(upgrades),
             openings,
         })
     }
@@ -115,6 +120,11 @@ impl Admin {
     fn reloads(&self) -> Result<Arc<Reloads>, Refused> {
         let gone = || Refused::new(StatusCode::SERVICE_UNAVAILABLE, "the gateway is being stopped");
         self.reloads.upgrade().ok_or_else(gone)
+    }
+
+    fn upgrades(&self) -> Result<Arc<Upgrades>, Refused> {
+        let gone = || Refused::new(StatusCode::SERVICE_UNAVAILABLE, "the gateway is being stopped");
+        self.upgrades.upgrade().ok_or_else(gone)
     }
 
     /// Makes `/readyz` answer 503 from now on.
@@ -160,7 +170,10 @@ pub(super) fn router(admin: Arc<Admin>) -> Router {
         .route("/tenants/{tenant}/entries", put(entries::put).merge(delete(entries::delete)))
         .fallback(async || Refused::new(StatusCode::NOT_FOUND, "there is nothing here; see GET / for the dashboard"))
         .layer(middleware::from_fn_with_state(error::DEADLINE, error::within));
-    let closed = others.merge(policies).layer(middleware::from_fn_with_state(Arc::clone(&admin), auth::check));
+    // An upgrade has its own deadline, `limits.upgrade_deadline`.
+    let upgrade = Router::new().route("/upgrade", post(upgrade::upgrade));
+    let closed =
+        others.merge(policies).merge(upgrade).layer(middleware::from_fn_with_state(Arc::clone(&admin), auth::check));
     Router::new()
         .route("/", get(dashboard))
         .route("/healthz", get(async || Json(json!({ "status": "ok" }))))

@@ -31,10 +31,12 @@ pub(super) struct Parts {
     pub(super) keeper: Keeper,
     /// The charge for the cache's own tables, held while the gateway runs.
     pub(super) tables: Reserved,
+    /// The disk tier, where that is the L2.
+    pub(super) disk: Option<Arc<DiskTier>>,
 }
 
-/// The same L2 in its two uses: as a tier, and as the store of barriers.
-type L2 = (Arc<dyn Tier>, Arc<dyn BarrierStore>);
+/// The same L2 in its uses: as a tier, as the store of barriers, and as what only one process can have.
+type L2 = (Arc<dyn Tier>, Arc<dyn BarrierStore>, Option<Arc<DiskTier>>);
 
 /// Opens the tiers, builds the cache, and joins the fleet.
 pub(super) async fn assemble(ready: Ready) -> Result<Parts, StartError> {
@@ -43,7 +45,7 @@ pub(super) async fn assemble(ready: Ready) -> Result<Parts, StartError> {
     let l2 = l2(&config, &clock, &budget).await?;
     let tenants = config.tenants.iter().zip(tenants).map(|(config, ready)| tenant(config, ready, &clock));
     let tenants = Roster::new(tenants.collect::<Result<Vec<_>, _>>()?)?;
-    let (l2, barriers) = l2.unzip();
+    let (l2, barriers, disk) = l2.map_or((None, None, None), |(l2, barriers, disk)| (Some(l2), Some(barriers), disk));
     let barriers = fleet::control(&config, &clock)?.or(barriers);
     let parts = CacheParts { tenants, l2, barriers, clock, limits };
     let cache = Cache::within(parts, Arc::clone(&budget));
@@ -54,7 +56,7 @@ pub(super) async fn assemble(ready: Ready) -> Result<Parts, StartError> {
     clean_up_after(&config, &cache, gone);
     let kept = Kept { cache: cache.clone(), engine: Some(Arc::clone(&engine)), budget };
     let keeper = Keeper::start(kept, config.memory.pressure.clone(), this_machine());
-    Ok(Parts { cache, known, engine, keeper, tables })
+    Ok(Parts { cache, known, engine, keeper, tables, disk })
 }
 
 /// Purges what is stored for tenants whose key rules have changed since they were last served: purges of today would not
@@ -93,7 +95,7 @@ async fn l2(
             let settings = DiskConfig { budget, ..DiskConfig::new(path, l2.disk.capacity.bytes()) };
             let clock = Arc::clone(clock);
             let disk = blocking(move || DiskTier::open(&settings, clock)).await?;
-            Ok(Some((Arc::clone(&disk) as Arc<dyn Tier>, disk)))
+            Ok(Some((Arc::clone(&disk) as Arc<dyn Tier>, Arc::clone(&disk) as _, Some(disk))))
         }
         L2Kind::Redis => {
             let settings = RedisConfig {
@@ -106,7 +108,7 @@ async fn l2(
             };
             let redis = RedisTier::connect(&settings, Arc::clone(clock))?;
             warn_unless_connected(Arc::clone(&redis), settings.connect_deadline);
-            Ok(Some((Arc::clone(&redis) as Arc<dyn Tier>, redis)))
+            Ok(Some((Arc::clone(&redis) as Arc<dyn Tier>, redis, None)))
         }
     }
 }

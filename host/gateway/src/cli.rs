@@ -16,9 +16,10 @@ mod record;
 mod reload;
 mod replay;
 mod serve;
-mod service_manager;
 mod settings;
+mod signals;
 mod token;
+mod upgrade;
 
 use std::process::ExitCode;
 
@@ -26,7 +27,6 @@ use clap::{Parser, Subcommand};
 
 pub use self::exit::Failure;
 use self::output::Output;
-use crate::Sockets;
 
 /// A multi-tier edge cache whose decisions are WebAssembly policies.
 #[derive(Debug, Parser)]
@@ -61,6 +61,11 @@ enum Command {
     Token(token::TokenArgs),
     /// Have a running gateway read its settings again, and apply what has changed: all of it, or nothing.
     Reload(reload::ReloadArgs),
+    /// Have a new process of the program, as it is on disk now, take a running gateway's place, without a failed request.
+    ///
+    /// The gateway starts the program that it was started as, with the same arguments, and hands its sockets over. If the new
+    /// process can't work, the old one goes on.
+    Upgrade(upgrade::UpgradeArgs),
     /// Record a tenant's traffic as a trace for `sandbar replay`.
     ///
     /// Keys are hashed with a salt that nobody knows. Only requests that a stored response answered, or that stored one,
@@ -99,13 +104,14 @@ fn run(command: Command, output: Output) -> Result<(), Failure> {
         Command::Explain(args) => block_on(explain::run(args, output)),
         Command::Serve(args) => {
             // Here the process has one thread, as that needs.
-            let sockets = Sockets::handed_over().map_err(serve::failure)?;
-            block_on(serve::run(args, sockets))
+            let given = serve::Given::find()?;
+            block_on(serve::run(args, given))
         }
         Command::Policy(args) => policy::run(args, output),
         Command::Purge(args) => block_on(purge::run(args, output)),
         Command::Token(args) => token::run(args, output),
         Command::Reload(args) => block_on(reload::run(args, output)),
+        Command::Upgrade(args) => block_on(upgrade::run(args, output)),
         Command::Record(args) => block_on(record::run(args, output)),
         Command::Replay(args) => replay::run(&args, output),
         Command::Completions(args) => completions::run(&args),

@@ -18,6 +18,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::abrupt::{Abruptly, Ending};
 use super::bounds::Bounds;
+use super::farewell::Farewell;
 use super::framing::{BothLengths, Framing};
 use super::interim::{Interims, behind};
 use super::opening::{Opening, Peer};
@@ -31,6 +32,17 @@ pub(super) struct Common<F> {
     pub(super) opening: Opening,
     /// Makes the service of a connection.
     pub(super) service_for: Arc<F>,
+    pub(super) until: Until,
+}
+
+/// When the connections of a listener end.
+#[derive(Clone)]
+pub(super) struct Until {
+    /// No more are accepted, and clients open another one for what they ask next, at which another process answers:
+    /// HTTP/2 clients are told at once, those of HTTP/1.1 with their next answer, as one that asks just now must not find
+    /// its connection closed.
+    pub(super) leave: CancellationToken,
+    /// Connections end as soon as nothing is under way on them.
     pub(super) stop: CancellationToken,
     pub(super) cut: CancellationToken,
 }
@@ -67,7 +79,7 @@ where
         let opened = tokio::select! {
             biased;
             // Nothing was asked on it yet.
-            () = self.stop.cancelled() => return,
+            () = self.until.stop.cancelled() => return,
             opened = self.opening.open(&bounds.terms, stream, address) => opened,
         };
         if let Some((wire, peer)) = opened {
@@ -82,10 +94,10 @@ where
     async fn ends(&self, secured: Option<&Secured>) {
         match secured {
             Some(secured) => tokio::select! {
-                () = self.stop.cancelled() => {}
+                () = self.until.stop.cancelled() => {}
                 () = secured.outdated() => {}
             },
-            None => self.stop.cancelled().await,
+            None => self.until.stop.cancelled().await,
         }
     }
 
@@ -99,24 +111,31 @@ where
     ) {
         let interims = Interims::default();
         let (both_lengths, requests) = (BothLengths::default(), AtomicU64::new(0));
-        let is_old = Arc::new(AtomicBool::new(false));
+        let (is_old, farewell) = (Arc::new(AtomicBool::new(false)), Farewell::new(self.until.leave.clone()));
         let stream = TokioIo::new(interims.over(wire, Framing::new(both_lengths.clone()), room, held));
         let begun = Arc::new(AtomicBool::new(false));
         let (noted, interim_responses) = (Arc::clone(&begun), speech.interim_responses);
-        let asked_in_old = Arc::clone(&is_old);
+        let (asked_in_old, told) = (Arc::clone(&is_old), Arc::clone(&farewell));
         let service = service_fn(move |mut request: Request<Incoming>| {
+            let version = request.version();
             noted.store(true, Ordering::Relaxed);
-            asked_in_old.store(request.version() < Version::HTTP_11, Ordering::Relaxed);
+            asked_in_old.store(version < Version::HTTP_11, Ordering::Relaxed);
+            told.asked(version);
             if both_lengths.has(requests.fetch_add(1, Ordering::Relaxed)) {
                 request.extensions_mut().insert(Ambiguous::BothLengths);
             }
             // RFC 9110 section 15.2: "a server MUST NOT send a 1xx response to an HTTP/1.0 client".
-            let turn = (interim_responses && request.version() == Version::HTTP_11).then(|| {
+            let turn = (interim_responses && version == Version::HTTP_11).then(|| {
                 let (interim, turn) = interims.begin();
                 request.extensions_mut().insert(interim);
                 turn
             });
-            behind(service.call(request), turn)
+            let (answering, told) = (behind(service.call(request), turn), Arc::clone(&told));
+            async move {
+                let mut response = answering.await?;
+                told.mark(version, &mut response);
+                Ok::<_, S::Error>(response)
+            }
         });
         let mut connection = pin!(speech.server.serve_connection_with_upgrades(stream, service));
         let mut silence = pin!(tokio::time::sleep(speech.head_deadline));
@@ -125,7 +144,7 @@ where
         loop {
             tokio::select! {
                 biased;
-                () = self.cut.cancelled() => return,
+                () = self.until.cut.cancelled() => return,
                 ended = connection.as_mut() => {
                     if let Err(error) = ended {
                         let broke_off = error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_user);
@@ -135,6 +154,10 @@ where
                     return;
                 }
                 () = ends.as_mut(), if !stopping => {
+                    stopping = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                () = farewell.goes_away(), if !stopping => {
                     stopping = true;
                     connection.as_mut().graceful_shutdown();
                 }

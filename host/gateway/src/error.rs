@@ -40,6 +40,9 @@ pub enum StartError {
         /// Why the socket can't be used, and what to do.
         reason: String,
     },
+    /// The process whose place this one was to take does not hand over.
+    #[error("can't take over from the running process: {0}")]
+    HandOver(String),
     /// The address can't be listened at.
     #[error("can't listen at {address}: {reason}; choose another address with {setting}")]
     Listen {

@@ -27,10 +27,12 @@ pub mod config;
 mod connection;
 pub mod demo;
 mod error;
+mod farewell;
 mod first_chunk;
 mod fleet;
 mod framing;
 mod front;
+mod handover;
 mod interim;
 mod listen;
 mod listeners;
@@ -42,9 +44,11 @@ mod reload;
 pub mod replay;
 mod room;
 mod server;
+mod service_manager;
 mod sides;
 mod sockets;
 mod speech;
+mod start;
 pub mod stdout;
 mod tenants;
 mod tls;
@@ -52,9 +56,12 @@ mod wire;
 
 pub use self::config::{ConfigError, GatewayConfig};
 pub use self::error::StartError;
+use self::handover::HANDED_OVER_BY;
+pub use self::handover::{Predecessor, Program, UpgradeError, Upgraded};
 pub use self::reload::{ReadSettings, ReloadError, Reloaded};
-pub use self::server::{Gateway, check, start, start_on};
+pub use self::server::Gateway;
 pub use self::sockets::Sockets;
+pub use self::start::{check, start, start_on};
 pub use self::tenants::KeptError;
 
 // How fuzz targets and tests measure that work grows in proportion to its input.

@@ -1,7 +1,8 @@
-//! A listener: accepts connections up to a bound, has them opened and served, and drains them when it stops.
+//! A listener: accepts connections up to a bound, has them opened and served, and drains them when it stops or another
+//! process accepts in its place.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -15,7 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::StartError;
 use super::bounds::{Bounded, Bounds};
-use super::connection::{Accepted, Common};
+use super::connection::{Accepted, Common, Until};
 use super::opening::{Opening, Peer};
 use super::room::ConnectionCharge;
 
@@ -27,7 +28,7 @@ const ROOM_PAUSE: Duration = Duration::from_millis(50);
 
 /// An address that is listened at, and not served yet.
 pub(super) struct Listener {
-    socket: TcpListener,
+    socket: Arc<TcpListener>,
     address: SocketAddr,
 }
 
@@ -49,11 +50,23 @@ impl Listener {
         };
         let socket = socket.map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
-        Ok(Self { socket, address })
+        Ok(Self { socket: Arc::new(socket), address })
     }
 
-    /// Serves the address in tasks of its own; `service_for` makes the service of each connection.
-    pub(super) fn run<F, S, B>(self, bounded: &Arc<Bounded>, opening: Opening, service_for: Arc<F>) -> Running
+    /// The socket, for as long as connections are accepted at it: it is owned by the task that accepts them.
+    pub(super) fn socket(&self) -> Weak<TcpListener> {
+        Arc::downgrade(&self.socket)
+    }
+
+    /// Serves the address in tasks of its own, until another process does so (`leave`); `service_for` makes the service of
+    /// each connection.
+    pub(super) fn run<F, S, B>(
+        self,
+        bounded: &Arc<Bounded>,
+        opening: Opening,
+        leave: CancellationToken,
+        service_for: Arc<F>,
+    ) -> Running
     where
         F: Fn(Peer, Arc<ConnectionCharge>) -> S + Send + Sync + 'static,
         S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
@@ -66,15 +79,16 @@ impl Listener {
         let cut = CancellationToken::new();
         // A child of `cut`: cutting stops the accepting too, so a listener that is dropped accepts nothing more.
         let stop = cut.child_token();
+        let until = Until { leave, stop: stop.clone(), cut: cut.clone() };
         let connections = TaskTracker::new();
         let over_tls = opening.certificates.is_some();
-        let common = Arc::new(Common { opening, service_for, stop: stop.clone(), cut: cut.clone() });
+        let common = Arc::new(Common { opening, service_for, until });
         let (tracker, address, bounded) = (connections.clone(), self.address, Arc::clone(bounded));
         connections.spawn(async move {
             // A listener without clients takes no place that another one of its side may need.
-            while let Some((stream, address)) = accept(&self.socket, &common.stop).await
-                && let Some(slot) = place(bounded.slots(), &common.stop).await
-                && let Some((bounds, room)) = room(&bounded, over_tls, &common.stop).await
+            while let Some((stream, address)) = accept(&self.socket, &common.until).await
+                && let Some(slot) = place(bounded.slots(), &common.until.stop).await
+                && let Some((bounds, room)) = room(&bounded, over_tls, &common.until.stop).await
             {
                 let accepted = Accepted { stream, address, bounds, room, held: (slot, tracker.token()) };
                 tracker.spawn(Arc::clone(&common).serve(accepted));
@@ -110,12 +124,13 @@ async fn room(
     }
 }
 
-/// Waits for a connection. None when it is time to stop.
-async fn accept(socket: &TcpListener, stop: &CancellationToken) -> Option<(TcpStream, SocketAddr)> {
+/// Waits for a connection. None when it is time to accept no more.
+async fn accept(socket: &TcpListener, until: &Until) -> Option<(TcpStream, SocketAddr)> {
     loop {
         let accepted = tokio::select! {
             accepted = socket.accept() => accepted,
-            () = stop.cancelled() => return None,
+            () = until.leave.cancelled() => return None,
+            () = until.stop.cancelled() => return None,
         };
         match accepted {
             Ok((stream, peer)) => {
@@ -143,6 +158,14 @@ impl Running {
     /// The address listened at, with the port that was taken where port 0 was asked for.
     pub(super) const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Waits for the end of connections that are being left: those whose clients ask nothing for half of `grace` are
+    /// closed. The rest is as with [`Self::stop`].
+    pub(super) async fn leave(self, grace: Duration) -> bool {
+        self.connections.close();
+        let _ = tokio::time::timeout(grace / 2, self.connections.wait()).await;
+        self.stop(grace / 2).await
     }
 
     /// Accepts nothing more, waits up to `grace` for requests under way, then cuts the rest. True where none had to be

@@ -1,13 +1,15 @@
 //! The listeners of one side, that of clients or that of operators: without TLS, with it, or both beside each other.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::Service;
 use sandbar::body::BoxError;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use super::StartError;
 use super::bounds::Bounded;
@@ -53,11 +55,19 @@ impl Listeners {
         Ok(Self { plain, tls })
     }
 
-    /// Serves the addresses within `bounded` together; `service_for` makes the service of each connection.
+    /// The sockets, without TLS and with it, for as long as connections are accepted there.
+    pub(super) fn sockets(&self) -> [Option<Weak<TcpListener>>; 2] {
+        let tls = self.tls.as_ref().map(|(listener, _)| listener);
+        [self.plain.as_ref(), tls].map(|listener| listener.map(Listener::socket))
+    }
+
+    /// Serves the addresses within `bounded` together, until another process does so (`leave`); `service_for` makes the
+    /// service of each connection.
     pub(super) fn run<F, S, B>(
         self,
         bounded: &Arc<Bounded>,
         counts: &Arc<OpeningCounts>,
+        leave: &CancellationToken,
         service_for: F,
     ) -> RunningListeners
     where
@@ -71,9 +81,10 @@ impl Listeners {
     {
         let service_for = Arc::new(service_for);
         let opening = |certificates| Opening { certificates, counts: Arc::clone(counts) };
-        let plain = self.plain.map(|listener| listener.run(bounded, opening(None), Arc::clone(&service_for)));
+        let plain =
+            self.plain.map(|listener| listener.run(bounded, opening(None), leave.clone(), Arc::clone(&service_for)));
         let tls = self.tls.map(|(listener, certificates)| {
-            listener.run(bounded, opening(Some(certificates)), Arc::clone(&service_for))
+            listener.run(bounded, opening(Some(certificates)), leave.clone(), Arc::clone(&service_for))
         });
         RunningListeners { plain, tls }
     }
@@ -94,6 +105,16 @@ impl RunningListeners {
     /// The address with TLS, if there is one.
     pub(super) fn tls_address(&self) -> Option<SocketAddr> {
         self.tls.as_ref().map(Running::address)
+    }
+
+    /// Waits for the end of connections that are being left: see [`Running::leave`]. True where no request had to be cut.
+    pub(super) async fn leave(self, grace: Duration) -> bool {
+        let leave = async |listener: Option<Running>| match listener {
+            Some(listener) => listener.leave(grace).await,
+            None => true,
+        };
+        let (plain, tls) = tokio::join!(leave(self.plain), leave(self.tls));
+        plain && tls
     }
 
     /// Accepts nothing more, waits up to `grace` for requests under way, then cuts the rest. True where none had to be

@@ -20,6 +20,7 @@ use sandbar::fleet::Unapplied;
 use sandbar::tenant::config::TenantConfig;
 use sandbar_base::clock::Clock;
 use sandbar_policy::Engine;
+use tokio::sync::{OwnedRwLockWriteGuard, RwLock, RwLockReadGuard};
 
 pub(crate) use self::made::settings_tag;
 pub(crate) use self::register::Following;
@@ -51,6 +52,8 @@ pub(super) struct Reloads {
     present: ArcSwap<GatewayConfig>,
     /// The admin token of these settings.
     token: Arc<ArcSwapOption<Secret>>,
+    /// Read while something is changed that is kept: settings, tenants, bound policies.
+    changing: Arc<RwLock<()>>,
     followers: Mutex<Vec<Follower>>,
 }
 
@@ -80,10 +83,10 @@ impl Reloads {
     ) -> Arc<Self> {
         let clock = Arc::clone(cache.clock());
         let state = State { file, tenants, place: Place::default(), unapplied: BTreeMap::new() };
-        let state = tokio::sync::Mutex::new(state);
+        let (state, changing) = (tokio::sync::Mutex::new(state), Arc::default());
         let present = ArcSwap::from_pointee(present.without_tenants());
         let (token, followers) = (Arc::new(ArcSwapOption::new(token.map(Arc::new))), Mutex::default());
-        Arc::new(Self { cache, engine, clock, served, read, state, present, token, followers })
+        Arc::new(Self { cache, engine, clock, served, read, state, present, token, changing, followers })
     }
 
     /// The admin token that holds at present, from now on.
@@ -99,6 +102,19 @@ impl Reloads {
     /// The settings that hold at present, without tenants: those are in the cache.
     pub(super) fn present(&self) -> Arc<GatewayConfig> {
         self.present.load_full()
+    }
+
+    /// The right to change something that is kept, while it is held.
+    ///
+    /// # Errors
+    /// While another process takes this one's place, and for ever after that.
+    pub(super) fn change(&self) -> Result<RwLockReadGuard<'_, ()>, ReloadError> {
+        self.changing.try_read().map_err(|_| ReloadError::Upgrading)
+    }
+
+    /// Waits for what is being changed. While the answer is held, nothing else is.
+    pub(super) async fn settle(&self) -> OwnedRwLockWriteGuard<()> {
+        Arc::clone(&self.changing).write_owned().await
     }
 
     /// Reads the settings again, and the certificates that they name, and applies what differs: all of it, or nothing.

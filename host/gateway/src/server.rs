@@ -1,11 +1,10 @@
-//! The gateway: listeners for clients and operators around a cache, put together from settings.
+//! The gateway: listeners for clients and operators around a cache.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
@@ -19,119 +18,37 @@ use tokio_util::sync::DropGuard;
 
 use crate::access::Switch;
 use crate::admin::Admin;
-use crate::assemble::{self, Parts};
 use crate::config::GatewayConfig;
-use crate::error::StartError;
-use crate::front::{Front, FrontSettings};
+use crate::front::Front;
+use crate::handover::{UpgradeError, Upgraded, Upgrades};
 use crate::listeners::RunningListeners;
-use crate::opening::{Openings, Peer};
-use crate::ready::{self, Ready};
-use crate::reload::{Following, ReadSettings, ReloadError, Reloaded, Reloads};
+use crate::opening::Peer;
+use crate::ready::blocking;
+use crate::reload::{Following, ReloadError, Reloaded, Reloads};
 use crate::room::Rooms;
-use crate::sides::{self, serve_clients, serve_operators};
-use crate::sockets::Sockets;
+use crate::sides;
 
 /// How long the access log may take at least to be written to its end when the gateway stops.
 const LOG_GRACE_MIN: Duration = Duration::from_secs(1);
 
 /// A gateway that runs. Dropped without [`Gateway::shutdown`] it stops at once.
 pub struct Gateway {
-    cache: Cache,
-    clients: RunningListeners,
-    admin: RunningListeners,
-    admin_state: Arc<Admin>,
-    front: Arc<Front>,
-    access: Arc<Switch>,
-    reloads: Arc<Reloads>,
+    pub(crate) cache: Cache,
+    pub(crate) clients: RunningListeners,
+    pub(crate) admin: RunningListeners,
+    pub(crate) admin_state: Arc<Admin>,
+    pub(crate) front: Arc<Front>,
+    pub(crate) access: Arc<Switch>,
+    pub(crate) reloads: Arc<Reloads>,
     /// Applies what other nodes of the fleet are told of tenants.
-    _following: Option<Following>,
+    pub(crate) _following: Option<Following>,
+    pub(crate) upgrades: Arc<Upgrades>,
     /// Ends all tunnels when it is dropped: none of them would end by itself.
-    tunnels: DropGuard,
+    pub(crate) tunnels: DropGuard,
     /// Shrinks and grows L1 with the machine's memory, while the gateway runs.
-    _keeper: Keeper,
+    pub(crate) _keeper: Keeper,
     /// The charge for the cache's own tables.
-    _tables: Reserved,
-}
-
-/// Starts a gateway: checks the settings, binds its addresses, opens the tiers, compiles the policies, and only then
-/// accepts the first connection. An origin or a Redis that can't be reached is a warning in the log, not an error.
-///
-/// # Errors
-/// When the gateway can't work as configured: one sentence with what to do.
-pub async fn start(config: GatewayConfig) -> Result<Gateway, StartError> {
-    start_on(config, Sockets::default(), None).await
-}
-
-/// As [`start`], at sockets that listen already; an address is bound where there is none for it. With `read` the settings can
-/// be read again: [`Gateway::reload`] and `POST /reload` apply what has changed.
-///
-/// # Errors
-/// As [`start`]; and where a socket can't be used with these settings.
-pub async fn start_on(
-    mut config: GatewayConfig,
-    sockets: Sockets,
-    read: Option<Arc<ReadSettings>>,
-) -> Result<Gateway, StartError> {
-    sockets.settle(&mut config)?;
-    let read = read.map(|read| sockets.settled(&config, read));
-    let mut ready = ready::ready(config).await?;
-    let (config, file, token) = (ready.config.clone(), ready.file.clone(), ready.token.take());
-    for note in config.notes().into_iter().chain(ready.notes()) {
-        tracing::warn!("{note}");
-    }
-    let (clients, operators) = sides::open(sockets, &config, &ready.served).await?;
-    let (rooms, budget, served) = (ready.operators.clone(), Arc::clone(&ready.budget), ready.served.clone());
-    let access = access_log(&config, &ready)?;
-    let Parts { cache, known, engine, keeper, tables } = assemble::assemble(ready).await?;
-    let present = (config.clone(), token);
-    let reloads = Reloads::new(cache.clone(), engine, file, present, known, served, read);
-    // Before the first request: what was removed elsewhere meanwhile is not served any more.
-    let following = reloads.follow_register().await;
-    let turned = Arc::clone(&access);
-    reloads.follow(move |config| turned.turn(&config.log.access));
-    let front = Arc::new(Front {
-        cache: cache.clone(),
-        scheme: config.gateway.scheme.to_uri(),
-        access: Arc::clone(&access),
-        settings: ArcSwap::from_pointee(FrontSettings::from(&config)),
-    });
-    let openings = Openings::default();
-    let clients = serve_clients(clients, &front, &openings.clients, &config, &budget, &reloads);
-    let admin_state = Admin::new(cache.clone(), &config, Arc::clone(&access), openings.clone(), &reloads);
-    let admin = serve_operators(operators, &admin_state, &openings.operators, &config, rooms, &reloads);
-    let (listen, tls) = (clients.plain_address(), clients.tls_address());
-    tracing::info!(?listen, ?tls, admin = ?admin.plain_address(), admin_tls = ?admin.tls_address(), "listening");
-    let tunnels = cache.ends_tunnels();
-    Ok(Gateway {
-        cache,
-        tunnels,
-        clients,
-        admin,
-        admin_state,
-        front,
-        access,
-        reloads,
-        _following: following,
-        _keeper: keeper,
-        _tables: tables,
-    })
-}
-
-/// The access log, as far as one is wanted.
-fn access_log(config: &GatewayConfig, ready: &Ready) -> Result<Arc<Switch>, StartError> {
-    let (clock, budget) = (Arc::clone(&ready.clock), Arc::clone(&ready.budget));
-    let no_room = || StartError::NoRoom { total_bytes: ready.budget.total_bytes() };
-    Switch::new(&config.log.access, clock, budget).ok_or_else(no_room)
-}
-
-/// Checks whether [`start`] would take these settings, and leaves nothing behind. It does not find out what only a
-/// start can: whether the ports are free, whether another process has the directory of the disk tier, what a Redis
-/// answers. Returns a sentence for each thing that is odd about the files that the settings name.
-///
-/// # Errors
-/// The error of [`start`].
-pub async fn check(config: GatewayConfig) -> Result<Vec<String>, StartError> {
-    ready::ready(config).await.map(|ready| ready.notes())
+    pub(crate) _tables: Reserved,
 }
 
 impl Gateway {
@@ -201,19 +118,58 @@ impl Gateway {
         }
     }
 
+    /// Has a new process of the program take this one's place, at the same sockets: see [`Self::retire`] for what is left
+    /// to do then. Only `sandbar serve` can.
+    ///
+    /// # Errors
+    /// When none has; this gateway goes on as before.
+    pub async fn upgrade(&self) -> Result<Upgraded, UpgradeError> {
+        self.upgrades.upgrade().await
+    }
+
+    /// What upgrades the gateway, for whoever can't hold the gateway itself.
+    pub(crate) const fn upgrades(&self) -> &Arc<Upgrades> {
+        &self.upgrades
+    }
+
+    /// Returns once another process has taken this one's place.
+    pub async fn handed_over(&self) {
+        self.upgrades.handed_over.cancelled().await;
+    }
+
+    /// Ends the gateway once another process has taken its place: accepts no further connection, has clients open
+    /// another one, lets requests and tunnels under way end within `grace`, and cuts the rest. Returns true where none had
+    /// to be cut.
+    pub async fn retire(self, grace: Duration) -> bool {
+        let cache = self.cache.clone();
+        // Nothing is answered from it any more, and the new process may need the memory.
+        let emptied = blocking(move || cache.tenants().all().iter().for_each(|tenant| tenant.clear_memory()));
+        let (left, clients, admin) = (self.cache.leave_fleet(), self.clients.leave(grace), self.admin.leave(grace));
+        let (drained, _, (), ()) = tokio::join!(clients, admin, emptied, left);
+        drop(self.tunnels);
+        Self::close(&self.cache, &self.access, grace).await;
+        drained
+    }
+
+    /// Writes the access log to its end, and waits for what is under way behind answers.
+    async fn close(cache: &Cache, access: &Switch, grace: Duration) {
+        if let Some(access) = access.present() {
+            access.close(grace.max(LOG_GRACE_MIN)).await;
+        }
+        if tokio::time::timeout(grace, cache.drain()).await.is_err() {
+            tracing::warn!("stopped before everything that was fetched could be stored");
+        }
+    }
+
     /// Stops the gateway: accepts no further connection, ends tunnels, lets requests under way end within `grace`, cuts
     /// the rest, and waits until all fetched responses are stored, again for `grace` at most. The admin API answers
     /// until the clients are done (`/readyz` with 503). Returns true where no request had to be cut.
     pub async fn shutdown(self, grace: Duration) -> bool {
         self.admin_state.drain_begins();
+        self.upgrades.stop().await;
         drop(self.tunnels);
         let drained = self.clients.stop(grace).await;
-        if let Some(access) = self.access.present() {
-            access.close(grace.max(LOG_GRACE_MIN)).await;
-        }
-        if tokio::time::timeout(grace, self.cache.drain()).await.is_err() {
-            tracing::warn!("stopped before everything that was fetched could be stored");
-        }
+        Self::close(&self.cache, &self.access, grace).await;
         self.admin.stop(Duration::from_secs(1)).await;
         drained
     }

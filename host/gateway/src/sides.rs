@@ -12,6 +12,7 @@ use sandbar::body::{Body, Whole};
 use sandbar::setting::Count;
 use sandbar_base::memory_budget::MemoryBudget;
 use sandbar_http::client::TrustedProxies;
+use tokio_util::sync::CancellationToken;
 
 use crate::access::Logged;
 use crate::admin::{self, Admin, ClientCertificate, Outdated};
@@ -19,6 +20,7 @@ use crate::bounds::{Bounded, Bounds};
 use crate::config::{GatewayConfig, LimitsConfig, TlsConfig};
 use crate::error::StartError;
 use crate::front::Front;
+use crate::handover::Shared;
 use crate::listeners::{Listeners, Place, RunningListeners};
 use crate::opening::{OpeningCounts, Peer};
 use crate::reload::Reloads;
@@ -49,13 +51,25 @@ pub(super) async fn open(
     Ok((clients, Listeners::open(plain, secure).await?))
 }
 
-/// Answers clients.
+/// The sockets of both sides, for the process that takes this one's place; `activated` are the names of those that a
+/// service manager opened.
+pub(super) fn shared(clients: &Listeners, operators: &Listeners, activated: &[&str]) -> Vec<Shared> {
+    let ([gateway, gateway_tls], [admin, admin_tls]) = (clients.sockets(), operators.sockets());
+    let named = [("gateway", gateway), ("gateway-tls", gateway_tls), ("admin", admin), ("admin-tls", admin_tls)];
+    let shared = named
+        .into_iter()
+        .filter_map(|(name, socket)| Some(Shared { name, is_activated: activated.contains(&name), socket: socket? }));
+    shared.collect()
+}
+
+/// Answers clients, until another process does (`leave`).
 pub(super) fn serve_clients(
     listeners: Listeners,
     front: &Arc<Front>,
     counts: &Arc<OpeningCounts>,
     config: &GatewayConfig,
     budget: &Arc<MemoryBudget>,
+    leave: &CancellationToken,
     reloads: &Reloads,
 ) -> RunningListeners {
     let (front, following) = (Arc::clone(front), Arc::clone(front));
@@ -66,7 +80,7 @@ pub(super) fn serve_clients(
         Bounds::new(&config.gateway, &config.limits, shared, config.gateway.proxy_protocol_from.clone())
     };
     let bounded = Arc::new(Bounded::new(bounds(config)));
-    let running = listeners.run(&bounded, counts, move |peer, connection| answering(&front, peer, connection));
+    let running = listeners.run(&bounded, counts, leave, move |peer, connection| answering(&front, peer, connection));
     reloads.follow(move |config| bounded.change(bounds(config)));
     running
 }
@@ -92,13 +106,14 @@ pub(super) fn answering(
 /// The content of an answer on its way to a client.
 type Sent = Sending<Logged<Body>>;
 
-/// Answers operators.
+/// Answers operators, until another process does (`leave`).
 pub(super) fn serve_operators(
     listeners: Listeners,
     admin: &Arc<Admin>,
     counts: &Arc<OpeningCounts>,
     config: &GatewayConfig,
     (rooms, connections_max): (Rooms, u32),
+    leave: &CancellationToken,
     reloads: &Reloads,
 ) -> RunningListeners {
     let router = admin::router(Arc::clone(admin));
@@ -111,7 +126,7 @@ pub(super) fn serve_operators(
         Bounds::new(&config.gateway, &limits, rooms.clone(), TrustedProxies::default())
     };
     let bounded = Arc::new(Bounded::new(bounds(config)));
-    let running = listeners.run(&bounded, counts, move |peer, _room| {
+    let running = listeners.run(&bounded, counts, leave, move |peer, _room| {
         let secured = peer.secured;
         let service = TowerToHyperService::new(router.clone());
         service_fn(move |mut request: Request<Incoming>| {

@@ -1,6 +1,7 @@
 //! Sockets that listen already when the gateway starts. systemd opens them before it starts the program ("socket
 //! activation", `sd_listen_fds(3)`): so clients wait instead of being refused while the program is restarted, and the
-//! program needs no right to bind a low port.
+//! program needs no right to bind a low port. A running process hands them over to the one that takes its place
+//! (`handover`).
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -23,6 +24,11 @@ pub struct Sockets {
     pub admin: Option<TcpListener>,
     /// For operators over TLS, instead of one at `admin.tls.listen`.
     pub admin_tls: Option<TcpListener>,
+    /// Those that another process of this program has bound, by the names that they had there: each is taken where the
+    /// settings name its address.
+    pub(crate) bound: Vec<(String, TcpListener)>,
+    /// Which of the others a service manager has opened: they are taken whatever the settings say.
+    pub(crate) activated: Vec<&'static str>,
 }
 
 /// The name of a socket, as `FileDescriptorName=` gives it; the setting that it replaces; how errors call it.
@@ -52,6 +58,41 @@ impl Sockets {
         Ok(sockets)
     }
 
+    /// Takes a socket of the process whose place this one is to take.
+    ///
+    /// # Errors
+    /// As [`Self::handed_over`], where a service manager opened it.
+    pub(crate) fn take_over(&mut self, name: &str, socket: TcpListener, is_activated: bool) -> Result<(), StartError> {
+        if is_activated {
+            let added = self.add(name, Ok(Some(socket)));
+            return added.map_err(|reason| StartError::Socket { name: name.to_owned(), reason });
+        }
+        self.bound.push((name.to_owned(), socket));
+        Ok(())
+    }
+
+    /// Puts the sockets that another process has bound where the settings name their addresses, or a free port where it
+    /// has such a one. All others are closed here.
+    pub(super) fn place_bound(&mut self, config: &GatewayConfig) {
+        let over_tls = |tls: &Option<TlsConfig>| tls.as_ref().map(|tls| tls.listen);
+        let operators_over_tls = over_tls(&config.admin.tls).filter(|_| config.admin.enabled);
+        let mut bound = std::mem::take(&mut self.bound);
+        for ((name, ..), wanted, place) in [
+            (GATEWAY, config.plain_clients(), &mut self.gateway),
+            (GATEWAY_TLS, over_tls(&config.gateway.tls), &mut self.gateway_tls),
+            (ADMIN, config.plain_operators(), &mut self.admin),
+            (ADMIN_TLS, operators_over_tls, &mut self.admin_tls),
+        ] {
+            let Some(wanted) = wanted.filter(|_| place.is_none()) else { continue };
+            let is_it = |(named, socket): &(String, TcpListener)| {
+                socket
+                    .local_addr()
+                    .is_ok_and(|at| at == wanted || wanted.port() == 0 && wanted.ip() == at.ip() && named == name)
+            };
+            *place = bound.iter().position(is_it).map(|at| bound.swap_remove(at).1);
+        }
+    }
+
     fn add(&mut self, name: &str, taken: Result<Option<TcpListener>, String>) -> Result<(), String> {
         let mut places = [
             (GATEWAY, &mut self.gateway),
@@ -59,7 +100,7 @@ impl Sockets {
             (ADMIN, &mut self.admin),
             (ADMIN_TLS, &mut self.admin_tls),
         ];
-        let Some((_, place)) = places.iter_mut().find(|((known, ..), _)| *known == name) else {
+        let Some(((known, ..), place)) = places.iter_mut().find(|((known, ..), _)| *known == name) else {
             let remedy = "write FileDescriptorName=gateway, gateway-tls, admin or admin-tls into its .socket unit";
             return Err(format!("there is no such listener; {remedy}"));
         };
@@ -69,6 +110,7 @@ impl Sockets {
         let remedy = "write ListenStream= with an address and a port, and Accept=no, into its .socket unit";
         let socket = taken.and_then(|socket| socket.filter(listens).ok_or("it does not listen".to_owned()));
         **place = Some(socket.map_err(|error| format!("it is no TCP socket that listens ({error}); {remedy}"))?);
+        self.activated.push(known);
         Ok(())
     }
 
@@ -166,6 +208,28 @@ mod tests {
         assert_eq!(Some(config.admin.listen), address(&sockets.admin));
         config.admin.enabled = false;
         assert!(sockets.settle(&mut config).expect_err("refused").to_string().contains("admin.enabled is false"));
+    }
+
+    #[test]
+    fn sockets_of_the_process_before_are_taken_by_their_addresses() {
+        let address = |socket: &TcpListener| socket.local_addr().expect("an address");
+        let (one, two, free, old) = (listening(), listening(), listening(), listening());
+        let (at_one, at_two, at_free) = (address(&one), address(&two), address(&free));
+        let mut sockets = Sockets::default();
+        for (name, socket) in [("gateway", one), ("gateway-tls", two), ("admin", free), ("admin-tls", old)] {
+            sockets.take_over(name, socket, false).expect("taken");
+        }
+        // The settings have changed: clients are served the other way round, and operators without TLS alone.
+        let settings = format!(
+            "[gateway]\nlisten = \"{at_two}\"\n[gateway.tls]\nlisten = \"{at_one}\"\n[admin]\nlisten = \"127.0.0.1:0\""
+        );
+        let mut config = GatewayConfig::from_toml(&settings, "test").expect("settings");
+        sockets.settle(&mut config).expect("settled");
+        sockets.place_bound(&config);
+        let taken = [&sockets.gateway, &sockets.gateway_tls, &sockets.admin];
+        let taken = taken.map(|socket| socket.as_ref().map(address));
+        assert_eq!(taken, [Some(at_two), Some(at_one), Some(at_free)]);
+        assert!(sockets.admin_tls.is_none() && sockets.bound.is_empty() && sockets.activated.is_empty());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::Purges;
+use super::{Heir, PurgeReport, Purges};
 use crate::barrier::outbox::Parcel;
 use crate::barrier::unheard::Pushed;
 use crate::barrier::{Barrier, Purge, Scope};
@@ -31,9 +31,10 @@ pub(super) struct Delivered {
     pub(super) heard: Vec<String>,
 }
 
-/// A purge that could not be delivered: how far it got, why it got no further, and which nodes are missing.
+/// A purge that could not be delivered: what is left to do of it, why it got no further, and which nodes are missing.
 pub(super) struct Stuck {
-    pub(super) parcel: Parcel,
+    /// None where an heir keeps it, and delivers it.
+    pub(super) parcel: Option<Parcel>,
     pub(super) reason: String,
     pub(super) missing: Vec<String>,
     pub(super) heard: Vec<String>,
@@ -41,13 +42,35 @@ pub(super) struct Stuck {
 
 impl Stuck {
     const fn new(parcel: Parcel, reason: String) -> Self {
-        Self { parcel, reason, missing: Vec::new(), heard: Vec::new() }
+        Self { parcel: Some(parcel), reason, missing: Vec::new(), heard: Vec::new() }
     }
 }
 
 impl Purges {
-    /// Records a barrier and tells the other nodes; a barrier that is recorded already is only told.
-    pub(super) async fn deliver(&self, tenant: &Tenant, parcel: Parcel) -> Result<Delivered, Stuck> {
+    /// Has the heir make the purges of a tenant that wait to be delivered.
+    ///
+    /// # Errors
+    /// In words, where it can't be told.
+    pub(crate) async fn hand_on(&self, tenant: &Tenant) -> Result<(), String> {
+        while let Some(parcel) = tenant.outbox.front() {
+            if let Err(stuck @ Stuck { parcel: Some(_), .. }) = self.deliver_waiting(tenant, &parcel).await {
+                return Err(stuck.reason);
+            }
+        }
+        self.hand_on_unheard(tenant).await
+    }
+
+    /// Records a barrier and tells the other nodes; a barrier that is recorded already is only told. Where there is an
+    /// heir, it does both.
+    pub(super) async fn deliver(
+        &self,
+        tenant: &Tenant,
+        parcel: Parcel,
+        heir: Option<&dyn Heir>,
+    ) -> Result<Delivered, Stuck> {
+        if let Some(heir) = heir {
+            return bequeath(tenant, parcel, heir).await;
+        }
         let to_all = |barrier: &Barrier| {
             tenant.settings.classes.consistency_reached(&barrier.purge.scope) == Consistency::WriteAll
         };
@@ -135,8 +158,20 @@ impl Purges {
         }
     }
 
+    /// Delivers the purge that has waited longest, `parcel`, and notes what is left to do of it.
+    async fn deliver_waiting(&self, tenant: &Tenant, parcel: &Parcel) -> Result<(), Stuck> {
+        let heir = self.heir.read().await;
+        let delivered = self.deliver(tenant, parcel.clone(), heir.as_deref()).await;
+        let left = delivered.as_ref().err().and_then(|stuck| stuck.parcel.clone());
+        if parcel.is_unrecorded() && !left.as_ref().is_some_and(Parcel::is_unrecorded) {
+            tenant.unrecorded.settle(&parcel.barrier().purge.scope);
+        }
+        tenant.outbox.settle(parcel, left);
+        delivered.map(drop)
+    }
+
     /// Delivers pending purges in the background, once that is possible. One task per tenant does it.
-    pub(super) fn deliver_behind(self: &Arc<Self>, tenant: &Arc<Tenant>) {
+    pub(crate) fn deliver_behind(self: &Arc<Self>, tenant: &Arc<Tenant>) {
         if !tenant.outbox.take_duty() {
             return;
         }
@@ -145,19 +180,10 @@ impl Purges {
             let mut last_tries = LAST_TRIES;
             loop {
                 while let Some(parcel) = tenant.outbox.front() {
-                    let delivered = room.deliver(&tenant, parcel.clone()).await;
-                    let unrecorded = matches!(&delivered, Err(stuck) if stuck.parcel.is_unrecorded());
-                    if parcel.is_unrecorded() && !unrecorded {
-                        tenant.unrecorded.settle(&parcel.barrier().purge.scope);
-                    }
-                    match delivered {
-                        Ok(_) => tenant.outbox.settle(&parcel, None),
-                        Err(stuck) => {
-                            tenant.outbox.settle(&parcel, Some(stuck.parcel));
-                            if !room.may_try_again(&mut last_tries).await {
-                                return;
-                            }
-                        }
+                    if let Err(Stuck { parcel: Some(_), .. }) = room.deliver_waiting(&tenant, &parcel).await
+                        && !room.may_try_again(&mut last_tries).await
+                    {
+                        return;
                     }
                 }
                 if tenant.outbox.give_back_duty() {
@@ -165,6 +191,50 @@ impl Purges {
                 }
             }
         });
+    }
+
+    /// Records a purge that nobody is told of; an heir does it where there is one.
+    pub(super) async fn record_unheard(
+        &self,
+        tenant: &Tenant,
+        barrier: &Barrier,
+        heir: Option<&dyn Heir>,
+    ) -> Result<(), String> {
+        match heir {
+            Some(heir) => heir.purge(&tenant.name, &barrier.purge, barrier.sequence, false).await.map(drop),
+            None => self.record_alone(tenant, barrier).await.map(drop).map_err(|error| error.to_string()),
+        }
+    }
+
+    /// Records several such purges at a time; those for which that fails wait again.
+    async fn record_several(&self, tenant: &Tenant, some: &[Barrier]) -> Result<(), String> {
+        let heir = self.heir.read().await;
+        let recording = some.iter().map(|barrier| self.record_unheard(tenant, barrier, heir.as_deref()));
+        let mut all = Ok(());
+        for (recorded, barrier) in join_all(recording).await.into_iter().zip(some) {
+            match recorded {
+                Ok(()) => tenant.unrecorded.settle(&barrier.purge.scope),
+                Err(reason) => {
+                    wait_again(tenant, barrier);
+                    all = Err(reason);
+                }
+            }
+        }
+        all
+    }
+
+    /// Has an heir record the purges of a tenant that wait for that.
+    ///
+    /// # Errors
+    /// In words, where it can't be told.
+    async fn hand_on_unheard(&self, tenant: &Tenant) -> Result<(), String> {
+        loop {
+            let some = tenant.unheard.take(RECORDED_AT_ONCE);
+            if some.is_empty() {
+                return Ok(());
+            }
+            self.record_several(tenant, &some).await?;
+        }
     }
 
     /// Records purges in the background that nobody is told of, several at a time. One task per tenant does it.
@@ -183,18 +253,7 @@ impl Purges {
                     }
                     continue;
                 }
-                let recording = some.iter().map(|barrier| room.record_alone(&tenant, barrier));
-                let mut failed = false;
-                for (recorded, barrier) in join_all(recording).await.into_iter().zip(&some) {
-                    match recorded {
-                        Ok(_) => tenant.unrecorded.settle(&barrier.purge.scope),
-                        Err(_) => {
-                            failed = true;
-                            wait_again(&tenant, barrier);
-                        }
-                    }
-                }
-                if failed && !room.may_try_again(&mut last_tries).await {
+                if room.record_several(&tenant, &some).await.is_err() && !room.may_try_again(&mut last_tries).await {
                     return;
                 }
             }
@@ -240,6 +299,19 @@ pub(super) fn owe_everything(tenant: &Tenant, instead_of: Barrier) {
     let recording = tenant.unrecorded.begin(&Scope::Everything);
     if tenant.unheard.push(Barrier { purge: Purge::everything(), ..instead_of }) == Pushed::Waits {
         recording.waits();
+    }
+}
+
+/// Has the heir make a purge. Which others it has recorded in between nobody here knows: no write counts as the only one.
+async fn bequeath(tenant: &Tenant, parcel: Parcel, heir: &dyn Heir) -> Result<Delivered, Stuck> {
+    let Barrier { purge, sequence, .. } = parcel.barrier();
+    let recorded = Recorded { sequence: *sequence, before: u64::MAX };
+    match heir.purge(&tenant.name, purge, *sequence, true).await {
+        Ok(PurgeReport { pending: 0, confirmed: heard, .. }) => Ok(Delivered { recorded, heard }),
+        Ok(PurgeReport { reason, missing, confirmed: heard, .. }) => {
+            Err(Stuck { parcel: None, reason: reason.unwrap_or_default(), missing, heard })
+        }
+        Err(reason) => Err(Stuck::new(parcel, reason)),
     }
 }
 

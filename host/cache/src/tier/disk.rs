@@ -12,6 +12,7 @@ mod barriers;
 mod home;
 mod index;
 mod log;
+mod opened;
 mod segment;
 mod writer;
 
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use futures_util::future::{BoxFuture, FutureExt};
 use parking_lot::Mutex;
 use sandbar_base::clock::{Clock, Timestamp};
@@ -30,12 +32,12 @@ use sandbar_http::key::{CacheKey, KeyHash};
 use tokio::sync::Semaphore;
 
 use self::barriers::BarrierBook;
-use self::home::Home;
-use self::index::{Index, Location};
-use self::log::{Gauges, Log, LogLimits};
+use self::index::Location;
+use self::log::{Gauges, LogLimits};
+use self::opened::Opened;
 use self::segment::Segment;
-use self::writer::{NotDone, QueueLimits, Writer};
-use super::codec::{self, Encoding, Unreadable};
+use self::writer::NotDone;
+use super::codec::{self, Unreadable};
 use super::{Tier, TierError, TierHealth, TierRead};
 use crate::barrier::{Barrier, Purge};
 use crate::tier::{BarrierStore, Recorded};
@@ -96,24 +98,18 @@ impl DiskConfig {
 /// The embedded L2.
 #[derive(Debug)]
 pub struct DiskTier {
-    writer: Writer,
-    index: Arc<Index>,
-    book: Arc<BarrierBook>,
+    config: DiskConfig,
+    /// None while another process has the directory.
+    opened: ArcSwapOption<Opened>,
     clock: Arc<dyn Clock>,
     reads: Arc<Semaphore>,
     purges: Arc<Semaphore>,
-    read_deadline: Duration,
-    purge_deadline: Duration,
-    lifetime_max: Duration,
     gauges: Arc<Gauges>,
     counters: Counters,
     entries_trouble: Arc<DiskTrouble>,
     purges_trouble: Arc<DiskTrouble>,
-    budget: Arc<MemoryBudget>,
     /// The memory that is reserved for the index.
     _index_room: Reserved,
-    /// Dropped last: until then no other process can take the directory.
-    _home: Home,
 }
 
 #[derive(Debug, Default)]
@@ -136,47 +132,56 @@ impl DiskTier {
     /// When the directory can't be used or belongs to another process, in words for an operator. Damaged files are not
     /// an error: they are dropped, with a warning.
     pub fn open(config: &DiskConfig, clock: Arc<dyn Clock>) -> Result<Arc<Self>, TierError> {
-        let failed = |reason: String| TierError::Failed { tier: NAME, reason };
         if config.capacity_bytes < CAPACITY_BYTES_MIN {
             return Err(failed(format!("a capacity of {CAPACITY_BYTES_MIN} bytes is the least")));
         }
-        let home = Home::take(&config.path).map_err(failed)?;
-        let barriers_max = (config.capacity_bytes / (16 << 10)).min(16_384);
-        let book = home.barriers(config.lifetime_max, barriers_max).map_err(failed)?;
-        book.sweep(clock.now()).map_err(|error| failed(home.cannot(&error)))?;
-        let (index, gauges) = (Arc::<Index>::default(), Arc::<Gauges>::default());
-        let limits = limits(config);
+        let (gauges, limits) = (Arc::<Gauges>::default(), limits(config));
         let index_bytes = limits.entries_max as u64 * INDEX_ENTRY_BYTES;
         let index_room = config.budget.reserve(Use::Tables, index_bytes);
         let index_room =
             index_room.ok_or_else(|| failed("there is no room for its index (memory.total)".to_owned()))?;
-        let log = Log::open(limits, Arc::clone(&index), Arc::clone(&gauges), clock.now())
-            .map_err(|error| failed(home.cannot(&error)))?;
-        let encoding = Encoding { compress_above_bytes: config.compress_above_bytes, shift_ms: 0 };
-        let queue = QueueLimits { len: config.queue_len, bytes: config.queue_bytes };
         let trouble = |what, meanwhile| Arc::new(DiskTrouble::new(what, &config.path, meanwhile));
         let entries_trouble = trouble("stored responses", "they are kept in memory alone");
         let purges_trouble = trouble("purges", "they hold here, and a restart would forget them");
-        let writer = Writer::start(log, Arc::clone(&clock), encoding, queue, Arc::clone(&entries_trouble))
-            .map_err(|error| failed(format!("its thread could not be started: {error}")))?;
+        let opened = Opened::open(config, limits, &clock, &gauges, &entries_trouble).map_err(failed)?;
         Ok(Arc::new(Self {
-            writer,
-            index,
-            book: Arc::new(book),
+            config: config.clone(),
+            opened: ArcSwapOption::from_pointee(opened),
             clock,
             reads: Arc::new(Semaphore::new(config.reads_max.max(1))),
             purges: Arc::new(Semaphore::new(1)),
-            read_deadline: config.read_deadline,
-            purge_deadline: config.purge_deadline,
-            lifetime_max: config.lifetime_max,
             gauges,
             counters: Counters::default(),
             entries_trouble,
             purges_trouble,
-            budget: Arc::clone(&config.budget),
             _index_room: index_room,
-            _home: home,
         }))
+    }
+
+    /// Lets another process have the directory: writes what is queued, closes its files. From then on nothing is found
+    /// here, nothing is stored, and no purge can be recorded, until [`Self::take_back`]. Blocks.
+    ///
+    /// # Errors
+    /// When the operating system does not let the directory go, in words for an operator.
+    #[doc(hidden)]
+    pub fn give_up(&self) -> Result<(), TierError> {
+        let Some(opened) = self.opened.swap(None) else { return Ok(()) };
+        opened.close().map_err(failed)
+    }
+
+    /// Takes the directory again, with what another process has left in it. Blocks, as [`Self::open`] does.
+    ///
+    /// # Errors
+    /// As [`Self::open`]: the tier stays empty then.
+    #[doc(hidden)]
+    pub fn take_back(&self) -> Result<(), TierError> {
+        if self.opened.load().is_some() {
+            return Ok(());
+        }
+        let limits = limits(&self.config);
+        let opened = Opened::open(&self.config, limits, &self.clock, &self.gauges, &self.entries_trouble);
+        self.opened.store(Some(Arc::new(opened.map_err(failed)?)));
+        Ok(())
     }
 
     /// Entries that were not stored because the queue was full, since the start.
@@ -191,34 +196,37 @@ impl DiskTier {
 
     async fn read(&self, keys: &[CacheKey]) -> Result<Vec<Option<Entry>>, TierError> {
         let now = self.clock.now();
+        let mut entries: Vec<Option<Entry>> = keys.iter().map(|_| None).collect();
+        let Some(index) = self.opened.load().as_ref().map(|opened| Arc::clone(&opened.index)) else {
+            return Ok(entries);
+        };
         let mut found = Vec::new();
         for (position, key) in keys.iter().enumerate() {
-            if let Some((segment, place)) = self.index.find(key.hash(), now) {
+            if let Some((segment, place)) = index.find(key.hash(), now) {
                 found.push(Placed { position, key: key.clone(), segment, place });
             }
         }
-        let mut entries: Vec<Option<Entry>> = keys.iter().map(|_| None).collect();
         if found.is_empty() {
             return Ok(entries);
         }
-        let permit = within(self.read_deadline, Arc::clone(&self.reads).acquire_owned());
+        let permit = within(self.config.read_deadline, Arc::clone(&self.reads).acquire_owned());
         // A read past its deadline keeps its permit until the disk answers: a hanging disk occupies no more threads.
         let reading = permit.then(|permit| async {
             let permit = permit?.map_err(|_| closed())?;
-            let budget = Arc::clone(&self.budget);
+            let budget = Arc::clone(&self.config.budget);
             let task = tokio::task::spawn_blocking(move || {
                 let _permit = permit;
                 found.into_iter().map(|placed| placed.read(&budget)).collect::<Vec<_>>()
             });
-            task.await.map_err(|error| TierError::Failed { tier: NAME, reason: error.to_string() })
+            task.await.map_err(|error| failed(error.to_string()))
         });
-        for (found, result) in within(self.read_deadline, reading).await?? {
+        for (found, result) in within(self.config.read_deadline, reading).await?? {
             match result {
                 Ok(entry) => entries[found.position] = Some(entry),
                 Err(Unreadable::NoRoom) => {}
                 Err(_) => {
                     self.counters.unreadable.fetch_add(1, Ordering::Relaxed);
-                    self.index.remove_at(found.key.hash(), &found.place);
+                    index.remove_at(found.key.hash(), &found.place);
                 }
             }
         }
@@ -226,8 +234,19 @@ impl DiskTier {
     }
 
     async fn write(&self, key: KeyHash, entry: Arc<Entry>, until: Timestamp) -> Result<(), TierError> {
-        let latest = self.clock.now().saturating_add(self.lifetime_max);
-        self.done(self.writer.put(key, entry, until.min(latest)).await)
+        let latest = self.clock.now().saturating_add(self.config.lifetime_max);
+        let opened = self.present()?;
+        self.done(opened.writer.put(key, entry, until.min(latest)).await)
+    }
+
+    async fn erase(&self, key: KeyHash) -> Result<(), TierError> {
+        let opened = self.present()?;
+        self.done(opened.writer.remove(key).await)
+    }
+
+    /// The directory, unless another process has it.
+    fn present(&self) -> Result<Arc<Opened>, TierError> {
+        self.opened.load_full().ok_or_else(|| failed("another process has taken its directory over".to_owned()))
     }
 
     fn done(&self, result: Result<(), NotDone>) -> Result<(), TierError> {
@@ -240,7 +259,7 @@ impl DiskTier {
             Err(NotDone::Refused(reason)) => reason,
             Err(NotDone::Gone) => "its thread has ended".to_owned(),
         };
-        Err(TierError::Failed { tier: NAME, reason })
+        Err(failed(reason))
     }
 
     /// Runs one transaction of the barrier book on a blocking thread.
@@ -248,21 +267,20 @@ impl DiskTier {
         &self,
         work: impl FnOnce(&BarrierBook) -> Result<T, redb::Error> + Send + 'static,
     ) -> Result<T, TierError> {
-        let (book, purges) = (Arc::clone(&self.book), Arc::clone(&self.purges));
+        let (opened, purges) = (self.present()?, Arc::clone(&self.purges));
         let (trouble, clock) = (Arc::clone(&self.purges_trouble), Arc::clone(&self.clock));
         let working = async move {
             let permit = purges.acquire_owned().await.map_err(|_| closed())?;
             let task = tokio::task::spawn_blocking(move || {
                 let _permit = permit;
-                work(&book).inspect_err(|error| match error {
+                work(&opened.book).inspect_err(|error| match error {
                     redb::Error::Io(error) => trouble.refused(error, clock.now()),
                     other => trouble.refused(&std::io::Error::other(other.to_string()), clock.now()),
                 })
             });
-            let failed = |reason: String| TierError::Failed { tier: NAME, reason };
             task.await.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))
         };
-        within(self.purge_deadline, working).await?
+        within(self.config.purge_deadline, working).await?
     }
 
     fn count<T>(&self, result: Result<T, TierError>) -> Result<T, TierError> {
@@ -294,7 +312,7 @@ impl Tier for DiskTier {
     ) -> BoxFuture<'a, Result<TierRead, TierError>> {
         async move {
             let entries = self.count(self.read(keys).await)?;
-            Ok(TierRead { entries, sequence: Some(self.book.sequence(tenant)) })
+            Ok(TierRead { entries, sequence: self.opened.load().as_ref().map(|opened| opened.book.sequence(tenant)) })
         }
         .boxed()
     }
@@ -309,7 +327,7 @@ impl Tier for DiskTier {
     }
 
     fn remove<'a>(&'a self, key: &'a CacheKey) -> BoxFuture<'a, Result<(), TierError>> {
-        async { self.count(self.done(self.writer.remove(key.hash()).await)) }.boxed()
+        async { self.count(self.erase(key.hash()).await) }.boxed()
     }
 
     fn health(&self) -> TierHealth {
@@ -319,7 +337,7 @@ impl Tier for DiskTier {
             errors: counters.errors.load(Ordering::Relaxed),
             unreadable: counters.unreadable.load(Ordering::Relaxed),
             stored_bytes: Some(self.gauges.stored_bytes.load(Ordering::Relaxed)),
-            entries: Some(self.index.len() as u64),
+            entries: self.opened.load().as_ref().map(|opened| opened.index.len() as u64),
             last_error: counters.last_error.lock().clone(),
             disk: vec![self.entries_trouble.report(self.clock.now()), self.purges_trouble.report(self.clock.now())],
             clock_skew_ms: None,
@@ -343,7 +361,9 @@ impl BarrierStore for DiskTier {
         let (owner, purge) = (tenant.to_owned(), purge.clone());
         async move {
             let raised = self.book(move |book| book.raise(&owner, &purge, above, at)).await;
-            self.writer.tidy();
+            if let Some(opened) = &*self.opened.load() {
+                opened.writer.tidy();
+            }
             self.count(raised)
         }
         .boxed()
@@ -403,5 +423,9 @@ async fn within<T>(deadline: Duration, work: impl Future<Output = T>) -> Result<
 }
 
 fn closed() -> TierError {
-    TierError::Failed { tier: NAME, reason: "it is closing".to_owned() }
+    failed("it is closing".to_owned())
+}
+
+const fn failed(reason: String) -> TierError {
+    TierError::Failed { tier: NAME, reason }
 }

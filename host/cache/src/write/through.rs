@@ -79,6 +79,9 @@ impl Writer {
         if request.method == Method::DELETE || request.is_overridden || request.has_credentials_of_its_own() {
             return;
         }
+        if !self.store.takes_in(request) {
+            return;
+        }
         if let Some((put, fields)) = put
             && self.store_put(request, put, &fields, fence).await
         {

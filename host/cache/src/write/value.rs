@@ -55,7 +55,7 @@ impl Writer {
         let (writer, decoded) = (Arc::clone(self), Some(value.decoded));
         let filling = async move {
             let found = writer.store_as_of(&request, shareable, decoded, began).await;
-            Ok(fate(&request, &found))
+            Ok(writer.fate(&request, &found))
         };
         errand::done(&self.tasks, filling, || Err(PutError::Stopped)).await
     }
@@ -85,17 +85,20 @@ impl Writer {
         let shareable = storable?;
         let fence = Fence::new(began, &purged);
         let fate = match fence.passed(&self.store, request, shareable.stored()).await {
-            Some(began) => fate(request, &self.store_as_of(request, shareable, Some(value.decoded), began).await),
+            Some(began) => {
+                let found = self.store_as_of(request, shareable, Some(value.decoded), began).await;
+                self.fate(request, &found)
+            }
             None => Fate::Overtaken,
         };
         Ok(Replaced { fate, purge: purged.report })
     }
-}
 
-/// What became of a value, as far as purges are known by now.
-fn fate(request: &CacheRequest, found: &Found) -> Fate {
-    match found.cached().verdict(&request.tenant.barriers) {
-        Verdict::Gone => Fate::Overtaken,
-        Verdict::Visible | Verdict::Stale => Fate::Stored,
+    /// What became of a value, as far as purges are known by now.
+    fn fate(&self, request: &CacheRequest, found: &Found) -> Fate {
+        match found.cached().verdict(&request.tenant.barriers) {
+            Verdict::Visible | Verdict::Stale if self.store.takes_in(request) => Fate::Stored,
+            _ => Fate::Overtaken,
+        }
     }
 }

@@ -51,6 +51,11 @@ pub(super) async fn put(
     fields: HeaderMap,
     body: Upload,
 ) -> Result<(StatusCode, Json<PurgeReport>), Refused> {
+    if admin.upgrades()?.is_handed_over() {
+        // What were stored here nobody would find.
+        let reason = "another process has taken this one's place; open another connection";
+        return Err(Refused::new(StatusCode::SERVICE_UNAVAILABLE, reason));
+    }
     let tenant = &admin.tenant(&tenant)?;
     let url = EntryUrl::read(&which.url, &admin.schemes)?;
     let mut response = Response::new(body.into_content());

@@ -48,6 +48,8 @@ pub(super) async fn bind(
 ) -> Result<Json<BoundInfo>, Refused> {
     let tenant = &admin.tenant(&tenant)?;
     let role = self::role(&role)?;
+    let reloads = admin.reloads()?;
+    let _right = reloads.change()?;
     if query.replan && role != Role::Freshness {
         return Err(Refused::bad("replan is for the role freshness: no other policy makes plans"));
     }
@@ -67,6 +69,8 @@ pub(super) async fn unbind(
 ) -> Result<Json<BoundInfo>, Refused> {
     let tenant = &admin.tenant(&tenant)?;
     let role = self::role(&role)?;
+    let reloads = admin.reloads()?;
+    let _right = reloads.change()?;
     let bound = tenant.unbind(role).await.map_err(|error| refused(&error))?;
     Ok(Json(bound))
 }

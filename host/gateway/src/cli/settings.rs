@@ -8,6 +8,7 @@ use clap::Args;
 use sandbar::origin::http::OriginUrl;
 
 use super::Failure;
+use crate::HANDED_OVER_BY;
 use crate::config::{GatewayConfig, L2Choice, LogFilter, Secret, parse_address};
 
 /// Settings that take precedence over the file.
@@ -108,7 +109,7 @@ fn is_unread(name: &str) -> bool {
     let of_a_service = rest.contains("SERVICE_HOST")
         || rest.contains("SERVICE_PORT")
         || rest.split('_').any(|word| word == "PORT") && (rest.ends_with("PORT") || rest.contains("_TCP"));
-    !VARIABLES.contains(&name) && !of_a_service
+    !VARIABLES.contains(&name) && name != HANDED_OVER_BY && !of_a_service
 }
 
 #[cfg(test)]
@@ -118,7 +119,14 @@ mod tests {
     #[test]
     fn variables_that_are_meant_for_us_and_not_read_are_known() {
         let unread = ["SANDBAR_LOGS", "SANDBAR_FAULTS", "SANDBAR_LISTEN", "SANDBAR_TOKEN", "SANDBAR_CONFIG"];
-        let others = ["SANDBAR_LOG", "SANDBAR_ADMIN", "SANDBAR_SERVICE_HOST", "SANDBAR_PORT_8080_TCP_ADDR", "PATH"];
+        let others = [
+            HANDED_OVER_BY,
+            "SANDBAR_LOG",
+            "SANDBAR_ADMIN",
+            "SANDBAR_SERVICE_HOST",
+            "SANDBAR_PORT_8080_TCP_ADDR",
+            "PATH",
+        ];
         assert!(unread.iter().all(|name| is_unread(name)));
         assert!(!others.iter().any(|name| is_unread(name)));
     }

@@ -140,6 +140,8 @@ pub struct LimitsConfig {
     pub admin_body_max: Size<KIB, { 4 * GIB }>,
     /// Time for requests under way when the gateway is stopped. Default 30 s.
     pub grace: Span<0, DAY>,
+    /// Time for a new process to get ready to take this one's place. Default 5 minutes.
+    pub upgrade_deadline: Span<MS, HOUR>,
 }
 
 impl Default for LimitsConfig {
@@ -152,6 +154,7 @@ impl Default for LimitsConfig {
             streams_max: Count::of(200),
             admin_body_max: Size::of(16 * MIB),
             grace: Span::of(Duration::from_secs(30)),
+            upgrade_deadline: Span::of(Duration::from_secs(300)),
         }
     }
 }

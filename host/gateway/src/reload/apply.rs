@@ -19,6 +19,7 @@ use crate::{assemble, fleet, ready};
 
 impl Reloads {
     pub(super) async fn apply(&self, next: GatewayConfig) -> Result<Reloaded, ReloadError> {
+        let _right = self.change()?;
         let mut state = self.state.lock().await;
         let present = self.present();
         let mixed = difference::what_applies(&present, &next);
@@ -42,7 +43,7 @@ impl Reloads {
         state.tenants.keep_file(&mixed.tenants, self.clock.now())?;
         let told: HashSet<String> = before.notes().into_iter().collect();
         let notes = mixed.notes().into_iter().filter(|note| !told.contains(note)).collect();
-        if let Err(error) = self.change(change, notes).await {
+        if let Err(error) = self.change_tenants(change, notes).await {
             // As it was; a note that could not be taken back gives a tenant a number more than it need have.
             let _ = state.tenants.keep_file(&before.tenants, self.clock.now());
             return Err(error);
@@ -86,7 +87,7 @@ impl Reloads {
     }
 
     /// Changes the tenants, off the threads that serve requests, and tells the notes on what has changed.
-    pub(super) async fn change(&self, change: Prepared, notes: Vec<String>) -> Result<(), ReloadError> {
+    pub(super) async fn change_tenants(&self, change: Prepared, notes: Vec<String>) -> Result<(), ReloadError> {
         let cache = self.cache.clone();
         let Prepared { change, origins } = change;
         ready::blocking(move || cache.change_tenants(&change)).await?;

@@ -183,6 +183,7 @@ mod tests {
         streams_max = 3
         admin_body_max = "1MiB"
         grace = "3s"
+        upgrade_deadline = "3s"
         [log]
         level = "debug"
         format = "json"

@@ -40,6 +40,7 @@ impl Reloads {
     }
 
     async fn make(&self, mut tenant: TenantConfig, only_if: Option<&str>) -> Result<Made, ReloadError> {
+        let right = self.change()?;
         let mut state = self.state.lock().await;
         self.first_reading(&mut state).await?;
         self.check_tag(&state, &tenant.name, only_if)?;
@@ -51,7 +52,7 @@ impl Reloads {
         let is_new = self.settings_of(&name).is_none();
         let step = self.step(&name, To::Made(tenant)).await?;
         let version = self.carry_out(&mut state, step).await?;
-        drop(state);
+        drop((state, right));
         tracing::info!(tenant = name, is_new, "a tenant was made or changed over the admin API");
         Ok(Made { is_so: is_new, missing: self.missing(&name, version).await })
     }
@@ -72,6 +73,7 @@ impl Reloads {
     }
 
     async fn unmake(&self, name: &str, only_if: Option<&str>) -> Result<Made, ReloadError> {
+        let right = self.change()?;
         let mut state = self.state.lock().await;
         self.first_reading(&mut state).await?;
         self.check_tag(&state, name, only_if)?;
@@ -86,7 +88,7 @@ impl Reloads {
         let is_back = back.is_some();
         let step = self.step(name, To::Gone { incarnation, back }).await?;
         let version = self.carry_out(&mut state, step).await?;
-        drop(state);
+        drop((state, right));
         tracing::info!(tenant = name, is_back, "a tenant was removed over the admin API");
         Ok(Made { is_so: is_back, missing: self.missing(name, version).await })
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use sandbar::fleet::{Record, Register, Standing};
 use sandbar::tier::TierError;
 use sandbar_base::clock::Timestamp;
+use tokio::sync::OwnedRwLockReadGuard;
 use tokio::task::AbortHandle;
 
 use super::records::Found;
@@ -80,8 +81,8 @@ impl Reloads {
     pub(crate) async fn follow_register(self: &Arc<Self>) -> Option<Following> {
         let fleet = self.cache.fleet()?;
         if fleet.ready(CONNECT_DEADLINE).await {
-            let reading = Arc::clone(self);
-            let reading = tokio::spawn(async move { reading.look(false).await });
+            let (reading, right) = (Arc::clone(self), Arc::clone(&self.changing).read_owned().await);
+            let reading = tokio::spawn(async move { reading.look(false, right).await });
             if !tokio::time::timeout(START_DEADLINE, reading).await.is_ok_and(|read| read.unwrap_or(false)) {
                 tracing::warn!(
                     "the register of the fleet could not be read in time: this node begins with the tenants of its last run"
@@ -92,20 +93,24 @@ impl Reloads {
                 "the Redis of the fleet can't be reached yet: this node knows the tenants of its last run alone"
             );
         }
-        let (news, reloads) = (Arc::clone(fleet.register().news()), Arc::downgrade(self));
+        let news = Arc::clone(fleet.register().news());
+        let (changing, reloads) = (Arc::clone(&self.changing), Arc::downgrade(self));
         let following = tokio::spawn(async move {
             loop {
                 let is_doubtful = news.wait(LOOK_EVERY).await;
+                // While another process takes this one's place it waits, and once that has, for ever: it is the other one's
+                // to apply, and to keep.
+                let right = Arc::clone(&changing).read_owned().await;
                 let Some(reloads) = Weak::upgrade(&reloads) else { return };
                 // A task of its own: what is begun is brought to its end, and no panic ends the following.
-                let _ = tokio::spawn(async move { reloads.look(is_doubtful).await }).await;
+                let _ = tokio::spawn(async move { reloads.look(is_doubtful, right).await }).await;
             }
         });
         Some(Following(following.abort_handle()))
     }
 
-    /// Reads what is new; whether that could be done.
-    async fn look(&self, is_doubtful: bool) -> bool {
+    /// Reads what is new, with the right to change what is kept; whether that could be done.
+    async fn look(&self, is_doubtful: bool, _right: OwnedRwLockReadGuard<()>) -> bool {
         let mut state = self.state.lock().await;
         let read = self.read_register(&mut state, is_doubtful).await;
         if let Err(error) = &read {

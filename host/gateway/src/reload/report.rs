@@ -86,6 +86,9 @@ pub enum ReloadError {
     /// It could not be kept which tenants there are.
     #[error(transparent)]
     NotKept(#[from] KeptError),
+    /// Another process takes this one's place.
+    #[error("the gateway is being upgraded, and nothing is changed meanwhile; try again in a moment")]
+    Upgrading,
     /// The change failed in a way that it should not.
     #[error("{0}")]
     Failed(String),
@@ -134,7 +137,7 @@ impl ReloadError {
             Self::Tenants(error) => matches!(error, TenantChangeError::Roster(_)),
             Self::Start(error) => error.is_config(),
             Self::Overtaken { .. } | Self::Unseen(_) => true,
-            Self::NotKept(_) | Self::Failed(_) | Self::Fleet(_) | Self::Recorded(_) => false,
+            Self::NotKept(_) | Self::Upgrading | Self::Failed(_) | Self::Fleet(_) | Self::Recorded(_) => false,
         }
     }
 }

@@ -80,7 +80,7 @@ impl Reloads {
     /// Has tenants take their places, all at once or none.
     pub(super) async fn take(&self, steps: &[Step]) -> Result<(), ReloadError> {
         let prepared = Prepared::of_all(steps.iter().map(|step| &step.prepared));
-        self.change(prepared, steps.iter().filter_map(|step| step.note.clone()).collect()).await
+        self.change_tenants(prepared, steps.iter().filter_map(|step| step.note.clone()).collect()).await
     }
 
     /// Keeps what has become of a tenant; `version` is that of its record in the fleet, 0 where there is none.

@@ -32,8 +32,7 @@ const CACHE_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) struct BarrierBook {
     path: PathBuf,
-    /// `None` after a failure: once the disk has refused a write, a database takes nothing until it is opened again.
-    database: Mutex<Option<Database>>,
+    database: Mutex<Held>,
     sequences: Mutex<HashMap<String, u64>>,
     /// Up to where barriers of all tenants were looked at, in the order of the table.
     swept: Mutex<Option<(String, u64)>>,
@@ -41,6 +40,16 @@ pub(super) struct BarrierBook {
     lifetime_max: Duration,
     /// Barriers kept per tenant.
     barriers_max: u64,
+}
+
+/// The database of a book.
+#[derive(Debug)]
+enum Held {
+    Open(Database),
+    /// After a failure: once the disk has refused a write, a database takes nothing until it is opened again.
+    Failed,
+    /// Another process may have it.
+    Closed,
 }
 
 type BookResult<T> = Result<T, redb::Error>;
@@ -59,7 +68,7 @@ impl BarrierBook {
             let (tenant, sequence) = row?;
             sequences.insert(tenant.value().to_owned(), sequence.value());
         }
-        let (path, database) = (path.to_owned(), Mutex::new(Some(database)));
+        let (path, database) = (path.to_owned(), Mutex::new(Held::Open(database)));
         let (sequences, swept) = (Mutex::new(sequences), Mutex::default());
         Ok(Self { path, database, sequences, swept, lifetime_max, barriers_max })
     }
@@ -130,16 +139,25 @@ impl BarrierBook {
         Ok((Recorded { sequence, before }, swept))
     }
 
+    /// Closes the database for good, once what is under way with it is done.
+    pub(super) fn close(&self) {
+        *self.database.lock() = Held::Closed;
+    }
+
     /// Runs `work` on the database, which is opened again if it failed before.
     fn with<T>(&self, work: impl FnOnce(&Database) -> BookResult<T>) -> BookResult<T> {
         let mut held = self.database.lock();
-        let database = match held.take() {
-            Some(database) => database,
-            None => open(&self.path)?,
+        let database = match std::mem::replace(&mut *held, Held::Failed) {
+            Held::Open(database) => database,
+            Held::Failed => open(&self.path)?,
+            Held::Closed => {
+                *held = Held::Closed;
+                return Err(redb::Error::Io(std::io::Error::other("another process has taken it over")));
+            }
         };
         let done = work(&database);
         if done.is_ok() {
-            *held = Some(database);
+            *held = Held::Open(database);
         }
         done
     }

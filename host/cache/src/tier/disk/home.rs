@@ -12,11 +12,11 @@ use super::log::Log;
 /// stopping releases it in a moment.
 const TRIES: (u32, Duration) = (20, Duration::from_millis(100));
 
-/// A directory that belongs to this process until it is dropped.
+/// A directory that belongs to this process until it is released, or this is dropped.
 #[derive(Debug)]
 pub(super) struct Home {
     pub(super) dir: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl Home {
@@ -29,7 +29,7 @@ impl Home {
         std::fs::create_dir_all(dir).map_err(cannot)?;
         let lock = File::options().write(true).create(true).truncate(false).open(dir.join("lock")).map_err(cannot)?;
         match patiently(&lock) {
-            Ok(()) => Ok(Self { dir: dir.to_owned(), _lock: lock }),
+            Ok(()) => Ok(Self { dir: dir.to_owned(), lock }),
             Err(TryLockError::WouldBlock) => Err(format!(
                 "the directory {} is in use by another process: stop it, or name another directory",
                 dir.display()
@@ -61,6 +61,14 @@ impl Home {
             );
         }
         BarrierBook::open(&path, lifetime_max, barriers_max).map_err(|error| self.cannot(&error))
+    }
+
+    /// Lets another process take the directory.
+    ///
+    /// # Errors
+    /// In words for an operator, where the operating system refuses.
+    pub(super) fn release(&self) -> Result<(), String> {
+        self.lock.unlock().map_err(|error| self.cannot(&error))
     }
 
     pub(super) fn cannot(&self, error: &dyn std::fmt::Display) -> String {

@@ -92,6 +92,13 @@ impl Index {
         self.inner.lock().segments.remove(&id);
     }
 
+    /// Forgets all keys and segments; reads that are under way can finish.
+    pub(super) fn clear(&self) {
+        let mut inner = self.inner.lock();
+        inner.places.clear();
+        inner.segments.clear();
+    }
+
     /// How many keys have a value.
     pub(super) fn len(&self) -> usize {
         self.inner.lock().places.len()

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use parking_lot::{Mutex, RwLock};
 use sandbar_base::clock::{Clock, Timestamp};
 use sandbar_base::disk_trouble::DiskTrouble;
 use sandbar_http::entry::Entry;
@@ -26,11 +27,11 @@ pub(super) struct QueueLimits {
     pub(super) bytes: u64,
 }
 
-/// The sending end of the queue. Dropping it ends the thread once all that is queued is written, and waits for that.
+/// The sending end of the queue; dropping it is [`Writer::end`].
 #[derive(Debug)]
 pub(super) struct Writer {
-    jobs: Option<SyncSender<Job>>,
-    thread: Option<JoinHandle<()>>,
+    jobs: RwLock<Option<SyncSender<Job>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
     queued_bytes: Arc<AtomicU64>,
     limits: QueueLimits,
 }
@@ -67,7 +68,7 @@ impl Writer {
         let queued_bytes = Arc::new(AtomicU64::new(0));
         let worker = Worker { log, clock, encoding, queued_bytes: Arc::clone(&queued_bytes), trouble };
         let thread = std::thread::Builder::new().name("disk-tier".into()).spawn(move || worker.run(&queue))?;
-        Ok(Self { jobs: Some(jobs), thread: Some(thread), queued_bytes, limits })
+        Ok(Self { jobs: RwLock::new(Some(jobs)), thread: Mutex::new(Some(thread)), queued_bytes, limits })
     }
 
     /// Encodes and writes an entry.
@@ -99,8 +100,17 @@ impl Writer {
         let _ = self.send(Job::Tidy);
     }
 
+    /// Ends the thread once all that is queued is written, and waits for that: nothing more is taken.
+    pub(super) fn end(&self) {
+        drop(self.jobs.write().take());
+        if let Some(thread) = self.thread.lock().take() {
+            let _ = thread.join();
+        }
+    }
+
     fn send(&self, job: Job) -> Result<(), NotDone> {
-        let jobs = self.jobs.as_ref().ok_or(NotDone::Gone)?;
+        let jobs = self.jobs.read();
+        let jobs = jobs.as_ref().ok_or(NotDone::Gone)?;
         jobs.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => NotDone::Full,
             TrySendError::Disconnected(_) => NotDone::Gone,
@@ -110,10 +120,7 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        drop(self.jobs.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        self.end();
     }
 }
 

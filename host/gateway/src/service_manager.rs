@@ -20,6 +20,11 @@ pub(super) fn reloading() {
     }
 }
 
+/// The gateway is this process from now on. Only the one that was it until now is believed that.
+pub(super) fn main_process_is(pid: u32) {
+    notify(&[NotifyState::MainPid(pid)]);
+}
+
 fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::warn!(%error, "could not tell the service manager; it may take this gateway for one that hangs");
