@@ -2,6 +2,7 @@
 //! once, when it comes back, or when it comes late.
 
 use redis::Commands;
+use sandbar::clock::{Clock, SystemClock};
 use sandbar_tests::client::Answer;
 use sandbar_tests::gateway::TestGateway;
 use sandbar_tests::origin::{Gate, Origin, Reply};
@@ -16,7 +17,7 @@ const STATE: &str = "sandbar:{bus}:tenants";
 const DAY_MS: u64 = 86_400_000;
 
 fn now_ms() -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_millis() as u64)
+    SystemClock.now().as_millis()
 }
 
 /// An origin that says its name and how often it was asked, for ten minutes.
