@@ -81,6 +81,8 @@ impl Reloads {
     pub(crate) async fn follow_register(self: &Arc<Self>) -> Option<Following> {
         let fleet = self.cache.fleet()?;
         if fleet.ready(CONNECT_DEADLINE).await {
+            // Once it hears the bus the others know of it: a change that is not read now waits for this node.
+            let _ = fleet.bus().ready(CONNECT_DEADLINE).await;
             let (reading, right) = (Arc::clone(self), Arc::clone(&self.changing).read_owned().await);
             let reading = tokio::spawn(async move { reading.look(false, right).await });
             if !tokio::time::timeout(START_DEADLINE, reading).await.is_ok_and(|read| read.unwrap_or(false)) {
