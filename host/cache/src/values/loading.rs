@@ -22,7 +22,7 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Values<T, C> {
     /// of them; in a fleet for that of one node. The load is a task of its own: it goes on where its caller goes away. It is behind a protection as the
     /// tenant's origin is, with the same settings (`protect`), one for each name: so many loads under way, so many that wait, a
     /// breaker. A stale value is given while it is loaded anew behind the answer, or where the loader fails, as far as
-    /// [`Keep`] allows it.
+    /// [`Keep`](super::keep::Keep) allows it.
     ///
     /// What is purged while it is loaded is given to those who had asked before, and not stored.
     ///
