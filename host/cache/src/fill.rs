@@ -13,6 +13,7 @@ mod validation;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http_body::Body as _;
 use sandbar_base::clock::Clock;
 use sandbar_http::key::CacheKey;
 use sandbar_http::semantics::leave::Holds;
@@ -29,6 +30,7 @@ use crate::ingest::Ingest;
 use crate::origin::Sound;
 use crate::peers::Peers;
 use crate::request::{CacheRequest, Purpose};
+use crate::storability::{Received, Storability};
 use crate::store::Store;
 use crate::store::found::{Found, L1};
 use crate::tenant::counters::count;
@@ -52,6 +54,18 @@ pub(crate) struct Fetched {
     pub(crate) response: Sound,
     pub(crate) times: Times,
     pub(crate) fetch_time: Duration,
+}
+
+impl Fetched {
+    /// Whether the response may be stored and shared, for a fill that began at the purge sequence `sequence`. The tenant's policy
+    /// is asked here, once for each response.
+    pub(crate) fn storability(&self, request: &CacheRequest, sequence: u64) -> Storability {
+        let Self { response, times, fetch_time } = self;
+        let body_bytes = response.body().size_hint().exact();
+        let (status, fields) = (response.status(), response.headers());
+        let received = Received { status, fields, body_bytes, times: *times, fetch_time: *fetch_time };
+        request.storability(&received, sequence)
+    }
 }
 
 impl Fill {

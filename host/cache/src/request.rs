@@ -17,6 +17,7 @@ use sandbar_http::Interim;
 use sandbar_http::client::Client;
 use sandbar_http::key::{CacheKey, KeyHash, Keyed, NoKey, Target, uri_at};
 use sandbar_http::origin_view::{OriginView, ViewRules, origin_view};
+use sandbar_http::purge::{Purge, PurgeMode, Scope};
 use sandbar_http::semantics::request::is_safe;
 use sandbar_http::semantics::{RequestDirectives, RequestHead};
 
@@ -142,11 +143,15 @@ impl CacheRequest {
     /// Has a request that is sent on for this one go to the service behind the layer, with the extensions that came with
     /// this one; not with those by which a service could reach the client, which may have gone, past the cache.
     fn to_service_behind<B>(&self, to_origin: &mut Request<B>) {
+        to_origin.extensions_mut().extend(self.extensions_without_client());
+    }
+
+    fn extensions_without_client(&self) -> Extensions {
         let mut extensions = self.extensions.clone();
         extensions.remove::<OnUpgrade>();
         extensions.remove::<Client>();
         extensions.remove::<Interim>();
-        to_origin.extensions_mut().extend(extensions);
+        extensions
     }
 
     /// Marks a request to the origin as made for this one's client, and has interim responses go to that client.
@@ -217,6 +222,11 @@ impl CacheRequest {
     /// The fields that select a variant.
     pub(crate) fn selecting(&self) -> &HeaderMap {
         self.folded.as_deref().unwrap_or(&self.fields)
+    }
+
+    /// A purge of the target.
+    pub(crate) fn purge(&self, mode: PurgeMode) -> Purge {
+        Purge { scope: Scope::Target(self.purged_as()), mode }
     }
 
     /// The target as purges name it.

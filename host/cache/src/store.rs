@@ -77,12 +77,12 @@ impl Store {
         let (mut stored, began) = self.as_of(request, stored, began);
         stored.version = self.version_of(request, &stored, &began);
         let plan_epoch = request.tenant.plan_epoch.load(Ordering::Acquire);
-        let (l1, l2, until) =
-            (stored.plan.l1, stored.plan.l2, useless_after(&stored, request.tenant.settings.keep_for_validation));
+        let (l1, l2) = (stored.plan.l1, stored.plan.l2 && self.l2.is_some());
+        let until = useless_after(&stored, request.tenant.settings.keep_for_validation);
         let key = key_for(request, &vary);
         let (consistency, budget) = (request.consistency(), &self.budget);
         let stored = Entry::Response(stored);
-        let encoded = (decoded.is_some() && l2 && self.l2.is_some()).then(|| Arc::new(stored.clone()));
+        let encoded = (decoded.is_some() && l2).then(|| Arc::new(stored.clone()));
         let cached = Arc::new(Cached::holding(stored, decoded, plan_epoch, began, consistency, budget));
         let found = Found::under(&key, Arc::clone(&cached), L1).expect("it was judged for this request");
         if !self.takes_in(request) {

@@ -11,8 +11,8 @@ mod value;
 use std::sync::Arc;
 
 use http::{Method, StatusCode};
-use http_body::Body as _;
 use sandbar_base::clock::Clock;
+use sandbar_http::entry::StoredResponse;
 use sandbar_http::purge::PurgeMode;
 use sandbar_http::semantics::cache_status::Outcome;
 use sandbar_http::semantics::request::{Forwards, forwards};
@@ -27,12 +27,11 @@ use crate::cached::Began;
 use crate::collapse::fetch::Fetches;
 use crate::exchange::Exchanges;
 use crate::fill::{Fetched, Fill, Fills};
-use crate::origin::OriginError;
+use crate::origin::{OriginError, Sound};
 use crate::purge::Purges;
 use crate::read::{Miss, Reader};
 use crate::request::{CacheRequest, Purpose};
 use crate::respond::{self, Answer, Answered};
-use crate::storability::Received;
 use crate::store::Store;
 use crate::strategy::Strategy;
 use crate::tenant::counters::Source;
@@ -96,34 +95,32 @@ impl Writer {
             }
             fence = Some(Fence::new(began, &purged));
         }
-        let head = ResponseHead { status, fields: response.headers() };
-        if let Some(fence) = &fence
-            && fence.is_clear()
-            && !request.is_overridden
-            && !request.has_credentials_of_its_own()
-            && request.is_keyed_whole()
-            && answers_get(&request.head(), &head, &request.class().store_rules)
-        {
-            let times = Times { requested, received: self.clock.now() };
-            let fetch_time = self.clock.monotonic().saturating_sub(began.at);
-            let (body_bytes, fields) = (response.body().size_hint().exact(), response.headers());
-            let received = Received { status, fields, body_bytes, times, fetch_time };
-            let taken_in = match request.storability(&received, 0) {
-                Ok(shareable) => fence.passed(&self.store, request, shareable.stored()).await,
-                // It is taken in for the reason to be told: as of now it is behind the write's own purge.
-                Err(_) if strategy != Strategy::WriteThrough => Some(began),
-                Err(_) => None,
-            };
-            if let Some(began) = taken_in {
-                return self.take_in_written(request, Fetched { response, times, fetch_time }, began).await;
+        let response = match &fence {
+            Some(fence) if Self::answers_readers(request, &response, fence) => {
+                let times = Times { requested, received: self.clock.now() };
+                let fetch_time = self.clock.monotonic().saturating_sub(began.at);
+                let fetched = Fetched { response, times, fetch_time };
+                match self.take_in_written(request, fetched, (began, fence), strategy).await {
+                    Ok(answer) => return answer,
+                    Err(response) => response,
+                }
             }
-        }
+            _ => response,
+        };
         if let Some(fence) = fence.filter(|_| strategy == Strategy::WriteThrough && status.is_success()) {
             let put = self.put_of(request, kept, (status, response.headers()), requested);
-            let put = put.map(|put| (put, response.headers().clone()));
             self.write_through(request, put, &fence).await;
         }
         respond::forwarded(request, response.into_response(), answered, Source::Bypassed, self.clock.now())
+    }
+
+    /// Whether the response to a write answers later GETs of its target (RFC 9110 section 9.3.3), and may be for others.
+    fn answers_readers(request: &CacheRequest, response: &Sound, fence: &Fence) -> bool {
+        let head = ResponseHead { status: response.status(), fields: response.headers() };
+        fence.is_clear()
+            && request.may_be_for_others()
+            && request.is_keyed_whole()
+            && answers_get(&request.head(), &head, &request.class().store_rules)
     }
 
     /// Answers OPTIONS and TRACE in the origin's place. TRACE is refused: what it would show is not for everybody.
@@ -137,19 +134,39 @@ impl Writer {
 
     /// Stores the response to a write as one to GET while it is forwarded (RFC 9110 section 9.3.3). The write's own
     /// purge has been made before.
-    async fn take_in_written(&self, request: &Arc<CacheRequest>, fetched: Fetched, began: Began) -> Answer {
+    ///
+    /// # Errors
+    /// With the response, where it is not taken in: another write came in between, or it may not be stored and its target is
+    /// fetched instead.
+    async fn take_in_written(
+        &self,
+        request: &Arc<CacheRequest>,
+        fetched: Fetched,
+        (began, fence): (Began, &Fence),
+        strategy: Strategy,
+    ) -> Result<Answer, Sound> {
+        let storability = fetched.storability(request, 0);
+        let taken_in = match &storability {
+            Ok(shareable) => fence.passed(&self.store, request, shareable.stored()).await,
+            // It is taken in for the reason to be told: as of now it is behind the write's own purge.
+            Err(_) if strategy != Strategy::WriteThrough => Some(began),
+            Err(_) => None,
+        };
+        let Some(began) = taken_in else { return Err(fetched.response) };
+        let as_of_then = |stored| StoredResponse { sequence: began.sequence, ..stored };
+        let storability = storability.map(|shareable| shareable.with(as_of_then));
         let (obligation, mut waiter) = Fetches::alone();
         let (asked_for, key) = (Arc::clone(request), request.key.clone());
         let fill =
             Fill { request: asked_for, key, basis: None, validates: false, purpose: Purpose::Answer, alone: true };
         let fills = Arc::clone(&self.fills);
-        self.tasks.spawn(async move { fills.take_in(fill, fetched, began, obligation).await });
+        self.tasks.spawn(async move { fills.take_in(fill, fetched, storability, began, obligation).await });
         let miss = Miss { reason: FwdReason::Method, key: request.key.clone(), basis: None };
         let outcome = waiter.outcome().await;
         let now = self.clock.now();
         let for_request = outcome.ok().map(|outcome| outcome.for_request(request, waiter.joined(), now));
         let answer = for_request.and_then(|for_request| self.reader.answer(request, &miss, for_request, now).ok());
-        answer.unwrap_or_else(|| self.abandoned(request))
+        Ok(answer.unwrap_or_else(|| self.abandoned(request)))
     }
 
     fn abandoned(&self, request: &CacheRequest) -> Answer {

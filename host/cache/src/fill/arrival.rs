@@ -23,23 +23,21 @@ use crate::ingest::Arriving;
 use crate::not_stored::NotStored;
 use crate::origin::Sound;
 use crate::request::{CacheRequest, Purpose};
-use crate::storability::{Received, Shareable, Storability, Withheld};
+use crate::storability::{Shareable, Storability, Withheld};
 
 impl Fills {
-    /// Checks whether a response may be stored, gives it to the waiters, and stores it if it may be.
+    /// Gives a response to the waiters, and stores it if it may be, by its `storability`.
     pub(crate) async fn take_in(
         &self,
         fill: Fill,
         fetched: Fetched,
+        storability: Storability,
         began: Began,
         obligation: Obligation<FetchOutcome>,
     ) -> FetchEnd {
         let request = &fill.request;
-        let Fetched { response, times, fetch_time } = fetched;
-        let body_bytes = response.body().size_hint().exact();
-        let (status, fields) = (response.status(), response.headers());
-        let received = Received { status, fields, body_bytes, times, fetch_time };
-        let storability = request.storability(&received, began.sequence);
+        let response = fetched.response;
+        let status = response.status();
         if self.outgrows(&fill, &storability) {
             withhold(request, response, NotStored::TooLarge, obligation);
             return FetchEnd::Done;

@@ -103,7 +103,10 @@ impl Fills {
                 obligation.fulfil(FetchOutcome::error_status(&request, unshared));
                 Step::FetchEnd(FetchEnd::Done)
             }
-            _ => Step::FetchEnd(self.take_in(fill, fetched, began, obligation).await),
+            _ => {
+                let storability = fetched.storability(&request, began.sequence);
+                Step::FetchEnd(self.take_in(fill, fetched, storability, began, obligation).await)
+            }
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
-use sandbar_http::purge::{Purge, PurgeMode, Scope};
+use sandbar_http::purge::PurgeMode;
 use sandbar_http::semantics::leave::Holds;
 use sandbar_http::semantics::standing::standing;
 use sandbar_http::semantics::{HeadUpdate, Times, freshen_from_head};
@@ -74,8 +74,7 @@ impl Reader {
             HeadUpdate::Outdated => {
                 // Section 4.3.5: "the cache SHOULD consider the stored response to be stale": in every tier, for fills
                 // under way, and on other nodes as their class promises.
-                let purge = Purge { scope: Scope::Target(request.purged_as()), mode: PurgeMode::Soft };
-                self.purges.purge(&request.tenant, &[purge]).await;
+                self.purges.purge(&request.tenant, &[request.purge(PurgeMode::Soft)]).await;
             }
         }
     }

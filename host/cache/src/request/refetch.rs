@@ -4,9 +4,6 @@ use std::sync::Arc;
 
 use http::header::{ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, COOKIE};
 use http::{HeaderMap, HeaderName, Request};
-use hyper::upgrade::OnUpgrade;
-use sandbar_http::Interim;
-use sandbar_http::client::Client;
 use sandbar_http::key::{NoKey, sent_target};
 
 use super::CacheRequest;
@@ -22,11 +19,15 @@ impl CacheRequest {
         sent_target(&self.uri).len() == self.target.len()
     }
 
-    /// Whether the request has credentials that are not part of its key. What it brings about is then for its client alone:
-    /// nothing that others may get is made of it.
-    pub(crate) fn has_credentials_of_its_own(&self) -> bool {
+    /// Whether something that others may get may be made of what a write brings about: where it is known what it asks for, and it
+    /// has no credentials but those in its key.
+    pub(crate) fn may_be_for_others(&self) -> bool {
+        !self.is_overridden && !self.has_credentials_of_its_own()
+    }
+
+    /// Whether the request has credentials that are not part of its key.
+    fn has_credentials_of_its_own(&self) -> bool {
         let rules = &self.tenant.settings.key;
-        let is_keyed = |name: &HeaderName| rules.fields.iter().any(|field| field.eq_ignore_ascii_case(name.as_str()));
         let cookies_are_keyed = || {
             let lines = self.fields.get_all(COOKIE).iter();
             let mut pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
@@ -35,8 +36,8 @@ impl CacheRequest {
                 rules.cookies.iter().any(|cookie| cookie.as_bytes() == name)
             })
         };
-        self.fields.contains_key(AUTHORIZATION) && !is_keyed(&AUTHORIZATION)
-            || self.fields.contains_key(COOKIE) && !is_keyed(&COOKIE) && !cookies_are_keyed()
+        self.fields.contains_key(AUTHORIZATION) && !self.keys_by(&AUTHORIZATION)
+            || self.fields.contains_key(COOKIE) && !self.keys_by(&COOKIE) && !cookies_are_keyed()
     }
 
     /// A GET of the target of this write, with the fields that are part of the key or choose among representations: as its
@@ -45,19 +46,19 @@ impl CacheRequest {
         let request = Request::get(format!("{}{}", self.site, self.target)).body(());
         let mut head = request.map_err(|_| NoKey::BadTarget)?.into_parts().0;
         head.headers = self.selecting_fields();
-        head.extensions = self.extensions.clone();
-        head.extensions.remove::<OnUpgrade>();
-        head.extensions.remove::<Client>();
-        head.extensions.remove::<Interim>();
+        head.extensions = self.extensions_without_client();
         Self::new(&self.tenant, head, true)
+    }
+
+    /// Whether the key rules name a field.
+    fn keys_by(&self, name: &HeaderName) -> bool {
+        self.tenant.settings.key.fields.iter().any(|field| field.eq_ignore_ascii_case(name.as_str()))
     }
 
     fn selecting_fields(&self) -> HeaderMap {
         let rules = &self.tenant.settings.key;
         let is_wanted = |name: &HeaderName| {
-            NEGOTIATED_BY.contains(name)
-                || *name == COOKIE && !rules.cookies.is_empty()
-                || rules.fields.iter().any(|field| field.eq_ignore_ascii_case(name.as_str()))
+            NEGOTIATED_BY.contains(name) || *name == COOKIE && !rules.cookies.is_empty() || self.keys_by(name)
         };
         let fields = self.fields.iter().filter(|(name, _)| is_wanted(name));
         fields.map(|(name, value)| (name.clone(), value.clone())).collect()

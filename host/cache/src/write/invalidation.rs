@@ -50,8 +50,7 @@ impl Writer {
     /// Invalidates the target of a write and nothing else, where its class wants that: here, and in L2.
     pub(super) async fn invalidate_target(&self, request: &CacheRequest, mode: PurgeMode) {
         if request.class().writes.ttl_invalidates {
-            let scope = Scope::Target(request.purged_as());
-            self.purges.purge_unheard(&request.tenant, &Purge { scope, mode }).await;
+            self.purges.purge_unheard(&request.tenant, &request.purge(mode)).await;
         }
     }
 
@@ -61,7 +60,6 @@ impl Writer {
         if request.strategy() == Strategy::Ttl {
             return self.invalidate_target(request, PurgeMode::Soft).await;
         }
-        let scope = Scope::Target(request.purged_as());
-        self.purges.purge_whole(&request.tenant, &[Purge { scope, mode: PurgeMode::Soft }]).await;
+        self.purges.purge_whole(&request.tenant, &[request.purge(PurgeMode::Soft)]).await;
     }
 }

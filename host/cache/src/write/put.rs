@@ -45,9 +45,8 @@ impl Writer {
         decoded: Option<Decoded>,
     ) -> Result<PurgeReport, PutError> {
         let shareable = self.storable(request, response)?;
-        let scope = Scope::Target(request.purged_as());
         let began = self.store.begin(request);
-        let purged = self.purges.purge_whole(&request.tenant, &[Purge { scope, mode: PurgeMode::Hard }]).await;
+        let purged = self.purges.purge_whole(&request.tenant, &[request.purge(PurgeMode::Hard)]).await;
         // As of its own purge: a put that is purged later, here or on another node, hides this one. Where the purge is not
         // recorded it has no number that others know, and this node's is the newest there is.
         let began = match purged.recorded.first() {
@@ -76,7 +75,8 @@ impl Writer {
             times: Times { requested: now, received: now },
             fetch_time: Duration::ZERO,
         };
-        let storability = request.storability(&received, self.store.begin(request).sequence);
+        // As of when it counts is settled when it is stored.
+        let storability = request.storability(&received, 0);
         let shareable = storability.map_err(|withheld| match withheld.why {
             NotStored::Obstacle(obstacle) => PutError::NotStorable(Some(obstacle)),
             _ => PutError::NotStorable(None),

@@ -9,7 +9,7 @@ use http::header::{
     LAST_MODIFIED, VARY,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use sandbar_base::clock::timeout;
+use sandbar_base::clock::{Timestamp, timeout};
 use sandbar_base::memory_budget::Content;
 use sandbar_http::entry::StoredResponse;
 use sandbar_http::semantics::Times;
@@ -29,8 +29,9 @@ const OF_CONTENT: [http::HeaderName; 3] = [CONTENT_TYPE, CONTENT_ENCODING, CONTE
 /// Content of a PUT that the origin has taken.
 pub(super) struct Put {
     content: Content,
-    lifetime: Duration,
-    requested: sandbar_base::clock::Timestamp,
+    /// The fields of the response that a GET would get.
+    fields: HeaderMap,
+    requested: Timestamp,
 }
 
 impl Writer {
@@ -39,10 +40,9 @@ impl Writer {
         let wants = request.method == Method::PUT
             && request.class().writes.put_lifetime.is_some()
             && request.strategy() == Strategy::WriteThrough
-            && !request.is_overridden
             // RFC 9110 section 14.4: such content is a part of a representation, or an error.
             && !request.fields.contains_key(CONTENT_RANGE)
-            && !request.has_credentials_of_its_own()
+            && request.may_be_for_others()
             && request.is_keyed_whole()
             && reads_what_it_sends(&request.fields);
         if !wants {
@@ -59,31 +59,23 @@ impl Writer {
         request: &CacheRequest,
         kept: Option<Kept>,
         (status, fields): (StatusCode, &HeaderMap),
-        requested: sandbar_base::clock::Timestamp,
+        requested: Timestamp,
     ) -> Option<Put> {
         let content = kept?.whole(&self.store.budget)?;
         let is_told = status.is_success() && [ETAG, LAST_MODIFIED].iter().any(|name| fields.contains_key(name));
         let lifetime = request.class().writes.put_lifetime.filter(|_| is_told && !fields.contains_key(VARY))?;
-        Some(Put { content, lifetime, requested })
+        Some(Put { content, fields: representation(&request.fields, fields, lifetime), requested })
     }
 
     /// Stores what a write has left at its target: the content that it has put there, or what the origin answers to a GET.
     /// That is waited for until the tenant's `fetch_soft_deadline`, and goes on behind.
-    pub(super) async fn write_through(
-        self: &Arc<Self>,
-        request: &Arc<CacheRequest>,
-        put: Option<(Put, HeaderMap)>,
-        fence: &Fence,
-    ) {
+    pub(super) async fn write_through(self: &Arc<Self>, request: &Arc<CacheRequest>, put: Option<Put>, fence: &Fence) {
         // What comes of a request with credentials may be for its client alone.
-        if request.method == Method::DELETE || request.is_overridden || request.has_credentials_of_its_own() {
+        if request.method == Method::DELETE || !request.may_be_for_others() || !self.store.takes_in(request) {
             return;
         }
-        if !self.store.takes_in(request) {
-            return;
-        }
-        if let Some((put, fields)) = put
-            && self.store_put(request, put, &fields, fence).await
+        if let Some(put) = put
+            && self.store_put(request, put, fence).await
         {
             return count(&request.tenant.counters.writes_put);
         }
@@ -96,14 +88,14 @@ impl Writer {
 
     /// Stores the content of a PUT as the response that a GET would get, if no other write came in between; false where it is
     /// not stored.
-    async fn store_put(&self, request: &Arc<CacheRequest>, put: Put, told: &HeaderMap, fence: &Fence) -> bool {
-        let (now, body_bytes) = (self.clock.now(), put.content.len() as u64);
-        let fields = representation(&request.fields, told, put.lifetime);
+    async fn store_put(&self, request: &Arc<CacheRequest>, put: Put, fence: &Fence) -> bool {
+        let Put { content, fields, requested } = put;
+        let (received, body_bytes) = (self.clock.now(), Some(content.len() as u64));
         let received = Received {
             status: StatusCode::OK,
             fields: &fields,
-            body_bytes: Some(body_bytes),
-            times: Times { requested: put.requested, received: now },
+            body_bytes,
+            times: Times { requested, received },
             fetch_time: Duration::ZERO,
         };
         let Ok(shareable) = request.storability(&received, 0) else { return false };
@@ -111,9 +103,8 @@ impl Writer {
             count(&request.tenant.counters.writes_overlapped);
             return false;
         };
-        let content = put.content;
-        let whole = shareable.with(|stored| StoredResponse { body: content, sequence: began.sequence, ..stored });
-        self.store.put(request, whole, began).await;
+        let whole = shareable.with(|stored| StoredResponse { body: content, ..stored });
+        self.store_as_of(request, whole, None, began).await;
         true
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sandbar_http::purge::{Purge, PurgeMode, Scope};
+use sandbar_http::purge::PurgeMode;
 
 use super::fence::Fence;
 use super::{PutError, Writer};
@@ -80,8 +80,7 @@ impl Writer {
         began: Began,
     ) -> Result<Replaced, PutError> {
         let storable = self.storable(request, value.response);
-        let purge = Purge { scope: Scope::Target(request.purged_as()), mode: PurgeMode::Hard };
-        let purged = self.purges.purge_whole(&request.tenant, &[purge]).await;
+        let purged = self.purges.purge_whole(&request.tenant, &[request.purge(PurgeMode::Hard)]).await;
         let shareable = storable?;
         let fence = Fence::new(began, &purged);
         let fate = match fence.passed(&self.store, request, shareable.stored()).await {
