@@ -12,6 +12,7 @@ mod fault;
 mod guest_text;
 mod key_hash;
 pub mod memory_budget;
+mod panic_text;
 #[cfg(feature = "node")]
 pub mod replace;
 mod timestamp;
@@ -20,4 +21,5 @@ pub use self::digest::Digest;
 pub use self::fault::{Fault, FaultKind};
 pub use self::guest_text::GuestText;
 pub use self::key_hash::KeyHash;
+pub use self::panic_text::panic_text;
 pub use self::timestamp::Timestamp;

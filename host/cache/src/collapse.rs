@@ -7,6 +7,7 @@ pub(crate) mod fetch;
 mod learned;
 pub(crate) mod load;
 pub(crate) mod outcome;
+pub(crate) mod patience;
 
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use sandbar_http::semantics::leave::Joined;
 
 use self::fetch::{Fetches, LeadOrWait, Waiter};
 pub(crate) use self::learned::Learned;
-use self::load::Loads;
+use self::load::LoadOutcome;
 use self::outcome::FetchOutcome;
 use crate::cached::Began;
 use crate::request::CacheRequest;
@@ -24,7 +25,7 @@ use crate::request::CacheRequest;
 pub(crate) struct Collapse {
     pub(crate) fetches: Arc<Fetches<FetchOutcome>>,
     /// The loads of values under way.
-    pub(crate) loads: Loads,
+    pub(crate) loads: Arc<Fetches<LoadOutcome>>,
     pub(crate) learned: Learned,
 }
 
@@ -37,35 +38,33 @@ pub(crate) struct Joins {
     pub(crate) latest: Joined,
 }
 
-impl Collapse {
-    /// Joins the fetch of a key, unless `joins` excludes it or its outcome may be older than a purge that is known by
-    /// now; otherwise starts one.
-    pub(crate) fn join_or_lead(
-        &self,
+impl Joins {
+    /// Joins the fetch of a key, unless it is excluded or its outcome may be older than a purge that is known by now; otherwise
+    /// starts one.
+    pub(crate) fn join_or_lead<T: Clone>(
+        self,
+        fetches: &Arc<Fetches<T>>,
         request: &CacheRequest,
         key: &CacheKey,
-        joins: Joins,
         now: Began,
-    ) -> LeadOrWait<FetchOutcome> {
-        let joins = |began: &Began, joined: Joined| joins.takes(request, key, &now, began, joined);
-        self.fetches.join_or_lead(request.collapse_key(key.hash()), now, joins)
+    ) -> LeadOrWait<T> {
+        let takes = |began: &Began, joined: Joined| self.takes(request, key, &now, began, joined);
+        fetches.join_or_lead(request.collapse_key(key.hash()), now, takes)
     }
 
     /// Like [`Self::join_or_lead`], for a request that has waited for a fetch in vain and does not join that one again.
-    pub(crate) fn relieve(
-        &self,
+    pub(crate) fn relieve<T: Clone>(
+        self,
+        fetches: &Arc<Fetches<T>>,
         request: &CacheRequest,
         key: &CacheKey,
-        joins: Joins,
-        waited: &Waiter<FetchOutcome>,
+        waited: &Waiter<T>,
         now: Began,
-    ) -> LeadOrWait<FetchOutcome> {
-        let joins = |began: &Began, joined: Joined| joins.takes(request, key, &now, began, joined);
-        self.fetches.relieve(request.collapse_key(key.hash()), waited, now, joins)
+    ) -> LeadOrWait<T> {
+        let takes = |began: &Began, joined: Joined| self.takes(request, key, &now, began, joined);
+        fetches.relieve(request.collapse_key(key.hash()), waited, now, takes)
     }
-}
 
-impl Joins {
     /// Whether a request may join a fetch that began at `began` and has come as far as `joined`.
     fn takes(self, request: &CacheRequest, key: &CacheKey, now: &Began, began: &Began, joined: Joined) -> bool {
         // Under other settings the origin may be another one, or be asked in another way.

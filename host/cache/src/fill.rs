@@ -7,7 +7,7 @@ pub(crate) mod lease;
 pub(crate) mod load;
 mod origin;
 mod refetch;
-mod refresh;
+pub(crate) mod refresh;
 mod validation;
 
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use crate::collapse::{Collapse, Joins};
 use crate::exchange::Exchanges;
 use crate::fill::lease::Turn;
 use crate::ingest::Ingest;
-use crate::origin::Sound;
+use crate::origin::{Progress, Sound};
 use crate::peers::Peers;
 use crate::request::{CacheRequest, Purpose};
 use crate::storability::{Received, Storability};
@@ -114,7 +114,7 @@ impl Fills {
         key: &CacheKey,
         joins: Joins,
     ) -> LeadOrWait<FetchOutcome> {
-        self.collapse.join_or_lead(request, key, joins, self.store.begin(request))
+        joins.join_or_lead(&self.collapse.fetches, request, key, self.store.begin(request))
     }
 
     /// Like [`Self::join_or_lead`], for a request that has waited for a fetch in vain and does not join that one again.
@@ -125,7 +125,7 @@ impl Fills {
         joins: Joins,
         waited: &Waiter<FetchOutcome>,
     ) -> LeadOrWait<FetchOutcome> {
-        self.collapse.relieve(request, key, joins, waited, self.store.begin(request))
+        joins.relieve(&self.collapse.fetches, request, key, waited, self.store.begin(request))
     }
 
     /// Runs a fill in a task of its own.
@@ -135,14 +135,7 @@ impl Fills {
     }
 
     async fn run(&self, mut fill: Fill, obligation: Obligation<FetchOutcome>) {
-        // A refresh looks into L2 only when it has its turn: until then, L2 hardly has anything newer than L1.
-        if fill.purpose != Purpose::Refresh
-            && let Some(found) = self.first_look(&mut fill).await
-        {
-            return obligation.fulfil(FetchOutcome::found(&fill.request, found));
-        }
-        self.keep_for_those_who_come(&fill);
-        let lease = match self.turn(&mut fill, obligation.progress()).await {
+        let lease = match self.look_then_turn(&mut fill, obligation.progress()).await {
             Turn::Found(found) => return obligation.fulfil(FetchOutcome::found(&fill.request, found)),
             Turn::Confirmed(found) => return obligation.fulfil(FetchOutcome::confirmed(&fill.request, found)),
             Turn::Left => return,
@@ -158,6 +151,18 @@ impl Fills {
         let began = Began { token: Some(lease.token()), ..self.store.begin(&fill.request) };
         let came = lease.during(self.ask_origin(fill, began, obligation)).await;
         self.give_back(lease, came).await;
+    }
+
+    /// Looks into L2, and waits for the fill's turn where nothing was found.
+    async fn look_then_turn(&self, fill: &mut Fill, progress: &Progress) -> Turn {
+        // A refresh looks into L2 only when it has its turn: until then, L2 hardly has anything newer than L1.
+        if fill.purpose != Purpose::Refresh
+            && let Some(found) = self.first_look(fill).await
+        {
+            return Turn::Found(found);
+        }
+        self.keep_for_those_who_come(fill);
+        self.turn(fill, progress).await
     }
 
     async fn first_look(&self, fill: &mut Fill) -> Option<Found> {

@@ -25,7 +25,7 @@ use std::time::Duration;
 pub use check::SettingsError;
 use class::Classes;
 use config::TenantConfig;
-use counters::{CounterValues, Counters};
+use counters::{CounterValues, Counters, Source};
 use edition::Edition;
 use loads::Loads;
 use sandbar_base::clock::Clock;
@@ -308,6 +308,21 @@ impl Tenant {
             policies: self.policies.list(),
             disk: self.policies.disk_report(),
         }
+    }
+
+    /// Counts an answer, and how long it `took`, under the class at that place where one is given.
+    pub(crate) fn answered(
+        &self,
+        (outcome, class): (Outcome, Option<usize>),
+        source: Source,
+        stored_bytes: u64,
+        took: Duration,
+    ) {
+        if let Some(answers) = class.and_then(|place| self.class_answers.get(place)) {
+            answers.count(outcome);
+        }
+        self.counters.answered(outcome, source, stored_bytes);
+        self.counters.latency.note(outcome == Outcome::Hit, took);
     }
 
     /// What was counted of each class; nothing where the tenant has set up none.

@@ -13,7 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use sandbar_base::clock::Timestamp;
-use sandbar_base::{Digest, Fault};
+use sandbar_base::{Digest, Fault, panic_text};
 use sandbar_guest::eviction::{Eviction, Knowledge, advance};
 use sandbar_http::purge::Purge;
 use sandbar_memory::eviction::{EvictionFactory, EvictionPolicy};
@@ -249,6 +249,5 @@ fn caught<T>(call: impl FnOnce() -> T) -> Result<T, Fault> {
 }
 
 fn message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
+    panic_text(panic).unwrap_or("without a message")
 }

@@ -53,12 +53,8 @@ impl Cache {
     /// Counts an answer to a request that came at `started`.
     fn counted(&self, tenant: &Tenant, answer: Answer, started: Duration) -> Response<Body> {
         let Answer { response, outcome, source, stored_bytes, class, .. } = answer;
-        if let Some(answers) = class.and_then(|place| tenant.class_answers.get(place)) {
-            answers.count(outcome);
-        }
-        tenant.counters.answered(outcome, source, stored_bytes);
         let took = self.rooms.clock.monotonic().saturating_sub(started);
-        tenant.counters.latency.note(outcome == Outcome::Hit, took);
+        tenant.answered((outcome, class), source, stored_bytes, took);
         response
     }
 
@@ -79,14 +75,14 @@ impl Cache {
         {
             return Box::pin(self.rooms.tunnels.switch(&request, protocols)).await;
         }
-        if let Some(mode) = purges(&request) {
-            return Box::pin(self.rooms.purges.by_request(&request, mode)).await;
-        }
         match request.method {
             Method::HEAD if request.is_answerable => self.rooms.reader.read_head(request).await,
             _ if request.is_answerable => self.rooms.reader.read(request).await,
             Method::GET | Method::HEAD if is_plain && request.is_safe() => self.rooms.reader.forward(&request).await,
-            _ => self.rooms.writer.write(&request, content).await,
+            _ => match purges(&request) {
+                Some(mode) => Box::pin(self.rooms.purges.by_request(&request, mode)).await,
+                None => self.rooms.writer.write(&request, content).await,
+            },
         }
     }
 }

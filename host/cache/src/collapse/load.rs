@@ -6,9 +6,6 @@ use std::sync::Arc;
 use sandbar_base::clock::Timestamp;
 use sandbar_http::semantics::leave::{Joined, Leave, on_error, to_share};
 
-use super::fetch::{Fetches, LeadOrWait, Waiter};
-use super::{Collapse, Joins};
-use crate::barrier::Verdict;
 use crate::cached::Began;
 use crate::origin::OriginError;
 use crate::request::CacheRequest;
@@ -65,11 +62,7 @@ impl LoadOutcome {
             let joined = if joined == Joined::AfterAnswered { joined } else { Joined::BeforeSent };
             return to_share(found, &head, joined, now, false).map_err(|_| NoValue::Retry);
         }
-        let verdict = found.cached().verdict(&request.tenant.barriers);
-        if verdict == Verdict::Gone {
-            return Err(NoValue::Retry);
-        }
-        let soft_purged = found.soft_purged() || verdict == Verdict::Stale;
+        let soft_purged = found.soft_purged_by_now(&request.tenant.barriers).ok_or(NoValue::Retry)?;
         to_share(found, &head, joined, now, soft_purged).map_err(|_| NoValue::Retry)
     }
 
@@ -79,37 +72,8 @@ impl LoadOutcome {
     }
 }
 
-impl Collapse {
-    /// Like [`Self::join_or_lead`], for a load.
-    pub(crate) fn join_or_lead_load(
-        &self,
-        request: &CacheRequest,
-        joins: Joins,
-        now: Began,
-    ) -> LeadOrWait<LoadOutcome> {
-        let joins = |began: &Began, joined: Joined| joins.takes(request, &request.key, &now, began, joined);
-        self.loads.join_or_lead(request.key.hash(), now, joins)
-    }
-
-    /// Like [`Self::relieve`], for a load.
-    pub(crate) fn relieve_load(
-        &self,
-        request: &CacheRequest,
-        joins: Joins,
-        waited: &Waiter<LoadOutcome>,
-        now: Began,
-    ) -> LeadOrWait<LoadOutcome> {
-        let joins = |began: &Began, joined: Joined| joins.takes(request, &request.key, &now, began, joined);
-        self.loads.relieve(request.key.hash(), waited, now, joins)
-    }
-}
-
-/// The loads of a cache that are under way.
-pub(crate) type Loads = Arc<Fetches<LoadOutcome>>;
-
 /// Leave to serve a stale value because its loader failed or is slow; none where that is not allowed.
 pub(crate) fn stale_value(request: &CacheRequest, found: Found, now: Timestamp) -> Option<Leave<Found>> {
-    let verdict = found.cached().verdict(&request.tenant.barriers);
-    let soft_purged = found.soft_purged() || verdict == Verdict::Stale;
-    on_error(found, &request.head(), now, soft_purged).filter(|_| verdict != Verdict::Gone)
+    let soft_purged = found.soft_purged_by_now(&request.tenant.barriers)?;
+    on_error(found, &request.head(), now, soft_purged)
 }

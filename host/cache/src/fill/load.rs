@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
 use http::Response;
 use sandbar_base::memory_budget::Content;
+use sandbar_base::panic_text;
 use sandbar_http::entry::StoredResponse;
 use sandbar_http::semantics::Times;
 
@@ -30,6 +31,13 @@ pub(crate) struct Loaded {
     pub(crate) decoded: Decoded,
 }
 
+/// When a loader was called, and how long it took.
+#[derive(Clone, Copy)]
+struct Took {
+    times: Times,
+    fetch_time: Duration,
+}
+
 /// The program's own code that brings a value.
 pub(crate) type Load = Box<dyn FnOnce() -> BoxFuture<'static, Result<Loaded, LoadFailure>> + Send>;
 
@@ -41,13 +49,7 @@ impl Fills {
     }
 
     async fn run_load(&self, mut fill: Fill, load: Load, obligation: Obligation<LoadOutcome>) {
-        if fill.purpose != Purpose::Refresh
-            && let Some(found) = self.first_look(&mut fill).await
-        {
-            return obligation.fulfil(LoadOutcome::Found(found));
-        }
-        self.keep_for_those_who_come(&fill);
-        let lease = match self.turn(&mut fill, obligation.progress()).await {
+        let lease = match self.look_then_turn(&mut fill, obligation.progress()).await {
             Turn::Found(found) | Turn::Confirmed(found) => return obligation.fulfil(LoadOutcome::Found(found)),
             Turn::Left => return,
             Turn::Mine(lease) => lease,
@@ -82,21 +84,18 @@ impl Fills {
         loading: BoxFuture<'static, Result<Vec<Loaded>, LoadFailure>>,
     ) {
         let Some((first, leader)) = batch.first() else { return };
-        let (requested, started) = (self.clock.now(), self.clock.monotonic());
         let began: Vec<_> = batch.iter().map(|(request, _)| self.store.begin(request)).collect();
         let loaded = self.call(first, purpose, leader.progress(), loading).await;
         batch.iter().for_each(|(_, obligation)| obligation.progress().is_answered());
-        let loaded = match loaded {
+        let (loaded, took) = match loaded {
             Ok(loaded) => loaded,
             Err(failure) => {
                 let failed = || LoadOutcome::Failed(failure.clone());
                 return batch.iter().for_each(|(_, obligation)| settle(purpose, failed(), obligation));
             }
         };
-        let times = Times { requested, received: self.clock.now() };
-        let fetch_time = self.clock.monotonic().saturating_sub(started);
         let stored = batch.iter().zip(began).zip(loaded).map(|(((request, obligation), began), loaded)| async move {
-            let found = self.take_in_loaded(request, loaded, times, fetch_time, began).await;
+            let found = self.take_in_loaded(request, loaded, took, began).await;
             obligation.fulfil(LoadOutcome::Loaded(found));
         });
         join_all(stored).await;
@@ -111,27 +110,23 @@ impl Fills {
         began: Began,
         obligation: &Obligation<LoadOutcome>,
     ) -> LoadOutcome {
-        let (requested, started) = (self.clock.now(), self.clock.monotonic());
         let loaded = self.call(request, purpose, obligation.progress(), load()).await;
         obligation.progress().is_answered();
         match loaded {
-            Ok(loaded) => {
-                let times = Times { requested, received: self.clock.now() };
-                let fetch_time = self.clock.monotonic().saturating_sub(started);
-                LoadOutcome::Loaded(self.take_in_loaded(request, loaded, times, fetch_time, began).await)
-            }
+            Ok((loaded, took)) => LoadOutcome::Loaded(self.take_in_loaded(request, loaded, took, began).await),
             Err(failure) => LoadOutcome::Failed(failure),
         }
     }
 
     /// Calls a loader behind the protection of its name's loads; a panic is an error of its own.
-    pub(crate) async fn call<T>(
+    async fn call<T>(
         &self,
         request: &CacheRequest,
         purpose: Purpose,
         progress: &Progress,
         loading: impl Future<Output = Result<T, LoadFailure>> + Send,
-    ) -> Result<T, LoadFailure> {
+    ) -> Result<(T, Took), LoadFailure> {
+        let (requested, started) = (self.clock.now(), self.clock.monotonic());
         let urgency = if purpose == Purpose::Refresh { Urgency::Background } else { Urgency::Awaited };
         let name = request.form.as_ref().map_or("", |form| form.name());
         let caught = AssertUnwindSafe(loading).catch_unwind();
@@ -145,16 +140,17 @@ impl Fills {
         if purpose == Purpose::Refresh && was_called {
             count(&request.tenant.counters.origin_refreshes);
         }
-        loaded.inspect_err(|failure| tell_of(request, failure))
+        let times = Times { requested, received: self.clock.now() };
+        let took = Took { times, fetch_time: self.clock.monotonic().saturating_sub(started) };
+        loaded.map(|loaded| (loaded, took)).inspect_err(|failure| tell_of(request, failure))
     }
 
     /// Stores a value that was loaded, if it may be stored; it is for those who wait in any case.
-    pub(crate) async fn take_in_loaded(
+    async fn take_in_loaded(
         &self,
         request: &CacheRequest,
         loaded: Loaded,
-        times: Times,
-        fetch_time: Duration,
+        Took { times, fetch_time }: Took,
         began: Began,
     ) -> Found {
         let Loaded { response, decoded } = loaded;
@@ -193,6 +189,5 @@ fn tell_of(request: &CacheRequest, failure: &LoadFailure) {
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> LoadFailure {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    LoadFailure::Panicked(text.unwrap_or("it gave no reason").into())
+    LoadFailure::Panicked(panic_text(panic).unwrap_or("it gave no reason").into())
 }

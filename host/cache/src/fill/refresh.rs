@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sandbar_base::clock::Timestamp;
+use sandbar_http::entry::StoredResponse;
 use sandbar_http::key::CacheKey;
 use sandbar_http::semantics::leave::Holds;
 use sandbar_http::semantics::refresh_early;
@@ -23,8 +24,7 @@ impl Fills {
         found: &Found,
         now: Timestamp,
     ) {
-        let stored = found.stored();
-        if stored.plan.early_refresh != EarlyRefresh::Never && refresh_early(stored, now, 1.0 - fastrand::f64()) {
+        if wants_refresh(found.stored(), now) {
             self.refresh_behind(request, key, found);
         }
     }
@@ -37,4 +37,9 @@ impl Fills {
             self.start(Fill { request, key, basis, validates: true, purpose, alone: false }, obligation);
         }
     }
+}
+
+/// Whether a fresh entry is to be refreshed now, by the probability that its plan gives.
+pub(crate) fn wants_refresh(stored: &StoredResponse, now: Timestamp) -> bool {
+    stored.plan.early_refresh != EarlyRefresh::Never && refresh_early(stored, now, 1.0 - fastrand::f64())
 }

@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
-use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderValue, StatusCode};
 use sandbar_http::purge::{Purge, PurgeMode, Scope};
 use sandbar_http::semantics::cache_status::Outcome;
+use sandbar_http::semantics::surrogate::SURROGATE_KEY;
 
 use super::Purges;
 use crate::body;
@@ -14,18 +15,15 @@ use crate::request::CacheRequest;
 use crate::respond::{self, Answer};
 use crate::tenant::token::{TokenScope, allowed, is_given};
 
-/// Surrogate keys to be purged instead of the target, apart by white space.
-const SURROGATE_KEY: HeaderName = HeaderName::from_static("surrogate-key");
 /// Surrogate keys of one request.
 const KEYS_MAX: usize = 1000;
 
 /// How a request purges, if its method is one that does and the tenant has a token for it. Without such a token they are methods
 /// like any other: the origin may know them.
 pub(crate) fn purges(request: &CacheRequest) -> Option<PurgeMode> {
-    let mode = match &request.method {
-        method if *method == Method::GET || *method == Method::HEAD => return None,
-        method if method.as_str() == "PURGE" => PurgeMode::Hard,
-        method if method.as_str() == "SOFTPURGE" => PurgeMode::Soft,
+    let mode = match request.method.as_str() {
+        "PURGE" => PurgeMode::Hard,
+        "SOFTPURGE" => PurgeMode::Soft,
         _ => return None,
     };
     is_given(&request.tenant.settings.tokens, TokenScope::Purge).then_some(mode)

@@ -11,7 +11,6 @@ use sandbar_http::semantics::leave::{Ground, Leave, on_error};
 use sandbar_http::semantics::{FwdReason, StaleReason};
 
 use super::{Miss, Reader};
-use crate::barrier::Verdict;
 use crate::body;
 use crate::collapse::outcome::{ForRequest, Retry, Unshared};
 use crate::ingest::Arriving;
@@ -86,12 +85,11 @@ impl Reader {
     ) -> Option<Answer> {
         let found = basis.cloned().or_else(|| self.store.look_in_l1(request, now).found)?;
         // It may have been purged since it was found.
-        let verdict = found.cached().verdict(&request.tenant.barriers);
-        let soft_purged = found.soft_purged() || verdict == Verdict::Stale;
+        let soft_purged = found.soft_purged_by_now(&request.tenant.barriers)?;
         if found.cached().is_ended() {
             return None;
         }
-        let leave = on_error(found, &request.head(), now, soft_purged).filter(|_| verdict != Verdict::Gone)?;
+        let leave = on_error(found, &request.head(), now, soft_purged)?;
         let answered = Answered { detail: Some(why), ..Answered::forwarded(FwdReason::Stale) };
         Some(respond::found(request, &leave, answered, Source::StaleIfError, now))
     }

@@ -1,24 +1,22 @@
-//! How long a request waits for a fetch, and what it gets when that was too long.
-//!
-//! Past the **soft** deadline a request is given a stale response, if there is one that may be served when the origin
-//! fails; the fetch goes on behind it. Past the deadline of **waiters** one of them starts another fetch, which the
-//! others join. Past the **hard** deadline the answer is 504, or a stale response where there is one by now.
+//! What a request gets that has waited for a fetch ([`patience`](crate::collapse::patience)): past the soft deadline a stale
+//! response, if there is one that may be served when the origin fails; past the hard one 504, or a stale response where there is
+//! one by now.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
-use sandbar_base::clock::{Elapsed, timeout};
 use sandbar_http::semantics::FwdReason;
 use sandbar_http::semantics::cache_status::Outcome;
 
 use super::Reader;
 use crate::collapse::fetch::{Abandoned, Waiter};
 use crate::collapse::outcome::FetchOutcome;
+use crate::collapse::patience::{Awaited, awaited};
 use crate::request::CacheRequest;
 use crate::respond::{self, Answer};
 use crate::store::found::Found;
-use crate::tenant::counters::{Source, count};
+use crate::tenant::counters::Source;
 
 /// A deadline of fetches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,26 +57,12 @@ impl Reader {
         waiter: &mut Waiter<FetchOutcome>,
         until: Duration,
     ) -> Waited {
-        let clock = &*self.clock;
-        let settings = &request.tenant.settings;
-        let began = clock.monotonic();
-        let hard = until.saturating_sub(began);
-        let last = if leads { hard } else { hard.min(settings.waiter_deadline) };
-        let soft = settings.fetch_soft_deadline.min(last);
-        if let Ok(outcome) = timeout(clock, soft, waiter.outcome()).await {
-            return Waited::Fulfilled(outcome);
-        }
-        if let Some(answer) = self.stale(request, basis, Deadline::Soft.as_str(), clock.now()) {
-            return Waited::Answered(answer.counted_as(Source::StaleInTime));
-        }
-        let spent = clock.monotonic().saturating_sub(began);
-        match timeout(clock, last.saturating_sub(spent), waiter.outcome()).await {
-            Ok(outcome) => Waited::Fulfilled(outcome),
-            Err(Elapsed) if clock.monotonic() < until => {
-                count(&request.tenant.counters.waiters_overdue);
-                Waited::InVain
-            }
-            Err(Elapsed) => Waited::Answered(self.overdue(request, basis)),
+        let stale = || self.stale(request, basis, Deadline::Soft.as_str(), self.clock.now());
+        match awaited(&*self.clock, &request.tenant, (leads, until), waiter, stale).await {
+            Awaited::Outcome(outcome) => Waited::Fulfilled(outcome),
+            Awaited::Stale(answer) => Waited::Answered(answer.counted_as(Source::StaleInTime)),
+            Awaited::InVain => Waited::InVain,
+            Awaited::Overdue => Waited::Answered(self.overdue(request, basis)),
         }
     }
 

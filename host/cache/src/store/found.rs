@@ -7,6 +7,7 @@ use sandbar_http::key::CacheKey;
 use sandbar_http::semantics::leave::Holds;
 use sandbar_http::semantics::{Vary, vary};
 
+use crate::barrier::{Barriers, Verdict};
 use crate::cached::Cached;
 use crate::request::{CacheRequest, key_for};
 
@@ -55,6 +56,12 @@ impl Found {
     /// Whether it was purged softly when it was found.
     pub(crate) const fn soft_purged(&self) -> bool {
         self.soft_purged
+    }
+
+    /// Whether it is purged softly, by all that is known by now; `None` where it is gone.
+    pub(crate) fn soft_purged_by_now(&self, barriers: &Barriers) -> Option<bool> {
+        let verdict = self.cached.verdict(barriers);
+        (verdict != Verdict::Gone).then_some(self.soft_purged || verdict == Verdict::Stale)
     }
 
     /// The tier where it was found: `l1`, or the name of the L2.

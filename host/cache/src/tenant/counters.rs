@@ -201,7 +201,7 @@ pub(crate) enum Source {
 
 impl Counters {
     /// Counts an answer, once it is final.
-    pub(crate) fn answered(&self, outcome: Outcome, source: Source, stored_bytes: u64) {
+    pub(super) fn answered(&self, outcome: Outcome, source: Source, stored_bytes: u64) {
         self.answers.count(outcome);
         self.hit_bytes.fetch_add(stored_bytes, Relaxed);
         count(match source {

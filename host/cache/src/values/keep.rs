@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use http::header::CACHE_CONTROL;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue};
+use sandbar_http::semantics::surrogate::{KEY_BYTES_MAX, KEYS_MAX, SURROGATE_KEY};
 
 /// How values are kept. All times are in whole seconds: what is beyond is cut off.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,14 +18,12 @@ pub struct Keep {
     surrogate_keys: Vec<String>,
 }
 
-const SURROGATE_KEY: HeaderName = HeaderName::from_static("surrogate-key");
-
 impl Keep {
     /// The longest surrogate key, in bytes.
-    pub const SURROGATE_KEY_BYTES_MAX: usize = 1024;
+    pub const SURROGATE_KEY_BYTES_MAX: usize = KEY_BYTES_MAX;
 
     /// How many surrogate keys a value may have.
-    pub const SURROGATE_KEYS_MAX: usize = 512;
+    pub const SURROGATE_KEYS_MAX: usize = KEYS_MAX;
 
     /// Values are fresh for so long. A class's `lifetime_jitter_percent` shortens it.
     pub const fn fresh_for(lifetime: Duration) -> Self {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sandbar_base::clock::{Elapsed, timeout};
 use sandbar_http::semantics::FwdReason;
 use sandbar_http::semantics::cache_status::Outcome;
 use sandbar_http::semantics::leave::Leave;
@@ -13,15 +12,16 @@ use crate::cached::Began;
 use crate::collapse::Joins;
 use crate::collapse::fetch::{Abandoned, Fetches, LeadOrWait, Obligation, Waiter};
 use crate::collapse::load::{LoadFailure, LoadOutcome, NoValue, stale_value};
+use crate::collapse::patience::{Awaited, awaited};
 use crate::fill::Fill;
 use crate::fill::load::Load;
 use crate::request::{CacheRequest, Purpose};
 use crate::store::found::{Found, L1};
-use crate::tenant::counters::{Source, count};
+use crate::tenant::counters::Source;
 
 /// How many loads a caller may wait for, as one may be abandoned, or bring what was purged meanwhile. The last one it makes
 /// alone.
-const ROUNDS_MAX: usize = 4;
+pub(super) const ROUNDS_MAX: usize = 4;
 
 /// Why a caller gets no value.
 pub(super) enum NotLoaded {
@@ -74,7 +74,7 @@ impl Shelf {
             return LeadOrWait::Lead(Fetches::alone().0);
         }
         let now = self.store().begin(&wait.request);
-        self.writer().fills.collapse.join_or_lead_load(&wait.request, wait.joins, now)
+        wait.joins.join_or_lead(&self.writer().fills.collapse.loads, &wait.request, &wait.request.key, now)
     }
 
     /// Has a value loaded, or waits for another caller's load of it.
@@ -110,7 +110,8 @@ impl Shelf {
                     Waited::InVain => {
                         wait.alone = true;
                         let now = self.store().begin(&wait.request);
-                        lead_or_wait = fills.collapse.relieve_load(&wait.request, wait.joins, &waiter, now);
+                        let (loads, key) = (&fills.collapse.loads, &wait.request.key);
+                        lead_or_wait = wait.joins.relieve(loads, &wait.request, key, &waiter, now);
                     }
                 }
             }
@@ -159,26 +160,13 @@ impl Shelf {
     /// Waits for a load. Past the soft deadline a stale value is given where that is allowed; past that of waiters another
     /// load is begun; past the hard one the caller goes away with an error.
     pub(super) async fn await_load(&self, wait: &mut Wait, leads: bool, waiter: &mut Waiter<LoadOutcome>) -> Waited {
-        let clock = Arc::clone(&self.writer().clock);
-        let settings = &wait.request.tenant.settings;
-        let began = clock.monotonic();
-        let hard = wait.until.saturating_sub(began);
-        let last = if leads { hard } else { hard.min(settings.waiter_deadline) };
-        let soft = settings.fetch_soft_deadline.min(last);
-        if let Ok(outcome) = timeout(&*clock, soft, waiter.outcome()).await {
-            return self.settled(wait, leads, waiter, outcome);
-        }
-        if let Some(leave) = self.stale(wait) {
-            return Waited::Given(Given { leave, source: Source::StaleInTime });
-        }
-        let spent = clock.monotonic().saturating_sub(began);
-        match timeout(&*clock, last.saturating_sub(spent), waiter.outcome()).await {
-            Ok(outcome) => self.settled(wait, leads, waiter, outcome),
-            Err(Elapsed) if clock.monotonic() < wait.until => {
-                count(&wait.request.tenant.counters.waiters_overdue);
-                Waited::InVain
-            }
-            Err(Elapsed) => Waited::Failed(NotLoaded::Overdue(wait.request.tenant.settings.fetch_hard_deadline)),
+        let stale = || self.stale(wait);
+        let waiting = awaited(&*self.writer().clock, &wait.request.tenant, (leads, wait.until), waiter, stale).await;
+        match waiting {
+            Awaited::Outcome(outcome) => self.settled(wait, leads, waiter, outcome),
+            Awaited::Stale(leave) => Waited::Given(Given { leave, source: Source::StaleInTime }),
+            Awaited::InVain => Waited::InVain,
+            Awaited::Overdue => Waited::Failed(NotLoaded::Overdue(wait.request.tenant.settings.fetch_hard_deadline)),
         }
     }
 
@@ -241,15 +229,11 @@ impl Shelf {
             }
             Err(_) => (Outcome::fwd(FwdReason::UriMiss), Source::Synthesized),
         };
-        if outcome != Outcome::Hit
-            && let Some(answers) = request.tenant.class_answers.get(request.class().place)
-        {
-            answers.count(outcome);
-        }
         if let Ok(given) = given {
             request.record(given.leave.what().cached(), self.now());
         }
         let bytes = given.as_ref().map_or(0, |given| given.leave.what().cached().content_bytes());
-        self.counted(&request.tenant, outcome, source, bytes, started);
+        let class = (outcome != Outcome::Hit).then(|| request.class().place);
+        self.counted(&request.tenant, (outcome, class), source, bytes, started);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::{BoxFuture, join_all};
 use sandbar_base::memory_budget::Reserved;
 
-use super::load::{Given, NotLoaded, Wait, Waited};
+use super::load::{Given, NotLoaded, ROUNDS_MAX, Wait, Waited};
 use super::shelf::{NoHit, Shelf};
 use crate::collapse::fetch::LeadOrWait;
 use crate::collapse::load::LoadFailure;
@@ -13,9 +13,6 @@ use crate::fill::load::Loaded;
 use crate::origin::OriginError;
 use crate::request::{CacheRequest, Purpose};
 use crate::tenant::counters::Source;
-
-/// How many rounds of loads a call may take; see [`Shelf::load`].
-const ROUNDS_MAX: usize = 4;
 
 /// Keys that are charged as one caller that waits.
 const KEYS_CHARGED_AS_ONE: usize = 16;

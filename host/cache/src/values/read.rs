@@ -71,7 +71,7 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Values<T, C> {
             Ok(leave) => (Outcome::Hit, Source::L2, leave.what().cached().content_bytes()),
             Err(_) => (Outcome::Refused, Source::Synthesized, 0),
         };
-        self.of.shelf.counted(&request.tenant, outcome, source, bytes, started);
+        self.of.shelf.counted(&request.tenant, (outcome, None), source, bytes, started);
         if let Ok(leave) = &below {
             request.record(leave.what().cached(), self.of.shelf.now());
         }

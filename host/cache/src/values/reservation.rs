@@ -16,9 +16,9 @@ use crate::write::{Fate, Replaced};
 /// What is put with it afterwards is stored only if the key was neither purged nor put meanwhile: by this program, another node
 /// or an operator.
 pub struct Reservation<T, C = Postcard> {
-    pub(super) values: Values<T, C>,
-    pub(super) request: Arc<CacheRequest>,
-    pub(super) began: Began,
+    values: Values<T, C>,
+    request: Arc<CacheRequest>,
+    began: Began,
 }
 
 impl<T: Send + Sync + 'static, C: Codec<T>> Reservation<T, C> {

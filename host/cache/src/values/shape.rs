@@ -22,7 +22,7 @@ use crate::fill::load::Loaded;
 /// Values of a type, as they are kept under a name.
 pub(super) struct Shape<T, C> {
     pub(super) name: Box<str>,
-    pub(super) codec: C,
+    codec: C,
     _of: PhantomData<fn() -> T>,
 }
 

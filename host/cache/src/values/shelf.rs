@@ -10,12 +10,13 @@ use sandbar_base::clock::Timestamp;
 use sandbar_http::key::CacheKey;
 use sandbar_http::semantics::cache_status::Outcome;
 use sandbar_http::semantics::leave::{Ground, Holds, Leave, to_reuse};
-use sandbar_http::semantics::{RequestDirectives, RequestHead, StaleReason, refresh_early};
+use sandbar_http::semantics::{RequestDirectives, RequestHead, StaleReason};
 
 use super::address::Address;
 use super::error::ValueError;
 use crate::cache::Cache;
 use crate::cached::Form;
+use crate::fill::refresh::wants_refresh;
 use crate::request::CacheRequest;
 use crate::store::Store;
 use crate::store::found::{Found, L1};
@@ -101,7 +102,7 @@ impl Shelf {
         let leave = to_reuse(found, &head, now, soft_purged).map_err(|(found, _)| NoHit { basis: Some(found) })?;
         let refreshes = match leave.ground() {
             Ground::Stale(reason) => reason == StaleReason::WhileRevalidate,
-            _ => refresh_early(leave.what().stored(), now, 1.0 - fastrand::f64()),
+            _ => wants_refresh(leave.what().stored(), now),
         };
         if tenant.recording_point.is_open() {
             self.request(tenant, key.clone()).record(leave.what().cached(), now);
@@ -145,15 +146,20 @@ impl Shelf {
     }
 
     /// Counts a call that began at `started`.
-    pub(super) fn counted(&self, tenant: &Tenant, outcome: Outcome, source: Source, bytes: u64, started: Duration) {
-        tenant.counters.answered(outcome, source, bytes);
-        let took = self.monotonic().saturating_sub(started);
-        tenant.counters.latency.note(outcome == Outcome::Hit, took);
+    pub(super) fn counted(
+        &self,
+        tenant: &Tenant,
+        answered: (Outcome, Option<usize>),
+        source: Source,
+        bytes: u64,
+        started: Duration,
+    ) {
+        tenant.answered(answered, source, bytes, self.monotonic().saturating_sub(started));
     }
 
     /// Counts a hit in L1.
     pub(super) fn counted_hit(&self, tenant: &Tenant, hit: &Leave<Found>, started: Duration) {
         let source = Source::L1 { stale: matches!(hit.ground(), Ground::Stale(_)) };
-        self.counted(tenant, Outcome::Hit, source, hit.what().cached().content_bytes(), started);
+        self.counted(tenant, (Outcome::Hit, None), source, hit.what().cached().content_bytes(), started);
     }
 }

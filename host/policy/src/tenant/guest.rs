@@ -4,6 +4,8 @@ use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use sandbar_base::panic_text;
+
 use super::TenantPolicies;
 use super::bound::Answer;
 use crate::engine::Maker;
@@ -45,8 +47,7 @@ fn caught<T>(work: impl FnOnce() -> Result<T, BindError>) -> Result<T, BindError
 
 /// The message of a panic.
 fn panicked(panic: &(dyn Any + Send)) -> GuestText {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("it panicked").into()
+    panic_text(panic).unwrap_or("it panicked").into()
 }
 
 /// The seed of a guest: the same each time a policy is bound to this role of this tenant.
