@@ -253,6 +253,12 @@ impl Cache {
         self.rooms.tenants.load().hosts().find(host).cloned()
     }
 
+    /// Drops all entries that tenants have in L1.
+    #[doc(hidden)]
+    pub fn clear_memory(&self) {
+        self.tenants().all().iter().for_each(|tenant| tenant.clear_memory());
+    }
+
     /// Name and health of the L2; `None` for a cache in memory alone.
     pub fn l2_health(&self) -> Option<(&'static str, TierHealth)> {
         self.rooms.store.l2.as_ref().map(|l2| (l2.name(), l2.health()))

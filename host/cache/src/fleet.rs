@@ -18,6 +18,7 @@
 //! # Ok(()) }
 //! ```
 
+mod asking;
 mod bus;
 mod hearing;
 mod leases;
@@ -51,7 +52,7 @@ pub use news::News;
 pub use position::Lost;
 pub use register::Unapplied;
 #[doc(hidden)]
-pub use register::{Changed, Page, Record, Register, Standing};
+pub use register::{Changed, GONE_FOR, Page, Record, Register, Standing};
 use sandbar_base::clock::Clock;
 
 use crate::tier::TierError;

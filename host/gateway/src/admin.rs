@@ -81,7 +81,6 @@ pub(super) struct Admin {
     ready: AtomicBool,
     started: Duration,
     /// Not owned: what follows a reload owns this.
-    reloads: Weak<Reloads>,
     upgrades: Weak<Upgrades>,
     openings: Openings,
 }
@@ -100,26 +99,24 @@ impl Admin {
         config: &GatewayConfig,
         access: Arc<Switch>,
         openings: Openings,
-        (reloads, upgrades): (&Arc<Reloads>, &Arc<Upgrades>),
+        upgrades: &Arc<Upgrades>,
     ) -> Arc<Self> {
         Arc::new(Self {
             schemes: config.schemes(),
-            token: reloads.token(),
+            token: upgrades.reloads.token(),
             metrics: Metrics::new(config.admin.metrics_tenants_max.as_usize()),
             access,
             body_bytes_max: config.limits.admin_body_max.bytes(),
             ready: AtomicBool::new(true),
             started: cache.clock().monotonic(),
             cache,
-            reloads: Arc::downgrade(reloads),
             upgrades: Arc::downgrade(upgrades),
             openings,
         })
     }
 
     fn reloads(&self) -> Result<Arc<Reloads>, Refused> {
-        let gone = || Refused::new(StatusCode::SERVICE_UNAVAILABLE, "the gateway is being stopped");
-        self.reloads.upgrade().ok_or_else(gone)
+        self.upgrades().map(|upgrades| Arc::clone(&upgrades.reloads))
     }
 
     fn upgrades(&self) -> Result<Arc<Upgrades>, Refused> {

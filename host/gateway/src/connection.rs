@@ -111,7 +111,7 @@ where
     ) {
         let interims = Interims::default();
         let (both_lengths, requests) = (BothLengths::default(), AtomicU64::new(0));
-        let (is_old, farewell) = (Arc::new(AtomicBool::new(false)), Farewell::new(self.until.leave.clone()));
+        let (is_old, farewell) = (Arc::new(AtomicBool::new(false)), Farewell::new(self.until.leave.child_token()));
         let stream = TokioIo::new(interims.over(wire, Framing::new(both_lengths.clone()), room, held));
         let begun = Arc::new(AtomicBool::new(false));
         let (noted, interim_responses) = (Arc::clone(&begun), speech.interim_responses);
@@ -139,7 +139,12 @@ where
         });
         let mut connection = pin!(speech.server.serve_connection_with_upgrades(stream, service));
         let mut silence = pin!(tokio::time::sleep(speech.head_deadline));
-        let mut ends = pin!(ends);
+        let mut ends = pin!(async {
+            tokio::select! {
+                () = ends => {}
+                () = farewell.goes_away() => {}
+            }
+        });
         let (mut stopping, mut waiting) = (false, true);
         loop {
             tokio::select! {
@@ -154,10 +159,6 @@ where
                     return;
                 }
                 () = ends.as_mut(), if !stopping => {
-                    stopping = true;
-                    connection.as_mut().graceful_shutdown();
-                }
-                () = farewell.goes_away(), if !stopping => {
                     stopping = true;
                     connection.as_mut().graceful_shutdown();
                 }

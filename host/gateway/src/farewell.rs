@@ -24,8 +24,7 @@ impl Farewell {
 
     /// Notes a request.
     pub(super) fn asked(&self, version: Version) {
-        if version == Version::HTTP_2 {
-            self.speaks_two.store(true, Ordering::Release);
+        if version == Version::HTTP_2 && !self.speaks_two.swap(true, Ordering::AcqRel) {
             self.asked_in_two.notify_one();
         }
     }

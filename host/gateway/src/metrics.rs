@@ -46,8 +46,10 @@ impl Metrics {
         form: Form,
     ) -> Result<String, fmt::Error> {
         let tenants: Vec<_> = cache.tenants().all().iter().map(|tenant| tenant.report()).collect();
-        let mut own = tenants::families(&tenants, &mut self.others.lock(), node::refused_writes(cache, access));
-        own.extend(node::families(cache, access));
+        let l2 = cache.l2_health();
+        let refused = node::refused_writes(l2.as_ref(), access);
+        let mut own = tenants::families(&tenants, &mut self.others.lock(), refused);
+        own.extend(node::families(cache, l2.as_ref(), access));
         own.extend(node::of_openings(openings));
         let mut registry = Registry::default();
         registry.sub_registry_with_prefix("sandbar").register_collector(Box::new(Families(own)));

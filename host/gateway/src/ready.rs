@@ -5,7 +5,6 @@
 
 mod stale;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,8 +16,7 @@ use sandbar::tenant::config::TenantConfig;
 use sandbar::tier::redis::{RedisConfig, RedisTier};
 use sandbar_base::clock::{Clock, SystemClock};
 use sandbar_base::memory_budget::{MemoryBudget, Reserved};
-use sandbar_policy::freshness::Grant;
-use sandbar_policy::{Binding, Engine, EngineConfig, OpenError, Role, TenantPolicies};
+use sandbar_policy::{Binding, Engine, EngineConfig, KeptBelow, OpenError, Role, TenantPolicies};
 
 use super::StartError;
 use super::config::{ConfigError, GatewayConfig, L2Kind, Secret};
@@ -73,9 +71,8 @@ pub(super) async fn ready(file: GatewayConfig) -> Result<Ready, StartError> {
     // First, as the next step reads from the data directory.
     directories(&file).map_err(|error| error.placed(&file.source))?;
     let mut known = Tenants::open(&file.data_dir, clock.now())?;
-    let mut config = stale::without(&mut known, &file);
+    let (mut config, token) = stale::without(&mut known, &file)?;
     let file = file.tenants;
-    let token = config.validated_token()?;
     let source = config.source.clone();
     let wrong = |error: ConfigError| StartError::Config(error.placed(&source));
     redis(&config).map_err(wrong)?;
@@ -93,7 +90,7 @@ pub(super) async fn ready(file: GatewayConfig) -> Result<Ready, StartError> {
         let kept = config.data_dir.clone();
         let prepare = move || {
             let origin = Arc::new(origin(index, &tenant, &clock)?);
-            let policies = policies(TenantPolicies::open, index, &tenant, &engine, &kept, &clock)?;
+            let policies = policies(index, &tenant, &engine, KeptBelow { dir: &kept, is_anothers: false }, &clock)?;
             Ok(ReadyTenant { policies, origin })
         };
         match blocking(prepare).await {
@@ -194,29 +191,18 @@ pub(super) fn origin(index: usize, tenant: &TenantConfig, clock: &Arc<dyn Clock>
     })
 }
 
-/// How the policies of a tenant are opened.
-pub(super) type Open = fn(
-    Arc<Engine>,
-    &str,
-    &[Binding],
-    BTreeSet<Grant>,
-    Option<&Path>,
-    Arc<dyn Clock>,
-) -> Result<TenantPolicies, OpenError>;
-
 /// The policies of a tenant that is new.
 pub(super) fn policies(
-    open: Open,
     index: usize,
     tenant: &TenantConfig,
     engine: &Arc<Engine>,
-    kept: &Path,
+    kept: KeptBelow<'_>,
     clock: &Arc<dyn Clock>,
 ) -> Result<TenantPolicies, ConfigError> {
     let bindings = bindings(index, tenant)?;
-    let opened = |bindings: &[Binding], kept: Option<&Path>| {
+    let opened = |bindings: &[Binding], kept: Option<KeptBelow<'_>>| {
         let (engine, clock, grants) = (Arc::clone(engine), Arc::clone(clock), tenant.grants.clone());
-        open(engine, &tenant.name, bindings, grants, kept, clock)
+        TenantPolicies::open(engine, &tenant.name, bindings, grants, kept, clock)
     };
     opened(&bindings, Some(kept)).map_err(|error| {
         let remedy = POLICY_REMEDY;

@@ -70,8 +70,8 @@ struct State {
 }
 
 impl Reloads {
-    /// Begins with the settings `present` and their admin token, which have come of a file with the tenants `file`: all is
-    /// applied already.
+    /// Begins with the settings `present`, without tenants, and their admin token, which have come of a file with the tenants
+    /// `file`: all is applied already.
     pub(super) fn new(
         cache: Cache,
         engine: Arc<Engine>,
@@ -84,7 +84,7 @@ impl Reloads {
         let clock = Arc::clone(cache.clock());
         let state = State { file, tenants, place: Place::default(), unapplied: BTreeMap::new() };
         let (state, changing) = (tokio::sync::Mutex::new(state), Arc::default());
-        let present = ArcSwap::from_pointee(present.without_tenants());
+        let present = ArcSwap::from_pointee(present);
         let (token, followers) = (Arc::new(ArcSwapOption::new(token.map(Arc::new))), Mutex::default());
         Arc::new(Self { cache, engine, clock, served, read, state, present, token, changing, followers })
     }

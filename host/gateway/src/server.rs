@@ -143,7 +143,7 @@ impl Gateway {
     pub async fn retire(self, grace: Duration) -> bool {
         let cache = self.cache.clone();
         // Nothing is answered from it any more, and the new process may need the memory.
-        let emptied = blocking(move || cache.tenants().all().iter().for_each(|tenant| tenant.clear_memory()));
+        let emptied = blocking(move || cache.clear_memory());
         let (left, clients, admin) = (self.cache.leave_fleet(), self.clients.leave(grace), self.admin.leave(grace));
         let (drained, _, (), ()) = tokio::join!(clients, admin, emptied, left);
         drop(self.tunnels);

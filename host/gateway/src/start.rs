@@ -96,7 +96,8 @@ impl Prepared {
     /// writes to the data directory.
     pub(crate) async fn open(mut self) -> Result<Opened, StartError> {
         let ready = &mut self.ready;
-        let (config, file, served) = (ready.config.clone(), ready.file.clone(), ready.served.clone());
+        let (config, file, served) =
+            (ready.config.without_tenants(), std::mem::take(&mut ready.file), ready.served.clone());
         let (token, rooms, access) = (ready.token.take(), ready.operators.clone(), access_log(ready)?);
         let Parts { cache, known, engine, keeper, tables, disk } = assemble::assemble(self.ready).await?;
         let present = (config.clone(), token);
@@ -118,6 +119,7 @@ fn access_log(ready: &Ready) -> Result<Arc<Switch>, StartError> {
 /// A gateway that could answer requests.
 pub(crate) struct Opened {
     listening: Listening,
+    /// Without tenants.
     config: GatewayConfig,
     rooms: (Rooms, u32),
     access: Arc<Switch>,
@@ -163,8 +165,7 @@ impl Opened {
         let openings = Openings::default();
         let clients =
             serve_clients(clients, &front, &openings.clients, &config, cache.memory_budget(), &leave, &reloads);
-        let changes = (&reloads, &upgrades);
-        let admin_state = Admin::new(cache.clone(), &config, Arc::clone(&access), openings.clone(), changes);
+        let admin_state = Admin::new(cache.clone(), &config, Arc::clone(&access), openings.clone(), &upgrades);
         let admin = serve_operators(operators, &admin_state, &openings.operators, &config, rooms, &leave, &reloads);
         let (listen, tls) = (clients.plain_address(), clients.tls_address());
         tracing::info!(?listen, ?tls, admin = ?admin.plain_address(), admin_tls = ?admin.tls_address(), "listening");

@@ -20,7 +20,6 @@ use sandbar::fleet::{Record, Standing};
 use sandbar::tenant::config::TenantConfig;
 use sandbar_base::clock::Timestamp;
 
-pub(super) use self::kept::GONE_FOR;
 pub use self::kept::KeptError;
 use self::kept::{Gone, Kept, Made, OfFile};
 

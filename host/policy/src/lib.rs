@@ -58,7 +58,7 @@ pub use sandbar_base::{Digest, Fault, FaultKind, GuestText};
 // What an eviction policy is written with, as a guest or in the program's own code.
 pub use sandbar_guest::{eviction, settings};
 #[doc(hidden)]
-pub use tenant::{Prepared, TenantPolicies};
+pub use tenant::{KeptBelow, Prepared, TenantPolicies};
 #[cfg(feature = "wasm")]
 #[doc(hidden)]
 pub use trial::{Tried, try_component};

@@ -7,6 +7,7 @@ mod open;
 mod reopen;
 
 pub use bound::Prepared;
+pub use open::KeptBelow;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

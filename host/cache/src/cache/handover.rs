@@ -46,6 +46,7 @@ impl Cache {
         for tenant in &*self.tenants() {
             tenant.forget_what_barriers_are_read();
             self.rooms.purges.deliver_behind(tenant);
+            self.rooms.purges.record_behind(tenant);
         }
         self.rooms.peers.retire(false);
     }

@@ -166,7 +166,7 @@ impl Builder {
             clock: Arc::clone(&self.clock),
             bindings: std::mem::take(&mut self.bindings),
         };
-        let tenants = self.tenants.iter().map(|config| opener.open(config)).collect::<Result<Vec<_>, _>>()?;
+        let tenants = self.tenants.iter().map(|config| opener.open(config, false)).collect::<Result<Vec<_>, _>>()?;
         let tenants = Roster::new(tenants).map_err(TenantChangeError::Roster)?;
         let (l2, barriers) = self.open_l2(&budget)?.unzip();
         let parts = CacheParts { tenants, l2, barriers, clock: self.clock, limits };

@@ -37,10 +37,10 @@ impl Makers {
                 config.incarnation = old.config.incarnation;
                 self.opener.reopen(old, &config)?
             }
-            Some(_) => self.opener.open_anew(&config)?,
+            Some(_) => self.opener.open(&config, true)?,
             None => {
                 config.incarnation = config.incarnation.max(*next);
-                self.opener.open(&config)?
+                self.opener.open(&config, false)?
             }
         };
         cache.change_tenants(&TenantChange { put: vec![tenant], removed: Vec::new() })?;

@@ -1,29 +1,16 @@
 //! Makes tenants from their settings: their policies and their origins.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use sandbar_base::clock::Clock;
-use sandbar_policy::freshness::Grant;
-use sandbar_policy::{Binding, Engine, OpenError, TenantPolicies};
+use sandbar_policy::{Binding, Engine, KeptBelow, TenantPolicies};
 
 use super::BuildError;
 use crate::origin::Origin;
 use crate::origin::behind::ServiceBehind;
-use crate::origin::http::OriginConfig;
 use crate::tenant::Tenant;
 use crate::tenant::config::TenantConfig;
-
-/// How policies are opened.
-type OpenPolicies = fn(
-    Option<Arc<Engine>>,
-    &str,
-    &[Binding],
-    BTreeSet<Grant>,
-    Option<&Path>,
-    Arc<dyn Clock>,
-) -> Result<TenantPolicies, OpenError>;
 
 /// What all tenants of a cache are made with.
 pub(super) struct Opener {
@@ -35,23 +22,15 @@ pub(super) struct Opener {
 }
 
 impl Opener {
-    /// A new tenant. Compiles its policies: to be called where blocking is allowed.
-    pub(super) fn open(&self, config: &TenantConfig) -> Result<Arc<Tenant>, BuildError> {
-        self.open_with(TenantPolicies::open, config)
-    }
-
-    /// Another making of a tenant that there is: what was bound for that is not for this one.
-    pub(super) fn open_anew(&self, config: &TenantConfig) -> Result<Arc<Tenant>, BuildError> {
-        self.open_with(TenantPolicies::open_anew, config)
-    }
-
-    fn open_with(&self, open: OpenPolicies, config: &TenantConfig) -> Result<Arc<Tenant>, BuildError> {
-        let policies = open(
+    /// A new tenant; where it is `another` making of one that there is, what was bound for that is not for this one. Compiles its
+    /// policies: to be called where blocking is allowed.
+    pub(super) fn open(&self, config: &TenantConfig, another: bool) -> Result<Arc<Tenant>, BuildError> {
+        let policies = TenantPolicies::open(
             self.engine.clone(),
             &config.name,
             &self.bindings_of(config)?,
             config.grants.clone(),
-            self.data_dir.as_deref(),
+            self.data_dir.as_deref().map(|dir| KeptBelow { dir, is_anothers: another }),
             Arc::clone(&self.clock),
         );
         let policies = policies.map_err(|reason| BuildError::Policy { tenant: config.name.clone(), reason })?;
@@ -62,19 +41,7 @@ impl Opener {
     pub(super) fn reopen(&self, old: &Tenant, config: &TenantConfig) -> Result<Arc<Tenant>, BuildError> {
         let policies = old.policies.reopen(&self.bindings_of(config)?, config.grants.clone());
         let policies = policies.map_err(|reason| BuildError::Policy { tenant: config.name.clone(), reason })?;
-        Ok(old.with(config, Arc::new(policies), self.other_origin(old, config)?)?)
-    }
-
-    /// The origin of these settings, where it is another one than the tenant has: in its settings, or in the files that they
-    /// name.
-    fn other_origin(&self, old: &Tenant, config: &TenantConfig) -> Result<Option<Arc<dyn Origin>>, BuildError> {
-        let has_same_settings = config.origin == old.config.origin;
-        let names_files = config.origin.as_ref().is_some_and(OriginConfig::names_files);
-        if has_same_settings && !names_files {
-            return Ok(None);
-        }
-        let origin = self.origin(config)?;
-        Ok((!has_same_settings || origin.files() != old.origin.origin().files()).then_some(origin))
+        Ok(old.with(config, Arc::new(policies), old.other_origin(config, || self.origin(config))?)?)
     }
 
     /// The policies of a tenant's settings, and in their place those that the builder was given for the same role.

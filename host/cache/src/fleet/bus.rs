@@ -11,6 +11,7 @@ mod rate;
 mod reader;
 mod speak;
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -25,6 +26,7 @@ use tokio::task::AbortHandle;
 pub use self::message::Newer;
 use self::message::Said;
 use self::rate::PurgeRates;
+use super::asking::until_settled;
 use super::hearing::{Hearing, Partition};
 use super::members::Confirmed;
 use super::news::News;
@@ -37,8 +39,8 @@ use crate::tier::redis::raising::Raising;
 use crate::tier::redis::target::Target;
 use crate::tier::{Recorded, TierError};
 
-/// How long the sender of a message pauses at most before it asks again who has heard it.
-const CONFIRM_PAUSE_MAX: Duration = Duration::from_millis(16);
+/// How long the sender of a message pauses before it asks again who has heard it.
+const CONFIRM_PAUSES: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_millis(16);
 
 /// What a node does with the messages of the bus. Called in order, one call at a time per partition; it must not block.
 pub trait Listener: Send + Sync + 'static {
@@ -222,22 +224,9 @@ impl Bus {
     /// # Errors
     /// When the server could not be asked.
     pub(crate) async fn confirmed_by_all(&self, ack: &Ack) -> Result<Confirmed, TierError> {
-        let asking = async {
-            let mut pause = Duration::from_millis(1);
-            loop {
-                let confirmed = self.shared.confirmed(ack).await;
-                match confirmed {
-                    Ok(Confirmed::Missing { .. }) => {}
-                    settled => return settled,
-                }
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(CONFIRM_PAUSE_MAX);
-            }
-        };
-        match tokio::time::timeout(self.shared.config.confirm_deadline, asking).await {
-            Ok(settled) => settled,
-            Err(_) => self.shared.confirmed(ack).await,
-        }
+        let is_settled = |confirmed: &Result<_, _>| !matches!(confirmed, Ok(Confirmed::Missing { .. }));
+        let patience = self.shared.config.confirm_deadline;
+        until_settled(CONFIRM_PAUSES, patience, is_settled, || self.shared.confirmed(ack)).await
     }
 
     /// Tells the other nodes of a newer version. Versions are not counted as purges are: a node that has missed a

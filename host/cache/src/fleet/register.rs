@@ -8,6 +8,7 @@
 mod record;
 mod scripts;
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,17 +18,19 @@ use redis::Value;
 use self::record::RECORD_BYTES_MAX;
 pub use self::record::{Record, Standing, Unapplied};
 pub use self::scripts::Page;
+use super::asking::until_settled;
 use super::bus::Bus;
 use super::hearing::Partition;
 use super::members;
 use super::news::News;
-use super::{FleetConfig, NAME, millis, random_name};
+use super::{FleetConfig, millis, random_name};
 use crate::fleet::scripts::member_keys;
 use crate::tier::TierError;
 use crate::tier::redis::link::Link;
 
 /// For how long a removed tenant leaves a record: longer than anything of it stays in an L2, which is 30 days.
-const GONE_FOR: Duration = Duration::from_secs(31 * 86_400);
+#[doc(hidden)]
+pub const GONE_FOR: Duration = Duration::from_secs(31 * 86_400);
 /// Records in the register at most.
 const TENANTS_MAX: usize = 100_000;
 /// Records that one reading brings at most.
@@ -38,8 +41,8 @@ const PAGE_BYTES: usize = 1 << 20;
 const RESTORE_LEN: usize = 32;
 /// Versions that could not be applied and are told to other nodes.
 const FAILED_TOLD_MAX: usize = 32;
-/// How long a node pauses at most before it asks again who has applied a change.
-const PAUSE_MAX: Duration = Duration::from_millis(64);
+/// How long a node pauses before it asks again who has applied a change.
+const PAUSES: RangeInclusive<Duration> = Duration::from_millis(2)..=Duration::from_millis(64);
 
 /// The register as one node reaches it.
 #[derive(Debug)]
@@ -145,13 +148,11 @@ impl Register {
     }
 
     /// Writes records where the register has none that is as new, and makes the register where there is none. Those of version
-    /// 0 get one. Mends what the register has lost of itself, also where there is no record to write. Returns the epoch, empty
-    /// where there is no register.
+    /// 0 get one. Mends what the register has lost of itself, also where there is no record to write.
     ///
     /// # Errors
     /// When they could not be written, or some of them not.
-    pub async fn restore(&self, records: &[Record]) -> Result<String, TierError> {
-        let mut epoch = String::new();
+    pub async fn restore(&self, records: &[Record]) -> Result<(), TierError> {
         let nothing: &[Record] = &[];
         let chunks = records.chunks(RESTORE_LEN).chain(records.is_empty().then_some(nothing));
         for some in chunks {
@@ -165,10 +166,10 @@ impl Register {
                 };
                 script.arg(&record.name).arg(record.version).arg(text).arg(gone_at);
             }
-            let calling = |mut to| async move { script.invoke_async(&mut to).await };
-            epoch = self.link.call_within(self.deadline, calling).await?;
+            let calling = |mut to| async move { script.invoke_async::<()>(&mut to).await };
+            self.link.call_within(self.deadline, calling).await?;
         }
-        Ok(epoch)
+        Ok(())
     }
 
     /// The records that this node can't apply at present.
@@ -196,21 +197,8 @@ impl Register {
     /// # Errors
     /// When the server could not be asked.
     pub async fn behind(&self, tenant: &str, version: u64, patience: Duration) -> Result<Vec<String>, TierError> {
-        let asking = async {
-            let mut pause = Duration::from_millis(2);
-            loop {
-                let behind = self.behind_now(tenant, version).await;
-                if !behind.as_ref().is_ok_and(|behind| !behind.is_empty()) {
-                    return behind;
-                }
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(PAUSE_MAX);
-            }
-        };
-        match tokio::time::timeout(patience, asking).await {
-            Ok(settled) => settled,
-            Err(_) => self.behind_now(tenant, version).await,
-        }
+        let is_settled = |behind: &Result<Vec<_>, _>| !behind.as_ref().is_ok_and(|behind| !behind.is_empty());
+        until_settled(PAUSES, patience, is_settled, || self.behind_now(tenant, version)).await
     }
 
     async fn behind_now(&self, tenant: &str, version: u64) -> Result<Vec<String>, TierError> {
@@ -223,7 +211,7 @@ impl Register {
     }
 
     fn nonsense(&self) -> TierError {
-        TierError::Failed { tier: NAME, reason: "the register of tenants answers nonsense".to_owned() }
+        self.link.failed("the register of tenants answers nonsense".to_owned())
     }
 }
 

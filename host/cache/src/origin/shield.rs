@@ -256,7 +256,7 @@ impl Shield {
         }
         trial.settle(reply_of(&answer, is_hindered));
         if let Some(since) = place.complete_since(began) {
-            self.adapt(&answer, now.saturating_sub(since));
+            self.adapt(|adaptive| self.learn(adaptive, &answer, now.saturating_sub(since)));
         }
         answer
     }
@@ -296,20 +296,25 @@ impl Shield {
         }
     }
 
-    fn adapt(&self, answer: &Result<Response<Body>, OriginError>, latency: Duration) {
+    /// Has the limit follow what `learn` notes of the origin.
+    fn adapt(&self, learn: impl FnOnce(&mut Adaptive)) {
         let Some(adaptive) = &self.adaptive else { return };
         let limit = {
             let mut adaptive = adaptive.lock();
-            match answer {
-                Ok(response) if response.status() != StatusCode::SERVICE_UNAVAILABLE => {
-                    adaptive.answered(latency, self.gate.load().running, self.watcher.clock.monotonic());
-                }
-                Ok(_) | Err(OriginError::Deadline { .. }) => adaptive.overloaded(),
-                Err(_) => {}
-            }
+            learn(&mut adaptive);
             adaptive.limit()
         };
         self.gate.set_limit(limit);
+    }
+
+    fn learn(&self, adaptive: &mut Adaptive, answer: &Result<Response<Body>, OriginError>, latency: Duration) {
+        match answer {
+            Ok(response) if response.status() != StatusCode::SERVICE_UNAVAILABLE => {
+                adaptive.answered(latency, self.gate.load().running, self.watcher.clock.monotonic());
+            }
+            Ok(_) | Err(OriginError::Deadline { .. }) => adaptive.overloaded(),
+            Err(_) => {}
+        }
     }
 
     fn left(&self, until: Option<Duration>) -> Option<Duration> {

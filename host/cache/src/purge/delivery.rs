@@ -238,7 +238,7 @@ impl Purges {
     }
 
     /// Records purges in the background that nobody is told of, several at a time. One task per tenant does it.
-    pub(super) fn record_behind(self: &Arc<Self>, tenant: &Arc<Tenant>) {
+    pub(crate) fn record_behind(self: &Arc<Self>, tenant: &Arc<Tenant>) {
         if tenant.unheard.len() == 0 || !tenant.unheard.take_duty() {
             return;
         }

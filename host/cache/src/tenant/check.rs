@@ -79,8 +79,7 @@ fn wrong<T>(key: impl Into<Key>, value: impl std::fmt::Display, reason: &str, re
 }
 
 fn name(config: &TenantConfig) -> Result<(), Wrong> {
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
-    if (1..=64).contains(&config.name.len()) && config.name.chars().all(allowed) {
+    if TenantConfig::is_name(&config.name) {
         return Ok(());
     }
     wrong("name", format!("{:?}", config.name), "it can't be part of a key", "use 1 to 64 of a-z, 0-9, \"-\" and \"_\"")

@@ -155,6 +155,13 @@ impl TenantConfig {
     pub fn named(name: &str) -> Self {
         Self { name: name.to_owned(), hosts: Vec::new(), ..Self::default() }
     }
+
+    /// Whether a tenant can have that name, which becomes a part of keys and of file names: 1 to 64 of `a-z`, `0-9`, `-` and `_`.
+    #[doc(hidden)]
+    pub fn is_name(name: &str) -> bool {
+        let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
+        (1..=64).contains(&name.len()) && name.bytes().all(is_plain)
+    }
 }
 
 impl Default for TenantConfig {

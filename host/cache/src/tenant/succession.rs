@@ -11,6 +11,7 @@ use super::config::TenantConfig;
 use super::tunnels::Tunnels;
 use super::{Settings, SettingsError, Tenant, key_scope, new_l1, shards_max, tallies};
 use crate::origin::Origin;
+use crate::origin::http::OriginConfig;
 use crate::origin::shield::Shield;
 use crate::tally::Tally;
 
@@ -76,6 +77,25 @@ impl Tenant {
             config: Arc::new(config.clone()),
             settings,
         }))
+    }
+
+    /// The origin of these settings, as `make` makes it, where it is another one than the tenant has: in its settings, or in the
+    /// files that they name.
+    ///
+    /// # Errors
+    /// Those of `make`.
+    #[doc(hidden)]
+    pub fn other_origin<O: Origin + ?Sized, E>(
+        &self,
+        config: &TenantConfig,
+        make: impl FnOnce() -> Result<Arc<O>, E>,
+    ) -> Result<Option<Arc<O>>, E> {
+        let has_same_settings = config.origin == self.config.origin;
+        if has_same_settings && !config.origin.as_ref().is_some_and(OriginConfig::names_files) {
+            return Ok(None);
+        }
+        let origin = make()?;
+        Ok((!has_same_settings || origin.files() != self.origin.origin().files()).then_some(origin))
     }
 
     fn memory_for(&self, config: &TenantConfig, policies: &TenantPolicies) -> Arc<Memory<Arc<crate::cached::Cached>>> {

@@ -43,24 +43,23 @@ impl GatewayConfig {
             }
             (None, None) => (u64::MAX, String::new()),
         };
-        self.validate_memory(shares, total, &whose).map(|()| total).map_err(|error| error.placed(&self.source))
+        validate_memory(shares, total, &whose).map(|()| total).map_err(|error| error.placed(&self.source))
     }
+}
 
-    /// Checks that shares of so many bytes leave enough of the total; `whose` says where the total comes from.
-    #[expect(clippy::unused_self, reason = "as the other checks of the settings")]
-    pub(super) fn validate_memory(&self, shares: u64, total_bytes: u64, whose: &str) -> Result<(), ConfigError> {
-        if shares_fit(shares, total_bytes) {
-            return Ok(());
-        }
-        Err(ConfigError::wrong(
-            "memory.total",
-            text(size_text(total_bytes)),
-            format!(
-                "{whose}the tenants' shares (l1) add up to {}, and one part in {LEFT_DIVISOR} must be left for guests and \
-                 bodies under way",
-                size_text(shares)
-            ),
-            "raise it, or lower them",
-        ))
+/// Checks that shares of so many bytes leave enough of the total; `whose` says where the total comes from.
+pub(super) fn validate_memory(shares: u64, total_bytes: u64, whose: &str) -> Result<(), ConfigError> {
+    if shares_fit(shares, total_bytes) {
+        return Ok(());
     }
+    Err(ConfigError::wrong(
+        "memory.total",
+        text(size_text(total_bytes)),
+        format!(
+            "{whose}the tenants' shares (l1) add up to {}, and one part in {LEFT_DIVISOR} must be left for guests and \
+             bodies under way",
+            size_text(shares)
+        ),
+        "raise it, or lower them",
+    ))
 }

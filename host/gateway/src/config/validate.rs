@@ -10,6 +10,7 @@ use sandbar::tenant::config::TenantConfig;
 use sandbar_http::key::site_of;
 
 use super::engine::text;
+use super::memory::validate_memory;
 use super::{ConfigError, GatewayConfig, Secret};
 
 impl GatewayConfig {
@@ -48,7 +49,7 @@ impl GatewayConfig {
             let remedy = "set less than memory.pressure.high_percent";
             return Err(ConfigError::wrong("memory.pressure.low_percent", low, reason, remedy));
         }
-        self.memory.total.map_or(Ok(()), |total| self.validate_memory(self.l1_bytes(), total.bytes(), ""))
+        self.memory.total.map_or(Ok(()), |total| validate_memory(self.l1_bytes(), total.bytes(), ""))
     }
 
     fn validate_tenants(&self) -> Result<(), ConfigError> {

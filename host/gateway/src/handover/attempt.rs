@@ -30,9 +30,26 @@ pub(super) struct Attempt {
     pub(super) has_begun: bool,
     /// Whether the new process may have answered requests.
     pub(super) has_gone: bool,
+    bounds: Bounds,
+}
+
+/// How long an attempt may take.
+struct Bounds {
     deadline: Duration,
     until: tokio::time::Instant,
     stopping: CancellationToken,
+}
+
+impl Bounds {
+    /// Waits for something, but not past the deadline, nor when the gateway is stopped.
+    async fn within<T>(&self, work: impl Future<Output = T>) -> Result<T, UpgradeError> {
+        tokio::select! {
+            biased;
+            () = self.stopping.cancelled() => Err(UpgradeError::Stopped),
+            done = work => Ok(done),
+            () = tokio::time::sleep_until(self.until) => Err(UpgradeError::Late { deadline: self.deadline }),
+        }
+    }
 }
 
 impl Attempt {
@@ -52,8 +69,8 @@ impl Attempt {
         let successor = Arc::new(NewProcess::new(Arc::clone(&sender), ANSWER_DEADLINE));
         let (hears, said) = mpsc::channel(1);
         tokio::spawn(listen(receiver, hears, Arc::clone(&successor)));
-        let until = tokio::time::Instant::now() + deadline;
-        Ok(Self { child, sender, said, successor, has_begun: false, has_gone: false, deadline, until, stopping })
+        let bounds = Bounds { deadline, until: tokio::time::Instant::now() + deadline, stopping };
+        Ok(Self { child, sender, said, successor, has_begun: false, has_gone: false, bounds })
     }
 
     /// The new process.
@@ -63,12 +80,7 @@ impl Attempt {
 
     /// Waits for something, but not past the deadline, nor when the gateway is stopped.
     pub(super) async fn within<T>(&self, work: impl Future<Output = T>) -> Result<T, UpgradeError> {
-        tokio::select! {
-            biased;
-            () = self.stopping.cancelled() => Err(UpgradeError::Stopped),
-            done = work => Ok(done),
-            () = tokio::time::sleep_until(self.until) => Err(UpgradeError::Late { deadline: self.deadline }),
-        }
+        self.bounds.within(work).await
     }
 
     /// Tells the new process something.
@@ -79,10 +91,7 @@ impl Attempt {
 
     /// What the new process says next.
     pub(super) async fn hear(&mut self) -> Result<ToOld, UpgradeError> {
-        let mut said = std::mem::replace(&mut self.said, mpsc::channel(1).1);
-        let heard = self.within(said.recv()).await;
-        self.said = said;
-        match heard? {
+        match self.bounds.within(self.said.recv()).await? {
             Some(ToOld::Failed(Failed { reason, is_of_settings })) => {
                 Err(UpgradeError::Refused { reason, is_of_settings })
             }

@@ -142,7 +142,7 @@ impl Upgrades {
         if has_gone {
             // The new process may have made purges that are recorded nowhere.
             let cache = self.cache.clone();
-            blocking(move || cache.tenants().all().iter().for_each(|tenant| tenant.clear_memory())).await;
+            blocking(move || cache.clear_memory()).await;
         }
         if let Some(disk) = self.disk.clone()
             && let Err(error) = blocking(move || disk.take_back()).await

@@ -16,9 +16,12 @@ use super::family::{Family, Labels, Metric, Value, counter, gauge};
 use crate::access::{AccessLog, AccessStats};
 use crate::opening::{OpeningStats, Openings};
 
+/// The L2, as [`Cache::l2_health`] has it.
+type L2 = (&'static str, TierHealth);
+
 /// The families of the node.
-pub(super) fn families(cache: &Cache, access: Option<&AccessLog>) -> Vec<Family> {
-    let (l2, fleet, memory) = (cache.l2_health(), cache.fleet_report(), cache.memory_budget().stats());
+pub(super) fn families(cache: &Cache, l2: Option<&L2>, access: Option<&AccessLog>) -> Vec<Family> {
+    let (fleet, memory) = (cache.fleet_report(), cache.memory_budget().stats());
     let mut all = vec![build_info()];
     let of_l2 = of_l2()
         .into_iter()
@@ -57,8 +60,8 @@ fn build_info() -> Family {
 }
 
 /// Writes that the disk refused of what is no single tenant's; the labels are `what` and `reason`.
-pub(super) fn refused_writes(cache: &Cache, access: Option<&AccessLog>) -> Vec<(Labels, Value)> {
-    let (l2, access) = (cache.l2_health(), access.map(AccessLog::report));
+pub(super) fn refused_writes(l2: Option<&L2>, access: Option<&AccessLog>) -> Vec<(Labels, Value)> {
+    let access = access.map(AccessLog::report);
     let reports = l2.iter().flat_map(|(_, health)| &health.disk).chain(&access);
     reports.flat_map(refused).collect()
 }

@@ -5,12 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use sandbar::cache::{Cache, TenantChange};
-use sandbar::origin::Origin;
 use sandbar::origin::http::{HttpOrigin, OriginConfig};
 use sandbar::tenant::Tenant;
 use sandbar::tenant::config::TenantConfig;
 use sandbar_base::clock::Clock;
-use sandbar_policy::{Engine, TenantPolicies};
+use sandbar_policy::{Engine, KeptBelow};
 
 use super::{ReloadError, Reloaded, Reloads, difference};
 use crate::config::{ConfigError, GatewayConfig};
@@ -163,15 +162,11 @@ impl Maker {
         if old.is_some_and(|old| *old.config == *config) && !reads_files {
             return Ok(());
         }
+        let new_origin = || ready::origin(index, config, &self.clock).map(Arc::new);
         let origin = match old {
-            Some(old) if old.config.origin == config.origin && !names_files => None,
-            _ => Some(Arc::new(ready::origin(index, config, &self.clock)?)),
+            Some(old) => old.other_origin(config, new_origin)?,
+            None => Some(new_origin()?),
         };
-        // Its files may have changed where its settings have not.
-        let is_as_before = |old: &Tenant, new: &HttpOrigin| {
-            old.config.origin == config.origin && old.origin.origin().files() == new.files()
-        };
-        let origin = origin.filter(|new| old.as_ref().is_none_or(|old| !is_as_before(old, new)));
         if let Some(origin) = &origin {
             prepared.origins.push((Arc::clone(origin), config.name.clone()));
         }
@@ -184,8 +179,8 @@ impl Maker {
             old.with(config, Arc::new(policies), origin.map(|origin| origin as _)).map_err(wrong)?
         } else {
             // What was bound for another making of the tenant is not for this one.
-            let open = if before.is_some() { TenantPolicies::open_anew } else { TenantPolicies::open };
-            let policies = ready::policies(open, index, config, &self.engine, &self.data_dir, &self.clock)?;
+            let kept = KeptBelow { dir: &self.data_dir, is_anothers: before.is_some() };
+            let policies = ready::policies(index, config, &self.engine, kept, &self.clock)?;
             let origin = origin.expect("one without a predecessor has a new origin");
             Tenant::new(config, policies, origin, Arc::clone(&self.clock)).map_err(wrong)?
         };

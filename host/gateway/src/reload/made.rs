@@ -111,6 +111,7 @@ impl Reloads {
         let steps = [step];
         self.fits(&steps)?;
         let Some(register) = self.register() else { return self.carry_out_alone(state, &steps).await.map(|()| 0) };
+        self.hosts_fit(&steps)?;
         let version = self.record(state, register, &steps).await?;
         if let Err(error) = self.take(&steps).await {
             // The other nodes have it by now, so this one goes on trying.
@@ -156,16 +157,17 @@ impl Reloads {
         let mut by = String::new();
         for _ in 0..TRIES {
             let expected = state.known_version(name);
-            match register.change(&record, expected).await.map_err(ReloadError::fleet)? {
+            match register.change(&record, expected).await.map_err(ReloadError::Fleet)? {
                 Changed::Recorded(version) => return Ok(version),
                 Changed::Overtaken { by: other } => by = other,
             }
-            self.read_register(state, true).await.map_err(ReloadError::fleet)?;
+            self.read_register(state, true).await.map_err(ReloadError::Fleet)?;
             if state.known_version(name) != expected {
                 break;
             }
             // The register had lost the tenant's record, and has it again.
             self.fits(steps)?;
+            self.hosts_fit(steps)?;
         }
         Err(ReloadError::Overtaken { tenant: name.clone(), by })
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sandbar::fleet::{Record, Standing, Unapplied};
+use sandbar::tenant::config::TenantConfig;
 use sandbar_base::clock::Timestamp;
 
 use super::step::{Step, To};
@@ -104,7 +105,7 @@ impl Reloads {
             return;
         }
         tracing::warn!(tenant, reason, "the fleet's register has a tenant that can't be applied here, or not kept");
-        if !Record::is_name(tenant) {
+        if !TenantConfig::is_name(tenant) {
             return;
         }
         if state.unapplied.len() < UNAPPLIED_MAX || state.unapplied.contains_key(tenant) {

@@ -8,7 +8,7 @@ use std::ops::Bound;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use sandbar::fleet::{Record, Register, Standing};
+use sandbar::fleet::{GONE_FOR, Record, Register, Standing};
 use sandbar::tier::TierError;
 use sandbar_base::clock::Timestamp;
 use tokio::sync::OwnedRwLockReadGuard;
@@ -16,7 +16,6 @@ use tokio::task::AbortHandle;
 
 use super::records::Found;
 use super::{ReloadError, Reloads, State};
-use crate::tenants::GONE_FOR;
 
 /// How often the register is read where nothing is heard, and what could not be applied is tried again.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -126,7 +125,7 @@ impl Reloads {
         if self.register().is_none() || state.place.is_known {
             return Ok(());
         }
-        self.read_register(state, false).await.map_err(ReloadError::fleet)
+        self.read_register(state, false).await.map_err(ReloadError::Fleet)
     }
 
     /// Reads what is new in the register, and applies it. Where it `is_doubtful` that the register has kept all that it had,

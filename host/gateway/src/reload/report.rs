@@ -126,10 +126,6 @@ pub enum ReloadError {
 }
 
 impl ReloadError {
-    pub(super) const fn fleet(error: TierError) -> Self {
-        Self::Fleet(error)
-    }
-
     /// Whether whoever wrote the settings can mend it, rather than who runs the machine.
     pub const fn is_of_settings(&self) -> bool {
         match self {

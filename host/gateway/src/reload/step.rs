@@ -61,20 +61,21 @@ impl Reloads {
         Ok(Step { name: name.to_owned(), to, prepared, note })
     }
 
-    /// Checks that tenants fit beside the others: their shares into the memory and, before a fleet is told of them, their hosts
-    /// to those of the others.
+    /// Checks that the shares of tenants fit into the memory beside those of the others.
     pub(super) fn fits(&self, steps: &[Step]) -> Result<(), ReloadError> {
         let roster = self.cache.tenants();
         let changed: HashSet<&str> = steps.iter().map(|step| &*step.name).collect();
         let kept = roster.all().iter().filter(|tenant| !changed.contains(&*tenant.name));
         let kept = kept.map(|tenant| tenant.settings.l1_bytes);
         let shares = kept.chain(steps.iter().filter_map(Step::settings).map(|settings| settings.l1.bytes()));
-        self.present().validate_shares(shares.fold(0, u64::saturating_add))?;
-        if self.register().is_some() {
-            let change = Prepared::together(steps.iter().map(|step| &step.prepared));
-            self.cache.could_change(&change).map_err(TenantChangeError::Roster)?;
-        }
-        Ok(())
+        Ok(self.present().validate_shares(shares.fold(0, u64::saturating_add))?)
+    }
+
+    /// Checks that the hosts of tenants are no others', before a fleet is told of them. Where nobody is told, [`Self::take`] finds
+    /// that out.
+    pub(super) fn hosts_fit(&self, steps: &[Step]) -> Result<(), ReloadError> {
+        let change = Prepared::together(steps.iter().map(|step| &step.prepared));
+        Ok(self.cache.could_change(&change).map_err(TenantChangeError::Roster)?)
     }
 
     /// Has tenants take their places, all at once or none.

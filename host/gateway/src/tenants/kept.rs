@@ -4,16 +4,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
+use sandbar::fleet::GONE_FOR;
 use sandbar::tenant::config::TenantConfig;
 use sandbar_base::clock::Timestamp;
 use sandbar_base::replace::replace_file;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-
-/// For how long it is kept that a tenant is gone: longer than anything of it stays in an L2, which is 30 days.
-pub(crate) const GONE_FOR: Duration = Duration::from_secs(31 * 86_400);
 
 /// Why the tenants can't be kept, or what is kept of them not be read.
 #[derive(Debug, thiserror::Error)]

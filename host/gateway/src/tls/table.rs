@@ -99,12 +99,15 @@ pub(crate) struct Secured {
     /// Whether the client asked for a name that `served` has.
     is_named: bool,
     table: Arc<Table>,
+    /// Cancelled with the table's. That one is all connections', and who asks a token locks it.
+    outdated: CancellationToken,
     has_client_certificate: bool,
 }
 
 impl Secured {
-    pub(super) const fn new(served: Arc<Certificate>, is_named: bool, table: Arc<Table>, certified: bool) -> Self {
-        Self { served, is_named, table, has_client_certificate: certified }
+    pub(super) fn new(served: Arc<Certificate>, is_named: bool, table: Arc<Table>, certified: bool) -> Self {
+        let outdated = table.outdated.child_token();
+        Self { served, is_named, table, outdated, has_client_certificate: certified }
     }
 
     /// Whether the client has shown a certificate of one of the authorities that the settings name.
@@ -114,12 +117,12 @@ impl Secured {
 
     /// Whether clients are asked for certificates of other authorities by now, or for none, or now for some.
     pub(crate) fn is_outdated(&self) -> bool {
-        self.table.outdated.is_cancelled()
+        self.outdated.is_cancelled()
     }
 
     /// Waits until the connection is outdated.
     pub(crate) async fn outdated(&self) {
-        self.table.outdated.cancelled().await;
+        self.outdated.cancelled().await;
     }
 
     /// Whether this connection is for requests to `authority`: a host in small letters, with or without a port.

@@ -22,6 +22,16 @@ use crate::own::{Opened, Own};
 use crate::saved::{Restored, SavedBindings};
 use crate::{BindError, Binding, BoundBy, Digest, Engine, OpenError, Role, Source};
 
+/// Where bindings of the API are kept.
+#[derive(Clone, Copy, Debug)]
+pub struct KeptBelow<'a> {
+    /// The data directory.
+    pub dir: &'a Path,
+    /// Whether what is kept there was bound for another making of the tenant, and does not count.
+    /// [`TenantPolicies::forget`] of that one removes it.
+    pub is_anothers: bool,
+}
+
 impl TenantPolicies {
     /// The native defaults, without an engine: no policy can be bound but native ones.
     pub fn native(tenant: &str) -> Self {
@@ -39,48 +49,25 @@ impl TenantPolicies {
         tenant: &str,
         configured: &[Binding],
         grants: BTreeSet<Grant>,
-        kept: Option<&Path>,
+        kept: Option<KeptBelow<'_>>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenError> {
-        let kept = kept.map(|dir| SavedBindings::new(dir, tenant));
-        Self::unbound(engine.into(), tenant, grants, kept, clock).bound_to(configured, Self::at_start)
-    }
-
-    /// Like [`Self::open`], for another tenant of the same name as one that there was: what is kept below `kept` was bound for
-    /// that one, and does not count. [`Self::forget`] of the one before removes it.
-    ///
-    /// # Errors
-    /// As [`Self::open`].
-    pub fn open_anew(
-        engine: impl Into<Option<Arc<Engine>>>,
-        tenant: &str,
-        configured: &[Binding],
-        grants: BTreeSet<Grant>,
-        kept: Option<&Path>,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self, OpenError> {
-        let kept = kept.map(|dir| SavedBindings::new(dir, tenant));
-        Self::unbound(engine.into(), tenant, grants, kept, clock).bound_to(configured, Self::prepare_configured)
+        let is_anothers = kept.is_some_and(|kept| kept.is_anothers);
+        let kept = kept.map(|kept| SavedBindings::new(kept.dir, tenant));
+        let mut opened = Self::unbound(engine.into(), tenant, grants, kept, clock);
+        opened.configured = configured.iter().map(|binding| (binding.role, binding.clone())).collect();
+        for role in Role::ALL {
+            let found = if is_anothers { opened.prepare_configured(role) } else { opened.at_start(role) };
+            if let Some(prepared) = found? {
+                opened.bound[role as usize].store(prepared.into_bound(None));
+            }
+        }
+        Ok(opened)
     }
 
     /// Removes what is kept below `data_dir` of the bindings of a tenant that there is no more.
     pub fn forget_kept(data_dir: &Path, tenant: &str) {
         SavedBindings::new(data_dir, tenant).forget();
-    }
-
-    /// Binds in each role what `find` finds for it.
-    fn bound_to(
-        mut self,
-        configured: &[Binding],
-        find: impl Fn(&Self, Role) -> Result<Option<Prepared>, OpenError>,
-    ) -> Result<Self, OpenError> {
-        self.configured = configured.iter().map(|binding| (binding.role, binding.clone())).collect();
-        for role in Role::ALL {
-            if let Some(prepared) = find(&self, role)? {
-                self.bound[role as usize].store(prepared.into_bound(None));
-            }
-        }
-        Ok(self)
     }
 
     fn unbound(

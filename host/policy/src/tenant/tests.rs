@@ -18,20 +18,24 @@ struct Bench {
     clock: Arc<ManualClock>,
 }
 
+fn kept_below(dir: &tempfile::TempDir) -> Option<KeptBelow<'_>> {
+    Some(KeptBelow { dir: dir.path(), is_anothers: false })
+}
+
 fn bench(configured: &[Binding], grants: &[Grant]) -> Bench {
     let dir = tempfile::tempdir().unwrap();
     let engine = Engine::new(&EngineConfig { instances_max: 16, ..EngineConfig::default() }).unwrap();
     let clock = Arc::new(ManualClock::starting_at(Timestamp::from_millis(1_000_000)));
     let grants = grants.iter().copied().collect();
     let (shared, now) = (Arc::clone(&engine), Arc::clone(&clock) as Arc<dyn Clock>);
-    let policies = TenantPolicies::open(shared, "shop", configured, grants, Some(dir.path()), now).unwrap();
+    let policies = TenantPolicies::open(shared, "shop", configured, grants, kept_below(&dir), now).unwrap();
     Bench { policies, dir, engine, clock }
 }
 
 impl Bench {
     fn restarted(&self, configured: &[Binding]) -> TenantPolicies {
         let (engine, clock) = (Arc::clone(&self.engine), Arc::clone(&self.clock) as Arc<dyn Clock>);
-        TenantPolicies::open(engine, "shop", configured, BTreeSet::new(), Some(self.dir.path()), clock).unwrap()
+        TenantPolicies::open(engine, "shop", configured, BTreeSet::new(), kept_below(&self.dir), clock).unwrap()
     }
 }
 

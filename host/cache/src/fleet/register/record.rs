@@ -9,8 +9,6 @@ use crate::tenant::config::TenantConfig;
 pub(super) const RECORD_BYTES_MAX: usize = 256 << 10;
 /// Numbers from here on are not exact in Redis.
 const VERSIONS_END: u64 = 1 << 53;
-/// The longest name of a tenant.
-const NAME_BYTES_MAX: usize = 64;
 
 /// A tenant as the register has it.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,13 +75,6 @@ struct Body {
 }
 
 impl Record {
-    /// Whether a tenant can have that name, which becomes a part of file names.
-    #[doc(hidden)]
-    pub fn is_name(name: &str) -> bool {
-        let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
-        (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(is_plain)
-    }
-
     /// Which making of its name the tenant is or, where it is gone, the next one would be.
     #[doc(hidden)]
     pub const fn next_incarnation(&self) -> u32 {
@@ -125,7 +116,7 @@ impl Record {
     }
 
     fn decode(name: &str, bytes: &[u8]) -> Result<Self, String> {
-        if !Self::is_name(name) {
+        if !TenantConfig::is_name(name) {
             return Err("no tenant can have this name".to_owned());
         }
         if bytes.is_empty() {

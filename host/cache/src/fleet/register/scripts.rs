@@ -85,7 +85,7 @@ pub(super) static CHANGE: LazyLock<Script> = LazyLock::new(|| {
 
 /// Writes records that a server may have lost, where it has none of the same version or a newer one; makes the register where
 /// there is none. A record without a version gets one, and counts where the register has none of its name, or one that says
-/// that it is gone. Records that have lost their order get one. Answers with the epoch, empty where there is no register.
+/// that it is gone. Records that have lost their order get one. Answers nothing.
 /// KEYS: state, order, records, gone. ARGV: an epoch; for each record tenant, version, record without its version, when the
 /// tenant was removed in ms or 0.
 pub(super) static RESTORE: LazyLock<Script> = LazyLock::new(|| {
@@ -121,10 +121,9 @@ pub(super) static RESTORE: LazyLock<Script> = LazyLock::new(|| {
             if redis.call('HEXISTS', KEYS[3], name) == 0 then redis.call('ZREM', KEYS[2], name) end
           end
         end
-        if redis.call('EXISTS', KEYS[3]) == 0 then return '' end
+        if redis.call('EXISTS', KEYS[3]) == 0 then return end
         redis.call('HSETNX', KEYS[1], 'epoch', ARGV[1])
         redis.call('HSET', KEYS[1], 'order', string.format('%.0f', order))
-        return redis.call('HGET', KEYS[1], 'epoch')
         "
     ))
 });
@@ -219,14 +218,7 @@ pub(super) fn page(value: Value) -> Option<Page> {
     let (mut records, mut order) = (Vec::new(), 0);
     while let Some(name) = answer.next() {
         let name = String::from_utf8_lossy(&Vec::<u8>::from_redis_value(name).ok()?).into_owned();
-        let score: f64 = String::from_redis_value(answer.next()?).ok()?.parse().ok()?;
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "what is no order is bounded by it"
-        )]
-        let at = score as u64;
-        order = order.max(at);
+        order = order.max(String::from_redis_value(answer.next()?).ok()?.parse().ok()?);
         let record = Vec::<u8>::from_redis_value(answer.next()?).ok()?;
         records.push((name.clone(), Record::read(&name, &record)));
     }
@@ -243,11 +235,14 @@ mod tests {
 
     #[test]
     fn nonsense_is_no_page_and_a_bad_record_is_told() {
-        let read = answer(&[b"e", b"shop", b"1.7327e+12", b"1 7 {}", b"\xff", b"5", b""]).unwrap();
+        let read = answer(&[b"e", b"shop", b"1732700000000", b"1 7 {}", b"\xff", b"5", b""]).unwrap();
         assert_eq!((read.records.len(), read.order), (2, 1_732_700_000_000));
         assert!(read.records.iter().all(|(_, record)| record.is_err()));
         assert_eq!(answer(&[b"e"]).map(|page| (page.epoch, page.order)), Some(("e".to_owned(), 0)));
         assert_eq!((answer(&[]), answer(&[b"e", b"shop"]), answer(&[b"e", b"shop", b"x", b""])), (None, None, None));
+        for no_order in ["1.7327e+12", "-1", "7.5", "inf", "nan", "99999999999999999999"] {
+            assert_eq!(answer(&[b"e", b"shop", no_order.as_bytes(), b""]), None, "{no_order}");
+        }
         assert_eq!(page(Value::Okay), None);
     }
 }

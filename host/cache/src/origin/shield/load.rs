@@ -1,8 +1,6 @@
 //! Loads of values under the same protection as requests: limit and queue, breaker, deadline. They are not tried again: only
 //! the loader knows whether that is of use.
 
-use std::sync::atomic::Ordering;
-
 use sandbar_base::clock::timeout;
 
 use super::breaker::Reply;
@@ -37,21 +35,17 @@ impl Shield {
         let done = timeout(clock, until.saturating_sub(began), work).await.map_err(|_| self.missed());
         let is_good = matches!(done, Ok(Ok(_)));
         if !is_good {
-            self.counters.errors.fetch_add(1, Ordering::Relaxed);
+            count(&self.counters.errors);
         }
         trial.settle(if is_good { Reply::Good } else { Reply::Bad });
-        if let Some(adaptive) = &self.adaptive {
-            let limit = {
-                let (mut adaptive, now) = (adaptive.lock(), clock.monotonic());
-                match &done {
-                    Ok(Ok(_)) => adaptive.answered(now.saturating_sub(began), self.gate.load().running, now),
-                    Err(_) => adaptive.overloaded(),
-                    Ok(Err(_)) => {}
-                }
-                adaptive.limit()
-            };
-            self.gate.set_limit(limit);
-        }
+        self.adapt(|adaptive| match &done {
+            Ok(Ok(_)) => {
+                let now = clock.monotonic();
+                adaptive.answered(now.saturating_sub(began), self.gate.load().running, now);
+            }
+            Err(_) => adaptive.overloaded(),
+            Ok(Err(_)) => {}
+        });
         done
     }
 }

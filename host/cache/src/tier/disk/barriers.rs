@@ -26,6 +26,8 @@ const FORGOTTEN: &str = "";
 
 /// How many old barriers one purge clears away at most.
 const PRUNE_LEN: usize = 32;
+/// How many barriers of all tenants one purge looks at.
+const LOOK_LEN: usize = 64;
 /// The page cache of redb; it is a small database.
 const CACHE_BYTES: usize = 1 << 20;
 
@@ -81,19 +83,14 @@ impl BarrierBook {
 
     /// Drops all barriers that can hide nothing any more, those of tenants that are gone too.
     pub(super) fn sweep(&self, now: Timestamp) -> BookResult<()> {
-        loop {
-            let after = self.swept.lock().clone();
-            let swept = self.with(|database| {
-                let transaction = database.begin_write()?;
-                let swept = sweep::sweep(&transaction, after.as_ref(), now, self.lifetime_max)?;
-                transaction.commit()?;
-                Ok(swept)
-            })?;
-            self.note(swept);
-            if self.swept.lock().is_none() {
-                return Ok(());
-            }
-        }
+        let swept = self.with(|database| {
+            let transaction = database.begin_write()?;
+            let swept = sweep::sweep(&transaction, None, usize::MAX, now, self.lifetime_max)?;
+            transaction.commit()?;
+            Ok(swept)
+        })?;
+        self.note(swept);
+        Ok(())
     }
 
     fn note(&self, swept: Swept) {
@@ -134,7 +131,7 @@ impl BarrierBook {
             merge_past_most(&transaction, tenant, self.barriers_max)?;
         }
         let after = self.swept.lock().clone();
-        let swept = sweep::sweep(&transaction, after.as_ref(), at, self.lifetime_max)?;
+        let swept = sweep::sweep(&transaction, after.as_ref(), LOOK_LEN, at, self.lifetime_max)?;
         transaction.commit()?;
         Ok((Recorded { sequence, before }, swept))
     }

@@ -9,9 +9,6 @@ use sandbar_base::clock::Timestamp;
 
 use super::{BARRIERS, BookResult, FORGOTTEN, SEQUENCES, decode, remove};
 
-/// How many barriers are looked at in one transaction at most.
-const LOOK_LEN: usize = 64;
-
 /// What a sweep has done.
 #[derive(Debug)]
 pub(super) struct Swept {
@@ -21,11 +18,12 @@ pub(super) struct Swept {
     pub(super) forgotten: Vec<(String, u64)>,
 }
 
-/// Looks at the barriers that come `after` one, and drops the old ones. A tenant that has none left loses its sequence too:
+/// Looks at `len` barriers at most that come `after` one, and drops the old ones. A tenant that has none left loses its sequence too:
 /// should it raise one again, that is above all that any forgotten tenant had.
 pub(super) fn sweep(
     transaction: &WriteTransaction,
     after: Option<&(String, u64)>,
+    len: usize,
     now: Timestamp,
     lifetime_max: Duration,
 ) -> BookResult<Swept> {
@@ -33,7 +31,7 @@ pub(super) fn sweep(
     let (mut old, mut up_to, mut seen) = (Vec::new(), None, 0);
     {
         let barriers = transaction.open_table(BARRIERS)?;
-        for row in barriers.range((tenant, from)..)?.take(LOOK_LEN) {
+        for row in barriers.range((tenant, from)..)?.take(len) {
             let (key, value) = row?;
             let (tenant, sequence) = (key.value().0.to_owned(), key.value().1);
             let barrier = decode(value.value(), sequence);
@@ -44,7 +42,7 @@ pub(super) fn sweep(
             }
         }
     }
-    if seen < LOOK_LEN {
+    if seen < len {
         up_to = None;
     }
     let tenants: BTreeSet<String> = old.iter().map(|(tenant, _)| tenant.clone()).collect();
