@@ -2,7 +2,7 @@
 //! front on the same hit, and beside other caches that are tower layers?
 //!
 //! `--count NAME --requests N` answers N requests and reads no clock: under valgrind, the instructions that more requests add
-//! are what one costs (`benches/README.md` has the command). Without it all contenders take turns, and the table shows the
+//! are what one costs (`scripts/layer-cost` counts them). Without it all contenders take turns, and the table shows the
 //! median of eleven rounds, in nanoseconds, with the least and the most.
 
 use std::convert::Infallible;

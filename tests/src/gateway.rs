@@ -27,6 +27,7 @@ use sandbar_gateway::{Gateway, GatewayConfig, ReloadError, Reloaded, Sockets};
 use tempfile::TempDir;
 
 use crate::client::{Answer, Client};
+use crate::wait::eventually;
 
 /// Name of the tenant that [`one_tenant`] sets up.
 pub const TENANT: &str = "default";
@@ -164,6 +165,15 @@ impl TestGateway {
     /// When there is none of that name.
     pub fn tenant(&self, name: &str) -> Arc<Tenant> {
         self.cache().tenant(name).expect("a tenant of that name")
+    }
+
+    /// Waits until it hears the bus of its fleet, so that the other nodes know it.
+    ///
+    /// # Panics
+    /// When it has no fleet, or does not hear it in time.
+    pub async fn hears(&self) {
+        let fleet = self.cache().fleet().expect("a fleet");
+        eventually("it hears the bus", async || fleet.bus().stats().deaf_partitions == 0).await;
     }
 
     /// Empties L1 of the tenant [`TENANT`].

@@ -1,7 +1,8 @@
 //! The harness of the tests that need more than one module: an origin that does what a test says ([`origin`],
 //! [`versions`]), clients ([`client`], [`balancer`], [`crowd`]), a gateway in this process ([`gateway`]) and nodes in
 //! processes of their own ([`nodes`]), a Redis ([`redis_server`], [`redis_cluster`], [`redis_sentinel`],
-//! [`redis_tls`]), TLS as clients speak it ([`tls`]), what is stored in tiers ([`entries`]) and purged ([`scope`]), a network that fails
+//! [`redis_tls`]), TLS as clients speak it ([`tls`]), connections that switch to another
+//! protocol ([`web_socket`]), a service manager ([`service_manager`]), what is stored in tiers ([`entries`]) and purged ([`scope`]), a network that fails
 //! ([`fault_proxy`]), traffic, recorded ([`traces`], [`truth`]) and made by code ([`workloads`]), means over seeds
 //! ([`draws`]), histories of what clients saw, with a checker ([`history`]), and visitors whose answers may differ,
 //! with a check of each answer ([`visitors`]).
@@ -25,10 +26,12 @@ pub mod redis_sentinel;
 pub mod redis_server;
 pub mod redis_tls;
 pub mod scope;
+pub mod service_manager;
 pub mod tls;
 pub mod traces;
 pub mod truth;
 pub mod versions;
 pub mod visitors;
 pub mod wait;
+pub mod web_socket;
 pub mod workloads;

@@ -51,12 +51,19 @@ impl Process {
     /// # Errors
     /// When it is gone.
     pub fn resident_bytes(&self) -> anyhow::Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()))?;
-        let line =
-            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS: the process is gone")?;
-        let kib: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
-        Ok(kib * 1024)
+        resident_bytes(self.id())
     }
+}
+
+/// Memory that the process of this id occupies, in bytes: the resident set, as the kernel (Linux) counts it.
+///
+/// # Errors
+/// When there is no such process.
+pub fn resident_bytes(id: u32) -> anyhow::Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS: the process is gone")?;
+    let kib: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
+    Ok(kib * 1024)
 }
 
 impl Drop for Process {

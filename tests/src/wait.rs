@@ -4,6 +4,8 @@
 use std::thread;
 use std::time::Duration;
 
+use sandbar::cache::Cache;
+
 /// How long anything may take before a test gives up: far longer than it takes on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 /// Pause between two checks.
@@ -31,6 +33,14 @@ pub async fn found<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T
         tokio::time::sleep(STEP).await;
     }
     panic!("waited in vain: {what}");
+}
+
+/// Waits until nothing goes on behind a cache's answers: what was fetched is stored, what was purged is swept.
+///
+/// # Panics
+/// As [`eventually`].
+pub async fn settled(cache: &Cache) {
+    eventually("nothing is under way", async || cache.under_way() == 0).await;
 }
 
 /// Like [`found`], for a `look` that blocks its thread; none after [`PATIENCE`].

@@ -6,22 +6,20 @@
 
 use std::io::Read;
 use std::net::SocketAddr;
-use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use rustix::process::Signal;
 use sandbar_tests::client::Client;
 use sandbar_tests::origin::{Origin, Reply};
 use sandbar_tests::ports::free_port;
 use sandbar_tests::process::Process;
+use sandbar_tests::service_manager::ServiceManager;
 use sandbar_tests::tls::{Authority, TlsClient};
-use sandbar_tests::wait::found;
+use sandbar_tests::wait::{PATIENCE, found};
 use tokio::net::{TcpStream, UdpSocket};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_sandbar-node");
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A command that opens a socket of this kind at each of these ports, waits for a client, and then runs the gateway with
 /// them under these names.
@@ -53,25 +51,6 @@ async fn connect(port: u16) -> Client {
     Client::new(address, "shop.test")
 }
 
-/// Where the gateway tells a service manager how far it is.
-struct Manager {
-    socket: UnixDatagram,
-}
-
-impl Manager {
-    fn listen(path: &Path) -> Self {
-        let socket = UnixDatagram::bind(path).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        Self { socket }
-    }
-
-    fn told(&self) -> String {
-        let mut bytes = [0; 256];
-        let length = self.socket.recv(&mut bytes).unwrap();
-        String::from_utf8_lossy(&bytes[..length]).trim_end().to_owned()
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn sockets_of_systemd_are_taken_instead_of_addresses_and_it_is_told_of_the_start_and_the_stop() {
     let (gateway, admin) = (free_port().unwrap(), free_port().unwrap());
@@ -79,16 +58,16 @@ async fn sockets_of_systemd_are_taken_instead_of_addresses_and_it_is_told_of_the
     let Some(mut command) = activated(None, &[admin, gateway], "admin:gateway") else { return };
     let origin = Origin::start(|_| Reply::ok("hello").field("cache-control", "max-age=60")).await.unwrap();
     let dir = tempfile::tempdir().unwrap();
-    let manager = Manager::listen(&dir.path().join("notify"));
-    command.env("NOTIFY_SOCKET", dir.path().join("notify"));
+    let manager = ServiceManager::listen_in(dir.path()).unwrap();
+    command.env("NOTIFY_SOCKET", manager.path());
     let mut process = serve(&mut command, &origin.url(), dir.path(), None);
 
     let mut client = connect(gateway).await;
     assert_eq!(client.get("/").await.unwrap().text(), "hello");
-    assert_eq!(manager.told(), "READY=1");
+    assert_eq!(manager.told().unwrap(), "READY=1");
     assert_eq!(connect(admin).await.get("/readyz").await.unwrap().status, 200);
     process.signal(Signal::TERM).unwrap();
-    assert_eq!(manager.told(), "STOPPING=1");
+    assert_eq!(manager.told().unwrap(), "STOPPING=1");
     assert!(process.wait(PATIENCE).await.unwrap().success());
 }
 

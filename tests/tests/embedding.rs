@@ -22,7 +22,7 @@ use sandbar::policy::invalidation::{Invalidation, Written};
 use sandbar::policy::{Binding, BindingState, Role};
 use sandbar::tenant::config::TenantConfig;
 use sandbar_tests::client::Client;
-use sandbar_tests::wait::eventually;
+use sandbar_tests::wait::{eventually, settled};
 use tokio::net::TcpListener;
 use tower::{Layer, Service, ServiceExt, service_fn};
 
@@ -127,10 +127,6 @@ fn two_tenants() -> sandbar::embed::Builder {
     Sandbar::builder().tenant(tenant("one")).tenant(tenant("two"))
 }
 
-async fn settled(sandbar: &Sandbar) {
-    eventually("nothing is under way", async || sandbar.cache().under_way() == 0).await;
-}
-
 #[tokio::test]
 async fn each_service_behind_the_layer_is_the_origin_of_what_comes_through_it() {
     let sandbar = two_tenants().native_only().build().unwrap();
@@ -145,7 +141,7 @@ async fn each_service_behind_the_layer_is_the_origin_of_what_comes_through_it() 
             let response = router.clone().oneshot(request).await.unwrap();
             let text = response.into_body().collect().await.unwrap().to_bytes();
             assert_eq!(text, expected.as_bytes(), "{host}{path}");
-            settled(&sandbar).await;
+            settled(sandbar.cache()).await;
         }
     }
     assert_eq!(asked.load(Ordering::SeqCst), 4, "each tenant fetched each of two once");
@@ -168,11 +164,11 @@ async fn a_refresh_behind_goes_to_the_service_that_the_hit_came_through() {
     }));
     let get = || Request::get("http://one.example/");
     assert_eq!(ask(&service, get()).await.2, "0");
-    settled(&sandbar).await;
+    settled(sandbar.cache()).await;
     clock.advance(std::time::Duration::from_secs(20));
     assert_eq!(ask(&service, get()).await.2, "0", "stale while it is validated");
     eventually("the service behind was asked again", async || asked.load(Ordering::SeqCst) == 2).await;
-    settled(&sandbar).await;
+    settled(sandbar.cache()).await;
     assert_eq!(ask(&service, get()).await.2, "1");
 }
 
@@ -193,7 +189,7 @@ async fn nested_routers_have_keys_of_their_own_where_the_layer_knows_what_was_ta
             let response = router.clone().oneshot(request).await.unwrap();
             let text = response.into_body().collect().await.unwrap().to_bytes();
             assert_eq!(text, format!("{name} for /item").as_bytes());
-            settled(&sandbar).await;
+            settled(sandbar.cache()).await;
         }
     }
     let counted = || sandbar.tenant("one").unwrap().counters.values().fetched;
@@ -202,7 +198,7 @@ async fn nested_routers_have_keys_of_their_own_where_the_layer_knows_what_was_ta
     for name in ["public", "admin"] {
         let request = Request::get(format!("http://one.example/{name}/item")).body(axum::body::Body::empty()).unwrap();
         assert_eq!(router.clone().oneshot(request).await.unwrap().status(), StatusCode::OK);
-        settled(&sandbar).await;
+        settled(sandbar.cache()).await;
     }
     assert_eq!(counted(), 3, "one was purged");
 }
@@ -218,7 +214,7 @@ async fn a_second_layer_of_the_same_cache_further_in_does_not_wait_for_the_first
             ask(&service, Request::get(format!("http://one.example{path}"))),
         );
         assert_eq!(answer.await.expect("nobody waits for itself").2, "x");
-        settled(&sandbar).await;
+        settled(sandbar.cache()).await;
     }
     assert_eq!(asked.load(Ordering::SeqCst), 2);
 }
@@ -230,7 +226,7 @@ async fn the_scheme_is_the_layers_whatever_a_client_says() {
     let service = sandbar.layer().scheme(http::uri::Scheme::HTTPS).layer(origin("x", &asked));
     for target in ["http://one.example/", "https://one.example/", "/"] {
         ask(&service, Request::get(target).header("host", "one.example")).await;
-        settled(&sandbar).await;
+        settled(sandbar.cache()).await;
     }
     assert_eq!(asked.load(Ordering::SeqCst), 1);
     sandbar.purge_url("one", "https://one.example/", PurgeMode::Hard).await.unwrap();
@@ -326,7 +322,7 @@ async fn responses_are_put_purged_and_deleted_by_name_and_url() {
             _ => drop(sandbar.delete("one", "http://one.example", "/a").await.unwrap()),
         }
         assert_eq!(ask(&service, get("/a")).await.2, "x", "way {way}");
-        settled(&sandbar).await;
+        settled(sandbar.cache()).await;
     }
     let unknown = sandbar.purge("three", &[Purge::everything()]).await.unwrap_err();
     assert_eq!(unknown.to_string(), "there is no tenant \"three\"; there are: one, two");
@@ -352,7 +348,7 @@ async fn a_freshness_policy_of_ones_own_decides_is_swapped_and_harms_nobody_wher
     let get = |path: &str| Request::get(format!("http://one.example{path}"));
     let ttl = async |path: &str| {
         ask(&service, get(path)).await;
-        settled(&sandbar).await;
+        settled(sandbar.cache()).await;
         let (_, said, _) = ask(&service, get(path)).await;
         said.split("ttl=").nth(1).and_then(|rest| rest.split(';').next()).map(str::to_owned)
     };
@@ -396,7 +392,7 @@ async fn an_invalidation_policy_of_ones_own_purges_what_a_write_makes_wrong() {
     }));
     let list = || Request::get("http://one.example/list");
     ask(&service, list()).await;
-    settled(&sandbar).await;
+    settled(sandbar.cache()).await;
     assert!(ask(&service, list()).await.1.contains("hit"));
     ask(&service, Request::put("http://one.example/item")).await;
     assert!(!ask(&service, list()).await.1.contains(";hit"));
@@ -433,7 +429,7 @@ async fn an_eviction_policy_of_ones_own_takes_over_and_is_refused_with_settings_
     for number in 0..100 {
         ask(&service, Request::get(format!("http://one.example/{number}"))).await;
     }
-    settled(&sandbar).await;
+    settled(sandbar.cache()).await;
     let own = || Binding::eviction::<Shard<Lifo>>("mine");
     let bound = sandbar.bind("one", own()).await.unwrap();
     assert_eq!((&*bound.name, bound.digest), ("mine", None));
@@ -442,7 +438,7 @@ async fn an_eviction_policy_of_ones_own_takes_over_and_is_refused_with_settings_
     for number in 100..400 {
         ask(&service, Request::get(format!("http://one.example/{number}"))).await;
     }
-    settled(&sandbar).await;
+    settled(sandbar.cache()).await;
     let bound = |policy: &sandbar::policy::BoundInfo| policy.role == Role::Eviction;
     let info = sandbar.stats().tenants[0].policies.iter().find(|policy| bound(policy)).cloned().unwrap();
     assert!(info.calls > 0 && info.faults == 0, "{info:?}");
@@ -539,7 +535,7 @@ async fn what_the_gateway_shows_as_metrics_is_there_as_values() {
     let service = sandbar.layer().layer(origin("x", &Arc::default()));
     for _ in 0..3 {
         ask(&service, Request::get("http://one.example/a")).await;
-        settled(&sandbar).await;
+        settled(sandbar.cache()).await;
     }
     let stats = sandbar.stats();
     let one = &stats.tenants[0];

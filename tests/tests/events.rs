@@ -9,7 +9,6 @@ use http::{Request, Response};
 use http_body_util::BodyExt;
 use sandbar::barrier::{Purge, PurgeMode};
 use sandbar::body::{self, Body, BoxError};
-use sandbar::cache::Cache;
 use sandbar::clock::{Clock, ManualClock, Timestamp};
 use sandbar::events::{Event, Events, What};
 use sandbar::memory_budget::{MemoryBudget, Reserved, Use};
@@ -18,7 +17,7 @@ use sandbar::policy::{Binding, Role};
 use sandbar::setting::Size;
 use sandbar::tenant::config::TenantConfig;
 use sandbar::{CacheService, Sandbar};
-use sandbar_tests::wait::eventually;
+use sandbar_tests::wait::settled;
 use tower::{Layer, ServiceExt, service_fn};
 
 /// A cache of the tenants `one` and `two`, in front of a service that answers as the path says.
@@ -54,10 +53,6 @@ impl Rig {
         let _ = response.into_body().collect().await;
         settled(self.sandbar.cache()).await;
     }
-}
-
-async fn settled(cache: &Cache) {
-    eventually("nothing is under way", async || cache.under_way() == 0).await;
 }
 
 async fn origin(request: Request<Body>) -> Result<Response<Body>, BoxError> {

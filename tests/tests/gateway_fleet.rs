@@ -1,10 +1,12 @@
 //! Gateways that act together, set up as an operator would: by `sandbar.toml`, watched over the admin API.
 
-use sandbar_tests::client::Client;
+use sandbar::tenant::token::TokenHash;
+use sandbar_tests::client::{Answer, Client};
 use sandbar_tests::gateway::{TENANT, TestGateway, one_tenant_over};
 use sandbar_tests::origin::{Origin, Reply};
 use sandbar_tests::redis_server::RedisServer;
 use sandbar_tests::wait::eventually;
+use serde_json::Value;
 
 /// No deadline that a machine with other things to do would miss; what comes next are more settings of the fleet.
 const UNHURRIED: &str = "deadline = \"10s\"\n\
@@ -24,9 +26,13 @@ fn admin(gateway: &TestGateway) -> Client {
 }
 
 async fn purge_everything(gateway: &TestGateway) -> anyhow::Result<u16> {
+    Ok(answer_to_purge(gateway).await?.status.as_u16())
+}
+
+async fn answer_to_purge(gateway: &TestGateway) -> anyhow::Result<Answer> {
     let path = format!("/tenants/{TENANT}/purge");
     let json = [("content-type", "application/json")];
-    Ok(admin(gateway).send("POST", &path, &json, r#"{"scope": "everything"}"#).await?.status.as_u16())
+    admin(gateway).send("POST", &path, &json, r#"{"scope": "everything"}"#).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -47,7 +53,7 @@ async fn two_gateways_fetch_once_and_forget_together() -> anyhow::Result<()> {
     assert_eq!((to_a.get("/").await?.text(), to_b.get("/").await?.text()), ("0".into(), "0".into()));
     assert_eq!(purge_everything(&a).await?, 200);
     eventually("the other one has heard", async || to_b.get("/").await.is_ok_and(|answer| answer.text() == "1")).await;
-    let stats: serde_json::Value = serde_json::from_slice(&admin(&a).get("/stats").await?.body)?;
+    let stats: Value = serde_json::from_slice(&admin(&a).get("/stats").await?.body)?;
     assert_eq!((&stats["fleet"]["node"], &stats["fleet"]["bus"]["published"]), (&"a".into(), &1.into()), "{stats}");
     Ok(())
 }
@@ -94,7 +100,7 @@ async fn an_entry_put_by_hand_is_new_on_all_nodes_before_it_is_acknowledged() ->
         assert_eq!(to_a.get("/").await?.text(), old);
         let (content, fields) = (format!("by hand {round}"), [("cache-control", "max-age=600")]);
         let put = admin(&a).send("PUT", &entry, &fields, content.clone()).await?;
-        let report: serde_json::Value = serde_json::from_slice(&put.body)?;
+        let report: Value = serde_json::from_slice(&put.body)?;
         assert_eq!(
             (put.status.as_u16(), &report["recorded"], &report["failed"]),
             (200, &1.into(), &0.into()),
@@ -108,6 +114,49 @@ async fn an_entry_put_by_hand_is_new_on_all_nodes_before_it_is_acknowledged() ->
     Ok(())
 }
 
+/// The nodes that a purge's report names as those that have confirmed it, in alphabetical order.
+fn confirmed(report: &Answer) -> Vec<String> {
+    let report: Value = serde_json::from_slice(&report.body).unwrap_or_default();
+    let nodes = report["confirmed"].as_array().into_iter().flatten();
+    let mut nodes: Vec<_> = nodes.map(|node| node.as_str().unwrap_or_default().to_owned()).collect();
+    nodes.sort();
+    nodes
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_purge_that_all_must_confirm_names_the_other_nodes_that_have() -> anyhow::Result<()> {
+    let (server, origin) = (RedisServer::start()?, numbers().await?);
+    let hash = TokenHash::of(b"sesame");
+    let token = format!("[[tenant.token]]\nname = \"ci\"\nscopes = [\"purge\"]\nhash = \"{hash}\"\n");
+    let started = async |name: &str| {
+        let settings = settings(&server.url(), &format!("node = \"{name}\"\n"), &origin, "write-all");
+        TestGateway::start(&(settings + &token)).await
+    };
+    let (a, b, c) = (started("a").await?, started("b").await?, started("c").await?);
+    eventually("they know each other", async || {
+        answer_to_purge(&a).await.is_ok_and(|answer| confirmed(&answer) == ["b", "c"])
+    })
+    .await;
+    let purge = async |gateway: &TestGateway| {
+        let fields = [("authorization", "Bearer sesame")];
+        gateway.client("shop.test").send("PURGE", "/", &fields, "").await
+    };
+    for (node, others) in [(&a, ["b", "c"]), (&b, ["a", "c"]), (&c, ["a", "b"])] {
+        for answer in [answer_to_purge(node).await?, purge(node).await?] {
+            assert_eq!((answer.status.as_u16(), confirmed(&answer)), (200, others.map(str::to_owned).to_vec()));
+        }
+    }
+    // Who has left is neither waited for nor named, and who is alone names nobody.
+    c.shut().await;
+    for answer in [answer_to_purge(&a).await?, purge(&a).await?] {
+        assert_eq!((answer.status.as_u16(), confirmed(&answer)), (200, vec!["b".to_owned()]));
+    }
+    b.shut().await;
+    let answer = answer_to_purge(&a).await?;
+    assert_eq!((answer.status.as_u16(), answer.text()), (200, r#"{"recorded":1,"pending":0,"failed":0}"#.to_owned()));
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_entry_put_while_nobody_can_be_told_is_answered_so() -> anyhow::Result<()> {
     let (mut server, origin) = (RedisServer::start()?, numbers().await?);
@@ -117,7 +166,7 @@ async fn an_entry_put_while_nobody_can_be_told_is_answered_so() -> anyhow::Resul
     server.kill();
     let entry = format!("/tenants/{TENANT}/entries?url=http://shop.test/");
     let put = admin(&gateway).send("PUT", &entry, &[("cache-control", "max-age=600")], "by hand").await?;
-    let report: serde_json::Value = serde_json::from_slice(&put.body)?;
+    let report: Value = serde_json::from_slice(&put.body)?;
     assert_eq!((put.status.as_u16(), &report["pending"], &report["failed"]), (503, &1.into(), &1.into()), "{report}");
     assert!(report["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{report}");
     let refused = admin(&gateway).send("PUT", &entry, &[("cache-control", "no-store")], "never").await?;

@@ -6,7 +6,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use sandbar_tests::gateway::{TestGateway, one_tenant, one_tenant_over};
 use sandbar_tests::origin::{Origin, Reply, Seen};
-use sandbar_tests::wait::eventually;
+use sandbar_tests::wait::settled;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -155,7 +155,7 @@ async fn what_http2_clients_split_reaches_the_origin_whole() -> anyhow::Result<(
     let answer = sender.send_request(request.body(Empty::<bytes::Bytes>::new())?).await?;
     let body = answer.into_body().collect().await?.to_bytes();
     assert_eq!(body, "a=1; session=x; b=2 | 127.0.0.1 shop.test https", "9113 8.2.3");
-    eventually("it is stored", async || served.cache().under_way() == 0).await;
+    settled(served.cache()).await;
     let same = served.client("shop.test").get_with("/", &[("cookie", "a=1; session=x; b=2")]).await?;
     assert!(same.is_hit(), "one variant: {:?}", same.fields);
     Ok(())
@@ -177,7 +177,7 @@ async fn many_response_fields_pass_up_to_a_bound() -> anyhow::Result<()> {
                 let answer = served.client("a.test").get(&format!("/{fields}")).await?;
                 let links = answer.fields.get_all("link").iter().count();
                 assert_eq!((answer.status.as_u16(), links, answer.is_hit()), (200, fields, stored), "{fields}");
-                eventually("it is stored", async || served.cache().under_way() == 0).await;
+                settled(served.cache()).await;
                 if stored && !l2.contains("none") {
                     served.drop_l1();
                 }
@@ -200,7 +200,7 @@ async fn a_head_that_shows_another_validator_reaches_every_tier() -> anyhow::Res
         let served = TestGateway::start(&one_tenant_over("[l2]\nkind = \"disk\"\n", &origin.url(), "")).await?;
         let mut client = served.client("a.test");
         assert_eq!(client.get("/").await?.text(), "a");
-        eventually("it is stored", async || served.cache().under_way() == 0).await;
+        settled(served.cache()).await;
         if !in_l1 {
             served.drop_l1();
         }

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use anyhow::Context;
 use http_body_util::BodyExt;
 use sandbar_tests::gateway::{TestGateway, one_tenant};
+use sandbar_tests::process::resident_bytes;
 use sandbar_tests::wait::eventually;
 use tempfile::TempDir;
 
@@ -205,13 +206,6 @@ fn repeats(block: &[u8], at: usize, mut data: &[u8]) -> bool {
     }
 }
 
-/// Memory of this process in bytes, where the system tells.
-fn resident_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().strip_suffix(" kB")?;
-    kib.trim().parse::<u64>().ok().map(|kib| kib << 10)
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_large_file_passes_in_constant_memory() -> anyhow::Result<()> {
     const FILE_BYTES: usize = 200_000_000;
@@ -227,7 +221,7 @@ async fn a_large_file_passes_in_constant_memory() -> anyhow::Result<()> {
     let gateway = TestGateway::start(&one_tenant(&server.url(), "")).await?;
     let mut client = gateway.client(HOST);
     client.get("/missing").await?;
-    let before = resident_bytes().context("the system tells how much memory this process has")?;
+    let before = resident_bytes(std::process::id())?;
     let (mut most, mut read) = (before, 0);
     for _ in 0..2 {
         let mut body = client.open("GET", "/large.bin", &[], "").await?.into_body();
@@ -236,7 +230,7 @@ async fn a_large_file_passes_in_constant_memory() -> anyhow::Result<()> {
             let data = frame?.into_data().unwrap_or_default();
             assert!(repeats(&block, at, &data), "wrong bytes after {at}");
             at += data.len();
-            most = most.max(resident_bytes().unwrap_or(0));
+            most = most.max(resident_bytes(std::process::id())?);
         }
         read += at;
     }

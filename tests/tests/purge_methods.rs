@@ -1,7 +1,6 @@
 //! `PURGE` and `SOFTPURGE` on the hosts of a tenant: who may, what goes, and whose it is.
 
 use sandbar::tenant::token::TokenHash;
-use sandbar_tests::client::{Answer, Client};
 use sandbar_tests::gateway::TestGateway;
 use sandbar_tests::origin::{Origin, Reply};
 use serde_json::Value;
@@ -33,31 +32,13 @@ async fn gateway(origin: &Origin) -> anyhow::Result<TestGateway> {
         .await
 }
 
-struct Site {
-    client: Client,
-}
-
-impl Site {
-    fn new(gateway: &TestGateway, host: &str) -> Self {
-        Self { client: gateway.client(host) }
-    }
-
-    async fn body(&mut self, target: &str) -> anyhow::Result<String> {
-        Ok(self.client.get(target).await?.text())
-    }
-
-    async fn send(&mut self, method: &str, target: &str, fields: &[(&str, &str)]) -> anyhow::Result<Answer> {
-        self.client.send(method, target, fields, "").await
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_target_goes_or_becomes_stale_and_others_stay() -> anyhow::Result<()> {
     let (origin, key) = (origin().await?, ("authorization", "Bearer sesame"));
     let gateway = gateway(&origin).await?;
-    let mut shop = Site::new(&gateway, "shop.test");
-    let (a, b) = (shop.body("/a?x=1").await?, shop.body("/b").await?);
-    let answer = shop.send("PURGE", "/a?x=1", &[key]).await?;
+    let mut shop = gateway.client("shop.test");
+    let (a, b) = (shop.get("/a?x=1").await?.text(), shop.get("/b").await?.text());
+    let answer = shop.send("PURGE", "/a?x=1", &[key], "").await?;
     let report: Value = serde_json::from_slice(&answer.body)?;
     assert_eq!(
         (answer.status.as_u16(), &report["recorded"], &report["pending"]),
@@ -65,11 +46,11 @@ async fn a_target_goes_or_becomes_stale_and_others_stay() -> anyhow::Result<()> 
         "{report}"
     );
     assert_eq!(answer.field("cache-control"), Some("no-store"));
-    assert_ne!(shop.body("/a?x=1").await?, a);
-    assert_eq!(shop.body("/b").await?, b);
-    let answer = shop.send("SOFTPURGE", "/b", &[("authorization", "bearer open")]).await?;
+    assert_ne!(shop.get("/a?x=1").await?.text(), a);
+    assert_eq!(shop.get("/b").await?.text(), b);
+    let answer = shop.send("SOFTPURGE", "/b", &[("authorization", "bearer open")], "").await?;
     assert_eq!(answer.status, 200);
-    let stale = shop.client.get("/b").await?;
+    let stale = shop.get("/b").await?;
     assert_eq!((stale.text(), stale.is_hit()), (b, true), "it is served while it is refreshed");
     Ok(())
 }
@@ -78,17 +59,17 @@ async fn a_target_goes_or_becomes_stale_and_others_stay() -> anyhow::Result<()> 
 async fn surrogate_keys_go_instead_of_the_target() -> anyhow::Result<()> {
     let (origin, key) = (origin().await?, ("authorization", "Bearer sesame"));
     let gateway = gateway(&origin).await?;
-    let mut shop = Site::new(&gateway, "shop.test");
-    let (a, b) = (shop.body("/a").await?, shop.body("/b").await?);
-    assert_eq!(shop.send("PURGE", "/a", &[key, ("surrogate-key", "b  other")]).await?.status, 200);
-    assert_eq!(shop.body("/a").await?, a);
-    assert_ne!(shop.body("/b").await?, b);
+    let mut shop = gateway.client("shop.test");
+    let (a, b) = (shop.get("/a").await?.text(), shop.get("/b").await?.text());
+    assert_eq!(shop.send("PURGE", "/a", &[key, ("surrogate-key", "b  other")], "").await?.status, 200);
+    assert_eq!(shop.get("/a").await?.text(), a);
+    assert_ne!(shop.get("/b").await?.text(), b);
     let many = (0..1001).map(|n| format!("k{n}")).collect::<Vec<_>>().join(" ");
     for wrong in ["", " ", &many] {
-        let answer = shop.send("PURGE", "/a", &[key, ("surrogate-key", wrong)]).await?;
+        let answer = shop.send("PURGE", "/a", &[key, ("surrogate-key", wrong)], "").await?;
         assert_eq!(answer.status, 400, "{wrong:.20}");
     }
-    assert_eq!(shop.body("/a").await?, a);
+    assert_eq!(shop.get("/a").await?.text(), a);
     Ok(())
 }
 
@@ -96,8 +77,8 @@ async fn surrogate_keys_go_instead_of_the_target() -> anyhow::Result<()> {
 async fn nobody_purges_without_a_token_of_the_tenant() -> anyhow::Result<()> {
     let origin = origin().await?;
     let gateway = gateway(&origin).await?;
-    let mut shop = Site::new(&gateway, "shop.test");
-    let a = shop.body("/a").await?;
+    let mut shop = gateway.client("shop.test");
+    let a = shop.get("/a").await?.text();
     let asked = origin.requests();
     for (authorization, reason) in [
         (None, "token-unknown"),
@@ -108,7 +89,7 @@ async fn nobody_purges_without_a_token_of_the_tenant() -> anyhow::Result<()> {
     ] {
         let fields: Vec<_> = authorization.map(|value| ("authorization", value)).into_iter().collect();
         for method in ["PURGE", "SOFTPURGE"] {
-            let answer = shop.send(method, "/a", &fields).await?;
+            let answer = shop.send(method, "/a", &fields, "").await?;
             assert_eq!(
                 (answer.status.as_u16(), answer.field("www-authenticate")),
                 (401, Some("Bearer")),
@@ -118,7 +99,7 @@ async fn nobody_purges_without_a_token_of_the_tenant() -> anyhow::Result<()> {
         }
     }
     assert_eq!(
-        (shop.body("/a").await?, origin.requests()),
+        (shop.get("/a").await?.text(), origin.requests()),
         (a, asked),
         "nothing has gone, and the origin was not asked"
     );
@@ -129,15 +110,15 @@ async fn nobody_purges_without_a_token_of_the_tenant() -> anyhow::Result<()> {
 async fn a_tenant_without_tokens_has_no_such_methods() -> anyhow::Result<()> {
     let (origin, key) = (origin().await?, ("authorization", "Bearer sesame"));
     let gateway = gateway(&origin).await?;
-    let (mut shop, mut news) = (Site::new(&gateway, "shop.test"), Site::new(&gateway, "news.test"));
-    let (of_shop, of_news) = (shop.body("/a").await?, news.body("/a").await?);
-    let answer = news.send("PURGE", "/a", &[key]).await?;
+    let (mut shop, mut news) = (gateway.client("shop.test"), gateway.client("news.test"));
+    let (of_shop, of_news) = (shop.get("/a").await?.text(), news.get("/a").await?.text());
+    let answer = news.send("PURGE", "/a", &[key], "").await?;
     assert!(answer.text().starts_with("PURGE "), "the origin may know it: {}", answer.text());
-    assert_ne!(news.body("/a").await?, of_news, "to a cache it is an unsafe method");
-    assert_eq!(shop.body("/a").await?, of_shop, "the token's own tenant was not named");
+    assert_ne!(news.get("/a").await?.text(), of_news, "to a cache it is an unsafe method");
+    assert_eq!(shop.get("/a").await?.text(), of_shop, "the token's own tenant was not named");
     // The host in the target decides, and a token is of one tenant: the other one keeps what it has.
-    let again = news.body("/a").await?;
-    assert_eq!(shop.send("PURGE", "/a", &[key, ("surrogate-key", "all")]).await?.status, 200);
-    assert_eq!(news.body("/a").await?, again);
+    let again = news.get("/a").await?.text();
+    assert_eq!(shop.send("PURGE", "/a", &[key, ("surrogate-key", "all")], "").await?.status, 200);
+    assert_eq!(news.get("/a").await?.text(), again);
     Ok(())
 }

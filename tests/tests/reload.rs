@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use sandbar_gateway::Reloaded;
 use sandbar_tests::gateway::TestGateway;
 use sandbar_tests::origin::{Gate, Origin, Reply};
-use sandbar_tests::wait::eventually;
+use sandbar_tests::wait::{eventually, settled};
 use serde_json::json;
 
 /// An origin that says its name, for a minute.
@@ -129,7 +129,7 @@ async fn requests_under_way_end_as_they_began() -> anyhow::Result<()> {
     assert_eq!(text(&served, "a.test", "/x").await?, "other /x", "another tenant's answer, whatever is on its way");
     gate.open();
     assert_eq!(waiting.await??.text(), "two parts of it");
-    eventually("it is let go", async || served.cache().under_way() == 0).await;
+    settled(served.cache()).await;
     assert_eq!(text(&served, "a.test", "/x").await?, "other /x");
     Ok(())
 }
@@ -148,7 +148,7 @@ async fn a_fetch_from_an_origin_of_before_keeps_nobody_waiting_and_is_not_stored
     assert_eq!(text(&served, "a.test", "/x").await?, "other /x");
     gate.open();
     assert_eq!(waiting.await??.text(), "of before");
-    eventually("it is let go", async || served.cache().under_way() == 0).await;
+    settled(served.cache()).await;
     let answer = served.client("a.test").get("/x").await?;
     assert!(answer.is_hit() && answer.text() == "other /x", "{answer:?}");
     Ok(())
@@ -163,23 +163,23 @@ async fn changed_key_rules_find_nothing_of_what_was_stored_before() -> anyhow::R
     let mut served = TestGateway::start(&plain).await?;
     for round in 0..2 {
         assert_eq!(text(&served, "a.test", "/x?utm=1").await?, "shop /x?utm=1");
-        eventually("it is stored", async || served.cache().under_way() == 0).await;
+        settled(served.cache()).await;
         served.reload(&without).await?;
         let answer = served.client("a.test").get("/x").await?;
         assert!(!answer.is_hit() && answer.text() == "shop /x", "round {round}: {answer:?}");
         assert!(is_hit(&served, "a.test", "/x?utm=2").await?);
-        eventually("it is stored", async || served.cache().under_way() == 0).await;
+        settled(served.cache()).await;
         // And back: what the rules of then had stored was purged, as purges of meanwhile would not have reached it.
         served.reload(&plain).await?;
-        eventually("it is purged", async || served.cache().under_way() == 0).await;
+        settled(served.cache()).await;
         assert!(!is_hit(&served, "a.test", "/x?utm=1").await?, "round {round}");
     }
     // The rules are changed while it does not run.
     assert!(is_hit(&served, "a.test", "/x?utm=1").await?);
-    eventually("it is stored", async || served.cache().under_way() == 0).await;
+    settled(served.cache()).await;
     served = served.restart_with(&without).await?;
     served = served.restart_with(&plain).await?;
-    eventually("it is purged", async || served.cache().under_way() == 0).await;
+    settled(served.cache()).await;
     assert!(!is_hit(&served, "a.test", "/x?utm=1").await?);
     Ok(())
 }
@@ -194,13 +194,13 @@ async fn a_tenant_that_comes_back_finds_nothing_of_the_one_before() -> anyhow::R
     );
     let mut served = TestGateway::start(&with).await?;
     assert_eq!(text(&served, "a.test", "/x").await?, "shop /x");
-    eventually("it is stored", async || served.cache().under_way() == 0).await;
+    settled(served.cache()).await;
     served = served.restart().await?;
     assert!(is_hit(&served, "a.test", "/x").await?, "a restart alone changes nothing");
     served.reload(&without).await?;
     served.reload(&with).await?;
     assert!(!is_hit(&served, "a.test", "/x").await?);
-    eventually("it is stored", async || served.cache().under_way() == 0).await;
+    settled(served.cache()).await;
     served = served.restart().await?;
     assert!(is_hit(&served, "a.test", "/x").await?, "the same making of it");
     served = served.restart_with(&without).await?;

@@ -7,7 +7,7 @@ use sandbar_tests::client::{Answer, Client};
 use sandbar_tests::gateway::{TestGateway, one_tenant_over};
 use sandbar_tests::origin::{Origin, Reply};
 use sandbar_tests::redis_server::RedisServer;
-use sandbar_tests::wait::{eventually, in_time};
+use sandbar_tests::wait::{eventually, in_time, settled};
 
 const HOST: &str = "shop.test";
 /// Deadline of a call of Redis.
@@ -105,7 +105,7 @@ async fn a_request_goes_through_the_tiers_and_redis_may_come_and_go() -> anyhow:
         round += 1;
         let target = format!("/back/{round}");
         get(&mut client, &target).await.expect("an answer");
-        eventually("it is stored", async || gateway.cache().under_way() == 0).await;
+        settled(gateway.cache()).await;
         gateway.drop_l1();
         let answer = get(&mut client, &target).await.expect("an answer");
         answer.cache_status().value("detail") == Some("redis")

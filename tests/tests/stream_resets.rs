@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use sandbar_base::memory_budget::Use;
 use sandbar_tests::client::raw;
 use sandbar_tests::gateway::{TENANT, TestGateway, one_tenant};
-use sandbar_tests::wait::eventually;
+use sandbar_tests::wait::{eventually, settled};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -79,7 +79,7 @@ async fn a_response_whose_stream_is_reset_is_not_whole() -> anyhow::Result<()> {
         let got = raw(gateway.address(), request).await.unwrap_or_default();
         let got = String::from_utf8_lossy(&got).into_owned();
         assert!(!got.ends_with("\r\n0\r\n\r\n"), "{number}: it is passed on as if it were whole: {got}");
-        eventually("nothing is under way", async || gateway.cache().under_way() == 0).await;
+        settled(gateway.cache()).await;
         assert!(!gateway.is_in_l1("shop.test", "/a"), "{number}: it is stored");
     }
     Ok(())

@@ -13,7 +13,7 @@ use sandbar::embed::BuildError;
 use sandbar::policy::freshness::{Fill, Freshness, Plan};
 use sandbar::policy::{BindError, Binding, Role};
 use sandbar::tenant::config::TenantConfig;
-use sandbar_tests::wait::eventually;
+use sandbar_tests::wait::{eventually, settled};
 use tower::{Layer, ServiceExt, service_fn};
 
 fn tenant(name: &str, hosts: &[&str]) -> TenantConfig {
@@ -30,7 +30,7 @@ async fn is_hit(sandbar: &Sandbar, host: &str, asked: &Arc<AtomicUsize>) -> Resu
     }));
     let response = service.oneshot(Request::get(format!("http://{host}/")).body(body::empty())?).await?;
     assert_eq!(response.into_body().collect().await?.to_bytes(), "page");
-    eventually("nothing is under way", async || sandbar.cache().under_way() == 0).await;
+    settled(sandbar.cache()).await;
     Ok(asked.load(Ordering::SeqCst) == before)
 }
 

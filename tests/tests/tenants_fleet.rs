@@ -8,7 +8,7 @@ use sandbar_tests::gateway::TestGateway;
 use sandbar_tests::origin::{Gate, Origin, Reply};
 use sandbar_tests::redis_cluster::RedisCluster;
 use sandbar_tests::redis_server::RedisServer;
-use sandbar_tests::wait::eventually;
+use sandbar_tests::wait::{eventually, settled};
 use serde_json::{Value, json};
 
 const RECORDS: &str = "sandbar:{bus}:tenants:records";
@@ -25,11 +25,17 @@ async fn named(name: &'static str) -> anyhow::Result<Origin> {
     Origin::start(move |seen| Reply::ok(format!("{name} {}", seen.number)).field("cache-control", "max-age=600")).await
 }
 
-/// A node with one tenant of its file, `base` at `base.test`, and more.
+/// A node with one tenant of its file, `base` at `base.test`, and more. It waits for the others for longer than they need.
 fn settings(l2: &str, node: &str, base: &Origin, more: &str) -> String {
+    settings_within("30s", l2, node, base, more)
+}
+
+/// [`settings`] of a node that waits no longer than this for the others, for tests in which one is missing.
+fn settings_within(confirm_deadline: &str, l2: &str, node: &str, base: &Origin, more: &str) -> String {
     format!(
         "[l2]\nkind = \"redis\"\n[l2.redis]\nurl = \"{l2}\"\ndeadline = \"10s\"\n[fleet]\nnode = \"{node}\"\n\
-         heartbeat = \"50ms\"\nsilence_max = \"4s\"\nmember_timeout = \"8s\"\n{}{more}",
+         heartbeat = \"50ms\"\nsilence_max = \"4s\"\nmember_timeout = \"8s\"\nconfirm_deadline = \"{confirm_deadline}\"\n\
+         {}{more}",
         tenant("base", "base.test", base)
     )
 }
@@ -44,15 +50,18 @@ fn made(host: &str, origin: &Origin) -> Value {
 }
 
 async fn node(server: &RedisServer, name: &str, base: &Origin) -> anyhow::Result<TestGateway> {
-    let node = TestGateway::start(&settings(&server.url(), name, base, "")).await?;
-    hears(&node).await;
-    Ok(node)
+    started(&settings(&server.url(), name, base, "")).await
 }
 
-/// Waits until a node hears the bus, so that others know it.
-async fn hears(node: &TestGateway) {
-    let fleet = || node.cache().fleet().expect("a fleet");
-    eventually("it hears the bus", async || fleet().bus().stats().deaf_partitions == 0).await;
+/// A node that waits no longer than a second for those that are missing.
+async fn hasty(server: &RedisServer, name: &str, base: &Origin) -> anyhow::Result<TestGateway> {
+    started(&settings_within("1s", &server.url(), name, base, "")).await
+}
+
+async fn started(settings: &str) -> anyhow::Result<TestGateway> {
+    let node = TestGateway::start(settings).await?;
+    node.hears().await;
+    Ok(node)
 }
 
 async fn put(node: &TestGateway, name: &str, value: &Value) -> anyhow::Result<Answer> {
@@ -69,11 +78,6 @@ async fn status(node: &TestGateway, host: &str) -> u16 {
 
 async fn text(node: &TestGateway, host: &str) -> String {
     node.client(host).get("/x").await.map_or_else(|error| error.to_string(), |answer| answer.text())
-}
-
-/// Waits until what was fetched is in L2.
-async fn settled(node: &TestGateway) {
-    eventually("it is stored", async || node.cache().under_way() == 0).await;
 }
 
 async fn of(node: &TestGateway, path: &str) -> Value {
@@ -94,7 +98,7 @@ async fn what_is_made_on_one_node_is_there_on_all_and_on_late_ones() -> anyhow::
     assert_eq!(answer.status, 201);
     // The answer has waited until the other one has it.
     assert_eq!(text(&a, "shop.test").await, "shop 0");
-    settled(&a).await;
+    settled(a.cache()).await;
     assert_eq!(text(&b, "shop.test").await, "shop 0", "they share what is stored");
     let late = node(&server, "late", &base).await?;
     assert_eq!(text(&late, "shop.test").await, "shop 0");
@@ -123,7 +127,7 @@ async fn the_file_is_outranked_on_every_node_and_given_back_on_every_node() -> a
     let (server, base, mine) = (RedisServer::start()?, named("base").await?, named("mine").await?);
     let (a, mut b) = (node(&server, "a", &base).await?, node(&server, "b", &base).await?);
     assert_eq!(text(&a, "base.test").await, "base 0");
-    settled(&a).await;
+    settled(a.cache()).await;
     assert_eq!(put(&a, "base", &made("base.test", &mine)).await?.status, 200);
     for node in [&a, &b] {
         assert_eq!(
@@ -135,7 +139,7 @@ async fn the_file_is_outranked_on_every_node_and_given_back_on_every_node() -> a
     }
     b = b.restart().await?;
     assert_eq!(of(&b, "/tenants/base/settings").await["origin"]["url"], mine.url());
-    hears(&b).await;
+    b.hears().await;
     let answer = delete(&b, "base").await?;
     assert!(
         answer.text().contains("\"of_file\":true") && answer.text().contains("\"missing\":[]"),
@@ -160,12 +164,12 @@ async fn a_node_that_was_away_never_reads_what_was_stored_for_the_one_before() -
     assert_eq!(put(&a, "shop", &made("shop.test", &first)).await?.status, 201);
     let stock = b.admin("PUT", "/tenants/shop/policies/eviction", "application/json", r#"{"stock":"lru"}"#).await?;
     assert_eq!((stock.status.as_u16(), text(&b, "shop.test").await), (200, "first 0".to_owned()));
-    settled(&b).await;
+    settled(b.cache()).await;
     let before = incarnation(&b, "shop");
     let away = b.shut().await;
     delete(&a, "shop").await?;
-    settled(&a).await;
-    let mut redis = redis::Client::open(server.url())?.get_connection()?;
+    settled(a.cache()).await;
+    let mut redis = server.connection()?;
     let _: () = redis.del("sandbar:{shop}:barriers")?;
     let _: () = redis.del("sandbar:{shop}:seq")?;
     put(&a, "shop", &made("shop.test", &second)).await?;
@@ -202,8 +206,8 @@ async fn without_its_redis_nothing_is_changed_and_that_is_said() -> anyhow::Resu
 
     // The server comes back without its data: whoever knows the tenants tells it.
     server.restart_empty()?;
-    hears(&a).await;
-    hears(&b).await;
+    a.hears().await;
+    b.hears().await;
     let number = incarnation(&a, "shop");
     let late = node(&server, "late", &base).await?;
     eventually("it is told of the tenant", async || status(&late, "shop.test").await == 200).await;
@@ -221,9 +225,10 @@ async fn of_two_changes_at_once_none_is_lost_silently() -> anyhow::Result<()> {
     let (server, base) = (RedisServer::start()?, named("base").await?);
     let (one, other) = (named("one").await?, named("other").await?);
     let (a, b) = (node(&server, "a", &base).await?, node(&server, "b", &base).await?);
-    let (mut refused, rounds) = (0, 20);
-    for round in 0..rounds {
-        let name = format!("t{round}");
+    let (mut refused, mut rounds) = (0, 0);
+    while rounds < 20 || refused == 0 && rounds < 500 {
+        rounds += 1;
+        let name = format!("t{rounds}");
         let (to_a, to_b) = (made(&format!("{name}.test"), &one), made(&format!("{name}.test"), &other));
         let (by_a, by_b) = tokio::join!(put(&a, &name, &to_a), put(&b, &name, &to_b));
         let (by_a, by_b) = (by_a?, by_b?);
@@ -287,7 +292,7 @@ async fn hostile_records_are_told_and_harm_nobody() -> anyhow::Result<()> {
     put(&a, "news", &made("news.test", &shop)).await?;
     // Before that it would give the register what it knows.
     eventually("it knows the register", async || a.data_dir().join("tenants/register.json").exists()).await;
-    let mut redis = redis::Client::open(server.url())?.get_connection()?;
+    let mut redis = server.connection()?;
     let now = now_ms() + 3_600_000;
     let record = |name: &str, host: &str| {
         let settings = json!({ "name": name, "hosts": [host], "origin": shop.url(), "l1": "1MiB" });
@@ -314,7 +319,8 @@ async fn hostile_records_are_told_and_harm_nobody() -> anyhow::Result<()> {
     all.hset(RECORDS, "half", record("half", "half.test")).zadd(ORDER, "half", now as f64 + 7.5);
     all.hset(RECORDS, "far", record("far", "far.test").replace(&now.to_string(), "9007199254740991"));
     all.zadd(ORDER, "far", now + 8).exec(&mut redis)?;
-    for node in [&a, &node(&server, "late", &base).await?] {
+    let late = node(&server, "late", &base).await?;
+    for node in [&a, &late] {
         eventually("what is good is applied", async || status(node, "good.test").await == 200).await;
         assert_eq!(text(node, "base.test").await, "base 0");
         eventually("they are told", async || of(node, "/tenants").await["unapplied"].is_array()).await;
@@ -329,6 +335,8 @@ async fn hostile_records_are_told_and_harm_nobody() -> anyhow::Result<()> {
         let advice = of(node, "/stats").await["advice"].to_string();
         assert!(advice.contains("6 tenants of the fleet's register can't be applied"), "{advice}");
     }
+    // Else it would be waited for until it counts as gone.
+    late.shut().await;
     for host in ["shop.test", "news.test"] {
         assert_eq!(status(&a, host).await, 200, "who has it keeps it");
     }
@@ -352,11 +360,8 @@ async fn hostile_records_are_told_and_harm_nobody() -> anyhow::Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_node_can_not_apply_is_told_and_tried_again() -> anyhow::Result<()> {
     let (server, base, shop) = (RedisServer::start()?, named("base").await?, named("shop").await?);
-    let (a, b) = (
-        node(&server, "a", &base).await?,
-        TestGateway::start(&settings(&server.url(), "b", &base, &tenant("taken", "shop.test", &base))).await?,
-    );
-    hears(&b).await;
+    let a = hasty(&server, "a", &base).await?;
+    let b = started(&settings(&server.url(), "b", &base, &tenant("taken", "shop.test", &base))).await?;
     let answer = put(&a, "shop", &made("shop.test", &shop)).await?;
     assert_eq!(
         (answer.status.as_u16(), answer.text()),
@@ -418,16 +423,12 @@ async fn requests_under_way_end_well_where_another_node_removes_their_tenant() -
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_register_is_on_a_cluster_as_well() -> anyhow::Result<()> {
     let (cluster, base, shop) = (RedisCluster::start(3).await?, named("base").await?, named("shop").await?);
-    let started = async |name: &str| {
-        let node = TestGateway::start(&settings(&cluster.url(), name, &base, "")).await?;
-        hears(&node).await;
-        anyhow::Ok(node)
-    };
-    let (a, b) = (started("a").await?, started("b").await?);
+    let node = async |name: &str| started(&settings(&cluster.url(), name, &base, "")).await;
+    let (a, b) = (node("a").await?, node("b").await?);
     let answer = put(&a, "shop", &made("shop.test", &shop)).await?;
     assert_eq!(answer.text(), r#"{"created":true,"missing":[],"tenant":"shop"}"#);
     assert_eq!(status(&b, "shop.test").await, 200);
-    let late = started("late").await?;
+    let late = node("late").await?;
     assert_eq!(status(&late, "shop.test").await, 200);
     assert!(delete(&late, "shop").await?.text().contains("\"missing\":[]"));
     assert_eq!(status(&a, "shop.test").await, 421);
@@ -457,10 +458,10 @@ async fn a_tenant_that_leaves_the_file_while_nothing_runs_leaves_nothing() -> an
     let a = TestGateway::start(&both).await?;
     let stock = a.admin("PUT", "/tenants/shop/policies/eviction", "application/json", r#"{"stock":"lru"}"#).await?;
     assert_eq!((stock.status.as_u16(), text(&a, "shop.test").await), (200, "shop 0".to_owned()));
-    settled(&a).await;
+    settled(a.cache()).await;
     let a = a.restart_with(&settings(&server.url(), "a", &base, "")).await?;
     assert!(!a.data_dir().join("policies/shop").exists());
-    settled(&a).await;
+    settled(a.cache()).await;
     // A node that has never counted finds nothing of it.
     let other = TestGateway::start(&both).await?;
     assert_eq!(text(&other, "shop.test").await, "shop 1");
@@ -476,7 +477,7 @@ async fn a_register_that_has_lost_one_of_its_keys_costs_nobody_a_tenant() -> any
     let old = now_ms() - 40 * DAY_MS;
     let settings = json!({ "name": "old", "hosts": ["old.test"], "origin": shop.url(), "l1": "1MiB" });
     let record = format!("1 {old} {}", json!({ "incarnation": 1, "at": 1, "node": "x", "settings": settings }));
-    let mut redis = redis::Client::open(server.url())?.get_connection()?;
+    let mut redis = server.connection()?;
     redis::pipe().atomic().hset(RECORDS, "old", record).zadd(ORDER, "old", old).exec(&mut redis)?;
     let mut b = node(&server, "b", &base).await?;
     for key in ["order of the tenants", "records", "highest order", "state"] {
@@ -487,7 +488,7 @@ async fn a_register_that_has_lost_one_of_its_keys_costs_nobody_a_tenant() -> any
             _ => redis.del(STATE)?,
         };
         b = b.restart().await?;
-        hears(&b).await;
+        b.hears().await;
         assert_eq!((status(&b, "old.test").await, status(&b, "young.test").await), (200, 200), "{key}");
         let (ordered, recorded): (u64, u64) = (redis.zcard(ORDER)?, redis.hlen(RECORDS)?);
         assert_eq!((ordered, recorded), (2, 2), "{key}: the register is whole again");
@@ -504,12 +505,13 @@ async fn a_register_that_has_lost_one_of_its_keys_costs_nobody_a_tenant() -> any
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tenant_that_can_not_be_served_any_more_keeps_no_node_from_starting() -> anyhow::Result<()> {
     let (server, base, shop) = (RedisServer::start()?, named("base").await?, named("shop").await?);
-    let (a, b) = (node(&server, "a", &base).await?, node(&server, "b", &base).await?);
+    let (a, b) = (hasty(&server, "a", &base).await?, node(&server, "b", &base).await?);
     put(&a, "shop", &made("shop.test", &shop)).await?;
+    eventually("the other one has it", async || status(&b, "shop.test").await == 200).await;
     let seen = b.admin("GET", "/tenants/shop/settings", "", "").await?.field("etag").unwrap_or_default().to_owned();
     let more = tenant("taken", "shop.test", &base);
     let b = b.restart_with(&settings(&server.url(), "b", &base, &more)).await?;
-    hears(&b).await;
+    b.hears().await;
     assert_eq!(text(&b, "shop.test").await, "base 0", "the file's");
     eventually("it is told", async || of(&b, "/tenants").await["unapplied"][0]["tenant"] == "shop").await;
     b.reload(&settings(&server.url(), "b", &base, "")).await?;
@@ -530,7 +532,7 @@ async fn a_tenant_that_can_not_be_served_any_more_keeps_no_node_from_starting() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_node_can_not_write_is_served_and_written_later() -> anyhow::Result<()> {
     let (server, base, shop) = (RedisServer::start()?, named("base").await?, named("shop").await?);
-    let (a, b) = (node(&server, "a", &base).await?, node(&server, "b", &base).await?);
+    let (a, b) = (hasty(&server, "a", &base).await?, node(&server, "b", &base).await?);
     let blocked = [&a, &b].map(|node| node.data_dir().join("tenants/made"));
     for made in &blocked {
         std::fs::create_dir_all(made.parent().unwrap_or(made))?;
@@ -538,8 +540,9 @@ async fn what_a_node_can_not_write_is_served_and_written_later() -> anyhow::Resu
     }
     let answer = put(&a, "shop", &made("shop.test", &shop)).await?;
     assert_eq!(answer.text(), r#"{"created":true,"missing":["b"],"tenant":"shop"}"#);
-    for node in [&a, &b] {
-        node.reload(&settings(&server.url(), if std::ptr::eq(node, &a) { "a" } else { "b" }, &base, "")).await?;
+    let of_a = settings_within("1s", &server.url(), "a", &base, "");
+    for (node, settings) in [(&a, of_a), (&b, settings(&server.url(), "b", &base, ""))] {
+        node.reload(&settings).await?;
         assert_eq!(status(node, "shop.test").await, 200, "a reload does not undo it");
         let told = of(node, "/tenants").await["unapplied"][0]["reason"].to_string();
         assert!(told.contains("not kept yet"), "{told}");

@@ -6,13 +6,11 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use sandbar::tenant::counters::CounterValues;
 use sandbar_tests::client::Client;
 use sandbar_tests::gateway::{TENANT, TestGateway, one_tenant};
-use sandbar_tests::wait::eventually;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use sandbar_tests::wait::{eventually, in_time};
+use sandbar_tests::web_socket::{CLASS, SWITCHED, handshake, read_until};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::mpsc;
-
-const CLASS: &str = "[[tenant.class]]\nname = \"live\"\npath = \"/live/**\"\nupgrade = [\"websocket\"]\n";
-const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: abc=\r\n\r\n";
 
 /// What came to the origin on one connection: the head of the first request, and the connection after it.
 struct Asked {
@@ -50,31 +48,16 @@ impl Scripted {
     }
 
     async fn asked(&mut self) -> anyhow::Result<Asked> {
-        let asked = tokio::time::timeout(Duration::from_secs(20), self.connections.recv()).await?;
+        let asked = in_time("a request", self.connections.recv()).await;
         asked.ok_or_else(|| anyhow::anyhow!("the origin is gone"))
     }
-}
-
-async fn read_until(stream: &mut (impl AsyncRead + Unpin), end: &str) -> anyhow::Result<String> {
-    let mut read = Vec::new();
-    while !read.ends_with(end.as_bytes()) {
-        read.push(tokio::time::timeout(Duration::from_secs(20), stream.read_u8()).await??);
-    }
-    Ok(String::from_utf8(read)?)
 }
 
 /// All that comes until the other side ends.
 async fn read_to_end(stream: &mut TcpStream) -> anyhow::Result<String> {
     let mut read = Vec::new();
-    tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut read)).await??;
+    in_time("the end", stream.read_to_end(&mut read)).await?;
     Ok(String::from_utf8(read)?)
-}
-
-fn handshake(target: &str, more: &str) -> String {
-    format!(
-        "GET {target} HTTP/1.1\r\nHost: shop.test\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{more}\r\n"
-    )
 }
 
 async fn client(gateway: &TestGateway, request: &str) -> anyhow::Result<TcpStream> {

@@ -5,7 +5,8 @@
 //! has a built-in answer ready when a policy gives none.
 //!
 //! # From nothing to a swapped policy
-//! Four steps. The crate's `examples` do the same with axum, hyper and a reverse proxy of tower services.
+//! Four steps. The crate's `examples` do the same with axum, hyper and a reverse proxy of tower services, and keep values in
+//! front of a database.
 //!
 //! 1. **A cache.** [`Sandbar::builder`] takes tenants, an L2, a bound of memory and policies, and makes a handle.
 //! 2. **A service behind it.** [`Sandbar::layer`] is a tower layer: it goes in front of an axum `Router`, a hyper service or a

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use sandbar::clock::{Clock, SystemClock, Timestamp};
 use sandbar_tests::gateway::{TestGateway, one_tenant};
 use sandbar_tests::origin::{Origin, Reply, Seen};
-use sandbar_tests::wait::eventually;
+use sandbar_tests::wait::{eventually, settled};
 
 use super::scenario::{Got, Says, Scenario, Step, fields, judge};
 
@@ -55,7 +55,7 @@ pub(crate) async fn run(settings: &str, scenarios: &[Scenario]) -> anyhow::Resul
             if step.behind {
                 eventually("the origin is asked behind", async || !script.lock()[&host].1.is_empty()).await;
             }
-            eventually("all is stored", async || gateway.cache().under_way() == 0).await;
+            settled(gateway.cache()).await;
             let heard = script.lock().remove(&host).unwrap_or_default().1;
             judge(&format!("{about}, over sockets, step {number}"), step, start, &got, &heard);
         }

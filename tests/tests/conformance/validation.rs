@@ -3,7 +3,7 @@
 use sandbar::tenant::config::TenantConfig;
 use sandbar_tests::gateway::{TestGateway, one_tenant_over};
 use sandbar_tests::origin::{Origin, Reply};
-use sandbar_tests::wait::eventually;
+use sandbar_tests::wait::settled;
 
 use super::scenario::{Scenario, ask, get, scenario};
 use super::{over_layer, over_sockets};
@@ -159,7 +159,7 @@ async fn what_has_left_l1_is_validated_from_l2() -> anyhow::Result<()> {
         let settings = one_tenant_over("[l2]\nkind = \"disk\"\n", &origin.url(), settings);
         let gateway = TestGateway::start(&settings).await?;
         gateway.client("shop.test").get("/").await?;
-        eventually("it is stored", async || gateway.cache().under_way() == 0).await;
+        settled(gateway.cache()).await;
         gateway.drop_l1();
         let asked = origin.requests();
         assert_eq!(gateway.client("shop.test").get("/").await?.text(), "a");

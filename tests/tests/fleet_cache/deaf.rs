@@ -9,7 +9,7 @@ use sandbar::fleet::FleetConfig;
 use sandbar_tests::fault_proxy::{Fault, FaultProxy};
 use sandbar_tests::node::{Node, Source, ask_all, hasty_fleet_config, tenant};
 use sandbar_tests::redis_server::RedisServer;
-use sandbar_tests::wait::{PATIENCE, eventually};
+use sandbar_tests::wait::{PATIENCE, eventually, settled};
 
 use crate::{FRESH, all_are};
 
@@ -62,7 +62,7 @@ async fn deaf_node_bounds_the_age_of_what_it_serves() -> anyhow::Result<()> {
         assert!(all_are(&got, &age.to_string()), "it lets go of what is too old: {got:?}");
         let got = ask_all(std::slice::from_ref(&far), "/a", 20).await;
         assert!(all_are(&got, &age.to_string()), "and serves what is not: {got:?}");
-        eventually("all that it fetched is stored", async || far.cache.under_way() == 0).await;
+        settled(&far.cache).await;
         source.clock.stand_still(AGE_MAX + MOMENT);
     }
     assert_eq!(source.fetches(), 5);

@@ -12,9 +12,15 @@ use crate::failures::READY_THEN;
 use crate::load::{Truth, origin};
 use crate::served::{Served, is_over};
 
-async fn node(name: &str, server: &RedisServer, origin: &Origin) -> Served {
-    let limits = format!("grace = \"25s\"\nupgrade_deadline = \"6s\"\n[fleet]\nnode = \"{name}\"");
-    Served::start_with(&origin.url(), &limits, |command| _ = command.args(["--l2", &server.url()])).await
+/// A node that waits no longer than this for those that have not applied a tenant. No other deadline is so short that a busy machine
+/// would miss it.
+async fn node(name: &str, confirm_deadline: &str, server: &RedisServer, origin: &Origin) -> Served {
+    let settings = format!(
+        "grace = \"25s\"\nupgrade_deadline = \"1min\"\n[l2]\nkind = \"redis\"\n[l2.redis]\nurl = \"{}\"\ndeadline = \"10s\"\n\
+         [fleet]\nnode = \"{name}\"\nsilence_max = \"20s\"\nmember_timeout = \"1min\"\nconfirm_deadline = \"{confirm_deadline}\"",
+        server.url()
+    );
+    Served::start(&origin.url(), &settings).await
 }
 
 /// Makes a tenant at a host of its own; the nodes that have not applied it.
@@ -36,18 +42,23 @@ async fn tenants_that_are_made_elsewhere_meanwhile_are_applied_by_one_process_al
     let server = RedisServer::start().unwrap();
     let truth = Arc::<Truth>::default();
     let origin = origin(&truth).await;
-    let (mut served, other) = (node("one", &server, &origin).await, node("two", &server, &origin).await);
+    let mut served = node("one", "30s", &server, &origin).await;
+    let other = node("two", "1s", &server, &origin).await;
     make(&other, "first", &origin).await;
     eventually("the nodes know each other", async || has(&served, "first").await).await;
 
-    // A process that is never ready to serve: the old one changes nothing until that has ended.
-    served.replace_by_script(&format!("{READY_THEN} exec sleep 1000"));
+    // A process that is not ready to serve before it ends: the old one changes nothing until then.
+    let waits = tempfile::NamedTempFile::new().unwrap();
+    let path = waits.path().display();
+    served.replace_by_script(&format!("{READY_THEN} while [ -e {path} ]; do sleep 0.1; done; exit 7"));
     let (upgraded, ()) = tokio::join!(served.ask_for_upgrade(), async {
         eventually("it is under way", async || served.log().contains("starting the process")).await;
         assert_eq!(make(&other, "late", &origin).await, json!(["one"]));
         assert!(!has(&served, "late").await && !served.keeps("late"));
+        waits.close().unwrap();
     });
     assert_eq!(upgraded.status, 503, "{}", upgraded.text());
+    assert!(upgraded.text().contains("(exit status: 7)"), "{}", upgraded.text());
     eventually("the old one applies it", async || has(&served, "late").await && served.keeps("late")).await;
 
     // One that serves has what was made before it did, and alone is waited for from then on.
@@ -57,7 +68,8 @@ async fn tenants_that_are_made_elsewhere_meanwhile_are_applied_by_one_process_al
     kept.get("/kept/1").await.unwrap();
     let old = served.upgrade().await;
     assert!(has(&served, "late").await);
-    assert_eq!(make(&other, "last", &origin).await, json!([]));
+    let patient = node("three", "30s", &server, &origin).await;
+    assert_eq!(make(&patient, "last", &origin).await, json!([]));
     assert!(has(&served, "last").await && !is_over(old));
     let mut client = Client::new(served.address, "last.test");
     assert_eq!(client.get("/live/1").await.unwrap().text(), "/live/1 0");

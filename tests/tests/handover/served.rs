@@ -118,7 +118,7 @@ impl Served {
         std::fs::remove_file(self.program()).unwrap();
     }
 
-    pub(crate) fn program(&self) -> PathBuf {
+    fn program(&self) -> PathBuf {
         self.dir.path().join("sandbar")
     }
 
@@ -130,6 +130,12 @@ impl Served {
     /// Changes the settings that it was started with.
     pub(crate) fn replace_setting(&self, from: &str, to: &str) {
         std::fs::write(self.dir.path().join("sandbar.toml"), self.settings.replace(from, to)).unwrap();
+    }
+
+    /// Has the process that serves read the settings again.
+    pub(crate) async fn reload(&self) {
+        let answer = self.operator().send("POST", "/reload", &[], "").await.unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.text());
     }
 
     /// Whether a tenant that was made over an API is kept in its data directory.

@@ -1,26 +1,10 @@
 //! Connections that have switched to another protocol outlive their process's place.
 
+use sandbar_tests::web_socket::{CLASS, SWITCHED, handshake, read_until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::served::Served;
-
-const CLASS: &str = "[[tenant.class]]\nname = \"live\"\npath = \"/live/**\"\nupgrade = [\"websocket\"]\n";
-const HANDSHAKE: &str = "GET /live/1 HTTP/1.1\r\nHost: shop.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-                         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-                        Sec-WebSocket-Accept: abc=\r\n\r\n";
-
-async fn head(stream: &mut TcpStream) -> String {
-    let mut read = Vec::new();
-    while !read.ends_with(b"\r\n\r\n") {
-        match stream.read_u8().await {
-            Ok(byte) => read.push(byte),
-            Err(_) => break,
-        }
-    }
-    String::from_utf8(read).unwrap()
-}
 
 /// An origin that switches, and then sends back whatever it is sent.
 async fn echoing() -> String {
@@ -29,12 +13,11 @@ async fn echoing() -> String {
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             tokio::spawn(async move {
-                if head(&mut stream).await.starts_with("GET") {
-                    stream.write_all(SWITCHED.as_bytes()).await?;
-                    let (mut reading, mut writing) = stream.split();
-                    tokio::io::copy(&mut reading, &mut writing).await?;
-                }
-                Ok::<_, std::io::Error>(())
+                // A connection on which nothing is asked is the gateway's, to see whether the origin is there.
+                read_until(&mut stream, "\r\n\r\n").await?;
+                stream.write_all(SWITCHED.as_bytes()).await?;
+                let (mut reading, mut writing) = stream.split();
+                anyhow::Ok(tokio::io::copy(&mut reading, &mut writing).await?)
             });
         }
     });
@@ -52,10 +35,10 @@ async fn echo(tunnel: &mut TcpStream, word: &str) {
 async fn a_tunnel_through_the_old_process_goes_on_until_it_ends_by_itself() {
     let mut served = Served::start(&echoing().await, "grace = \"25s\"").await;
     served.add_settings(CLASS);
-    assert_eq!(served.operator().send("POST", "/reload", &[], "").await.unwrap().status, 200);
+    served.reload().await;
     let mut tunnel = TcpStream::connect(served.address).await.unwrap();
-    tunnel.write_all(HANDSHAKE.as_bytes()).await.unwrap();
-    assert!(head(&mut tunnel).await.starts_with("HTTP/1.1 101 "));
+    tunnel.write_all(handshake("/live/1", "").as_bytes()).await.unwrap();
+    assert!(read_until(&mut tunnel, "\r\n\r\n").await.unwrap().starts_with("HTTP/1.1 101 "));
     echo(&mut tunnel, "before").await;
     let old = served.upgrade().await;
     echo(&mut tunnel, "after").await;

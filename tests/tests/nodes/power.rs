@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use redis::Commands;
+use sandbar_tests::client::{Answer, Client};
 use sandbar_tests::fault_proxy::Fault;
 use sandbar_tests::history::faults::{Step, Trouble};
 use sandbar_tests::history::{History, HistoryClock, Promise, Reach, Read, Rules, Run, Seen, Source, Violation, check};
@@ -53,6 +54,37 @@ async fn fills_that_are_judged_as_of_their_end_are_found() -> anyhow::Result<()>
     Ok(())
 }
 
+/// A client of node 1, which has the page in memory.
+async fn in_memory(nodes: &Nodes) -> Client {
+    let mut client = nodes[1].client(HOST);
+    eventually("node 1 has it in memory", async || {
+        client.get(PAGE).await.is_ok_and(|answer| answer.cache_status().value("detail") == Some("l1"))
+    })
+    .await;
+    client
+}
+
+/// Notes that node 0 has just promised a version of the page everywhere; when that was.
+fn promised(history: &mut History, version: u64, clock: HistoryClock) -> Duration {
+    let (acknowledged, by) = (clock.now(), Run { node: 0, start: 1 });
+    history.promises.push(Promise { page: 0, version, by, reach: Reach::Everywhere, acknowledged });
+    acknowledged
+}
+
+/// Notes what a node has just answered to whom had asked it then.
+fn read(
+    history: &mut History,
+    (node, source): (usize, Source),
+    asked: Duration,
+    answer: &Answer,
+    clock: HistoryClock,
+) -> anyhow::Result<()> {
+    let (version, by) = (version_shown(PAGE, answer)?, Run { node, start: 1 });
+    let (answered, seen) = (clock.now(), Seen::default());
+    history.reads.push(Read { page: 0, version, by, source, asked, answered, seen });
+    Ok(())
+}
+
 /// How a purge goes unheard: a page is purged at node 0 while node 1, which has it in memory, can't hear of it.
 struct Unheard {
     mode: &'static str,
@@ -80,22 +112,17 @@ impl Unheard {
         // What is fetched before is given up when it begins to hear.
         nodes.all_hear().await;
         let (clock, mut history) = (HistoryClock::start(), History::default());
-        let mut client = nodes[1].client(HOST);
-        eventually("node 1 has it in memory", async || {
-            client.get(PAGE).await.is_ok_and(|answer| answer.cache_status().value("detail") == Some("l1"))
-        })
-        .await;
+        let mut client = in_memory(&nodes).await;
         nodes.link(1).set(self.link);
         if self.stopped {
             nodes[1].pause()?;
         }
-        let (version, by) = (nodes.origin.change(PAGE), Run { node: 0, start: 1 });
+        let version = nodes.origin.change(PAGE);
         let purge = json!({ "scope": "key", "url": format!("http://{HOST}{PAGE}") });
         // Not before node 1 counts as gone, where every live node has to confirm it.
         eventually("it is purged", async || nodes[0].purge(&purge).await.is_ok_and(|answer| answer.status == 200))
             .await;
-        let acknowledged = clock.now();
-        history.promises.push(Promise { page: 0, version, by, reach: Reach::Everywhere, acknowledged });
+        let acknowledged = promised(&mut history, version, clock);
         if let Some(trouble) = self.ends {
             trouble.heal(&mut nodes).await?;
         }
@@ -106,10 +133,7 @@ impl Unheard {
             eventually("it has been asked", async || nodes[1].has_unread()).await;
             nodes[1].resume()?;
         }
-        let version = version_shown(PAGE, &answer.await??)?;
-        let (by, source) = (Run { node: 1, start: 1 }, Source::L1);
-        let (answered, seen) = (clock.now(), Seen::default());
-        history.reads.push(Read { page: 0, version, by, source, asked, answered, seen });
+        read(&mut history, (1, Source::L1), asked, &answer.await??, clock)?;
         Ok((history, nodes))
     }
 
@@ -150,15 +174,11 @@ async fn node_that_stood_still_and_does_not_mind_is_found() -> anyhow::Result<()
 }
 
 /// A page is written through node 0, which can't reach Redis just then, and nobody asks until node 0 says that all nodes know.
-async fn untold(setup: Setup) -> anyhow::Result<(History, Nodes)> {
+async fn untold(setup: Setup, rules: &Rules) -> anyhow::Result<(History, Nodes)> {
     let nodes = Nodes::start(setup).await?;
     nodes.all_hear().await;
     let (clock, mut history) = (HistoryClock::start(), History::default());
-    let mut client = nodes[1].client(HOST);
-    eventually("node 1 has it in memory", async || {
-        client.get(PAGE).await.is_ok_and(|answer| answer.cache_status().value("detail") == Some("l1"))
-    })
-    .await;
+    let mut client = in_memory(&nodes).await;
     nodes.link(0).set(Fault::Cut);
     let written = nodes[0].client(HOST).send("PUT", PAGE, &[], "").await?;
     assert_eq!(written.cache_status().value("detail"), Some("purge-pending"));
@@ -166,27 +186,26 @@ async fn untold(setup: Setup) -> anyhow::Result<(History, Nodes)> {
     nodes.link(0).set(Fault::None);
     eventually("all nodes know of it", async || nodes[0].purges_pending().await.is_ok_and(|pending| pending == 0))
         .await;
-    let (acknowledged, by) = (clock.now(), Run { node: 0, start: 1 });
-    history.promises.push(Promise { page: 0, version, by, reach: Reach::Everywhere, acknowledged });
-    clock.is_past(acknowledged + rules(MODE, SILENCE_MAX).elsewhere.unwrap_or_default()).await;
+    let acknowledged = promised(&mut history, version, clock);
+    clock.is_past(acknowledged + rules.elsewhere.unwrap_or_default()).await;
     let asked = clock.now();
     let answer = client.get(PAGE).await?;
-    let (version, by) = (version_shown(PAGE, &answer)?, Run { node: 1, start: 1 });
-    let (source, answered, seen) = (Source::L1, clock.now(), Seen::default());
-    history.reads.push(Read { page: 0, version, by, source, asked, answered, seen });
+    read(&mut history, (1, Source::L1), asked, &answer, clock)?;
     Ok((history, nodes))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn invalidation_of_a_write_that_is_not_tried_again_is_found() -> anyhow::Result<()> {
     let _alone = alone().await;
+    // So long that node 1 does not drop the page by itself, as one that is deaf.
+    let silence_max = Duration::from_secs(3);
     for mode in ["bus", "bus+write-through"] {
-        let (usual, rules) = (setup(mode, SILENCE_MAX), rules(mode, SILENCE_MAX));
-        let (history, nodes) = untold(without("no-retried-purges", usual.clone())).await?;
+        let (usual, rules) = (setup(mode, silence_max), rules(mode, silence_max));
+        let (history, nodes) = untold(without("no-retried-purges", usual.clone()), &rules).await?;
         let verdict = check(&history, &rules);
         assert!(matches!(verdict, Err(Violation::Stale { .. })), "{mode}: {verdict:?}\n{}", nodes.logs());
         drop(nodes);
-        let (history, nodes) = untold(usual).await?;
+        let (history, nodes) = untold(usual, &rules).await?;
         let verdict = check(&history, &rules);
         assert!(verdict.is_ok(), "{mode}: {}\n{}", verdict.expect_err("just seen"), nodes.logs());
     }
@@ -237,10 +256,7 @@ async fn see(nodes: &Nodes, node: usize, clock: HistoryClock, history: &mut Hist
     let asked = clock.now();
     let answer = nodes[node].client(HOST).get(PAGE).await?;
     assert_eq!(answer.cache_status().value("detail"), Some("redis"));
-    let (version, by) = (version_shown(PAGE, &answer)?, Run { node, start: 1 });
-    let (source, answered, seen) = (Source::L2, clock.now(), Seen::default());
-    history.reads.push(Read { page: 0, version, by, source, asked, answered, seen });
-    Ok(())
+    read(history, (node, Source::L2), asked, &answer, clock)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

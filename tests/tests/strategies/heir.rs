@@ -8,12 +8,11 @@ use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use sandbar::barrier::{Purge, PurgeMode};
 use sandbar::cache::{Heir, PurgeReport};
-use sandbar::setting::Span;
 use sandbar::strategy::Strategy;
 use sandbar_tests::node::Node;
 
 use super::shelf::Shelf;
-use super::{FRESH, alone, put, read, said, tenant};
+use super::{FRESH, alone, put, read, said, storing, tenant};
 
 /// An heir that notes the purges that it is told of, and whether they are for other nodes.
 #[derive(Default)]
@@ -49,10 +48,7 @@ async fn with_heir(node: &Node) -> Arc<Noting> {
 #[tokio::test]
 async fn what_is_put_is_fetched_and_once_the_process_has_retired_not_even_that() {
     let shelf = Shelf::new(FRESH);
-    let storing = tenant(Strategy::WriteThrough, |class| {
-        class.put_lifetime = Some(Span::of(std::time::Duration::from_secs(60)));
-    });
-    let node = alone(&storing, &shelf);
+    let node = alone(&storing(), &shelf);
     put(&node, "/a/1", "one").await;
     let counts = || {
         let values = node.tenant.counters.values();

@@ -11,11 +11,13 @@ mod through;
 mod ttl;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Method;
 use sandbar::body::{self, Body};
 use sandbar::consistency::Consistency;
 use sandbar::fleet::FleetConfig;
+use sandbar::setting::Span;
 use sandbar::strategy::Strategy;
 use sandbar::tenant::config::{ClassConfig, TenantConfig};
 use sandbar::tier::disk::DiskTier;
@@ -35,6 +37,11 @@ fn tenant(strategy: Strategy, of_class: impl FnOnce(&mut ClassConfig)) -> Tenant
     TenantConfig { name: "shop".into(), classes: vec![class], ..TenantConfig::default() }
 }
 
+/// `write-through` that stores the content of a PUT.
+fn storing() -> TenantConfig {
+    tenant(Strategy::WriteThrough, |class| class.put_lifetime = Some(Span::of(Duration::from_secs(60))))
+}
+
 fn alone(tenant: &TenantConfig, shelf: &Arc<Shelf>) -> Node {
     Node::alone::<DiskTier>(tenant.clone(), shelf.clone(), Arc::default(), None).unwrap()
 }
@@ -43,9 +50,11 @@ fn alone(tenant: &TenantConfig, shelf: &Arc<Shelf>) -> Node {
 async fn fleet(server: &RedisServer, tenant: &TenantConfig, shelf: &Arc<Shelf>, nodes: usize) -> Vec<Node> {
     let mut fleet = Vec::new();
     for _ in 0..nodes {
-        // A server that has just come up need not be waited for long, where all nodes have to confirm a purge.
-        let config =
-            FleetConfig { silence_max: 4 * SILENCE, member_timeout: 8 * SILENCE, ..fleet_config(&server.url()) };
+        let mut config = fleet_config(&server.url());
+        if tenant.consistency == Consistency::WriteAll {
+            // A server that has just come up need not be waited for long, where all nodes have to confirm a purge.
+            config = FleetConfig { silence_max: 4 * SILENCE, member_timeout: 8 * SILENCE, ..config };
+        }
         let node = Node::over(config, tenant.clone(), shelf.clone(), Arc::default()).unwrap();
         fleet.push(node.hears().await.unwrap());
     }

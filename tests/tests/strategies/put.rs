@@ -2,7 +2,6 @@
 
 use http::{HeaderMap, Method};
 use sandbar::http::key::KeyRules;
-use sandbar::strategy::Strategy;
 use sandbar::tenant::config::TenantConfig;
 use sandbar_tests::node::Node;
 use sandbar_tests::redis_server::RedisServer;
@@ -11,13 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::shelf::Shelf;
-use super::{FRESH, alone, content, fleet, put, read, read_as, said, tenant};
-
-fn storing() -> TenantConfig {
-    tenant(Strategy::WriteThrough, |class| {
-        class.put_lifetime = Some(sandbar::setting::Span::of(Duration::from_secs(60)));
-    })
-}
+use super::{FRESH, alone, content, fleet, put, read, read_as, said, storing};
 
 /// How many PUTs were stored, and how many reads of the origin there were.
 fn counts(node: &Node, shelf: &Shelf) -> (u64, usize) {

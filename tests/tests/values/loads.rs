@@ -103,7 +103,7 @@ async fn all_callers_leave_and_the_value_is_stored() -> anyhow::Result<()> {
         asked.abort();
     }
     database.gate.open();
-    settled(&sandbar).await;
+    settled(sandbar.cache()).await;
     assert!(values.get("key").await?.into_value().is_some());
     assert_eq!(database.calls(), 1);
     Ok(())
@@ -175,12 +175,15 @@ async fn a_loader_that_hangs_is_given_up() -> anyhow::Result<()> {
             tokio::task::yield_now().await;
         }
     };
-    let given = tokio::select! {
-        given = asked => given?,
-        () = stop => unreachable!("it goes on for ever"),
-    };
+    let given = in_time("it is given up", async {
+        tokio::select! {
+            given = asked => given,
+            () = stop => unreachable!("it goes on for ever"),
+        }
+    });
+    let given = given.await?;
     assert!(matches!(given, Err(LoadError::NotLoaded(_) | LoadError::Overdue(_))), "{given:?}");
-    settled(&sandbar).await;
+    settled(sandbar.cache()).await;
     database.gate.open();
     assert_eq!(*got(database.asked_by(&values)).await, 1);
     Ok(())
@@ -201,7 +204,7 @@ async fn what_is_purged_while_it_is_loaded_is_for_those_who_asked_before() -> an
         for asked in after {
             assert_eq!(*got(asked).await, 1);
         }
-        settled(&sandbar).await;
+        settled(sandbar.cache()).await;
         assert_eq!(values.get("key").await?.into_value().as_deref(), Some(&1));
         assert_eq!(database.calls(), 2);
     }
@@ -247,7 +250,7 @@ async fn a_stale_value_is_given_while_it_is_loaded_anew_or_where_that_fails() ->
     assert_eq!(*got(database.asked_by(&values)).await, 0);
     clock.advance(MINUTE + Duration::from_secs(30));
     assert_eq!(*got(database.asked_by(&values)).await, 0, "as it is");
-    settled(&sandbar).await;
+    settled(sandbar.cache()).await;
     assert_eq!(*got(database.asked_by(&values)).await, 1, "loaded behind the answer");
     clock.advance(5 * MINUTE);
     let fail = || values.get_or_load("key", async || Err::<usize, _>("down"));

@@ -19,7 +19,7 @@ use sandbar::embed::Builder;
 use sandbar::tenant::config::TenantConfig;
 use sandbar::tenant::counters::CounterValues;
 use sandbar::values::{Codec, Keep};
-use sandbar_tests::wait::eventually;
+use sandbar_tests::wait::settled;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const TENANT: &str = "shop";
@@ -38,10 +38,6 @@ fn minute() -> Keep {
 
 fn counted(sandbar: &Sandbar) -> CounterValues {
     sandbar.tenant(TENANT).expect("it is there").counters.values()
-}
-
-async fn settled(sandbar: &Sandbar) {
-    eventually("nothing is under way", async || sandbar.cache().under_way() == 0).await;
 }
 
 /// Text in UTF-8; counts what it does, and can be told to fail or to panic.

@@ -63,7 +63,7 @@ async fn stale_ones_are_given_and_loaded_anew_by_one_call() -> anyhow::Result<()
     lengths(&values, &["a", "b"], &calls).await;
     clock.advance(MINUTE + MINUTE / 2);
     assert_eq!(lengths(&values, &["a", "b"], &calls).await.len(), 2);
-    settled(&sandbar).await;
+    settled(sandbar.cache()).await;
     clock.advance(MINUTE / 2);
     assert_eq!(lengths(&values, &["a", "b"], &calls).await.len(), 2);
     assert_eq!(*calls.lock(), [["a", "b"], ["a", "b"]]);

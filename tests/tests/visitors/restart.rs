@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sandbar_tests::gateway::{TestGateway, one_tenant_over};
 use sandbar_tests::origin::{Origin, Reply};
-use sandbar_tests::wait::eventually;
+use sandbar_tests::wait::settled;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
@@ -47,7 +47,7 @@ async fn come_back(field: &'static str, values: &'static [&'static str]) -> anyh
     let gateway = TestGateway::start(&one_tenant_over("", &origin.url(), "")).await?;
     let wrong = all_at_once(&gateway, field, values).await;
     assert!(wrong.is_empty(), "before: {} of {}: {:?}", wrong.len(), PAGES * values.len(), wrong.first());
-    eventually("all is stored", async || gateway.cache().under_way() == 0).await;
+    settled(gateway.cache()).await;
     let gateway = gateway.restart().await?;
     let asked = origin.requests();
     let wrong = all_at_once(&gateway, field, values).await;
