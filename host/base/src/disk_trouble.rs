@@ -96,6 +96,11 @@ impl DiskTrouble {
         Self { what, path: path.to_owned(), meanwhile, state: Mutex::default() }
     }
 
+    /// What to do about an error of the disk.
+    pub fn remedy(error: &io::Error) -> &'static str {
+        Reason::of(error).remedy()
+    }
+
     /// Notes a refused write, and logs it unless one was logged in the last minute.
     pub fn refused(&self, error: &io::Error, now: Timestamp) {
         let reason = Reason::of(error);
