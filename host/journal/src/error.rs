@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sandbar_base::disk_trouble::DiskTrouble;
 
-/// Why a journal can't be opened. Nothing in its directory has been changed.
+/// Why a journal can't be opened. No write in it has been changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
