@@ -12,7 +12,10 @@ use sandbar_journal::{Batch, Journal, OpenError, Settings};
 
 /// A directory with one file that was there, and those that the journal makes.
 #[derive(Clone, Debug, Default)]
-struct Memory(Arc<Mutex<Vec<(String, Arc<Content>)>>>);
+struct Memory(Arc<Mutex<Vec<Named>>>);
+
+/// A file and its name.
+type Named = (String, Arc<Content>);
 
 #[derive(Debug, Default)]
 struct Content(Mutex<Vec<u8>>);
