@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 /// What the name of a file ends with while it is being written.
-const UNFINISHED: &str = ".new";
+pub const UNFINISHED: &str = ".new";
 
 /// Replaces a file so that after a crash it has either the old content or the new one. Its directory has to be there.
 ///
