@@ -1,7 +1,7 @@
 //! What TLS costs a hit of 1 KiB, and what a handshake costs, in processor time of the server: beside nginx, with the same
 //! certificate, version and cipher, in the same run. The servers take turns, so that what disturbs the machine disturbs both;
 //! medians of the rounds are told, with the least and the most. Run alone:
-//! `cargo test --release --workspace --test tls cost -- --ignored --nocapture`
+//! `cargo test --profile bench --workspace --test tls cost -- --ignored --nocapture`
 
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
