@@ -1,6 +1,7 @@
 //! Clients of several kinds that ask on and on, and tolerate nothing: no failed request, no refused connection, no
 //! content that is wrong or older than what has been purged.
 
+use std::error::Error as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -130,6 +131,13 @@ async fn ask_on(
     Ok(())
 }
 
+/// Whether GOAWAY says that the server has not looked at the request, which then may be sent again (RFC 9113 section 6.8): it was
+/// written just after the client had answered the PING that precedes the last GOAWAY.
+fn is_above_the_last(error: &hyper::Error) -> bool {
+    let error = error.source().and_then(|source| source.downcast_ref::<h2::Error>());
+    error.is_some_and(|error| error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR))
+}
+
 struct Asker {
     kind: Kind,
     address: SocketAddr,
@@ -168,7 +176,7 @@ impl Asker {
                 Err(error) => error,
             };
             // Where the request was not sent, GOAWAY has come before it.
-            if error.take_message().is_none() {
+            if error.take_message().is_none() && !is_above_the_last(error.error()) {
                 return Err(error.into_error().into());
             }
         }
