@@ -9,6 +9,8 @@ mod digest;
 #[cfg(feature = "node")]
 pub mod disk_trouble;
 mod fault;
+#[cfg(feature = "node")]
+pub mod file_lock;
 mod guest_text;
 mod key_hash;
 pub mod memory_budget;

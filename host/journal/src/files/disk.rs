@@ -6,17 +6,14 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
+use sandbar_base::file_lock::lock_patiently;
 use sandbar_base::replace::sync_dir;
 
 use super::{Files, LogFile};
 
 const OWNER_ALONE: u32 = 0o600;
 const OWNER_ALONE_DIR: u32 = 0o700;
-/// How often, and after what pause, it is tried to take a lock that another has: a process that is just stopping
-/// releases it in a moment.
-const TRIES: (u32, Duration) = (20, Duration::from_millis(100));
 
 /// The files of this machine, by `std`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,7 +38,7 @@ impl Files for DiskFiles {
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Any + Send + Sync>> {
         let file = File::options().write(true).create(true).truncate(false).mode(OWNER_ALONE).open(path)?;
-        match patiently(&file) {
+        match lock_patiently(&file) {
             Ok(()) => Ok(Box::new(file)),
             Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
             Err(TryLockError::Error(error)) => Err(error),
@@ -75,16 +72,6 @@ impl Files for DiskFiles {
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         sync_dir(dir)
     }
-}
-
-fn patiently(lock: &File) -> Result<(), TryLockError> {
-    for _ in 1..TRIES.0 {
-        match lock.try_lock() {
-            Err(TryLockError::WouldBlock) => std::thread::sleep(TRIES.1),
-            other => return other,
-        }
-    }
-    lock.try_lock()
 }
 
 #[derive(Debug)]

@@ -5,12 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use sandbar_base::file_lock::lock_patiently;
+
 use super::barriers::BarrierBook;
 use super::log::Log;
-
-/// How often, and after what pause, it is tried to take a directory that another process has: a process that is just
-/// stopping releases it in a moment.
-const TRIES: (u32, Duration) = (20, Duration::from_millis(100));
 
 /// A directory that belongs to this process until it is released, or this is dropped.
 #[derive(Debug)]
@@ -28,7 +26,7 @@ impl Home {
         let cannot = |error: io::Error| format!("the directory {} can't be used: {error}", dir.display());
         std::fs::create_dir_all(dir).map_err(cannot)?;
         let lock = File::options().write(true).create(true).truncate(false).open(dir.join("lock")).map_err(cannot)?;
-        match patiently(&lock) {
+        match lock_patiently(&lock) {
             Ok(()) => Ok(Self { dir: dir.to_owned(), lock }),
             Err(TryLockError::WouldBlock) => Err(format!(
                 "the directory {} is in use by another process: stop it, or name another directory",
@@ -74,14 +72,4 @@ impl Home {
     pub(super) fn cannot(&self, error: &dyn std::fmt::Display) -> String {
         format!("the directory {} can't be used: {error}", self.dir.display())
     }
-}
-
-fn patiently(lock: &File) -> Result<(), TryLockError> {
-    for _ in 1..TRIES.0 {
-        match lock.try_lock() {
-            Err(TryLockError::WouldBlock) => std::thread::sleep(TRIES.1),
-            other => return other,
-        }
-    }
-    lock.try_lock()
 }
