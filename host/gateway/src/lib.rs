@@ -39,6 +39,7 @@ mod listeners;
 mod metrics;
 mod opening;
 pub mod policy_build;
+pub mod policy_new;
 mod ready;
 mod reload;
 pub mod replay;

@@ -29,6 +29,9 @@ pub enum BuildError {
     /// The directory has no `Cargo.toml`.
     #[error("{} holds no crate: it has no Cargo.toml", .0.display())]
     NoCrate(PathBuf),
+    /// The file is no core module of WebAssembly.
+    #[error("{} is no core module of WebAssembly: build it for a target like wasm32-unknown-unknown", .0.display())]
+    NoModule(PathBuf),
     /// `cargo` or `rustc` can't be run.
     #[error("can't run `{program}`: {error}; install Rust from https://rustup.rs")]
     NoCargo {
@@ -78,22 +81,44 @@ impl From<BindError> for BuildError {
     }
 }
 
-/// Builds the policy crate in `dir`. The component is written to the file `out`; or, under the crate's name, into the
-/// directory `out`, or beside `Cargo.toml` where `out` is none.
+/// Builds the policy crate in `from`, or makes a component of the core module in the file `from`, which any language's tools may have
+/// made: the types of the contract are in a custom section of it, as wit-bindgen leaves them. The component is written to the file
+/// `out`; or, under the name of the crate or of the module, into the directory `out`. Where `out` is none, it is written beside
+/// `Cargo.toml`, or as `NAME.component.wasm` beside the module.
 ///
 /// # Errors
 /// When the crate can't be compiled or is no policy; each error is a sentence for the policy's author.
-pub fn build(dir: &Path, out: Option<&Path>) -> Result<Built, BuildError> {
-    let module = cargo::compile(dir, cargo::Lock::AsNeeded)?;
+pub fn build(from: &Path, out: Option<&Path>) -> Result<Built, BuildError> {
+    let (module, beside) = if from.is_file() {
+        let module = module_in(from)?;
+        let beside = from.with_extension("component.wasm");
+        (module, beside)
+    } else {
+        let module = cargo::compile(from, cargo::Lock::AsNeeded)?;
+        let beside = from.join(format!("{}.wasm", module.name));
+        (module, beside)
+    };
     let (component, checked) = componentise(&module.bytes)?;
-    let name = format!("{}.wasm", module.name);
     let path = match out {
-        None => dir.join(name),
-        Some(out) if out.is_dir() => out.join(name),
+        None => beside,
+        Some(out) if out.is_dir() => out.join(format!("{}.wasm", module.name)),
         Some(out) => out.to_owned(),
     };
     write(&path, &component)?;
     Ok(Built { path, component, checked })
+}
+
+/// How a core module begins: the magic number, version 1, and the layer of modules.
+const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
+
+/// The core module in a file.
+fn module_in(file: &Path) -> Result<cargo::Module, BuildError> {
+    let bytes = read(file)?;
+    if !bytes.starts_with(CORE_MODULE) {
+        return Err(BuildError::NoModule(file.to_owned()));
+    }
+    let name = file.file_stem().map_or_else(|| "policy".to_owned(), |stem| stem.to_string_lossy().into_owned());
+    Ok(cargo::Module { name, bytes })
 }
 
 /// Makes a component of a core module and checks that it is a policy.

@@ -11,6 +11,8 @@ mod binding;
 #[cfg(feature = "wasm")]
 mod check;
 mod clamp;
+#[doc(hidden)]
+pub mod conformance;
 mod consent;
 mod contract;
 mod cpu_share;

@@ -1,8 +1,10 @@
-//! `sandbar policy`: lists, binds, unbinds, builds and checks policies.
+//! `sandbar policy`: begins, builds, checks, tests, binds and lists policies.
 
 mod bind;
 mod component;
 mod list;
+mod new;
+mod test;
 
 use std::path::PathBuf;
 
@@ -28,10 +30,14 @@ enum PolicyCommand {
     Bind(BindArgs),
     /// Go back to the configured policy, or to the native default.
     Unbind(UnbindArgs),
-    /// Build a component from the source of a policy.
+    /// Make a crate to begin a policy from: it builds, and has a test.
+    New(NewArgs),
+    /// Build a component from the source of a policy, or of a core module that another language's tools have made.
     Build(BuildArgs),
     /// Check a component: compile it and try it in each of its roles, as binding it would.
     Check(CheckArgs),
+    /// Test a component: whether it keeps to what every policy of its role has to keep to.
+    Test(TestArgs),
     /// List the stock policies, which can be bound by name.
     Stock,
 }
@@ -82,7 +88,7 @@ struct UnbindArgs {
 
 #[derive(Debug, Args)]
 struct BuildArgs {
-    /// Directory of the policy's crate. With `--stock`, the root of Sandbar's source tree; the current one by default.
+    /// Directory of the policy's crate, or file of a core module. With `--stock`, the root of Sandbar's source tree; the current one by default.
     #[arg(required_unless_present = "stock")]
     dir: Option<PathBuf>,
     /// File or directory to write the component to; by default it is written beside the crate's Cargo.toml.
@@ -111,6 +117,33 @@ struct CheckArgs {
     config: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+struct NewArgs {
+    /// Role that the policy takes.
+    #[arg(long)]
+    role: Role,
+    /// Name of the policy: its crate is made in a new directory of that name.
+    name: String,
+    /// Where that directory is made.
+    #[arg(long, default_value = ".")]
+    dir: PathBuf,
+    /// Depend on this source of the SDK (`guest` in Sandbar's source tree) rather than on the released one.
+    #[arg(long, value_name = "DIR")]
+    guest: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct TestArgs {
+    /// File of the component.
+    component: PathBuf,
+    /// Settings to test it with, as JSON.
+    #[arg(long, value_name = "JSON", value_parser = json_value)]
+    settings: Option<Value>,
+    /// Take the limits of guests from the section [policy] of this file; the defaults without it.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
 fn json_value(text: &str) -> Result<Value, String> {
     serde_json::from_str(text)
         .map_err(|error| format!("that is no JSON: {error}; write it like '{{\"probability\": 0.1}}'"))
@@ -121,8 +154,10 @@ pub(super) fn run(args: PolicyArgs, output: Output) -> Result<(), Failure> {
         PolicyCommand::List(args) => block_on(list::list(args, output)),
         PolicyCommand::Bind(args) => block_on(bind::bind(args, output)),
         PolicyCommand::Unbind(args) => block_on(bind::unbind(args, output)),
+        PolicyCommand::New(args) => new::new(&args, output),
         PolicyCommand::Build(args) => component::build(&args, output),
         PolicyCommand::Check(args) => component::check(&args, output),
+        PolicyCommand::Test(args) => test::test(&args, output),
         PolicyCommand::Stock => stock(output),
     }
 }

@@ -1,6 +1,7 @@
 //! Runs cargo, which compiles a policy's crate to a core module.
 
 use std::ffi::OsString;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -63,7 +64,7 @@ pub(super) fn compile(dir: &Path, lock: Lock) -> Result<Module, BuildError> {
     if lock == Lock::Kept {
         command.arg("--locked");
     }
-    let output = run(&mut command)?;
+    let output = run_shown(&mut command)?;
     if !output.status.success() {
         let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         return Err(BuildError::Compile { dir: dir.to_owned(), message });
@@ -82,6 +83,42 @@ fn run(command: &mut Command) -> Result<Output, BuildError> {
         .stdin(Stdio::null())
         .output()
         .map_err(|error| BuildError::NoCargo { program: command.get_program().to_string_lossy().into_owned(), error })
+}
+
+/// Like [`run`], and shows what cargo is at meanwhile: a first build fetches and compiles what the policy depends on.
+fn run_shown(command: &mut Command) -> Result<Output, BuildError> {
+    let no_cargo = |error, command: &Command| BuildError::NoCargo {
+        program: command.get_program().to_string_lossy().into_owned(),
+        error,
+    };
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| no_cargo(error, command))?;
+    let stderr = child.stderr.take();
+    let showing = std::thread::spawn(move || stderr.map(show_steps).unwrap_or_default());
+    let mut output = child.wait_with_output().map_err(|error| no_cargo(error, command))?;
+    output.stderr = showing.join().unwrap_or_default();
+    Ok(output)
+}
+
+/// What cargo does, as the first word of a line; what the compiler has to say is left to the error.
+const STEPS: [&str; 7] = ["Updating", "Locking", "Adding", "Blocking", "Downloading", "Downloaded", "Compiling"];
+
+/// Shows the lines that tell of a step as they come, and returns all of them.
+fn show_steps(stderr: std::process::ChildStderr) -> Vec<u8> {
+    let mut all = Vec::new();
+    let mut lines = BufReader::new(stderr);
+    loop {
+        let begin = all.len();
+        match lines.read_until(b'\n', &mut all) {
+            Ok(0) | Err(_) => return all,
+            Ok(_) => {}
+        }
+        let line = String::from_utf8_lossy(&all[begin..]);
+        if line.split_whitespace().next().is_some_and(|word| STEPS.contains(&word)) {
+            // Where nobody reads it, it is lost.
+            let _ = std::io::stderr().write_all(line.as_bytes());
+        }
+    }
 }
 
 fn rustc() -> OsString {

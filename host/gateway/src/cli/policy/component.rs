@@ -22,9 +22,13 @@ pub(super) fn build(args: &BuildArgs, output: Output) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A folder without a crate is named wrongly; all else happens in the build.
+/// A folder without a crate, or a file without a module, is named wrongly; all else happens in the build.
 fn failure(error: BuildError) -> Failure {
-    if matches!(error, BuildError::NoCrate(_)) { Failure::usage(error) } else { Failure::Runtime(error.into()) }
+    if matches!(error, BuildError::NoCrate(_) | BuildError::NoModule(_)) {
+        Failure::usage(error)
+    } else {
+        Failure::Runtime(error.into())
+    }
 }
 
 fn build_stock(root: &Path, args: &BuildArgs, output: Output) -> Result<(), Failure> {
@@ -45,11 +49,7 @@ fn build_stock(root: &Path, args: &BuildArgs, output: Output) -> Result<(), Fail
 
 pub(super) fn check(args: &CheckArgs, output: Output) -> Result<(), Failure> {
     let path = args.component.display();
-    let config = match &args.config {
-        Some(file) => GatewayConfig::from_file(file).map_err(Failure::usage)?.policy,
-        None => PolicyConfig::default(),
-    };
-    let config = EngineConfig::from(&config);
+    let config = engine_config(args.config.as_deref())?;
     let bytes = read(&args.component, config.component_bytes_max)?;
     let engine = Engine::new(&config)?;
     let tried = sandbar_policy::try_component(&engine, &bytes, args.settings.as_ref())
@@ -69,6 +69,15 @@ pub(super) fn check(args: &CheckArgs, output: Output) -> Result<(), Failure> {
         lines.join("\n")
     })?;
     Ok(())
+}
+
+/// The limits of guests: those of a configuration file, or the defaults.
+pub(super) fn engine_config(file: Option<&Path>) -> Result<EngineConfig, Failure> {
+    let config = match file {
+        Some(file) => GatewayConfig::from_file(file).map_err(Failure::usage)?.policy,
+        None => PolicyConfig::default(),
+    };
+    Ok(EngineConfig::from(&config))
 }
 
 /// Reads the file of a component, of at most `bytes_max`.
