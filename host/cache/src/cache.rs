@@ -23,6 +23,7 @@ use sandbar_http::purge::Purge;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use self::change::Bound;
 pub use self::change::{TenantChange, TenantChangeError};
 pub use self::provenance::Provenance;
 pub use self::roster::{Roster, RosterError};
@@ -30,6 +31,7 @@ pub use self::roster::{Roster, RosterError};
 pub use crate::cached::Cached;
 use crate::collapse::fetch::Fetches;
 use crate::collapse::{Collapse, Learned};
+use crate::commons::{Commons, CommonsStats, shares_max};
 use crate::events::{Events, Hub};
 use crate::exchange::Exchanges;
 #[doc(hidden)]
@@ -81,6 +83,9 @@ pub struct CacheLimits {
     pub learned_for: Duration,
     /// Bytes that are kept of a body that is too large to be stored, for readers behind the fastest; 1 MiB by default.
     pub window_bytes: u64,
+    /// What all tenants' L1 may have together, in bytes: what their shares leave of it is for the tenants without a share. Without
+    /// it, these have 64 MiB.
+    pub l1_bytes: Option<u64>,
 }
 
 /// Memory of one key that is remembered as not storable, in bytes.
@@ -95,6 +100,9 @@ impl CacheLimits {
         let mut limits = Self::default();
         let keys_max = budget.total_bytes() / LEARNED_KEYS_DIVISOR / LEARNED_KEY_BYTES;
         limits.learned_keys = limits.learned_keys.min(keys_max.max(1));
+        if budget.total_bytes() < u64::MAX {
+            limits.l1_bytes = Some(shares_max(budget.total_bytes()));
+        }
         let tables = budget.reserve(Use::Tables, limits.learned_keys * LEARNED_KEY_BYTES)?;
         Some((limits, tables))
     }
@@ -102,7 +110,7 @@ impl CacheLimits {
 
 impl Default for CacheLimits {
     fn default() -> Self {
-        Self { learned_keys: 65_536, learned_for: Duration::from_secs(120), window_bytes: 1 << 20 }
+        Self { learned_keys: 65_536, learned_for: Duration::from_secs(120), window_bytes: 1 << 20, l1_bytes: None }
     }
 }
 
@@ -116,8 +124,9 @@ pub struct Cache {
 struct Rooms {
     tenants: ArcSwap<Roster>,
     /// Held while tenants come, change or go.
-    changing: Mutex<()>,
+    changing: Mutex<Bound>,
     store: Arc<Store>,
+    commons: Arc<Commons>,
     reader: Arc<Reader>,
     writer: Arc<Writer>,
     purges: Arc<Purges>,
@@ -144,12 +153,14 @@ impl Cache {
         let CacheParts { tenants, l2, barriers, clock, limits } = parts;
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
         let peers = Arc::new(Peers::default());
+        let commons = Arc::new(Commons::new(Arc::clone(&clock), tasks.clone()));
         let store = Arc::new(Store {
             l2,
             barriers: barriers.clone(),
             peers: Arc::clone(&peers),
             clock: Arc::clone(&clock),
             budget: Arc::clone(&budget),
+            commons: Arc::clone(&commons),
         });
         let exchanges = Arc::new(Exchanges { budget: Arc::clone(&budget) });
         let fills = Arc::new(Fills {
@@ -199,15 +210,19 @@ impl Cache {
             ended: CancellationToken::new(),
         };
         let events = Arc::new(Hub::default());
-        for tenant in &tenants {
+        let bound = Bound { l1_bytes: limits.l1_bytes };
+        commons.bound(bound.commons_bytes(&tenants, budget.stats().l1_kept_percent));
+        for tenant in tenants.iter() {
             tenant.events.join(&events, &budget);
+            commons.seat(tenant);
         }
-        let (tenants, changing) = (ArcSwap::from_pointee(tenants), Mutex::new(()));
+        let (tenants, changing) = (ArcSwap::from_pointee(tenants), Mutex::new(bound));
         Self {
             rooms: Arc::new(Rooms {
                 tenants,
                 changing,
                 store,
+                commons,
                 reader,
                 writer,
                 purges,
@@ -256,7 +271,13 @@ impl Cache {
     /// Drops all entries that tenants have in L1.
     #[doc(hidden)]
     pub fn clear_memory(&self) {
-        self.tenants().all().iter().for_each(|tenant| tenant.clear_memory());
+        self.tenants().iter().for_each(|tenant| tenant.clear_memory());
+    }
+
+    /// Figures of what the tenants without a share of L1 have together.
+    #[doc(hidden)]
+    pub fn commons_stats(&self) -> CommonsStats {
+        self.rooms.commons.stats()
     }
 
     /// Name and health of the L2; `None` for a cache in memory alone.
@@ -313,7 +334,7 @@ impl Cache {
 
     /// Purges of all tenants that have not reached their store or the other nodes yet.
     pub fn purges_pending(&self) -> usize {
-        self.tenants().all().iter().map(|tenant| tenant.outbox.len()).sum()
+        self.tenants().iter().map(|tenant| tenant.outbox.len()).sum()
     }
 
     /// Stores a response for `target` on `site` as if the origin had just sent it for a GET without header fields, in
@@ -379,7 +400,7 @@ struct TellsOfLostPurges<'a>(&'a Cache);
 
 impl Drop for TellsOfLostPurges<'_> {
     fn drop(&mut self) {
-        for tenant in &*self.0.tenants() {
+        for tenant in self.0.tenants().iter() {
             let purges = tenant.outbox.len();
             if purges > 0 {
                 let (tenant, first) = (&tenant.name, tenant.outbox.first(LOST_NAMED_MAX));

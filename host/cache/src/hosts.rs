@@ -1,27 +1,27 @@
 //! Finds the tenant that answers for a host name: the one that names it exactly, else the one with the longest wildcard
 //! that matches it, else the one that has `*`.
 
-use std::collections::HashMap;
 use std::net::Ipv6Addr;
-use std::sync::Arc;
 
 use sandbar_http::key::site_of;
+
+use crate::parts::Parts;
 
 /// The longest host name, in bytes, without the dot that may end it.
 const NAME_BYTES_MAX: usize = 253;
 
-/// Tenants by host name.
+/// Tenants by host name. A copy is cheap, however many there are, and so is a change of it.
 #[derive(Clone, Debug)]
 pub struct Hosts<T> {
-    exact: HashMap<Arc<str>, T>,
+    exact: Parts<T>,
     /// Tenants with wildcards, by what follows the asterisk, dot included.
-    suffixes: HashMap<Arc<str>, T>,
+    suffixes: Parts<T>,
     default: Option<T>,
 }
 
 impl<T> Default for Hosts<T> {
     fn default() -> Self {
-        Self { exact: HashMap::new(), suffixes: HashMap::new(), default: None }
+        Self { exact: Parts::default(), suffixes: Parts::default(), default: None }
     }
 }
 
@@ -35,7 +35,7 @@ pub struct HostError {
     pub reason: String,
 }
 
-impl<T> Hosts<T> {
+impl<T: Clone> Hosts<T> {
     /// Makes the map from patterns, each with its tenant.
     ///
     /// # Errors
@@ -60,8 +60,8 @@ impl<T> Hosts<T> {
         }
         match parsed {
             Pattern::Any => self.default = Some(tenant),
-            Pattern::Suffix(suffix) => drop(self.suffixes.insert(suffix.into(), tenant)),
-            Pattern::Exact(name) => drop(self.exact.insert(name.into(), tenant)),
+            Pattern::Suffix(suffix) => self.suffixes.insert(suffix.into(), tenant),
+            Pattern::Exact(name) => self.exact.insert(name.into(), tenant),
         }
         Ok(())
     }
@@ -70,8 +70,8 @@ impl<T> Hosts<T> {
     pub fn remove(&mut self, pattern: &str) -> Option<T> {
         match parse(pattern).ok()? {
             Pattern::Any => self.default.take(),
-            Pattern::Suffix(suffix) => self.suffixes.remove(&*suffix),
-            Pattern::Exact(name) => self.exact.remove(&*name),
+            Pattern::Suffix(suffix) => self.suffixes.remove(&suffix),
+            Pattern::Exact(name) => self.exact.remove(&name),
         }
     }
 
@@ -83,21 +83,21 @@ impl<T> Hosts<T> {
     fn slot(&self, pattern: &Pattern) -> Option<&T> {
         match pattern {
             Pattern::Any => self.default.as_ref(),
-            Pattern::Suffix(suffix) => self.suffixes.get(&**suffix),
-            Pattern::Exact(name) => self.exact.get(&**name),
+            Pattern::Suffix(suffix) => self.suffixes.get(suffix),
+            Pattern::Exact(name) => self.exact.get(name),
         }
     }
 
     /// The tenant that answers for `host`: a name in either case, or an IP address, with or without port.
     pub fn find(&self, host: &str) -> Option<&T> {
         let name = normal(host);
-        self.exact.get(&*name).or_else(|| self.find_suffix(&name)).or(self.default.as_ref())
+        self.exact.get(&name).or_else(|| self.find_suffix(&name)).or(self.default.as_ref())
     }
 
     /// Whether a tenant has this host by a name or wildcard of its own.
     pub fn is_named(&self, host: &str) -> bool {
         let name = normal(host);
-        self.exact.contains_key(&*name) || self.find_suffix(&name).is_some()
+        self.exact.get(&name).is_some() || self.find_suffix(&name).is_some()
     }
 
     /// Looks up the longest suffix first: for `a.b.example` first `.b.example`, then `.example`. A name that is longer

@@ -104,6 +104,8 @@ pub mod body;
 pub mod cache;
 mod cached;
 mod collapse;
+#[doc(hidden)]
+pub mod commons;
 pub mod consistency;
 pub mod embed;
 mod errand;
@@ -126,6 +128,7 @@ mod layer;
 pub mod memory_budget;
 pub mod not_stored;
 pub mod origin;
+mod parts;
 mod peers;
 mod purge;
 mod read;

@@ -20,6 +20,7 @@ use sandbar_memory::{Facts, Removal};
 
 use crate::barrier::Verdict;
 use crate::cached::{Began, Cached, Decoded};
+use crate::commons::Commons;
 use crate::consistency::Consistency;
 use crate::events::{Unstored, What};
 use crate::not_stored::NotStored;
@@ -39,6 +40,8 @@ pub(crate) struct Store {
     pub(crate) peers: Arc<Peers>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) budget: Arc<MemoryBudget>,
+    /// What the tenants without a share of L1 have together.
+    pub(crate) commons: Arc<Commons>,
 }
 
 impl Store {
@@ -182,6 +185,7 @@ impl Store {
             fetch_cost_us: u64::try_from(fetch_time.as_micros()).unwrap_or(u64::MAX),
             expires,
         };
+        self.commons.make_room(&request.tenant, facts.weight_bytes);
         let now = self.clock.now();
         let is_in = request.tenant.memory.insert(key.hash(), Arc::clone(&cached), facts, now);
         if cached.response().is_some_and(|stored| self.is_outdated(&request.tenant, stored)) {

@@ -41,6 +41,7 @@ use sandbar_policy::{
 };
 use serde::Serialize;
 pub use succession::NotHandedOver;
+pub(crate) use succession::part;
 use token::TokenConfig;
 use tunnels::Tunnels;
 use versions::Versions;
@@ -124,7 +125,7 @@ pub struct Settings {
     pub tokens: Vec<TokenConfig>,
     /// The largest body that is stored, in bytes.
     pub body_bytes_max: u64,
-    /// Its share of L1 in bytes.
+    /// Its share of L1 in bytes; 0 for none, it lives on the common rest.
     pub l1_bytes: u64,
     /// How long a request waits for another request's fetch.
     pub waiter_deadline: Duration,
@@ -300,6 +301,7 @@ impl Tenant {
             name: self.name.clone(),
             counters: self.counters.values(),
             classes: self.class_reports(),
+            l1_share_bytes: self.settings.l1_bytes,
             memory: self.memory.stats(),
             origin: self.origin.stats(),
             loads: self.load_stats(),
@@ -381,6 +383,8 @@ pub struct TenantReport {
     /// Its classes, and at the end what is in none; empty where it has set up no class.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<ClassReport>,
+    /// Its share of L1, in bytes; 0 for a tenant that lives on what the shares of the others leave.
+    pub l1_share_bytes: u64,
     /// Figures of its L1.
     pub memory: MemoryStats,
     /// Figures of its origin's protection.

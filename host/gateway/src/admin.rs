@@ -135,12 +135,19 @@ impl Admin {
 
     fn tenant(&self, name: &str) -> Result<Arc<Tenant>, Refused> {
         self.cache.tenant(name).ok_or_else(|| {
-            let roster = self.cache.tenants();
-            let known: Vec<_> = roster.all().iter().map(|tenant| &*tenant.name).collect();
+            let all = self.cache.tenants().all();
+            let mut known: Vec<_> = all.iter().take(TENANTS_NAMED_MAX).map(|tenant| &*tenant.name).collect();
+            let others = format!("and {} others", all.len() - known.len());
+            if all.len() > known.len() {
+                known.push(&others);
+            }
             Refused::new(StatusCode::NOT_FOUND, format!("there is no tenant {name:?}; there are: {}", known.join(", ")))
         })
     }
 }
+
+/// How many tenants are named to who asks for one that there is not.
+const TENANTS_NAMED_MAX: usize = 100;
 
 /// The routes of the table above, with their deadlines, authorisation, and errors in JSON.
 pub(super) fn router(admin: Arc<Admin>) -> Router {

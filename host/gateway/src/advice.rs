@@ -224,9 +224,12 @@ fn churn(report: &TenantReport) -> Option<String> {
     let misses = counters.misses_l1.max(1);
     let churns = memory.resident_bytes * 10 > memory.capacity_bytes * 9 && evicted * 2 > memory.insertions;
     (counters.requests >= REQUESTS_MIN && churns && misses * 2 > counters.requests).then(|| {
-        "memory is full and more than half of the requests miss it: raise the tenant's l1, or try another eviction \
-         policy with `sandbar replay`"
-            .to_owned()
+        let remedy =
+            if report.l1_share_bytes == 0 { "give the tenant a share with l1" } else { "raise the tenant's l1" };
+        format!(
+            "memory is full and more than half of the requests miss it: {remedy}, or try another eviction policy with \
+             `sandbar replay`"
+        )
     })
 }
 
@@ -250,6 +253,7 @@ pub(super) mod tests {
                 ..Default::default()
             },
             classes: Vec::new(),
+            l1_share_bytes: 64 << 20,
             memory: sandbar_memory::MemoryStats { shards: 4, capacity_bytes: 1000, ..Default::default() },
             origin: sandbar::origin::shield::ShieldStats { breaker: "closed", ..Default::default() },
             loads: std::collections::BTreeMap::new(),

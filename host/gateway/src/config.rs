@@ -33,6 +33,7 @@ pub use self::error::ConfigError;
 pub use self::fleet::FleetSettings;
 pub use self::l2::{DiskSettings, L2Choice, L2Config, L2Kind, RedisSettings};
 pub use self::log::LogFilter;
+pub(crate) use self::memory::L1Shares;
 pub use self::memory::MemorySettings;
 pub(crate) use self::notes::tenant_note;
 pub use self::secret::Secret;

@@ -99,6 +99,6 @@ pub(super) async fn keeps_promises_of(config: &GatewayConfig, cache: &Cache) -> 
 
 fn strictest(cache: &Cache) -> Consistency {
     let roster = cache.tenants();
-    let promised = roster.all().iter().map(|tenant| tenant.settings.classes.strictest(None));
+    let promised = roster.iter().map(|tenant| tenant.settings.classes.strictest(None));
     promised.max().unwrap_or_default()
 }

@@ -79,7 +79,8 @@ pub(super) async fn ready(file: GatewayConfig) -> Result<Ready, StartError> {
     let served = Served::open(&config)?;
     let budget = MemoryBudget::new(config.memory_total_bytes()?);
     let no_room = || StartError::NoRoom { total_bytes: budget.total_bytes() };
-    let (limits, tables) = CacheLimits::within(&budget).ok_or_else(no_room)?;
+    let (mut limits, tables) = CacheLimits::within(&budget).ok_or_else(no_room)?;
+    limits.l1_bytes = Some(config.l1_max_bytes()?);
     let operators =
         Rooms::kept(&budget, config.limits.head_max.bytes(), served.operators.is_some()).ok_or_else(no_room)?;
     let engine = Engine::within(&EngineConfig::from(&config.policy), Arc::clone(&budget))?;

@@ -238,12 +238,13 @@ impl Tenants {
         version: u64,
         now: Timestamp,
     ) -> Result<(), KeptError> {
-        let (mut of_file, gone) =
-            (self.of_file.clone(), self.gone_after(name, Gone { incarnation, version, since: now }));
+        let gone = self.gone_after(name, Gone { incarnation, version, since: now });
+        let mut of_file = None;
         let noted = if let Some(back) = back {
             let known = OfFile { incarnation: back.incarnation, key: key_of(back), version };
+            let of_file = of_file.insert(self.of_file.clone());
             of_file.insert(name.to_owned(), known);
-            self.kept.write_file(&of_file)
+            self.kept.write_file(of_file)
         } else {
             self.kept.write_gone(name, gone)
         };
@@ -252,9 +253,9 @@ impl Tenants {
             return written;
         }
         self.note_owed(name, written.is_err());
-        self.of_file = of_file;
-        if back.is_none() {
-            self.gone.insert(name.to_owned(), gone);
+        match of_file {
+            Some(of_file) => self.of_file = of_file,
+            None => _ = self.gone.insert(name.to_owned(), gone),
         }
         self.made.remove(name);
         written

@@ -269,6 +269,12 @@ impl<V: Clone + Send + Sync + 'static> Memory<V> {
         }
     }
 
+    /// What the resident entries weigh, overhead included, and what they may weigh, in bytes.
+    pub fn room(&self) -> (u64, u64) {
+        let tables = self.shards.iter().map(|shard| shard.table.read());
+        tables.fold((0, 0), |(held, may), table| (held + table.resident_bytes, may + table.capacity_bytes))
+    }
+
     /// Number of shards.
     pub fn shards(&self) -> usize {
         self.shards.len()

@@ -7,9 +7,10 @@ use sandbar_policy::TenantPolicies;
 
 use super::Cache;
 use super::roster::{Roster, RosterError};
+use crate::commons::COMMONS_BYTES;
 use crate::origin::behind::ServiceBehind;
 use crate::tenant::config::TenantConfig;
-use crate::tenant::{NotHandedOver, Tenant};
+use crate::tenant::{NotHandedOver, Tenant, part};
 
 /// What becomes of the tenants of a cache.
 #[derive(Debug, Default)]
@@ -18,6 +19,21 @@ pub struct TenantChange {
     pub put: Vec<Arc<Tenant>>,
     /// Names of tenants that go; a name that no tenant has changes nothing.
     pub removed: Vec<Arc<str>>,
+}
+
+/// What all of L1 may have.
+#[derive(Debug)]
+pub(super) struct Bound {
+    /// In bytes; none where nobody said.
+    pub(super) l1_bytes: Option<u64>,
+}
+
+impl Bound {
+    /// What is left for the tenants without a share, where all keep so many per cent of what is theirs.
+    pub(super) fn commons_bytes(&self, tenants: &Roster, kept_percent: u64) -> u64 {
+        let left = self.l1_bytes.map_or(COMMONS_BYTES, |bytes| bytes.saturating_sub(tenants.shares_bytes()));
+        part(left, kept_percent)
+    }
 }
 
 /// Why the tenants were not changed.
@@ -43,7 +59,7 @@ impl Cache {
     /// # Errors
     /// When the tenants can't be in one roster, or an eviction policy can't take over; nothing has changed then.
     pub fn change_tenants(&self, change: &TenantChange) -> Result<(), TenantChangeError> {
-        let _one_at_a_time = self.rooms.changing.lock();
+        let one_at_a_time = self.rooms.changing.lock();
         let before = self.tenants();
         let after = Arc::new(before.with(&change.put, &change.removed)?);
         let now = self.clock().now();
@@ -66,7 +82,7 @@ impl Cache {
             }
         }
         self.rooms.tenants.store(Arc::clone(&after));
-        self.settle(&before, &after, change);
+        self.settle(&before, &after, change, &one_at_a_time);
         Ok(())
     }
 
@@ -94,8 +110,11 @@ impl Cache {
     }
 
     /// What follows once nothing new begins with the tenants as they were.
-    fn settle(&self, before: &Roster, after: &Roster, change: &TenantChange) {
-        let kept_percent = self.memory_budget().stats().l1_kept_percent;
+    fn settle(&self, before: &Roster, after: &Roster, change: &TenantChange, bound: &Bound) {
+        let (kept_percent, commons) = (self.memory_budget().stats().l1_kept_percent, &self.rooms.commons);
+        for tenant in change.put.iter().filter(|tenant| tenant.settings.l1_bytes > 0) {
+            commons.seat(tenant);
+        }
         for tenant in &change.put {
             match before.named(&tenant.name) {
                 Some(old) if tenant.is_succession_of(old) => {
@@ -114,6 +133,7 @@ impl Cache {
         }
         for name in &change.removed {
             if let Some(old) = before.named(name).filter(|_| after.named(name).is_none()) {
+                commons.unseat(old);
                 old.clear_memory();
                 old.policies.forget();
                 // Other nodes need not have counted how often there was a tenant of this name: so that none of them finds what
@@ -121,14 +141,30 @@ impl Cache {
                 self.purge_behind(old);
             }
         }
+        commons.bound(bound.commons_bytes(after, kept_percent));
+        for tenant in &change.put {
+            commons.seat(tenant);
+        }
+    }
+
+    /// Sets what all of L1 may have, in bytes: what the shares leave of it is for the tenants without one. Blocks while these give
+    /// back what is too much.
+    #[doc(hidden)]
+    pub fn bound_l1(&self, bytes: u64) {
+        let mut bound = self.rooms.changing.lock();
+        bound.l1_bytes = Some(bytes);
+        let kept_percent = self.memory_budget().stats().l1_kept_percent;
+        self.rooms.commons.bound(bound.commons_bytes(&self.tenants(), kept_percent));
     }
 
     /// Lets each L1 have so much of its share.
     pub(crate) fn shrink_l1(&self, percent: u64) {
-        let _one_at_a_time = self.rooms.changing.lock();
-        for tenant in &*self.tenants() {
+        let bound = self.rooms.changing.lock();
+        let tenants = self.tenants();
+        for tenant in tenants.iter() {
             tenant.shrink_to(percent, self.clock().now());
         }
+        self.rooms.commons.bound(bound.commons_bytes(&tenants, percent));
     }
 
     /// Purges all that is stored for a tenant, in a task of the cache.

@@ -24,7 +24,7 @@ impl Cache {
     /// # Errors
     /// In words, where the heir can't be told; requests are answered as before then.
     pub async fn retire(&self) -> Result<(), String> {
-        for tenant in &*self.tenants() {
+        for tenant in self.tenants().iter() {
             self.rooms.purges.hand_on(tenant).await?;
         }
         self.rooms.peers.retire(true);
@@ -43,7 +43,7 @@ impl Cache {
     /// before. Barriers are read again, as the heir may have recorded some. The L2 must be this process's by now.
     pub async fn return_from_retirement(&self) {
         self.rooms.purges.name_heir(None).await;
-        for tenant in &*self.tenants() {
+        for tenant in self.tenants().iter() {
             tenant.forget_what_barriers_are_read();
             self.rooms.purges.deliver_behind(tenant);
             self.rooms.purges.record_behind(tenant);

@@ -80,7 +80,7 @@ impl FleetListener {
 
     fn distrust(&self, partition: Partition, all: bool) {
         let Some(cache) = self.cache() else { return };
-        for tenant in cache.tenants().all().iter().filter(|tenant| partition.holds(&tenant.name)) {
+        for tenant in cache.tenants().iter().filter(|tenant| partition.holds(&tenant.name)) {
             tenant.barriers.distrust(all);
             count(&tenant.counters.l1_given_up);
             cache.rooms.purges.sweep_behind(tenant);

@@ -1,19 +1,30 @@
 //! The tenants of a cache at one moment, by name and by host. A change makes a new roster; who has taken the old one goes
 //! on with that, so what a request sees of the tenants never changes half way.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::hosts::{HostError, Hosts};
+use crate::parts::Parts;
 use crate::tenant::Tenant;
 
-/// The tenants of a cache, as they were when this was asked for.
+/// The tenants of a cache, as they were when this was asked for. A copy is cheap, however many there are.
 #[derive(Clone, Debug, Default)]
 pub struct Roster {
-    all: Vec<Arc<Tenant>>,
-    /// Index in `all`.
-    by_name: HashMap<Arc<str>, usize>,
+    by_name: Parts<Placed>,
     hosts: Hosts<Arc<Tenant>>,
+    /// The number of the next tenant that comes.
+    next: u64,
+    /// The shares of L1 of all of them together, in bytes.
+    shares_bytes: u64,
+    /// How many have no share of L1.
+    shareless: usize,
+}
+
+/// A tenant, and its number in the order in which they came.
+#[derive(Clone, Debug)]
+struct Placed {
+    number: u64,
+    tenant: Arc<Tenant>,
 }
 
 /// Why tenants can't be in one roster.
@@ -44,13 +55,42 @@ impl Roster {
     }
 
     /// All tenants, in the order in which they came.
-    pub fn all(&self) -> &[Arc<Tenant>] {
-        &self.all
+    pub fn all(&self) -> Vec<Arc<Tenant>> {
+        let mut all: Vec<&Placed> = self.by_name.values().collect();
+        all.sort_unstable_by_key(|placed| placed.number);
+        all.into_iter().map(|placed| Arc::clone(&placed.tenant)).collect()
+    }
+
+    /// All tenants, in no order; cheaper than [`Self::all`] where there are many.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Tenant>> {
+        self.by_name.values().map(|placed| &placed.tenant)
+    }
+
+    /// How many tenants there are.
+    pub const fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
+    /// Whether there is no tenant.
+    pub const fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
     }
 
     /// The tenant of that name, if there is one.
     pub fn named(&self, name: &str) -> Option<&Arc<Tenant>> {
-        self.all.get(*self.by_name.get(name)?)
+        self.by_name.get(name).map(|placed| &placed.tenant)
+    }
+
+    /// The shares of L1 of all of them together, in bytes.
+    #[doc(hidden)]
+    pub const fn shares_bytes(&self) -> u64 {
+        self.shares_bytes
+    }
+
+    /// How many have no share of L1.
+    #[doc(hidden)]
+    pub const fn shareless(&self) -> usize {
+        self.shareless
     }
 
     /// The tenants by host.
@@ -82,23 +122,27 @@ impl Roster {
         for host in &tenant.settings.hosts {
             self.hosts.add(host, Arc::clone(tenant)).map_err(RosterError::Host)?;
         }
-        match self.by_name.get(&tenant.name) {
-            Some(place) => self.all[*place] = Arc::clone(tenant),
-            None => {
-                self.by_name.insert(Arc::clone(&tenant.name), self.all.len());
-                self.all.push(Arc::clone(tenant));
-            }
-        }
+        let number = match self.by_name.get(&tenant.name) {
+            Some(old) => old.number,
+            None => self.next,
+        };
+        self.forget(&tenant.name);
+        self.next = self.next.max(number + 1);
+        self.shares_bytes = self.shares_bytes.saturating_add(tenant.settings.l1_bytes);
+        self.shareless += usize::from(tenant.settings.l1_bytes == 0);
+        self.by_name.insert(Arc::clone(&tenant.name), Placed { number, tenant: Arc::clone(tenant) });
         Ok(())
     }
 
     fn remove(&mut self, name: &str) {
         self.leave_hosts(name);
-        let Some(place) = self.by_name.remove(name) else { return };
-        self.all.remove(place);
-        for index in self.by_name.values_mut().filter(|index| **index > place) {
-            *index -= 1;
-        }
+        self.forget(name);
+    }
+
+    fn forget(&mut self, name: &str) {
+        let Some(Placed { tenant, .. }) = self.by_name.remove(name) else { return };
+        self.shares_bytes = self.shares_bytes.saturating_sub(tenant.settings.l1_bytes);
+        self.shareless -= usize::from(tenant.settings.l1_bytes == 0);
     }
 
     fn leave_hosts(&mut self, name: &str) {
@@ -106,14 +150,5 @@ impl Roster {
         for host in &tenant.settings.hosts {
             self.hosts.remove(host);
         }
-    }
-}
-
-impl<'a> IntoIterator for &'a Roster {
-    type Item = &'a Arc<Tenant>;
-    type IntoIter = std::slice::Iter<'a, Arc<Tenant>>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.all.iter()
     }
 }

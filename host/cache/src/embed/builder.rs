@@ -12,6 +12,7 @@ use super::makers::{Makers, check_shares};
 use super::opener::Opener;
 use super::{BuildError, UnknownTenant};
 use crate::cache::{Cache, CacheLimits, CacheParts, Roster, TenantChangeError};
+use crate::commons::l1_needed;
 use crate::memory_budget::keeper::{self, Keeper, this_machine};
 use crate::memory_budget::pressure::PressureConfig;
 use crate::tenant::config::TenantConfig;
@@ -155,7 +156,8 @@ impl Builder {
         }
         self.check_names()?;
         let l1_bytes = self.tenants.iter().map(|tenant| tenant.l1.bytes()).fold(0, u64::saturating_add);
-        check_shares(l1_bytes, self.memory_bytes)?;
+        let has_shareless = self.tenants.iter().any(|tenant| tenant.l1.bytes() == 0);
+        check_shares(l1_needed(l1_bytes, has_shareless), self.memory_bytes)?;
         let budget = self.memory_bytes.map_or_else(MemoryBudget::unbounded, MemoryBudget::new);
         let (limits, tables) = CacheLimits::within(&budget).ok_or(BuildError::Memory(budget.total_bytes()))?;
         let limits = self.limits.take().unwrap_or(limits);

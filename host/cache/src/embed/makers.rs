@@ -6,8 +6,8 @@ use parking_lot::Mutex;
 
 use super::opener::Opener;
 use super::{BuildError, UnknownTenant};
-use crate::cache::{Cache, TenantChange, TenantChangeError};
-use crate::memory_budget::shares_fit;
+use crate::cache::{Cache, Roster, TenantChange, TenantChangeError};
+use crate::commons::{l1_needed, shares_fit};
 use crate::tenant::config::TenantConfig;
 
 /// What tenants are made with, and what is to be known of those that were there.
@@ -29,9 +29,7 @@ impl Makers {
     pub(super) fn put(&self, cache: &Cache, mut config: TenantConfig) -> Result<(), BuildError> {
         let next = self.next.lock();
         let roster = cache.tenants();
-        let others = roster.all().iter().filter(|tenant| *tenant.name != config.name);
-        let shares = others.map(|tenant| tenant.settings.l1_bytes).fold(config.l1.bytes(), u64::saturating_add);
-        check_shares(shares, self.memory_bytes)?;
+        check_shares(shares_with(&roster, &config), self.memory_bytes)?;
         let tenant = match roster.named(&config.name) {
             Some(old) if config.incarnation <= old.config.incarnation => {
                 config.incarnation = old.config.incarnation;
@@ -57,6 +55,15 @@ impl Makers {
         cache.change_tenants(&change).expect("a tenant that goes is in nobody's way");
         Ok(())
     }
+}
+
+/// What the tenants' L1 need if one of them comes, or takes the place of the one of its name: their shares, and a rest where one has
+/// none.
+fn shares_with(roster: &Roster, config: &TenantConfig) -> u64 {
+    let old = roster.named(&config.name).map(|old| old.settings.l1_bytes);
+    let others = roster.shares_bytes().saturating_sub(old.unwrap_or(0));
+    let has_shareless = roster.shareless() > usize::from(old == Some(0)) || config.l1.bytes() == 0;
+    l1_needed(others.saturating_add(config.l1.bytes()), has_shareless)
 }
 
 /// Checks that the tenants' shares leave enough of the memory, where that is bounded.

@@ -64,6 +64,10 @@ impl<const LEAST: u64, const MOST: u64> FromStr for Size<LEAST, MOST> {
         let bad = |reason: &str| {
             BadValue(format!("{text:?} is no size: {reason}; write one such as \"64MiB\", \"1.5GiB\" or \"500MB\""))
         };
+        if text.trim() == "0" {
+            // It is the same in any unit.
+            return Ok(Self::new(0)?);
+        }
         if text.parse::<f64>().is_ok() {
             return Err(bad("the unit is missing"));
         }
@@ -111,6 +115,7 @@ mod tests {
             ("64mb", 64_000_000),
             ("1.5 GiB", 3 << 29),
             ("0B", 0),
+            ("0", 0),
         ] {
             assert_eq!(read(text), Ok(bytes), "{text}");
         }

@@ -16,7 +16,7 @@ use super::token::TokenHash;
 use super::write_rules::WriteRules;
 use crate::consistency::Consistency;
 use crate::origin::http::{OriginConfig, Protocol};
-use crate::setting::{Key, MIB, size_text};
+use crate::setting::{KIB, Key, MIB, size_text};
 
 /// Why a tenant's settings are refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,13 +35,22 @@ pub struct SettingsError {
 /// What a stored response takes in L1 beside its body at most: its head.
 const HEAD_BYTES: u64 = 64 << 10;
 
+/// The smallest share of L1 but none.
+const SHARE_BYTES_MIN: u64 = 64 * KIB;
+
 /// The largest body that is stored by default.
 const BODY_BYTES_MAX: u64 = 16 * MIB;
 
+/// The largest body that is stored by default of a tenant without a share of L1.
+const SHARELESS_BODY_BYTES: u64 = MIB;
+
 /// The largest body that is stored: what is set, or what L1 can hold, up to 16 MiB.
 pub(super) fn body_bytes_max(config: &TenantConfig) -> u64 {
-    let held = config.l1.bytes().saturating_sub(HEAD_BYTES).max(1);
-    config.body_max.map_or(BODY_BYTES_MAX.min(held), |body| body.bytes())
+    let by_default = match config.l1.bytes() {
+        0 => SHARELESS_BODY_BYTES,
+        share => BODY_BYTES_MAX.min(share.saturating_sub(HEAD_BYTES).max(1)),
+    };
+    config.body_max.map_or(by_default, |body| body.bytes())
 }
 
 /// What each shard of L1 must be able to hold.
@@ -55,6 +64,7 @@ pub(super) fn shard_bytes_min(config: &TenantConfig) -> u64 {
 /// For the first setting that can't work.
 pub(super) fn check(config: &TenantConfig) -> Result<Classes, SettingsError> {
     let found = name(config)
+        .and_then(|()| share(config))
         .and_then(|()| bodies(config))
         .and_then(|()| deadlines(config))
         .and_then(|()| key_rules(config))
@@ -85,8 +95,23 @@ fn name(config: &TenantConfig) -> Result<(), Wrong> {
     wrong("name", format!("{:?}", config.name), "it can't be part of a key", "use 1 to 64 of a-z, 0-9, \"-\" and \"_\"")
 }
 
+fn share(config: &TenantConfig) -> Result<(), Wrong> {
+    if config.l1.bytes() == 0 || config.l1.bytes() >= SHARE_BYTES_MIN {
+        return Ok(());
+    }
+    let remedy = "set 64KiB or more, or \"0\": then the tenant lives on what the shares of the others leave";
+    wrong("l1", format!("\"{}\"", config.l1), "a share so small holds nothing", remedy)
+}
+
 fn bodies(config: &TenantConfig) -> Result<(), Wrong> {
     let Some(body) = config.body_max else { return Ok(()) };
+    if config.l1.bytes() == 0 {
+        if body.bytes() <= BODY_BYTES_MAX {
+            return Ok(());
+        }
+        let reason = "a tenant without a share of L1 stores no larger body than 16MiB";
+        return wrong("body_max", format!("\"{body}\""), reason, "set 16MiB or less, or give it a share with l1");
+    }
     if body.bytes().saturating_add(HEAD_BYTES) <= config.l1.bytes() {
         return Ok(());
     }

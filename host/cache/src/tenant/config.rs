@@ -14,7 +14,7 @@ use super::tunnels::TunnelConfig;
 use crate::consistency::Consistency;
 use crate::origin::http::{OriginConfig, url_or_table};
 use crate::origin::shield::ProtectConfig;
-use crate::setting::{DAY, HOUR, KIB, MIB, MS, Percent, SECOND, Size, Span};
+use crate::setting::{DAY, HOUR, MIB, MS, Percent, SECOND, Size, Span};
 use crate::strategy::Strategy;
 
 /// The largest size that a share of memory, or a body in it, may have: 2^50 bytes.
@@ -34,10 +34,11 @@ pub struct TenantConfig {
     /// Its origin: the URL alone, or a table of settings. The gateway needs one; a layer has its service instead.
     #[serde(deserialize_with = "url_or_table", skip_serializing_if = "Option::is_none")]
     pub origin: Option<OriginConfig>,
-    /// Its share of L1, in bytes.
-    pub l1: Size<{ 64 * KIB }, BYTES_MAX>,
+    /// Its share of L1, in bytes: 64 KiB or more, or 0 for none: it lives then on what the shares of the others leave, together with
+    /// all that have none. Default 64 MiB.
+    pub l1: Size<0, BYTES_MAX>,
     /// The largest body that is stored; a larger one is only forwarded. `l1` must be able to hold it. By default 16
-    /// MiB, or what `l1` can hold where that is less.
+    /// MiB, or what `l1` can hold where that is less; 1 MiB for a tenant without a share.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body_max: Option<Size<1, BYTES_MAX>>,
     /// How long a request waits for another request's fetch before it is served stale, if that is allowed, or makes its

@@ -175,12 +175,16 @@ impl Tenant {
         }
     }
 
-    /// Lets L1 have so much of its share.
+    /// Lets L1 have so much of its share. What a tenant without a share has is the commons' to say.
     pub(crate) fn shrink_to(&self, kept_percent: u64, now: Timestamp) {
+        if self.settings.l1_bytes == 0 {
+            return;
+        }
         self.memory.set_capacity_bytes(part(self.settings.l1_bytes, kept_percent), now);
     }
 }
 
-fn part(bytes: u64, percent: u64) -> u64 {
+/// So many per cent of a number of bytes.
+pub(crate) fn part(bytes: u64, percent: u64) -> u64 {
     u64::try_from(u128::from(bytes) * u128::from(percent) / 100).unwrap_or(bytes)
 }

@@ -23,12 +23,13 @@ const LEVELS: [(&str, LevelFilter); 6] = [
 ];
 
 /// The modules of the library, as `sandbar::NAME`.
-const MODULES: [&str; 37] = [
+const MODULES: [&str; 39] = [
     "barrier",
     "body",
     "cache",
     "cached",
     "collapse",
+    "commons",
     "consistency",
     "embed",
     "errand",
@@ -45,6 +46,7 @@ const MODULES: [&str; 37] = [
     "memory_budget",
     "not_stored",
     "origin",
+    "parts",
     "peers",
     "purge",
     "read",

@@ -112,7 +112,7 @@ impl Default for AdminConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct L1Config {
-    /// What the shares of all tenants may add up to. Default 1 GiB.
+    /// What the shares of all tenants may add up to; what they leave is for the tenants without a share. Default 1 GiB.
     pub total: Size<{ 64 * KIB }, { 1 << 50 }>,
 }
 

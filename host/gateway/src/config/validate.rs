@@ -10,7 +10,7 @@ use sandbar::tenant::config::TenantConfig;
 use sandbar_http::key::site_of;
 
 use super::engine::text;
-use super::memory::validate_memory;
+use super::memory::{L1Shares, validate_memory};
 use super::{ConfigError, GatewayConfig, Secret};
 
 impl GatewayConfig {
@@ -49,7 +49,7 @@ impl GatewayConfig {
             let remedy = "set less than memory.pressure.high_percent";
             return Err(ConfigError::wrong("memory.pressure.low_percent", low, reason, remedy));
         }
-        self.memory.total.map_or(Ok(()), |total| validate_memory(self.l1_bytes(), total.bytes(), ""))
+        self.memory.total.map_or(Ok(()), |total| validate_memory(self.l1_shares(), total.bytes(), ""))
     }
 
     fn validate_tenants(&self) -> Result<(), ConfigError> {
@@ -188,22 +188,22 @@ impl GatewayConfig {
         Ok(())
     }
 
-    /// Checks that tenants may have so many bytes of L1 together, on this machine.
+    /// Checks that tenants may have these shares of L1 together, on this machine.
     ///
     /// # Errors
     /// When they are too many.
-    pub(crate) fn validate_shares(&self, l1_bytes: u64) -> Result<(), ConfigError> {
-        self.validate_l1_of(l1_bytes).map_err(|error| error.placed(&self.source))?;
-        self.memory_total_with(l1_bytes).map(drop)
+    pub(crate) fn validate_shares(&self, shares: L1Shares) -> Result<(), ConfigError> {
+        self.validate_l1_of(shares).map_err(|error| error.placed(&self.source))?;
+        self.memory_total_with(shares).map(drop)
     }
 
     fn validate_l1(&self) -> Result<(), ConfigError> {
-        self.validate_l1_of(self.l1_bytes())
+        self.validate_l1_of(self.l1_shares())
     }
 
-    fn validate_l1_of(&self, shares: u64) -> Result<(), ConfigError> {
-        if shares > self.l1.total.bytes() {
-            let reason = format!("the tenants' shares (l1) add up to {}", sandbar::setting::size_text(shares));
+    fn validate_l1_of(&self, shares: L1Shares) -> Result<(), ConfigError> {
+        if shares.needed_bytes() > self.l1.total.bytes() {
+            let reason = shares.to_string();
             return Err(ConfigError::wrong("l1.total", text(self.l1.total), reason, "raise it, or lower them"));
         }
         Ok(())

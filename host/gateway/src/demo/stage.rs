@@ -106,7 +106,7 @@ impl Watch {
         let in_progress = doors.iter().flatten().map(|door| door.in_progress()).sum();
         let counted = |index: usize| doors.get(index).and_then(Option::as_ref).map_or(0, |door| door.requests());
         let roster = self.cache.tenants();
-        let reports = roster.all().iter().map(|tenant| tenant.report()).enumerate();
+        let reports = roster.all().into_iter().map(|tenant| tenant.report()).enumerate();
         Picture {
             elapsed: self.elapsed(),
             tenants: reports.map(|(index, report)| tenant_picture(&report, counted(index))).collect(),

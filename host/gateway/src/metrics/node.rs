@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 use sandbar::cache::Cache;
+use sandbar::commons::CommonsStats;
 use sandbar::fleet::FleetReport;
 use sandbar::tier::TierHealth;
 use sandbar_base::disk_trouble::DiskReport;
@@ -32,6 +33,8 @@ pub(super) fn families(cache: &Cache, l2: Option<&L2>, access: Option<&AccessLog
         .map(|metric| metric.family(fleet.iter().map(|fleet| (vec![("node", Cow::Owned(fleet.node.clone()))], fleet))));
     all.extend(of_fleet);
     all.extend(of_budget().into_iter().map(|metric| metric.family(one(&memory))));
+    let commons = cache.commons_stats();
+    all.extend(of_commons().into_iter().map(|metric| metric.family(one(&commons))));
     let of_uses = of_uses()
         .into_iter()
         .map(|metric| metric.family(memory.uses.iter().map(|of| (vec![("use", Cow::Borrowed(of.what))], of))));
@@ -119,6 +122,23 @@ fn of_budget() -> [Metric<MemoryBudgetStats>; 4] {
         gauge("memory_used", "What is used together", Some(Unit::Bytes), |memory| memory.used_bytes as f64),
         gauge("memory_machine_used", machine, Some(Unit::Ratios), |memory| memory.machine_used_percent as f64 / 100.0),
         gauge("memory_l1_kept", kept, Some(Unit::Ratios), |memory| memory.l1_kept_percent as f64 / 100.0),
+    ]
+}
+
+/// Metrics of what tenants without a share of L1 have together.
+pub(super) fn of_commons() -> [Metric<CommonsStats>; 4] {
+    [
+        gauge(
+            "l1_commons_total",
+            "What tenants without a share of L1 may have together",
+            Some(Unit::Bytes),
+            |commons| commons.total_bytes as f64,
+        ),
+        gauge("l1_commons_given", "What is given to them now", Some(Unit::Bytes), |commons| commons.given_bytes as f64),
+        gauge("l1_commons_tenants", "Tenants without a share of L1", None, |commons| commons.tenants as f64),
+        gauge("l1_commons_holders", "Those of them that have something in memory now, or had", None, |commons| {
+            commons.holders as f64
+        }),
     ]
 }
 

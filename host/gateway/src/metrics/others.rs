@@ -103,6 +103,7 @@ pub(super) mod tests {
             name: name.into(),
             counters: sandbar::tenant::counters::CounterValues { requests, ..Default::default() },
             classes: Vec::new(),
+            l1_share_bytes: 64 << 20,
             memory: sandbar_memory::MemoryStats::default(),
             origin: sandbar::origin::shield::ShieldStats::default(),
             loads: std::collections::BTreeMap::new(),

@@ -48,6 +48,7 @@ impl Reloads {
             return Err(error);
         }
         state.file = next.tenants;
+        self.bound_l1(&mixed).await?;
         self.present.store(Arc::new(mixed.without_tenants()));
         self.token.store(token.map(Arc::new));
         self.tell_followers(&mixed);
@@ -77,6 +78,13 @@ impl Reloads {
             clock: Arc::clone(&self.clock),
             data_dir: self.present().data_dir.clone(),
         }
+    }
+
+    /// Lets all of L1 have what the settings say.
+    async fn bound_l1(&self, config: &GatewayConfig) -> Result<(), ReloadError> {
+        let (cache, bytes) = (self.cache.clone(), config.l1_max_bytes()?);
+        ready::blocking(move || cache.bound_l1(bytes)).await;
+        Ok(())
     }
 
     /// Settings with the tenants that there are.
@@ -148,7 +156,7 @@ impl Maker {
         }
         let names: HashSet<&str> = config.tenants.iter().map(|tenant| &*tenant.name).collect();
         let roster = self.cache.tenants();
-        let gone = roster.all().iter().filter(|tenant| !names.contains(&*tenant.name));
+        let gone = roster.iter().filter(|tenant| !names.contains(&*tenant.name));
         prepared.change.removed = gone.map(|tenant| Arc::clone(&tenant.name)).collect();
         Ok(prepared)
     }

@@ -8,7 +8,7 @@ use sandbar::tenant::config::TenantConfig;
 
 use super::apply::Prepared;
 use super::{ReloadError, Reloads, State};
-use crate::config::{GatewayConfig, Source, tenant_note};
+use crate::config::{GatewayConfig, L1Shares, Source, tenant_note};
 use crate::fleet;
 use crate::tenants::KeptError;
 
@@ -64,11 +64,11 @@ impl Reloads {
     /// Checks that the shares of tenants fit into the memory beside those of the others.
     pub(super) fn fits(&self, steps: &[Step]) -> Result<(), ReloadError> {
         let roster = self.cache.tenants();
+        let mut shares = L1Shares { bytes: roster.shares_bytes(), shareless: roster.shareless() };
         let changed: HashSet<&str> = steps.iter().map(|step| &*step.name).collect();
-        let kept = roster.all().iter().filter(|tenant| !changed.contains(&*tenant.name));
-        let kept = kept.map(|tenant| tenant.settings.l1_bytes);
-        let shares = kept.chain(steps.iter().filter_map(Step::settings).map(|settings| settings.l1.bytes()));
-        Ok(self.present().validate_shares(shares.fold(0, u64::saturating_add))?)
+        changed.iter().filter_map(|name| roster.named(name)).for_each(|old| shares.less(old.settings.l1_bytes));
+        steps.iter().filter_map(Step::settings).for_each(|new| shares.more(new.l1.bytes()));
+        Ok(self.present().validate_shares(shares)?)
     }
 
     /// Checks that the hosts of tenants are no others', before a fleet is told of them. Where nobody is told, [`Self::take`] finds
