@@ -9,6 +9,8 @@ use sandbar_tests::gateway::{TestGateway, config, one_tenant};
 use sandbar_tests::origin::{Gate, Origin, Reply};
 use sandbar_tests::wait::{eventually, in_time};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 /// Far longer than anything here takes.
 const LONG: Duration = Duration::from_secs(60);
@@ -35,13 +37,67 @@ async fn what_is_under_way_ends_before_the_gateway_does() -> anyhow::Result<()> 
     let mut probe = sandbar_tests::client::Client::new(admin, &admin.to_string());
     eventually("it says that it stops", async || probe.get("/readyz").await.is_ok_and(|answer| answer.status == 503))
         .await;
-    eventually("nobody is let in", async || tokio::net::TcpStream::connect(address).await.is_err()).await;
+    eventually("nobody is let in", async || TcpStream::connect(address).await.is_err()).await;
     assert!(!stopping.is_finished(), "two requests are under way");
     gate.open();
     held.open();
     assert_eq!(late.await??.text(), "late head");
     assert_eq!(body.collect().await?.to_bytes(), " in two parts");
     assert!(in_time("it ends", stopping).await?, "nothing was cut");
+    Ok(())
+}
+
+/// What a client is answered that has connected and sent its request just when the gateway is told to stop.
+async fn asked_at_the_end(before: impl AsyncFnOnce(&TestGateway) -> Option<TcpStream>) -> anyhow::Result<String> {
+    let origin = Origin::start(|_| Reply::ok("the last page")).await?;
+    let served = TestGateway::start(&one_tenant(&origin.url(), "")).await?;
+    let address = served.address();
+    let early = before(&served).await;
+    let mut client = match early {
+        Some(client) => client,
+        None => TcpStream::connect(address).await?,
+    };
+    let stopping = tokio::spawn(served.into_gateway().shutdown(LONG));
+    tokio::task::yield_now().await;
+    client.write_all(b"GET / HTTP/1.1\r\nhost: shop.test\r\n\r\nGET /more HTTP/1.1\r\nhost: shop.test\r\n\r\n").await?;
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await?;
+    assert!(in_time("it ends", stopping).await?, "nothing was cut");
+    Ok(answer)
+}
+
+fn is_one_last_answer(answer: &str) -> bool {
+    let head = answer.to_ascii_lowercase();
+    head.starts_with("http/1.1 200")
+        && head.contains("connection: close")
+        && answer.matches("the last page").count() == 1
+}
+
+#[tokio::test]
+async fn who_has_just_connected_is_answered_once() -> anyhow::Result<()> {
+    // The gateway has not accepted the connection yet.
+    let answer = asked_at_the_end(async |_| None).await?;
+    assert!(is_one_last_answer(&answer), "{answer}");
+    // It has, and waits for a request.
+    let answer = asked_at_the_end(async |served| {
+        let client = TcpStream::connect(served.address()).await.expect("it listens");
+        // Another one that was answered later: so the first is accepted.
+        served.client("shop.test").get("/").await.expect("an answer");
+        Some(client)
+    })
+    .await?;
+    assert!(is_one_last_answer(&answer), "{answer}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_has_connected_and_asks_nothing_is_not_waited_for() -> anyhow::Result<()> {
+    let origin = Origin::start(|_| Reply::ok("page")).await?;
+    let served = TestGateway::start(&one_tenant(&origin.url(), "")).await?;
+    let mut silent = TcpStream::connect(served.address()).await?;
+    served.client("shop.test").get("/").await?;
+    assert!(in_time("it ends", served.into_gateway().shutdown(LONG)).await, "nothing was cut");
+    assert_eq!(silent.read(&mut [0; 16]).await?, 0, "it was closed");
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use http::{Request, Response, Version};
 use hyper::body::Incoming;
@@ -42,10 +43,14 @@ pub(super) struct Until {
     /// HTTP/2 clients are told at once, those of HTTP/1.1 with their next answer, as one that asks just now must not find
     /// its connection closed.
     pub(super) leave: CancellationToken,
-    /// Connections end as soon as nothing is under way on them.
+    /// Connections end as soon as nothing is under way on them; one on which nothing was asked yet has [`FRESH_GRACE`] to be asked
+    /// something, once: its client could not know that the end was near.
     pub(super) stop: CancellationToken,
     pub(super) cut: CancellationToken,
 }
+
+/// How long a connection on which nothing was asked yet waits for a request when it is time to stop.
+const FRESH_GRACE: Duration = Duration::from_millis(250);
 
 /// The place of a connection, and its token of those that are waited for.
 type Held = (OwnedSemaphorePermit, TaskTrackerToken);
@@ -78,26 +83,37 @@ where
         let stream = Ending::of(stream, abruptly.clone());
         let opened = tokio::select! {
             biased;
-            // Nothing was asked on it yet.
-            () = self.until.stop.cancelled() => return,
+            () = self.fresh_ends() => return,
             opened = self.opening.open(&bounds.terms, stream, address) => opened,
         };
         if let Some((wire, peer)) = opened {
             let secured = peer.secured.clone();
             let service = (self.service_for)(peer, Arc::clone(&room));
-            let ends = async { self.ends(secured.as_deref()).await };
-            self.talk(&bounds.speech, (wire, abruptly), (room, held), service, ends).await;
+            self.talk(&bounds.speech, (wire, abruptly), (room, held), service, secured.as_deref()).await;
         }
     }
 
+    /// Waits until a connection ends on which nothing was asked yet.
+    async fn fresh_ends(&self) {
+        self.until.stop.cancelled().await;
+        tokio::time::sleep(FRESH_GRACE).await;
+    }
+
     /// Waits until the connection is to answer nothing new: until it is time to stop, or what was agreed on it holds no more.
-    async fn ends(&self, secured: Option<&Secured>) {
+    async fn ends(&self, secured: Option<&Secured>, begun: &AtomicBool, farewell: &Farewell) {
+        let stops = async {
+            self.until.stop.cancelled().await;
+            if !begun.load(Ordering::Relaxed) {
+                farewell.begin();
+                tokio::time::sleep(FRESH_GRACE).await;
+            }
+        };
         match secured {
             Some(secured) => tokio::select! {
-                () = self.until.stop.cancelled() => {}
+                () = stops => {}
                 () = secured.outdated() => {}
             },
-            None => self.until.stop.cancelled().await,
+            None => stops.await,
         }
     }
 
@@ -107,7 +123,7 @@ where
         (wire, abruptly): (Wire, Abruptly),
         (room, held): (Arc<ConnectionCharge>, Held),
         service: S,
-        ends: impl Future<Output = ()>,
+        secured: Option<&Secured>,
     ) {
         let interims = Interims::default();
         let (both_lengths, requests) = (BothLengths::default(), AtomicU64::new(0));
@@ -141,7 +157,7 @@ where
         let mut silence = pin!(tokio::time::sleep(speech.head_deadline));
         let mut ends = pin!(async {
             tokio::select! {
-                () = ends => {}
+                () = self.ends(secured, &begun, &farewell) => {}
                 () = farewell.goes_away() => {}
             }
         });

@@ -22,6 +22,11 @@ impl Farewell {
         Arc::new(Self { leave, speaks_two: AtomicBool::new(false), asked_in_two: Notify::new() })
     }
 
+    /// Has this connection be left, whether the others are or not.
+    pub(super) fn begin(&self) {
+        self.leave.cancel();
+    }
+
     /// Notes a request.
     pub(super) fn asked(&self, version: Version) {
         if version == Version::HTTP_2 && !self.speaks_two.swap(true, Ordering::AcqRel) {

@@ -23,6 +23,12 @@ use super::room::ConnectionCharge;
 /// Wait before the next connection where the operating system could not accept one.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How many connections are accepted at most once it is time to stop: as many as may wait at a socket by default.
+const LAST_MAX: usize = 4096;
+
+/// How long to wait for one of them: they are there already.
+const LAST_WAIT: Duration = Duration::from_millis(5);
+
 /// Wait before it is tried again whether the node's memory has room for a connection.
 const ROOM_PAUSE: Duration = Duration::from_millis(50);
 
@@ -93,8 +99,31 @@ impl Listener {
                 let accepted = Accepted { stream, address, bounds, room, held: (slot, tracker.token()) };
                 tracker.spawn(Arc::clone(&common).serve(accepted));
             }
+            if common.until.stop.is_cancelled() && !common.until.leave.is_cancelled() {
+                // No other process accepts at this socket any more, so who has connected already is answered here.
+                accept_last(&self.socket, |stream, address| {
+                    let slot = Arc::clone(bounded.slots()).try_acquire_owned().ok()?;
+                    let bounds = bounded.present();
+                    let room = bounds.rooms.connection(over_tls)?;
+                    let accepted = Accepted { stream, address, bounds, room, held: (slot, tracker.token()) };
+                    tracker.spawn(Arc::clone(&common).serve(accepted));
+                    Some(())
+                })
+                .await;
+            }
         });
         Running { address, connections, stop, cut: cut.drop_guard() }
+    }
+}
+
+/// Accepts those who had connected before it was time to stop, until there are no more of them, or no place.
+async fn accept_last(socket: &TcpListener, mut serve: impl FnMut(TcpStream, SocketAddr) -> Option<()>) {
+    for _ in 0..LAST_MAX {
+        let Ok(Ok((stream, address))) = tokio::time::timeout(LAST_WAIT, socket.accept()).await else { return };
+        let _ = stream.set_nodelay(true);
+        if serve(stream, address).is_none() {
+            return;
+        }
     }
 }
 

@@ -54,7 +54,13 @@ fn the_service_is_given_little() {
 #[test]
 fn the_units_say_what_the_program_takes() {
     let service = unit("sandbar.service");
-    for line in ["Type=notify", "RestartPreventExitStatus=2", "DynamicUser=yes", "ExecReload=/bin/kill -HUP $MAINPID"] {
+    for line in [
+        "Type=notify",
+        "RestartPreventExitStatus=2",
+        "DynamicUser=yes",
+        "ExecReload=/bin/kill -HUP $MAINPID",
+        "ExecStop=-/bin/kill -TERM $MAINPID",
+    ] {
         assert!(service.lines().any(|it| it == line), "{line}");
     }
     assert!(unit("sandbar.socket").contains("\nFileDescriptorName=gateway\n"));
