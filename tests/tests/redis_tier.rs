@@ -402,6 +402,17 @@ async fn purge_records_do_not_expire_where_what_expires_may_be_evicted() -> anyh
     for name in ["seq", "barriers", "raised"] {
         assert_eq!(redis.ttl::<_, i64>(format!("sandbar:{{shop}}:{name}"))?, -1, "{name}");
     }
+    // Those of a tenant that was removed do, until there is a purge for one of its name again.
+    tier.forget_later("shop").await?;
+    let lives = |redis: &mut redis::Connection, name: &str| redis.ttl::<_, i64>(format!("sandbar:{{shop}}:{name}"));
+    for name in ["seq", "barriers", "raised"] {
+        let days = lives(&mut redis, name)? / 86_400;
+        assert!((30..=31).contains(&days), "{name}: {days} days");
+    }
+    tier.raise("shop", &product(2), 0, SystemClock.now()).await?;
+    for name in ["seq", "barriers", "raised"] {
+        assert_eq!(lives(&mut redis, name)?, -1, "{name}");
+    }
     let reckless = RedisServer::start_with(&["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lfu"])?;
     assert_eq!(connect(reckless.url()).await?.evicts_any_key().as_deref(), Some("allkeys-lfu"));
     Ok(())

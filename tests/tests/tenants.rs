@@ -87,6 +87,48 @@ async fn what_is_wrong_changes_nothing() -> Result<(), BoxError> {
 }
 
 #[tokio::test]
+async fn a_write_that_began_under_other_key_rules_invalidates_what_its_target_is_called_by_now() -> Result<(), BoxError>
+{
+    let sandbar = Sandbar::builder().tenant(tenant("one", &["one.example"])).native_only().build()?;
+    let (asked, gate) = (Arc::new(AtomicUsize::new(0)), Arc::new(tokio::sync::Notify::new()));
+    let (counted, held) = (Arc::clone(&asked), Arc::clone(&gate));
+    let service = sandbar.layer().layer(service_fn(move |request: Request<Body>| {
+        let (number, held) = (counted.fetch_add(1, Ordering::SeqCst), Arc::clone(&held));
+        async move {
+            if request.method() == http::Method::POST {
+                held.notified().await;
+            }
+            let page = body::full(format!("{number}"));
+            Ok::<_, BoxError>(Response::builder().header("cache-control", "max-age=60").body(page)?)
+        }
+    }));
+    let ask = async |method: &str| {
+        let request = Request::builder().method(method).uri("http://one.example/a?x=1").body(body::empty())?;
+        let answer = service.clone().oneshot(request).await?.into_body().collect().await?.to_bytes();
+        Ok::<_, BoxError>(String::from_utf8_lossy(&answer).into_owned())
+    };
+    let mut write = Box::pin(ask("POST"));
+    assert!(futures_util::poll!(&mut write).is_pending(), "the origin has it");
+    eventually("the origin has it", async || asked.load(Ordering::SeqCst) == 1).await;
+    let mut config = tenant("one", &["one.example"]);
+    config.key.ignore_params = vec!["x".to_owned()];
+    sandbar.put_tenant(config).await?;
+    settled_but(&sandbar, 1).await;
+    let before = ask("GET").await?;
+    settled_but(&sandbar, 1).await;
+    assert_eq!(ask("GET").await?, before, "it is stored under the new rules");
+    gate.notify_one();
+    write.await?;
+    assert_ne!(ask("GET").await?, before, "the origin has taken a write since");
+    Ok(())
+}
+
+/// Waits until no more than so many tasks are under way.
+async fn settled_but(sandbar: &Sandbar, tasks: usize) {
+    eventually("little is under way", async || sandbar.cache().under_way() <= tasks).await;
+}
+
+#[tokio::test]
 async fn who_still_holds_a_tenant_of_before_can_bind_nothing_to_it() -> Result<(), BoxError> {
     let sandbar = Sandbar::builder().tenant(tenant("one", &["one.example"])).native_only().build()?;
     let before = sandbar.tenant("one")?;

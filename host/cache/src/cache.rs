@@ -45,6 +45,8 @@ use crate::peers::Peers;
 pub use crate::purge::Heir;
 pub use crate::purge::PurgeReport;
 use crate::purge::Purges;
+use crate::purge::preview::Previews;
+pub use crate::purge::preview::{HotEntry, PreviewError, PurgePreview, Reach};
 use crate::read::Reader;
 pub use crate::request::CACHE;
 use crate::request::CacheRequest;
@@ -130,6 +132,7 @@ struct Rooms {
     reader: Arc<Reader>,
     writer: Arc<Writer>,
     purges: Arc<Purges>,
+    previews: Previews,
     tunnels: Tunnels,
     peers: Arc<Peers>,
     clock: Arc<dyn Clock>,
@@ -226,6 +229,7 @@ impl Cache {
                 reader,
                 writer,
                 purges,
+                previews: Previews::default(),
                 tunnels,
                 peers,
                 clock,
@@ -330,6 +334,19 @@ impl Cache {
     /// Outside of a tokio runtime.
     pub async fn purge(&self, tenant: &Arc<Tenant>, purges: &[Purge]) -> PurgeReport {
         self.rooms.purges.purge(tenant, purges).await
+    }
+
+    /// What a purge would reach on this node now: of memory exactly, of the L2 at least so much. Nothing is purged, and no entry counts as
+    /// read. Each of a tenant's entries is looked at, and the eviction policy asked for its order, off the threads that serve
+    /// requests; the L2 is asked for [`PurgePreview::ASKED_MAX`] keys at most.
+    ///
+    /// # Errors
+    /// Where somebody else asks that of the tenant just now.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub async fn preview_purge(&self, tenant: &Arc<Tenant>, purges: &[Purge]) -> Result<PurgePreview, PreviewError> {
+        self.rooms.previews.preview(&self.rooms.store, tenant, purges).await
     }
 
     /// Purges of all tenants that have not reached their store or the other nodes yet.

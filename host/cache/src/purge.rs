@@ -3,6 +3,7 @@
 mod delivery;
 mod heir;
 pub(crate) mod method;
+pub(crate) mod preview;
 mod report;
 
 use std::sync::Arc;
@@ -67,7 +68,8 @@ impl Purges {
     pub(crate) async fn purge_whole(self: &Arc<Self>, tenant: &Arc<Tenant>, purges: &[Purge]) -> Purged {
         let heir = self.heir.read().await;
         let Purged { mut report, recorded: mut all } = Purged::default();
-        for purge in purges {
+        let elsewhere = purges.iter().find_map(|purge| of_other_keys(tenant, purge));
+        for purge in purges.iter().chain(&elsewhere) {
             count(&tenant.counters.purges);
             let recording = tenant.unrecorded.begin(&purge.scope);
             let (raised, before) = tenant.barriers.raise_here(purge, self.clock.now());
@@ -109,6 +111,8 @@ impl Purges {
     /// has is not found again. Where too many wait for that already, it is recorded before this returns, and so it is by an heir.
     pub(crate) async fn purge_unheard(self: &Arc<Self>, tenant: &Arc<Tenant>, purge: &Purge) {
         let heir = self.heir.read().await;
+        let elsewhere = of_other_keys(tenant, purge);
+        let purge = elsewhere.as_ref().unwrap_or(purge);
         count(&tenant.counters.purges);
         let recording = tenant.unrecorded.begin(&purge.scope);
         let (raised, _) = tenant.barriers.raise_here(purge, self.clock.now());
@@ -155,4 +159,11 @@ impl Purges {
             }
         });
     }
+}
+
+/// What is to be purged instead where a purge names a target as the key rules of before did: what the target is called by now, nobody who
+/// holds that tenant knows, and to purge too much is no fault.
+fn of_other_keys(tenant: &Tenant, purge: &Purge) -> Option<Purge> {
+    let names_target = matches!(purge.scope, Scope::Target(_));
+    (names_target && !tenant.edition.has_present_keys()).then(Purge::everything)
 }

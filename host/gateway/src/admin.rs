@@ -170,6 +170,7 @@ pub(super) fn router(admin: Arc<Admin>) -> Router {
         .route("/tenants/{tenant}/explain", get(explain::explain))
         .route("/tenants/{tenant}/events", post(policies::events))
         .route("/tenants/{tenant}/purge", post(purge::purge))
+        .route("/tenants/{tenant}/purge/preview", post(purge::preview))
         .route("/tenants/{tenant}/record", post(record::record))
         .route("/tenants/{tenant}/entries", put(entries::put).merge(delete(entries::delete)))
         .fallback(async || Refused::new(StatusCode::NOT_FOUND, "there is nothing here; see GET / for the dashboard"))

@@ -10,8 +10,8 @@
 //! Lock discipline: 1. Order: policy, then table. A thread that holds a table's lock takes no other lock. 2. A policy
 //! is called with its own lock held and no other. 3. Requests only ever *try* the policy's lock.
 //! [`Memory::swap_eviction`] and [`Memory::set_capacity_bytes`] wait for it. 4. The only foreign code that runs under
-//! the table's lock is the clone of a value (it should be an `Arc`) and the condition of [`Memory::remove_if`] and
-//! [`Memory::sweep`]. Values are dropped when all locks are released.
+//! the table's lock is the clone of a value (it should be an `Arc`) and the conditions of [`Memory::remove_if`],
+//! [`Memory::sweep`], [`Memory::survey`] and [`Memory::hottest`]. Values are dropped when all locks are released.
 //!
 //! What a policy sees, shard by shard: the events in the order in which they happened; with `read_buffer_len` 1 and one
 //! thread, each request at once and exactly (nothing is charged or kept beyond the capacity then, so a replay gives the
@@ -64,7 +64,7 @@ use sandbar_base::Timestamp;
 pub use self::left::{Left, Removal, Witness};
 
 use self::left::{Garbage, Watched};
-use self::shard::Shard;
+use self::shard::{Ranked, Shard};
 pub use self::split::shards_of_at_least;
 use self::split::{SHARDS_MAX, Split};
 pub use self::stats::MemoryStats;
@@ -227,6 +227,27 @@ impl<V: Clone + Send + Sync + 'static> Memory<V> {
     /// It goes over the tier in slices: no request waits longer than for 256 calls of `keep`.
     pub fn sweep(&self, why: Removal, now: Timestamp, keep: impl Fn(KeyHash, &V) -> bool) -> usize {
         self.shards.iter().map(|shard| sweep_shard(shard, (why, now), &keep)).sum()
+    }
+
+    /// Shows `see` each entry that was resident when this call began, and is still when its turn comes. Goes over the tier in slices
+    /// like [`Self::sweep`], with a lock that readers share; no policy is told.
+    pub fn survey(&self, mut see: impl FnMut(KeyHash, &V)) {
+        for shard in &self.shards {
+            let mut first = 0;
+            while shard.survey_slice(first, SWEEP_SLICE, &mut see) {
+                first += SWEEP_SLICE;
+            }
+        }
+    }
+
+    /// The `len` entries that `counts` holds for and that the policy would evict last, the hottest first; of each shard by its place in
+    /// the shard's order. Blocks like [`Memory::swap_eviction`]; requests wait for nothing, but while a shard's order is read, its
+    /// reads are not noted and the host makes room in the order of insertion.
+    pub fn hottest(&self, len: usize, counts: impl Fn(KeyHash, &V) -> bool, now: Timestamp) -> Vec<V> {
+        let mut all: Vec<Ranked<V>> = self.shards.iter().flat_map(|shard| shard.hottest(len, &counts, now)).collect();
+        all.sort_by(|a, b| a.place.total_cmp(&b.place));
+        all.truncate(len);
+        all.into_iter().map(|ranked| ranked.value).collect()
     }
 
     /// Removes each entry that was resident when this call began.

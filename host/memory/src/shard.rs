@@ -3,6 +3,7 @@
 //! The locks are taken in the order policy, table, and no policy is called while the table's lock is held.
 
 mod handover;
+mod ranks;
 mod settle;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use sandbar_base::KeyHash;
 use sandbar_base::Timestamp;
 use sandbar_guest::eviction::{Departure, Event, pack};
 
+pub(crate) use self::ranks::Ranked;
 use self::settle::Arriving;
 use super::left::{Garbage, Left, Removal, Watched};
 use super::reads::{Noted, ReadBuffer};
@@ -240,6 +242,14 @@ impl<V: Clone> Shard<V> {
             self.try_settle(now);
         }
         true
+    }
+
+    /// Shows `see` the entries in `slots` slots from `first` on; false if there is no slot `first`.
+    pub(super) fn survey_slice(&self, first: u32, slots: u32, see: &mut impl FnMut(KeyHash, &V)) -> bool {
+        let table = self.table.read();
+        let end = first.saturating_add(slots).min(table.slab.len());
+        (first..end).filter_map(|slot| table.bucket(slot)).for_each(|bucket| see(bucket.key, &bucket.value));
+        first < end
     }
 
     /// Hands all events to the policy and applies its answer, unless another thread holds the policy's lock.

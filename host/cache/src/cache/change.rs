@@ -104,7 +104,7 @@ impl Cache {
     pub fn purge_gone(&self, name: &str) {
         let (config, policies) = (TenantConfig::named(name), TenantPolicies::native(name));
         match Tenant::new(&config, policies, Arc::new(ServiceBehind), Arc::clone(self.clock())) {
-            Ok(gone) => self.purge_behind(&gone),
+            Ok(gone) => self.forget_behind(&gone),
             Err(error) => tracing::warn!(tenant = name, %error, "what is stored for it can't be purged"),
         }
     }
@@ -138,7 +138,7 @@ impl Cache {
                 old.policies.forget();
                 // Other nodes need not have counted how often there was a tenant of this name: so that none of them finds what
                 // was stored for this one.
-                self.purge_behind(old);
+                self.forget_behind(old);
             }
         }
         commons.bound(bound.commons_bytes(after, kept_percent));
@@ -165,6 +165,18 @@ impl Cache {
             tenant.shrink_to(percent, self.clock().now());
         }
         self.rooms.commons.bound(bound.commons_bytes(&tenants, percent));
+    }
+
+    /// Purges all that is stored for a tenant that has gone, in a task of the cache, and has the records of its purges go in time.
+    fn forget_behind(&self, gone: &Arc<Tenant>) {
+        let (cache, gone) = (self.clone(), Arc::clone(gone));
+        self.rooms.tasks.spawn(async move {
+            let purged = cache.rooms.purges.purge_whole(&gone, &[Purge::everything()]).await;
+            // One of its name may be there again, and what is pending is recorded later.
+            if purged.report.pending == 0 && cache.tenant(&gone.name).is_none() {
+                cache.rooms.purges.forget_later(&gone).await;
+            }
+        });
     }
 
     /// Purges all that is stored for a tenant, in a task of the cache.

@@ -260,6 +260,14 @@ impl Purges {
         });
     }
 
+    /// Has the store forget a tenant's barriers, once nothing that they hide can be there any more.
+    pub(crate) async fn forget_later(&self, tenant: &Tenant) {
+        let Some(store) = &self.barriers else { return };
+        if let Err(error) = store.forget_later(&tenant.name).await {
+            tracing::warn!(tenant = &*tenant.name, %error, "records of its purges stay, though it is gone");
+        }
+    }
+
     /// Pauses before a delivery is tried again; false where the cache is being stopped and no last try is left.
     async fn may_try_again(&self, last_tries: &mut u32) -> bool {
         if !self.is_stopped_within(RETRY_PAUSE).await {

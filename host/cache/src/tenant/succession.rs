@@ -73,7 +73,7 @@ impl Tenant {
             versions: Arc::clone(&self.versions),
             barriers_read: Arc::clone(&self.barriers_read),
             clock: Arc::clone(&self.clock),
-            edition: self.edition.next(),
+            edition: self.edition.next(config.key != self.config.key),
             config: Arc::new(config.clone()),
             settings,
         }))

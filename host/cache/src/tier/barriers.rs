@@ -39,6 +39,16 @@ pub trait BarrierStore: Send + Sync + 'static {
         None
     }
 
+    /// Has what is kept of a tenant go once nothing of it can be found any more: it was removed. A purge that is raised for a tenant of that
+    /// name meanwhile has it kept. Where each record goes by itself in time, nothing is to be done.
+    ///
+    /// # Errors
+    /// When the store can't be told; the records are kept then.
+    fn forget_later<'a>(&'a self, tenant: &'a str) -> BoxFuture<'a, Result<(), TierError>> {
+        let _ = tenant;
+        Box::pin(async { Ok(()) })
+    }
+
     /// Whether other nodes raise barriers in the store too. If not, it is read only once.
     fn is_shared(&self) -> bool {
         true

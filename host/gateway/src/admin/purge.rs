@@ -1,4 +1,4 @@
-//! The route that purges: what it reads from JSON, and its answer.
+//! The routes that purge, and that say what a purge would reach: what they read from JSON, and their answers.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use sandbar::barrier::{Purge, PurgeMode, Scope};
-use sandbar::cache::PurgeReport;
+use sandbar::cache::{PreviewError, PurgePreview, PurgeReport};
 use sandbar_http::key::{KeyRules, Target, TargetPrefix};
 use serde::Deserialize;
 
@@ -58,6 +58,21 @@ pub(super) async fn purge(
     let report = admin.cache.purge(tenant, &purges).await;
     tracing::info!(tenant = &*tenant.name, purges = purges.len(), pending = report.pending, "purged");
     Ok((report.status(), Json(report)))
+}
+
+/// What the purges of a request would reach on this node.
+pub(super) async fn preview(
+    State(admin): State<Arc<Admin>>,
+    Path(tenant): Path<String>,
+    body: Upload,
+) -> Result<Json<PurgePreview>, Refused> {
+    let tenant = &admin.tenant(&tenant)?;
+    let purges = purges(&body.into_bytes(), &admin.schemes, &tenant.settings.key)?;
+    let refused = |error: PreviewError| match error {
+        PreviewError::UnderWay => Refused::new(StatusCode::CONFLICT, error.to_string()),
+        _ => Refused::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+    };
+    admin.cache.preview_purge(tenant, &purges).await.map(Json).map_err(refused)
 }
 
 /// Reads the purges of a request: one object, or an array of them. Where clients come under both schemes, what names a URL

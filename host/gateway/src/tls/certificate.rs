@@ -62,6 +62,21 @@ impl Certificate {
         }
     }
 
+    /// The IP addresses that it may be for; it is for no others. In DER an address of `subjectAltName` is the tag 0x87, its length, and its
+    /// bytes (RFC 5280 section 4.2.1.6), and bytes that happen to look like that are no harm: see [`Self::covers`].
+    pub(super) fn possible_addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let leaf: &[u8] = self.leaf();
+        let four = leaf.windows(6).filter_map(|bytes| {
+            let [0x87, 4, address @ ..] = bytes else { return None };
+            Some(IpAddr::from(<[u8; 4]>::try_from(address).ok()?))
+        });
+        let six = leaf.windows(18).filter_map(|bytes| {
+            let [0x87, 16, address @ ..] = bytes else { return None };
+            Some(IpAddr::from(<[u8; 16]>::try_from(address).ok()?))
+        });
+        four.chain(six)
+    }
+
     /// What is odd about it at this time, if anything is. It is served all the same: a client may accept it.
     pub(super) fn oddity(&self, now: Timestamp) -> Option<String> {
         let time = UnixTime::since_unix_epoch(Duration::from_millis(now.as_millis()));

@@ -1,6 +1,7 @@
 //! Which certificate is served for a name, and which hosts may be asked for on a connection that was shown one.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use rustls::SignatureScheme;
@@ -20,6 +21,8 @@ pub(crate) struct Table {
     outdated: CancellationToken,
     /// Indices of certificates by DNS name, and by the suffix of a wildcard, which begins with a dot.
     by_name: HashMap<Box<str>, Vec<usize>>,
+    /// Indices of the certificates that may be for an IP address, so that who asks for one has not all of them looked at.
+    by_address: HashMap<IpAddr, Vec<usize>>,
 }
 
 impl Table {
@@ -30,13 +33,17 @@ impl Table {
         authorities: Option<blake3::Hash>,
     ) -> Self {
         let mut by_name: HashMap<Box<str>, Vec<usize>> = HashMap::new();
+        let mut by_address: HashMap<IpAddr, Vec<usize>> = HashMap::new();
         for (index, certificate) in certificates.iter().enumerate() {
             let names = certificate.names();
             for name in names.exact().chain(names.wildcards()) {
                 by_name.entry(name.into()).or_default().push(index);
             }
+            for address in certificate.possible_addresses() {
+                by_address.entry(address).or_default().push(index);
+            }
         }
-        Self { section, certificates, authorities, outdated: CancellationToken::new(), by_name }
+        Self { section, certificates, authorities, outdated: CancellationToken::new(), by_name, by_address }
     }
 
     /// This table as the one that follows `old`, and whether clients' certificates are of the same authorities in both.
@@ -87,7 +94,10 @@ impl Table {
     /// Whether any certificate is for this host, a name or an IP address.
     fn covers(&self, host: &str) -> bool {
         match address_of(host) {
-            Some(_) => self.certificates().any(|certificate| certificate.covers(host)),
+            Some(address) => {
+                let possible = self.by_address.get(&address).into_iter().flatten();
+                possible.map(|index| &self.certificates[*index]).any(|certificate| certificate.covers(host))
+            }
             None => self.named(host).is_some(),
         }
     }

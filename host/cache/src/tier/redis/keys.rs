@@ -6,8 +6,8 @@
 //! | `sandbar:{tenant}:f:<hash>` | the highest lease token that stored the entry | 15 min |
 //! | `sandbar:{tenant}:v:<hash>` | the newest version stored, its purge sequence and tag | the entry's time and 15 min |
 //! | `sandbar:{tenant}:l:<hash>` | a lease: token, purge sequence, whether anybody waits | its own time |
-//! | `sandbar:{tenant}:seq` | the highest purge sequence given out | for ever |
-//! | `sandbar:{tenant}:barriers` | sorted set: purge → sequence | for ever; members as long as an entry may live |
+//! | `sandbar:{tenant}:seq` | the highest purge sequence given out | for ever; once the tenant is removed, as long as an entry may live |
+//! | `sandbar:{tenant}:barriers` | sorted set: purge → sequence | the same; members as long as an entry may live |
 //! | `sandbar:{tenant}:raised` | sorted set: purge → when, in ms | the same |
 //!
 //! On a Cluster an entry is `sandbar:e:tenant:<hash>`, without a tag, so that one tenant's entries spread over all

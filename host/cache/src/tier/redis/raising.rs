@@ -16,7 +16,8 @@ const BARRIERS_MAX: u64 = 16_384;
 /// Takes the next sequence and records a purge under it. Sequences are microseconds of the server's clock, or one more
 /// than the last where that is higher. So they also rise when the server has forgotten the last ones, or a replica
 /// takes over that had not got them, and an entry from before is below every purge that comes after. None of the keys
-/// expires: under `volatile-*` a key with an expiry may be evicted, and a purge would be forgotten.
+/// expires: under `volatile-*` a key with an expiry may be evicted, and a purge would be forgotten. Those of a tenant that was
+/// removed do, until it is purged again: there is another one of its name, or a node that has not heard.
 /// Returns the sequence, and that of the same purge when it was last recorded, or 0.
 /// KEYS: seq, barriers, raised. ARGV: above, purge, now ms, lifetime ms, most barriers, the purge of everything.
 pub(crate) const FUNCTION: &str = r"
@@ -28,6 +29,8 @@ pub(crate) const FUNCTION: &str = r"
       local before = tonumber(redis.call('ZSCORE', KEYS[2], ARGV[2]) or '0') or 0
       redis.call('ZADD', KEYS[2], seq, ARGV[2])
       redis.call('ZADD', KEYS[3], ARGV[3], ARGV[2])
+      redis.call('PERSIST', KEYS[2])
+      redis.call('PERSIST', KEYS[3])
       -- Nothing that these could hold back is left.
       local old = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', '(' .. (ARGV[3] - ARGV[4]), 'LIMIT', 0, 64)
       for _, purge in ipairs(old) do
@@ -49,6 +52,9 @@ pub(crate) const FUNCTION: &str = r"
       return seq, before
     end
 ";
+
+/// The names of the keys that hold a tenant's records.
+pub(super) const NAMES: [&str; 3] = ["seq", "barriers", "raised"];
 
 static RAISE: LazyLock<Script> = LazyLock::new(|| Script::new(&format!("{FUNCTION} return {{raise(KEYS, ARGV)}}")));
 
@@ -74,7 +80,7 @@ impl Raising {
     ) -> Self {
         Self {
             server: server.to_owned(),
-            keys: ["seq", "barriers", "raised"].map(|name| keys::control(tenant, name)),
+            keys: NAMES.map(|name| keys::control(tenant, name)),
             above,
             purge: barriers::member(purge),
             at,

@@ -1,14 +1,19 @@
 //! Purge records in Redis, which outlive the nodes: one script records a purge, another one reads the records again.
 
+use std::time::Duration;
+
 use futures_util::future::{BoxFuture, FutureExt};
 use redis::Value;
 use sandbar_base::clock::Timestamp;
 
 use super::barriers::{self, RAISED_SINCE, SEQUENCE_MAX, SLICE};
-use super::raising::Raising;
+use super::raising::{NAMES, Raising};
 use super::{RedisTier, keys};
 use crate::barrier::{Barrier, Purge};
 use crate::tier::{BarrierStore, Recorded, TierError};
+
+/// How much longer than an entry may live the records of a removed tenant are kept: for clocks that differ.
+const EXPIRY_MARGIN: Duration = Duration::from_secs(24 * 3600);
 
 impl RedisTier {
     /// Prepares the script that records a purge.
@@ -30,6 +35,17 @@ impl RedisTier {
         let recording = |mut to| async move { script.invoke_async(&mut to).await };
         let (sequence, before) = self.link.call_within(deadline, recording).await?;
         Ok(Recorded { sequence, before })
+    }
+
+    /// Gives the records of a tenant an end: after that nothing that they are about is stored any more.
+    async fn expire(&self, tenant: &str) -> Result<(), TierError> {
+        let lifetime = self.config.lifetime_max.saturating_add(EXPIRY_MARGIN);
+        let milliseconds = i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX);
+        let mut pipe = redis::pipe();
+        for name in NAMES {
+            pipe.pexpire(keys::control(tenant, name), milliseconds).ignore();
+        }
+        self.link.call_within(self.config.purge_deadline, |mut to| async move { pipe.query_async(&mut to).await }).await
     }
 
     async fn recorded_since(&self, tenant: &str, above: u64) -> Result<Vec<Barrier>, TierError> {
@@ -69,5 +85,9 @@ impl BarrierStore for RedisTier {
 
     fn raised_since<'a>(&'a self, tenant: &'a str, above: u64) -> BoxFuture<'a, Result<Vec<Barrier>, TierError>> {
         self.recorded_since(tenant, above).boxed()
+    }
+
+    fn forget_later<'a>(&'a self, tenant: &'a str) -> BoxFuture<'a, Result<(), TierError>> {
+        self.expire(tenant).boxed()
     }
 }
