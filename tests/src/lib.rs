@@ -1,7 +1,7 @@
 //! The harness of the tests that need more than one module: an origin that does what a test says ([`origin`],
 //! [`versions`]), clients ([`client`], [`balancer`], [`crowd`]), a gateway in this process ([`gateway`]) and nodes in
 //! processes of their own ([`nodes`]), a Redis ([`redis_server`], [`redis_cluster`], [`redis_sentinel`],
-//! [`redis_tls`]), TLS as clients speak it ([`tls`]), connections that switch to another
+//! [`redis_tls`]), a memcached ([`memcached_server`]), TLS as clients speak it ([`tls`]), connections that switch to another
 //! protocol ([`web_socket`]), a service manager ([`service_manager`]), what is stored in tiers ([`entries`]) and purged ([`scope`]), a network that fails
 //! ([`fault_proxy`]), traffic, recorded ([`traces`], [`truth`]) and made by code ([`workloads`]), means over seeds
 //! ([`draws`]), histories of what clients saw, with a checker ([`history`]), and visitors whose answers may differ,
@@ -16,6 +16,7 @@ pub mod fault_proxy;
 pub mod gateway;
 pub mod guests;
 pub mod history;
+pub mod memcached_server;
 pub mod node;
 pub mod nodes;
 pub mod origin;

@@ -20,8 +20,8 @@ use sandbar::origin::loader::Loader;
 use sandbar::policy::TenantPolicies;
 use sandbar::tenant::Tenant;
 use sandbar::tenant::config::TenantConfig;
-use sandbar::tier::redis::{BreakerConfig, RedisConfig, RedisTier};
-use sandbar::tier::{BarrierStore, Tier};
+use sandbar::tier::redis::{RedisConfig, RedisTier};
+use sandbar::tier::{BarrierStore, BreakerConfig, Tier};
 
 use crate::origin::Gate;
 use crate::scope;

@@ -55,8 +55,8 @@ pub use register::Unapplied;
 pub use register::{Changed, GONE_FOR, Page, Record, Register, Standing};
 use sandbar_base::clock::Clock;
 
+use crate::tier::BreakerConfig;
 use crate::tier::TierError;
-use crate::tier::redis::BreakerConfig;
 use crate::tier::redis::link::{Link, LinkConfig};
 use crate::tier::redis::target::Target;
 

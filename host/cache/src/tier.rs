@@ -1,11 +1,15 @@
-//! Where entries live. L1 is [`sandbar_memory`]; L2 is anything that implements [`Tier`]: Redis, or a disk.
+//! Where entries live. L1 is [`sandbar_memory`]; L2 is anything that implements [`Tier`]: Redis, memcached, or a disk.
 
 mod barriers;
-#[cfg(any(feature = "disk", feature = "redis"))]
+#[cfg(any(feature = "memcached", feature = "redis"))]
+mod breaker;
+#[cfg(any(feature = "disk", feature = "memcached", feature = "redis"))]
 #[doc(hidden)]
 pub mod codec;
 #[cfg(feature = "disk")]
 pub mod disk;
+#[cfg(feature = "memcached")]
+pub mod memcached;
 #[cfg(not(feature = "redis"))]
 #[path = "tier/no_redis.rs"]
 pub mod redis;
@@ -22,13 +26,18 @@ use sandbar_http::entry::{Entry, Version};
 use sandbar_http::key::{CacheKey, KeyHash};
 
 pub use self::barriers::{BarrierStore, Recorded};
+#[cfg(any(feature = "memcached", feature = "redis"))]
+#[doc(hidden)]
+pub use self::breaker::Breaker;
+#[cfg(any(feature = "memcached", feature = "redis"))]
+pub use self::breaker::BreakerConfig;
 
 /// A shared or persistent tier below L1.
 ///
 /// A tier that is down makes a slower cache, not an outage: each call ends within the tier's own deadline, and a breaker
 /// answers at once while the tier is known to be down.
 pub trait Tier: Send + Sync + 'static {
-    /// The tier's name in `Cache-Status`, logs and metrics: `redis`, `disk`.
+    /// The tier's name in `Cache-Status`, logs and metrics: `redis`, `memcached`, `disk`.
     fn name(&self) -> &'static str;
 
     /// Reads the entries under these keys, in the order of the keys; `None` for a key without a readable entry. An
@@ -158,6 +167,9 @@ pub struct TierHealth {
     pub stored_bytes: Option<u64>,
     /// Entries that the tier holds; `None` where it does not know.
     pub entries: Option<u64>,
+    /// Entries that were not stored since the start because they are larger than the tier takes, or because too much was on
+    /// its way to it.
+    pub left_out: u64,
     /// The most recent error.
     pub last_error: Option<String>,
     /// Writes that the disk refused; empty for a tier that does not write to a disk.
@@ -165,6 +177,18 @@ pub struct TierHealth {
     pub disk: Vec<DiskReport>,
     /// How far the tier's clock is ahead of the node's, in milliseconds; `None` for a tier without a clock of its own.
     pub clock_skew_ms: Option<i64>,
+    /// The servers that have a part of the entries each; empty where the tier is one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub servers: Vec<ServerHealth>,
+}
+
+/// The state of one of a tier's servers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct ServerHealth {
+    /// The server, as the settings name it.
+    pub name: String,
+    /// Whether it works: false while its breaker is open.
+    pub available: bool,
 }
 
 /// Why a tier could not do what it was asked.

@@ -12,6 +12,7 @@ use sandbar::tenant::config::TenantConfig;
 use sandbar::tier::BarrierStore;
 use sandbar::tier::Tier;
 use sandbar::tier::disk::{DiskConfig, DiskTier};
+use sandbar::tier::memcached::MemcachedTier;
 use sandbar::tier::redis::{RedisConfig, RedisTier};
 use sandbar_base::clock::Clock;
 use sandbar_base::memory_budget::{MemoryBudget, Reserved};
@@ -31,7 +32,7 @@ pub(super) struct Parts {
     pub(super) keeper: Keeper,
     /// The charge for the cache's own tables, held while the gateway runs.
     pub(super) tables: Reserved,
-    /// The disk tier, where that is the L2.
+    /// The disk tier, where that is the L2, or where purges are recorded beside memcached.
     pub(super) disk: Option<Arc<DiskTier>>,
 }
 
@@ -109,6 +110,24 @@ async fn l2(
             let redis = RedisTier::connect(&settings, Arc::clone(clock))?;
             warn_unless_connected(Arc::clone(&redis), settings.connect_deadline);
             Ok(Some((Arc::clone(&redis) as Arc<dyn Tier>, redis, None)))
+        }
+        L2Kind::Memcached => {
+            let settings = config.memcached(Arc::clone(budget));
+            let memcached = MemcachedTier::open(&settings, Arc::clone(clock)).await?;
+            let connect_deadline = settings.connect_deadline;
+            let warned = Arc::clone(&memcached);
+            tokio::spawn(async move {
+                if !warned.ready(connect_deadline * 2).await {
+                    let reason = warned.health().last_error.unwrap_or_default();
+                    tracing::warn!(
+                        reason,
+                        "memcached can't be reached yet: the gateway misses its part of the entries until it can; start it, or \
+                         mend l2.memcached.servers"
+                    );
+                }
+            });
+            let records = memcached.records().cloned();
+            Ok(Some((Arc::clone(&memcached) as Arc<dyn Tier>, memcached, records)))
         }
     }
 }

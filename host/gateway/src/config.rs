@@ -31,7 +31,7 @@ pub(crate) use self::address::parse_address;
 pub use self::engine::PolicyConfig;
 pub use self::error::ConfigError;
 pub use self::fleet::FleetSettings;
-pub use self::l2::{DiskSettings, L2Choice, L2Config, L2Kind, RedisSettings};
+pub use self::l2::{DiskSettings, L2Choice, L2Config, L2Kind, MemcachedSettings, RedisSettings};
 pub use self::log::LogFilter;
 pub(crate) use self::memory::L1Shares;
 pub use self::memory::MemorySettings;

@@ -144,7 +144,7 @@ fn usable(dir: &Path) -> Result<(), String> {
 
 /// Checks the URLs and certificates of the Redis servers; whether the servers answer is found out later.
 fn redis(config: &GatewayConfig) -> Result<(), ConfigError> {
-    if config.l2.kind != L2Kind::Redis {
+    if config.l2.kind != L2Kind::Redis && !config.has_fleet() {
         return Ok(());
     }
     if let Some(file) = &config.l2.redis.ca_file {
@@ -154,7 +154,8 @@ fn redis(config: &GatewayConfig) -> Result<(), ConfigError> {
         })?;
     }
     let control = config.fleet.control_url.as_ref().filter(|_| config.has_fleet());
-    for (key, url) in [("l2.redis.url", Some(&config.l2.redis.url)), ("fleet.control_url", control)] {
+    let entries = (config.l2.kind == L2Kind::Redis).then_some(&config.l2.redis.url);
+    for (key, url) in [("l2.redis.url", entries), ("fleet.control_url", control)] {
         let Some(url) = url else { continue };
         let settings = RedisConfig { ca_file: config.l2.redis.ca_file.clone(), ..RedisConfig::new(url.expose()) };
         RedisTier::check(&settings).map_err(|error| {

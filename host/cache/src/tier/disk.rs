@@ -338,9 +338,11 @@ impl Tier for DiskTier {
             unreadable: counters.unreadable.load(Ordering::Relaxed),
             stored_bytes: Some(self.gauges.stored_bytes.load(Ordering::Relaxed)),
             entries: self.opened.load().as_ref().map(|opened| opened.index.len() as u64),
+            left_out: self.dropped_puts(),
             last_error: counters.last_error.lock().clone(),
             disk: vec![self.entries_trouble.report(self.clock.now()), self.purges_trouble.report(self.clock.now())],
             clock_skew_ms: None,
+            servers: Vec::new(),
         }
     }
 }

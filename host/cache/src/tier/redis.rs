@@ -6,7 +6,6 @@
 //! and counted.
 
 mod barriers;
-mod breaker;
 mod config;
 pub(crate) mod keys;
 pub(crate) mod link;
@@ -27,9 +26,6 @@ use sandbar_base::clock::{Clock, Timestamp};
 use sandbar_http::entry::Entry;
 use sandbar_http::key::CacheKey;
 
-#[doc(hidden)]
-pub use self::breaker::Breaker;
-pub use self::breaker::BreakerConfig;
 pub use self::config::RedisConfig;
 use self::link::{Link, LinkConfig};
 #[doc(hidden)]
@@ -168,9 +164,11 @@ impl Tier for RedisTier {
             unreadable: self.unreadable.load(Ordering::Relaxed),
             stored_bytes: None,
             entries: None,
+            left_out: self.dropped_puts(),
             last_error: self.link.last_error(),
             disk: Vec::new(),
             clock_skew_ms: Some(self.link.skew_ms()),
+            servers: Vec::new(),
         }
     }
 }

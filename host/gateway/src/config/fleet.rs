@@ -64,7 +64,13 @@ impl Default for FleetSettings {
 impl GatewayConfig {
     /// Whether this node acts together with others.
     pub fn has_fleet(&self) -> bool {
-        self.fleet.enabled && self.l2.kind == L2Kind::Redis
+        self.fleet.enabled
+            && match self.l2.kind {
+                L2Kind::Redis => true,
+                // Memcached has no bus: purges and leases need a Redis beside it.
+                L2Kind::Memcached => self.fleet.control_url.is_some(),
+                L2Kind::Disk | L2Kind::None => false,
+            }
     }
 
     pub(super) fn validate_fleet(&self) -> Result<(), ConfigError> {
@@ -99,8 +105,11 @@ impl GatewayConfig {
         if !super::l2::is_redis(url.expose()) {
             return wrong("it is not the URL of a Redis server", "write it like redis://127.0.0.1:6379");
         }
-        if self.l2.kind != L2Kind::Redis {
-            return wrong("nodes act together over a shared L2, and this one has none", "set l2.kind = \"redis\" too");
+        if !matches!(self.l2.kind, L2Kind::Redis | L2Kind::Memcached) {
+            return wrong(
+                "nodes act together over a shared L2, and this one has none",
+                "set l2.kind = \"redis\" or \"memcached\" too",
+            );
         }
         Ok(())
     }
@@ -109,7 +118,8 @@ impl GatewayConfig {
     fn validate_consistency(&self, index: usize) -> Result<(), ConfigError> {
         let Ok(settings) = Settings::try_from(&self.tenants[index]) else { return Ok(()) };
         let strictest = settings.classes.strictest(None);
-        if strictest == Consistency::Eventual || self.has_fleet() {
+        let is_memcached = self.l2.kind == L2Kind::Memcached;
+        if strictest == Consistency::Eventual || (self.has_fleet() && !is_memcached) {
             return Ok(());
         }
         let inner = match self.tenants[index].classes.iter().position(|class| class.consistency == Some(strictest)) {
@@ -118,12 +128,14 @@ impl GatewayConfig {
             }
             _ => Key::from("consistency"),
         };
-        Err(ConfigError::wrong(
-            Key::of_tenant(index, &inner),
-            text(strictest),
-            "it promises something about other nodes, and this one acts alone",
-            "set l2.kind = \"redis\" and fleet.enabled = true, or consistency = \"eventual\"",
-        ))
+        let (reason, remedy) = if is_memcached {
+            let reason = "memcached can't compare what is stored with a purge, nor keep what the promise rests on";
+            (reason, "set consistency = \"eventual\", or l2.kind = \"redis\"")
+        } else {
+            let reason = "it promises something about other nodes, and this one acts alone";
+            (reason, "set l2.kind = \"redis\" and fleet.enabled = true, or consistency = \"eventual\"")
+        };
+        Err(ConfigError::wrong(Key::of_tenant(index, &inner), text(strictest), reason, remedy))
     }
 }
 

@@ -2,12 +2,15 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use sandbar::setting::{GIB, KIB, MIB, MINUTE, MS, Size, Span};
+use sandbar::setting::{Count, GIB, KIB, MIB, MINUTE, MS, Size, Span};
+use sandbar::tier::memcached::{MemcachedConfig, Numbering};
+use sandbar_base::memory_budget::MemoryBudget;
 use serde::{Deserialize, Serialize};
 
-use super::Secret;
+use super::{GatewayConfig, Secret};
 
 /// `[l2]`: the tier below memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +22,8 @@ pub struct L2Config {
     pub disk: DiskSettings,
     /// `[l2.redis]`: used where `kind` is Redis.
     pub redis: RedisSettings,
+    /// `[l2.memcached]`: used where `kind` is memcached.
+    pub memcached: MemcachedSettings,
 }
 
 /// Which tier lies below memory.
@@ -30,6 +35,8 @@ pub enum L2Kind {
     Disk,
     /// Redis or Valkey.
     Redis,
+    /// Memcached, one server or several.
+    Memcached,
     /// No tier: an entry that leaves memory is gone.
     None,
 }
@@ -78,6 +85,31 @@ impl Default for RedisSettings {
     }
 }
 
+/// `[l2.memcached]`: a tier that nodes share, each server with its part of the entries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MemcachedSettings {
+    /// The servers, `host:port` each; every node names them alike. Default one on this machine.
+    pub servers: Vec<String>,
+    /// A call that takes longer is given up. Default 100 ms.
+    pub deadline: Span<MS, MINUTE>,
+    /// The largest entry that is stored. Default 1 MiB, which is what memcached itself takes unless `-I` says otherwise.
+    pub value_max: Size<KIB, GIB>,
+    /// Connections to each server. Default 16.
+    pub connections: Count<1, 1024>,
+}
+
+impl Default for MemcachedSettings {
+    fn default() -> Self {
+        Self {
+            servers: vec!["127.0.0.1:11211".to_owned()],
+            deadline: Span::of(Duration::from_millis(100)),
+            value_max: Size::of(MIB),
+            connections: Count::of(16),
+        }
+    }
+}
+
 /// The tier as `--l2` chooses it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum L2Choice {
@@ -87,6 +119,8 @@ pub enum L2Choice {
     None,
     /// Redis at this URL.
     Redis(Secret),
+    /// Memcached, at these servers.
+    Memcached(Vec<String>),
 }
 
 impl FromStr for L2Choice {
@@ -97,7 +131,10 @@ impl FromStr for L2Choice {
             "disk" => Ok(Self::Disk),
             "none" => Ok(Self::None),
             url if is_redis(url) => Ok(Self::Redis(Secret::new(url))),
-            other => Err(format!("{other:?} is no tier; write disk, none, or a URL such as redis://127.0.0.1:6379")),
+            other => match other.strip_prefix("memcached://") {
+                Some(servers) => Ok(Self::Memcached(servers.split(',').map(str::to_owned).collect())),
+                None => Err(format!("{other:?} is no tier; write disk, none, or a URL such as redis://127.0.0.1:6379")),
+            },
         }
     }
 }
@@ -112,6 +149,22 @@ pub(super) fn is_redis_cluster(url: &str) -> bool {
     url.split_once("://").is_some_and(|(scheme, _)| matches!(scheme, "redis-cluster" | "rediss-cluster"))
 }
 
+impl GatewayConfig {
+    /// The settings of the tier in memcached. Purges are numbered by the fleet, where there is one; else by this node, which
+    /// records them in its data directory.
+    pub(crate) fn memcached(&self, budget: Arc<MemoryBudget>) -> MemcachedConfig {
+        let settings = &self.l2.memcached;
+        let numbering = if self.has_fleet() { Numbering::Fleet } else { Numbering::Node(self.data_dir.join("purges")) };
+        MemcachedConfig {
+            deadline: settings.deadline.get(),
+            value_max_bytes: settings.value_max.as_usize(),
+            connections_max: settings.connections.as_usize(),
+            budget,
+            ..MemcachedConfig::new(&settings.servers, numbering)
+        }
+    }
+}
+
 impl L2Config {
     /// Takes over the tier that the command line chooses.
     pub fn choose(&mut self, choice: L2Choice) {
@@ -121,6 +174,10 @@ impl L2Config {
             L2Choice::Redis(url) => {
                 self.redis.url = url;
                 L2Kind::Redis
+            }
+            L2Choice::Memcached(servers) => {
+                self.memcached.servers = servers;
+                L2Kind::Memcached
             }
         };
     }

@@ -12,19 +12,33 @@ impl GatewayConfig {
         let mut notes = Vec::new();
         let is_said = self.source.said(&Key::from("l2.kind")).is_some();
         let defaults = Self::default();
-        if self.l2.kind != L2Kind::Redis && !is_said && self.l2.redis != defaults.l2.redis {
+        let kind = self.l2.kind;
+        if kind != L2Kind::Redis && !self.has_fleet() && !is_said && self.l2.redis != defaults.l2.redis {
             notes.push("[l2.redis] is not used: set l2.kind = \"redis\" to use it".to_owned());
         }
-        if self.l2.kind == L2Kind::Redis && self.l2.disk != defaults.l2.disk {
-            notes.push("[l2.disk] is not used: l2.kind is \"redis\"".to_owned());
+        if kind != L2Kind::Memcached && !is_said && self.l2.memcached != defaults.l2.memcached {
+            notes.push("[l2.memcached] is not used: set l2.kind = \"memcached\" to use it".to_owned());
         }
-        if self.l2.kind != L2Kind::Redis && self.fleet != defaults.fleet {
+        if let L2Kind::Redis | L2Kind::Memcached = kind
+            && self.l2.disk != defaults.l2.disk
+        {
+            let kind = if kind == L2Kind::Redis { "redis" } else { "memcached" };
+            notes.push(format!("[l2.disk] is not used: l2.kind is \"{kind}\""));
+        }
+        if kind != L2Kind::Redis && !self.has_fleet() && self.fleet != defaults.fleet {
             notes.push("[fleet] is not used: nodes act together over a Redis (l2.kind = \"redis\")".to_owned());
+        }
+        if kind == L2Kind::Memcached && !self.has_fleet() {
+            notes.push(UNHEARD.to_owned());
         }
         notes.extend(self.tenants.iter().filter_map(tenant_note));
         notes
     }
 }
+
+/// What is told where nodes share entries and not their purges.
+const UNHEARD: &str = "l2.kind is \"memcached\": purges made on this node hold here alone; on other nodes that use these servers \
+                       entries live until they expire, unless fleet.control_url names a Redis by which nodes tell each other";
 
 /// A sentence on a setting of one tenant that has no effect because of the others.
 pub(crate) fn tenant_note(tenant: &TenantConfig) -> Option<String> {

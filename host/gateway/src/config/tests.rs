@@ -101,7 +101,7 @@ fn a_wrong_line_is_shown_with_what_would_be_right() {
             "[l1]\ntotal = \"1 ZZ\"\n",
             "sandbar.toml:2:1: l1.total = \"1 ZZ\": \"1 ZZ\" is no size: it is not a number and a unit; write one such as",
         ),
-        ("[l2]\nkind = \"tape\"\n", "unknown variant `tape`, expected one of `disk`, `redis`, `none`"),
+        ("[l2]\nkind = \"tape\"\n", "unknown variant `tape`, expected one of `disk`, `redis`, `memcached`, `none`"),
         (
             "[[tenant]]\norigin = \"localhost:3000\"\n",
             "\"localhost:3000\" is not the URL of an origin: the scheme is missing",
@@ -263,7 +263,28 @@ fn a_tier_is_chosen_on_the_command_line() {
     assert_eq!(l2.kind, L2Kind::None);
     l2.choose("redis://cache:6379/1".parse().expect("a tier"));
     assert_eq!((l2.kind, l2.redis.url.expose()), (L2Kind::Redis, "redis://cache:6379/1"));
+    l2.choose("memcached://a:1,b:2".parse().expect("a tier"));
+    assert_eq!((l2.kind, l2.memcached.servers), (L2Kind::Memcached, vec!["a:1".to_owned(), "b:2".to_owned()]));
     assert!("tape".parse::<L2Choice>().expect_err("no tier").contains("write disk, none, or a URL"));
+}
+
+#[test]
+fn over_memcached_nothing_is_promised_about_other_nodes() {
+    let memcached = "[l2]\nkind = \"memcached\"\n";
+    let control = "[fleet]\ncontrol_url = \"redis://h\"\n";
+    for fleet in ["", control] {
+        for strict in ["bus", "versioned", "write-all"] {
+            let refused = refusal(&format!("{memcached}{fleet}{TENANT}consistency = \"{strict}\"\n"));
+            assert!(refused.contains("memcached can't compare") && refused.contains("eventual"), "{refused}");
+        }
+    }
+    let read = |text: &str| GatewayConfig::from_toml(text, "sandbar.toml").expect("it can be read");
+    let (alone, told) = (read(&format!("{memcached}{TENANT}")), read(&format!("{memcached}{control}{TENANT}")));
+    assert_eq!((alone.validate(), told.validate()), (Ok(()), Ok(())));
+    assert!(!alone.has_fleet() && told.has_fleet());
+    let unheard = |config: &GatewayConfig| config.notes().iter().any(|note| note.contains("fleet.control_url"));
+    assert!(unheard(&alone) && !unheard(&told));
+    assert!(read("[l2.memcached]\ndeadline = \"1s\"\n").notes()[0].contains("[l2.memcached] is not used"));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use sandbar::origin::http::OriginConfig;
 use sandbar::setting::Key;
 use sandbar::tenant::Settings;
 use sandbar::tenant::config::TenantConfig;
+use sandbar_base::memory_budget::MemoryBudget;
 use sandbar_http::key::site_of;
 
 use super::engine::text;
@@ -174,6 +175,11 @@ impl GatewayConfig {
     }
 
     fn validate_l2(&self) -> Result<(), ConfigError> {
+        self.memcached(MemoryBudget::unbounded()).check().map_err(|reason| {
+            let servers = &self.l2.memcached.servers;
+            let remedy = "write them like [\"10.0.0.1:11211\", \"10.0.0.2:11211\"], alike on each node";
+            ConfigError::wrong("l2.memcached.servers", format_args!("{servers:?}"), reason, remedy)
+        })?;
         let url = &self.l2.redis.url;
         if !super::l2::is_redis(url.expose()) {
             // The URL may hold a password.

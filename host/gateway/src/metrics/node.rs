@@ -28,6 +28,7 @@ pub(super) fn families(cache: &Cache, l2: Option<&L2>, access: Option<&AccessLog
         .into_iter()
         .map(|metric| metric.family(l2.iter().map(|(name, health)| (vec![("tier", Cow::Borrowed(*name))], health))));
     all.extend(of_l2);
+    all.push(of_servers(l2));
     let of_fleet = of_fleet()
         .into_iter()
         .map(|metric| metric.family(fleet.iter().map(|fleet| (vec![("node", Cow::Owned(fleet.node.clone()))], fleet))));
@@ -151,7 +152,7 @@ fn of_uses() -> [Metric<UseStats>; 2] {
 }
 
 /// Metrics of the L2; label `tier`.
-fn of_l2() -> [Metric<TierHealth>; 6] {
+fn of_l2() -> [Metric<TierHealth>; 7] {
     [
         gauge("l2_available", "1 while the L2 is asked", None, |l2| f64::from(u8::from(l2.available))),
         gauge("l2_stored", "What it holds, where it knows", Some(Unit::Bytes), |l2| {
@@ -161,9 +162,22 @@ fn of_l2() -> [Metric<TierHealth>; 6] {
         gauge("l2_clock_skew", "How far its clock is ahead of this node's", Some(Unit::Seconds), |l2| {
             l2.clock_skew_ms.unwrap_or(0) as f64 / 1000.0
         }),
+        counter("l2_left_out", "Entries that were too large for it, or too many on their way to it", |l2| l2.left_out),
         counter("l2_calls_failed", "Calls of the L2 that failed", |l2| l2.errors),
         counter("l2_unreadable", "Stored bytes that could not be read and were treated as a miss", |l2| l2.unreadable),
     ]
+}
+
+/// Which of the servers of the L2 are asked; labels `tier` and `server`. None where the L2 is one.
+fn of_servers(l2: Option<&L2>) -> Family {
+    let samples = l2.into_iter().flat_map(|(name, health)| {
+        health.servers.iter().map(|server| {
+            let labels = vec![("tier", Cow::Borrowed(*name)), ("server", Cow::Owned(server.name.clone()))];
+            (labels, Value::Gauge(f64::from(u8::from(server.available))))
+        })
+    });
+    let help = "1 while the server is asked that has its part of the L2's entries";
+    Family { name: "l2_server_available", help, kind: MetricType::Gauge, unit: None, samples: samples.collect() }
 }
 
 /// Metrics of this node's part in its fleet; label `node`.

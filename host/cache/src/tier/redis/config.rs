@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sandbar_base::memory_budget::MemoryBudget;
 
-use super::breaker::BreakerConfig;
+use crate::tier::breaker::BreakerConfig;
 
 /// A Redis tier's settings.
 #[derive(Clone)]

@@ -14,9 +14,9 @@ use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::breaker::{Breaker, BreakerConfig};
 use super::target::{Connection, Target};
 use crate::tier::TierError;
+use crate::tier::breaker::{Breaker, BreakerConfig};
 
 /// How often the server's clock is compared with the node's.
 const CLOCK_EVERY: Duration = Duration::from_secs(30);

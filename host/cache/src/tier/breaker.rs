@@ -1,4 +1,4 @@
-//! The circuit breaker in front of a Redis server, a state machine without clock or I/O.
+//! The circuit breaker in front of a server of a shared tier, a state machine without clock or I/O.
 //!
 //! While it is closed, the server is asked. After some failures in a row, or when the connection is lost, it opens:
 //! calls fail at once. From then on one probe at a time is made, ever more rarely; a probe that succeeds closes it
