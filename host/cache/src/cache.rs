@@ -6,6 +6,7 @@ mod change;
 mod handover;
 #[cfg(feature = "redis")]
 mod listener;
+mod owed;
 mod provenance;
 mod roster;
 mod route;
@@ -20,6 +21,7 @@ use sandbar_base::clock::Clock;
 use sandbar_base::memory_budget::{Content, MemoryBudget, Reserved, Use};
 use sandbar_http::key::NoKey;
 use sandbar_http::purge::Purge;
+use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -40,6 +42,7 @@ use crate::explain::{Explainer, Explanation};
 use crate::fill::Fills;
 use crate::fleet::{Fleet, FleetReport};
 use crate::ingest::Ingest;
+use crate::owed::Owed;
 use crate::peers::Peers;
 #[doc(hidden)]
 pub use crate::purge::Heir;
@@ -124,7 +127,7 @@ pub struct Cache {
 
 /// The components of a cache. Each holds those of the others that it needs.
 struct Rooms {
-    tenants: ArcSwap<Roster>,
+    tenants: Arc<ArcSwap<Roster>>,
     /// Held while tenants come, change or go.
     changing: Mutex<Bound>,
     store: Arc<Store>,
@@ -133,6 +136,9 @@ struct Rooms {
     writer: Arc<Writer>,
     purges: Arc<Purges>,
     previews: Previews,
+    owed: Arc<Owed>,
+    /// Until the journal is opened first: the accounts that need a sender.
+    senders_wanted: Mutex<Option<mpsc::UnboundedReceiver<String>>>,
     tunnels: Tunnels,
     peers: Arc<Peers>,
     clock: Arc<dyn Clock>,
@@ -188,8 +194,10 @@ impl Cache {
             stopping: stopping.clone(),
             heir: tokio::sync::RwLock::default(),
         });
+        let (owed, senders_wanted) = Owed::new(&clock, &budget);
         let reader = Arc::new(Reader {
             store: Arc::clone(&store),
+            owed: Arc::clone(&owed),
             fills: Arc::clone(&fills),
             exchanges: Arc::clone(&exchanges),
             purges: Arc::clone(&purges),
@@ -202,6 +210,7 @@ impl Cache {
             reader: Arc::clone(&reader),
             exchanges: Arc::clone(&exchanges),
             purges: Arc::clone(&purges),
+            owed: Arc::clone(&owed),
             clock: Arc::clone(&clock),
             tasks: tasks.clone(),
         });
@@ -219,7 +228,7 @@ impl Cache {
             tenant.events.join(&events, &budget);
             commons.seat(tenant);
         }
-        let (tenants, changing) = (ArcSwap::from_pointee(tenants), Mutex::new(bound));
+        let (tenants, changing) = (Arc::new(ArcSwap::from_pointee(tenants)), Mutex::new(bound));
         Self {
             rooms: Arc::new(Rooms {
                 tenants,
@@ -230,6 +239,8 @@ impl Cache {
                 writer,
                 purges,
                 previews: Previews::default(),
+                owed,
+                senders_wanted: Mutex::new(Some(senders_wanted)),
                 tunnels,
                 peers,
                 clock,
@@ -404,11 +415,22 @@ impl Cache {
     /// dropped before its end.
     pub async fn drain(&self) {
         let _lost = TellsOfLostPurges(self);
+        self.rooms.writer.deliver_before_stop().await;
         self.rooms.stopping.cancel();
         self.rooms.tunnels.ended.cancel();
         self.rooms.tasks.close();
         self.rooms.tasks.wait().await;
+        if let Err(error) = self.rooms.owed.close().await {
+            tracing::warn!(%error, "the journal could not be closed: some writes may be delivered again");
+        }
         self.leave_fleet().await;
+    }
+}
+
+impl Drop for Rooms {
+    /// Senders of held writes end, and with them the journal.
+    fn drop(&mut self) {
+        self.stopping.cancel();
     }
 }
 

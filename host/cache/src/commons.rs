@@ -3,7 +3,7 @@
 //!
 //! Each of them has an L1 of its own, with its own policy, so that nobody's entries can be found, counted or swept as another's.
 //! Only how much it may hold follows from what all of them want: it begins with nothing, and doubles when an entry finds no room,
-//! out of what nobody holds or, where that is not enough, of half of what the largest one holds ([`ledger`]).
+//! out of what nobody holds or, where that is not enough, of half of what the largest one holds (`ledger`).
 
 mod ledger;
 

@@ -20,6 +20,7 @@ use crate::origin::http::STREAM_WINDOW_BYTES;
 use crate::origin::shield::Refusal;
 use crate::origin::{OriginError, Sound};
 use crate::request::CacheRequest;
+use crate::tenant::Tenant;
 use crate::tenant::counters::count;
 
 /// Bytes of a response's frames that are taken and not written yet: hyper's server is given buffers of this size. A
@@ -50,12 +51,17 @@ pub(crate) struct Exchanges {
 impl Exchanges {
     /// Sends a request to the tenant's origin, if the node has memory for an exchange.
     pub(crate) async fn ask(&self, request: &CacheRequest, to_origin: Request<Body>) -> Result<Sound, OriginError> {
+        self.deliver(&request.tenant, to_origin).await
+    }
+
+    /// Sends a request that no client waits for, or the request of one, to a tenant's origin.
+    pub(crate) async fn deliver(&self, tenant: &Tenant, to_origin: Request<Body>) -> Result<Sound, OriginError> {
         let upload_bytes = if http_body::Body::is_end_stream(to_origin.body()) { 0 } else { UPLOAD_BYTES };
         let bytes = EXCHANGE_BYTES + head_bytes(to_origin.headers()) + upload_bytes;
-        let mut room = self.budget.reserve(Use::Exchanges, bytes).ok_or_else(|| self.no_room(request))?;
-        let response = request.tenant.origin.ask(to_origin).await?;
+        let mut room = self.budget.reserve(Use::Exchanges, bytes).ok_or_else(|| self.no_room(tenant))?;
+        let response = tenant.origin.ask(to_origin).await?;
         if response.version() == Version::HTTP_2 && !room.cover(bytes + H2_WINDOW_BYTES) {
-            return Err(self.no_room(request));
+            return Err(self.no_room(tenant));
         }
         Ok(response.map_content(|content| body::boxed(Metered::new(content, room))))
     }
@@ -63,7 +69,7 @@ impl Exchanges {
     /// Reserves the memory of a request that has to wait for a fetch.
     pub(crate) fn room_to_wait(&self, request: &CacheRequest) -> Result<Reserved, OriginError> {
         let bytes = WAITING_BYTES + head_bytes(&request.fields);
-        self.budget.reserve(Use::Exchanges, bytes).ok_or_else(|| self.no_room(request))
+        self.budget.reserve(Use::Exchanges, bytes).ok_or_else(|| self.no_room(&request.tenant))
     }
 
     /// Forwards a request to the tenant's origin as it came.
@@ -72,9 +78,9 @@ impl Exchanges {
         self.ask(request, to_origin).await.inspect_err(|error| request.tell_of(error))
     }
 
-    fn no_room(&self, request: &CacheRequest) -> OriginError {
-        count(&request.tenant.counters.no_room);
-        let origin = request.tenant.name.to_string();
+    fn no_room(&self, tenant: &Tenant) -> OriginError {
+        count(&tenant.counters.no_room);
+        let origin = tenant.name.to_string();
         OriginError::Refused { origin, refusal: Refusal::NoRoom, retry_after: RETRY_AFTER }
     }
 }

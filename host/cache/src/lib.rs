@@ -128,6 +128,8 @@ mod layer;
 pub mod memory_budget;
 pub mod not_stored;
 pub mod origin;
+#[doc(hidden)]
+pub mod owed;
 mod parts;
 mod peers;
 mod purge;

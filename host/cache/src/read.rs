@@ -2,6 +2,7 @@
 
 mod answer;
 mod head;
+mod held;
 mod hit;
 mod kept;
 mod wait;
@@ -25,6 +26,7 @@ use crate::collapse::fetch::{Abandoned, Fetches, LeadOrWait, Obligation, Waiter}
 use crate::collapse::outcome::{FetchOutcome, Retry};
 use crate::exchange::Exchanges;
 use crate::fill::{Fill, Fills};
+use crate::owed::Owed;
 use crate::peers::Peers;
 use crate::purge::Purges;
 use crate::request::{CacheRequest, Purpose};
@@ -43,6 +45,7 @@ pub(crate) struct Reader {
     pub(crate) fills: Arc<Fills>,
     pub(crate) exchanges: Arc<Exchanges>,
     pub(crate) purges: Arc<Purges>,
+    pub(crate) owed: Arc<Owed>,
     pub(crate) peers: Arc<Peers>,
     pub(crate) clock: Arc<dyn Clock>,
 }

@@ -101,6 +101,26 @@ pub(crate) fn found(
     Answer { tier, stored_bytes, ..Answer::new(request, response, answered, source) }
 }
 
+/// Serves what a write that is held makes of its target.
+pub(crate) fn held(
+    request: &CacheRequest,
+    leave: &Leave<StoredResponse>,
+    detail: &'static str,
+    now: Timestamp,
+) -> Answer {
+    let stored = leave.what();
+    let answered = Answered { outcome: Outcome::Hit, detail: Some(detail) };
+    let mut fields = downstream(request, &stored.fields, None);
+    fields.insert(DATE, date::format(now));
+    mark(request, &mut fields, answered, None);
+    let response = match precondition(stored, &request.head()) {
+        Precondition::NotModified => not_modified(fields),
+        _ => selected(request, stored, stored.body.to_send(), fields),
+    };
+    let stored_bytes = http_body::Body::size_hint(response.body()).exact().unwrap_or(0);
+    Answer { stored_bytes, ..Answer::new(request, response, answered, Source::Synthesized) }
+}
+
 /// Serves a response while it arrives: as it came to the request that caused the fetch, as it will be stored to others.
 pub(crate) fn arriving(
     request: &CacheRequest,
@@ -175,11 +195,15 @@ pub(crate) fn origin_failed(request: &CacheRequest, why: FwdReason, error: &Orig
     };
     let mut answer = synthesized(request, status, Outcome::fwd(why), error.reason(), now);
     if let Some(after) = error.retry_after() {
-        // RFC 9110 section 10.2.3: whole seconds, so rounded up.
-        let secs = after.as_secs() + u64::from(after.subsec_nanos() > 0);
-        answer.response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(secs.max(1)));
+        answer.response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(whole_seconds(after)));
     }
     answer
+}
+
+/// A time as `Retry-After` has it: in whole seconds (RFC 9110 section 10.2.3), so rounded up.
+pub(crate) const fn whole_seconds(time: Duration) -> u64 {
+    let seconds = time.as_secs().saturating_add((time.subsec_nanos() > 0) as u64);
+    if seconds == 0 { 1 } else { seconds }
 }
 
 /// The answer to a client that accepts nothing but a stored response where there is none for it (RFC 9111 section

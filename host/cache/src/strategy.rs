@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A strategy for writes: requests with an unsafe method (RFC 9110 section 9.2.1). In each of them the origin takes the write
-/// before the client is answered.
+/// A strategy for writes: requests with an unsafe method (RFC 9110 section 9.2.1). In all but the last the origin takes the
+/// write before the client is answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -19,6 +19,10 @@ pub enum Strategy {
     /// As with `invalidate`; then the new representation is stored in L2 and L1 before the client is answered, so that the next
     /// reader finds it.
     WriteThrough,
+    /// A PUT or a DELETE is held in a journal that survives a crash, and its client is answered; the origin gets it later, as
+    /// often as it takes. Until then it is what readers on this node get. Then as with `invalidate`. What can't be held, a
+    /// conditional write among it, goes to the origin first, behind what is held of its target.
+    WriteBehind,
 }
 
 impl Strategy {
@@ -28,6 +32,7 @@ impl Strategy {
             Self::Ttl => "ttl",
             Self::Invalidate => "invalidate",
             Self::WriteThrough => "write-through",
+            Self::WriteBehind => "write-behind",
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The write path: requests that may change something go to the origin first, and what they make invalid is purged
 //! before the client gets the response (RFC 9111 section 4.4).
 
+mod behind;
+pub(crate) mod deliver;
 mod fence;
 mod invalidation;
 mod kept;
@@ -28,6 +30,7 @@ use crate::collapse::fetch::Fetches;
 use crate::exchange::Exchanges;
 use crate::fill::{Fetched, Fill, Fills};
 use crate::origin::{OriginError, Sound};
+use crate::owed::Owed;
 use crate::purge::Purges;
 use crate::read::{Miss, Reader};
 use crate::request::{CacheRequest, Purpose};
@@ -46,6 +49,7 @@ pub(crate) struct Writer {
     pub(crate) reader: Arc<Reader>,
     pub(crate) exchanges: Arc<Exchanges>,
     pub(crate) purges: Arc<Purges>,
+    pub(crate) owed: Arc<Owed>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tasks: TaskTracker,
 }
@@ -66,6 +70,15 @@ impl Writer {
     }
 
     async fn write_to_the_end(self: &Arc<Self>, request: &Arc<CacheRequest>, content: Body) -> Answer {
+        let content = match self.take_behind(request, content).await {
+            Ok(answer) => return answer,
+            Err(content) => content,
+        };
+        if !request.is_safe()
+            && let Some(answer) = self.wait_for_held(request).await
+        {
+            return answer;
+        }
         let (requested, began) = (self.clock.now(), self.store.begin(request));
         let (content, kept) = self.keep(request, content);
         let response = match self.exchanges.forward(request, content).await {

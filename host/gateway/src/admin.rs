@@ -16,6 +16,8 @@
 //! | `PUT /tenants/{tenant}/policies/{role}` | binds a component (`application/wasm`) or a stock policy (JSON) |
 //! | `DELETE /tenants/{tenant}/policies/{role}` | back to the configured or native policy |
 //! | `POST /tenants/{tenant}/events` | 501: events of other systems reach no policy yet |
+//! | `GET /tenants/{tenant}/dead-letters` | held writes that the origin refused, or did not take in time |
+//! | `POST …/dead-letters/{seq}/retry`, `DELETE …/dead-letters/{seq}` | sends one again; forgets one |
 //! | `POST /tenants/{tenant}/purge` | purges by key, prefix, surrogate key, or everything |
 //! | `POST /tenants/{tenant}/record?seconds=60&sample=16` | records the tenant's traffic and streams it as csv |
 //! | `PUT`, `DELETE /tenants/{tenant}/entries?url=…` | stores or deletes one response |
@@ -28,6 +30,7 @@ mod auth;
 mod entries;
 mod error;
 mod explain;
+mod letters;
 mod policies;
 mod purge;
 mod record;
@@ -169,6 +172,9 @@ pub(super) fn router(admin: Arc<Admin>) -> Router {
         .route("/tenants/{tenant}/settings", get(tenants::settings))
         .route("/tenants/{tenant}/explain", get(explain::explain))
         .route("/tenants/{tenant}/events", post(policies::events))
+        .route("/tenants/{tenant}/dead-letters", get(letters::list))
+        .route("/tenants/{tenant}/dead-letters/{seq}", delete(letters::forget))
+        .route("/tenants/{tenant}/dead-letters/{seq}/retry", post(letters::retry))
         .route("/tenants/{tenant}/purge", post(purge::purge))
         .route("/tenants/{tenant}/purge/preview", post(purge::preview))
         .route("/tenants/{tenant}/record", post(record::record))

@@ -7,8 +7,9 @@ use sandbar::barrier::Purge;
 use sandbar::cache::{Cache, CacheParts, Roster};
 use sandbar::memory_budget::keeper::{Keeper, Kept, this_machine};
 use sandbar::origin::http::HttpOrigin;
+use sandbar::strategy::Strategy;
 use sandbar::tenant::Tenant;
-use sandbar::tenant::config::TenantConfig;
+use sandbar::tenant::config::{ClassConfig, TenantConfig};
 use sandbar::tier::BarrierStore;
 use sandbar::tier::Tier;
 use sandbar::tier::disk::{DiskConfig, DiskTier};
@@ -50,6 +51,9 @@ pub(super) async fn assemble(ready: Ready) -> Result<Parts, StartError> {
     let barriers = fleet::control(&config, &clock)?.or(barriers);
     let parts = CacheParts { tenants, l2, barriers, clock, limits };
     let cache = Cache::within(parts, Arc::clone(&budget));
+    if needs_journal(&config) {
+        open_journal(&cache, &config).await?;
+    }
     fleet::join(&config, &cache).await?;
     let with_other_keys = known.with_other_keys(&config.tenants);
     let gone = known.keep_file(&config.tenants, cache.clock().now())?;
@@ -80,6 +84,27 @@ fn clean_up_after(config: &GatewayConfig, cache: &Cache, gone: Vec<String>) {
         TenantPolicies::forget_kept(&config.data_dir, &tenant);
         cache.purge_gone(&tenant);
     }
+}
+
+/// Whether there are writes to be held, or may be some that were.
+fn needs_journal(config: &GatewayConfig) -> bool {
+    let dir = config.journal.dir(&config.data_dir);
+    config.tenants.iter().any(writes_behind) || std::fs::read_dir(dir).is_ok_and(|mut files| files.next().is_some())
+}
+
+/// Whether some write of a tenant is held.
+pub(super) fn writes_behind(tenant: &TenantConfig) -> bool {
+    let in_class = |class: &ClassConfig| {
+        let others = class.write.iter().map(|write| write.strategy);
+        class.strategy.into_iter().chain(others).any(|strategy| strategy == Strategy::WriteBehind)
+    };
+    tenant.strategy == Strategy::WriteBehind || tenant.classes.iter().any(in_class)
+}
+
+/// Opens the journal of held writes, where it is not open yet.
+pub(super) async fn open_journal(cache: &Cache, config: &GatewayConfig) -> Result<(), StartError> {
+    let (cache, settings) = (cache.clone(), config.journal.settings(&config.data_dir));
+    blocking(move || cache.open_journal(settings)).await.map_err(StartError::Journal)
 }
 
 async fn l2(

@@ -5,6 +5,7 @@
 mod admin_client;
 mod completions;
 mod config;
+mod dead_letters;
 mod demo;
 mod exit;
 mod explain;
@@ -57,6 +58,9 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Purge stored responses.
     Purge(purge::PurgeArgs),
+    /// List held writes that the origin refused or did not take in time, send one again, or forget one.
+    #[command(name = "dead-letters")]
+    DeadLetters(dead_letters::LettersArgs),
     /// Make a token with which a tenant's own systems may purge by the methods PURGE and SOFTPURGE.
     Token(token::TokenArgs),
     /// Have a running gateway read its settings again, and apply what has changed: all of it, or nothing.
@@ -109,6 +113,7 @@ fn run(command: Command, output: Output) -> Result<(), Failure> {
         }
         Command::Policy(args) => policy::run(args, output),
         Command::Purge(args) => block_on(purge::run(args, output)),
+        Command::DeadLetters(args) => block_on(dead_letters::run(args, output)),
         Command::Token(args) => token::run(args, output),
         Command::Reload(args) => block_on(reload::run(args, output)),
         Command::Upgrade(args) => block_on(upgrade::run(args, output)),

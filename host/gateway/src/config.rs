@@ -6,6 +6,7 @@ mod address;
 mod engine;
 mod error;
 mod fleet;
+mod journal;
 mod l2;
 mod listeners;
 mod log;
@@ -31,6 +32,7 @@ pub(crate) use self::address::parse_address;
 pub use self::engine::PolicyConfig;
 pub use self::error::ConfigError;
 pub use self::fleet::FleetSettings;
+pub use self::journal::JournalConfig;
 pub use self::l2::{DiskSettings, L2Choice, L2Config, L2Kind, MemcachedSettings, RedisSettings};
 pub use self::log::LogFilter;
 pub(crate) use self::memory::L1Shares;
@@ -62,6 +64,8 @@ pub struct GatewayConfig {
     pub memory: MemorySettings,
     /// `[l2]`: the tier below memory.
     pub l2: L2Config,
+    /// `[journal]`: writes that are held until their origin has them.
+    pub journal: JournalConfig,
     /// `[fleet]`: nodes whose L2 is the same Redis.
     pub fleet: FleetSettings,
     /// `[policy]`: what guests may use up.
@@ -87,6 +91,7 @@ impl Default for GatewayConfig {
             l1: L1Config::default(),
             memory: MemorySettings::default(),
             l2: L2Config::default(),
+            journal: JournalConfig::default(),
             fleet: FleetSettings::default(),
             policy: PolicyConfig::default(),
             limits: LimitsConfig::default(),
@@ -122,7 +127,8 @@ impl GatewayConfig {
 
     /// The same settings without any tenant.
     pub(crate) fn without_tenants(&self) -> Self {
-        let Self { data_dir, gateway, admin, l1, memory, l2, fleet, policy, limits, log, tenants: _, source } = self;
+        let Self { data_dir, gateway, admin, l1, memory, l2, journal, fleet, policy, limits, log, tenants: _, source } =
+            self;
         Self {
             data_dir: data_dir.clone(),
             gateway: gateway.clone(),
@@ -130,6 +136,7 @@ impl GatewayConfig {
             l1: l1.clone(),
             memory: memory.clone(),
             l2: l2.clone(),
+            journal: journal.clone(),
             fleet: fleet.clone(),
             policy: policy.clone(),
             limits: limits.clone(),

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use sandbar::cache::RosterError;
+use sandbar::owed::OwedError;
 use sandbar::tenant::SettingsError;
 use sandbar::tier::TierError;
 use sandbar_policy::EngineError;
@@ -76,6 +77,9 @@ pub enum StartError {
     /// The L2 can't be used at all.
     #[error("can't use the L2: {0}; mend the section [l2], or do without it (--l2 none)")]
     L2(TierError),
+    /// The journal of held writes can't be opened.
+    #[error("can't hold writes: {0}")]
+    Journal(OwedError),
     /// The fleet can't be joined at all.
     #[error(
         "can't act together with other nodes: {0}; mend the section [fleet], or turn it off (fleet.enabled = false)"

@@ -4,6 +4,7 @@
 
 mod family;
 mod format;
+mod journal;
 mod node;
 mod others;
 mod process;

@@ -196,6 +196,11 @@ impl Journal {
         told.await.unwrap_or(Err(AppendError::Closed))
     }
 
+    /// Whether [`Self::close`] was called. What is held can be read all the same.
+    pub fn is_closed(&self) -> bool {
+        self.thread.lock().is_none()
+    }
+
     /// The figures of this instant.
     pub fn stats(&self, now: Timestamp) -> JournalStats {
         self.shared.stats(now)
@@ -206,7 +211,7 @@ impl Journal {
     ///
     /// # Errors
     /// When the disk refuses: after that some writes that are done come again.
-    pub async fn close(self) -> Result<(), AppendError> {
+    pub async fn close(&self) -> Result<(), AppendError> {
         self.shared.inbox.close();
         let Some(thread) = self.thread.lock().take() else { return Ok(()) };
         let ended = spawn_blocking(move || thread.join()).await;

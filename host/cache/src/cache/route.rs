@@ -75,6 +75,14 @@ impl Cache {
         {
             return Box::pin(self.rooms.tunnels.switch(&request, protocols)).await;
         }
+        if self.rooms.owed.is_used()
+            && is_plain
+            && matches!(request.method, Method::GET | Method::HEAD)
+            && request.is_safe()
+            && let Some(answer) = Box::pin(self.rooms.reader.held(&request)).await
+        {
+            return answer;
+        }
         match request.method {
             Method::HEAD if request.is_answerable => self.rooms.reader.read_head(request).await,
             _ if request.is_answerable => self.rooms.reader.read(request).await,

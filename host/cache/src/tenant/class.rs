@@ -12,6 +12,7 @@ use sandbar_http::semantics::StoreRules;
 use super::config::{ClassConfig, TenantConfig};
 use super::write_rules::WriteRules;
 use crate::consistency::Consistency;
+use crate::strategy::Strategy;
 
 /// The settings for the targets of one class: its own, and the tenant's where it has none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +97,11 @@ impl Classes {
             return &self.none;
         }
         self.patterns.matches(&*path).into_iter().min().map_or(&self.none, |first| &self.classes[first])
+    }
+
+    /// Whether some write is held (write-behind).
+    pub fn write_behind(&self) -> bool {
+        self.all().any(|class| class.writes.has(Strategy::WriteBehind))
     }
 
     /// All classes, in the order of their places.

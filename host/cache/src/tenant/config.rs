@@ -131,6 +131,17 @@ pub struct ClassConfig {
     /// 9.3.4). By default the origin is asked instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub put_lifetime: Option<Span<SECOND, { 30 * DAY }>>,
+    /// The status of the answer to a write whose strategy is `write-behind`, once it is held: 200, 202 or 204. 202 by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_status: Option<u16>,
+    /// Methods other than PUT and DELETE whose writes may be held, such as `PATCH`: it is not known what they make of their
+    /// target, so that until the origin has them readers get what was there before.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub blind: Vec<String>,
+    /// Whether a later write that is held takes the place of an earlier one of its target that was not sent yet, which the
+    /// origin then never sees. True by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub absorb: Option<bool>,
 }
 
 /// A `[[tenant.class.write]]` table: writes of a class that have another strategy than the rest. The first one that fits a write

@@ -126,6 +126,20 @@ counters! {
     writes_put,
     #[doc = "PUTs whose content was not stored, as another write or purge of the target came to its end meanwhile."]
     writes_overlapped,
+    #[doc = "Writes that were held, and answered before the origin had them (write-behind)."]
+    writes_held,
+    #[doc = "Writes that could not be held, and were answered so (write-behind)."]
+    writes_not_held,
+    #[doc = "Writes that were not held, as many others of their client could not be delivered lately (write-behind)."]
+    writes_distrusted,
+    #[doc = "Held writes that the origin has taken."]
+    writes_delivered,
+    #[doc = "Attempts to deliver held writes that failed, and are made again."]
+    writes_retried,
+    #[doc = "Held writes that the origin refused, or did not take in time: dead letters."]
+    writes_dead,
+    #[doc = "Reads that were answered from a held write."]
+    reads_held,
     #[doc = "Responses stored."]
     stored,
     #[doc = "Responses that could have been stored but for RFC 9111 or the policy."]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, Method};
+use http::{HeaderMap, HeaderName, Method, StatusCode};
 
 use super::config::{ClassConfig, TenantConfig, WriteConfig};
 use crate::consistency::Consistency;
@@ -10,7 +10,7 @@ use crate::setting::Key;
 use crate::strategy::Strategy;
 
 /// How writes to the targets of a class are treated.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WriteRules {
     strategy: Strategy,
     others: Vec<Other>,
@@ -18,7 +18,16 @@ pub struct WriteRules {
     pub(crate) ttl_invalidates: bool,
     /// The lifetime with which the content of a PUT is stored as its target's representation; `None` where it is not.
     pub(crate) put_lifetime: Option<Duration>,
+    /// What a write that is held is answered with.
+    pub(crate) accepted: StatusCode,
+    /// Methods whose writes may be held although it is not known what they make of their target.
+    pub(crate) blind: Vec<Method>,
+    /// Whether a later write takes the place of an earlier one that was not sent yet.
+    pub(crate) absorb: bool,
 }
+
+/// What a held write may be answered with: that it is done, or will be.
+const ACCEPTED: [StatusCode; 3] = [StatusCode::OK, StatusCode::ACCEPTED, StatusCode::NO_CONTENT];
 
 /// Writes that have another strategy than the rest of their class.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +51,9 @@ impl WriteRules {
             others: others.collect::<Result<_, _>>()?,
             ttl_invalidates: class.ttl_invalidates.unwrap_or(true),
             put_lifetime: class.put_lifetime.map(|lifetime| lifetime.get()),
+            accepted: accepted(class)?,
+            blind: blind(class)?,
+            absorb: class.absorb.unwrap_or(true),
         };
         rules.fit(class, consistency)?;
         Ok(rules)
@@ -53,7 +65,7 @@ impl WriteRules {
     }
 
     /// Whether some write of the class has this strategy.
-    fn has(&self, strategy: Strategy) -> bool {
+    pub(crate) fn has(&self, strategy: Strategy) -> bool {
         self.strategy == strategy || self.others.iter().any(|other| other.strategy == strategy)
     }
 
@@ -75,6 +87,7 @@ impl WriteRules {
                 "leave it out, or set strategy = \"ttl\"",
             );
         }
+        self.fit_behind(class, consistency)?;
         let Some(lifetime) = class.put_lifetime else { return Ok(()) };
         if !self.has(Strategy::WriteThrough) {
             let reason = "it is about writes whose strategy is \"write-through\", and the class has none".to_owned();
@@ -88,6 +101,64 @@ impl WriteRules {
         }
         Ok(())
     }
+}
+
+impl WriteRules {
+    /// Checks what is about writes that are held.
+    fn fit_behind(&self, class: &ClassConfig, consistency: Consistency) -> Result<(), Wrong> {
+        let wrong = |key: &str, value: String, reason: String, remedy| Err((Key::from(key), value, reason, remedy));
+        if self.has(Strategy::WriteBehind) {
+            if matches!(consistency, Consistency::WriteAll | Consistency::Versioned) {
+                let reason = format!(
+                    "other nodes see a held write once its origin has it, and consistency is \"{consistency}\""
+                );
+                let remedy = "set consistency = \"bus\" or \"eventual\" for the class, or another strategy";
+                return wrong("strategy", "\"write-behind\"".to_owned(), reason, remedy);
+            }
+            let is_held =
+                |method: &Method| matches!(*method, Method::PUT | Method::DELETE) || self.blind.contains(method);
+            let held = self.others.iter().filter(|other| other.strategy == Strategy::WriteBehind);
+            if let Some(method) = held.flat_map(|other| &other.methods).find(|method| !is_held(method)) {
+                let reason =
+                    "nobody knows what such a write makes of its target, so that readers could not be shown it"
+                        .to_owned();
+                let remedy = "name it in `blind`, which says that they need not be, or leave it out";
+                return wrong("write.methods", format!("\"{method}\""), reason, remedy);
+            }
+            return Ok(());
+        }
+        let status = class.held_status.map(|status| ("held_status", status.to_string()));
+        let blind = (!class.blind.is_empty()).then(|| ("blind", format!("{:?}", class.blind)));
+        let absorb = class.absorb.map(|absorb| ("absorb", absorb.to_string()));
+        let Some((key, value)) = status.or(blind).or(absorb) else { return Ok(()) };
+        let reason = "it is about writes whose strategy is \"write-behind\", and the class has none".to_owned();
+        wrong(key, value, reason, "leave it out, or set strategy = \"write-behind\"")
+    }
+}
+
+/// What a held write of the class is answered with.
+fn accepted(class: &ClassConfig) -> Result<StatusCode, Wrong> {
+    let Some(status) = class.held_status else { return Ok(StatusCode::ACCEPTED) };
+    ACCEPTED.into_iter().find(|accepted| accepted.as_u16() == status).ok_or_else(|| {
+        let reason = "it is what a write that will be done is answered with".to_owned();
+        (Key::from("held_status"), status.to_string(), reason, "set 200, 202 or 204")
+    })
+}
+
+/// The methods of the class whose writes may be held blind.
+fn blind(class: &ClassConfig) -> Result<Vec<Method>, Wrong> {
+    let method = |name: &String| {
+        let wrong = |reason: &str, remedy| Err((Key::from("blind"), format!("{name:?}"), reason.to_owned(), remedy));
+        match Method::from_bytes(name.as_bytes()) {
+            Ok(Method::PUT | Method::DELETE) => wrong("it is held anyway", "leave it out"),
+            Ok(method) if sandbar_http::semantics::request::is_safe(&method) => {
+                wrong("it is a safe method, which writes nothing", "leave it out")
+            }
+            Ok(method) => Ok(method),
+            Err(_) => wrong("it is no name of a method", "write one such as \"PATCH\""),
+        }
+    };
+    class.blind.iter().map(method).collect()
 }
 
 impl Other {
@@ -180,6 +251,14 @@ mod tests {
             ("write = [{ methods = [\"P T\"] }]", "write.methods"),
             ("write = [{ methods = [\"PUT\"], value = \"1\" }]", "write.value"),
             ("write = [{ field = \"a b\" }]", "write.field"),
+            ("strategy = \"write-behind\"\nconsistency = \"write-all\"", "strategy"),
+            ("strategy = \"write-behind\"\nheld_status = 201", "held_status"),
+            ("strategy = \"write-behind\"\nblind = [\"GET\"]", "blind"),
+            ("strategy = \"write-behind\"\nblind = [\"PUT\"]", "blind"),
+            ("held_status = 204", "held_status"),
+            ("absorb = false", "absorb"),
+            ("blind = [\"PATCH\"]", "blind"),
+            ("write = [{ methods = [\"POST\"], strategy = \"write-behind\" }]", "write.methods"),
         ] {
             let wrong = rules(class).expect_err(class);
             assert_eq!(wrong.0.to_string(), key, "{class}: {wrong:?}");

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG,
-    LAST_MODIFIED, VARY,
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, LAST_MODIFIED, VARY,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use sandbar_base::clock::{Timestamp, timeout};
@@ -18,7 +17,7 @@ use super::Writer;
 use super::fence::Fence;
 use super::kept::Kept;
 use crate::body::Body;
-use crate::request::CacheRequest;
+use crate::request::{CacheRequest, reads_encoding};
 use crate::storability::Received;
 use crate::strategy::Strategy;
 use crate::tenant::counters::count;
@@ -44,7 +43,8 @@ impl Writer {
             && !request.fields.contains_key(CONTENT_RANGE)
             && request.may_be_for_others()
             && request.is_keyed_whole()
-            && reads_what_it_sends(&request.fields);
+            // What is stored is for requests with the same `Accept-Encoding`, so they have to read it.
+            && reads_encoding(&request.fields, request.fields.get(CONTENT_ENCODING));
         if !wants {
             return (content, None);
         }
@@ -107,15 +107,6 @@ impl Writer {
         self.store_as_of(request, whole, None, began).await;
         true
     }
-}
-
-/// Whether whoever sends content in this encoding says that it reads the encoding too. What is stored is for requests with the
-/// same `Accept-Encoding`, so they have to read it.
-fn reads_what_it_sends(fields: &HeaderMap) -> bool {
-    let Some(encoding) = fields.get(CONTENT_ENCODING) else { return true };
-    let accepted = fields.get_all(ACCEPT_ENCODING).iter().filter_map(|line| line.to_str().ok());
-    let mut accepted = accepted.flat_map(|line| line.split(',')).map(str::trim);
-    encoding.to_str().is_ok_and(|encoding| accepted.any(|coding| coding.eq_ignore_ascii_case(encoding.trim())))
 }
 
 /// The fields of the response to a GET, made of those of a PUT and of the origin's answer to it.

@@ -23,7 +23,7 @@ const LEVELS: [(&str, LevelFilter); 6] = [
 ];
 
 /// The modules of the library, as `sandbar::NAME`.
-const MODULES: [&str; 39] = [
+const MODULES: [&str; 40] = [
     "barrier",
     "body",
     "cache",
@@ -46,6 +46,7 @@ const MODULES: [&str; 39] = [
     "memory_budget",
     "not_stored",
     "origin",
+    "owed",
     "parts",
     "peers",
     "purge",

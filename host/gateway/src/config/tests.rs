@@ -58,6 +58,7 @@ fn every_setting_is_in_the_file_in_the_binary() {
     defaults.memory.total = Some(sandbar::setting::Size::of(1 << 30));
     defaults.admin.token_file = Some("f".into());
     defaults.l2.disk.path = Some("p".into());
+    defaults.journal.path = Some("p".into());
     defaults.fleet.control_url = Some(Secret::new("redis://h"));
     defaults.fleet.node = Some("n".into());
     defaults.gateway.tls = Some(TlsConfig {
@@ -81,7 +82,17 @@ fn the_example_tenant_in_the_file_works() {
     let text = format!("[l2]\nkind = \"redis\"\n[[tenant]]{}", lines.collect::<Vec<_>>().join("\n"));
     let config = GatewayConfig::from_toml(&text, "example").expect("it can be read");
     config.validate().expect("it makes sense");
-    assert_eq!((config.tenants[0].classes.len(), config.tenants[0].policy.len()), (4, 2));
+    assert_eq!((config.tenants[0].classes.len(), config.tenants[0].policy.len()), (5, 2));
+}
+
+#[test]
+fn the_example_of_strategies_works() {
+    let text = include_str!("../../../../docs/strategies.toml");
+    let config = GatewayConfig::from_toml(text, "docs/strategies.toml").expect("it can be read");
+    config.validate().expect("it makes sense");
+    let strategies = config.tenants[0].classes.iter().filter_map(|class| class.strategy);
+    let strategies: Vec<_> = strategies.map(sandbar::strategy::Strategy::as_str).collect();
+    assert_eq!(strategies, ["write-through", "ttl", "write-behind", "invalidate"]);
 }
 
 #[test]

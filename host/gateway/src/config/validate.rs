@@ -121,6 +121,7 @@ impl GatewayConfig {
         let paths = [
             ("data_dir", Some(&self.data_dir)),
             ("l2.disk.path", self.l2.disk.path.as_ref()),
+            ("journal.path", self.journal.path.as_ref()),
             ("l2.redis.ca_file", self.l2.redis.ca_file.as_ref()),
             ("admin.token_file", self.admin.token_file.as_ref()),
             ("log.access.file", self.log.access.file.as_ref()),

@@ -123,6 +123,9 @@ impl Upgrades {
             let given_up = blocking(move || disk.give_up()).await;
             given_up.map_err(|error| UpgradeError::NotGivenUp(error.to_string()))?;
         }
+        if let Err(error) = self.cache.give_up_journal().await {
+            return Err(UpgradeError::NotGivenUp(error.to_string()));
+        }
         attempt.tell(&ToNew::Yours).await?;
         let ToOld::Open = attempt.hear().await? else { return Err(out_of_turn()) };
         attempt.within(self.cache.retire()).await?.map_err(UpgradeError::NotGivenUp)?;
@@ -148,6 +151,10 @@ impl Upgrades {
             && let Err(error) = blocking(move || disk.take_back()).await
         {
             tracing::error!(%error, "the disk tier can't be taken back: the gateway does without it until it is restarted");
+        }
+        let cache = self.cache.clone();
+        if let Err(error) = blocking(move || cache.take_back_journal()).await {
+            tracing::error!(%error, "the journal of held writes can't be taken back: none is taken until the gateway is restarted");
         }
         self.cache.return_from_retirement().await;
     }

@@ -43,6 +43,7 @@ pub(super) fn families(cache: &Cache, l2: Option<&L2>, access: Option<&AccessLog
     let undelivered = "Purges that wait to be recorded and told to other nodes";
     let pending = cache.purges_pending() as u64;
     all.push(gauge("purges_undelivered", undelivered, None, |pending: &u64| *pending as f64).family(one(&pending)));
+    all.extend(super::journal::families(cache));
     all.extend(access.into_iter().flat_map(|access| of_access(&access.stats())));
     all
 }

@@ -35,6 +35,7 @@ pub(super) fn what_applies(from: &GatewayConfig, to: &GatewayConfig) -> GatewayC
     mixed.admin.metrics_tenants_max = from.admin.metrics_tenants_max;
     mixed.memory = from.memory.clone();
     mixed.l2 = from.l2.clone();
+    mixed.journal = from.journal.clone();
     mixed.fleet = from.fleet.clone();
     mixed.policy = from.policy.clone();
     mixed.log.format = from.log.format;
@@ -73,7 +74,7 @@ mod tests {
     use super::*;
 
     /// Settings, or sections, that only a start reads. All others are applied by a reload.
-    const AT_START: [&str; 16] = [
+    const AT_START: [&str; 17] = [
         "data_dir",
         "gateway.listen",
         "gateway.scheme",
@@ -86,6 +87,7 @@ mod tests {
         "admin.metrics_tenants_max",
         "memory",
         "l2",
+        "journal",
         "fleet",
         "policy",
         "log.format",
@@ -171,6 +173,8 @@ mod tests {
         total = "3GiB"
         [l2]
         kind = "none"
+        [journal]
+        in_flight = 3
         [fleet]
         enabled = false
         [policy]

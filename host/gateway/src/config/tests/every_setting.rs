@@ -38,6 +38,7 @@ fn everything(second: bool, token_file: &std::path::Path) -> GatewayConfig {
     config.l2.kind = L2Kind::Redis;
     config.l2.disk.path = Some("l2".into());
     config.l2.redis.ca_file = Some("ca.pem".into());
+    config.journal.path = Some("journal".into());
     config.fleet.control_url = Some(Secret::new("redis://control"));
     config.fleet.node = Some("edge-1".into());
     let mut origin = OriginConfig::new("https://127.0.0.1:3000".parse().expect("a URL"));
@@ -64,15 +65,23 @@ fn everything(second: bool, token_file: &std::path::Path) -> GatewayConfig {
         // Of these settings each goes with a strategy, and none with versions.
         ttl_invalidates: second.then_some(false),
         put_lifetime: None,
+        held_status: None,
+        blind: Vec::new(),
+        absorb: None,
     };
     let class = if second {
         let write =
-            [class.write[0].clone(), WriteConfig { strategy: Strategy::WriteThrough, ..class.write[0].clone() }];
+            [Strategy::Ttl, Strategy::WriteThrough].map(|strategy| WriteConfig { strategy, ..class.write[0].clone() });
+        let behind = WriteConfig { methods: vec!["PUT".into()], strategy: Strategy::WriteBehind, ..write[0].clone() };
+        let write: Vec<_> = write.into_iter().chain([behind]).collect();
         ClassConfig {
             consistency: Some(Consistency::Eventual),
             version_field: None,
             put_lifetime: Some(Span::of(Duration::from_secs(60))),
-            write: write.into(),
+            write,
+            held_status: Some(204),
+            blind: vec!["PATCH".into()],
+            absorb: Some(false),
             ..class
         }
     } else {
@@ -142,6 +151,12 @@ const TAKEN: &[(&str, &[&str], &str)] = &[
     ("data_dir", ANY_TEXT, "a directory may have any name"),
     ("log.access.file", ANY_TEXT, "a file may have any name"),
     ("admin.metrics_tenants_max", &["0"], "all are summed"),
+    ("journal.path", ANY_TEXT, "a directory may have any name"),
+    ("journal.dead_capacity", &["\"0\""], "with one dead letter nothing more is held"),
+    ("journal.delay", ZERO, "each write is sent at once"),
+    ("journal.drain", ZERO, "what is held is delivered after the next start"),
+    ("tenant.class.blind[]", ONE_WORD, "they are names of methods"),
+    ("tenant.class.absorb", &["true"], "it is so by default"),
     ("l2.disk.path", ANY_TEXT, "a directory may have any name"),
     ("l2.redis.ca_file", ANY_TEXT, "whether it can be read is seen when it is"),
     ("gateway.tls.client_ca_file", ANY_TEXT, "whether it can be read is seen when it is"),

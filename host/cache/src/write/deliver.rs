@@ -1,0 +1,246 @@
+//! Delivering what is owed: one sender for each tenant that has held writes takes them from the journal, in the order of their
+//! keys, and sends them to the origin until it has them.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, Method, Request, StatusCode};
+use sandbar_base::clock::timeout;
+use sandbar_http::purge::PurgeMode;
+use sandbar_journal::Handed;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::Writer;
+use crate::body;
+use crate::origin::OriginError;
+use crate::owed::request::OwedRequest;
+use crate::owed::{Open, account, name_in};
+use crate::request::CacheRequest;
+use crate::tenant::Tenant;
+use crate::tenant::counters::count;
+
+/// How long a sender that has nothing to do waits before it looks again, whatever it is told.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// The longest pause that an origin can ask for.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+
+/// Finds a tenant by its name, as it is now.
+pub(crate) type FindTenant = Arc<dyn Fn(&str) -> Option<Arc<Tenant>> + Send + Sync>;
+
+/// What has become of a write that was sent.
+enum Fate {
+    /// The origin has it.
+    Done,
+    /// It may take it later: after so long, where it said so.
+    Later(Option<Duration>, String),
+    /// It never will.
+    Dead(String),
+}
+
+/// Starts a sender for each account that is named, once, until `stopping` says that the cache ends.
+pub(crate) async fn deliver_all(
+    writer: Weak<Writer>,
+    tenants: FindTenant,
+    mut wanted: mpsc::UnboundedReceiver<String>,
+    stopping: CancellationToken,
+) {
+    let mut sending = HashSet::new();
+    loop {
+        let account = tokio::select! {
+            () = stopping.cancelled() => return,
+            account = wanted.recv() => account,
+        };
+        let Some(account) = account else { return };
+        if !sending.insert(account.clone()) {
+            continue;
+        }
+        let Some(alive) = writer.upgrade() else { return };
+        let sender = Sender { writer: Weak::clone(&writer), tenants: Arc::clone(&tenants), account };
+        let until = stopping.clone();
+        alive.tasks.spawn(async move {
+            tokio::select! {
+                () = until.cancelled() => {}
+                () = sender.run() => {}
+            }
+        });
+    }
+}
+
+/// Delivers what is owed for one account.
+struct Sender {
+    writer: Weak<Writer>,
+    tenants: FindTenant,
+    account: String,
+}
+
+impl Sender {
+    async fn run(self) {
+        // One that was removed goes on being sent what it is owed: its origin is known here.
+        let mut last_known: Option<Arc<Tenant>> = None;
+        let mut is_told = false;
+        while let Some(writer) = self.writer.upgrade() {
+            let present = (self.tenants)(name_in(&self.account)).filter(|tenant| account(tenant) == self.account);
+            let is_gone = present.is_none();
+            last_known = present.or(last_known);
+            match (writer.owed.present().filter(|open| !open.journal.is_closed()), &last_known) {
+                (Some(open), Some(tenant)) => {
+                    if writer.deliver_batch(&open, &self.account, tenant).await {
+                        continue;
+                    }
+                    if is_gone && open.pending(&self.account, writer.clock.now()) == 0 {
+                        return;
+                    }
+                    writer.wait_for_batch(&open, &self.account).await;
+                }
+                // Another process may have the journal.
+                (None, _) => rest(writer).await,
+                (Some(open), None) => {
+                    drop(open);
+                    if !std::mem::replace(&mut is_told, true) {
+                        let account = &*self.account;
+                        tracing::warn!(account, "the tenant of these held writes is gone: they stay in the journal");
+                    }
+                    rest(writer).await;
+                }
+            }
+        }
+    }
+}
+
+/// Waits for a while, and holds nothing meanwhile.
+async fn rest(writer: Arc<Writer>) {
+    let clock = Arc::clone(&writer.clock);
+    drop(writer);
+    clock.sleep(LOOK_AGAIN).await;
+}
+
+impl Writer {
+    /// Waits until there may be a batch.
+    async fn wait_for_batch(&self, open: &Open, account: &str) {
+        let due = open.journal.due(account, &open.settings.batch);
+        let pause = due.map_or(LOOK_AGAIN, |due| due.saturating_since(self.clock.now()).min(LOOK_AGAIN));
+        let _ = timeout(&*self.clock, pause, open.journal.changed(account)).await;
+    }
+
+    /// Sends the writes that are due; false where none is.
+    async fn deliver_batch(&self, open: &Open, account: &str, tenant: &Arc<Tenant>) -> bool {
+        let _under_way = self.owed.delivering.read().await;
+        let handed = open.journal.take(account, &open.settings.batch, self.clock.now()).await;
+        if handed.is_empty() {
+            return false;
+        }
+        let mut sent: FuturesUnordered<_> =
+            handed.into_iter().map(|handed| self.deliver(open, account, tenant, handed)).collect();
+        while sent.next().await.is_some() {}
+        self.owed.settled(account, open.pending(account, self.clock.now()) == 0);
+        true
+    }
+
+    /// Sends one write, and tells the journal what has become of it. What is stored of its target goes before that, so that no
+    /// reader finds an older response in between.
+    async fn deliver(&self, open: &Open, account: &str, tenant: &Arc<Tenant>, handed: Handed) {
+        let now = self.clock.now();
+        let Some(owed) = OwedRequest::decode(handed.write().content.clone()) else {
+            return handed.dead("its bytes are no request", now);
+        };
+        let request = written(tenant, &owed);
+        let fate = self.send(tenant, request.as_deref(), &owed).await;
+        let now = self.clock.now();
+        match fate {
+            Fate::Done => {
+                count(&tenant.counters.writes_delivered);
+                handed.done();
+            }
+            Fate::Later(pause, _) if now.saturating_since(handed.write().at) < open.settings.retry_for => {
+                count(&tenant.counters.writes_retried);
+                let backoff = open.settings.backoff.pause(handed.attempt(), fastrand::u64(..));
+                let pause = pause.map_or(backoff, |asked| asked.clamp(backoff, RETRY_AFTER_MAX));
+                handed.failed(now.saturating_add(pause));
+            }
+            Fate::Later(_, reason) | Fate::Dead(reason) => {
+                count(&tenant.counters.writes_dead);
+                tracing::warn!(tenant = &*tenant.name, seq = %handed.seq(), reason, "a held write is a dead letter");
+                if let Some(request) = &request {
+                    // Readers were shown it, and it never comes to be.
+                    self.purges.purge_whole(tenant, &[request.purge(PurgeMode::Hard)]).await;
+                }
+                self.owed.distrust(account, owed.client);
+                handed.dead(&reason, now);
+            }
+        }
+        self.owed.settled(account, false);
+    }
+
+    async fn send(&self, tenant: &Arc<Tenant>, request: Option<&CacheRequest>, owed: &OwedRequest) -> Fate {
+        let mut to_origin = Request::new(body::full(owed.content.clone()));
+        *to_origin.method_mut() = owed.method.clone();
+        *to_origin.uri_mut() = owed.uri.clone();
+        *to_origin.headers_mut() = owed.fields.clone();
+        match self.exchanges.deliver(tenant, to_origin).await {
+            Ok(response) => {
+                let (status, fields) = (response.status(), response.headers());
+                let fate = fate_of(&owed.method, status, fields);
+                if let (Fate::Done, Some(request)) = (&fate, request) {
+                    // What is not there to be deleted is deleted: a purge is due all the same.
+                    let as_taken = if status.is_client_error() { StatusCode::NO_CONTENT } else { status };
+                    self.purge_written(request, as_taken, fields).await;
+                }
+                fate
+            }
+            Err(error) => {
+                let pause = error.retry_after();
+                let is_lost = !matches!(error, OriginError::Refused { .. });
+                if let (true, Some(request)) = (is_lost, request) {
+                    // The origin may have it.
+                    self.doubt_target(request).await;
+                }
+                Fate::Later(pause, error.to_string())
+            }
+        }
+    }
+
+    /// Goes on delivering until nothing is owed that could be delivered, for as long as a stop may take.
+    pub(crate) async fn deliver_before_stop(&self) {
+        let Some(open) = self.owed.present().filter(|open| !open.journal.is_closed()) else { return };
+        let nothing_is_owed = async {
+            loop {
+                let settled = self.owed.next_settled();
+                if open.journal.stats(self.clock.now()).tenants.values().all(|of| of.pending == 0) {
+                    return;
+                }
+                settled.await;
+            }
+        };
+        let _ = timeout(&*self.clock, open.settings.drain, nothing_is_owed).await;
+    }
+}
+
+/// The request as the cache would see it today; none where it has no key any more.
+fn written(tenant: &Arc<Tenant>, owed: &OwedRequest) -> Option<Arc<CacheRequest>> {
+    let mut request = Request::new(());
+    *request.method_mut() = owed.method.clone();
+    *request.uri_mut() = owed.uri.clone();
+    *request.headers_mut() = owed.fields.clone();
+    CacheRequest::new(tenant, request.into_parts().0, owed.content.is_empty()).ok()
+}
+
+/// What an origin's answer means for a write.
+fn fate_of(method: &Method, status: StatusCode, fields: &HeaderMap) -> Fate {
+    let is_gone = *method == Method::DELETE && matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE);
+    if status.is_success() || status.is_redirection() || is_gone {
+        return Fate::Done;
+    }
+    let reason = format!("the origin answered {status}");
+    // 409: a first attempt with this idempotency key may be under way there.
+    let may_take_it_later = status.is_server_error() || matches!(status.as_u16(), 408 | 409 | 423 | 425 | 429);
+    if !may_take_it_later {
+        return Fate::Dead(reason);
+    }
+    let seconds =
+        fields.get(RETRY_AFTER).and_then(|after| after.to_str().ok()).and_then(|after| after.trim().parse().ok());
+    Fate::Later(seconds.map(Duration::from_secs), reason)
+}
