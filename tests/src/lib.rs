@@ -1,7 +1,7 @@
 //! The harness of the tests that need more than one module: an origin that does what a test says ([`origin`],
 //! [`versions`]), clients ([`client`], [`balancer`], [`crowd`]), a gateway in this process ([`gateway`]) and nodes in
 //! processes of their own ([`nodes`]), a Redis ([`redis_server`], [`redis_cluster`], [`redis_sentinel`],
-//! [`redis_tls`]), a memcached ([`memcached_server`]), TLS as clients speak it ([`tls`]), connections that switch to another
+//! [`redis_tls`]), a memcached ([`memcached_server`]), a PostgreSQL ([`postgres_server`]), TLS as clients speak it ([`tls`]), connections that switch to another
 //! protocol ([`web_socket`]), a service manager ([`service_manager`]), what is stored in tiers ([`entries`]) and purged ([`scope`]), a network that fails
 //! ([`fault_proxy`]), traffic, recorded ([`traces`], [`truth`]) and made by code ([`workloads`]), means over seeds
 //! ([`draws`]), histories of what clients saw, with a checker ([`history`]), and visitors whose answers may differ,
@@ -21,6 +21,7 @@ pub mod node;
 pub mod nodes;
 pub mod origin;
 pub mod ports;
+pub mod postgres_server;
 pub mod process;
 pub mod redis_cluster;
 pub mod redis_sentinel;

@@ -139,6 +139,8 @@ pub mod recording;
 mod request;
 mod respond;
 pub mod setting;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub mod sql;
 mod storability;
 mod store;
 pub mod strategy;

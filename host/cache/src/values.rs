@@ -31,10 +31,15 @@
 //! key, by prefix or of all that a tenant has reaches values and responses. But no request over HTTP can be answered with a value,
 //! nor a value be read from what HTTP stored: their keys begin in different ways.
 //!
+//! [`Values::backed_by`] puts a store behind values, such as a table of a database (module `sql`): what the cache does not have is read from
+//! it, and writes go to it first.
+//!
 //! L1 holds values as they are used, L2 as their codec encodes them. The name, the codec and its version are a part of each key. A
 //! name is for one type: what another type has put there is a miss.
 
 mod address;
+mod backed;
+mod backing;
 mod codec;
 mod error;
 mod fresh;
@@ -49,6 +54,8 @@ mod shape;
 mod shelf;
 
 pub use self::address::{BadName, KEY_BYTES_MAX, KeyTooLong, NAME_BYTES_MAX, SITE};
+pub use self::backed::{Backed, WriteError, Written};
+pub use self::backing::{Change, Expected, Outcome, Row, Store, StoreError};
 pub use self::codec::{Codec, Postcard};
 pub use self::error::{LoadError, PutValueError, ValueError};
 pub use self::fresh::{Fresh, Lookup};

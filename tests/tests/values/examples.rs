@@ -3,6 +3,9 @@
 #[path = "../../../host/cache/examples/cache_aside.rs"]
 #[allow(dead_code, reason = "its `main` is for whoever tries it")]
 mod cache_aside;
+#[path = "../../../host/cache/examples/postgres.rs"]
+#[allow(dead_code, reason = "its `main` is for whoever tries it")]
+mod postgres;
 #[path = "../../../host/cache/examples/read_through.rs"]
 #[allow(dead_code, reason = "its `main` is for whoever tries it")]
 mod read_through;
@@ -39,5 +42,19 @@ async fn write_through_caches_no_change_that_overlaps_another() -> anyhow::Resul
     assert_eq!(seen[0], "Ada from the cache");
     assert_eq!(seen[2], "Countess Ada: Overtaken");
     assert_eq!(seen[3..], ["Countess Ada from the database", "Countess Ada from the cache"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn postgres_is_the_source_of_truth_three_ways() -> anyhow::Result<()> {
+    let Some(server) = sandbar_tests::postgres_server::PostgresServer::start()? else { return Ok(()) };
+    let expected = [
+        "cache-aside: 495 from the database",
+        "cache-aside: 495 from the cache",
+        "read-through: Tea at 495, version 1, 1 of 2 known",
+        "write-through: Done(Some(2)), cached: true",
+        "write-through: Conflict, so it is 550 as somebody else has written",
+    ];
+    assert_eq!(postgres::run(&server.url()).await?, expected);
     Ok(())
 }

@@ -131,6 +131,18 @@ impl<T: Send + Sync + 'static, C: Codec<T>> Values<T, C> {
     }
 }
 
+impl<T: Send + Sync + 'static, C: Codec<T>> Values<T, C> {
+    /// The value that L1 has, fresh or not, unless it is purged.
+    pub(super) fn known(&self, key: &[u8]) -> Option<Arc<T>> {
+        let tenant = self.of.shelf.tenant().ok()?;
+        let key = self.of.shelf.key(&tenant, key).ok()?;
+        match self.of.shelf.hit(&tenant, &key) {
+            Ok(hit) => value_of(hit.leave.what()),
+            Err(no_hit) => value_of(&no_hit.basis?),
+        }
+    }
+}
+
 /// The value that an entry of this very type holds.
 pub(super) fn value_of<T: Send + Sync + 'static>(found: &Found) -> Option<Arc<T>> {
     let value = found.cached().decoded()?.value.as_ref()?;

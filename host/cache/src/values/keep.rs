@@ -65,6 +65,11 @@ impl Keep {
         self
     }
 
+    /// Whether it is kept that there is no value.
+    pub(super) const fn keeps_absent(&self) -> bool {
+        !self.absent_for.is_zero()
+    }
+
     /// The fields that say so, for a value or for its absence.
     pub(super) fn fields(&self, is_absent: bool) -> Result<HeaderMap, String> {
         let lifetime = if is_absent { self.absent_for } else { self.fresh_for };

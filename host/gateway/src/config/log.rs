@@ -23,7 +23,7 @@ const LEVELS: [(&str, LevelFilter); 6] = [
 ];
 
 /// The modules of the library, as `sandbar::NAME`.
-const MODULES: [&str; 40] = [
+const MODULES: [&str; 41] = [
     "barrier",
     "body",
     "cache",
@@ -55,6 +55,7 @@ const MODULES: [&str; 40] = [
     "request",
     "respond",
     "setting",
+    "sql",
     "storability",
     "store",
     "strategy",
