@@ -9,11 +9,13 @@ pub mod loader;
 mod report;
 pub mod shield;
 mod sound;
+mod store;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use sandbar_base::Digest;
 use sandbar_http::semantics::leave::Joined;
@@ -24,6 +26,7 @@ pub use self::report::{AddressReport, OriginReport};
 use self::shield::Refusal;
 #[doc(hidden)]
 pub use self::sound::Sound;
+pub use self::store::StoreResult;
 use crate::body::Body;
 
 /// Answers requests that the cache can't.
@@ -34,6 +37,15 @@ pub trait Origin: Send + Sync + 'static {
     /// # Errors
     /// When no response came.
     fn fetch(&self, request: ::http::Request<Body>) -> BoxFuture<'_, Result<::http::Response<Body>, OriginError>>;
+
+    /// Sends writes, and says of each what became of it: as many results, in the order of the writes. Writes of one target are
+    /// made in their order; one that fails keeps none of the others from being made.
+    ///
+    /// By default each is a request by itself, several at the same time. An origin that takes many writes at once, such as a database,
+    /// does better.
+    fn store(&self, writes: Vec<::http::Request<Bytes>>) -> BoxFuture<'_, Vec<StoreResult>> {
+        Box::pin(store::each(self, writes))
+    }
 
     /// The origin is put to use: whatever goes on beside requests, such as checks, begins. It ends when the origin is
     /// dropped.

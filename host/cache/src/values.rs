@@ -31,7 +31,7 @@
 //! key, by prefix or of all that a tenant has reaches values and responses. But no request over HTTP can be answered with a value,
 //! nor a value be read from what HTTP stored: their keys begin in different ways.
 //!
-//! [`Values::backed_by`] puts a store behind values, such as a table of a database (module `sql`): what the cache does not have is read from
+//! [`Values::backed_by`] puts a store behind values, such as a table of a database (module `sql`) or a service over HTTP ([`OriginStore`]): what the cache does not have is read from
 //! it, and writes go to it first.
 //!
 //! L1 holds values as they are used, L2 as their codec encodes them. The name, the codec and its version are a part of each key. A
@@ -48,6 +48,7 @@ mod keep;
 mod load;
 mod loading;
 mod many;
+mod origin_store;
 mod read;
 mod reservation;
 mod shape;
@@ -61,6 +62,7 @@ pub use self::error::{LoadError, PutValueError, ValueError};
 pub use self::fresh::{Fresh, Lookup};
 pub use self::handle::Values;
 pub use self::keep::Keep;
+pub use self::origin_store::OriginStore;
 pub use self::reservation::Reservation;
 pub(crate) use self::shelf::Kept;
 pub use crate::write::{Fate, Replaced};

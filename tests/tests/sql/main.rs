@@ -2,6 +2,7 @@
 
 mod backed;
 mod databases;
+mod outbox;
 mod rows;
 mod trouble;
 

@@ -5,6 +5,7 @@ mod keys;
 mod loads;
 mod many;
 mod nodes;
+mod origin_store;
 mod reservations;
 mod tiers;
 

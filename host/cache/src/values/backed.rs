@@ -198,6 +198,7 @@ impl<T: Send + Sync + 'static, S: Store<T>, C: Codec<Row<T>>> Backed<T, S, C> {
         outcome: Result<Outcome, StoreError>,
     ) -> Result<Written, WriteError> {
         let Change { key, value, .. } = change;
+        let removed = value.is_none();
         let fresh = match (&outcome, value) {
             (Ok(Outcome::Done(Some(version))), Some(value)) => Some(Fresh::value(Row { value, version: *version })),
             (Ok(Outcome::Done(None)), None) if self.values.keep.keeps_absent() => Some(Fresh::absent()),
@@ -212,7 +213,7 @@ impl<T: Send + Sync + 'static, S: Store<T>, C: Codec<Row<T>>> Backed<T, S, C> {
         let purge = self.values.delete(&key).await?;
         match outcome {
             // Nothing is there, and nothing is cached.
-            Ok(outcome @ Outcome::Done(None)) => Ok(Written { outcome, fate: Fate::Stored, purge }),
+            Ok(outcome @ Outcome::Done(_)) if removed => Ok(Written { outcome, fate: Fate::Stored, purge }),
             Ok(outcome) => Ok(Written { outcome, fate: Fate::Overtaken, purge }),
             Err(error) => Err(WriteError::Store { error, purge: Box::new(purge) }),
         }
