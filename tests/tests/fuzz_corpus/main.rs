@@ -5,6 +5,8 @@ mod cost;
 #[path = "../../../fuzz/src/fields.rs"]
 mod fields;
 mod identity;
+#[path = "../../../fuzz/src/memcached.rs"]
+mod memcached;
 #[path = "../../../fuzz/src/proxy_header.rs"]
 mod proxy_header;
 #[path = "../../../fuzz/src/requests.rs"]
@@ -49,11 +51,30 @@ fn the_saved_proxy_headers_hold() {
     assert!(seen >= 20, "the corpus is there: {seen} headers");
 }
 
+#[test]
+fn the_saved_answers_of_memcached_hold() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/memcached");
+    let mut seen = 0;
+    for file in std::fs::read_dir(corpus).unwrap() {
+        memcached::look(&std::fs::read(file.unwrap().path()).unwrap());
+        seen += 1;
+    }
+    assert!(seen >= 8, "the corpus is there: {seen} answers");
+}
+
 /// How headers begin, whole or in part.
 const BEGINNINGS: [&[u8]; 5] =
     [b"", b"PROXY ", b"PROXY TCP4 ", b"\r\n\r\n\0\r\nQUIT\n\x21", b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"];
 
 proptest! {
+    #[test]
+    fn any_answer_of_memcached_is_read_and_safe_to_show(
+        begin in prop::sample::select(&["", "VA ", "HD O", "EN O", "VERSION ", "SERVER_ERROR ", "STAT item_size_max "][..]),
+        rest in prop::collection::vec(any::<u8>(), 0..200),
+    ) {
+        memcached::look(&[begin.as_bytes(), &rest].concat());
+    }
+
     #[test]
     fn any_proxy_header_is_read_within_its_bound(
         begin in prop::sample::select(&BEGINNINGS[..]),
