@@ -89,8 +89,10 @@
 //! | `redis` | an L2 in Redis, and fleets of nodes |
 //! | `disk` | an L2 on this machine's disk |
 //! | `http-origin` | origins over HTTP, named in a tenant's settings |
+//! | `memcached` | an L2 in memcached, for classes that promise no more than `eventual`; off by default |
+//! | `sqlite`, `postgres` | tables behind [`values`]: module `sql`; off by default |
 //!
-//! All are on by default; without any of them the cache is one in memory, with native policies.
+//! All others are on by default; without any of them the cache is one in memory, with native policies.
 //!
 //! # What is promised
 //! The public API, but for what is marked as unstable: the traits of policies and tiers may change until the contract between

@@ -2,6 +2,7 @@
 
 mod backed;
 mod databases;
+mod nodes;
 mod outbox;
 mod rows;
 mod trouble;

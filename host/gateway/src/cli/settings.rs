@@ -23,7 +23,7 @@ pub(super) struct SettingsArgs {
     /// Address of the admin API and the dashboard [default: 127.0.0.1:8081].
     #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
     admin: Option<SocketAddr>,
-    /// The tier below memory: disk, none, or a URL such as redis://127.0.0.1:6379 [default: disk].
+    /// The tier below memory: disk, none, or a URL: redis://127.0.0.1:6379, memcached://127.0.0.1:11211 [default: disk].
     #[arg(long, value_name = "TIER")]
     l2: Option<L2Choice>,
     /// Directory of the disk tier and of policies bound over the admin API [default: sandbar-data].
@@ -73,6 +73,7 @@ impl SettingsArgs {
             config.l2.choose(choice);
             config.source.say("l2.kind", "--l2");
             config.source.say("l2.redis.url", "--l2");
+            config.source.say("l2.memcached.servers", "--l2");
         }
         if let Some(filter) = self.log.map_or_else(log_of_the_environment, |filter| Ok(Some(filter)))? {
             config.log.level = filter;
