@@ -84,7 +84,7 @@ async fn without_a_token_web_pages_are_kept_out() -> anyhow::Result<()> {
 }
 
 /// Everything but the page and the probes, which say nothing of what is stored.
-const CLOSED: [(&str, &str); 15] = [
+const CLOSED: [(&str, &str); 17] = [
     ("GET", "/openapi.json"),
     ("GET", "/tenants/default/explain?url=http://a/"),
     ("GET", "/stats"),
@@ -95,6 +95,8 @@ const CLOSED: [(&str, &str); 15] = [
     ("GET", "/tenants/default/policies/eviction"),
     ("PUT", "/tenants/default/policies/eviction"),
     ("DELETE", "/tenants/default/policies/eviction"),
+    ("GET", "/tenants/default/policies/eviction/history"),
+    ("POST", "/tenants/default/policies/eviction/rollback"),
     ("POST", "/tenants/default/purge"),
     ("POST", "/tenants/default/record?seconds=1"),
     ("PUT", "/tenants/default/entries?url=http://a/"),

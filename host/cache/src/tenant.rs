@@ -250,6 +250,15 @@ impl Tenant {
         self.change(BIND_DEADLINE, move |policies| policies.prepare_unbind(role)).await
     }
 
+    /// Binds the policy that a role had before: that of the binding with the number `to` in [`TenantPolicies::history`] or,
+    /// without a number, of the last one that differs from the present one.
+    ///
+    /// # Errors
+    /// When there is none, it is not kept, or it can't be bound any more; nothing has changed then.
+    pub async fn roll_back(self: &Arc<Self>, role: Role, to: Option<u64>) -> Result<BoundInfo, BindError> {
+        self.change(BIND_DEADLINE, move |policies| policies.prepare_rollback(role, to)).await
+    }
+
     /// Prepares a policy off the threads that serve requests, and binds it if it is still wanted then. A policy that is
     /// prepared too late is thrown away, so that the result always says what was done.
     async fn change(

@@ -15,6 +15,8 @@
 //! | `GET /tenants/{tenant}/policies`, `GET …/policies/{role}` | the bound policies |
 //! | `PUT /tenants/{tenant}/policies/{role}` | binds a component (`application/wasm`) or a stock policy (JSON) |
 //! | `DELETE /tenants/{tenant}/policies/{role}` | back to the configured or native policy |
+//! | `GET /tenants/{tenant}/policies/{role}/history` | what was bound before |
+//! | `POST /tenants/{tenant}/policies/{role}/rollback` | back to what was bound before |
 //! | `POST /tenants/{tenant}/events` | 501: events of other systems reach no policy yet |
 //! | `GET /tenants/{tenant}/dead-letters` | held writes that the origin refused, or did not take in time |
 //! | `POST …/dead-letters/{seq}/retry`, `DELETE …/dead-letters/{seq}` | sends one again; forgets one |
@@ -162,6 +164,8 @@ pub(super) fn router(admin: Arc<Admin>) -> Router {
         .route("/tenants/{tenant}", put(tenants::put).delete(tenants::delete))
         .route("/tenants/{tenant}/policies", get(policies::list))
         .route("/tenants/{tenant}/policies/{role}", get(policies::one).put(policies::bind).delete(policies::unbind))
+        .route("/tenants/{tenant}/policies/{role}/history", get(policies::history))
+        .route("/tenants/{tenant}/policies/{role}/rollback", post(policies::roll_back))
         .layer(middleware::from_fn_with_state(error::BINDING_DEADLINE, error::within));
     let others = Router::new()
         .route("/openapi.json", get(async || ([(header::CONTENT_TYPE, "application/json")], OPENAPI)))

@@ -25,22 +25,36 @@ pub struct Binding {
     pub settings: serde_json::Value,
     /// Whether a stock policy runs compiled in, at native speed, rather than as a guest. Only for [`Source::Stock`].
     pub native: bool,
+    /// Name under which a component is reported; without one, that of its file or the beginning of its digest.
+    pub name: Option<String>,
 }
 
 impl Binding {
     /// A stock policy as a guest, without settings.
     pub fn stock(role: Role, name: &str) -> Self {
-        Self { role, source: Source::Stock(name.to_owned()), settings: serde_json::Value::Null, native: false }
+        Self {
+            role,
+            source: Source::Stock(name.to_owned()),
+            settings: serde_json::Value::Null,
+            native: false,
+            name: None,
+        }
     }
 
     /// A component, without settings.
     pub fn component(role: Role, bytes: impl Into<Bytes>) -> Self {
-        Self { role, source: Source::Component(bytes.into()), settings: serde_json::Value::Null, native: false }
+        Self {
+            role,
+            source: Source::Component(bytes.into()),
+            settings: serde_json::Value::Null,
+            native: false,
+            name: None,
+        }
     }
 
     /// The component in a file, without settings. The file is read when the policy is bound.
     pub fn file(role: Role, path: impl Into<PathBuf>) -> Self {
-        Self { role, source: Source::File(path.into()), settings: serde_json::Value::Null, native: false }
+        Self { role, source: Source::File(path.into()), settings: serde_json::Value::Null, native: false, name: None }
     }
 
     /// A freshness policy of this program, reported as `name`.
@@ -61,7 +75,7 @@ impl Binding {
     }
 
     fn own(own: Own) -> Self {
-        Self { role: own.role(), source: Source::Own(own), settings: serde_json::Value::Null, native: true }
+        Self { role: own.role(), source: Source::Own(own), settings: serde_json::Value::Null, native: true, name: None }
     }
 
     /// This binding with other settings, as JSON.
@@ -79,6 +93,29 @@ impl Binding {
         serde_json::to_value(settings).map(|settings| self.with_settings(settings))
     }
 
+    /// This binding of a component under a name, which is shown beside its digest.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Checks the given name, if there is one.
+    ///
+    /// # Errors
+    /// With a sentence, where it can't be used.
+    pub(super) fn check_name(&self) -> Result<(), &'static str> {
+        let Some(name) = &self.name else { return Ok(()) };
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        if !matches!(self.source, Source::Component(_) | Source::File(_)) {
+            Err("a stock policy has a name already; leave it out")
+        } else if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(is_plain) {
+            Err("it has 1 to 64 characters: letters, digits, `.`, `_` and `-`")
+        } else {
+            Ok(())
+        }
+    }
+
     /// This binding with the stock policy that is compiled in, instead of a guest.
     #[must_use]
     pub const fn native(mut self) -> Self {
@@ -86,6 +123,9 @@ impl Binding {
         self
     }
 }
+
+/// The longest name that a component can be given, in bytes.
+const NAME_BYTES_MAX: usize = 64;
 
 /// Where a policy comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,7 +181,7 @@ impl Choice {
             (None, Some(path)) => Source::File(path),
             _ => return Err(format!("the {role} policy needs either `stock` (a name) or `file` (a path)")),
         };
-        Ok(Binding { role, source, settings: self.settings, native: self.native })
+        Ok(Binding { role, source, settings: self.settings, native: self.native, name: None })
     }
 }
 

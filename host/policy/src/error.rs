@@ -73,6 +73,12 @@ pub enum BindError {
         /// What the system said.
         error: std::io::Error,
     },
+    /// The name that the policy was given can't be used.
+    #[error("the name can't be used: {0}")]
+    Name(&'static str),
+    /// The role can't go back to the binding that was asked for.
+    #[error("can't go back: {0}")]
+    NoPast(String),
     /// There is no engine: this process runs native policies only.
     #[error("this process runs no guests: only native policies can be bound")]
     NoEngine,

@@ -24,6 +24,7 @@ mod fault_report;
 pub mod freshness;
 #[cfg(feature = "wasm")]
 mod guest;
+mod history;
 pub mod invalidation;
 mod ledger;
 #[cfg(not(feature = "wasm"))]
@@ -52,6 +53,8 @@ pub use engine_config::COMPONENT_BYTES_MAX;
 pub use engine_config::EngineConfig;
 pub use error::{BindError, OpenError};
 pub use fault_report::FaultReport;
+#[doc(hidden)]
+pub use history::{PastBinding, PolicyOrigin};
 #[cfg(not(feature = "wasm"))]
 #[doc(hidden)]
 pub use no_engine::Engine;

@@ -11,6 +11,7 @@ use sandbar_base::disk_trouble::{DiskReport, DiskTrouble};
 use sandbar_base::replace::{replace_file, sync_dir};
 use serde::{Deserialize, Serialize};
 
+use super::history::{self, PastBinding, PolicyOrigin};
 use super::{BindError, Binding, Digest, Role, Source};
 
 /// The bindings of one tenant that are kept on disk.
@@ -98,7 +99,7 @@ impl SavedBindings {
             SavedSource::Stock(name) => (Source::Stock(name), None),
             SavedSource::Component { digest, name } => (Source::Component(self.component(digest)?.into()), Some(name)),
         };
-        let binding = Binding { role, source, settings: record.settings, native: record.native };
+        let binding = Binding { role, source, settings: record.settings, native: record.native, name: None };
         Ok(Some(Restored { binding, name, since: record.since }))
     }
 
@@ -143,7 +144,25 @@ impl SavedBindings {
         }
     }
 
-    /// Removes the components that no kept binding names.
+    /// The last bindings of a role, oldest first.
+    ///
+    /// # Errors
+    /// When the history can't be read.
+    pub(super) fn history(&self, role: Role) -> Result<Vec<PastBinding>, BindError> {
+        let path = history::file(&self.dir, role);
+        history::read(&path).map_err(|error| BindError::NoPast(format!("{}: {error}", path.display())))
+    }
+
+    /// Adds a binding to its role's history. The binding holds also where the disk refuses that, which is counted and told.
+    pub(super) fn remember(&self, role: Role, replaced: PastBinding, present: PastBinding) {
+        let path = history::file(&self.dir, role);
+        if let Err(error) = history::add(&path, replaced, present) {
+            self.trouble.refused(&error, SystemClock.now());
+            tracing::warn!(%error, path = %path.display(), "a binding is missing in the history of its role");
+        }
+    }
+
+    /// Removes the components that neither a kept binding names nor a history.
     pub(super) fn tidy(&self) {
         let mut named = Vec::new();
         for role in Role::ALL {
@@ -156,6 +175,11 @@ impl SavedBindings {
                 // A file that can't be read may name any of the components: none is removed.
                 Ok(Err(_)) | Err(_) => return,
             }
+        }
+        for role in Role::ALL {
+            let Ok(bindings) = history::read(&history::file(&self.dir, role)) else { return };
+            let components = bindings.iter().filter(|past| past.origin == PolicyOrigin::Component);
+            named.extend(components.filter_map(|past| past.digest).map(|digest| self.path(digest)));
         }
         let Ok(entries) = fs::read_dir(&self.dir) else { return };
         for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
@@ -182,7 +206,11 @@ impl SavedBindings {
         }
     }
 
-    fn component(&self, digest: Digest) -> Result<Vec<u8>, String> {
+    /// The bytes of a component that is kept.
+    ///
+    /// # Errors
+    /// With a sentence, where it can't be read or was altered.
+    pub(super) fn component(&self, digest: Digest) -> Result<Vec<u8>, String> {
         let path = self.path(digest);
         let bytes = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         if Digest::of(&bytes) == digest { Ok(bytes) } else { Err(format!("{}: it was altered", path.display())) }

@@ -5,6 +5,7 @@ mod bound;
 mod guest;
 mod open;
 mod reopen;
+mod rollback;
 
 pub use bound::Prepared;
 pub use open::KeptBelow;
@@ -117,7 +118,7 @@ impl TenantPolicies {
         let rules = self.bound(role).by;
         match self.configured.get(&role) {
             Some(binding) if rules != BoundBy::Config => self.prepare_as(binding.clone(), BoundBy::Config, None),
-            _ => Ok(Prepared::native_default(&self.tenant, role, Arc::clone(&self.clock))),
+            _ => Ok(self.native_default(role)),
         }
     }
 
@@ -158,13 +159,19 @@ impl TenantPolicies {
                 return Err(error);
             }
         };
+        let replaced = self.bound(role).past();
         self.bound[role as usize].store(prepared.into_bound(disinherited));
         if let Some(kept) = &self.kept {
+            kept.remember(role, replaced, self.bound(role).past());
             kept.tidy();
         }
         let info = self.bound(role).info();
         tracing::info!(tenant = &*self.tenant, %role, policy = &*info.name, by = ?info.by, "bound a policy");
         Ok(info)
+    }
+
+    fn native_default(&self, role: Role) -> Prepared {
+        Prepared::native_default(&self.tenant, role, Arc::clone(&self.clock))
     }
 
     fn bound(&self, role: Role) -> arc_swap::Guard<Arc<Bound>> {

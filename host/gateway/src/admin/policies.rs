@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
-use sandbar_policy::{BindError, Binding, BoundInfo, Choice, Role};
+use sandbar_policy::{BindError, Binding, BoundInfo, Choice, PastBinding, Role};
 use serde::Deserialize;
 
 use super::upload::Upload;
@@ -18,6 +18,8 @@ use super::{Admin, Refused};
 pub(super) struct BindQuery {
     /// Settings of the component in the content, as JSON.
     settings: Option<String>,
+    /// Name under which the component is reported.
+    name: Option<String>,
     /// Whether entries that an older freshness policy planned are planned again before they are next used.
     #[serde(default)]
     replan: bool,
@@ -53,10 +55,9 @@ pub(super) async fn bind(
     if query.replan && role != Role::Freshness {
         return Err(Refused::bad("replan is for the role freshness: no other policy makes plans"));
     }
-    let bound = tenant
-        .bind(binding(role, query.settings.as_deref(), &fields, body.into_bytes())?)
-        .await
-        .map_err(|error| refused(&error))?;
+    let mut binding = binding(role, query.settings.as_deref(), &fields, body.into_bytes())?;
+    binding.name = query.name;
+    let bound = tenant.bind(binding).await.map_err(|error| refused(&error))?;
     if query.replan {
         tenant.replan();
     }
@@ -72,6 +73,38 @@ pub(super) async fn unbind(
     let reloads = admin.reloads()?;
     let _right = reloads.change()?;
     let bound = tenant.unbind(role).await.map_err(|error| refused(&error))?;
+    Ok(Json(bound))
+}
+
+/// The query of a `POST` that goes back to an earlier binding.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RollBackQuery {
+    /// Number of the binding in the history; without it, the last one that differs from the present one.
+    to: Option<u64>,
+}
+
+pub(super) async fn history(
+    State(admin): State<Arc<Admin>>,
+    Path((tenant, role)): Path<(String, String)>,
+) -> Result<Json<Vec<PastBinding>>, Refused> {
+    let tenant = admin.tenant(&tenant)?;
+    let role = self::role(&role)?;
+    let read = tokio::task::spawn_blocking(move || tenant.policies.history(role)).await;
+    let read = read.map_err(|error| Refused::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    read.map(Json).map_err(|error| Refused::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
+}
+
+pub(super) async fn roll_back(
+    State(admin): State<Arc<Admin>>,
+    Path((tenant, role)): Path<(String, String)>,
+    Query(query): Query<RollBackQuery>,
+) -> Result<Json<BoundInfo>, Refused> {
+    let tenant = &admin.tenant(&tenant)?;
+    let role = self::role(&role)?;
+    let reloads = admin.reloads()?;
+    let _right = reloads.change()?;
+    let bound = tenant.roll_back(role, query.to).await.map_err(|error| refused(&error))?;
     Ok(Json(bound))
 }
 

@@ -2,6 +2,7 @@
 
 mod bind;
 mod component;
+mod history;
 mod list;
 mod new;
 mod test;
@@ -30,6 +31,10 @@ enum PolicyCommand {
     Bind(BindArgs),
     /// Go back to the configured policy, or to the native default.
     Unbind(UnbindArgs),
+    /// Show what was bound to a role before, and with which settings.
+    History(HistoryArgs),
+    /// Go back to what was bound to a role before.
+    Rollback(RollbackArgs),
     /// Make a crate to begin a policy from: it builds, and has a test.
     New(NewArgs),
     /// Build a component from the source of a policy, or of a core module that another language's tools have made.
@@ -69,6 +74,9 @@ struct BindArgs {
     /// Run a stock policy compiled in, rather than as a guest.
     #[arg(long)]
     native: bool,
+    /// Name under which a component is listed, beside its digest.
+    #[arg(long)]
+    name: Option<String>,
     /// Plan stored entries again before they are next used (role freshness).
     #[arg(long)]
     replan: bool,
@@ -84,6 +92,33 @@ struct UnbindArgs {
     /// Role whose policy is unbound.
     #[arg(long)]
     role: Role,
+}
+
+#[derive(Debug, Args)]
+struct HistoryArgs {
+    #[command(flatten)]
+    admin: AdminArgs,
+    /// Tenant whose policies are shown.
+    #[arg(long, default_value = "default")]
+    tenant: String,
+    /// Role whose policies are shown.
+    #[arg(long)]
+    role: Role,
+}
+
+#[derive(Debug, Args)]
+struct RollbackArgs {
+    #[command(flatten)]
+    admin: AdminArgs,
+    /// Tenant whose role goes back.
+    #[arg(long, default_value = "default")]
+    tenant: String,
+    /// Role that goes back.
+    #[arg(long)]
+    role: Role,
+    /// Number of the binding in the history. Without it, the last one that differs from the present one.
+    #[arg(long, value_name = "NUMBER")]
+    to: Option<u64>,
 }
 
 #[derive(Debug, Args)]
@@ -154,6 +189,8 @@ pub(super) fn run(args: PolicyArgs, output: Output) -> Result<(), Failure> {
         PolicyCommand::List(args) => block_on(list::list(args, output)),
         PolicyCommand::Bind(args) => block_on(bind::bind(args, output)),
         PolicyCommand::Unbind(args) => block_on(bind::unbind(args, output)),
+        PolicyCommand::History(args) => block_on(history::history(args, output)),
+        PolicyCommand::Rollback(args) => block_on(bind::roll_back(args, output)),
         PolicyCommand::New(args) => new::new(&args, output),
         PolicyCommand::Build(args) => component::build(&args, output),
         PolicyCommand::Check(args) => component::check(&args, output),

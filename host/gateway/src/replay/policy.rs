@@ -50,7 +50,7 @@ impl FromStr for PolicyChoice {
             settings.insert(key.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| Value::from(value)));
         }
         let settings = if settings.is_empty() { Value::Null } else { Value::Object(settings) };
-        let binding = Binding { role: Role::Eviction, source, settings, native: false };
+        let binding = Binding { role: Role::Eviction, source, settings, native: false, name: None };
         Ok(Self { text: text.to_owned(), binding })
     }
 }

@@ -14,7 +14,7 @@ use crate::invalidation::InvalidationPolicy;
 use crate::ledger::{Ledger, Names};
 use crate::quarantine::Rules;
 use crate::saved::ToSave;
-use crate::{Binding, BoundBy, BoundInfo, Digest, Disinherited, EngineConfig, Role, Source};
+use crate::{Binding, BoundBy, BoundInfo, Digest, Disinherited, EngineConfig, PastBinding, PolicyOrigin, Role, Source};
 
 /// The policy that answers a role.
 pub(super) struct Bound {
@@ -22,6 +22,7 @@ pub(super) struct Bound {
     pub(super) answer: Answer,
     pub(super) digest: Option<Digest>,
     pub(super) by: BoundBy,
+    pub(super) origin: PolicyOrigin,
     pub(super) since: Timestamp,
     pub(super) settings: serde_json::Value,
     pub(super) ledger: Arc<Ledger>,
@@ -55,6 +56,7 @@ impl Bound {
             answer: Answer::Native,
             digest: None,
             by: BoundBy::Default,
+            origin: PolicyOrigin::Configured,
             since,
             settings,
             ledger,
@@ -66,6 +68,19 @@ impl Bound {
         match &self.answer {
             Answer::Eviction(factory) => Arc::clone(factory),
             _ => NativeEviction::default_policy(),
+        }
+    }
+
+    /// The binding as it is remembered, without its number in the history.
+    pub(super) fn past(&self) -> PastBinding {
+        PastBinding {
+            number: 0,
+            name: self.ledger.policy().to_string(),
+            digest: self.digest,
+            by: self.by,
+            since: self.since,
+            settings: self.settings.clone(),
+            origin: self.origin,
         }
     }
 

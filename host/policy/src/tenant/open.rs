@@ -20,7 +20,7 @@ use crate::freshness::Grant;
 use crate::ledger::{Ledger, Names};
 use crate::own::{Opened, Own};
 use crate::saved::{Restored, SavedBindings};
-use crate::{BindError, Binding, BoundBy, Digest, Engine, OpenError, Role, Source};
+use crate::{BindError, Binding, BoundBy, Digest, Engine, OpenError, PolicyOrigin, Role, Source};
 
 /// Where bindings of the API are kept.
 #[derive(Clone, Copy, Debug)]
@@ -136,8 +136,12 @@ impl TenantPolicies {
             return Err(BindError::NotServed(binding.role));
         }
         let policy = Policy::of(&binding)?;
-        let name =
-            restored.as_ref().and_then(|restored| restored.name.clone()).unwrap_or_else(|| policy.name(&binding));
+        if binding.name.is_some() {
+            binding.check_name().map_err(BindError::Name)?;
+        }
+        let given = restored.as_ref().and_then(|restored| restored.name.clone()).or_else(|| binding.name.clone());
+        let name = given.unwrap_or_else(|| policy.name(&binding));
+        let origin = origin(&binding, by);
         let share = match &policy {
             Policy::Guest { .. } => Arc::clone(&self.share),
             // What the program itself does is no guest's, and is not held back when guests are.
@@ -157,7 +161,7 @@ impl TenantPolicies {
         let role = binding.role;
         let settings = binding.settings.clone();
         let disinherited = OnceLock::new();
-        let bound = Arc::new(Bound { role, answer, digest, by, since, settings, ledger, disinherited });
+        let bound = Arc::new(Bound { role, answer, digest, by, origin, since, settings, ledger, disinherited });
         Ok(Prepared { bound, binding: Some(binding), component: policy.component() })
     }
 
@@ -254,6 +258,17 @@ fn native(name: &str, role: Role, settings: &str) -> Result<Answer, BindError> {
         }
         Role::Freshness if name == "standard" => Ok(Answer::Native),
         _ => Err(not_native()),
+    }
+}
+
+/// Where a policy comes from, for the history.
+const fn origin(binding: &Binding, by: BoundBy) -> PolicyOrigin {
+    match (&binding.source, by) {
+        (Source::Own(_), BoundBy::Api) => PolicyOrigin::Program,
+        (_, BoundBy::Config | BoundBy::Default) => PolicyOrigin::Configured,
+        (Source::Stock(_), BoundBy::Api) if binding.native => PolicyOrigin::StockNative,
+        (Source::Stock(_), BoundBy::Api) => PolicyOrigin::Stock,
+        (Source::Component(_) | Source::File(_), BoundBy::Api) => PolicyOrigin::Component,
     }
 }
 

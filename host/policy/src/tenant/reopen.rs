@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use sandbar_memory::eviction::EvictionFactory;
 
 use super::TenantPolicies;
-use super::bound::{Bound, Prepared};
+use super::bound::Bound;
 use crate::freshness::Grant;
 use crate::{BindError, Binding, BoundBy, OpenError, Role, Source};
 
@@ -49,9 +49,7 @@ impl TenantPolicies {
                 continue;
             }
             let prepared = next.prepare_configured(role)?;
-            let wanted = prepared
-                .unwrap_or_else(|| Prepared::native_default(&next.tenant, role, Arc::clone(&next.clock)))
-                .into_bound(None);
+            let wanted = prepared.unwrap_or_else(|| next.native_default(role)).into_bound(None);
             if !(is_same && wanted.is_like(&present)) {
                 next.bound[role as usize].store(wanted);
             }

@@ -1,4 +1,4 @@
-//! `sandbar policy bind` and `unbind`: which policy answers in a running gateway.
+//! `sandbar policy bind`, `unbind` and `rollback`: which policy answers in a running gateway.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::component::read;
 use super::list::shown;
-use super::{BindArgs, UnbindArgs};
+use super::{BindArgs, RollbackArgs, UnbindArgs};
 use crate::cli::admin_client::{AdminClient, NoAnswer, segment};
 use crate::cli::{Failure, Output};
 
@@ -35,6 +35,10 @@ pub(super) async fn bind(args: BindArgs, output: Output) -> Result<(), Failure> 
     {
         path.push_str("&settings=");
         path.push_str(&segment(&settings.to_string()));
+    }
+    if let Some(name) = &args.name {
+        path.push_str("&name=");
+        path.push_str(&segment(name));
     }
     match client.ask(Method::PUT, &path, Some((kind, content))).await {
         Ok(answer) => show(&args.tenant, &answer, output),
@@ -80,6 +84,15 @@ fn is_file(policy: &str) -> bool {
 pub(super) async fn unbind(args: UnbindArgs, output: Output) -> Result<(), Failure> {
     let path = format!("/tenants/{}/policies/{}", segment(&args.tenant), args.role);
     let answer = args.admin.client_for(ANSWER_DEADLINE)?.delete(&path).await?;
+    show(&args.tenant, &answer, output)
+}
+
+pub(super) async fn roll_back(args: RollbackArgs, output: Output) -> Result<(), Failure> {
+    let mut path = format!("/tenants/{}/policies/{}/rollback", segment(&args.tenant), args.role);
+    if let Some(to) = args.to {
+        path.push_str(&format!("?to={to}"));
+    }
+    let answer = args.admin.client_for(ANSWER_DEADLINE)?.ask(Method::POST, &path, None).await?;
     show(&args.tenant, &answer, output)
 }
 
