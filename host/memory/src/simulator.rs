@@ -29,6 +29,7 @@
 //! # Ok::<(), sandbar_memory::simulator::SimulatorError>(())
 //! ```
 
+mod sample;
 mod watched;
 
 use std::iter::Peekable;
@@ -37,6 +38,7 @@ use std::vec;
 
 use sandbar_base::{Fault, KeyHash, Timestamp};
 
+pub use self::sample::{SAMPLED_RESIDENTS_MIN, Sample};
 use self::watched::{FirstFault, Watched};
 use crate::eviction::EvictionFactory;
 use crate::{Facts, Memory, MemoryConfig, MemoryStats};

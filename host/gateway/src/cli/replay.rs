@@ -49,9 +49,20 @@ pub(super) struct ReplayArgs {
         help = format!("What an entry is charged beside its size, in bytes; production has {ENTRY_OVERHEAD_BYTES}"))]
     entry_overhead: u64,
 
+    /// Replay only this part of the keys, by their hash, and estimate the ratios of all from it; more where the cache would
+    /// hold too few entries for that.
+    #[arg(long, default_value_t = 1.0, value_name = "RATE", value_parser = rate)]
+    sample: f64,
+
     /// Draw the miss-ratio curves into this file.
     #[arg(long, value_name = "OUT.svg")]
     plot: Option<PathBuf>,
+}
+
+/// A rate, as it is written on the command line: `0.01`.
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|rate| *rate > 0.0 && *rate <= 1.0);
+    rate.ok_or_else(|| format!("`{text}` is no rate: say 0.01 for one key in a hundred, at most 1"))
 }
 
 /// Runs the subcommand: each policy at each capacity, and the plot where one is wanted.
@@ -66,6 +77,7 @@ pub(super) fn run(args: &ReplayArgs, output: Output) -> Result<(), Failure> {
         read_buffer_len: args.batch as usize,
         seed: args.seed,
         entry_overhead_bytes: args.entry_overhead,
+        sample_rate: args.sample,
         ..Replay::default()
     };
     let policies = policies(args, &replay).map_err(failure)?;
@@ -161,8 +173,13 @@ fn heading(trace: &Trace, unit: Unit) -> String {
 }
 
 fn line(row: &Row) -> String {
+    let sample = if row.sample_rate < 1.0 {
+        format!("  of {:.1} % of the keys", 100.0 * row.sample_rate)
+    } else {
+        String::new()
+    };
     format!(
-        "{:<28}{:>14}{:>12}{:>10.4}{:>10.4}{:>12}{:>8.0}",
+        "{:<28}{:>14}{:>12}{:>10.4}{:>10.4}{:>12}{:>8.0}{sample}",
         row.policy,
         row.capacity,
         row.misses,

@@ -89,6 +89,7 @@ mod tests {
             policy: policy.to_owned(),
             unit: Unit::Bytes,
             capacity,
+            sample_rate: 1.0,
             requests: 10,
             misses: 5,
             object_miss_ratio: ratio,

@@ -13,13 +13,15 @@ pub struct Row {
     pub unit: Unit,
     /// The capacity, in that unit.
     pub capacity: u64,
+    /// The part of the keys that was replayed, by their hash; 1 for all of them.
+    pub sample_rate: f64,
     /// Number of requests that were replayed.
     pub requests: u64,
     /// Requests that missed.
     pub misses: u64,
-    /// The part of the requests that missed.
+    /// The part of the requests that missed; with a sample, an estimate of that of the whole trace.
     pub object_miss_ratio: f64,
-    /// The part of the requested bytes that missed.
+    /// The part of the requested bytes that missed; with a sample, an estimate too.
     pub byte_miss_ratio: f64,
     /// Entries evicted to make room.
     pub evictions: u64,

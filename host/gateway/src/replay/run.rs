@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sandbar_base::clock::{Clock, SystemClock, Timestamp, thread_cpu_time};
 use sandbar_memory::eviction::EvictionFactory;
-use sandbar_memory::simulator::{Policy, Request as Simulated, Simulator, Swap};
+use sandbar_memory::simulator::{Policy, Request as Simulated, Sample, Simulator, Swap};
 use sandbar_memory::{Facts, MemoryConfig};
 use sandbar_policy::{BindError, Engine, EngineConfig, TenantPolicies};
 
@@ -33,6 +33,9 @@ pub struct Replay {
     /// Policies to swap to on the way, each before the request of that number (from 0). Of several for the same request
     /// the last is bound. The cache stays warm as it does in production.
     pub swaps: Vec<(u64, PolicyChoice)>,
+    /// The part of the keys that is replayed, above 0 and at most 1, in a cache that is smaller by as much. It rises where
+    /// that cache would hold too few entries ([`Sample`]). Swaps count the requests of the sample.
+    pub sample_rate: f64,
     /// The engine that runs guests; made when it is first needed.
     pub engine: OnceLock<Arc<Engine>>,
 }
@@ -40,7 +43,15 @@ pub struct Replay {
 impl Default for Replay {
     /// One shard and batches of one event, as in textbook simulators.
     fn default() -> Self {
-        Self { shards: 1, read_buffer_len: 1, seed: 1, entry_overhead_bytes: 0, swaps: vec![], engine: OnceLock::new() }
+        Self {
+            shards: 1,
+            read_buffer_len: 1,
+            seed: 1,
+            entry_overhead_bytes: 0,
+            swaps: vec![],
+            sample_rate: 1.0,
+            engine: OnceLock::new(),
+        }
     }
 }
 
@@ -81,11 +92,12 @@ impl Replay {
         progress: &mut dyn FnMut(u64),
     ) -> Result<Row, ReplayError> {
         let capacity = capacity.resolve(trace, unit);
-        let config = self.memory_config(capacity, unit);
+        let sample = self.sample(trace, unit, capacity);
+        let config = self.memory_config(sample.capacity(capacity), unit);
         let mut simulator = Simulator::new(&config, Policy::shared(name, eviction), self.swaps()?);
         // All work is done by this thread, whose processor time leaves out whatever else runs on the machine.
         let started = thread_cpu_time();
-        drive(&mut simulator, trace, unit, progress)?;
+        drive(&mut simulator, (trace, sample), unit, progress)?;
         let elapsed = thread_cpu_time().saturating_sub(started);
         let (served, stats) = (simulator.served(), simulator.stats());
         let requests = served.requests;
@@ -94,12 +106,13 @@ impl Replay {
             policy: name.to_owned(),
             unit,
             capacity,
+            sample_rate: sample.rate(),
             requests,
             misses: served.misses,
-            object_miss_ratio: served.misses as f64 / requests as f64,
-            byte_miss_ratio: served.missed_bytes as f64 / requested_bytes.max(1) as f64,
+            object_miss_ratio: sample.miss_ratio(served.misses, trace.requests().len() as u64),
+            byte_miss_ratio: sample.miss_ratio(served.missed_bytes, requested_bytes),
             evictions: stats.evicted_by_policy + stats.evicted_by_host,
-            ns_per_request: elapsed.as_nanos() as f64 / requests as f64,
+            ns_per_request: elapsed.as_nanos() as f64 / requests.max(1) as f64,
         })
     }
 
@@ -117,6 +130,19 @@ impl Replay {
         };
         let prepared = policies.prepare(policy.binding().clone()).map_err(|error| bind_error(policy, error))?;
         Ok(prepared.eviction().expect("the role is eviction"))
+    }
+
+    /// The sample of the keys that is replayed.
+    fn sample(&self, trace: &Trace, unit: Unit, capacity: u64) -> Sample {
+        if self.sample_rate >= 1.0 {
+            return Sample::ALL;
+        }
+        let keys = trace.unique_keys();
+        let weight = match unit {
+            Unit::Entries => 1,
+            Unit::Bytes => trace.working_set_bytes() / keys.max(1) + self.entry_overhead_bytes,
+        };
+        Sample::of(self.sample_rate, keys.min(capacity / weight.max(1)))
     }
 
     fn memory_config(&self, capacity_bytes: u64, unit: Unit) -> MemoryConfig {
@@ -148,13 +174,14 @@ impl Replay {
 /// Drives the trace through the simulator, and reports progress.
 fn drive(
     simulator: &mut Simulator,
-    trace: &Trace,
+    (trace, sample): (&Trace, Sample),
     unit: Unit,
     progress: &mut dyn FnMut(u64),
 ) -> Result<(), ReplayError> {
     let of = trace.requests().len() as u64;
     for piece in trace.requests().chunks(PROGRESS_REQUESTS) {
-        let simulated = piece.iter().map(|request| simulated(trace, request, unit));
+        let sampled = piece.iter().filter(|request| sample.contains(trace.key(request.key)));
+        let simulated = sampled.map(|request| simulated(trace, request, unit));
         simulator.run(simulated).map_err(|error| ReplayError::of(error, of))?;
         progress(piece.len() as u64);
     }
