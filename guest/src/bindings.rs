@@ -155,7 +155,7 @@ mod eviction_exports {
 mod invalidation_exports {
     use super::invalidation::exports::sandbar::policy::invalidation as wit;
     use super::{Home, InvalidationOf, panics};
-    use crate::invalidation::{Invalidation, Purge, Scope, Written};
+    use crate::invalidation::{Event, Invalidation, Purge, Scope, Written};
 
     impl<H: Home<Policy: Invalidation> + 'static> wit::Guest for InvalidationOf<H> {
         fn configure(settings: String, seed: u64) -> Result<Vec<String>, String> {
@@ -170,6 +170,12 @@ mod invalidation_exports {
             let wit::Written { method, site, target, status, fields } = written;
             let written = Written { method, site, target, status, fields };
             H::with(|policy| policy.purges(now_ms, &written)).into_iter().map(Into::into).collect()
+        }
+
+        fn event_purges(now_ms: u64, event: wit::Event) -> Vec<wit::Purge> {
+            let wit::Event { topic, payload } = event;
+            let event = Event { topic, payload };
+            H::with(|policy| policy.event_purges(now_ms, &event)).into_iter().map(Into::into).collect()
         }
     }
 

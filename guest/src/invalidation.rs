@@ -1,7 +1,6 @@
-//! The role `invalidation`: this was written, what must be purged?
+//! The role `invalidation`: this was written, or has happened; what must be purged?
 //!
-//! A policy is asked about writes that go through the gateway. Events of other systems don't reach it yet: those
-//! systems purge over the admin API.
+//! A policy is asked about writes that go through the gateway, and about events of other systems.
 
 use crate::field;
 
@@ -21,6 +20,21 @@ pub trait Invalidation: Sized {
     /// What to purge because of this write, beyond what RFC 9111 section 4.4 purges anyway: at most 256 purges, the
     /// rest is dropped and counted. `now_ms` is the wall clock in milliseconds since 1970.
     fn purges(&mut self, now_ms: u64, written: &Written) -> Vec<Purge>;
+
+    /// What to purge because of an event of another system, which may come more than once: at most 256 purges, the rest is
+    /// dropped and counted. Targets are whole URLs then. By default nothing.
+    fn event_purges(&mut self, _now_ms: u64, _event: &Event) -> Vec<Purge> {
+        Vec::new()
+    }
+}
+
+/// An event of another system.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Event {
+    /// What it is about, as its sender named it: `product.changed`.
+    pub topic: String,
+    /// What it says: often a JSON text.
+    pub payload: Vec<u8>,
 }
 
 /// A write: an unsafe request that the origin answered with a 2xx or 3xx status.
@@ -53,9 +67,10 @@ impl Written {
 /// The entries that a purge reaches; always those of its own tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Scope {
-    /// One target of the written site, with all its variants: `/a/b?page=2`.
+    /// One target, with all its variants: of the written site, `/a/b?page=2`; because of an event, a whole URL.
     Target(String),
-    /// Every target of the written site that begins with this text: `/a/`.
+    /// Every target that begins with this text: of the written site, `/a/`; because of an event, that of a whole URL, or of all
+    /// sites where it begins with `/`.
     Prefix(String),
     /// Every entry with this surrogate key.
     SurrogateKey(String),

@@ -92,8 +92,20 @@
     },
     Stock {
         role: "invalidation",
+        name: "event-map",
+        component: include_bytes!("../components/invalidation-event-map.wasm"),
+        summary: "An event of another system purges the surrogate keys that the settings map its topic and payload to.",
+    },
+    Stock {
+        role: "invalidation",
         name: "path-keys",
         component: include_bytes!("../components/invalidation-path-keys.wasm"),
         summary: "A write purges its path and the surrogate keys that the settings map the path to.",
+    },
+    Stock {
+        role: "invalidation",
+        name: "rest-tree",
+        component: include_bytes!("../components/invalidation-rest-tree.wasm"),
+        summary: "A write purges its resource, the collection that it is in, their pages, and what is below it.",
     },
 ]

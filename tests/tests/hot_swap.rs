@@ -223,9 +223,6 @@ async fn what_nothing_asks_can_not_be_bound_and_nothing_claims_to_deliver_events
     let path = format!("/tenants/{TENANT}/policies/warming");
     let stock = gateway.admin("PUT", &path, "application/json", r#"{"stock": "popular"}"#).await?;
     assert_eq!(stock.status, 501, "{}", stock.text());
-    let event = gateway.admin("POST", &format!("/tenants/{TENANT}/events"), "application/json", "{}").await?;
-    assert_eq!(event.status, 501, "{}", event.text());
-    assert!(event.text().contains("purge"), "{}", event.text());
     let refused =
         TestGateway::start(&one_tenant(&origin.url(), "[tenant.policy.warming]\nstock = \"popular\"\n")).await;
     let refused = refused.map(drop).expect_err("a configured one is refused, too").to_string();

@@ -3,6 +3,7 @@
 //! The main operation is [`Cache::respond`]: a request in, a response out, never an error.
 
 mod change;
+mod event;
 mod handover;
 #[cfg(feature = "redis")]
 mod listener;
@@ -27,6 +28,7 @@ use tokio_util::task::TaskTracker;
 
 use self::change::Bound;
 pub use self::change::{TenantChange, TenantChangeError};
+pub use self::event::EventError;
 pub use self::provenance::Provenance;
 pub use self::roster::{Roster, RosterError};
 #[doc(hidden)]

@@ -9,6 +9,6 @@ mod opener;
 mod tenants;
 
 pub use self::builder::Builder;
-pub use self::error::{BuildError, ChangeError, StoreError, UnknownTenant};
+pub use self::error::{BuildError, ChangeError, StoreError, TellError, UnknownTenant};
 pub use self::handle::Stats;
 pub use crate::hosts::HostError;

@@ -17,7 +17,7 @@
 //! | `DELETE /tenants/{tenant}/policies/{role}` | back to the configured or native policy |
 //! | `GET /tenants/{tenant}/policies/{role}/history` | what was bound before |
 //! | `POST /tenants/{tenant}/policies/{role}/rollback` | back to what was bound before |
-//! | `POST /tenants/{tenant}/events` | 501: events of other systems reach no policy yet |
+//! | `POST /tenants/{tenant}/events/{topic}` | purges what an event of another system makes invalid, as the policy says |
 //! | `GET /tenants/{tenant}/dead-letters` | held writes that the origin refused, or did not take in time |
 //! | `POST …/dead-letters/{seq}/retry`, `DELETE …/dead-letters/{seq}` | sends one again; forgets one |
 //! | `POST /tenants/{tenant}/purge` | purges by key, prefix, surrogate key, or everything |
@@ -31,6 +31,7 @@
 mod auth;
 mod entries;
 mod error;
+mod events;
 mod explain;
 mod letters;
 mod policies;
@@ -175,7 +176,7 @@ pub(super) fn router(admin: Arc<Admin>) -> Router {
         .route("/tenants/{tenant}", get(stats::tenant))
         .route("/tenants/{tenant}/settings", get(tenants::settings))
         .route("/tenants/{tenant}/explain", get(explain::explain))
-        .route("/tenants/{tenant}/events", post(policies::events))
+        .route("/tenants/{tenant}/events/{topic}", post(events::event))
         .route("/tenants/{tenant}/dead-letters", get(letters::list))
         .route("/tenants/{tenant}/dead-letters/{seq}", delete(letters::forget))
         .route("/tenants/{tenant}/dead-letters/{seq}/retry", post(letters::retry))

@@ -7,6 +7,7 @@ mod completions;
 mod config;
 mod dead_letters;
 mod demo;
+mod event;
 mod exit;
 mod explain;
 mod man;
@@ -61,6 +62,8 @@ enum Command {
     /// List held writes that the origin refused or did not take in time, send one again, or forget one.
     #[command(name = "dead-letters")]
     DeadLetters(dead_letters::LettersArgs),
+    /// Tell of an event of another system: the tenant's invalidation policy says what it makes invalid, and that is purged.
+    Event(event::EventArgs),
     /// Make a token with which a tenant's own systems may purge by the methods PURGE and SOFTPURGE.
     Token(token::TokenArgs),
     /// Have a running gateway read its settings again, and apply what has changed: all of it, or nothing.
@@ -114,6 +117,7 @@ fn run(command: Command, output: Output) -> Result<(), Failure> {
         Command::Policy(args) => policy::run(args, output),
         Command::Purge(args) => block_on(purge::run(args, output)),
         Command::DeadLetters(args) => block_on(dead_letters::run(args, output)),
+        Command::Event(args) => block_on(event::run(args, output)),
         Command::Token(args) => token::run(args, output),
         Command::Reload(args) => block_on(reload::run(args, output)),
         Command::Upgrade(args) => block_on(upgrade::run(args, output)),

@@ -1,4 +1,4 @@
-//! The role `invalidation`: this was written, what must be purged?
+//! The role `invalidation`: this was written, or has happened; what must be purged?
 
 use http::{HeaderMap, Method, StatusCode};
 use sandbar_base::clock::Timestamp;
@@ -26,7 +26,33 @@ pub struct Written<'a> {
     pub response: &'a HeaderMap,
 }
 
-/// Purges that a policy may name for one write.
+/// An event of another system, which may come more than once.
+#[derive(Clone, Copy, Debug)]
+pub struct Event<'a> {
+    /// What it is about, as its sender named it: `product.changed`.
+    pub topic: &'a str,
+    /// What it says: often a JSON text.
+    pub payload: &'a [u8],
+    /// The tenant's rules for cache keys: by them a URL that the policy names becomes a key.
+    pub key: &'a KeyRules,
+}
+
+/// Why nothing is known of what an event makes invalid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoAnswer {
+    /// No policy is bound to the role.
+    #[error("the tenant has no invalidation policy, so nobody says what an event makes invalid")]
+    NoPolicy,
+    /// The policy is in quarantine, or its tenant's guests have used up their share of the processor.
+    #[error("the invalidation policy is not asked at present")]
+    NotAsked,
+    /// The policy failed.
+    #[error("the invalidation policy failed")]
+    Failed,
+}
+
+/// Purges that a policy may name for one write, or one event.
 const PURGES_MAX: usize = 256;
 /// Bytes of a target or a prefix that a guest names.
 const TARGET_BYTES_MAX: usize = 8 << 10;
@@ -36,6 +62,11 @@ const TARGET_BYTES_MAX: usize = 8 << 10;
 pub trait Invalidation: Send + Sync + 'static {
     /// What to purge because of a write, beside what RFC 9111 section 4.4 purges anyway.
     fn purges(&self, now: Timestamp, written: &Written<'_>) -> Vec<Purge>;
+
+    /// What to purge because of an event of another system. By default nothing.
+    fn event_purges(&self, _now: Timestamp, _event: &Event<'_>) -> Vec<Purge> {
+        Vec::new()
+    }
 }
 
 /// A policy that answers the role `invalidation`.
@@ -43,6 +74,9 @@ pub(crate) trait InvalidationPolicy: Send + Sync {
     /// The purges that the policy asks for, and how many others it named that were dropped: those that make no sense,
     /// and those beyond the limit.
     fn purges(&self, now: Timestamp, written: &Written<'_>) -> Result<(Vec<Purge>, u64), crate::Fault>;
+
+    /// The same for an event.
+    fn event_purges(&self, now: Timestamp, event: &Event<'_>) -> Result<(Vec<Purge>, u64), crate::Fault>;
 }
 
 /// The purges among what a policy has named, and how many others were dropped: those that name nothing (`None`) or make no

@@ -20,7 +20,7 @@ use sandbar_memory::eviction::{EvictionFactory, EvictionPolicy};
 use sandbar_memory::native::NativeEviction;
 
 use crate::freshness::{Fill, Freshness, FreshnessPolicy, Plan};
-use crate::invalidation::{Invalidation, InvalidationPolicy, Written, sensible};
+use crate::invalidation::{Event, Invalidation, InvalidationPolicy, Written, sensible};
 use crate::ledger::Ledger;
 use crate::{BindError, Role};
 
@@ -152,6 +152,12 @@ impl InvalidationPolicy for OwnInvalidation {
     fn purges(&self, now: Timestamp, written: &Written<'_>) -> Result<(Vec<Purge>, u64), Fault> {
         self.ledger.called();
         let purges = caught(|| self.policy.purges(now, written)).inspect_err(|fault| self.ledger.faulted(fault))?;
+        Ok(sensible(purges.into_iter().map(Some).collect()))
+    }
+
+    fn event_purges(&self, now: Timestamp, event: &Event<'_>) -> Result<(Vec<Purge>, u64), Fault> {
+        self.ledger.called();
+        let purges = caught(|| self.policy.event_purges(now, event)).inspect_err(|fault| self.ledger.faulted(fault))?;
         Ok(sensible(purges.into_iter().map(Some).collect()))
     }
 }

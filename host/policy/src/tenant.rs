@@ -25,7 +25,7 @@ use self::bound::{Answer, Bound};
 use super::clamp::{clamp, may_store};
 use super::cpu_share::CpuShare;
 use super::freshness::{Fill, Grant, Planned, Standard};
-use super::invalidation::Written;
+use super::invalidation::{Event, NoAnswer, Written};
 use super::saved::SavedBindings;
 use super::{BindError, Binding, BoundBy, BoundInfo, Digest, Disinherited, Engine, Role};
 
@@ -83,6 +83,21 @@ impl TenantPolicies {
         let (purges, dropped) = guest.purges(self.clock.now(), written).unwrap_or_default();
         bound.ledger.clamped(dropped);
         purges
+    }
+
+    /// What to purge because of an event of another system.
+    ///
+    /// # Errors
+    /// Where no policy answers: then it is not known what the event makes invalid, and whoever sends it must try again.
+    pub fn event_purges(&self, event: &Event<'_>) -> Result<Vec<Purge>, NoAnswer> {
+        let bound = self.bound(Role::Invalidation);
+        let Answer::Invalidation(guest) = &bound.answer else { return Err(NoAnswer::NoPolicy) };
+        if !bound.ledger.may_ask() {
+            return Err(NoAnswer::NotAsked);
+        }
+        let (purges, dropped) = guest.event_purges(self.clock.now(), event).map_err(|_| NoAnswer::Failed)?;
+        bound.ledger.clamped(dropped);
+        Ok(purges)
     }
 
     /// The factory that makes the eviction policies of the tenant's shards.

@@ -3,7 +3,7 @@
 use sandbar_http::key::NoKey;
 use sandbar_policy::{BindError, OpenError};
 
-use crate::cache::{PutError, Roster, TenantChangeError};
+use crate::cache::{EventError, PutError, Roster, TenantChangeError};
 use crate::hosts::HostError;
 use crate::tenant::SettingsError;
 
@@ -114,4 +114,16 @@ pub enum StoreError {
     /// Site and target make no key.
     #[error(transparent)]
     Key(#[from] NoKey),
+}
+
+/// Why an event has purged nothing, or not for sure.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TellError {
+    /// There is no such tenant.
+    #[error(transparent)]
+    UnknownTenant(#[from] UnknownTenant),
+    /// The tenant's policy could not be asked, or what it has purged is not recorded.
+    #[error(transparent)]
+    Event(#[from] EventError),
 }

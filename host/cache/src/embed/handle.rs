@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::makers::Makers;
-use super::{Builder, ChangeError, StoreError, UnknownTenant};
+use super::{Builder, ChangeError, StoreError, TellError, UnknownTenant};
 use crate::body::Body;
 use crate::cache::{Cache, PurgeReport};
 use crate::events::Events;
@@ -97,6 +97,14 @@ impl Sandbar {
     /// When there is no such tenant.
     pub async fn purge(&self, tenant: &str, purges: &[Purge]) -> Result<PurgeReport, UnknownTenant> {
         Ok(self.cache.purge(&self.tenant(tenant)?, purges).await)
+    }
+
+    /// Purges what an event of another system makes invalid, as the tenant's invalidation policy says: see [`Cache::event`].
+    ///
+    /// # Errors
+    /// When there is no such tenant, or it is not certain that all of it is purged.
+    pub async fn event(&self, tenant: &str, topic: &str, payload: &[u8]) -> Result<PurgeReport, TellError> {
+        Ok(self.cache.event(&self.tenant(tenant)?, topic, payload).await?)
     }
 
     /// Purges one URL with all its variants. Its scheme is a part of the key: the one of [`CacheLayer::scheme`].

@@ -172,6 +172,10 @@ counters! {
     tunnels_refused,
     #[doc = "Tunnels that were ended because nothing moved in them."]
     tunnels_idle,
+    #[doc = "Events of other systems that the invalidation policy was to be asked about."]
+    events,
+    #[doc = "Of these, those that got no answer, so that their senders were told to send them again."]
+    events_unanswered,
     #[doc = "Purges."]
     purges,
     #[doc = "Purges that could not be recorded for other nodes at once."]

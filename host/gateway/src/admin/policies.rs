@@ -108,16 +108,6 @@ pub(super) async fn roll_back(
     Ok(Json(bound))
 }
 
-/// Answers 501: events of other systems are not delivered to invalidation policies.
-pub(super) async fn events(
-    State(admin): State<Arc<Admin>>,
-    Path(tenant): Path<String>,
-) -> Result<Json<BoundInfo>, Refused> {
-    let tenant = &admin.tenant(&tenant)?.name;
-    let reason = format!("events reach no policy yet; purge what changed with POST /tenants/{tenant}/purge");
-    Err(Refused::new(StatusCode::NOT_IMPLEMENTED, reason))
-}
-
 fn role(name: &str) -> Result<Role, Refused> {
     name.parse().map_err(|reason: String| Refused::new(StatusCode::NOT_FOUND, reason))
 }

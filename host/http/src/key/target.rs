@@ -119,6 +119,16 @@ impl TargetPrefix {
         Ok(Self { site, prefix: normal_prefix(prefix).into() })
     }
 
+    /// The resources of one site whose URLs begin with `url`: scheme, authority, and the beginning of a path.
+    ///
+    /// # Errors
+    /// When `url` does not begin with a scheme and a valid authority.
+    pub fn of_url(url: &str) -> Result<Self, NoKey> {
+        let (scheme, rest) = url.split_once("://").ok_or(NoKey::BadTarget)?;
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        Self::new(Some(&format!("{scheme}://{authority}")), if path.is_empty() { "/" } else { path })
+    }
+
     /// The site; absent where the prefix holds for every site.
     pub fn site(&self) -> Option<&str> {
         self.site.as_deref()

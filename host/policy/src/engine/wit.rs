@@ -109,6 +109,14 @@ pub(crate) trait Invalidation: Send {
         written: &invalidation::Written<'_>,
         fields: &Fields<'_>,
     ) -> Result<Vec<Option<Purge>>>;
+
+    /// Asks what to purge because of an event, in the same way.
+    fn event_purges(
+        &self,
+        store: &mut Store<GuestState>,
+        now: Timestamp,
+        event: &invalidation::Event<'_>,
+    ) -> Result<Vec<Option<Purge>>>;
 }
 
 /// The functions of the role `eviction`.

@@ -10,7 +10,7 @@ use sandbar_http::purge::Purge;
 use super::instances::Instances;
 use crate::engine::{Maker, wit};
 use crate::freshness::{Fill, FreshnessPolicy, Plan};
-use crate::invalidation::{InvalidationPolicy, Written, sensible};
+use crate::invalidation::{Event, InvalidationPolicy, Written, sensible};
 use crate::{BindError, Fault, GuestText};
 
 /// Header fields that a policy may ask for.
@@ -72,6 +72,13 @@ impl InvalidationPolicy for InvalidationGuest {
         let named = self
             .instances
             .ask(|engine, instance| instance.call(engine, |store, guest| guest.purges(store, now, written, &fields)))?;
+        Ok(sensible(named))
+    }
+
+    fn event_purges(&self, now: Timestamp, event: &Event<'_>) -> Result<(Vec<Purge>, u64), Fault> {
+        let named = self
+            .instances
+            .ask(|engine, instance| instance.call(engine, |store, guest| guest.event_purges(store, now, event)))?;
         Ok(sensible(named))
     }
 }

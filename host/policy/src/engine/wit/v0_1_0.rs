@@ -214,6 +214,36 @@ impl Invalidation for InvalidationPolicy {
         let purges = self.sandbar_policy_invalidation().call_purges(store, now.as_millis(), written)?;
         Ok(purges.into_iter().map(named).collect())
     }
+
+    fn event_purges(
+        &self,
+        store: &mut Store<GuestState>,
+        now: Timestamp,
+        event: &invalidation::Event<'_>,
+    ) -> Result<Vec<Option<Purge>>> {
+        let told = i::Event { topic: event.topic, payload: event.payload };
+        let purges = self.sandbar_policy_invalidation().call_event_purges(store, now.as_millis(), told)?;
+        Ok(purges.into_iter().map(|purge| event_purge_of(purge, event)).collect())
+    }
+}
+
+/// The purge that a guest named because of an event; none where its text is no URL.
+fn event_purge_of(purge: i::Purge, event: &invalidation::Event<'_>) -> Option<Purge> {
+    let scope = match purge.scope {
+        i::Scope::Target(url) => Scope::Target(Target::of_url(event.key, &url).ok()?),
+        i::Scope::Prefix(path) if path.starts_with('/') => Scope::Prefix(TargetPrefix::new(None, &path).ok()?),
+        i::Scope::Prefix(url) => Scope::Prefix(TargetPrefix::of_url(&url).ok()?),
+        i::Scope::SurrogateKey(key) => Scope::SurrogateKey(key),
+        i::Scope::Everything => Scope::Everything,
+    };
+    Some(Purge { scope, mode: mode_of(purge.mode) })
+}
+
+fn mode_of(mode: i::Mode) -> PurgeMode {
+    match mode {
+        i::Mode::Hard => PurgeMode::Hard,
+        i::Mode::Soft => PurgeMode::Soft,
+    }
 }
 
 /// The purge that a guest named; none where its text is no target.
@@ -224,9 +254,5 @@ fn purge_of(purge: i::Purge, written: &invalidation::Written<'_>) -> Option<Purg
         i::Scope::SurrogateKey(key) => Scope::SurrogateKey(key),
         i::Scope::Everything => Scope::Everything,
     };
-    let mode = match purge.mode {
-        i::Mode::Hard => PurgeMode::Hard,
-        i::Mode::Soft => PurgeMode::Soft,
-    };
-    Some(Purge { scope, mode })
+    Some(Purge { scope, mode: mode_of(purge.mode) })
 }
