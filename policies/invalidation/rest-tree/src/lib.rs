@@ -39,15 +39,14 @@ impl RestTree {
     }
 
     /// A path with or without a slash at its end, and with any query.
-    fn with_pages(&self, path: &str) -> [Purge; 4] {
+    fn with_pages(&self, path: &str) -> Vec<Purge> {
         let bare = path.trim_end_matches('/');
-        [
-            Scope::Target(if bare.is_empty() { "/".to_owned() } else { bare.to_owned() }),
-            Scope::Target(format!("{bare}/")),
-            Scope::Prefix(format!("{bare}?")),
-            Scope::Prefix(format!("{bare}/?")),
-        ]
-        .map(|scope| self.purge(scope))
+        let mut scopes = vec![Scope::Target(format!("{bare}/")), Scope::Prefix(format!("{bare}/?"))];
+        // The root is a path with its slash alone.
+        if !bare.is_empty() {
+            scopes.extend([Scope::Target(bare.to_owned()), Scope::Prefix(format!("{bare}?"))]);
+        }
+        scopes.into_iter().map(|scope| self.purge(scope)).collect()
     }
 }
 
@@ -62,7 +61,7 @@ impl Invalidation for RestTree {
 
     fn purges(&mut self, _now_ms: u64, written: &Written) -> Vec<Purge> {
         let resource = written.path().trim_end_matches('/');
-        let mut purges = self.with_pages(resource).to_vec();
+        let mut purges = self.with_pages(resource);
         if self.settings.below && !resource.is_empty() {
             purges.push(self.purge(Scope::Prefix(format!("{resource}/"))));
         }
@@ -124,6 +123,7 @@ mod tests {
             root.contains(&target("/")) && !root.contains(&prefix("/")),
             "a write to / is not a purge of everything: {root:?}"
         );
+        assert_eq!(purged("", "/"), [target("/"), prefix("/?")]);
         assert_eq!(purged(r#"{"parents": 0}"#, "/a/b").len(), 5);
     }
 
