@@ -46,7 +46,7 @@ pub fn freshness(configure: &str, plan: &str) -> Vec<u8> {
     freshness_with("", configure, plan)
 }
 
-/// An invalidation policy: `configure` and `purges` are the bodies of these functions.
+/// An invalidation policy: `configure` and `purges` are the bodies of these functions, the latter for events too.
 pub fn invalidation(configure: &str, purges: &str) -> Vec<u8> {
     let functions = format!(
         r#"(func (export "sandbar:policy/invalidation@0.1.0#configure")
@@ -54,7 +54,10 @@ pub fn invalidation(configure: &str, purges: &str) -> Vec<u8> {
            (func (export "sandbar:policy/invalidation@0.1.0#purges")
              (param $now i64) (param $method i32) (param $method_length i32) (param $site i32) (param $site_length i32)
              (param $target i32) (param $target_length i32) (param $status i32) (param $fields i32)
-             (param $fields_length i32) (result i32) {purges})"#
+             (param $fields_length i32) (result i32) {purges})
+           (func (export "sandbar:policy/invalidation@0.1.0#event-purges")
+             (param $now i64) (param $topic i32) (param $topic_length i32) (param $payload i32) (param $payload_length i32)
+             (result i32) {purges})"#
     );
     component(Role::Invalidation, &functions)
 }

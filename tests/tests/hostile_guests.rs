@@ -14,7 +14,7 @@ use sandbar::http::key::KeyRules;
 use sandbar::memory::eviction::EvictionPolicy;
 use sandbar::memory::{Facts, Memory, MemoryConfig};
 use sandbar::policy::freshness::{EarlyRefresh, Fill, LifetimeSource, Plan, Planned, Standard};
-use sandbar::policy::invalidation::Written;
+use sandbar::policy::invalidation::{Event as Told, NoAnswer, Written};
 use sandbar::policy::{
     BindError, Binding, BindingState, BoundBy, BoundInfo, Engine, EngineConfig, Fault, FaultKind, Role, TenantPolicies,
     check, try_component,
@@ -200,6 +200,9 @@ fn a_write_is_never_failed_by_its_policy() {
         let policies = tenant(&engine, "shop", &[guest], &clock());
         assert_eq!(policies.purges(&written), []);
         assert_eq!(info(&policies, Role::Invalidation).faults, 1, "{body}");
+        let event = Told { topic: "changed", payload: b"{}", key: &KeyRules::default() };
+        assert_eq!(policies.event_purges(&event), Err(NoAnswer::Failed), "nobody knows what it makes invalid: {body}");
+        assert_eq!(info(&policies, Role::Invalidation).faults, 2, "{body}");
     }
 }
 
