@@ -1,9 +1,10 @@
 //! Writes that are owed to an origin (write-behind): each is held in a journal on this node's disk from before its client is
 //! answered until the origin has it. What is promised when: `docs/consistency.md`.
 
+mod credentials;
+mod distrust;
 pub(crate) mod letters;
 pub(crate) mod request;
-mod shares;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,12 +16,12 @@ use sandbar_base::clock::{Clock, Timestamp};
 use sandbar_base::memory_budget::{MemoryBudget, Reserved, Use};
 use sandbar_http::client::ShareKey;
 pub use sandbar_journal::{AppendError, Backoff, Batch, JournalStats, Retry, Settings, TenantBounds};
-use sandbar_journal::{Bound, Journal, OpenError, Seq, WRITE_OVERHEAD_BYTES};
+use sandbar_journal::{Journal, OpenError, Seq, WRITE_OVERHEAD_BYTES};
 use tokio::sync::{Notify, mpsc};
 
+use self::distrust::Distrust;
 pub use self::letters::Letter;
 use self::request::OwedRequest;
-use self::shares::Shares;
 use crate::request::CacheRequest;
 use crate::tenant::Tenant;
 
@@ -50,9 +51,9 @@ pub(crate) struct Owed {
     budget: Arc<MemoryBudget>,
     /// Whether anything has been held since the start. Until then no read looks into the journal.
     is_used: AtomicBool,
-    shares: Shares,
+    distrust: Distrust,
     /// Held for reading by senders while writes are under way, and for writing by whoever takes the journal away.
-    pub(crate) delivering: tokio::sync::RwLock<()>,
+    pub(crate) delivering: Arc<tokio::sync::RwLock<()>>,
     /// Told after each write that is settled.
     settled: Notify,
     /// Takes the names of tenants' accounts that need a sender.
@@ -103,8 +104,8 @@ impl Owed {
             clock: Arc::clone(clock),
             budget: Arc::clone(budget),
             is_used: AtomicBool::new(false),
-            shares: Shares::default(),
-            delivering: tokio::sync::RwLock::default(),
+            distrust: Distrust::default(),
+            delivering: Arc::default(),
             settled: Notify::new(),
             wanted,
         };
@@ -136,6 +137,11 @@ impl Owed {
 
     pub(crate) fn is_open(&self) -> bool {
         self.open.load().as_ref().is_some_and(|open| !open.journal.is_closed())
+    }
+
+    /// The journal, where this process may write to it.
+    pub(crate) fn ours(&self) -> Option<Arc<Open>> {
+        self.present().filter(|open| !open.journal.is_closed())
     }
 
     /// The journal; also one that is closed, whose writes can still be read.
@@ -198,20 +204,16 @@ impl Owed {
         replaces: bool,
     ) -> Result<Seq, AppendError> {
         let open = self.present().ok_or(AppendError::Closed)?;
-        let (account, content) = (account(&request.tenant), owed.encode());
-        let (client, bytes) = (request.client.map(|client| client.share_key()), content.len() as u64);
-        let bound = open.settings.journal.tenant.bytes_max;
-        if !self.shares.take(&account, client, bytes, bound) {
-            let retry_after = open.settings.journal.retry_after_full;
-            return Err(AppendError::Full { bound: Bound::TenantBytes, retry_after });
-        }
+        let account = account(&request.tenant);
         let write = sandbar_journal::Write {
             tenant: account.as_str().into(),
             key: request.key.text().to_owned().into(),
-            content,
+            content: owed.encode(),
             idempotency_key: owed.idempotency_key(),
             at: self.clock.now(),
             replaces,
+            author: owed.author(),
+            client: owed.client.and_then(credentials::holder),
         };
         // Before it is held, so that no read that comes after it passes it by.
         self.is_used.store(true, Ordering::Release);
@@ -228,19 +230,16 @@ impl Owed {
 
     /// Whether a client's writes are taken behind: not where many of them could not be delivered lately.
     pub(crate) fn trusts(&self, tenant: &Tenant, client: Option<ShareKey>) -> bool {
-        self.shares.trusts(&account(tenant), client)
+        self.distrust.trusts(&account(tenant), client)
     }
 
-    /// Notes that a client's write has become a dead letter.
-    pub(crate) fn distrust(&self, account: &str, client: Option<ShareKey>) {
-        self.shares.distrust(account, client);
+    /// Notes that the origin refused a client's write for good.
+    pub(crate) fn refused(&self, account: &str, client: Option<ShareKey>) {
+        self.distrust.refused(account, client);
     }
 
-    /// Notes that a write is settled, in one way or another, and that its account has none left where that is so.
-    pub(crate) fn settled(&self, account: &str, is_empty: bool) {
-        if is_empty {
-            self.shares.clear(account);
-        }
+    /// Notes that a write is settled, in one way or another.
+    pub(crate) fn settled(&self) {
         self.settled.notify_waiters();
     }
 

@@ -1,5 +1,6 @@
 //! A write as memory knows it.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,6 +16,8 @@ pub(crate) struct Entry {
     pub(crate) place: Place,
     pub(crate) at: Timestamp,
     pub(crate) replaces: bool,
+    pub(crate) author: u64,
+    pub(crate) client: Option<NonZeroU64>,
     /// Whether it has been handed out, by this process or perhaps by one before: it is never absorbed then.
     pub(crate) sent: bool,
     /// How often it has been handed out by this process.

@@ -135,13 +135,25 @@ pub enum Bound {
     Writes,
     /// The tenant's writes, in bytes.
     TenantBytes,
-    /// The tenant's dead letters, in bytes.
+    /// The tenant's writes, by their number.
+    TenantWrites,
+    /// The tenant's dead letters, in bytes or by their number.
     DeadLetters,
+    /// What one client may have while the tenant's room is short.
+    Client,
 }
 
 impl Bound {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 5] = [Self::Queue, Self::Bytes, Self::Writes, Self::TenantBytes, Self::DeadLetters];
+    pub const ALL: [Self; 7] = [
+        Self::Queue,
+        Self::Bytes,
+        Self::Writes,
+        Self::TenantBytes,
+        Self::TenantWrites,
+        Self::DeadLetters,
+        Self::Client,
+    ];
 
     /// The stable word for it in metrics.
     pub const fn as_str(self) -> &'static str {
@@ -150,7 +162,9 @@ impl Bound {
             Self::Bytes => "bytes",
             Self::Writes => "writes",
             Self::TenantBytes => "tenant-bytes",
+            Self::TenantWrites => "tenant-writes",
             Self::DeadLetters => "dead-letters",
+            Self::Client => "client",
         }
     }
 }
@@ -162,7 +176,9 @@ impl std::fmt::Display for Bound {
             Self::Bytes => "the journal",
             Self::Writes => "the journal's number of writes",
             Self::TenantBytes => "the tenant's share of the journal",
+            Self::TenantWrites => "the tenant's share of the journal's number of writes",
             Self::DeadLetters => "the tenant's list of dead letters",
+            Self::Client => "the client's part of the tenant's share of the journal",
         })
     }
 }

@@ -1,6 +1,7 @@
 //! What waits for the writer: the bounded queue between those who append and the one thread that writes.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ pub(crate) struct Waiting {
     pub(crate) key: KeyHash,
     pub(crate) at: Timestamp,
     pub(crate) replaces: bool,
+    pub(crate) author: u64,
+    pub(crate) client: Option<NonZeroU64>,
     pub(crate) body: Bytes,
     pub(crate) ack: oneshot::Sender<Result<Seq, AppendError>>,
 }

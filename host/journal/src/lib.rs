@@ -12,7 +12,7 @@
 //! | [`Handed::done`] | It is not handed out again by this process. After a crash it may be, with the same idempotency key, unless half a second had passed or [`Journal::close`] had returned. |
 //! | [`Handed::dead`] | As for `done`: it is a dead letter, or after such a crash a write that is due. It is never lost. |
 //! | [`Handed::failed`], a crash while it is under way | It is handed out again, before every later write to its key. |
-//! | a later write that [`replaces`](Write::replaces) it | It is never handed out, if it was not before; what may have been handed out before a restart is never absorbed. |
+//! | a later write of the same [author](Write::author) that [`replaces`](Write::replaces) it | It is never handed out, if it was not before; what may have been handed out before a restart is never absorbed. |
 //! | a full or read-only disk | Writes are refused with the reason and a remedy; what is held is handed out as ever. Once there is room they are taken again, without a restart. Files of which all is done go without a byte being written. |
 //! | a write or an `fsync` fails | All writes of that group are refused. Their file is final as it was before them and is never written to or synced again; the next group goes to a new one. |
 //! | a torn end after a crash | It is cut off and told ([`Found::torn_bytes`]): nobody had been told that it is held. |

@@ -9,6 +9,7 @@ mod shelf;
 mod tell;
 
 use std::collections::HashMap;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -59,8 +60,8 @@ impl Queue {
     }
 
     /// Takes room for a write that is about to be written.
-    pub(crate) fn reserve(&mut self, tenant: &Arc<str>, bytes: u64) -> Result<(), Bound> {
-        let reserved = self.accounts.reserve(tenant, bytes);
+    pub(crate) fn reserve(&mut self, tenant: &Arc<str>, client: Option<NonZeroU64>, bytes: u64) -> Result<(), Bound> {
+        let reserved = self.accounts.reserve(tenant, client, bytes);
         if let Err(bound) = reserved {
             self.refused(bound);
         }
@@ -73,8 +74,8 @@ impl Queue {
     }
 
     /// Gives back the room of a write that was not written.
-    pub(crate) fn release(&mut self, tenant: &str, bytes: u64) {
-        self.accounts.release(tenant, bytes);
+    pub(crate) fn release(&mut self, tenant: &str, client: Option<NonZeroU64>, bytes: u64) {
+        self.accounts.release(tenant, client, bytes);
     }
 
     pub(crate) fn bound_tenant(&mut self, tenant: &str, bounds: TenantBounds) {
@@ -83,13 +84,13 @@ impl Queue {
 
     /// Takes in a write that was found on the disk. It may have been handed out before.
     pub(crate) fn restore(&mut self, seq: u64, entry: Entry) {
-        self.accounts.add(&entry.tenant, u64::from(entry.place.bytes));
+        self.accounts.add(&entry.tenant, entry.client, u64::from(entry.place.bytes));
         self.take_in(seq, Entry { sent: true, ..entry }, None);
     }
 
     /// Takes in a write that is on the disk now and for which room was taken: it absorbs what it may.
     pub(crate) fn insert(&mut self, seq: u64, entry: Entry) {
-        let waiting_since = if entry.replaces { self.absorb(entry.key) } else { None };
+        let waiting_since = if entry.replaces { self.absorb(entry.key, entry.author) } else { None };
         self.counts.acknowledged += 1;
         self.take_in(seq, entry, waiting_since);
     }
@@ -112,12 +113,14 @@ impl Queue {
         self.entries.insert(seq, entry);
     }
 
-    /// Has those at the end of a key's line absorbed that a write which replaces the state of the key makes needless.
+    /// Has those at the end of a key's line absorbed that a write of this author, which replaces the state of the key,
+    /// makes needless.
     /// Says since when the first of them has waited: whoever writes all the time must not put delivery off for ever.
-    fn absorb(&mut self, key: KeyHash) -> Option<Timestamp> {
+    fn absorb(&mut self, key: KeyHash, author: u64) -> Option<Timestamp> {
         let mut waiting_since = None;
         while let Some(seq) = self.lines.last(key) {
-            let may_be_absorbed = self.entries.get(&seq).is_some_and(|last| last.replaces && !last.sent);
+            let is_needless = |last: &Entry| last.replaces && !last.sent && last.author == author;
+            let may_be_absorbed = self.entries.get(&seq).is_some_and(is_needless);
             if !may_be_absorbed {
                 break;
             }
@@ -156,7 +159,8 @@ impl Queue {
         self.shelf.discount(from);
         self.shelf.count(to);
         // A dead letter's record has grown by the reason.
-        self.accounts.resize(&entry.tenant, entry.grave.is_some(), from.bytes.into(), to.bytes.into());
+        let (is_dead, client) = (entry.grave.is_some(), entry.client);
+        self.accounts.resize(&entry.tenant, client, is_dead, from.bytes.into(), to.bytes.into());
     }
 
     /// Gives up a write that can't be read; says whose it was.
@@ -244,6 +248,6 @@ impl Queue {
         if account.dead.remove(&seq) {
             account.dead_bytes -= bytes;
         }
-        self.accounts.release(&entry.tenant, bytes);
+        self.accounts.release(&entry.tenant, entry.client, bytes);
     }
 }

@@ -31,12 +31,17 @@ pub struct Settings {
 /// The bounds of one tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TenantBounds {
-    /// Bytes of the tenant's writes, dead letters included.
+    /// Bytes of the tenant's writes, dead letters included. Once half of them are used, one client has an eighth at most.
     pub bytes_max: u64,
+    /// How many writes of the tenant are held at most, dead letters included. Once there are half as many, one client has
+    /// an eighth at most.
+    pub writes_max: usize,
     /// Bytes of the tenant's dead letters. Once there are so many, its new writes are refused until some are retried or
     /// dropped; a write that can't be delivered becomes a dead letter all the same, since `bytes_max` counts it
     /// already.
     pub dead_bytes_max: u64,
+    /// How many dead letters the tenant has at most, in the same way.
+    pub dead_writes_max: usize,
 }
 
 impl Default for Settings {
@@ -58,7 +63,7 @@ impl Default for Settings {
 
 impl Default for TenantBounds {
     fn default() -> Self {
-        Self { bytes_max: 256 << 20, dead_bytes_max: 64 << 20 }
+        Self { bytes_max: 256 << 20, writes_max: 125_000, dead_bytes_max: 64 << 20, dead_writes_max: 31_250 }
     }
 }
 

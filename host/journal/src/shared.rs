@@ -40,13 +40,14 @@ impl Shared {
         let body = write.encode(self.settings.write_bytes_max)?;
         let (ack, acknowledged) = oneshot::channel();
         let (tenant, key) = (Arc::clone(&write.tenant), hash_of(&write.tenant, &write.key));
-        let waiting = Waiting { tenant, key, at: write.at, replaces: write.replaces, body, ack };
+        let Write { at, replaces, author, client, .. } = *write;
+        let waiting = Waiting { tenant, key, at, replaces, author, client, body, ack };
         let bytes = waiting.bytes();
-        self.queue.write().reserve(&write.tenant, bytes).map_err(|bound| self.full(bound))?;
+        self.queue.write().reserve(&write.tenant, client, bytes).map_err(|bound| self.full(bound))?;
         let let_in = self.inbox.push(waiting);
         if let Err(why) = let_in {
             let mut queue = self.queue.write();
-            queue.release(&write.tenant, bytes);
+            queue.release(&write.tenant, client, bytes);
             return Err(match why {
                 NotLetIn::Closed => AppendError::Closed,
                 NotLetIn::Full => {

@@ -1,6 +1,7 @@
 //! Writes: what is given to a journal, and what it hands out.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -40,9 +41,14 @@ pub struct Write {
     pub idempotency_key: String,
     /// When it was made.
     pub at: Timestamp,
-    /// Whether it sets the whole state of its key. It then absorbs those right before it that do so too and were never
-    /// handed out: they are never delivered.
+    /// Whether it sets the whole state of its key. It then absorbs those right before it that do so too, have the same
+    /// author and were never handed out: they are never delivered.
     pub replaces: bool,
+    /// Stands for who wrote it, as far as absorbing goes: what one may write may be refused to another, and would then take
+    /// a write along that was acknowledged.
+    pub author: u64,
+    /// Stands for the client whose share of the tenant's bounds it takes; none where that is nobody's.
+    pub client: Option<NonZeroU64>,
 }
 
 /// A write that is held.
@@ -71,6 +77,8 @@ impl Write {
             idempotency_key: &self.idempotency_key,
             at: self.at,
             replaces: self.replaces,
+            author: self.author,
+            client: self.client,
             death: None,
         };
         let body = body::write(&about, &self.content);
@@ -88,6 +96,8 @@ impl Write {
             idempotency_key: about.idempotency_key.to_owned(),
             at: about.at,
             replaces: about.replaces,
+            author: about.author,
+            client: about.client,
         })
     }
 }

@@ -107,9 +107,10 @@ impl Writer {
         let mut acks = Vec::with_capacity(waiting.len());
         let mut queue = self.shared.queue.write();
         for ((waiting, seq), place) in waiting.into_iter().zip(seqs).zip(&commit.places) {
-            let Waiting { tenant, key, at, replaces, body, ack } = waiting;
+            let Waiting { tenant, key, at, replaces, author, client, body, ack } = waiting;
             let (place, held) = (*place, Some(body));
-            let entry = Entry { tenant, key, place, at, replaces, sent: false, attempts: 0, held, grave: None };
+            let (sent, attempts, grave) = (false, 0, None);
+            let entry = Entry { tenant, key, place, at, replaces, author, client, sent, attempts, held, grave };
             queue.insert(*seq, entry);
             acks.push((ack, Seq(*seq)));
         }
@@ -128,7 +129,7 @@ impl Writer {
         let acks: Vec<_> = notes.iter_mut().filter_map(|note| note.ack.take()).collect();
         let mut queue = self.shared.queue.write();
         for waiting in &waiting {
-            queue.release(&waiting.tenant, waiting.bytes());
+            queue.release(&waiting.tenant, waiting.client, waiting.bytes());
         }
         let has_notes = !notes.is_empty();
         queue.return_notes(notes);

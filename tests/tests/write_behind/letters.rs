@@ -90,3 +90,34 @@ async fn whose_writes_are_refused_again_and_again_waits_for_the_origin() -> anyh
     assert_eq!((shop.counters().writes_distrusted, letters(&shop).await?.len()), (1, 16));
     Ok(())
 }
+
+#[tokio::test]
+async fn a_redirect_does_not_take_a_write() -> anyhow::Result<()> {
+    let shop = Shop::start().await?;
+    let mut client = shop.client();
+    for (n, status) in [301, 302, 307, 308].into_iter().enumerate() {
+        shop.shelf.refuse(status);
+        client.send("PUT", &format!("/s/{n}"), &[], "a").await?;
+        shop.nothing_is_held().await;
+        assert_eq!(letters(&shop).await?.len(), n + 1, "{status}: perhaps a page to sign in at");
+    }
+    shop.shelf.refuse(303);
+    client.send("PUT", "/s/other", &[], "a").await?;
+    shop.nothing_is_held().await;
+    assert_eq!((letters(&shop).await?.len(), shop.counters().writes_delivered), (4, 1));
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_origin_that_is_away_for_too_long_is_no_clients_fault() -> anyhow::Result<()> {
+    let journal = "[journal]\nretry_first = \"1ms\"\nretry_max = \"5ms\"\nretry_for = \"1s\"\n";
+    let shop = Shop::start_with(journal, CLASS).await?;
+    shop.shelf.refuse(503);
+    let mut client = shop.client();
+    for n in 0..20 {
+        assert_eq!(client.send("PUT", &format!("/s/{n}"), &[], "x").await?.status, 202);
+    }
+    eventually("all are given up", async || shop.counters().writes_dead == 20).await;
+    assert_eq!(client.send("PUT", "/s/more", &[], "x").await?.status, 202, "it is held all the same");
+    Ok(())
+}

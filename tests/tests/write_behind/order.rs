@@ -120,3 +120,40 @@ async fn writers_at_once_leave_what_the_last_one_has_written() -> anyhow::Result
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn nobody_has_another_ones_write_taken_away() -> anyhow::Result<()> {
+    let shop = Shop::start().await?;
+    let gate = shop.shelf.hold();
+    let mut client = shop.client();
+    client.send("PUT", "/s/1", &[], "first").await?;
+    eventually("the first is under way", async || gate.waiting() > 0).await;
+    let alice = [("authorization", "Bearer alice")];
+    client.send("PUT", "/s/1", &alice, "hers").await?;
+    client.send("PUT", "/s/1", &[("authorization", "Bearer mallory")], "refused").await?;
+    client.send("PUT", "/s/1", &[("x-api-key", "k")], "no").await?;
+    client.send("PUT", "/s/1", &[("x-api-key", "k")], "no either").await?;
+    gate.open();
+    shop.nothing_is_held().await;
+    assert_eq!(contents(&shop, "/s/1"), ["first", "hers", "refused", "no either"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_target_that_is_slow_holds_no_other_up() -> anyhow::Result<()> {
+    let shop = Shop::start().await?;
+    let gate = shop.shelf.hold();
+    let mut client = shop.client();
+    client.send("PUT", "/s/slow", &[], "1").await?;
+    eventually("it is under way", async || gate.waiting() > 0).await;
+    shop.shelf.hold_no_more();
+    for n in 0..20 {
+        client.send("PUT", &format!("/s/{n}"), &[], "2").await?;
+    }
+    eventually("the others have arrived", async || (0..20).all(|n| shop.shelf.kept(&format!("/s/{n}")).is_some()))
+        .await;
+    assert_eq!(gate.waiting(), 1);
+    gate.open();
+    shop.nothing_is_held().await;
+    Ok(())
+}

@@ -37,6 +37,11 @@ impl Shelf {
         gate
     }
 
+    /// Has writes from now on wait for nothing; those that wait go on waiting.
+    pub(crate) fn hold_no_more(&self) {
+        *self.gate.lock() = None;
+    }
+
     pub(crate) fn kept(&self, path: &str) -> Option<String> {
         self.kept.lock().get(path).cloned()
     }

@@ -72,3 +72,39 @@ async fn an_upload_that_breaks_off_is_not_held() -> anyhow::Result<()> {
     assert_eq!((shop.counters().writes_held, shop.client().get("/s/1").await?.status.as_u16()), (0, 404));
     Ok(())
 }
+
+#[tokio::test]
+async fn a_client_that_writes_much_leaves_room_for_others() -> anyhow::Result<()> {
+    let journal = format!("{JOURNAL}writes_max = 64\n");
+    let (origin, shelf) = crate::shop::origin().await?;
+    let desk = "[[tenant]]\nname = \"desk\"\nhosts = [\"desk.test\"]\n";
+    let desk = format!("{desk}origin = \"{}\"\n{CLASS}", origin.url());
+    let trusts = "[gateway]\ntrusted_proxies = [\"127.0.0.0/8\"]\n";
+    let shop = one_tenant(&origin.url(), CLASS).replace("hosts = [\"*\"]", "hosts = [\"shop.test\"]");
+    let gateway = TestGateway::start(&format!("{trusts}{journal}{shop}{desk}")).await?;
+    let gate = shelf.hold();
+    let mut client = gateway.client("shop.test");
+    let mut held = std::collections::BTreeMap::<_, usize>::new();
+    // A quarter of the writes is the tenant's, as of the bytes.
+    for (address, tries) in [("198.51.100.1", 100), ("198.51.100.2", 100), ("198.51.100.3", 100)] {
+        for n in 0..tries {
+            let from = [("x-forwarded-for", address)];
+            let answer = client.send("PUT", &format!("/s/{address}/{n}"), &from, "x").await?;
+            match answer.status.as_u16() {
+                202 => *held.entry(address).or_default() += 1,
+                503 => assert!(answer.field("retry-after").is_some()),
+                other => panic!("{other}"),
+            }
+        }
+    }
+    assert_eq!(held.into_values().collect::<Vec<_>>(), [8, 2, 2], "half of the share, and an eighth for each");
+    let mut other = gateway.client("desk.test");
+    for n in 0..8 {
+        assert_eq!(other.send("PUT", &format!("/s/{n}"), &[], "x").await?.status, 202, "another tenant has its own");
+    }
+    gate.open();
+    crate::shop::nothing_is_held(&gateway).await;
+    let from = [("x-forwarded-for", "198.51.100.1")];
+    assert_eq!(client.send("PUT", "/s/again", &from, "x").await?.status, 202, "what is done is given back");
+    Ok(())
+}

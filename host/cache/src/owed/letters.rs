@@ -1,11 +1,11 @@
 //! Dead letters: writes that an origin refused for good, or did not take in time, as operators see them.
 
 use http::HeaderMap;
-use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 use sandbar_base::clock::Timestamp;
 use sandbar_journal::DeadLetter;
 use serde::Serialize;
 
+use super::credentials::is_secret;
 use super::request::OwedRequest;
 
 /// A write that was not delivered and is kept, as operators see it: without its content, and without credentials.
@@ -36,8 +36,6 @@ pub struct Letter {
 
 /// What stands for the value of a field that may hold credentials.
 const REDACTED: &str = "(not shown)";
-/// Parts of names of fields that hold credentials, beside the standard ones.
-const SECRET_PARTS: [&str; 4] = ["token", "secret", "api-key", "auth"];
 
 impl From<DeadLetter> for Letter {
     fn from(letter: DeadLetter) -> Self {
@@ -59,10 +57,6 @@ impl From<DeadLetter> for Letter {
 }
 
 fn shown(fields: &HeaderMap) -> Vec<(String, String)> {
-    let standard = [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION];
-    let is_secret = |name: &http::HeaderName| {
-        standard.contains(name) || SECRET_PARTS.iter().any(|part| name.as_str().contains(part))
-    };
     fields
         .iter()
         .map(|(name, value)| {

@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use sandbar_http::client::ShareKey;
 use serde::{Deserialize, Serialize};
 
+use super::credentials::{self, STANDARD};
 use crate::request::CacheRequest;
 
 /// By what an origin tells a repetition (draft-ietf-httpapi-idempotency-key-header).
@@ -73,6 +73,11 @@ impl OwedRequest {
         key.unwrap_or_default().to_owned()
     }
 
+    /// Stands for who wrote it: a later write of another one does not take its place.
+    pub(crate) fn author(&self) -> u64 {
+        credentials::author(self.client, &self.fields)
+    }
+
     /// Its bytes in a journal.
     pub(crate) fn encode(&self) -> Bytes {
         let head = Head {
@@ -108,7 +113,7 @@ impl OwedRequest {
     /// Whether a request may be shown what this one has written: where that is not private, or it has the same credentials.
     pub(crate) fn may_be_shown_to(&self, request: &CacheRequest) -> bool {
         let same = |name: &HeaderName| self.fields.get_all(name).iter().eq(request.fields.get_all(name).iter());
-        !self.is_private || [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION].iter().all(same)
+        !self.is_private || STANDARD.iter().all(same)
     }
 }
 

@@ -2,16 +2,18 @@
 //! keys, and sends them to the origin until it has them.
 
 use std::collections::HashSet;
+use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, Method, Request, StatusCode};
-use sandbar_base::clock::timeout;
+use parking_lot::Mutex;
+use sandbar_base::clock::{Timestamp, timeout};
 use sandbar_http::purge::PurgeMode;
-use sandbar_journal::Handed;
-use tokio::sync::mpsc;
+use sandbar_journal::{Batch, Handed};
+use tokio::sync::{OwnedRwLockReadGuard, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::Writer;
@@ -48,18 +50,20 @@ pub(crate) async fn deliver_all(
     mut wanted: mpsc::UnboundedReceiver<String>,
     stopping: CancellationToken,
 ) {
-    let mut sending = HashSet::new();
+    let sending = Sending::default();
     loop {
         let account = tokio::select! {
             () = stopping.cancelled() => return,
             account = wanted.recv() => account,
         };
         let Some(account) = account else { return };
-        if !sending.insert(account.clone()) {
+        let account: Arc<str> = account.into();
+        if !sending.lock().insert(Arc::clone(&account)) {
             continue;
         }
         let Some(alive) = writer.upgrade() else { return };
-        let sender = Sender { writer: Weak::clone(&writer), tenants: Arc::clone(&tenants), account };
+        let (writer, tenants) = (Weak::clone(&writer), Arc::clone(&tenants));
+        let sender = Sender { writer, tenants, account, sending: Arc::clone(&sending) };
         let until = stopping.clone();
         alive.tasks.spawn(async move {
             tokio::select! {
@@ -74,70 +78,119 @@ pub(crate) async fn deliver_all(
 struct Sender {
     writer: Weak<Writer>,
     tenants: FindTenant,
-    account: String,
+    account: Arc<str>,
+    sending: Sending,
 }
 
+/// The accounts that have a sender.
+type Sending = Arc<Mutex<HashSet<Arc<str>>>>;
+
+/// Deliveries that are under way.
+type UnderWay = FuturesUnordered<Pin<Box<dyn Future<Output = ()> + Send>>>;
+
 impl Sender {
+    /// Keeps as many deliveries under way as a batch has writes: one target that is slow holds no other up.
     async fn run(self) {
         // One that was removed goes on being sent what it is owed: its origin is known here.
         let mut last_known: Option<Arc<Tenant>> = None;
-        let mut is_told = false;
+        let (mut under_way, mut is_told) = (UnderWay::new(), false);
         while let Some(writer) = self.writer.upgrade() {
-            let present = (self.tenants)(name_in(&self.account)).filter(|tenant| account(tenant) == self.account);
+            let present = (self.tenants)(name_in(&self.account)).filter(|tenant| *account(tenant) == *self.account);
             let is_gone = present.is_none();
             last_known = present.or(last_known);
-            match (writer.owed.present().filter(|open| !open.journal.is_closed()), &last_known) {
+            match (writer.owed.ours(), &last_known) {
                 (Some(open), Some(tenant)) => {
-                    if writer.deliver_batch(&open, &self.account, tenant).await {
-                        continue;
+                    let batch = open.settings.batch;
+                    let room = Batch { len: batch.len.max(1).saturating_sub(under_way.len()), ..batch };
+                    let taken = writer.take(&open, &self.account, &room, under_way.is_empty()).await;
+                    let may_take = taken.is_some() && room.len > 0;
+                    for (handed, turn) in taken.into_iter().flatten() {
+                        let sender = (Arc::clone(&writer), Arc::clone(&open), Arc::clone(tenant));
+                        under_way.push(Box::pin(deliver(sender, Arc::clone(&self.account), handed, turn)));
                     }
-                    if is_gone && open.pending(&self.account, writer.clock.now()) == 0 {
+                    if is_gone && under_way.is_empty() && self.ends(&open, writer.clock.now()) {
                         return;
                     }
-                    writer.wait_for_batch(&open, &self.account).await;
+                    let more = writer.wait_for_more(&open, &self.account, &room);
+                    tokio::select! {
+                        Some(()) = under_way.next() => {}
+                        () = more, if may_take => {}
+                    }
                 }
                 // Another process may have the journal.
-                (None, _) => rest(writer).await,
+                (None, _) => rest(writer, &mut under_way).await,
                 (Some(open), None) => {
                     drop(open);
                     if !std::mem::replace(&mut is_told, true) {
                         let account = &*self.account;
                         tracing::warn!(account, "the tenant of these held writes is gone: they stay in the journal");
                     }
-                    rest(writer).await;
+                    rest(writer, &mut under_way).await;
                 }
             }
         }
     }
+
+    /// Whether a sender whose tenant is gone ends: where nothing is owed. What is held from now on finds that there is no sender.
+    fn ends(&self, open: &Open, now: Timestamp) -> bool {
+        if open.pending(&self.account, now) > 0 {
+            return false;
+        }
+        self.sending.lock().remove(&self.account);
+        // What came in just before that found one.
+        open.pending(&self.account, now) == 0 || !self.sending.lock().insert(Arc::clone(&self.account))
+    }
 }
 
-/// Waits for a while, and holds nothing meanwhile.
-async fn rest(writer: Arc<Writer>) {
+/// Waits for a while, or for a delivery that ends; holds nothing else meanwhile.
+async fn rest(writer: Arc<Writer>, under_way: &mut UnderWay) {
     let clock = Arc::clone(&writer.clock);
     drop(writer);
-    clock.sleep(LOOK_AGAIN).await;
+    tokio::select! {
+        Some(()) = under_way.next() => {}
+        () = clock.sleep(LOOK_AGAIN) => {}
+    }
 }
 
+async fn deliver(
+    (writer, open, tenant): (Arc<Writer>, Arc<Open>, Arc<Tenant>),
+    account: Arc<str>,
+    handed: Handed,
+    _turn: Arc<Turn>,
+) {
+    writer.deliver(&open, &account, &tenant, handed).await;
+}
+
+/// Held while writes are under way, so that the journal is not given away meanwhile.
+type Turn = OwnedRwLockReadGuard<()>;
+
 impl Writer {
-    /// Waits until there may be a batch.
-    async fn wait_for_batch(&self, open: &Open, account: &str) {
-        let due = open.journal.due(account, &open.settings.batch);
+    /// Waits until there may be more to send than what is under way.
+    async fn wait_for_more(&self, open: &Open, account: &str, batch: &Batch) {
+        let due = open.journal.due(account, batch);
         let pause = due.map_or(LOOK_AGAIN, |due| due.saturating_since(self.clock.now()).min(LOOK_AGAIN));
         let _ = timeout(&*self.clock, pause, open.journal.changed(account)).await;
     }
 
-    /// Sends the writes that are due; false where none is.
-    async fn deliver_batch(&self, open: &Open, account: &str, tenant: &Arc<Tenant>) -> bool {
-        let _under_way = self.owed.delivering.read().await;
-        let handed = open.journal.take(account, &open.settings.batch, self.clock.now()).await;
-        if handed.is_empty() {
-            return false;
+    /// Takes what is due; `None` where somebody waits for the journal to be theirs. Only who has nothing under way waits for that
+    /// to end, as it is what that one waits for.
+    async fn take(
+        &self,
+        open: &Open,
+        account: &str,
+        batch: &Batch,
+        may_wait: bool,
+    ) -> Option<Vec<(Handed, Arc<Turn>)>> {
+        let turn = match Arc::clone(&self.owed.delivering).try_read_owned() {
+            Ok(turn) => turn,
+            Err(_) if may_wait => Arc::clone(&self.owed.delivering).read_owned().await,
+            Err(_) => return None,
+        };
+        if batch.len == 0 {
+            return Some(Vec::new());
         }
-        let mut sent: FuturesUnordered<_> =
-            handed.into_iter().map(|handed| self.deliver(open, account, tenant, handed)).collect();
-        while sent.next().await.is_some() {}
-        self.owed.settled(account, open.pending(account, self.clock.now()) == 0);
-        true
+        let (handed, turn) = (open.journal.take(account, batch, self.clock.now()).await, Arc::new(turn));
+        Some(handed.into_iter().map(|handed| (handed, Arc::clone(&turn))).collect())
     }
 
     /// Sends one write, and tells the journal what has become of it. What is stored of its target goes before that, so that no
@@ -161,18 +214,24 @@ impl Writer {
                 let pause = pause.map_or(backoff, |asked| asked.clamp(backoff, RETRY_AFTER_MAX));
                 handed.failed(now.saturating_add(pause));
             }
-            Fate::Later(_, reason) | Fate::Dead(reason) => {
-                count(&tenant.counters.writes_dead);
-                tracing::warn!(tenant = &*tenant.name, seq = %handed.seq(), reason, "a held write is a dead letter");
-                if let Some(request) = &request {
-                    // Readers were shown it, and it never comes to be.
-                    self.purges.purge_whole(tenant, &[request.purge(PurgeMode::Hard)]).await;
-                }
-                self.owed.distrust(account, owed.client);
-                handed.dead(&reason, now);
+            // An origin that is away is no client's fault.
+            Fate::Later(_, reason) => self.bury((tenant, request.as_deref()), handed, &reason).await,
+            Fate::Dead(reason) => {
+                self.owed.refused(account, owed.client);
+                self.bury((tenant, request.as_deref()), handed, &reason).await;
             }
         }
-        self.owed.settled(account, false);
+        self.owed.settled();
+    }
+
+    /// Makes a dead letter of a write. Readers were shown it, and it never comes to be: what is stored of its target goes.
+    async fn bury(&self, (tenant, request): (&Arc<Tenant>, Option<&CacheRequest>), handed: Handed, reason: &str) {
+        count(&tenant.counters.writes_dead);
+        tracing::warn!(tenant = &*tenant.name, seq = %handed.seq(), reason, "a held write is a dead letter");
+        if let Some(request) = request {
+            self.purges.purge_whole(tenant, &[request.purge(PurgeMode::Hard)]).await;
+        }
+        handed.dead(reason, self.clock.now());
     }
 
     async fn send(&self, tenant: &Arc<Tenant>, request: Option<&CacheRequest>, owed: &OwedRequest) -> Fate {
@@ -205,7 +264,7 @@ impl Writer {
 
     /// Goes on delivering until nothing is owed that could be delivered, for as long as a stop may take.
     pub(crate) async fn deliver_before_stop(&self) {
-        let Some(open) = self.owed.present().filter(|open| !open.journal.is_closed()) else { return };
+        let Some(open) = self.owed.ours() else { return };
         let nothing_is_owed = async {
             loop {
                 let settled = self.owed.next_settled();
@@ -231,8 +290,13 @@ fn written(tenant: &Arc<Tenant>, owed: &OwedRequest) -> Option<Arc<CacheRequest>
 /// What an origin's answer means for a write.
 fn fate_of(method: &Method, status: StatusCode, fields: &HeaderMap) -> Fate {
     let is_gone = *method == Method::DELETE && matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE);
-    if status.is_success() || status.is_redirection() || is_gone {
+    // 303: what was asked for is done, and told of elsewhere (RFC 9110 section 15.4.4).
+    if status.is_success() || status == StatusCode::SEE_OTHER || is_gone {
         return Fate::Done;
+    }
+    // Any other redirect says that it is to be sent elsewhere, or that its sender has to sign in first.
+    if status.is_redirection() {
+        return Fate::Dead(format!("the origin answered {status}, and redirects are not followed"));
     }
     let reason = format!("the origin answered {status}");
     // 409: a first attempt with this idempotency key may be under way there.

@@ -23,7 +23,8 @@ pub struct JournalConfig {
     pub dead_capacity: Size<0, { 1 << 50 }>,
     /// A write with more goes to the origin first. Default 1 MiB.
     pub write_max: Size<KIB, { 256 * MIB }>,
-    /// Writes that are held at most: each takes 600 bytes of memory. Default 20,000.
+    /// Writes that are held at most: each takes 600 bytes of memory. Of them a tenant has the part that `tenant_capacity` and
+    /// `dead_capacity` are of `capacity`. Default 20,000.
     pub writes_max: Count<1, 10_000_000>,
     /// Bytes of writes that are in memory too, so that delivering and reading them asks no disk; as much again may wait for the
     /// disk. Default 8 MiB.
@@ -73,6 +74,9 @@ impl JournalConfig {
         // A record holds some bytes beside the content, and a head of its own.
         let write_bytes_max = u32::try_from(self.write_max.bytes() + 128 * KIB).unwrap_or(u32::MAX);
         let queued = self.memory.bytes().max(u64::from(write_bytes_max));
+        // A tenant has the same part of the number as it has of the bytes.
+        let part = |whole: u64, of: u64| whole.saturating_mul(of) / self.capacity.bytes().max(1);
+        let writes = |of: u64| part(self.writes_max.as_usize() as u64, of).clamp(1, self.writes_max.as_usize() as u64);
         let bounds = Settings {
             write_bytes_max,
             queued_bytes_max: queued,
@@ -81,6 +85,8 @@ impl JournalConfig {
             held_bytes_max: self.memory.bytes(),
             tenant: TenantBounds {
                 bytes_max: self.tenant_capacity.bytes(),
+                writes_max: usize::try_from(writes(self.tenant_capacity.bytes())).unwrap_or(usize::MAX),
+                dead_writes_max: usize::try_from(writes(self.dead_capacity.bytes())).unwrap_or(usize::MAX),
                 dead_bytes_max: self.dead_capacity.bytes(),
             },
             ..Settings::default()

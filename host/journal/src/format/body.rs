@@ -1,5 +1,7 @@
 //! What records hold.
 
+use std::num::NonZeroU64;
+
 use bytes::Bytes;
 use sandbar_base::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -13,6 +15,8 @@ pub(crate) struct About<'a> {
     pub(crate) at: Timestamp,
     /// See [`Write::replaces`](crate::Write::replaces).
     pub(crate) replaces: bool,
+    pub(crate) author: u64,
+    pub(crate) client: Option<NonZeroU64>,
     /// Why it is a dead letter, where it is one.
     #[serde(borrow)]
     pub(crate) death: Option<Death<'a>>,

@@ -121,6 +121,13 @@ async fn a_write_that_replaces_absorbs_what_nobody_has_seen() {
         handed.done();
     }
     assert_eq!(contents(&delivered), ["2", "blind", "4"], "the last one is due since the first that it absorbed");
+    for write in [put("a", "mine"), Write { author: 7, ..put("a", "yours") }, put("a", "mine again")] {
+        journal.append(&write).await.unwrap();
+    }
+    assert_eq!(journal.stats(NOW).absorbed, 2, "nobody has another one's write absorbed");
+    for _ in 0..3 {
+        take(&journal, 9, NOW).await.into_iter().for_each(Handed::done);
+    }
     journal.append(&put("a", "old")).await.unwrap();
     drop(journal);
     let journal = open(&dir);

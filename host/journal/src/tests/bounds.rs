@@ -1,10 +1,11 @@
 //! Bounds, and what happens when they are reached: back-pressure, never a silent drop.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use super::double::Double;
-use super::support::{Driven, NOW, contents, many, put, small, write};
-use crate::{AppendError, Batch, Bound, OpenError, Overtaken, Settings, TenantBounds, Write};
+use super::support::{Driven, NOW, contents, many, put, roomy, small, write};
+use crate::{AppendError, Batch, Bound, Handed, OpenError, Overtaken, Settings, TenantBounds, Write};
 
 fn open(settings: Settings) -> (Double, Driven) {
     let files = Double::new(1);
@@ -29,22 +30,75 @@ fn fill(driven: &mut Driven) -> (Bound, usize) {
 
 #[test]
 fn a_journal_that_is_full_refuses_until_something_is_done() {
-    let tenant = TenantBounds { bytes_max: 1000, dead_bytes_max: 1 << 20 };
+    let tenant = TenantBounds { bytes_max: 1000, ..roomy() };
     for (settings, bound) in [
         (Settings { tenant, ..small() }, Bound::TenantBytes),
+        (Settings { tenant: TenantBounds { writes_max: 6, ..roomy() }, ..small() }, Bound::TenantWrites),
         (Settings { bytes_max: 2048, ..small() }, Bound::Bytes),
         (Settings { writes_max: 5, ..small() }, Bound::Writes),
     ] {
         let (_, mut driven) = open(settings);
         let (reached, taken) = fill(&mut driven);
         assert_eq!(reached, bound);
-        let other = Write { tenant: "news".into(), ..write("a", "1") };
-        assert_eq!(driven.append(&[other])[0].is_ok(), bound == Bound::TenantBytes, "{bound}");
+        let other = Write { tenant: "news".into(), ..write("a", &"x".repeat(150)) };
+        let is_the_tenants = matches!(bound, Bound::TenantBytes | Bound::TenantWrites);
+        assert_eq!(driven.append(&[other])[0].is_ok(), is_the_tenants, "{bound}");
         driven.take("shop", &many(1), NOW).pop().expect("one").done();
         assert!(driven.append(&[write("z", "1")])[0].is_ok() || bound == Bound::Bytes);
         let stats = driven.writer.shared.stats(NOW);
         assert!(taken >= 4 && stats.refused[&bound] >= 1);
     }
+}
+
+#[test]
+fn a_client_has_an_eighth_at_most_once_half_is_used_and_gets_back_what_is_done() {
+    let few = TenantBounds { writes_max: 16, ..roomy() };
+    let small_ones = TenantBounds { bytes_max: 16 * 150, ..roomy() };
+    for (tenant, len) in [(few, 1), (small_ones, 80)] {
+        let (files, mut driven) = open(Settings { tenant, ..small() });
+        let mut number = 0;
+        let mut try_one = |driven: &mut Driven, client: u64| {
+            number += 1;
+            let by = Write { client: NonZeroU64::new(client), ..put(&format!("k{number}"), &"x".repeat(len)) };
+            driven.append(&[by]).pop().expect("one").map_err(|error| match error {
+                AppendError::Full { bound, .. } => bound,
+                other => panic!("{other}"),
+            })
+        };
+        let taken = std::iter::from_fn(|| try_one(&mut driven, 1).ok()).count();
+        assert!((6..=11).contains(&taken), "a client alone has half of it: {taken}");
+        let others = std::iter::from_fn(|| try_one(&mut driven, 2).ok()).count();
+        assert!((1..=2).contains(&others), "another one has an eighth: {others}");
+        assert_eq!(try_one(&mut driven, 1), Err(Bound::Client));
+        assert_eq!(driven.writer.shared.stats(NOW).refused[&Bound::Client], 3);
+        // Found again after a restart, and given back with what is done.
+        drop(driven);
+        let mut driven = Driven::open(&files, Settings { tenant, ..small() }).expect("it opens");
+        assert_eq!(try_one(&mut driven, 1), Err(Bound::Client));
+        driven.take("shop", &many(9), NOW).into_iter().for_each(Handed::done);
+        assert!(try_one(&mut driven, 1).is_ok());
+        driven.drain("shop");
+        assert!(driven.writer.shared.stats(NOW).tenants.is_empty());
+    }
+}
+
+#[test]
+fn a_client_that_writes_the_same_key_again_and_again_takes_room_for_one() {
+    let (_, mut driven) = open(Settings { tenant: TenantBounds { writes_max: 16, ..roomy() }, ..small() });
+    let by = |client| Write { client: NonZeroU64::new(client), ..put("a", "1") };
+    for _ in 0..100 {
+        assert!(driven.append(&[by(1)])[0].is_ok());
+    }
+    assert_eq!(driven.writer.shared.stats(NOW).tenants["shop"].pending, 1);
+}
+
+#[test]
+fn too_many_dead_letters_stop_new_writes_however_small_they_are() {
+    let (_, mut driven) = open(Settings { tenant: TenantBounds { dead_writes_max: 2, ..roomy() }, ..small() });
+    driven.append(&[write("a", ""), write("b", "")]);
+    driven.take("shop", &many(9), NOW).into_iter().for_each(|handed| handed.dead("400", NOW));
+    let refused = driven.append(&[write("c", "")]).pop().expect("one").expect_err("it is full");
+    assert!(matches!(refused, AppendError::Full { bound: Bound::DeadLetters, .. }), "{refused}");
 }
 
 #[test]
@@ -78,7 +132,7 @@ fn what_is_too_large_is_refused_for_good() {
 
 #[test]
 fn a_full_list_of_dead_letters_stops_new_writes_of_the_tenant_and_loses_none() {
-    let tenant = TenantBounds { bytes_max: 1 << 20, dead_bytes_max: 300 };
+    let tenant = TenantBounds { dead_bytes_max: 300, ..roomy() };
     let (_, mut driven) = open(Settings { tenant, ..small() });
     driven.append(&[write("a", &"x".repeat(150)), write("b", &"x".repeat(150)), write("c", &"x".repeat(150))]);
     for handed in driven.take("shop", &many(9), NOW) {
@@ -94,7 +148,12 @@ fn a_full_list_of_dead_letters_stops_new_writes_of_the_tenant_and_loses_none() {
     driven.writer.shared.settle(|queue| queue.drop_dead("shop", buried[0].seq));
     driven.writer.shared.settle(|queue| queue.revive("shop", buried[1].seq, Overtaken::Refuse, NOW));
     assert!(driven.append(&[write("d", "1")])[0].is_ok());
-    driven.writer.shared.queue.write().bound_tenant("shop", TenantBounds { bytes_max: 10, dead_bytes_max: 0 });
+    driven
+        .writer
+        .shared
+        .queue
+        .write()
+        .bound_tenant("shop", TenantBounds { bytes_max: 10, dead_bytes_max: 0, ..roomy() });
     assert!(driven.append(&[write("d", "1")])[0].is_err());
 }
 

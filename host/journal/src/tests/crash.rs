@@ -1,5 +1,6 @@
 //! Random operations, a machine that stops at a random moment of them, and what must be there afterwards.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -156,6 +157,8 @@ impl Life {
             content: content.into(),
             idempotency_key: number.to_string(),
             replaces: self.random.bool(),
+            author: self.random.u64(0..2),
+            client: NonZeroU64::new(self.random.u64(0..3)),
             at: self.now,
             ..write(KEYS[self.random.usize(0..KEYS.len())], "")
         }

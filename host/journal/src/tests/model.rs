@@ -50,11 +50,11 @@ impl Model {
     pub(super) fn acknowledged(&mut self, number: usize, seq: Seq) {
         let tried = &mut self.tried[number];
         (tried.seq, tried.fate, tried.is_synced) = (Some(seq), Fate::Held, true);
-        let (key, replaces) = (tried.write.key.to_vec(), tried.write.replaces);
+        let (key, replaces, author) = (tried.write.key.to_vec(), tried.write.replaces, tried.write.author);
         let line = self.lines.entry(key).or_default();
         while let Some(last) = line.back().copied().filter(|last| {
             let last = &self.tried[*last];
-            replaces && last.write.replaces && !last.is_sent
+            replaces && last.write.replaces && last.write.author == author && !last.is_sent
         }) {
             line.pop_back();
             (self.tried[last].fate, self.tried[last].is_synced) = (Fate::Done, false);

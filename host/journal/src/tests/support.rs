@@ -30,9 +30,14 @@ pub(super) fn small() -> Settings {
         bytes_max: 1 << 20,
         writes_max: 10_000,
         held_bytes_max: 1 << 20,
-        tenant: TenantBounds { bytes_max: 1 << 20, dead_bytes_max: 1 << 20 },
+        tenant: roomy(),
         ..Settings::default()
     }
+}
+
+/// A tenant's bounds, which are not reached soon.
+pub(super) fn roomy() -> TenantBounds {
+    TenantBounds { bytes_max: 1 << 20, writes_max: 10_000, dead_bytes_max: 1 << 20, dead_writes_max: 10_000 }
 }
 
 /// A journal without a thread.
@@ -87,6 +92,8 @@ pub(super) fn write(key: &str, content: &str) -> Write {
         idempotency_key: format!("{key}={}", &content[..content.len().min(20)]),
         at: NOW,
         replaces: false,
+        author: 0,
+        client: None,
     }
 }
 

@@ -146,6 +146,8 @@ impl Reading {
             place,
             at: about.at,
             replaces: about.replaces,
+            author: about.author,
+            client: about.client,
             sent: true,
             attempts: 0,
             held: has_room.then(|| Bytes::copy_from_slice(body)),
