@@ -41,6 +41,7 @@ use self::server::Server;
 use self::stamp::{STAMP_BYTES, Stamp};
 use super::codec::{self, Unreadable};
 use super::disk::{DiskConfig, DiskTier};
+use super::puts::Puts;
 use super::{BarrierStore, Recorded, ServerHealth, Tier, TierError, TierHealth};
 use crate::barrier::{Barrier, Purge};
 
@@ -57,8 +58,7 @@ pub struct MemcachedTier {
     clock: Arc<dyn Clock>,
     config: MemcachedConfig,
     unreadable: AtomicU64,
-    left_out: AtomicU64,
-    put_bytes: AtomicU64,
+    puts: Puts,
 }
 
 impl MemcachedTier {
@@ -92,8 +92,8 @@ impl MemcachedTier {
         };
         let ring = Ring::new(config.servers.iter().map(String::as_str));
         let servers = config.servers.iter().map(|address| Server::start(address, &config)).collect();
-        let (unreadable, left_out, put_bytes) = Default::default();
-        Ok(Arc::new(Self { servers, ring, numbers, clock, config, unreadable, left_out, put_bytes }))
+        let (unreadable, puts) = (AtomicU64::default(), Puts::new(config.put_bytes_max));
+        Ok(Arc::new(Self { servers, ring, numbers, clock, config, unreadable, puts }))
     }
 
     /// Waits until every server can be asked, for `deadline` at most; false if one can't.
@@ -221,7 +221,7 @@ impl Tier for MemcachedTier {
             available: servers.iter().any(|server| server.available),
             errors: self.servers.iter().map(|server| server.errors()).sum(),
             unreadable: self.unreadable.load(Ordering::Relaxed),
-            left_out: self.left_out.load(Ordering::Relaxed),
+            left_out: self.puts.left_out(),
             last_error: self.servers.iter().find_map(|server| server.last_error()),
             disk: self.records().map(|records| records.health().disk).unwrap_or_default(),
             servers,

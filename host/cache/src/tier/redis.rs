@@ -32,6 +32,7 @@ use self::link::{Link, LinkConfig};
 pub use self::raising::Raising;
 use self::reads::Reads;
 use self::target::Target;
+use super::puts::Puts;
 use super::{Stored, Terms, Tier, TierError, TierHealth, TierRead};
 
 const NAME: &str = "redis";
@@ -46,8 +47,7 @@ pub struct RedisTier {
     config: RedisConfig,
     spread: bool,
     unreadable: AtomicU64,
-    put_bytes: AtomicU64,
-    dropped_puts: AtomicU64,
+    puts: Puts,
 }
 
 impl RedisTier {
@@ -76,8 +76,7 @@ impl RedisTier {
             spread,
             config: config.clone(),
             unreadable: AtomicU64::new(0),
-            put_bytes: AtomicU64::new(0),
-            dropped_puts: AtomicU64::new(0),
+            puts: Puts::new(config.put_bytes_max),
         }))
     }
 
@@ -103,7 +102,7 @@ impl RedisTier {
 
     /// Entries that were not stored because they were too large, or too many bytes were on their way, since the start.
     pub fn dropped_puts(&self) -> u64 {
-        self.dropped_puts.load(Ordering::Relaxed)
+        self.puts.left_out()
     }
 }
 

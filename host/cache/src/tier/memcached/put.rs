@@ -1,7 +1,6 @@
 //! Storing entries, within bounds of their size and of the bytes on their way.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use sandbar_base::clock::Timestamp;
 use sandbar_http::entry::Entry;
@@ -10,11 +9,8 @@ use sandbar_http::key::CacheKey;
 use super::exchange::Job;
 use super::stamp::{STAMP_BYTES, Stamp};
 use super::{MemcachedTier, NAME, failed, name};
-use crate::tier::TierError;
-use crate::tier::codec::{self, Encoding};
-
-/// Larger entries are encoded on a blocking thread, so that their compression does not delay other tasks.
-const ENCODE_HERE_BYTES_MAX: u64 = 64 << 10;
+use crate::tier::codec::Encoding;
+use crate::tier::{TierError, puts};
 
 impl MemcachedTier {
     pub(super) async fn write(&self, key: &CacheKey, entry: Arc<Entry>, until: Timestamp) -> Result<(), TierError> {
@@ -29,12 +25,13 @@ impl MemcachedTier {
         if !server.is_available() {
             return Err(TierError::Open { tier: NAME });
         }
-        let _held = self.hold(entry.weight_bytes())?;
+        let _held = self.puts.hold(entry.weight_bytes()).map_err(|reason| self.left_out(reason))?;
         let asked = match &*entry {
             Entry::Response(response) => response.requested,
             Entry::Variants(_) => now,
         };
-        let value = self.encode(entry).await?;
+        let encoding = Encoding { compress_above_bytes: self.config.compress_above_bytes, shift_ms: 0 };
+        let value = puts::encode(entry, encoding).await.map_err(failed)?;
         let name = name(key);
         let bytes = STAMP_BYTES + value.len();
         if bytes > server.value_bytes_max() {
@@ -47,39 +44,8 @@ impl MemcachedTier {
         server.call(&Job::Set { key: &name, first: &stamp, rest: &value, lifetime_s }).await.map(drop)
     }
 
-    async fn encode(&self, entry: Arc<Entry>) -> Result<Vec<u8>, TierError> {
-        let compress_above_bytes = self.config.compress_above_bytes;
-        let encoding = Encoding { compress_above_bytes, shift_ms: 0 };
-        if entry.weight_bytes() <= ENCODE_HERE_BYTES_MAX || compress_above_bytes.is_none() {
-            return Ok(codec::encode_with(&entry, &encoding));
-        }
-        let encoding = tokio::task::spawn_blocking(move || codec::encode_with(&entry, &encoding));
-        encoding.await.map_err(|error| failed(error.to_string()))
-    }
-
-    fn hold(&self, bytes: u64) -> Result<Held<'_>, TierError> {
-        let before = self.put_bytes.fetch_add(bytes, Ordering::AcqRel);
-        let held = Held { of: &self.put_bytes, bytes };
-        if before > 0 && before + bytes > self.config.put_bytes_max {
-            return Err(self.left_out("too many bytes are on their way".to_owned()));
-        }
-        Ok(held)
-    }
-
     fn left_out(&self, reason: String) -> TierError {
-        self.left_out.fetch_add(1, Ordering::Relaxed);
+        self.puts.leave_out();
         failed(reason)
-    }
-}
-
-/// Counts bytes as on their way until it is dropped.
-struct Held<'a> {
-    of: &'a AtomicU64,
-    bytes: u64,
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        self.of.fetch_sub(self.bytes, Ordering::AcqRel);
     }
 }

@@ -1,18 +1,14 @@
 //! Storing entries: unconditionally or on terms, within bounds of their size and of the bytes on their way.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use sandbar_base::clock::Timestamp;
 use sandbar_http::entry::Entry;
 use sandbar_http::key::CacheKey;
 
 use super::{NAME, RedisTier, keys, store};
-use crate::tier::codec::{self, Encoding};
-use crate::tier::{Stored, Terms, TierError};
-
-/// Larger entries are encoded on a blocking thread, so that their compression does not delay other tasks.
-const ENCODE_HERE_BYTES_MAX: u64 = 64 << 10;
+use crate::tier::codec::Encoding;
+use crate::tier::{Stored, Terms, TierError, puts};
 
 impl RedisTier {
     pub(super) async fn write(
@@ -30,8 +26,10 @@ impl RedisTier {
         if !self.link.is_available() {
             return Err(TierError::Open { tier: NAME });
         }
-        let _held = self.hold(entry.weight_bytes())?;
-        let value = self.encode(entry).await?;
+        let _held = self.puts.hold(entry.weight_bytes()).map_err(|reason| self.dropped(reason))?;
+        let compress_above_bytes = self.config.compress_above_bytes;
+        let encoding = Encoding { compress_above_bytes, shift_ms: self.link.correction_ms() };
+        let value = puts::encode(entry, encoding).await.map_err(|reason| self.link.failed(reason))?;
         if value.len() > self.config.value_max_bytes {
             return Err(self.dropped(format!("an entry of {} bytes is too large", value.len())));
         }
@@ -78,39 +76,8 @@ impl RedisTier {
         })
     }
 
-    async fn encode(&self, entry: Arc<Entry>) -> Result<Vec<u8>, TierError> {
-        let compress_above_bytes = self.config.compress_above_bytes;
-        let encoding = Encoding { compress_above_bytes, shift_ms: self.link.correction_ms() };
-        if entry.weight_bytes() <= ENCODE_HERE_BYTES_MAX || compress_above_bytes.is_none() {
-            return Ok(codec::encode_with(&entry, &encoding));
-        }
-        let encoding = tokio::task::spawn_blocking(move || codec::encode_with(&entry, &encoding));
-        encoding.await.map_err(|error| self.link.failed(error.to_string()))
-    }
-
-    fn hold(&self, bytes: u64) -> Result<Held<'_>, TierError> {
-        let before = self.put_bytes.fetch_add(bytes, Ordering::AcqRel);
-        let held = Held { of: &self.put_bytes, bytes };
-        if before > 0 && before + bytes > self.config.put_bytes_max {
-            return Err(self.dropped("too many bytes are on their way".to_owned()));
-        }
-        Ok(held)
-    }
-
     fn dropped(&self, reason: String) -> TierError {
-        self.dropped_puts.fetch_add(1, Ordering::Relaxed);
+        self.puts.leave_out();
         self.link.failed(reason)
-    }
-}
-
-/// Counts bytes as on their way until it is dropped.
-struct Held<'a> {
-    of: &'a AtomicU64,
-    bytes: u64,
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        self.of.fetch_sub(self.bytes, Ordering::AcqRel);
     }
 }
