@@ -30,9 +30,9 @@ enum PolicyCommand {
     /// Bind a policy in a running gateway, without a restart.
     Bind(BindArgs),
     /// Go back to the configured policy, or to the native default.
-    Unbind(UnbindArgs),
+    Unbind(RoleArgs),
     /// Show what was bound to a role before, and with which settings.
-    History(HistoryArgs),
+    History(RoleArgs),
     /// Go back to what was bound to a role before.
     Rollback(RollbackArgs),
     /// Make a crate to begin a policy from: it builds, and has a test.
@@ -40,9 +40,9 @@ enum PolicyCommand {
     /// Build a component from the source of a policy, or of a core module that another language's tools have made.
     Build(BuildArgs),
     /// Check a component: compile it and try it in each of its roles, as binding it would.
-    Check(CheckArgs),
+    Check(TryArgs),
     /// Test a component: whether it keeps to what every policy of its role has to keep to.
-    Test(TestArgs),
+    Test(TryArgs),
     /// List the stock policies, which can be bound by name.
     Stock,
 }
@@ -82,26 +82,15 @@ struct BindArgs {
     replan: bool,
 }
 
+/// A role of a tenant in a running gateway.
 #[derive(Debug, Args)]
-struct UnbindArgs {
+struct RoleArgs {
     #[command(flatten)]
     admin: AdminArgs,
-    /// Tenant whose policy is unbound.
+    /// Tenant whose role it is.
     #[arg(long, default_value = "default")]
     tenant: String,
-    /// Role whose policy is unbound.
-    #[arg(long)]
-    role: Role,
-}
-
-#[derive(Debug, Args)]
-struct HistoryArgs {
-    #[command(flatten)]
-    admin: AdminArgs,
-    /// Tenant whose policies are shown.
-    #[arg(long, default_value = "default")]
-    tenant: String,
-    /// Role whose policies are shown.
+    /// The role.
     #[arg(long)]
     role: Role,
 }
@@ -109,13 +98,7 @@ struct HistoryArgs {
 #[derive(Debug, Args)]
 struct RollbackArgs {
     #[command(flatten)]
-    admin: AdminArgs,
-    /// Tenant whose role goes back.
-    #[arg(long, default_value = "default")]
-    tenant: String,
-    /// Role that goes back.
-    #[arg(long)]
-    role: Role,
+    of: RoleArgs,
     /// Number of the binding in the history. Without it, the last one that differs from the present one.
     #[arg(long, value_name = "NUMBER")]
     to: Option<u64>,
@@ -141,7 +124,7 @@ struct BuildArgs {
 }
 
 #[derive(Debug, Args)]
-struct CheckArgs {
+struct TryArgs {
     /// File of the component.
     component: PathBuf,
     /// Settings to try it with, as JSON.
@@ -165,18 +148,6 @@ struct NewArgs {
     /// Depend on this source of the SDK (`guest` in Sandbar's source tree) rather than on the released one.
     #[arg(long, value_name = "DIR")]
     guest: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-struct TestArgs {
-    /// File of the component.
-    component: PathBuf,
-    /// Settings to test it with, as JSON.
-    #[arg(long, value_name = "JSON", value_parser = json_value)]
-    settings: Option<Value>,
-    /// Take the limits of guests from the section [policy] of this file; the defaults without it.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
 }
 
 fn json_value(text: &str) -> Result<Value, String> {

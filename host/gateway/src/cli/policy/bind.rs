@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::component::read;
 use super::list::shown;
-use super::{BindArgs, RollbackArgs, UnbindArgs};
+use super::{BindArgs, RoleArgs, RollbackArgs};
 use crate::cli::admin_client::{AdminClient, NoAnswer, segment};
 use crate::cli::{Failure, Output};
 
@@ -81,19 +81,20 @@ fn is_file(policy: &str) -> bool {
     policy.contains('/') || policy.contains('.')
 }
 
-pub(super) async fn unbind(args: UnbindArgs, output: Output) -> Result<(), Failure> {
+pub(super) async fn unbind(args: RoleArgs, output: Output) -> Result<(), Failure> {
     let path = format!("/tenants/{}/policies/{}", segment(&args.tenant), args.role);
     let answer = args.admin.client_for(ANSWER_DEADLINE)?.delete(&path).await?;
     show(&args.tenant, &answer, output)
 }
 
 pub(super) async fn roll_back(args: RollbackArgs, output: Output) -> Result<(), Failure> {
-    let mut path = format!("/tenants/{}/policies/{}/rollback", segment(&args.tenant), args.role);
-    if let Some(to) = args.to {
+    let RollbackArgs { of, to } = args;
+    let mut path = format!("/tenants/{}/policies/{}/rollback", segment(&of.tenant), of.role);
+    if let Some(to) = to {
         path.push_str(&format!("?to={to}"));
     }
-    let answer = args.admin.client_for(ANSWER_DEADLINE)?.ask(Method::POST, &path, None).await?;
-    show(&args.tenant, &answer, output)
+    let answer = of.admin.client_for(ANSWER_DEADLINE)?.ask(Method::POST, &path, None).await?;
+    show(&of.tenant, &answer, output)
 }
 
 /// Shows the gateway's answer: what is bound now.

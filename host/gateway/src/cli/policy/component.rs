@@ -1,12 +1,13 @@
 //! `sandbar policy build` and `check`: the components of policies, without a gateway.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::anyhow;
-use sandbar_policy::{BindError, Checked, Engine, EngineConfig, Role};
+use sandbar_policy::{BindError, Checked, Engine, EngineConfig, Role, Tried};
 use serde_json::{Value, json};
 
-use super::{BuildArgs, CheckArgs};
+use super::{BuildArgs, TryArgs};
 use crate::cli::{Failure, Output};
 use crate::config::{GatewayConfig, PolicyConfig};
 use crate::policy_build::{self, BuildError, stock};
@@ -47,13 +48,9 @@ fn build_stock(root: &Path, args: &BuildArgs, output: Output) -> Result<(), Fail
     }
 }
 
-pub(super) fn check(args: &CheckArgs, output: Output) -> Result<(), Failure> {
+pub(super) fn check(args: &TryArgs, output: Output) -> Result<(), Failure> {
     let path = args.component.display();
-    let config = engine_config(args.config.as_deref())?;
-    let bytes = read(&args.component, config.component_bytes_max)?;
-    let engine = Engine::new(&config)?;
-    let tried = sandbar_policy::try_component(&engine, &bytes, args.settings.as_ref())
-        .map_err(|error| Failure::Usage(anyhow!("{path} can't be bound: {error}")))?;
+    let (.., tried) = tried(args, engine_config(args)?)?;
     let unserved: Vec<Role> = tried.checked.roles.iter().copied().filter(|role| !role.is_served()).collect();
     let mut answer = described(&args.component, &tried.checked);
     answer["wants_settings"] =
@@ -72,12 +69,22 @@ pub(super) fn check(args: &CheckArgs, output: Output) -> Result<(), Failure> {
 }
 
 /// The limits of guests: those of a configuration file, or the defaults.
-pub(super) fn engine_config(file: Option<&Path>) -> Result<EngineConfig, Failure> {
-    let config = match file {
+pub(super) fn engine_config(args: &TryArgs) -> Result<EngineConfig, Failure> {
+    let config = match &args.config {
         Some(file) => GatewayConfig::from_file(file).map_err(Failure::usage)?.policy,
         None => PolicyConfig::default(),
     };
     Ok(EngineConfig::from(&config))
+}
+
+/// Reads a component and tries it in each of its roles.
+pub(super) fn tried(args: &TryArgs, config: EngineConfig) -> Result<(Arc<Engine>, Vec<u8>, Tried), Failure> {
+    let bytes = read(&args.component, config.component_bytes_max)?;
+    let engine = Engine::new(&config)?;
+    let path = args.component.display();
+    let tried = sandbar_policy::try_component(&engine, &bytes, args.settings.as_ref())
+        .map_err(|error| Failure::Usage(anyhow!("{path} can't be bound: {error}")))?;
+    Ok((engine, bytes, tried))
 }
 
 /// Reads the file of a component, of at most `bytes_max`.

@@ -4,11 +4,11 @@ use anyhow::Context;
 use sandbar_policy::{BoundBy, PastBinding};
 use serde::Deserialize;
 
-use super::HistoryArgs;
+use super::RoleArgs;
 use crate::cli::admin_client::segment;
 use crate::cli::{Failure, Output};
 
-pub(super) async fn history(args: HistoryArgs, output: Output) -> Result<(), Failure> {
+pub(super) async fn history(args: RoleArgs, output: Output) -> Result<(), Failure> {
     let path = format!("/tenants/{}/policies/{}/history", segment(&args.tenant), args.role);
     let answer = args.admin.client()?.get(&path).await?;
     let bindings = Vec::<PastBinding>::deserialize(&answer).context("the gateway speaks another version")?;

@@ -6,25 +6,21 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use sandbar_base::clock::{ManualClock, Timestamp};
 use sandbar_policy::conformance::{Finding, examine};
-use sandbar_policy::{Binding, Engine, Role, TenantPolicies};
+use sandbar_policy::{Binding, EngineConfig, Role, TenantPolicies};
 use serde_json::json;
 
-use super::TestArgs;
-use super::component::{engine_config, read};
+use super::TryArgs;
+use super::component::{engine_config, tried};
 use crate::cli::{Failure, Output};
 
 /// The tenant that the policy is bound for; its name gives the seed.
 const TENANT: &str = "test";
 
-pub(super) fn test(args: &TestArgs, output: Output) -> Result<(), Failure> {
+pub(super) fn test(args: &TryArgs, output: Output) -> Result<(), Failure> {
     let path = args.component.display();
-    let mut config = engine_config(args.config.as_deref())?;
     // What is examined is what it decides, however busy it is.
-    config.core_share_percent = 0;
-    let bytes = read(&args.component, config.component_bytes_max)?;
-    let engine = Engine::new(&config)?;
-    let tried = sandbar_policy::try_component(&engine, &bytes, args.settings.as_ref())
-        .map_err(|error| Failure::Usage(anyhow!("{path} can't be bound: {error}")))?;
+    let config = EngineConfig { core_share_percent: 0, ..engine_config(args)? };
+    let (engine, bytes, tried) = tried(args, config)?;
     if let Some((role, said)) = tried.wants_settings.first() {
         let how = "give them with --settings";
         return Err(Failure::Usage(anyhow!("the {role} policy refuses to run without settings: {said}; {how}")));
