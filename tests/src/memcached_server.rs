@@ -3,13 +3,13 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use rustix::process::{Pid, Signal, kill_process};
 
 use crate::ports::free_port;
+use crate::process::Process;
 use crate::wait::found_by_thread;
 
 /// How long the server may take to connect, and to answer.
@@ -20,7 +20,7 @@ const ANSWER_MAX: Duration = Duration::from_millis(500);
 pub struct MemcachedServer {
     port: u16,
     arguments: Vec<String>,
-    child: Option<Child>,
+    process: Option<Process>,
 }
 
 impl MemcachedServer {
@@ -45,7 +45,7 @@ impl MemcachedServer {
         let mut last = None;
         for _ in 0..5 {
             let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
-            let mut server = Self { port: free_port()?, arguments, child: None };
+            let mut server = Self { port: free_port()?, arguments, process: None };
             match server.restart() {
                 Ok(()) => return Ok(Some(server)),
                 Err(error) => last = Some(error),
@@ -79,13 +79,13 @@ impl MemcachedServer {
             .stderr(Stdio::null())
             .spawn()
             .context("memcached could not be started")?;
-        self.child = Some(child);
+        self.process = Some(Process::new(child));
         let started = found_by_thread(|| {
             if self.ask("version").is_ok_and(|lines| lines.len() == 1) {
                 return Some(Ok(()));
             }
-            let status = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten())?;
-            self.child = None;
+            let status = self.process.as_mut().and_then(Process::ended)?;
+            self.process = None;
             Some(Err(anyhow!("memcached ended with {status}")))
         });
         started.unwrap_or_else(|| bail!("memcached does not answer on port {}", self.port))
@@ -93,22 +93,15 @@ impl MemcachedServer {
 
     /// Kills it with SIGKILL and waits for its end. Nothing happens if it does not run.
     pub fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        self.process = None;
     }
 
-    /// Stops it with SIGSTOP: its sockets stay open, the kernel goes on accepting, and nothing answers. When this
-    /// returns, all of its threads stand still.
+    /// Stops it with SIGSTOP: see [`Process::pause`].
     ///
     /// # Errors
     /// When it does not run.
     pub fn pause(&self) -> anyhow::Result<()> {
-        self.signal(Signal::STOP)?;
-        let stands_still =
-            || self.stands_still().map_or_else(|error| Some(Err(error)), |still| still.then_some(Ok(())));
-        found_by_thread(stands_still).context("memcached does not stop")?
+        self.process()?.pause()
     }
 
     /// Lets it go on after [`Self::pause`].
@@ -116,7 +109,7 @@ impl MemcachedServer {
     /// # Errors
     /// When it does not run.
     pub fn resume(&self) -> anyhow::Result<()> {
-        self.signal(Signal::CONT)
+        self.process()?.resume()
     }
 
     /// Sends a line and reads the answer: one line, or all up to `END`.
@@ -152,30 +145,7 @@ impl MemcachedServer {
         Ok(found.with_context(|| format!("no {name} in {lines:?}"))?.trim().parse()?)
     }
 
-    fn stands_still(&self) -> anyhow::Result<bool> {
-        let id = self.pid()?;
-        for thread in std::fs::read_dir(format!("/proc/{id}/task"))? {
-            let stat = std::fs::read_to_string(thread?.path().join("stat"))?;
-            // Behind the name, which is in parentheses, comes the state.
-            if !stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('T')) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    fn pid(&self) -> anyhow::Result<u32> {
-        self.child.as_ref().map(Child::id).context("memcached does not run")
-    }
-
-    fn signal(&self, signal: Signal) -> anyhow::Result<()> {
-        let pid = Pid::from_raw(i32::try_from(self.pid()?)?).context("a process has an id")?;
-        Ok(kill_process(pid, signal)?)
-    }
-}
-
-impl Drop for MemcachedServer {
-    fn drop(&mut self) {
-        self.kill();
+    fn process(&self) -> anyhow::Result<&Process> {
+        self.process.as_ref().context("memcached does not run")
     }
 }

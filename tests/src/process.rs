@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::wait::found;
+use crate::wait::{found, found_by_thread};
 
 /// A child process. Dropping it kills it.
 #[derive(Debug)]
@@ -35,6 +35,38 @@ impl Process {
     pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
         let pid = Pid::from_raw(i32::try_from(self.id())?).context("a process has an id")?;
         Ok(kill_process(pid, signal)?)
+    }
+
+    /// Stops it with SIGSTOP: its sockets stay open, the kernel goes on accepting, and nothing answers. When this
+    /// returns, all of its threads stand still.
+    ///
+    /// # Errors
+    /// When it is gone, or does not stop.
+    pub fn pause(&self) -> anyhow::Result<()> {
+        self.signal(Signal::STOP)?;
+        let stands_still =
+            || self.stands_still().map_or_else(|error| Some(Err(error)), |still| still.then_some(Ok(())));
+        found_by_thread(stands_still).context("the process does not stop")?
+    }
+
+    /// Lets it go on after [`Self::pause`].
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn resume(&self) -> anyhow::Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    /// Whether all of its threads are stopped, as the kernel tells.
+    fn stands_still(&self) -> anyhow::Result<bool> {
+        for thread in std::fs::read_dir(format!("/proc/{}/task", self.id()))? {
+            let stat = std::fs::read_to_string(thread?.path().join("stat"))?;
+            // Behind the name, which is in parentheses, comes the state.
+            if !stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('T')) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Waits for its end, at most so long.

@@ -15,14 +15,14 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::ports::free_port;
+use crate::process::Process;
 use crate::wait::found_by_thread;
 
 /// How long the server may take to connect, and to answer a PING.
@@ -31,10 +31,11 @@ const ANSWER_MAX: Duration = Duration::from_millis(500);
 /// A running, paused or dead Redis. Dropping it kills it.
 #[derive(Debug)]
 pub struct RedisServer {
+    // First, so that it has ended before its directory goes.
+    process: Option<Process>,
     dir: TempDir,
     port: u16,
     arguments: Vec<String>,
-    child: Option<Child>,
 }
 
 impl RedisServer {
@@ -71,7 +72,7 @@ impl RedisServer {
         let dir = tempfile::tempdir().context("a directory for redis-server")?;
         let port = free_port()?;
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        Ok(Self { dir, port, arguments, child: None })
+        Ok(Self { dir, port, arguments, process: None })
     }
 
     /// The URL of its TCP port.
@@ -101,7 +102,7 @@ impl RedisServer {
 
     /// Process id, while it runs.
     pub fn pid(&self) -> Option<u32> {
-        self.child.as_ref().map(Child::id)
+        self.process.as_ref().map(Process::id)
     }
 
     /// Starts it, again if need be, on the same port and with the data that it had saved. Waits until it answers.
@@ -122,13 +123,13 @@ impl RedisServer {
             .stderr(log)
             .spawn()
             .context("redis-server could not be started: is it installed?")?;
-        self.child = Some(child);
+        self.process = Some(Process::new(child));
         let started = found_by_thread(|| {
             if self.answers() {
                 return Some(Ok(()));
             }
-            let status = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten())?;
-            self.child = None;
+            let status = self.process.as_mut().and_then(Process::ended)?;
+            self.process = None;
             Some(Err(anyhow!("redis-server ended with {status}: {}", self.log())))
         });
         started.unwrap_or_else(|| bail!("redis-server does not answer on port {}: {}", self.port, self.log()))
@@ -149,35 +150,15 @@ impl RedisServer {
 
     /// Kills it with SIGKILL and waits for its end. Nothing happens if it does not run.
     pub fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        self.process = None;
     }
 
-    /// Stops it with SIGSTOP: its sockets stay open, the kernel goes on accepting, and nothing answers. When this
-    /// returns, all of its threads stand still.
+    /// Stops it with SIGSTOP: see [`Process::pause`].
     ///
     /// # Errors
     /// When it does not run.
     pub fn pause(&self) -> anyhow::Result<()> {
-        self.signal(Signal::STOP)?;
-        let stands_still =
-            || self.stands_still().map_or_else(|error| Some(Err(error)), |still| still.then_some(Ok(())));
-        found_by_thread(stands_still).context("redis-server does not stop")?
-    }
-
-    /// Whether all of its threads are stopped, as the kernel tells.
-    fn stands_still(&self) -> anyhow::Result<bool> {
-        let id = self.pid().context("redis-server does not run")?;
-        for thread in std::fs::read_dir(format!("/proc/{id}/task"))? {
-            let stat = std::fs::read_to_string(thread?.path().join("stat"))?;
-            // Behind the name, which is in parentheses, comes the state.
-            if !stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('T')) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        self.process()?.pause()
     }
 
     /// Lets it go on after [`Self::pause`].
@@ -185,7 +166,7 @@ impl RedisServer {
     /// # Errors
     /// When it does not run.
     pub fn resume(&self) -> anyhow::Result<()> {
-        self.signal(Signal::CONT)
+        self.process()?.resume()
     }
 
     /// A plain blocking connection, to look at keys directly.
@@ -196,10 +177,8 @@ impl RedisServer {
         Ok(redis::Client::open(self.url())?.get_connection_with_timeout(Duration::from_secs(5))?)
     }
 
-    fn signal(&self, signal: Signal) -> anyhow::Result<()> {
-        let id = self.pid().context("redis-server does not run")?;
-        let pid = Pid::from_raw(i32::try_from(id)?).context("a process has an id")?;
-        Ok(kill_process(pid, signal)?)
+    fn process(&self) -> anyhow::Result<&Process> {
+        self.process.as_ref().context("redis-server does not run")
     }
 
     /// Whether it answers a PING: with PONG, or with an error where it wants a password first.
@@ -217,11 +196,5 @@ impl RedisServer {
 
     fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("redis.log")).unwrap_or_default()
-    }
-}
-
-impl Drop for RedisServer {
-    fn drop(&mut self) {
-        self.kill();
     }
 }
