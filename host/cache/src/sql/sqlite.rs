@@ -165,18 +165,7 @@ fn connect(config: &SqliteConfig) -> Result<Connection, StoreError> {
 
 /// Whether an error says nothing against the connection.
 fn is_of_the_call(error: &Error) -> bool {
-    let code = error.sqlite_error_code();
-    !matches!(
-        code,
-        Some(
-            ErrorCode::SystemIoFailure
-                | ErrorCode::DatabaseCorrupt
-                | ErrorCode::CannotOpen
-                | ErrorCode::NotADatabase
-                | ErrorCode::OutOfMemory
-                | ErrorCode::InternalMalfunction
-        )
-    )
+    !matches!(told(error), StoreError::Broken(_))
 }
 
 fn told(error: &Error) -> StoreError {
