@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use sandbar_base::clock::{Clock, Timestamp};
+use sandbar_base::clock::Clock;
 use sandbar_base::memory_budget::{MemoryBudget, Reserved, Use};
 use sandbar_http::client::ShareKey;
 pub use sandbar_journal::{AppendError, Backoff, Batch, JournalStats, Retry, Settings, TenantBounds};
@@ -66,13 +66,6 @@ pub(crate) struct Open {
     pub(crate) settings: OwedSettings,
     /// The memory that it takes at most.
     _room: Reserved,
-}
-
-impl Open {
-    /// How many writes of an account are not done.
-    pub(crate) fn pending(&self, account: &str, now: Timestamp) -> u64 {
-        self.journal.stats(now).tenants.get(account).map_or(0, |of| of.pending)
-    }
 }
 
 /// Why no journal was opened.
@@ -129,9 +122,7 @@ impl Owed {
             self.is_used.store(true, Ordering::Release);
         }
         self.open.store(Some(Arc::new(Open { journal, settings, _room: room })));
-        for account in accounts {
-            let _ = self.wanted.send(account);
-        }
+        accounts.into_iter().for_each(|account| self.wants_sender(account));
         Ok(())
     }
 

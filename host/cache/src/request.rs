@@ -1,7 +1,7 @@
 //! A client's request as the origin sees it, without its body, and what follows from it: keys, class, forwarded
 //! request.
 
-mod encoding;
+mod content;
 mod forward;
 mod offer;
 mod origin_request;
@@ -22,7 +22,7 @@ use sandbar_http::purge::{Purge, PurgeMode, Scope};
 use sandbar_http::semantics::request::is_safe;
 use sandbar_http::semantics::{RequestDirectives, RequestHead};
 
-pub(crate) use self::encoding::reads_encoding;
+pub(crate) use self::content::{content_fields, reads_encoding};
 use self::offer::Offer;
 pub(crate) use self::origin_request::Purpose;
 pub(crate) use self::variant::{key_for, variant_key, variant_keys};

@@ -10,6 +10,8 @@ pub mod codec;
 pub mod disk;
 #[cfg(feature = "memcached")]
 pub mod memcached;
+#[cfg(any(feature = "memcached", feature = "redis"))]
+mod puts;
 #[cfg(not(feature = "redis"))]
 #[path = "tier/no_redis.rs"]
 pub mod redis;

@@ -7,9 +7,8 @@ use sandbar::barrier::Purge;
 use sandbar::cache::{Cache, CacheParts, Roster};
 use sandbar::memory_budget::keeper::{Keeper, Kept, this_machine};
 use sandbar::origin::http::HttpOrigin;
-use sandbar::strategy::Strategy;
 use sandbar::tenant::Tenant;
-use sandbar::tenant::config::{ClassConfig, TenantConfig};
+use sandbar::tenant::config::TenantConfig;
 use sandbar::tier::BarrierStore;
 use sandbar::tier::Tier;
 use sandbar::tier::disk::{DiskConfig, DiskTier};
@@ -51,7 +50,7 @@ pub(super) async fn assemble(ready: Ready) -> Result<Parts, StartError> {
     let barriers = fleet::control(&config, &clock)?.or(barriers);
     let parts = CacheParts { tenants, l2, barriers, clock, limits };
     let cache = Cache::within(parts, Arc::clone(&budget));
-    if needs_journal(&config) {
+    if needs_journal(&cache, &config) {
         open_journal(&cache, &config).await?;
     }
     fleet::join(&config, &cache).await?;
@@ -87,18 +86,10 @@ fn clean_up_after(config: &GatewayConfig, cache: &Cache, gone: Vec<String>) {
 }
 
 /// Whether there are writes to be held, or may be some that were.
-fn needs_journal(config: &GatewayConfig) -> bool {
+fn needs_journal(cache: &Cache, config: &GatewayConfig) -> bool {
     let dir = config.journal.dir(&config.data_dir);
-    config.tenants.iter().any(writes_behind) || std::fs::read_dir(dir).is_ok_and(|mut files| files.next().is_some())
-}
-
-/// Whether some write of a tenant is held.
-pub(super) fn writes_behind(tenant: &TenantConfig) -> bool {
-    let in_class = |class: &ClassConfig| {
-        let others = class.write.iter().map(|write| write.strategy);
-        class.strategy.into_iter().chain(others).any(|strategy| strategy == Strategy::WriteBehind)
-    };
-    tenant.strategy == Strategy::WriteBehind || tenant.classes.iter().any(in_class)
+    cache.tenants().iter().any(|tenant| tenant.settings.classes.write_behind())
+        || std::fs::read_dir(dir).is_ok_and(|mut files| files.next().is_some())
 }
 
 /// Opens the journal of held writes, where it is not open yet.

@@ -196,6 +196,11 @@ impl Journal {
         told.await.unwrap_or(Err(AppendError::Closed))
     }
 
+    /// How many writes of a tenant are not done.
+    pub fn pending(&self, tenant: &str) -> usize {
+        self.shared.queue.read().pending(tenant)
+    }
+
     /// Whether [`Self::close`] was called. What is held can be read all the same.
     pub fn is_closed(&self) -> bool {
         self.thread.lock().is_none()

@@ -204,6 +204,11 @@ impl Queue {
         self.lines.last(key)
     }
 
+    /// How many writes of a tenant are not done.
+    pub(crate) fn pending(&self, tenant: &str) -> usize {
+        self.accounts.of(tenant).map_or(0, |account| account.pending.len())
+    }
+
     pub(crate) fn shelve(&mut self, segment: &Arc<Segment>) {
         self.shelf.add(segment);
     }

@@ -61,7 +61,7 @@ impl Cache {
         self.rooms.owed.open_again()
     }
 
-    /// The figures of the journal of writes behind; none where there is none. Its tenants are named as in [`Self::account`].
+    /// The figures of the journal of writes behind; none where there is none. Its tenants are named by name and making.
     pub fn journal_stats(&self) -> Option<JournalStats> {
         self.rooms.owed.stats()
     }
@@ -69,11 +69,6 @@ impl Cache {
     /// The bytes that all writes may take in the journal.
     pub fn journal_capacity_bytes(&self) -> Option<u64> {
         Some(self.rooms.owed.present()?.settings.journal.bytes_max)
-    }
-
-    /// The name by which the journal knows a tenant: the tenant's own, and which making of it it is.
-    pub fn account(tenant: &Tenant) -> String {
-        account(tenant)
     }
 
     /// A page of a tenant's dead letters, in the order in which they were written; `after` is the number of the last one of the

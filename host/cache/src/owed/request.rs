@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use sandbar_http::client::ShareKey;
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +66,15 @@ impl OwedRequest {
             client: request.client.map(|client| client.share_key()),
             is_private: !request.may_be_for_others(),
         })
+    }
+
+    /// The request as it is sent, with this content.
+    pub(crate) fn to_request<B>(&self, content: B) -> Request<B> {
+        let mut request = Request::new(content);
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = self.fields.clone();
+        request
     }
 
     pub(crate) fn idempotency_key(&self) -> String {

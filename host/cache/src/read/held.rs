@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE, ETAG, VARY};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, ETAG};
+use http::{HeaderValue, Method, StatusCode};
 use sandbar_base::memory_budget::{Content, Use};
 use sandbar_http::entry::StoredResponse;
 use sandbar_http::plan::{Directives, Plan};
@@ -15,15 +15,12 @@ use sandbar_journal::Seq;
 
 use super::Reader;
 use crate::owed::request::OwedRequest;
-use crate::request::{CacheRequest, reads_encoding};
+use crate::request::{CacheRequest, content_fields, reads_encoding};
 use crate::respond::{self, Answer};
 use crate::tenant::counters::count;
 
 /// What `Cache-Status` says of an answer from a held write.
 const HELD: &str = "held";
-
-/// The fields of a PUT that are those of a GET.
-const OF_CONTENT: [http::HeaderName; 3] = [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE];
 
 impl Reader {
     /// Answers from the latest write to the target that is held; `None` where there is none, where it does not say what the target
@@ -55,15 +52,10 @@ impl Reader {
 
     /// The representation that a PUT makes, as of now.
     fn representation(&self, request: &CacheRequest, seq: Seq, owed: OwedRequest) -> Option<StoredResponse> {
-        let of_content =
-            OF_CONTENT.iter().flat_map(|name| owed.fields.get_all(name).iter().map(move |value| (name, value)));
-        let mut fields: HeaderMap = of_content.map(|(name, value)| (name.clone(), value.clone())).collect();
+        let mut fields = content_fields(&owed.fields);
         // Another write has another one. It is nobody else's: the origin gives its own once it has the write.
         fields.insert(ETAG, HeaderValue::try_from(format!("\"held-{seq}\"")).ok()?);
-        if fields.contains_key(CONTENT_ENCODING) {
-            fields.insert(VARY, HeaderValue::from_static("accept-encoding"));
-        }
-        fields.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         let room = self.store.budget.reserve(Use::L2Reads, owed.content.len() as u64)?;
         let now = self.clock.now();
         Some(StoredResponse {

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use http::header::RETRY_AFTER;
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use parking_lot::Mutex;
-use sandbar_base::clock::{Timestamp, timeout};
+use sandbar_base::clock::timeout;
 use sandbar_http::purge::PurgeMode;
 use sandbar_journal::{Batch, Handed};
 use tokio::sync::{OwnedRwLockReadGuard, mpsc};
@@ -108,7 +108,7 @@ impl Sender {
                         let sender = (Arc::clone(&writer), Arc::clone(&open), Arc::clone(tenant));
                         under_way.push(Box::pin(deliver(sender, Arc::clone(&self.account), handed, turn)));
                     }
-                    if is_gone && under_way.is_empty() && self.ends(&open, writer.clock.now()) {
+                    if is_gone && under_way.is_empty() && self.ends(&open) {
                         return;
                     }
                     let more = writer.wait_for_more(&open, &self.account, &room);
@@ -132,13 +132,13 @@ impl Sender {
     }
 
     /// Whether a sender whose tenant is gone ends: where nothing is owed. What is held from now on finds that there is no sender.
-    fn ends(&self, open: &Open, now: Timestamp) -> bool {
-        if open.pending(&self.account, now) > 0 {
+    fn ends(&self, open: &Open) -> bool {
+        if open.journal.pending(&self.account) > 0 {
             return false;
         }
         self.sending.lock().remove(&self.account);
         // What came in just before that found one.
-        open.pending(&self.account, now) == 0 || !self.sending.lock().insert(Arc::clone(&self.account))
+        open.journal.pending(&self.account) == 0 || !self.sending.lock().insert(Arc::clone(&self.account))
     }
 }
 
@@ -235,11 +235,7 @@ impl Writer {
     }
 
     async fn send(&self, tenant: &Arc<Tenant>, request: Option<&CacheRequest>, owed: &OwedRequest) -> Fate {
-        let mut to_origin = Request::new(body::full(owed.content.clone()));
-        *to_origin.method_mut() = owed.method.clone();
-        *to_origin.uri_mut() = owed.uri.clone();
-        *to_origin.headers_mut() = owed.fields.clone();
-        match self.exchanges.deliver(tenant, to_origin).await {
+        match self.exchanges.deliver(tenant, owed.to_request(body::full(owed.content.clone()))).await {
             Ok(response) => {
                 let (status, fields) = (response.status(), response.headers());
                 let fate = fate_of(&owed.method, status, fields);
@@ -280,11 +276,7 @@ impl Writer {
 
 /// The request as the cache would see it today; none where it has no key any more.
 fn written(tenant: &Arc<Tenant>, owed: &OwedRequest) -> Option<Arc<CacheRequest>> {
-    let mut request = Request::new(());
-    *request.method_mut() = owed.method.clone();
-    *request.uri_mut() = owed.uri.clone();
-    *request.headers_mut() = owed.fields.clone();
-    CacheRequest::new(tenant, request.into_parts().0, owed.content.is_empty()).ok()
+    CacheRequest::new(tenant, owed.to_request(()).into_parts().0, owed.content.is_empty()).ok()
 }
 
 /// What an origin's answer means for a write.

@@ -4,9 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{
-    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, LAST_MODIFIED, VARY,
-};
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_RANGE, DATE, ETAG, LAST_MODIFIED, VARY};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use sandbar_base::clock::{Timestamp, timeout};
 use sandbar_base::memory_budget::Content;
@@ -17,13 +15,10 @@ use super::Writer;
 use super::fence::Fence;
 use super::kept::Kept;
 use crate::body::Body;
-use crate::request::{CacheRequest, reads_encoding};
+use crate::request::{CacheRequest, content_fields, reads_encoding};
 use crate::storability::Received;
 use crate::strategy::Strategy;
 use crate::tenant::counters::count;
-
-/// The fields of a PUT that describe its content, and are those of a later GET.
-const OF_CONTENT: [http::HeaderName; 3] = [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE];
 
 /// Content of a PUT that the origin has taken.
 pub(super) struct Put {
@@ -111,14 +106,11 @@ impl Writer {
 
 /// The fields of the response to a GET, made of those of a PUT and of the origin's answer to it.
 fn representation(put: &HeaderMap, told: &HeaderMap, lifetime: Duration) -> HeaderMap {
-    let of_content = OF_CONTENT.iter().flat_map(|name| put.get_all(name).iter().map(move |value| (name, value)));
-    let of_answer = [ETAG, LAST_MODIFIED, DATE];
-    let of_answer = of_answer.iter().filter_map(|name| Some((name, told.get(name)?)));
-    let mut fields: HeaderMap =
-        of_content.chain(of_answer).map(|(name, value)| (name.clone(), value.clone())).collect();
-    if fields.contains_key(CONTENT_ENCODING) {
-        // Not every client that asks for the target can read it.
-        fields.insert(VARY, HeaderValue::from_static("accept-encoding"));
+    let mut fields = content_fields(put);
+    for name in [ETAG, LAST_MODIFIED, DATE] {
+        if let Some(value) = told.get(&name) {
+            fields.insert(name, value.clone());
+        }
     }
     let lifetime = format!("max-age={}", lifetime.as_secs());
     fields.insert(CACHE_CONTROL, HeaderValue::from_str(&lifetime).expect("a number is visible ASCII"));

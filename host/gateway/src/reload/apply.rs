@@ -97,7 +97,7 @@ impl Reloads {
     pub(super) async fn change_tenants(&self, change: Prepared, notes: Vec<String>) -> Result<(), ReloadError> {
         let cache = self.cache.clone();
         let Prepared { change, origins } = change;
-        if change.put.iter().any(|tenant| assemble::writes_behind(&tenant.config)) && !cache.has_journal() {
+        if change.put.iter().any(|tenant| tenant.settings.classes.write_behind()) && !cache.has_journal() {
             assemble::open_journal(&cache, &self.present()).await?;
         }
         ready::blocking(move || cache.change_tenants(&change)).await?;
